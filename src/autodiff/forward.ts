@@ -1,0 +1,67 @@
+/**
+ * Forward mode.
+ *
+ * A tensor that carries a tangent is a box around its primal: `dual` names the level, the primal and the
+ * tangent [K, …shape] for K directions at once. An operation strips the highest level, runs on the primals
+ * (which may be boxes of lower levels) and boxes the result; so nested derivatives cannot be confused.
+ */
+
+import { Tensor } from "../tensor/tensor.ts";
+import type { Inputs, Primitive } from "./primitive.ts";
+import { applyAll } from "./primitive.ts";
+
+export interface Dual {
+  readonly level: number;
+  readonly primal: Tensor;
+  /** [K, …shape]; null never occurs: a tensor without tangent is not boxed. */
+  readonly tangent: Tensor;
+}
+
+let depth = 0;
+
+/** Opens a level of forward differentiation for the time of `fn`. */
+export function withLevel<R>(fn: (level: number) => R): R {
+  depth++;
+  try {
+    return fn(depth);
+  } finally {
+    depth--;
+  }
+}
+
+/** The highest level among the inputs' tangents; 0 for plain tensors. */
+export function dualLevel(inputs: Inputs): number {
+  if (depth === 0) return 0;
+  let level = 0;
+  for (const x of inputs) if (x.dual !== null && x.dual.level > level) level = x.dual.level;
+  return level;
+}
+
+/** Boxes a primal with its tangent. */
+export function box(level: number, primal: Tensor, tangent: Tensor): Tensor {
+  const boxed = primal.detach();
+  boxed.dual = { level, primal, tangent };
+  return boxed;
+}
+
+/** The primal and tangent of a tensor at a level. */
+export function unbox(level: number, x: Tensor): { primal: Tensor; tangent: Tensor | null } {
+  if (x.dual === null || x.dual.level !== level) return { primal: x, tangent: null };
+  return { primal: x.dual.primal, tangent: x.dual.tangent };
+}
+
+/** Runs a primitive on tensors with tangents at `level`. */
+export function pushForward<P>(primitive: Primitive<P>, inputs: Inputs, params: P, level: number): Tensor[] {
+  const parts = inputs.map((x) => unbox(level, x));
+  const primals = parts.map((p) => p.primal);
+  const outputs = applyAll(primitive, primals, params);
+  const needs = parts.map((p) => p.tangent !== null);
+  const tangents = primitive.jvp(
+    parts.map((p) => p.tangent),
+    { inputs: primals, outputs, params, needs },
+  );
+  return outputs.map((y, i) => {
+    const t = tangents[i];
+    return t ? box(level, y, t) : y;
+  });
+}

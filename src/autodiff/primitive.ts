@@ -1,0 +1,121 @@
+/**
+ * A primitive: one differentiable operation, its value and both derivatives side by side.
+ *
+ * Rules are written in differentiable operations, so that gradients of gradients follow by themselves.
+ */
+
+import type { Tensor } from "../tensor/tensor.ts";
+import { isFloat } from "../tensor/dtype.ts";
+import { pushForward, dualLevel } from "./forward.ts";
+import { isRecording, Node } from "./tape.ts";
+
+export type Inputs = readonly Tensor[];
+
+/** The most general form: any number of inputs and outputs. Outputs nobody exposes are residuals. */
+export interface Primitive<P = unknown> {
+  readonly name: string;
+  /** Computes the outputs from values alone; never records. */
+  forward(inputs: Inputs, params: P): Tensor[];
+  /** Cotangents of the inputs from those of the outputs; null where there is none or none is needed. */
+  vjp(cotangents: readonly (Tensor | null)[], at: Evaluation<P>): (Tensor | null)[];
+  /** Tangents [K, …shape] of the outputs from those of the inputs, for K directions at once. */
+  jvp(tangents: readonly (Tensor | null)[], at: Evaluation<P>): (Tensor | null)[];
+}
+
+/** A primitive's inputs, outputs and parameters at one evaluation. */
+export interface Evaluation<P = unknown> {
+  readonly inputs: Inputs;
+  readonly outputs: readonly Tensor[];
+  readonly params: P;
+  /** Which inputs' cotangents are wanted. */
+  readonly needs: readonly boolean[];
+}
+
+/** Runs a primitive: computes, pushes tangents forward, records on the tape. */
+export function applyAll<P>(primitive: Primitive<P>, inputs: Inputs, params: P): Tensor[] {
+  const level = dualLevel(inputs);
+  const outputs = level === 0 ? primitive.forward(inputs, params) : pushForward(primitive, inputs, params, level);
+  if (isRecording()) record(primitive, inputs, outputs, params);
+  return outputs;
+}
+
+function record<P>(primitive: Primitive<P>, inputs: Inputs, outputs: Tensor[], params: P): void {
+  let any = false;
+  const needs = new Array<boolean>(inputs.length);
+  for (let i = 0; i < inputs.length; i++) {
+    const x = inputs[i] as Tensor;
+    needs[i] = x.requiresGrad || x.node !== null;
+    any ||= needs[i] as boolean;
+  }
+  if (!any) return;
+  const node = new Node(primitive as Primitive, inputs, outputs, params, needs);
+  for (let i = 0; i < outputs.length; i++) {
+    const y = outputs[i] as Tensor;
+    if (!isFloat(y.dtype)) continue;
+    y.node = node;
+    y.outputIndex = i;
+  }
+}
+
+/** The cotangent of one input: `g` has the output's shape, the result the input's. */
+export type VjpRule<P> = (g: Tensor, y: Tensor, x: Inputs, params: P, index: number) => Tensor | null;
+/** The output's tangent [K, …y.shape] due to one input's tangent `t` [K, …x.shape]. */
+export type JvpRule<P> = (t: Tensor, y: Tensor, x: Inputs, params: P, index: number) => Tensor | null;
+
+/** The usual form: one output, one rule an input (or one rule for all, told the input's index). */
+export interface Op<P> {
+  readonly name: string;
+  readonly forward: (x: Inputs, params: P) => Tensor;
+  readonly vjp: VjpRule<P> | readonly VjpRule<P>[];
+  readonly jvp: JvpRule<P> | readonly JvpRule<P>[];
+}
+
+/** Makes a primitive from per-input rules. */
+export function defineOp<P = void>(op: Op<P>): Primitive<P> {
+  const ruleOf = <R>(rules: R | readonly R[], i: number): R => (Array.isArray(rules) ? rules[i] : rules) as R;
+  return {
+    name: op.name,
+    forward: (inputs, params) => [op.forward(inputs, params)],
+    vjp([g], { inputs, outputs, params, needs }) {
+      return inputs.map((_, i) => {
+        if (!g || !needs[i]) return null;
+        return ruleOf(op.vjp, i)(g, outputs[0] as Tensor, inputs, params, i);
+      });
+    },
+    jvp(tangents, { inputs, outputs, params }) {
+      let total: Tensor | null = null;
+      for (let i = 0; i < inputs.length; i++) {
+        const t = tangents[i];
+        if (!t) continue;
+        const part = ruleOf(op.jvp, i)(t, outputs[0] as Tensor, inputs, params, i);
+        if (part !== null) total = total === null ? part : sumTangents(total, part);
+      }
+      return [total];
+    },
+  };
+}
+
+/** Addition, given by the operations above this floor (src/ops/arithmetic.ts) so that this file needs none. */
+let sumTangents: (a: Tensor, b: Tensor) => Tensor = () => {
+  throw new Error("unreachable: add is defined in src/ops/arithmetic.ts");
+};
+let accumulateInto: (total: Tensor, part: Tensor) => void;
+
+export function provideAddition(add: typeof sumTangents, addInPlace: typeof accumulateInto): void {
+  sumTangents = add;
+  accumulateInto = addInPlace;
+}
+
+export function addTensors(a: Tensor, b: Tensor): Tensor {
+  return sumTangents(a, b);
+}
+
+/** total += part, in place and off the tape. */
+export function addInPlace(total: Tensor, part: Tensor): void {
+  accumulateInto(total, part);
+}
+
+/** Runs a primitive of one output. */
+export function apply<P>(primitive: Primitive<P>, inputs: Inputs, params: P): Tensor {
+  return applyAll(primitive, inputs, params)[0] as Tensor;
+}

@@ -1,0 +1,67 @@
+/** Tensors from nothing: constants and ranges. */
+
+import { fill } from "../wasm/kernels.gen.ts";
+import { call, view } from "../wasm/host.ts";
+import { type DType, isFloat } from "./dtype.ts";
+import { ArgumentError } from "./errors.ts";
+import { checkShape, type Shape } from "./shape.ts";
+import { empty, type Tensor } from "./tensor.ts";
+
+/** A tensor filled with one value. */
+export function full(shape: Shape, value: number, dtype: DType = "float32"): Tensor {
+  checkShape("full", shape);
+  const t = empty(shape, dtype);
+  if (isFloat(dtype)) call(fill, dtype, t.size, value, t.ptr);
+  else view(dtype, t.ptr, t.size).fill(value);
+  return t;
+}
+
+export function zeros(shape: Shape, dtype: DType = "float32"): Tensor {
+  return full(shape, 0, dtype);
+}
+
+export function ones(shape: Shape, dtype: DType = "float32"): Tensor {
+  return full(shape, 1, dtype);
+}
+
+export function zerosLike(x: Tensor): Tensor {
+  return full(x.shape, 0, x.dtype);
+}
+
+export function onesLike(x: Tensor): Tensor {
+  return full(x.shape, 1, x.dtype);
+}
+
+/** A scalar tensor; what a plain number becomes as an operand. */
+export function scalar(value: number, dtype: DType = "float32"): Tensor {
+  return full([], value, dtype);
+}
+
+/** start, start + step, … below stop. */
+export function arange(start: number, stop: number, step = 1, dtype: DType = "float32"): Tensor {
+  if (!(step !== 0 && Number.isFinite(start) && Number.isFinite(stop))) {
+    throw new ArgumentError(`arange: expected finite bounds and a step other than 0, got ${start}, ${stop}, ${step}`);
+  }
+  const n = Math.max(0, Math.ceil((stop - start) / step));
+  const t = empty([n], dtype);
+  const out = view(dtype, t.ptr, n);
+  for (let i = 0; i < n; i++) out[i] = start + i * step;
+  return t;
+}
+
+/** `count` values from start to stop, both included. */
+export function linspace(start: number, stop: number, count: number, dtype: DType = "float32"): Tensor {
+  if (!(Number.isInteger(count) && count >= 1)) throw new ArgumentError(`linspace: expected a count of at least 1, got ${count}`);
+  const t = empty([count], dtype);
+  const out = view(dtype, t.ptr, count);
+  for (let i = 0; i < count; i++) out[i] = count === 1 ? start : start + ((stop - start) * i) / (count - 1);
+  return t;
+}
+
+/** The identity matrix [n, m]. */
+export function eye(n: number, m: number = n, dtype: DType = "float32"): Tensor {
+  const t = zeros([n, m], dtype);
+  const out = view(dtype, t.ptr, n * m);
+  for (let i = 0; i < Math.min(n, m); i++) out[i * m + i] = 1;
+  return t;
+}

@@ -1,0 +1,11 @@
+/** Element types: arithmetic in float32 and float64, indices in int32, masks in bool (one byte). */
+export type DType = "float32" | "float64" | "int32" | "bool";
+export type FloatDType = "float32" | "float64";
+
+export type TypedArray = Float32Array | Float64Array | Int32Array | Uint8Array;
+
+export const BYTES: Readonly<Record<DType, number>> = { float32: 4, float64: 8, int32: 4, bool: 1 };
+
+export function isFloat(dtype: DType): dtype is FloatDType {
+  return dtype === "float32" || dtype === "float64";
+}

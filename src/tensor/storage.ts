@@ -1,0 +1,83 @@
+/**
+ * Who owns the bytes of a tensor, and when they go.
+ *
+ * Inside a scope, what was allocated is released at its end, except what the scope returns.
+ * Outside every scope, blocks are released when their tensors are collected.
+ */
+
+import { host } from "../wasm/host.ts";
+import { StateError } from "./errors.ts";
+
+/** A block of linear memory; tensors and their views share it. */
+export class Storage {
+  readonly bytes: number;
+  #ptr: number;
+  /** Kept beyond the scope it was made in. */
+  pinned = false;
+  /** Number of the scope end that found this storage in its result. */
+  mark = 0;
+
+  constructor(bytes: number) {
+    this.bytes = bytes;
+    this.#ptr = bytes === 0 ? 64 : host().heap.allocate(bytes);
+    const scope = scopes[scopes.length - 1];
+    if (scope === undefined) watch(this);
+    else scope.push(this);
+  }
+
+  /** Address in linear memory. @throws StateError once released */
+  get ptr(): number {
+    if (this.#ptr === 0) throw new StateError("tensor: expected a live tensor, got one whose scope has ended or that was disposed");
+    return this.#ptr;
+  }
+
+  get released(): boolean {
+    return this.#ptr === 0;
+  }
+
+  release(): void {
+    if (this.#ptr === 0) return;
+    if (this.bytes > 0) host().heap.release(this.#ptr, this.bytes);
+    this.#ptr = 0;
+    registry?.unregister(this);
+  }
+}
+
+interface Block {
+  readonly ptr: number;
+  readonly bytes: number;
+}
+
+let registry: FinalizationRegistry<Block> | null = null;
+
+/** Releases the storage's block when the storage is collected. */
+function watch(storage: Storage): void {
+  registry ??= new FinalizationRegistry<Block>(({ ptr, bytes }) => host().heap.release(ptr, bytes));
+  if (storage.bytes > 0) registry.register(storage, { ptr: storage.ptr, bytes: storage.bytes }, storage);
+}
+
+const scopes: Storage[][] = [];
+let marks = 0;
+
+/** Opens a scope; pair with `endScope`. */
+export function beginScope(): void {
+  scopes.push([]);
+}
+
+/** Closes the innermost scope: storages that `forEachKept` names move to the scope outside, the rest are released. */
+export function endScope(forEachKept: (keep: (storage: Storage) => void) => void): void {
+  const scope = scopes.pop();
+  if (scope === undefined) throw new StateError("endScope: expected an open scope, got none");
+  const mark = ++marks;
+  forEachKept((storage) => {
+    storage.mark = mark;
+  });
+  const outer = scopes[scopes.length - 1];
+  for (const storage of scope) {
+    if (storage.released) continue;
+    if (storage.pinned) watch(storage);
+    else if (storage.mark !== mark) storage.release();
+    else if (outer === undefined) watch(storage);
+    else outer.push(storage);
+  }
+}

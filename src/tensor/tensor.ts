@@ -1,0 +1,279 @@
+/** Tensors: a shape, a dtype and strides over a block of linear memory. */
+
+import type { Node } from "../autodiff/tape.ts";
+import type { Dual } from "../autodiff/forward.ts";
+import { host, view } from "../wasm/host.ts";
+import { BYTES, type DType, isFloat, type TypedArray } from "./dtype.ts";
+import { DTypeError, ShapeError, StateError } from "./errors.ts";
+import { printTensor } from "./print.ts";
+import { checkShape, type Shape, show, sizeOf, stridesOf } from "./shape.ts";
+import { beginScope, endScope, Storage } from "./storage.ts";
+
+export class Tensor {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly storage: Storage;
+  /** Elements between neighbours along each axis. */
+  readonly strides: Shape;
+  /** First element, counted from the start of the storage. */
+  readonly offset: number;
+  readonly size: number;
+  /** How the tape made this tensor; null for leaves. */
+  node: Node | null = null;
+  /** Which of the node's outputs this is. */
+  outputIndex = 0;
+  /** Whether this leaf's gradient is wanted. */
+  requiresGrad = false;
+  /** The tangent this tensor carries in forward mode. */
+  dual: Dual | null = null;
+  /** Gradient accumulated by `backward`; leaves only. */
+  grad: Tensor | null = null;
+
+  constructor(storage: Storage, dtype: DType, shape: Shape, strides: Shape = stridesOf(shape), offset = 0) {
+    this.storage = storage;
+    this.dtype = dtype;
+    this.shape = shape;
+    this.strides = strides;
+    this.offset = offset;
+    this.size = sizeOf(shape);
+  }
+
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** Address of the first element. @throws StateError once released */
+  get ptr(): number {
+    return this.storage.ptr + this.offset * BYTES[this.dtype];
+  }
+
+  /** Whether the elements lie in row-major order without gaps. */
+  get isContiguous(): boolean {
+    let step = 1;
+    for (let i = this.shape.length - 1; i >= 0; i--) {
+      if (this.shape[i] !== 1 && this.strides[i] !== step) return false;
+      step *= this.shape[i] as number;
+    }
+    return true;
+  }
+
+  /** The dimension of an axis, negative axes counting from the end. */
+  dim(axis: number): number {
+    const d = this.shape[axis < 0 ? axis + this.shape.length : axis];
+    if (d === undefined) throw new ShapeError(`dim: expected an axis of ${show(this.shape)}, got ${axis}`);
+    return d;
+  }
+
+  /** A fresh copy of the elements in row-major order. */
+  data(): TypedArray {
+    const out = arrayOf(this.dtype, this.size);
+    if (this.isContiguous) out.set(view(this.dtype, this.ptr, this.size));
+    else gatherStrided(this, out);
+    return out;
+  }
+
+  /** The one element of a tensor of size one. */
+  item(): number {
+    if (this.size !== 1) throw new ShapeError(`item: expected one element, got ${show(this.shape)}`);
+    return view(this.dtype, this.ptr, 1)[0] as number;
+  }
+
+  /** The elements as nested arrays; a number for a scalar. */
+  toArray(): NestedArray {
+    return nest(this.data(), this.shape, 0, 0);
+  }
+
+  /** The same values, cut off from the tape and from tangents. */
+  detach(): Tensor {
+    return new Tensor(this.storage, this.dtype, this.shape, this.strides, this.offset);
+  }
+
+  /** Releases the memory now, for those who want to; views of it go with it. */
+  dispose(): void {
+    this.storage.release();
+  }
+
+  toString(): string {
+    return printTensor(this);
+  }
+}
+
+// Symbol.dispose is younger than Node 20's earliest releases, where `using` cannot be used anyway.
+if (typeof Symbol.dispose === "symbol") {
+  Object.defineProperty(Tensor.prototype, Symbol.dispose, { value: Tensor.prototype.dispose });
+}
+
+export interface Tensor {
+  [Symbol.dispose](): void;
+}
+
+export type NestedArray = number | NestedArray[];
+
+function nest(data: TypedArray, shape: Shape, axis: number, start: number): NestedArray {
+  if (axis === shape.length) return data[start] as number;
+  const step = sizeOf(shape.slice(axis + 1));
+  return Array.from({ length: shape[axis] as number }, (_, i) => nest(data, shape, axis + 1, start + i * step));
+}
+
+/** Reads a view element by element. */
+function gatherStrided(t: Tensor, out: TypedArray): void {
+  if (t.size === 0) return;
+  const last = t.strides.reduce((sum, s, i) => sum + s * ((t.shape[i] as number) - 1), 0);
+  const source = view(t.dtype, t.ptr, last + 1);
+  const index = new Array<number>(t.rank).fill(0);
+  let at = 0;
+  for (let i = 0; i < out.length; i++) {
+    out[i] = source[at] as number;
+    for (let axis = t.rank - 1; axis >= 0; axis--) {
+      at += t.strides[axis] as number;
+      index[axis] = (index[axis] as number) + 1;
+      if ((index[axis] as number) < (t.shape[axis] as number)) break;
+      at -= (t.strides[axis] as number) * (t.shape[axis] as number);
+      index[axis] = 0;
+    }
+  }
+}
+
+/** A typed array of the dtype's kind. */
+export function arrayOf(dtype: DType, size: number): TypedArray {
+  if (dtype === "float32") return new Float32Array(size);
+  if (dtype === "float64") return new Float64Array(size);
+  if (dtype === "int32") return new Int32Array(size);
+  return new Uint8Array(size);
+}
+
+/** A new tensor whose elements are not set: for operations that write every element. */
+export function empty(shape: Shape, dtype: DType = "float32"): Tensor {
+  return new Tensor(new Storage(sizeOf(shape) * BYTES[dtype]), dtype, shape);
+}
+
+export interface TensorOptions {
+  readonly dtype?: DType;
+  readonly requiresGrad?: boolean;
+}
+
+/**
+ * A tensor from numbers: a scalar, nested arrays, or a flat (typed) array with `shape`.
+ * The dtype is float32 unless given or unless the data is a typed array of another kind.
+ * @throws ShapeError for ragged arrays or when `shape` does not hold the data
+ * @example tensor([[1, 2], [3, 4]]).shape // [2, 2]
+ */
+export function tensor(data: NestedArray | boolean[] | TypedArray, options: TensorOptions & { readonly shape?: Shape } = {}): Tensor {
+  const dtype = options.dtype ?? dtypeOf(data);
+  const shape = options.shape ?? shapeOf(data);
+  checkShape("tensor", shape);
+  const flat = flatten(data);
+  if (flat.length !== sizeOf(shape)) {
+    throw new ShapeError(`tensor: expected ${sizeOf(shape)} elements for shape ${show(shape)}, got ${flat.length}`);
+  }
+  const t = empty(shape, dtype);
+  view(dtype, t.ptr, t.size).set(flat);
+  if (options.requiresGrad) requireGrad(t);
+  return t;
+}
+
+function isTyped(data: unknown): data is TypedArray {
+  return ArrayBuffer.isView(data);
+}
+
+function dtypeOf(data: unknown): DType {
+  if (data instanceof Float64Array) return "float64";
+  if (data instanceof Int32Array) return "int32";
+  if (data instanceof Uint8Array) return "bool";
+  return "float32";
+}
+
+function shapeOf(data: unknown): number[] {
+  if (isTyped(data)) return [data.length];
+  if (!Array.isArray(data)) return [];
+  const inner = data.length > 0 ? shapeOf(data[0]) : [];
+  return [data.length, ...inner];
+}
+
+function flatten(data: unknown): ArrayLike<number> {
+  if (isTyped(data)) return data;
+  if (!Array.isArray(data)) return [numberOf(data)];
+  const out: number[] = [];
+  flattenInto(data, shapeOf(data), 0, out);
+  return out;
+}
+
+function flattenInto(data: unknown, shape: Shape, axis: number, out: number[]): void {
+  if (!Array.isArray(data)) {
+    if (axis !== shape.length) throw new ShapeError(`tensor: expected arrays of equal depth, got a number at depth ${axis} of ${show(shape)}`);
+    out.push(numberOf(data));
+    return;
+  }
+  if (data.length !== shape[axis]) throw new ShapeError(`tensor: expected ${shape[axis]} entries at depth ${axis}, got ${data.length}`);
+  for (const part of data) flattenInto(part, shape, axis + 1, out);
+}
+
+function numberOf(value: unknown): number {
+  if (typeof value === "number") return value;
+  if (typeof value === "boolean") return value ? 1 : 0;
+  throw new DTypeError(`tensor: expected numbers, got ${typeof value}`);
+}
+
+/** Marks a leaf as one whose gradient is wanted. @throws DTypeError for integers and masks */
+export function requireGrad(t: Tensor): Tensor {
+  if (!isFloat(t.dtype)) throw new DTypeError(`requireGrad: expected a float tensor, got ${t.dtype}`);
+  if (t.node !== null) throw new StateError("requireGrad: expected a leaf, got the result of an operation");
+  t.requiresGrad = true;
+  return t;
+}
+
+/** Overwrites a tensor's elements in place, outside the tape. */
+export function assign(target: Tensor, source: Tensor | ArrayLike<number>): void {
+  const flat = source instanceof Tensor ? source.data() : source;
+  if (flat.length !== target.size) throw new ShapeError(`assign: expected ${target.size} elements for ${show(target.shape)}, got ${flat.length}`);
+  if (!target.isContiguous) throw new ShapeError(`assign: expected a contiguous target, got strides ${show(target.strides)}`);
+  view(target.dtype, target.ptr, target.size).set(flat);
+}
+
+/** Runs over every tensor in a result made of tensors, arrays, maps and plain objects. */
+export function forEachTensor(value: unknown, visit: (t: Tensor) => void): void {
+  if (value instanceof Tensor) return visit(value);
+  if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return;
+  const parts = value instanceof Map || Array.isArray(value) ? value.values() : Object.values(value);
+  for (const part of parts) forEachTensor(part, visit);
+}
+
+function keepAll(t: Tensor, keep: (s: Storage) => void): void {
+  keep(t.storage);
+  if (t.grad !== null) keep(t.grad.storage);
+  for (let dual = t.dual; dual !== null; dual = dual.primal.dual) keepAll(dual.tangent, keep);
+}
+
+/**
+ * Runs `fn` and releases every tensor made inside, except those in its result.
+ * @throws StateError when `fn` is asynchronous
+ * @example const y = scope(() => add(mul(a, b), c)); // the product is gone, y stays
+ */
+export function scope<R>(fn: () => R): R {
+  beginScope();
+  let result: R | undefined;
+  try {
+    result = fn();
+    if (result instanceof Promise) throw new StateError("scope: expected a synchronous function, got a promise");
+    return result;
+  } finally {
+    endScope((keep) => forEachTensor(result, (t) => keepAll(t, keep)));
+  }
+}
+
+/** Keeps a tensor beyond the scope it was made in: parameters, optimiser state. */
+export function keep<T extends Tensor>(t: T): T {
+  t.storage.pinned = true;
+  return t;
+}
+
+/** Bytes of linear memory, for kernels' scratch: released with the scope like any tensor. */
+export function scratch(bytes: number): number {
+  return new Storage(bytes).ptr;
+}
+
+/** Copies raw bytes out of linear memory. */
+export function bytesOf(t: Tensor): Uint8Array<ArrayBuffer> {
+  if (!t.isContiguous) throw new ShapeError(`bytesOf: expected a contiguous tensor, got strides ${show(t.strides)}`);
+  return host().u8.slice(t.ptr, t.ptr + t.size * BYTES[t.dtype]) as Uint8Array<ArrayBuffer>;
+}
