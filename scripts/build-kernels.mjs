@@ -35,7 +35,10 @@ export async function scanKernels() {
 }
 
 function parseParams(kernel, list) {
-  const parts = list.split(",").map((p) => p.trim()).filter(Boolean);
+  const parts = list
+    .split(",")
+    .map((p) => p.trim())
+    .filter(Boolean);
   return parts.map((part) => {
     const [name, type] = part.split(":").map((s) => s.trim());
     if (!PARAM_TYPES.has(type)) throw new Error(`kernel ${kernel}: expected ${name} to be i32, usize or f64, got ${type}`);
@@ -71,7 +74,12 @@ export function heapBase(): usize { return __heap_base; }
 /** The typed table on the TypeScript side. */
 function table(kernels) {
   const rows = kernels.map((k, i) => {
-    const doc = k.doc.replace(/@kernel/, "").replace(/\n\s*\*\s*(?=\n)/g, "").trim().replace(/\*?$/, "").trim();
+    const doc = k.doc
+      .replace(/@kernel/, "")
+      .replace(/\n\s*\*\s*(?=\n)/g, "")
+      .trim()
+      .replace(/\*?$/, "")
+      .trim();
     const args = k.params.map((p) => `${p.name}: number`).join(", ");
     return `/** ${doc.startsWith("*") ? doc.slice(1).trim() : doc} */\nexport const ${k.name}: Kernel<[${args}]> = ${2 * i};\n`;
   });
@@ -106,7 +114,10 @@ function checkAbi(target, bytes) {
   const module = new WebAssembly.Module(bytes);
   const imports = WebAssembly.Module.imports(module);
   if (imports.length > 0) throw new Error(`${target}.wasm: expected no imports, got ${JSON.stringify(imports)}`);
-  const names = WebAssembly.Module.exports(module).map((e) => e.name).sort().join(",");
+  const names = WebAssembly.Module.exports(module)
+    .map((e) => e.name)
+    .sort()
+    .join(",");
   if (names !== "heapBase,memory,run") throw new Error(`${target}.wasm: expected exports heapBase, memory, run, got ${names}`);
 }
 

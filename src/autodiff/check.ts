@@ -2,7 +2,7 @@
 
 import { add } from "../ops/arithmetic.ts";
 import { ArgumentError, DTypeError } from "../tensor/errors.ts";
-import { arrayOf, scope, tensor, type Tensor } from "../tensor/tensor.ts";
+import { arrayOf, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { innerProduct, jvp, step, type TensorFunction, vjp } from "./transforms.ts";
 
 export interface CheckGradsOptions {
@@ -77,9 +77,7 @@ function checkOnce(fn: TensorFunction, inputs: readonly Tensor[], mode: "reverse
   if (order === 1) return;
   // The derivative as a function of the inputs, checked in turn in both modes.
   const derivative: TensorFunction =
-    mode === "reverse"
-      ? (...xs) => pulledBack(fn, xs, cotangent, tangents)
-      : (...xs) => innerProduct(jvp(fn, xs, tangents)[1], cotangent);
+    mode === "reverse" ? (...xs) => pulledBack(fn, xs, cotangent, tangents) : (...xs) => innerProduct(jvp(fn, xs, tangents)[1], cotangent);
   for (const next of ["reverse", "forward"] as const) {
     checkOnce(derivative, inputs, next, order - 1, { ...check, label: `${check.label}${mode} then ` });
   }

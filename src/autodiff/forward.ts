@@ -6,7 +6,7 @@
  * (which may be boxes of lower levels) and boxes the result; so nested derivatives cannot be confused.
  */
 
-import { Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import type { Inputs, Primitive } from "./primitive.ts";
 import { applyAll } from "./primitive.ts";
 

@@ -4,9 +4,9 @@
  * Rules are written in differentiable operations, so that gradients of gradients follow by themselves.
  */
 
-import type { Tensor } from "../tensor/tensor.ts";
 import { isFloat } from "../tensor/dtype.ts";
-import { pushForward, dualLevel } from "./forward.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { dualLevel, pushForward } from "./forward.ts";
 import { isRecording, Node } from "./tape.ts";
 
 export type Inputs = readonly Tensor[];

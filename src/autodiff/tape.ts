@@ -5,8 +5,8 @@
  * so the sweep walks the reachable nodes by falling number. No recursion: sequences are thousands of steps long.
  */
 
-import { StateError, ShapeError, DTypeError } from "../tensor/errors.ts";
 import { isFloat } from "../tensor/dtype.ts";
+import { DTypeError, ShapeError, StateError } from "../tensor/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { addInPlace, addTensors, type Evaluation, type Inputs, type Primitive } from "./primitive.ts";
@@ -139,7 +139,12 @@ function checkRoot(op: string, y: Tensor, cotangent: Tensor): void {
 }
 
 /** Walks the tape from the roots; `visit` sees each node's inputs with their finished cotangents. */
-function sweep(roots: readonly Tensor[], cotangents: readonly Tensor[], targets: ReadonlySet<Tensor> | null, createGraph: boolean): Cotangents {
+function sweep(
+  roots: readonly Tensor[],
+  cotangents: readonly Tensor[],
+  targets: ReadonlySet<Tensor> | null,
+  createGraph: boolean,
+): Cotangents {
   const found = new Cotangents(!createGraph);
   const kept = new Set<Node>();
   if (targets !== null) for (const t of targets) if (t.node !== null) kept.add(t.node);
@@ -177,7 +182,12 @@ export function gradients(
 }
 
 /** Runs a sweep down to the leaves that want gradients and hands each its gradient. */
-export function sweepLeaves(output: Tensor, cotangent: Tensor, visit: (leaf: Tensor, gradient: Tensor) => void, options: SweepOptions = {}): void {
+export function sweepLeaves(
+  output: Tensor,
+  cotangent: Tensor,
+  visit: (leaf: Tensor, gradient: Tensor) => void,
+  options: SweepOptions = {},
+): void {
   if (output.node === null && !output.requiresGrad) {
     throw new StateError("backward: expected an output that depends on a tensor with requiresGrad, got one that does not");
   }

@@ -6,7 +6,7 @@ import { contiguous, reshape, select, stack } from "../ops/shape.ts";
 import { onesLike, zeros } from "../tensor/create.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { assign, empty, keep, tensor, type Tensor } from "../tensor/tensor.ts";
+import { assign, empty, keep, type Tensor, tensor } from "../tensor/tensor.ts";
 import { box, unbox, withLevel } from "./forward.ts";
 import { addInPlace, apply, defineOp } from "./primitive.ts";
 import { enableGrad, gradients, noGrad, type SweepOptions, sweepLeaves } from "./tape.ts";

@@ -1,7 +1,7 @@
 /** Tensors from nothing: constants and ranges. */
 
-import { fill } from "../wasm/kernels.gen.ts";
 import { call, view } from "../wasm/host.ts";
+import { fill } from "../wasm/kernels.gen.ts";
 import { type DType, isFloat } from "./dtype.ts";
 import { ArgumentError } from "./errors.ts";
 import { checkShape, type Shape } from "./shape.ts";

@@ -1,5 +1,5 @@
-import type { NestedArray, Tensor } from "./tensor.ts";
 import { show } from "./shape.ts";
+import type { NestedArray, Tensor } from "./tensor.ts";
 
 const EDGE = 3;
 

@@ -1,7 +1,7 @@
 /** Tensors: a shape, a dtype and strides over a block of linear memory. */
 
-import type { Node } from "../autodiff/tape.ts";
 import type { Dual } from "../autodiff/forward.ts";
+import type { Node } from "../autodiff/tape.ts";
 import { host, view } from "../wasm/host.ts";
 import { BYTES, type DType, isFloat, type TypedArray } from "./dtype.ts";
 import { DTypeError, ShapeError, StateError } from "./errors.ts";
@@ -9,6 +9,7 @@ import { printTensor } from "./print.ts";
 import { checkShape, type Shape, show, sizeOf, stridesOf } from "./shape.ts";
 import { beginScope, endScope, Storage } from "./storage.ts";
 
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: Symbol.dispose is defined below, where the host has it.
 export class Tensor {
   readonly shape: Shape;
   readonly dtype: DType;
@@ -103,6 +104,7 @@ if (typeof Symbol.dispose === "symbol") {
   Object.defineProperty(Tensor.prototype, Symbol.dispose, { value: Tensor.prototype.dispose });
 }
 
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the method is defined just above.
 export interface Tensor {
   [Symbol.dispose](): void;
 }
@@ -200,7 +202,8 @@ function flatten(data: unknown): ArrayLike<number> {
 
 function flattenInto(data: unknown, shape: Shape, axis: number, out: number[]): void {
   if (!Array.isArray(data)) {
-    if (axis !== shape.length) throw new ShapeError(`tensor: expected arrays of equal depth, got a number at depth ${axis} of ${show(shape)}`);
+    if (axis !== shape.length)
+      throw new ShapeError(`tensor: expected arrays of equal depth, got a number at depth ${axis} of ${show(shape)}`);
     out.push(numberOf(data));
     return;
   }
@@ -225,7 +228,8 @@ export function requireGrad(t: Tensor): Tensor {
 /** Overwrites a tensor's elements in place, outside the tape. */
 export function assign(target: Tensor, source: Tensor | ArrayLike<number>): void {
   const flat = source instanceof Tensor ? source.data() : source;
-  if (flat.length !== target.size) throw new ShapeError(`assign: expected ${target.size} elements for ${show(target.shape)}, got ${flat.length}`);
+  if (flat.length !== target.size)
+    throw new ShapeError(`assign: expected ${target.size} elements for ${show(target.shape)}, got ${flat.length}`);
   if (!target.isContiguous) throw new ShapeError(`assign: expected a contiguous target, got strides ${show(target.strides)}`);
   view(target.dtype, target.ptr, target.size).set(flat);
 }

@@ -1,0 +1,156 @@
+/** Linear, Bilinear, Embedding, LayerNorm, Sequential. */
+
+import { embedding } from "../ops/gather.ts";
+import { bilinear, linear } from "../ops/linear.ts";
+import { layerNorm } from "../ops/normalize.ts";
+import { ones, zeros } from "../tensor/create.ts";
+import type { FloatDType } from "../tensor/dtype.ts";
+import { ArgumentError } from "../tensor/errors.ts";
+import { defaultGenerator, type Generator } from "../tensor/random.ts";
+import type { Shape } from "../tensor/shape.ts";
+import { assign, type Tensor } from "../tensor/tensor.ts";
+import { Module, Parameter } from "./module.ts";
+
+export interface LayerOptions {
+  readonly dtype?: FloatDType;
+  /** Where initial values come from; the default generator unless given. */
+  readonly generator?: Generator;
+}
+
+export interface BiasOptions extends LayerOptions {
+  readonly bias?: boolean;
+}
+
+/** Whole positive sizes, or an error that names the argument. */
+export function checkSizes(op: string, sizes: Readonly<Record<string, number>>): void {
+  for (const [name, size] of Object.entries(sizes)) {
+    if (!Number.isInteger(size) || size < 1)
+      throw new ArgumentError(`${op}: expected ${name} to be a whole number of at least 1, got ${size}`);
+  }
+}
+
+/** A parameter drawn from U(−bound, bound). */
+export function uniformParameter(shape: Shape, bound: number, options: LayerOptions): Parameter {
+  return new Parameter((options.generator ?? defaultGenerator()).uniform(shape, -bound, bound, options.dtype ?? "float32"));
+}
+
+/** y = x·Wᵀ + b for x [..., inFeatures]; W [outFeatures, inFeatures] from U(±1/√inFeatures), as in PyTorch. */
+export class Linear extends Module {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+
+  constructor(inFeatures: number, outFeatures: number, options: BiasOptions = {}) {
+    super();
+    checkSizes("Linear", { inFeatures, outFeatures });
+    this.inFeatures = inFeatures;
+    this.outFeatures = outFeatures;
+    const bound = 1 / Math.sqrt(inFeatures);
+    this.weight = uniformParameter([outFeatures, inFeatures], bound, options);
+    this.bias = (options.bias ?? true) ? uniformParameter([outFeatures], bound, options) : null;
+  }
+
+  forward(x: Tensor): Tensor {
+    return linear(x, this.weight, this.bias ?? undefined);
+  }
+}
+
+/** y_o = x₁ᵀ·A_o·x₂ + b_o for x₁ [..., in1], x₂ [..., in2]; A [out, in1, in2]. */
+export class Bilinear extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+
+  constructor(in1Features: number, in2Features: number, outFeatures: number, options: BiasOptions = {}) {
+    super();
+    checkSizes("Bilinear", { in1Features, in2Features, outFeatures });
+    const bound = 1 / Math.sqrt(in1Features);
+    this.weight = uniformParameter([outFeatures, in1Features, in2Features], bound, options);
+    this.bias = (options.bias ?? true) ? uniformParameter([outFeatures], bound, options) : null;
+  }
+
+  forward(x1: Tensor, x2: Tensor): Tensor {
+    return bilinear(x1, x2, this.weight, this.bias ?? undefined);
+  }
+}
+
+export interface EmbeddingOptions extends LayerOptions {
+  /** This index reads a row of zeros that is not trained. */
+  readonly paddingIdx?: number;
+}
+
+/** Rows of a table [numEmbeddings, embeddingDim] by int32 index of any shape; values from N(0, 1). */
+export class Embedding extends Module {
+  readonly numEmbeddings: number;
+  readonly embeddingDim: number;
+  readonly paddingIdx: number | undefined;
+  readonly weight: Parameter;
+
+  constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
+    super();
+    checkSizes("Embedding", { numEmbeddings, embeddingDim });
+    this.numEmbeddings = numEmbeddings;
+    this.embeddingDim = embeddingDim;
+    this.paddingIdx = options.paddingIdx;
+    const generator = options.generator ?? defaultGenerator();
+    this.weight = new Parameter(generator.normal([numEmbeddings, embeddingDim], 0, 1, options.dtype ?? "float32"));
+    if (options.paddingIdx !== undefined) zeroRow(this.weight, options.paddingIdx);
+  }
+
+  forward(index: Tensor): Tensor {
+    return embedding(index, this.weight, this.paddingIdx === undefined ? {} : { paddingIdx: this.paddingIdx });
+  }
+}
+
+export interface LayerNormOptions extends LayerOptions {
+  readonly eps?: number;
+  readonly elementwiseAffine?: boolean;
+}
+
+/** Normalises over the trailing axes `normalizedShape` (Ba, Kiros & Hinton 2016, Layer Normalization), then scales and shifts. */
+export class LayerNorm extends Module {
+  readonly normalizedShape: Shape;
+  readonly eps: number;
+  readonly weight: Parameter | null;
+  readonly bias: Parameter | null;
+
+  constructor(normalizedShape: number | Shape, options: LayerNormOptions = {}) {
+    super();
+    this.normalizedShape = typeof normalizedShape === "number" ? [normalizedShape] : normalizedShape;
+    this.eps = options.eps ?? 1e-5;
+    const affine = options.elementwiseAffine ?? true;
+    this.weight = affine ? new Parameter(ones(this.normalizedShape, options.dtype ?? "float32")) : null;
+    this.bias = affine ? new Parameter(zeros(this.normalizedShape, options.dtype ?? "float32")) : null;
+  }
+
+  forward(x: Tensor): Tensor {
+    return layerNorm(x, this.normalizedShape, { weight: this.weight ?? undefined, bias: this.bias ?? undefined, eps: this.eps });
+  }
+}
+
+/** Modules of one tensor to one tensor, run in order; named 0, 1, … in the state dict. */
+export class Sequential extends Module {
+  readonly #layers: readonly (Module & { forward(x: Tensor): Tensor })[];
+
+  constructor(...layers: (Module & { forward(x: Tensor): Tensor })[]) {
+    super();
+    this.#layers = layers;
+    layers.forEach((layer, i) => {
+      this.register(String(i), layer);
+    });
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.#layers.reduce((value, layer) => layer.forward(value), x);
+  }
+}
+
+function zeroRow(weight: Parameter, row: number): void {
+  const values = weight.data();
+  const width = weight.dim(1);
+  if (!(Number.isInteger(row) && row >= 0 && row < weight.dim(0))) {
+    throw new ArgumentError(`Embedding: expected paddingIdx in [0, ${weight.dim(0) - 1}], got ${row}`);
+  }
+  values.fill(0, row * width, (row + 1) * width);
+  assign(weight, values);
+}
