@@ -4,6 +4,7 @@
 // a dispatcher (assembly/index.gen.ts) reads its arguments from 8-byte slots in memory,
 // so that a call is an id plus numbers and can be recorded and replayed.
 
+import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -133,9 +134,21 @@ async function writeIfChanged(path, text) {
   if (old !== text) await writeFile(path, text);
 }
 
-/** Builds everything under assembly/ and returns the sizes. */
+/** A digest of everything the binaries depend on. */
+async function digest() {
+  const hash = createHash("sha256");
+  const files = (await readdir(join(root, "assembly"), { recursive: true })).filter((f) => f.endsWith(".ts") && !f.endsWith(".gen.ts")).sort();
+  const inputs = [...files.map((f) => join("assembly", f)), "asconfig.json", "scripts/build-kernels.mjs", "package-lock.json"];
+  for (const file of inputs) hash.update(file).update(await readFile(join(root, file)));
+  return hash.digest("hex");
+}
+
+/** Builds everything under assembly/, unless nothing has changed since the last time. Returns what was built, or null. */
 export async function buildKernels() {
   await mkdir(join(root, "build"), { recursive: true });
+  const now = await digest();
+  const stamp = join(root, "build/kernels.sha256");
+  if ((await readFile(stamp, "utf8").catch(() => "")) === now) return null;
   const kernels = await scanKernels();
   await writeIfChanged(join(root, "assembly/index.gen.ts"), dispatcher(kernels));
   await writeIfChanged(join(root, "src/wasm/kernels.gen.ts"), table(kernels));
@@ -145,10 +158,12 @@ export async function buildKernels() {
     sizes[target] = bytes.length;
     await writeIfChanged(join(root, `src/wasm/${target}.gen.ts`), embed(target, bytes));
   }
+  await writeFile(stamp, now);
   return { kernels: kernels.length, sizes };
 }
 
 if (process.argv[1] && relative(process.argv[1], fileURLToPath(import.meta.url)) === "") {
-  const { kernels, sizes } = await buildKernels();
-  console.log(`${kernels} kernels: simd ${sizes.simd} bytes, relaxed ${sizes.relaxed} bytes`);
+  const built = await buildKernels();
+  if (built === null) console.log("kernels: up to date");
+  else console.log(`${built.kernels} kernels: simd ${built.sizes.simd} bytes, relaxed ${built.sizes.relaxed} bytes`);
 }
