@@ -1,7 +1,7 @@
 // The one build: kernels → embedded module → bundles (default and edge) → command line → declarations.
 
-import { copyFile, mkdir, readFile, rm } from "node:fs/promises";
 import { spawnSync } from "node:child_process";
+import { copyFile, mkdir, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,9 +14,7 @@ const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
 /** dist/nn/index.js → src/nn/index.ts, for every subpath of the package that is ours. */
 function entryPoints() {
   const targets = Object.values(manifest.exports).map((e) => (typeof e === "string" ? e : e.default));
-  return targets
-    .filter((file) => file.endsWith(".js"))
-    .map((file) => file.replace("./dist/", "src/").replace(/\.js$/, ".ts"));
+  return targets.filter((file) => file.endsWith(".js")).map((file) => file.replace("./dist/", "src/").replace(/\.js$/, ".ts"));
 }
 
 const common = { bundle: true, format: "esm", target: "es2022", absWorkingDir: root, logLevel: "warning", legalComments: "none" };
@@ -25,14 +23,24 @@ const common = { bundle: true, format: "esm", target: "es2022", absWorkingDir: r
 const importedModule = {
   name: "imported-module",
   setup(plugin) {
-    plugin.onResolve({ filter: /\/binary\.ts$/ }, ({ resolveDir, path }) => ({ path: join(resolveDir, path).replace(/binary\.ts$/, "binary.edge.ts") }));
+    plugin.onResolve({ filter: /\/binary\.ts$/ }, ({ resolveDir, path }) => ({
+      path: join(resolveDir, path).replace(/binary\.ts$/, "binary.edge.ts"),
+    }));
     plugin.onResolve({ filter: /\.wasm/ }, ({ path }) => ({ path, external: true }));
   },
 };
 
 async function bundle() {
   const entries = entryPoints();
-  await build({ ...common, entryPoints: entries, outdir: "dist", outbase: "src", splitting: true, chunkNames: "chunks/[name]-[hash]", platform: "neutral" });
+  await build({
+    ...common,
+    entryPoints: entries,
+    outdir: "dist",
+    outbase: "src",
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]",
+    platform: "neutral",
+  });
   await build({
     ...common,
     entryPoints: entries,
@@ -43,7 +51,13 @@ async function bundle() {
     platform: "neutral",
     plugins: [importedModule],
   });
-  await build({ ...common, entryPoints: ["src/cli/main.ts"], outfile: "dist/cli.js", platform: "node", banner: { js: "#!/usr/bin/env node" } });
+  await build({
+    ...common,
+    entryPoints: ["src/cli/main.ts"],
+    outfile: "dist/cli.js",
+    platform: "node",
+    banner: { js: "#!/usr/bin/env node" },
+  });
 }
 
 function declarations() {
