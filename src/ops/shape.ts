@@ -1,0 +1,543 @@
+/**
+ * Operations that move elements and compute nothing: reshaping, axes, windows, joining, padding.
+ *
+ * Whatever strides can express is a view that shares its memory with its source. The results of these operations
+ * are never written to, so sharing cannot be seen.
+ */
+
+import { apply, applyAll, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { full, zeros } from "../tensor/create.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
+import { axisOf, checkShape, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
+import { copyInto, dense } from "../tensor/strided.ts";
+import { empty, Tensor } from "../tensor/tensor.ts";
+import { sumTo } from "./reduce.ts";
+
+/** Another look at the elements of x. */
+function viewOf(x: Tensor, shape: Shape, strides: Shape, offset: number = x.offset): Tensor {
+  return new Tensor(x.storage, x.dtype, shape, strides, offset);
+}
+
+function inserted(list: Shape, at: number, value: number): number[] {
+  const out = list.slice() as number[];
+  out.splice(at, 0, value);
+  return out;
+}
+
+function removed(list: Shape, at: number): number[] {
+  const out = list.slice() as number[];
+  out.splice(at, 1);
+  return out;
+}
+
+function replaced(list: Shape, at: number, value: number): number[] {
+  const out = list.slice() as number[];
+  out[at] = value;
+  return out;
+}
+
+// ---------------------------------------------------------------- reshaping
+
+const contiguousOp: Primitive<void> = defineOp({
+  name: "contiguous",
+  forward: ([x]) => dense(x as Tensor),
+  vjp: (g) => g,
+  jvp: (t) => t,
+});
+
+/** The same values in row-major order without gaps: x itself if it is so already, else a copy. */
+export function contiguous(x: Tensor): Tensor {
+  return x.isContiguous ? x : apply(contiguousOp, [x], undefined);
+}
+
+/** Strides that show x in another shape without a copy; null where no strides do. */
+function stridesFor(x: Tensor, shape: Shape): Shape | null {
+  if (x.isContiguous || x.size === 0) return stridesOf(shape);
+  const strides = new Array<number>(shape.length).fill(1);
+  let out = shape.length - 1;
+  for (let axis = x.shape.length - 1; axis >= 0; axis--) {
+    // A run of axes [axis … inner] that walks as one.
+    const step = x.strides[axis] as number;
+    let run = x.shape[axis] as number;
+    if (run === 1) continue;
+    while (axis > 0 && (x.shape[axis - 1] === 1 || x.strides[axis - 1] === step * run)) run *= x.shape[--axis] as number;
+    let filled = 1;
+    for (; out >= 0 && filled < run; out--) {
+      strides[out] = step * filled;
+      filled *= shape[out] as number;
+    }
+    if (filled !== run) return null;
+  }
+  return strides;
+}
+
+const reshapeOp: Primitive<Shape> = defineOp<Shape>({
+  name: "reshape",
+  forward([x], shape) {
+    const source = x as Tensor;
+    const strides = stridesFor(source, shape);
+    return strides === null ? viewOf(dense(source), shape, stridesOf(shape), 0) : viewOf(source, shape, strides);
+  },
+  vjp: (g, _y, [x]) => reshape(g, (x as Tensor).shape),
+  jvp: (t, y) => reshape(t, [t.shape[0] as number, ...y.shape]),
+});
+
+/** Replaces the one -1 by what is left over. */
+function inferred(x: Tensor, shape: Shape): Shape {
+  const open = shape.indexOf(-1);
+  if (open < 0) return shape;
+  const known = sizeOf(shape) / -1;
+  const rest = known === 0 ? Number.NaN : x.size / known;
+  return replaced(shape, open, rest);
+}
+
+/**
+ * The same elements, in row-major order, in another shape: a view where strides allow it, else a copy.
+ * @param shape with at most one -1, which stands for what is left over
+ * @throws ShapeError when the sizes differ
+ * @example reshape(x, [2, -1])
+ */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  if (sameShape(x.shape, shape)) return x;
+  const target = inferred(x, shape);
+  if (sizeOf(target) !== x.size || target.some((d) => !(d >= 0 && Number.isInteger(d)))) {
+    throw new ShapeError(`reshape: expected a shape of ${x.size} elements for x ${show(x.shape)}, got ${show(shape)}`);
+  }
+  return apply(reshapeOp, [x], target);
+}
+
+/** Inserts an axis of length one, so that it becomes axis `axis` of the result. */
+export function unsqueeze(x: Tensor, axis: number): Tensor {
+  return reshape(x, inserted(x.shape, axisOf("unsqueeze", axis, x.rank + 1), 1));
+}
+
+/** Drops an axis of length one, or all of them; an axis of another length stays. */
+export function squeeze(x: Tensor, axis?: number): Tensor {
+  if (axis === undefined)
+    return reshape(
+      x,
+      x.shape.filter((d) => d !== 1),
+    );
+  const at = axisOf("squeeze", axis, x.rank);
+  return x.shape[at] === 1 ? reshape(x, removed(x.shape, at)) : x;
+}
+
+// ---------------------------------------------------------------- axes
+
+const permuteOp: Primitive<Shape> = defineOp<Shape>({
+  name: "permute",
+  forward: ([x], axes) => permuted(x as Tensor, axes),
+  vjp: (g, _y, _x, axes) => apply(permuteOp, [g], inverse(axes)),
+  jvp: (t, _y, _x, axes) => apply(permuteOp, [t], [0, ...axes.map((a) => a + 1)]),
+});
+
+function permuted(x: Tensor, axes: Shape): Tensor {
+  const shape = new Array<number>(axes.length);
+  const strides = new Array<number>(axes.length);
+  for (let i = 0; i < axes.length; i++) {
+    shape[i] = x.shape[axes[i] as number] as number;
+    strides[i] = x.strides[axes[i] as number] as number;
+  }
+  return viewOf(x, shape, strides);
+}
+
+function inverse(axes: Shape): number[] {
+  const out = new Array<number>(axes.length);
+  for (let i = 0; i < axes.length; i++) out[axes[i] as number] = i;
+  return out;
+}
+
+/**
+ * Reorders the axes: axis i of the result is axis `axes[i]` of x. A view.
+ * @throws ArgumentError unless `axes` names every axis once
+ */
+export function permute(x: Tensor, axes: readonly number[]): Tensor {
+  const order = axes.map((a) => axisOf("permute", a, x.rank));
+  if (order.length !== x.rank || new Set(order).size !== x.rank) {
+    throw new ArgumentError(`permute: expected axes to name each of ${x.rank} axes once, got ${show(axes)}`);
+  }
+  return apply(permuteOp, [x], order);
+}
+
+/** Swaps two axes, by default the last two. A view. */
+export function transpose(x: Tensor, a = -2, b = -1): Tensor {
+  const first = axisOf("transpose", a, x.rank);
+  const second = axisOf("transpose", b, x.rank);
+  if (first === second) return x;
+  const axes = x.shape.map((_, i) => i);
+  axes[first] = second;
+  axes[second] = first;
+  return apply(permuteOp, [x], axes);
+}
+
+const broadcastOp: Primitive<Shape> = defineOp<Shape>({
+  name: "broadcastTo",
+  forward([x], shape) {
+    const source = x as Tensor;
+    const lead = shape.length - source.rank;
+    const strides = shape.map((_, i) => (i < lead || source.shape[i - lead] === 1 ? 0 : (source.strides[i - lead] as number)));
+    return viewOf(source, shape, strides);
+  },
+  vjp: (g, _y, [x]) => sumTo(g, (x as Tensor).shape),
+  jvp(t, y, [x]) {
+    const [k, ...shape] = t.shape as [number, ...number[]];
+    const lead = new Array<number>(y.rank - (x as Tensor).rank).fill(1);
+    return broadcastTo(reshape(t, [k, ...lead, ...shape]), [k, ...y.shape]);
+  },
+});
+
+/** Repeats x along axes of length one and along new leading axes, by NumPy's rule. A view: nothing is copied. */
+export function broadcastTo(x: Tensor, shape: Shape): Tensor {
+  if (sameShape(x.shape, shape)) return x;
+  checkShape("broadcastTo", shape);
+  const lead = shape.length - x.rank;
+  if (lead < 0 || x.shape.some((d, i) => d !== 1 && d !== shape[i + lead])) {
+    throw new ShapeError(`broadcastTo: expected a shape that x ${show(x.shape)} broadcasts to, got ${show(shape)}`);
+  }
+  return apply(broadcastOp, [x], shape);
+}
+
+/** `broadcastTo`, where -1 keeps the dimension of x. */
+export function expand(x: Tensor, shape: Shape): Tensor {
+  const lead = shape.length - x.rank;
+  return broadcastTo(
+    x,
+    shape.map((d, i) => (d === -1 ? (x.shape[i - lead] ?? -1) : d)),
+  );
+}
+
+// ---------------------------------------------------------------- windows
+
+/** A box within a tensor: along each axis, where it starts, how far its elements are apart, how many there are. */
+interface Window {
+  readonly starts: Shape;
+  readonly steps: Shape;
+  readonly shape: Shape;
+}
+
+function windowView(x: Tensor, { starts, steps, shape }: Window): Tensor {
+  const strides = new Array<number>(shape.length);
+  let offset = x.offset;
+  for (let i = 0; i < shape.length; i++) {
+    const stride = x.strides[i] as number;
+    strides[i] = stride * (steps[i] as number);
+    offset += stride * (starts[i] as number);
+  }
+  return viewOf(x, shape, strides, offset);
+}
+
+/** The same box in each of K stacked tensors. */
+function stackedWindow(k: number, { starts, steps, shape }: Window): Window {
+  return { starts: [0, ...starts], steps: [1, ...steps], shape: [k, ...shape] };
+}
+
+const windowOp: Primitive<Window> = defineOp<Window>({
+  name: "slice",
+  forward: ([x], window) => windowView(x as Tensor, window),
+  vjp: (g, _y, [x], window) => embed(g, { window, shape: (x as Tensor).shape, value: 0 }),
+  jvp: (t, _y, _x, window) => apply(windowOp, [t], stackedWindow(t.shape[0] as number, window)),
+});
+
+interface Embedding {
+  readonly window: Window;
+  /** Of the result. */
+  readonly shape: Shape;
+  /** Everywhere outside the window. */
+  readonly value: number;
+}
+
+/** Writes x into a window of a constant tensor: the transpose of looking through the window. */
+const embedOp: Primitive<Embedding> = defineOp<Embedding>({
+  name: "embed",
+  forward([x], { window, shape, value }) {
+    const y = full(shape, value, (x as Tensor).dtype);
+    copyInto(windowView(y, window), x as Tensor);
+    return y;
+  },
+  vjp: (g, _y, _x, { window }) => apply(windowOp, [g], window),
+  jvp(t, y, _x, { window }) {
+    const k = t.shape[0] as number;
+    return embed(t, { window: stackedWindow(k, window), shape: [k, ...y.shape], value: 0 });
+  },
+});
+
+function embed(x: Tensor, params: Embedding): Tensor {
+  return apply(embedOp, [x], params);
+}
+
+/** A bound of a slice with negative values counted from the end, within [low, high]. */
+function bound(value: number, n: number, low: number, high: number): number {
+  return Math.min(high, Math.max(low, value < 0 ? value + n : value));
+}
+
+/** A window over part of one axis and all of the others. */
+function oneAxisWindow(x: Tensor, axis: number, start: number, step: number, length: number): Window {
+  const starts = new Array<number>(x.rank).fill(0);
+  const steps = new Array<number>(x.rank).fill(1);
+  starts[axis] = start;
+  steps[axis] = step;
+  return { starts, steps, shape: replaced(x.shape, axis, length) };
+}
+
+/**
+ * Elements start, start + step, … before `end` of one axis, by Python's rules: bounds below zero count from the end,
+ * bounds beyond it are cut. A view, except that a negative step (whose default bounds are the last element and
+ * "before the first") makes a copy.
+ * @throws ArgumentError for a step of zero or values that are not whole
+ * @example slice(xs, 0, 1) // all but the first
+ */
+export function slice(x: Tensor, axis: number, start?: number, end?: number, step = 1): Tensor {
+  const at = axisOf("slice", axis, x.rank);
+  if (!Number.isInteger(start ?? 0) || !Number.isInteger(end ?? 0) || !Number.isInteger(step) || step === 0) {
+    throw new ArgumentError(`slice: expected whole bounds and a step other than 0, got start ${start}, end ${end}, step ${step}`);
+  }
+  const n = x.shape[at] as number;
+  const from = step > 0 ? bound(start ?? 0, n, 0, n) : bound(start ?? n - 1, n, -1, n - 1);
+  const to = step > 0 ? bound(end ?? n, n, 0, n) : end === undefined ? -1 : bound(end, n, -1, n - 1);
+  const length = Math.max(0, Math.ceil((to - from) / step));
+  if (length === n && step === 1) return x;
+  if (step > 0) return apply(windowOp, [x], oneAxisWindow(x, at, length === 0 ? 0 : from, step, length));
+  const lowest = length === 0 ? 0 : from + (length - 1) * step;
+  return flip(apply(windowOp, [x], oneAxisWindow(x, at, lowest, -step, length)), at);
+}
+
+interface Selection {
+  readonly axis: number;
+  readonly i: number;
+}
+
+function entryView(x: Tensor, axis: number, i: number): Tensor {
+  return viewOf(x, removed(x.shape, axis), removed(x.strides, axis), x.offset + i * (x.strides[axis] as number));
+}
+
+const selectOp: Primitive<Selection> = defineOp<Selection>({
+  name: "select",
+  forward: ([x], { axis, i }) => entryView(x as Tensor, axis, i),
+  vjp(g, _y, [x], { axis, i }) {
+    const { shape } = x as Tensor;
+    return embed(reshape(g, replaced(shape, axis, 1)), { window: oneAxisWindow(x as Tensor, axis, i, 1, 1), shape, value: 0 });
+  },
+  jvp: (t, _y, _x, { axis, i }) => apply(selectOp, [t], { axis: axis + 1, i }),
+});
+
+/**
+ * Entry i of an axis, which is dropped; i below zero counts from the end. A view.
+ *
+ * Its gradient is as large as x: to walk over all entries of an axis, `unstack` them.
+ * @throws ArgumentError for an entry that is not there
+ */
+export function select(x: Tensor, axis: number, i: number): Tensor {
+  const at = axisOf("select", axis, x.rank);
+  const n = x.shape[at] as number;
+  const entry = i < 0 ? i + n : i;
+  if (!Number.isInteger(i) || entry < 0 || entry >= n) {
+    throw new ArgumentError(`select: expected an index in [${-n}, ${n - 1}] for axis ${at} of x ${show(x.shape)}, got ${i}`);
+  }
+  return apply(selectOp, [x], { axis: at, i: entry });
+}
+
+// ---------------------------------------------------------------- joining and parting
+
+/** Puts zeros where no cotangent or tangent arrived. */
+function orZeros(parts: readonly (Tensor | null)[], like: (i: number) => Shape): Tensor[] | null {
+  const some = parts.find((p) => p !== null && p !== undefined);
+  if (!some) return null;
+  return parts.map((p, i) => p ?? zeros(like(i), some.dtype));
+}
+
+/** The first axis of stacked tangents. */
+function stackSize(tangents: readonly (Tensor | null)[]): number {
+  for (const t of tangents) if (t) return t.shape[0] as number;
+  return 0;
+}
+
+const unstackOp: Primitive<number> = {
+  name: "unstack",
+  forward([x], axis) {
+    const source = x as Tensor;
+    return Array.from({ length: source.shape[axis] as number }, (_, i) => entryView(source, axis, i));
+  },
+  vjp(gs, { outputs, params: axis }) {
+    const parts = orZeros(gs, (i) => (outputs[i] as Tensor).shape);
+    return [parts && (applyAll(stackOp, parts, axis)[0] as Tensor)];
+  },
+  jvp: ([t], { outputs, params: axis }) => (t ? applyAll(unstackOp, [t], axis + 1) : outputs.map(() => null)),
+};
+
+/**
+ * The entries of an axis, as views without it: the way to walk over time. One operation however many entries,
+ * whose gradient stacks theirs once.
+ * @example for (const x of unstack(xs, 0)) [y, state] = cell.step(x, state);
+ */
+export function unstack(x: Tensor, axis = 0): Tensor[] {
+  const at = axisOf("unstack", axis, x.rank);
+  return x.shape[at] === 0 ? [] : applyAll(unstackOp, [x], at);
+}
+
+const stackOp: Primitive<number> = {
+  name: "stack",
+  forward(xs, axis) {
+    const first = xs[0] as Tensor;
+    const y = empty(inserted(first.shape, axis, xs.length), first.dtype);
+    for (let i = 0; i < xs.length; i++) copyInto(entryView(y, axis, i), xs[i] as Tensor);
+    return [y];
+  },
+  vjp: ([g], { inputs, params: axis }) => (g ? applyAll(unstackOp, [g], axis) : inputs.map(() => null)),
+  jvp(ts, { outputs, inputs, params: axis }) {
+    const k = stackSize(ts);
+    const parts = orZeros(ts, (i) => [k, ...(inputs[i] as Tensor).shape]);
+    return parts ? applyAll(stackOp, parts, axis + 1) : outputs.map(() => null);
+  },
+};
+
+function checkAlike(op: string, xs: Inputs): Tensor {
+  const first = xs[0];
+  if (first === undefined) throw new ArgumentError(`${op}: expected at least one tensor, got none`);
+  for (const x of xs)
+    if (x.dtype !== first.dtype) throw new DTypeError(`${op}: expected tensors of one dtype, got ${first.dtype} and ${x.dtype}`);
+  return first;
+}
+
+/**
+ * Tensors of one shape side by side along a new axis.
+ * @throws ShapeError when shapes differ; ArgumentError for an empty list
+ */
+export function stack(xs: readonly Tensor[], axis = 0): Tensor {
+  const first = checkAlike("stack", xs);
+  for (const x of xs) {
+    if (!sameShape(x.shape, first.shape))
+      throw new ShapeError(`stack: expected equal shapes, got ${show(first.shape)} and ${show(x.shape)}`);
+  }
+  return applyAll(stackOp, xs, axisOf("stack", axis, first.rank + 1))[0] as Tensor;
+}
+
+interface Parts {
+  readonly axis: number;
+  readonly sizes: Shape;
+}
+
+/** Views of consecutive stretches of an axis. */
+function stretches(x: Tensor, { axis, sizes }: Parts): Tensor[] {
+  const stride = x.strides[axis] as number;
+  let offset = x.offset;
+  return sizes.map((n) => {
+    const part = viewOf(x, replaced(x.shape, axis, n), x.strides, offset);
+    offset += n * stride;
+    return part;
+  });
+}
+
+const splitOp: Primitive<Parts> = {
+  name: "split",
+  forward: ([x], parts) => stretches(x as Tensor, parts),
+  vjp(gs, { outputs, params: { axis } }) {
+    const parts = orZeros(gs, (i) => (outputs[i] as Tensor).shape);
+    return [parts && cat(parts, axis)];
+  },
+  jvp: ([t], { outputs, params: { axis, sizes } }) => (t ? applyAll(splitOp, [t], { axis: axis + 1, sizes }) : outputs.map(() => null)),
+};
+
+/**
+ * Consecutive stretches of an axis, as views: of `size` entries each (the last one what is left), or of the given sizes.
+ * @throws ShapeError when the sizes do not add up
+ */
+export function split(x: Tensor, size: number | readonly number[], axis = 0): Tensor[] {
+  const at = axisOf("split", axis, x.rank);
+  const n = x.shape[at] as number;
+  const sizes = typeof size === "number" ? evenSizes(n, size) : size;
+  if (sizes.reduce((a, b) => a + b, 0) !== n || sizes.some((s) => !(s >= 0 && Number.isInteger(s)))) {
+    throw new ShapeError(`split: expected sizes that add up to ${n} (axis ${at} of x ${show(x.shape)}), got ${show(sizes)}`);
+  }
+  return applyAll(splitOp, [x], { axis: at, sizes });
+}
+
+function evenSizes(n: number, size: number): number[] {
+  if (!(Number.isInteger(size) && size > 0)) throw new ArgumentError(`split: expected a size of at least 1, got ${size}`);
+  const count = Math.max(1, Math.ceil(n / size));
+  return Array.from({ length: count }, (_, i) => Math.min(size, n - i * size));
+}
+
+/** At most `chunks` stretches of an axis, all as long as the first but perhaps the last, as views. */
+export function chunk(x: Tensor, chunks: number, axis = 0): Tensor[] {
+  if (!(Number.isInteger(chunks) && chunks > 0)) throw new ArgumentError(`chunk: expected at least 1 chunk, got ${chunks}`);
+  const n = x.dim(axisOf("chunk", axis, x.rank));
+  return n === 0 ? split(x, new Array<number>(chunks).fill(0), axis) : split(x, Math.ceil(n / chunks), axis);
+}
+
+const catOp: Primitive<number> = {
+  name: "cat",
+  forward(xs, axis) {
+    const first = xs[0] as Tensor;
+    const sizes = xs.map((x) => x.shape[axis] as number);
+    const y = empty(
+      replaced(
+        first.shape,
+        axis,
+        sizes.reduce((a, b) => a + b),
+      ),
+      first.dtype,
+    );
+    stretches(y, { axis, sizes }).forEach((part, i) => {
+      copyInto(part, xs[i] as Tensor);
+    });
+    return [y];
+  },
+  vjp: ([g], { inputs, params: axis }) =>
+    g
+      ? split(
+          g,
+          inputs.map((x) => x.shape[axis] as number),
+          axis,
+        )
+      : inputs.map(() => null),
+  jvp(ts, { inputs, params: axis }) {
+    const k = stackSize(ts);
+    const parts = orZeros(ts, (i) => [k, ...(inputs[i] as Tensor).shape]);
+    return [parts && cat(parts, axis + 1)];
+  },
+};
+
+/**
+ * Tensors one after the other along an axis.
+ * @throws ShapeError when the other axes differ; ArgumentError for an empty list
+ */
+export function cat(xs: readonly Tensor[], axis = 0): Tensor {
+  const first = checkAlike("cat", xs);
+  const at = axisOf("cat", axis, first.rank);
+  for (const x of xs) {
+    if (x.rank !== first.rank || x.shape.some((d, i) => i !== at && d !== first.shape[i])) {
+      throw new ShapeError(`cat: expected shapes equal but for axis ${at}, got ${show(first.shape)} and ${show(x.shape)}`);
+    }
+  }
+  return applyAll(catOp, xs, at)[0] as Tensor;
+}
+
+// ---------------------------------------------------------------- order and padding
+
+const flipOp: Primitive<Shape> = defineOp<Shape>({
+  name: "flip",
+  forward([x], axes) {
+    const source = x as Tensor;
+    if (source.size === 0) return viewOf(source, source.shape, source.strides);
+    const starts = source.shape.map((n, i) => (axes.includes(i) ? n - 1 : 0));
+    const steps = source.shape.map((_, i) => (axes.includes(i) ? -1 : 1));
+    return dense(windowView(source, { starts, steps, shape: source.shape }));
+  },
+  vjp: (g, _y, _x, axes) => apply(flipOp, [g], axes),
+  jvp: (t, _y, _x, axes) =>
+    apply(
+      flipOp,
+      [t],
+      axes.map((a) => a + 1),
+    ),
+});
+
+/** Reverses the order along one axis or several. */
+export function flip(x: Tensor, axis: number | readonly number[]): Tensor {
+  const axes = typeof axis === "number" ? [axis] : axis;
+  return apply(
+    flipOp,
+    [x],
+    axes.map((a) => axisOf("flip", a, x.rank)),
+  );
+}
