@@ -1,0 +1,288 @@
+/**
+ * Random numbers that depend on a seed and a counter only: the same bits on every host, and a state of 24 bytes.
+ *
+ * The words are Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011.
+ * The key is the seed; the 128-bit counter is a 64-bit block number and a 64-bit stream number.
+ * Every draw starts at a fresh block of four words and moves the counter past the blocks it used:
+ * one word a value (float64: two), and for whole numbers one word more for each rejected.
+ */
+
+import { call, view } from "../wasm/host.ts";
+import { philox, wordsToBernoulli, wordsToNormal, wordsToUniform } from "../wasm/kernels.gen.ts";
+import { type DType, type FloatDType, isFloat } from "./dtype.ts";
+import { ArgumentError, DTypeError, FormatError, ShapeError } from "./errors.ts";
+import { type Shape, show } from "./shape.ts";
+import { empty, scope, type Tensor } from "./tensor.ts";
+
+const WORDS_PER_BLOCK = 4;
+/** Words drawn at once where rejection makes the number needed unknown. */
+const CHUNK = 1024;
+const STATE_BYTES = 24;
+
+/** All there is to a generator. */
+export interface GeneratorState {
+  readonly seed: bigint;
+  readonly stream: bigint;
+  /** Number of the next block. */
+  readonly counter: number;
+}
+
+/**
+ * A seeded counter-based generator.
+ * @example
+ * const g = new Generator(42);
+ * const w = g.normal([3, 4], 0, 0.1);
+ * const saved = g.toBytes(); // and later: Generator.fromBytes(saved)
+ */
+export class Generator {
+  #seed: bigint;
+  #stream = 0n;
+  #counter = 0;
+
+  /** @param seed any whole number; its low 64 bits count */
+  constructor(seed: number | bigint = 0) {
+    if (typeof seed === "number" && !Number.isSafeInteger(seed)) throw new ArgumentError(`Generator: expected a whole seed, got ${seed}`);
+    this.#seed = BigInt.asUintN(64, BigInt(seed));
+  }
+
+  /** Values in [low, high): never below low, never high itself. */
+  uniform(shape: Shape, low = 0, high = 1, dtype: FloatDType = "float32"): Tensor {
+    return this.fillUniform(emptyFloat("uniform", shape, dtype), low, high);
+  }
+
+  /** Normal values with the given mean and standard deviation. */
+  normal(shape: Shape, mean = 0, std = 1, dtype: FloatDType = "float32"): Tensor {
+    return this.fillNormal(emptyFloat("normal", shape, dtype), mean, std);
+  }
+
+  /**
+   * 1 with probability p (to within 2^-32), else 0.
+   * @param value what stands for 1 in float tensors: an inverted dropout mask has 1/(keep probability)
+   */
+  bernoulli(shape: Shape, p: number, dtype: DType = "float32", value = 1): Tensor {
+    if (!(p >= 0 && p <= 1)) throw new ArgumentError(`bernoulli: expected a probability in [0, 1], got ${p}`);
+    const t = empty(shape, dtype);
+    if (!isFloat(dtype)) {
+      const limit = p * 2 ** 32;
+      return this.#fillWhole(t, (next) => (next() < limit ? 1 : 0));
+    }
+    this.#fillWords(t);
+    call(wordsToBernoulli, dtype, t.size, p * 2 ** 32, value, t.ptr);
+    return t;
+  }
+
+  /** Whole numbers in [low, high), all equally likely (int32). */
+  integers(shape: Shape, low: number, high: number): Tensor {
+    if (!(Number.isInteger(low) && Number.isInteger(high) && low < high && low >= -(2 ** 31) && high <= 2 ** 31)) {
+      throw new ArgumentError(`integers: expected 32-bit whole numbers low < high, got ${low} and ${high}`);
+    }
+    return this.#fillWhole(empty(shape, "int32"), (next) => low + below(high - low, next));
+  }
+
+  /** The numbers 0 … n − 1 in random order, all orders equally likely (int32). Fisher and Yates; Durstenfeld, 1964. */
+  permutation(n: number): Tensor {
+    if (!(Number.isInteger(n) && n >= 0)) throw new ArgumentError(`permutation: expected a whole non-negative n, got ${n}`);
+    const order = Int32Array.from({ length: n }, (_, i) => i);
+    this.#draw((next) => {
+      for (let i = n - 1; i > 0; i--) {
+        const j = below(i + 1, next);
+        const swapped = order[i] as number;
+        order[i] = order[j] as number;
+        order[j] = swapped;
+      }
+    });
+    const t = empty([n], "int32");
+    view("int32", t.ptr, n).set(order);
+    return t;
+  }
+
+  /** Overwrites a contiguous float tensor with values in [low, high). */
+  fillUniform(t: Tensor, low = 0, high = 1): Tensor {
+    const dtype = checkFillable("uniform", t);
+    if (!(low < high && Number.isFinite(high - low))) {
+      throw new ArgumentError(`uniform: expected finite bounds low < high, got ${low} and ${high}`);
+    }
+    const first = roundUp(low, dtype);
+    const last = roundDown(high, dtype);
+    if (!(first <= last)) throw new ArgumentError(`uniform: expected a ${dtype} number in [${low}, ${high}), got none`);
+    this.#fillWords(t);
+    call(wordsToUniform, dtype, t.size, low, high - low, first, last, t.ptr);
+    return t;
+  }
+
+  /** Overwrites a contiguous float tensor with normal values. */
+  fillNormal(t: Tensor, mean = 0, std = 1): Tensor {
+    const dtype = checkFillable("normal", t);
+    if (!(Number.isFinite(mean) && std >= 0 && Number.isFinite(std))) {
+      throw new ArgumentError(`normal: expected a finite mean and a standard deviation of at least 0, got ${mean} and ${std}`);
+    }
+    this.#fillWords(t);
+    call(wordsToNormal, dtype, t.size, mean, std, t.ptr);
+    return t;
+  }
+
+  /** A generator independent of this one and of all its other children: its seed and stream are one block of this one. */
+  split(): Generator {
+    const child = new Generator();
+    this.#draw((next) => {
+      child.#seed = wide(next(), next());
+      child.#stream = wide(next(), next());
+    });
+    return child;
+  }
+
+  /** A generator in the same state: both go on with the same values. */
+  clone(): Generator {
+    return Generator.fromState(this.state);
+  }
+
+  get state(): GeneratorState {
+    return { seed: this.#seed, stream: this.#stream, counter: this.#counter };
+  }
+
+  /** Goes on from a saved state. */
+  set state({ seed, stream, counter }: GeneratorState) {
+    if (!(Number.isSafeInteger(counter) && counter >= 0)) {
+      throw new ArgumentError(`Generator: expected a whole non-negative counter, got ${counter}`);
+    }
+    this.#seed = BigInt.asUintN(64, seed);
+    this.#stream = BigInt.asUintN(64, stream);
+    this.#counter = counter;
+  }
+
+  static fromState(state: GeneratorState): Generator {
+    const g = new Generator();
+    g.state = state;
+    return g;
+  }
+
+  /** Seed, stream and counter, each 8 bytes, little-endian. */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    const out = new DataView(new ArrayBuffer(STATE_BYTES));
+    [this.#seed, this.#stream, BigInt(this.#counter)].forEach((part, i) => {
+      out.setBigUint64(8 * i, part, true);
+    });
+    return new Uint8Array(out.buffer);
+  }
+
+  /** @throws FormatError for anything `toBytes` cannot have written */
+  static fromBytes(bytes: Uint8Array): Generator {
+    if (bytes.length !== STATE_BYTES) throw new FormatError(`Generator.fromBytes: expected ${STATE_BYTES} bytes, got ${bytes.length}`);
+    const data = new DataView(bytes.buffer, bytes.byteOffset, STATE_BYTES);
+    const counter = data.getBigUint64(16, true);
+    if (counter > BigInt(Number.MAX_SAFE_INTEGER))
+      throw new FormatError(`Generator.fromBytes: expected a counter below 2^53, got ${counter}`);
+    return Generator.fromState({ seed: data.getBigUint64(0, true), stream: data.getBigUint64(8, true), counter: Number(counter) });
+  }
+
+  /** Writes words over a float tensor's bytes and moves past them. */
+  #fillWords(t: Tensor): void {
+    const words = t.dtype === "float64" ? 2 * t.size : t.size;
+    this.#words(words, t.ptr, this.#counter);
+    this.#counter += Math.ceil(words / WORDS_PER_BLOCK);
+  }
+
+  #words(n: number, ptr: number, block: number): void {
+    const [s, t] = [this.#seed, this.#stream];
+    call(philox, "int32", n, low32(s), low32(s >> 32n), low32(t), low32(t >> 32n), block, ptr);
+  }
+
+  /** Fills an int32 or bool tensor from single words. */
+  #fillWhole(t: Tensor, value: (next: () => number) => number): Tensor {
+    const values = new Int32Array(t.size);
+    this.#draw((next) => {
+      for (let i = 0; i < values.length; i++) values[i] = value(next);
+    });
+    view(t.dtype, t.ptr, t.size).set(values);
+    return t;
+  }
+
+  /** Gives `use` a source of unsigned words and moves past the blocks it took them from. */
+  #draw(use: (next: () => number) => void): void {
+    let used = 0;
+    let words = new Uint32Array(0);
+    use(() => {
+      if (used % CHUNK === 0) words = this.#chunk(this.#counter + used / WORDS_PER_BLOCK);
+      return words[used++ % CHUNK] as number;
+    });
+    this.#counter += Math.ceil(used / WORDS_PER_BLOCK);
+  }
+
+  #chunk(block: number): Uint32Array<ArrayBuffer> {
+    const words = new Uint32Array(CHUNK);
+    scope(() => {
+      const t = empty([CHUNK], "int32");
+      this.#words(CHUNK, t.ptr, block);
+      words.set(view("int32", t.ptr, CHUNK));
+    });
+    return words;
+  }
+}
+
+/** A whole number in [0, n), all equally likely: words beyond the last full multiple of n are rejected. */
+function below(n: number, next: () => number): number {
+  const limit = 2 ** 32 - (2 ** 32 % n);
+  let word = next();
+  while (word >= limit) word = next();
+  return word % n;
+}
+
+function low32(x: bigint): number {
+  return Number(BigInt.asIntN(32, x));
+}
+
+function wide(low: number, high: number): bigint {
+  return BigInt(low) | (BigInt(high) << 32n);
+}
+
+function emptyFloat(op: string, shape: Shape, dtype: DType): Tensor {
+  if (!isFloat(dtype)) throw new DTypeError(`${op}: expected a float dtype, got ${dtype}`);
+  return empty(shape, dtype);
+}
+
+function checkFillable(op: string, t: Tensor): FloatDType {
+  if (!isFloat(t.dtype)) throw new DTypeError(`${op}: expected a float tensor, got ${t.dtype}`);
+  if (!t.isContiguous) throw new ShapeError(`${op}: expected a contiguous tensor, got ${show(t.shape)} with strides ${show(t.strides)}`);
+  return t.dtype;
+}
+
+/** The next number of the dtype towards +∞ (1) or −∞ (−1). */
+function neighbour(x: number, dtype: FloatDType, direction: 1 | -1): number {
+  const data = new DataView(new ArrayBuffer(8));
+  if (x === 0) return direction * (dtype === "float32" ? 2 ** -149 : Number.MIN_VALUE);
+  const away = x > 0 === direction > 0 ? 1 : -1;
+  if (dtype === "float64") {
+    data.setFloat64(0, x);
+    data.setBigInt64(0, data.getBigInt64(0) + BigInt(away));
+    return data.getFloat64(0);
+  }
+  data.setFloat32(0, x);
+  data.setInt32(0, data.getInt32(0) + away);
+  return data.getFloat32(0);
+}
+
+/** The least number of the dtype that is at least x. */
+function roundUp(x: number, dtype: FloatDType): number {
+  const rounded = dtype === "float32" ? Math.fround(x) : x;
+  return rounded < x ? neighbour(rounded, dtype, 1) : rounded;
+}
+
+/** The greatest number of the dtype below x. */
+function roundDown(x: number, dtype: FloatDType): number {
+  const rounded = dtype === "float32" ? Math.fround(x) : x;
+  return rounded < x ? rounded : neighbour(rounded, dtype, -1);
+}
+
+let common: Generator | null = null;
+
+/** The generator of everything that was given none; seed 0 until `manualSeed`. */
+export function defaultGenerator(): Generator {
+  common ??= new Generator(0);
+  return common;
+}
+
+/** Starts the default generator anew. */
+export function manualSeed(seed: number | bigint): Generator {
+  defaultGenerator().state = new Generator(seed).state;
+  return defaultGenerator();
+}
