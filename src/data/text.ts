@@ -1,0 +1,82 @@
+/** Text as whole numbers: a vocabulary of characters. */
+
+import { ArgumentError } from "../tensor/errors.ts";
+
+export interface VocabularyOptions {
+  /**
+   * The symbol that stands for every character outside the vocabulary; null (the default) makes such a character an error.
+   * It takes id 0.
+   */
+  readonly unknown?: string | null;
+}
+
+export interface BuildOptions extends VocabularyOptions {
+  /** Characters that occur less often are left out (default 1: none is). */
+  readonly minCount?: number;
+}
+
+/**
+ * Characters (Unicode code points) numbered 0 … size − 1.
+ * @example
+ * const vocabulary = Vocabulary.fromText("hello");       // e h l o
+ * vocabulary.decode(vocabulary.encode("hole"));          // "hole"
+ */
+export class Vocabulary {
+  /** The symbol of each id. */
+  readonly symbols: readonly string[];
+  readonly unknown: string | null;
+  readonly #ids = new Map<string, number>();
+
+  /**
+   * @param symbols one for each id; with `unknown`, that symbol must be among them
+   * @throws ArgumentError for no symbols or a symbol that occurs twice
+   */
+  constructor(symbols: readonly string[], options: VocabularyOptions = {}) {
+    if (symbols.length === 0) throw new ArgumentError("Vocabulary: expected at least one symbol, got none");
+    this.symbols = [...symbols];
+    this.unknown = options.unknown ?? null;
+    for (const [id, symbol] of symbols.entries()) {
+      if (this.#ids.has(symbol)) throw new ArgumentError(`Vocabulary: expected each symbol once, got ${JSON.stringify(symbol)} twice`);
+      this.#ids.set(symbol, id);
+    }
+    if (this.unknown !== null && !this.#ids.has(this.unknown)) {
+      throw new ArgumentError(`Vocabulary: expected unknown to be one of the symbols, got ${JSON.stringify(this.unknown)}`);
+    }
+  }
+
+  /** The characters of a text in code point order, so that the same characters give the same ids. */
+  static fromText(text: string, options: BuildOptions = {}): Vocabulary {
+    const { unknown = null, minCount = 1 } = options;
+    const counts = new Map<string, number>();
+    for (const symbol of text) counts.set(symbol, (counts.get(symbol) ?? 0) + 1);
+    const frequent = [...counts].filter(([symbol, count]) => count >= minCount && symbol !== unknown).map(([symbol]) => symbol);
+    frequent.sort((a, b) => (a.codePointAt(0) as number) - (b.codePointAt(0) as number));
+    return new Vocabulary(unknown === null ? frequent : [unknown, ...frequent], { unknown });
+  }
+
+  get size(): number {
+    return this.symbols.length;
+  }
+
+  /** The id of one character. @throws ArgumentError when it has none and there is no unknown symbol */
+  idOf(symbol: string): number {
+    const id = this.#ids.get(symbol) ?? (this.unknown === null ? undefined : this.#ids.get(this.unknown));
+    if (id === undefined) throw new ArgumentError(`Vocabulary: expected one of its ${this.size} characters, got ${JSON.stringify(symbol)}`);
+    return id;
+  }
+
+  encode(text: string): Int32Array<ArrayBuffer> {
+    return Int32Array.from(text, (symbol) => this.idOf(symbol));
+  }
+
+  /** The symbol of one id. @throws ArgumentError outside 0 … size − 1 */
+  symbolOf(id: number): string {
+    const symbol = this.symbols[id];
+    if (symbol === undefined) throw new ArgumentError(`Vocabulary: expected an id in [0, ${this.size - 1}], got ${id}`);
+    return symbol;
+  }
+
+  decode(ids: Iterable<number>): string {
+    return Array.from(ids, (id) => this.symbolOf(id)).join("");
+  }
+}

@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import { split } from "../../src/data/split.ts";
+import { Vocabulary } from "../../src/data/text.ts";
+import { ArgumentError } from "../../src/tensor/errors.ts";
+
+describe("Vocabulary", () => {
+  it("numbers characters in code point order and goes round", () => {
+    const v = Vocabulary.fromText("hello, 😀 welt");
+    expect(v.symbols.join("")).toBe(" ,ehlotw😀");
+    expect(v.size).toBe(9);
+    expect([...v.encode("ho😀")]).toEqual([3, 5, 8]);
+    expect(v.decode(v.encode("w😀, hello"))).toBe("w😀, hello");
+    expect(v.decode([])).toBe("");
+  });
+
+  it("does not depend on the order of the text", () => {
+    expect(Vocabulary.fromText("abcab").symbols).toEqual(Vocabulary.fromText("cba").symbols);
+  });
+
+  it("makes a character outside it an error, or the unknown symbol", () => {
+    const strict = Vocabulary.fromText("ab");
+    expect(() => strict.encode("abc")).toThrow(ArgumentError);
+    expect(() => strict.encode("abc")).toThrow('expected one of its 2 characters, got "c"');
+    const lenient = Vocabulary.fromText("aab", { unknown: "\uFFFD", minCount: 2 });
+    expect(lenient.symbols).toEqual(["\uFFFD", "a"]);
+    expect([...lenient.encode("abac")]).toEqual([1, 0, 1, 0]);
+    expect(lenient.decode([1, 0])).toBe("a\uFFFD");
+  });
+
+  it("is rebuilt from its symbols", () => {
+    const v = Vocabulary.fromText("xyz\uFFFD", { unknown: "\uFFFD" });
+    expect([...new Vocabulary(v.symbols, { unknown: v.unknown }).encode("zyq")]).toEqual([...v.encode("zyq")]);
+  });
+
+  it("rejects repeated symbols, no symbols, a stray unknown and ids outside", () => {
+    expect(() => new Vocabulary(["a", "b", "a"])).toThrow('each symbol once, got "a" twice');
+    expect(() => Vocabulary.fromText("")).toThrow(ArgumentError);
+    expect(() => new Vocabulary(["a"], { unknown: "?" })).toThrow(ArgumentError);
+    for (const id of [-1, 2, 0.5, Number.NaN]) expect(() => Vocabulary.fromText("ab").decode([id])).toThrow(ArgumentError);
+  });
+});
+
+describe("split", () => {
+  it("cuts in order of time and loses nothing", () => {
+    const { train, valid, test } = split(
+      Int32Array.from({ length: 107 }, (_, i) => i),
+      { valid: 0.1, test: 0.2 },
+    );
+    expect([train.length, valid.length, test.length]).toEqual([76, 10, 21]);
+    expect([...train, ...valid, ...test]).toEqual(Array.from({ length: 107 }, (_, i) => i));
+  });
+
+  it("cuts strings and arrays, and may leave a part empty", () => {
+    expect(split("abcdefghij", { valid: 0, test: 0.3 })).toEqual({ train: "abcdefg", valid: "", test: "hij" });
+    expect(split([1, 2, 3, 4], { valid: 0.25, test: 0.25 })).toEqual({ train: [1, 2], valid: [3], test: [4] });
+  });
+
+  it("rejects shares that make no sense", () => {
+    for (const [valid, test] of [
+      [-0.1, 0.1],
+      [0.5, 0.5],
+      [0.1, Number.NaN],
+    ] as const) {
+      expect(() => split("abc", { valid, test })).toThrow(ArgumentError);
+    }
+  });
+});
