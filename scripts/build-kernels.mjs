@@ -145,7 +145,7 @@ async function digest() {
   const files = (await readdir(join(root, "assembly"), { recursive: true }))
     .filter((f) => f.endsWith(".ts") && !f.endsWith(".gen.ts"))
     .sort();
-  const inputs = [...files.map((f) => join("assembly", f)), "asconfig.json", "scripts/build-kernels.mjs", "package-lock.json"];
+  const inputs = [...files.map((f) => join("assembly", f)), "src/ops/codes.ts", "asconfig.json", "scripts/build-kernels.mjs", "package-lock.json"];
   for (const file of inputs) hash.update(file).update(await readFile(join(root, file)));
   return hash.digest("hex");
 }
