@@ -77,6 +77,11 @@ export function heapBase(): usize { return __heap_base; }
 `;
 }
 
+function pointerBits({ name, params }) {
+  if (params.length > 31) throw new Error(`kernel ${name}: expected at most 31 parameters, got ${params.length}`);
+  return params.reduce((bits, p, i) => (p.type === "usize" && p.name !== REST ? bits | (1 << i) : bits), 0);
+}
+
 /** The typed table on the TypeScript side. */
 function table(kernels) {
   const rows = kernels.map((k, i) => {
@@ -97,6 +102,9 @@ declare const args: unique symbol;
 export type Kernel<A extends readonly number[]> = number & { readonly [args]?: A };
 
 export const KERNEL_NAMES: readonly string[] = ${JSON.stringify(kernels.map((k) => k.name))};
+
+/** For each kernel, the bits of its address arguments. */
+export const KERNEL_POINTERS: readonly number[] = ${JSON.stringify(kernels.map(pointerBits))};
 
 ${rows.join("\n")}`;
 }
