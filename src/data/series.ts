@@ -1,0 +1,244 @@
+/** Numeric series: scaling, and windows with what follows them. */
+
+import { type FloatDType, isFloat } from "../tensor/dtype.ts";
+import { ArgumentError, DTypeError, FormatError, ShapeError } from "../tensor/errors.ts";
+import { Generator } from "../tensor/random.ts";
+import { show } from "../tensor/shape.ts";
+import { arrayOf, type Tensor, tensor } from "../tensor/tensor.ts";
+import { type Batches, type Cursor, cursorField } from "./batches.ts";
+
+/** What a scaler knows, as plain data. */
+export interface ScalerState {
+  readonly shift: readonly number[];
+  readonly scale: readonly number[];
+}
+
+/**
+ * One linear map a feature: y = (x − shift) / scale, features along the last axis.
+ * Take it from the training part only, and apply it to the others.
+ * @example
+ * const scaler = Scaler.standard(train);
+ * const prediction = scaler.inverse(model.forward(scaler.transform(x)));
+ */
+export class Scaler {
+  readonly shift: readonly number[];
+  readonly scale: readonly number[];
+
+  /** @throws FormatError unless there is one finite shift and one finite scale other than 0 for each feature */
+  constructor({ shift, scale }: ScalerState) {
+    const sound = shift.length === scale.length && shift.every(Number.isFinite) && scale.every((s) => Number.isFinite(s) && s !== 0);
+    if (!sound) throw new FormatError(`Scaler: expected finite shifts and scales other than 0, got [${shift}] and [${scale}]`);
+    this.shift = [...shift];
+    this.scale = [...scale];
+  }
+
+  /** Mean 0 and standard deviation 1 (over N); a constant feature is only shifted. */
+  static standard(x: Tensor): Scaler {
+    const columns = columnsOf(x);
+    const shift = columns.map(mean);
+    const scale = columns.map((c, f) => Math.sqrt(mean(c.map((v) => (v - (shift[f] as number)) ** 2))) || 1);
+    return new Scaler({ shift, scale });
+  }
+
+  /** The least value to `low`, the greatest to `high`; a constant feature goes to `low`. */
+  static minMax(x: Tensor, low = 0, high = 1): Scaler {
+    if (!(low < high && Number.isFinite(high - low))) throw new ArgumentError(`minMax: expected low < high, got ${low} and ${high}`);
+    const bounds = columnsOf(x).map((c) => [c.reduce((a, b) => Math.min(a, b)), c.reduce((a, b) => Math.max(a, b))] as const);
+    const scale = bounds.map(([least, greatest]) => (greatest - least || 1) / (high - low));
+    return new Scaler({ shift: bounds.map(([least], f) => least - low * (scale[f] as number)), scale });
+  }
+
+  get features(): number {
+    return this.shift.length;
+  }
+
+  transform(x: Tensor): Tensor {
+    return this.#map("transform", x, (v, shift, scale) => (v - shift) / scale);
+  }
+
+  /** Undoes `transform`; with `features`, x holds only these features, in this order. */
+  inverse(x: Tensor, features?: readonly number[]): Tensor {
+    return this.#map("inverse", x, (v, shift, scale) => v * scale + shift, features);
+  }
+
+  toJSON(): ScalerState {
+    return { shift: this.shift, scale: this.scale };
+  }
+
+  #map(op: string, x: Tensor, f: (v: number, shift: number, scale: number) => number, features = allFeatures(this.features)): Tensor {
+    checkFloat(op, x);
+    const width = features.length;
+    if (x.shape.at(-1) !== width) throw new ShapeError(`${op}: expected ${width} features on the last axis, got ${show(x.shape)}`);
+    checkFeatures(op, features, this.features);
+    const shifts = features.map((i) => this.shift[i] as number);
+    const scales = features.map((i) => this.scale[i] as number);
+    const values = x.data();
+    for (let i = 0; i < values.length; i++) {
+      values[i] = f(values[i] as number, shifts[i % width] as number, scales[i % width] as number);
+    }
+    return tensor(values, { shape: x.shape, dtype: x.dtype });
+  }
+}
+
+function allFeatures(n: number): readonly number[] {
+  return Array.from({ length: n }, (_, i) => i);
+}
+
+function checkFeatures(op: string, features: readonly number[], limit: number): void {
+  for (const i of features) {
+    if (!(Number.isInteger(i) && i >= 0 && i < limit)) throw new ArgumentError(`${op}: expected features in [0, ${limit - 1}], got ${i}`);
+  }
+}
+
+function checkFloat(op: string, x: Tensor): FloatDType {
+  if (!isFloat(x.dtype)) throw new DTypeError(`${op}: expected a float tensor, got ${x.dtype}`);
+  return x.dtype;
+}
+
+/** The features of x [..., F], each as one array. @throws ArgumentError for no rows or a value that is not finite */
+function columnsOf(x: Tensor): Float64Array[] {
+  checkFloat("Scaler", x);
+  const F = x.shape.at(-1) ?? 0;
+  if (F === 0 || x.size === 0) throw new ShapeError(`Scaler: expected rows of features [..., F], got ${show(x.shape)}`);
+  const values = x.data();
+  const columns = Array.from({ length: F }, () => new Float64Array(x.size / F));
+  values.forEach((v: number, i: number) => {
+    if (!Number.isFinite(v))
+      throw new ArgumentError(`Scaler: expected finite values, got ${v} in row ${Math.floor(i / F)}, feature ${i % F}`);
+    (columns[i % F] as Float64Array)[Math.floor(i / F)] = v;
+  });
+  return columns;
+}
+
+function mean(values: Float64Array): number {
+  return values.reduce((a, b) => a + b) / values.length;
+}
+
+export interface SeriesOptions {
+  /** Steps of a window (T). */
+  readonly window: number;
+  /** Steps after it that are to be predicted (default 1). */
+  readonly horizon?: number;
+  /** Steps from one window to the next (default 1). */
+  readonly stride?: number;
+  /** Windows at once (B). */
+  readonly batch: number;
+  /** Which features are predicted; all unless given. */
+  readonly targets?: readonly number[];
+  /** Seed of a new random order each epoch; in order of time unless given. */
+  readonly shuffle?: number;
+  /** How often to read everything; without end unless given. */
+  readonly epochs?: number;
+  /** Leaves out the last batch of an epoch when it is smaller than the others. */
+  readonly dropLast?: boolean;
+}
+
+export interface SeriesWindow {
+  /** [T,B,F] */
+  readonly inputs: Tensor;
+  /** [horizon,B,K]: the predicted features in the steps after the window. */
+  readonly targets: Tensor;
+  /** Windows do not continue one another. */
+  readonly fresh: true;
+}
+
+/**
+ * Windows of a series [N,F] with what follows each, in batches.
+ * @throws ArgumentError when the series is shorter than window + horizon
+ * @example for (const { inputs, targets } of new SeriesWindows(x, { window: 48, horizon: 12, batch: 32, shuffle: 1 })) …
+ */
+export class SeriesWindows implements Batches<SeriesWindow> {
+  /** Number of windows. */
+  readonly count: number;
+  readonly epochs: number;
+  readonly #values: ArrayLike<number>;
+  readonly #dtype: FloatDType;
+  readonly #features: number;
+  readonly #options: Required<Omit<SeriesOptions, "shuffle" | "epochs" | "dropLast">>;
+  readonly #shuffle: number | undefined;
+  /** Windows an epoch hands out. */
+  readonly #used: number;
+  #epoch = 0;
+  #position = 0;
+  #order: { readonly epoch: number; readonly windows: ArrayLike<number> } | null = null;
+
+  constructor(series: Tensor, options: SeriesOptions) {
+    const { window, horizon = 1, stride = 1, batch, shuffle, epochs = Number.POSITIVE_INFINITY, dropLast = false } = options;
+    for (const [name, size] of Object.entries({ window, horizon, stride, batch })) {
+      if (!(Number.isInteger(size) && size >= 1)) throw new ArgumentError(`SeriesWindows: expected ${name} of at least 1, got ${size}`);
+    }
+    if (series.rank !== 2) throw new ShapeError(`SeriesWindows: expected a series [N,F], got ${show(series.shape)}`);
+    const [N, F] = series.shape as [number, number];
+    const targets = options.targets ?? allFeatures(F);
+    checkFeatures("SeriesWindows", targets, F);
+    this.#dtype = checkFloat("SeriesWindows", series);
+    this.count = Math.max(0, Math.floor((N - window - horizon) / stride) + 1);
+    this.#used = dropLast ? this.count - (this.count % batch) : this.count;
+    if (this.#used === 0) {
+      throw new ArgumentError(
+        `SeriesWindows: expected at least ${dropLast ? batch : 1} windows of ${window} + ${horizon} steps, got ${this.count} in ${N} steps`,
+      );
+    }
+    this.#values = series.data();
+    this.#features = F;
+    this.#options = { window, horizon, stride, batch, targets };
+    this.#shuffle = shuffle;
+    this.epochs = epochs;
+  }
+
+  get cursor(): Cursor {
+    return { epoch: this.#epoch, position: this.#position };
+  }
+
+  set cursor(cursor: Cursor) {
+    const epoch = cursorField(cursor, "epoch", Number.POSITIVE_INFINITY);
+    this.#position = cursorField(cursor, "position", this.#used);
+    this.#epoch = epoch;
+  }
+
+  *[Symbol.iterator](): globalThis.Generator<SeriesWindow> {
+    while (this.#epoch < this.epochs) yield this.#next();
+  }
+
+  #next(): SeriesWindow {
+    const { window, horizon, stride, batch, targets } = this.#options;
+    const end = Math.min(this.#position + batch, this.#used);
+    const starts = Array.from({ length: end - this.#position }, (_, i) => this.#window(this.#position + i) * stride);
+    const wraps = end === this.#used;
+    this.#position = wraps ? 0 : end;
+    if (wraps) this.#epoch++;
+    return {
+      inputs: this.#cut(starts, window, allFeatures(this.#features)),
+      targets: this.#cut(
+        starts.map((s) => s + window),
+        horizon,
+        targets,
+      ),
+      fresh: true,
+    };
+  }
+
+  /** Which window comes at a position of the present epoch; the order depends on seed and epoch alone. */
+  #window(position: number): number {
+    if (this.#shuffle === undefined) return position;
+    if (this.#order?.epoch !== this.#epoch) {
+      const generator = Generator.fromState({ seed: BigInt(this.#shuffle), stream: BigInt(this.#epoch), counter: 0 });
+      const order = generator.permutation(this.count);
+      this.#order = { epoch: this.#epoch, windows: order.data() };
+      order.dispose();
+    }
+    return this.#order.windows[position] as number;
+  }
+
+  /** `steps` steps from each start, as [steps, B, features]. */
+  #cut(starts: readonly number[], steps: number, features: readonly number[]): Tensor {
+    const values = arrayOf(this.#dtype, steps * starts.length * features.length);
+    let i = 0;
+    for (let t = 0; t < steps; t++) {
+      for (const start of starts) {
+        for (const f of features) values[i++] = this.#values[(start + t) * this.#features + f] as number;
+      }
+    }
+    return tensor(values, { shape: [steps, starts.length, features.length], dtype: this.#dtype });
+  }
+}
