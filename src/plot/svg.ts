@@ -1,0 +1,176 @@
+/** Line charts as SVG text. */
+
+import { ArgumentError } from "../tensor/errors.ts";
+
+export interface Line {
+  readonly name: string;
+  readonly x: ArrayLike<number>;
+  /** As many values as x; a value that is not finite interrupts the line. */
+  readonly y: ArrayLike<number>;
+  readonly dashed?: boolean;
+  readonly color?: string;
+}
+
+export interface ChartOptions {
+  readonly title?: string;
+  readonly xLabel?: string;
+  readonly yLabel?: string;
+  readonly width?: number;
+  readonly height?: number;
+}
+
+/** Told apart also by colour-blind readers: Okabe & Ito (2008), Color universal design. */
+const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
+const MARGIN = { top: 56, right: 20, bottom: 48, left: 64 };
+/** Mean width of a character of the 12 px font, for the legend. */
+const CHARACTER = 6.6;
+
+interface Scale {
+  readonly ticks: readonly number[];
+  /** Decimals that tell the ticks apart. */
+  readonly decimals: number;
+  readonly position: (value: number) => number;
+}
+
+/**
+ * A line chart with axes, ticks and a legend.
+ * @throws ArgumentError when a line's x and y differ in length, or no point is finite
+ * @example const svg = lineChart([{ name: "training", x: steps, y: losses }], { xLabel: "step", yLabel: "loss" });
+ */
+export function lineChart(lines: readonly Line[], options: ChartOptions = {}): string {
+  const { title, xLabel, yLabel, width = 720, height = 432 } = options;
+  for (const { name, x, y } of lines) {
+    if (x.length !== y.length) throw new ArgumentError(`lineChart: expected as many x as y in "${name}", got ${x.length} and ${y.length}`);
+  }
+  const points = lines.map(finitePoints);
+  const all = points.flat(2);
+  if (all.length === 0) throw new ArgumentError("lineChart: expected at least one finite point, got none");
+  const x = scaleOf(
+    all.map((p) => p[0]),
+    MARGIN.left,
+    width - MARGIN.right,
+    8,
+  );
+  const y = scaleOf(
+    all.map((p) => p[1]),
+    height - MARGIN.bottom,
+    MARGIN.top,
+    6,
+  );
+  const color = (i: number) => lines[i]?.color ?? (COLORS[i % COLORS.length] as string);
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" font-family="system-ui, sans-serif" font-size="12" fill="#222">`,
+    title === undefined ? "" : `<title>${escapeXml(title)}</title>`,
+    `<rect width="${width}" height="${height}" fill="#fff"/>`,
+    title === undefined ? "" : text(MARGIN.left, 22, title, 'font-size="15" font-weight="600"'),
+    legend(lines, color, width),
+    xAxis(x, width, height, xLabel),
+    yAxis(y, width, height, yLabel),
+    ...points.map((runs, i) => path(runs, x, y, color(i), lines[i]?.dashed ?? false)),
+    "</svg>\n",
+  ]
+    .filter((part) => part !== "")
+    .join("\n");
+}
+
+type Point = readonly [x: number, y: number];
+
+/** The line's points, cut where one is not finite. */
+function finitePoints({ x, y }: Line): Point[][] {
+  const runs: Point[][] = [[]];
+  for (let i = 0; i < x.length; i++) {
+    const point: Point = [x[i] as number, y[i] as number];
+    if (point.every(Number.isFinite)) runs.at(-1)?.push(point);
+    else runs.push([]);
+  }
+  return runs.filter((run) => run.length > 0);
+}
+
+/** Ticks at 1, 2 or 5 times a power of ten, from at or below the least to at or above the greatest value. */
+function scaleOf(values: readonly number[], from: number, to: number, count: number): Scale {
+  const least = values.reduce((a, b) => Math.min(a, b));
+  const greatest = values.reduce((a, b) => Math.max(a, b));
+  const step = niceStep(greatest - least || Math.abs(least) || 1, count);
+  const first = Math.floor(least / step);
+  const last = Math.max(first + 1, Math.ceil(greatest / step));
+  const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  return {
+    ticks: Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step),
+    decimals,
+    position: (value) => from + ((value / step - first) / (last - first)) * (to - from),
+  };
+}
+
+function niceStep(span: number, count: number): number {
+  const power = 10 ** Math.floor(Math.log10(span / count));
+  const factor = [1, 2, 5].find((f) => f * power * count >= span * (1 - 1e-9)) ?? 10;
+  return factor * power;
+}
+
+function label(value: number, { decimals }: Scale): string {
+  if (Math.abs(value) >= 1e7 || decimals > 6) return value.toExponential(1);
+  return value.toFixed(decimals);
+}
+
+function legend(lines: readonly Line[], color: (i: number) => string, width: number): string {
+  let x = MARGIN.left;
+  let y = 40;
+  const entries = lines.map((line, i) => {
+    const room = 34 + CHARACTER * line.name.length;
+    if (x > MARGIN.left && x + room > width) {
+      x = MARGIN.left;
+      y += 13;
+    }
+    const sample = `<path d="M${x} ${y - 4}h20" ${stroke(color(i), line.dashed ?? false)}/>`;
+    const entry = `${sample}${text(x + 25, y, line.name)}`;
+    x += room + 12;
+    return entry;
+  });
+  return `<g>${entries.join("")}</g>`;
+}
+
+function xAxis(scale: Scale, width: number, height: number, name: string | undefined): string {
+  const bottom = height - MARGIN.bottom;
+  const ticks = scale.ticks.map((v) => {
+    const x = round(scale.position(v));
+    return `<path d="M${x} ${bottom}v5" stroke="#222"/>${text(x, bottom + 18, label(v, scale), 'text-anchor="middle"')}`;
+  });
+  const line = `<path d="M${MARGIN.left} ${bottom}H${width - MARGIN.right}" stroke="#222"/>`;
+  const caption = name === undefined ? "" : text((MARGIN.left + width - MARGIN.right) / 2, height - 10, name, 'text-anchor="middle"');
+  return `<g>${line}${ticks.join("")}${caption}</g>`;
+}
+
+function yAxis(scale: Scale, width: number, height: number, name: string | undefined): string {
+  const ticks = scale.ticks.map((v) => {
+    const y = round(scale.position(v));
+    return `<path d="M${MARGIN.left} ${y}H${width - MARGIN.right}" stroke="#ddd"/>${text(MARGIN.left - 8, y + 4, label(v, scale), 'text-anchor="end"')}`;
+  });
+  const middle = round((MARGIN.top + height - MARGIN.bottom) / 2);
+  const caption = name === undefined ? "" : text(16, middle, name, `text-anchor="middle" transform="rotate(-90 16 ${middle})"`);
+  return `<g>${ticks.join("")}${caption}</g>`;
+}
+
+function path(runs: readonly (readonly Point[])[], x: Scale, y: Scale, color: string, dashed: boolean): string {
+  const place = ([px, py]: Point) => `${round(x.position(px))} ${round(y.position(py))}`;
+  const d = runs.map((run) => `M${run.map(place).join("L")}`).join("");
+  return d === "" ? "" : `<path d="${d}" ${stroke(color, dashed)}/>`;
+}
+
+function stroke(color: string, dashed: boolean): string {
+  return `fill="none" stroke="${escapeXml(color)}" stroke-width="1.6" stroke-linejoin="round" stroke-linecap="round"${dashed ? ' stroke-dasharray="6 4"' : ""}`;
+}
+
+function text(x: number, y: number, content: string, attributes = ""): string {
+  return `<text x="${x}" y="${y}"${attributes === "" ? "" : ` ${attributes}`}>${escapeXml(content)}</text>`;
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+/** Text as XML; characters XML cannot hold are left out. */
+function escapeXml(content: string): string {
+  const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what has to go
+  return content.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "").replace(/[&<>"]/g, (c) => entities[c] as string);
+}
