@@ -1,0 +1,69 @@
+// The simple recurrent network over packed rows, forward and backward.
+//
+//   h' = φ(gx + W h), φ = tanh or relu
+//
+// gx [N,H] holds the inputs' part with the biases, W is [H,H]. A gradient needs ys and `hidden` [N,H], h before each step.
+
+import { gemmPacked, packB } from "../gemm/packed";
+import { at, lanes } from "../lanes";
+import { vtanh } from "../math/tanh";
+import { addElements, clearElements, copyElements, firstRow, loadLanes, rowCount, storeLanes, tanhSlope } from "./rows";
+
+/**
+ * h [B,H] goes in as the initial state and comes out as the last; ys [N,H]. `hidden` may be null.
+ * `work` has room for packed W. @kernel
+ */
+export function elman_forward<T>(
+  steps: i32, table: usize, H: i32, relu: i32, gx: usize, w: usize, h: usize, ys: usize, hidden: usize, work: usize,
+): void {
+  packB<T>(H, H, w, 1, H, work);
+  for (let s = 0; s < steps; s++) {
+    const rows = rowCount(table, s);
+    const at1 = firstRow(table, s) * H;
+    const y = at<T>(ys, at1);
+    copyElements<T>(y, at<T>(gx, at1), rows * H);
+    gemmPacked<T>(rows, H, H, h, H, work, y, H);
+    if (hidden) copyElements<T>(at<T>(hidden, at1), h, rows * H);
+    activate<T>(rows * H, relu, y);
+    copyElements<T>(h, y, rows * H);
+  }
+}
+
+function activate<T>(size: i32, relu: i32, y: usize): void {
+  const L = lanes<T>();
+  for (let j = 0; j < size; j += L) {
+    const n = min(L, size - j);
+    const p = at<T>(y, j);
+    const a = loadLanes<T>(p, n);
+    storeLanes<T>(p, relu ? v128.max<T>(a, v128.splat<T>(<T>0)) : vtanh<T>(a), n);
+  }
+}
+
+/**
+ * dh [B,H] goes in as the cotangent of the last state and comes out as that of the initial one. dys [N,H] may be null.
+ * Written: dgx [N,H]. `work` has room for packed W. @kernel
+ */
+export function elman_backward<T>(
+  steps: i32, table: usize, H: i32, relu: i32, w: usize, ys: usize, dys: usize, dh: usize, dgx: usize, work: usize,
+): void {
+  packB<T>(H, H, w, H, 1, work);
+  for (let s = steps - 1; s >= 0; s--) {
+    const rows = rowCount(table, s);
+    const at1 = firstRow(table, s) * H;
+    if (dys) addElements<T>(dh, at<T>(dys, at1), rows * H);
+    activateBackward<T>(rows * H, relu, at<T>(ys, at1), dh, at<T>(dgx, at1));
+    clearElements<T>(dh, rows * H);
+    gemmPacked<T>(rows, H, H, at<T>(dgx, at1), H, work, dh, H);
+  }
+}
+
+function activateBackward<T>(size: i32, relu: i32, y: usize, dy: usize, da: usize): void {
+  const L = lanes<T>();
+  for (let j = 0; j < size; j += L) {
+    const n = min(L, size - j);
+    const a = loadLanes<T>(at<T>(y, j), n);
+    const d = loadLanes<T>(at<T>(dy, j), n);
+    const slope = relu ? v128.and(v128.gt<T>(a, v128.splat<T>(<T>0)), v128.splat<T>(<T>1)) : tanhSlope<T>(a);
+    storeLanes<T>(at<T>(da, j), v128.mul<T>(d, slope), n);
+  }
+}

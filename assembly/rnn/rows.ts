@@ -1,0 +1,92 @@
+// What the recurrent kernels share: packed rows and the vectors at their ends.
+//
+// Sequences of different lengths, sorted by falling length, are stored time-major without gaps: the rows of a step
+// are those of the sequences that are still running, so row r of a step and row r of its neighbours belong together.
+//
+//   step 0: rows 0 1 2     step 1: rows 3 4     step 2: row 5
+//
+// `table` lists the steps in the order in which they are walked: (first row, number of rows), two i32 each.
+// Running in reverse is a table written backwards; a gradient walks the same table from its end.
+
+import { at, lanes } from "../lanes";
+
+/** First row of step s of a table. */
+// @ts-ignore: decorator
+@inline
+export function firstRow(table: usize, s: i32): i32 {
+  return load<i32>(table + ((<usize>s) << 3));
+}
+
+/** Number of rows of step s of a table. */
+// @ts-ignore: decorator
+@inline
+export function rowCount(table: usize, s: i32): i32 {
+  return load<i32>(table + ((<usize>s) << 3), 4);
+}
+
+/** The n ≤ lanes elements at p; the lanes beyond are zero and their memory is not touched. */
+// @ts-ignore: decorator
+@inline
+export function loadLanes<T>(p: usize, n: i32): v128 {
+  return n == lanes<T>() ? v128.load(p) : loadPart<T>(p, n);
+}
+
+/** Stores the first n ≤ lanes elements of v at p. */
+// @ts-ignore: decorator
+@inline
+export function storeLanes<T>(p: usize, v: v128, n: i32): void {
+  if (n == lanes<T>()) v128.store(p, v);
+  else storePart<T>(p, v, n);
+}
+
+function loadPart<T>(p: usize, n: i32): v128 {
+  if (sizeof<T>() == 8) return v128.load64_zero(p);
+  let v = v128.load32_zero(p);
+  if (n > 1) v = v128.load_lane<f32>(p + 4, v, 1);
+  if (n > 2) v = v128.load_lane<f32>(p + 8, v, 2);
+  return v;
+}
+
+function storePart<T>(p: usize, v: v128, n: i32): void {
+  v128.store_lane<T>(p, v, 0);
+  if (sizeof<T>() == 8) return;
+  if (n > 1) v128.store_lane<f32>(p + 4, v, 1);
+  if (n > 2) v128.store_lane<f32>(p + 8, v, 2);
+}
+
+/** to[0 … n) = from[0 … n). */
+// @ts-ignore: decorator
+@inline
+export function copyElements<T>(to: usize, from: usize, n: i32): void {
+  memory.copy(to, from, <usize>n * sizeof<T>());
+}
+
+/** to[0 … n) = 0. */
+// @ts-ignore: decorator
+@inline
+export function clearElements<T>(to: usize, n: i32): void {
+  memory.fill(to, 0, <usize>n * sizeof<T>());
+}
+
+/** to[0 … n) += from[0 … n). */
+export function addElements<T>(to: usize, from: usize, n: i32): void {
+  const L = lanes<T>();
+  for (let j = 0; j < n; j += L) {
+    const k = min(L, n - j);
+    storeLanes<T>(at<T>(to, j), v128.add<T>(loadLanes<T>(at<T>(to, j), k), loadLanes<T>(at<T>(from, j), k)), k);
+  }
+}
+
+/** a·(1 - a), the derivative of the sigmoid in terms of its value. */
+// @ts-ignore: decorator
+@inline
+export function sigmoidSlope<T>(a: v128): v128 {
+  return v128.mul<T>(a, v128.sub<T>(v128.splat<T>(<T>1), a));
+}
+
+/** 1 - a², the derivative of tanh in terms of its value. */
+// @ts-ignore: decorator
+@inline
+export function tanhSlope<T>(a: v128): v128 {
+  return v128.sub<T>(v128.splat<T>(<T>1), v128.mul<T>(a, a));
+}
