@@ -13,7 +13,7 @@ export function fill<T>(n: i32, value: f64, y: usize): void {
 const BULK_BYTES = 256;
 
 /** n neighbouring elements. */
-function copyRow<E>(n: i32, source: usize, target: usize): void {
+export function copyRow<E>(n: i32, source: usize, target: usize): void {
   const bytes = n * <i32>sizeof<E>();
   if (bytes >= BULK_BYTES) {
     memory.copy(target, source, bytes);

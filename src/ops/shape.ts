@@ -10,7 +10,8 @@ import { full, zeros } from "../tensor/create.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
 import { axisOf, checkShape, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
-import { empty, Tensor } from "../tensor/tensor.ts";
+import { empty, Tensor, tensor } from "../tensor/tensor.ts";
+import { maskedFill } from "./compare.ts";
 import { sumTo } from "./reduce.ts";
 
 /** Another look at the elements of x. */
@@ -540,4 +541,158 @@ export function flip(x: Tensor, axis: number | readonly number[]): Tensor {
     [x],
     axes.map((a) => axisOf("flip", a, x.rank)),
   );
+}
+
+interface Roll {
+  readonly axis: number;
+  /** Within [0, length of the axis). */
+  readonly shift: number;
+}
+
+const rollOp: Primitive<Roll> = defineOp<Roll>({
+  name: "roll",
+  forward([x], { axis, shift }) {
+    const source = x as Tensor;
+    const y = empty(source.shape, source.dtype);
+    const rest = (source.shape[axis] as number) - shift;
+    const [front, back] = stretches(source, { axis, sizes: [rest, shift] }) as [Tensor, Tensor];
+    const [start, end] = stretches(y, { axis, sizes: [shift, rest] }) as [Tensor, Tensor];
+    copyInto(start, back);
+    copyInto(end, front);
+    return y;
+  },
+  vjp: (g, _y, _x, { axis, shift }) => roll(g, -shift, axis),
+  jvp: (t, _y, _x, { axis, shift }) => apply(rollOp, [t], { axis: axis + 1, shift }),
+});
+
+/** Moves every element `shift` places on along an axis; those pushed out come in again at the other end. Without an axis: of x flattened. */
+export function roll(x: Tensor, shift: number, axis?: number): Tensor {
+  if (!Number.isInteger(shift)) throw new ArgumentError(`roll: expected a whole shift, got ${shift}`);
+  if (axis === undefined) return reshape(roll(reshape(x, [-1]), shift, 0), x.shape);
+  const at = axisOf("roll", axis, x.rank);
+  const n = x.shape[at] as number;
+  const places = n === 0 ? 0 : ((shift % n) + n) % n;
+  return places === 0 ? x : apply(rollOp, [x], { axis: at, shift: places });
+}
+
+/**
+ * Surrounds x by a constant.
+ * @param padding how many to put before and after, for each of the last axes, in the order of the axes
+ * @example pad(x, [[1, 1], [0, 2]]) // [2,3] → [4,5]
+ */
+export function pad(x: Tensor, padding: readonly (readonly [before: number, after: number])[], value = 0): Tensor {
+  const lead = x.rank - padding.length;
+  if (lead < 0 || !padding.flat().every((n) => Number.isInteger(n) && n >= 0)) {
+    throw new ArgumentError(`pad: expected whole non-negative amounts for at most ${x.rank} axes, got [${padding.map(show).join(",")}]`);
+  }
+  const amount = (i: number): readonly [number, number] => padding[i - lead] ?? [0, 0];
+  const starts = x.shape.map((_, i) => amount(i)[0]);
+  const steps = x.shape.map(() => 1);
+  const shape = x.shape.map((n, i) => n + amount(i)[0] + amount(i)[1]);
+  return embed(x, { window: { starts, steps, shape: x.shape }, shape, value });
+}
+
+/**
+ * x tiled `repeats[i]` times along axis i; more repeats than axes add axes in front.
+ * @example repeat(x, [2, 3]) // [2,2] → [4,6]
+ */
+export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
+  checkShape("repeat", repeats);
+  const lead = repeats.length - x.rank;
+  if (lead < 0) throw new ShapeError(`repeat: expected at least ${x.rank} repeats for x ${show(x.shape)}, got ${show(repeats)}`);
+  const shape = [...new Array<number>(lead).fill(1), ...x.shape];
+  const paired = shape.flatMap((n) => [1, n]);
+  const tiled = shape.flatMap((n, i) => [repeats[i] as number, n]);
+  return reshape(
+    broadcastTo(reshape(x, paired), tiled),
+    shape.map((n, i) => n * (repeats[i] as number)),
+  );
+}
+
+// ---------------------------------------------------------------- matrices
+
+/** A mask [rows, columns] of the entries for which `column - row` passes. */
+function bandMask(x: Tensor, op: string, passes: (column: number) => boolean): Tensor {
+  if (x.rank < 2) throw new ShapeError(`${op}: expected at least 2 axes, got x ${show(x.shape)}`);
+  const columns = x.dim(-1);
+  const values = new Uint8Array(x.dim(-2) * columns);
+  for (let i = 0; i < values.length; i++) values[i] = passes((i % columns) - Math.floor(i / columns)) ? 1 : 0;
+  return tensor(values, { shape: [x.dim(-2), columns] });
+}
+
+/** The lower triangle of each matrix (last two axes), zeros above diagonal number `diagonal`. */
+export function tril(x: Tensor, diagonal = 0): Tensor {
+  return maskedFill(
+    x,
+    bandMask(x, "tril", (d) => d > diagonal),
+    0,
+  );
+}
+
+/** The upper triangle of each matrix (last two axes), zeros below diagonal number `diagonal`. */
+export function triu(x: Tensor, diagonal = 0): Tensor {
+  return maskedFill(
+    x,
+    bandMask(x, "triu", (d) => d < diagonal),
+    0,
+  );
+}
+
+interface Diagonal {
+  readonly offset: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Diagonal number `offset` of two axes, which are dropped; it becomes the last axis. */
+function diagonalView(x: Tensor, { offset, rows, columns }: Diagonal): Tensor {
+  const height = x.shape[rows] as number;
+  const width = x.shape[columns] as number;
+  const length = Math.max(0, offset >= 0 ? Math.min(height, width - offset) : Math.min(height + offset, width));
+  const down = x.strides[rows] as number;
+  const across = x.strides[columns] as number;
+  const rest = (list: Shape) => list.filter((_, i) => i !== rows && i !== columns);
+  const skipped = length === 0 ? 0 : offset >= 0 ? offset * across : -offset * down;
+  return viewOf(x, [...rest(x.shape), length], [...rest(x.strides), down + across], x.offset + skipped);
+}
+
+function stackedDiagonal({ offset, rows, columns }: Diagonal): Diagonal {
+  return { offset, rows: rows + 1, columns: columns + 1 };
+}
+
+const diagonalOp: Primitive<Diagonal> = defineOp<Diagonal>({
+  name: "diagonal",
+  forward: ([x], where) => diagonalView(x as Tensor, where),
+  vjp: (g, _y, [x], where) => apply(embedDiagonalOp, [g], { where, shape: (x as Tensor).shape }),
+  jvp: (t, _y, _x, where) => apply(diagonalOp, [t], stackedDiagonal(where)),
+});
+
+interface DiagonalEmbedding {
+  readonly where: Diagonal;
+  /** Of the result. */
+  readonly shape: Shape;
+}
+
+/** Writes x on a diagonal of zeros: the transpose of taking the diagonal. */
+const embedDiagonalOp: Primitive<DiagonalEmbedding> = defineOp<DiagonalEmbedding>({
+  name: "embedDiagonal",
+  forward([x], { where, shape }) {
+    const y = zeros(shape, (x as Tensor).dtype);
+    copyInto(diagonalView(y, where), x as Tensor);
+    return y;
+  },
+  vjp: (g, _y, _x, { where }) => apply(diagonalOp, [g], where),
+  jvp: (t, y, _x, { where }) => apply(embedDiagonalOp, [t], { where: stackedDiagonal(where), shape: [t.shape[0] as number, ...y.shape] }),
+});
+
+/**
+ * Diagonal number `offset` (above the main one if positive) of the matrices that axes `rows` and `columns` span;
+ * it becomes the last axis of the result. A view.
+ */
+export function diagonal(x: Tensor, offset = 0, rows = 0, columns = 1): Tensor {
+  const where = { offset, rows: axisOf("diagonal", rows, x.rank), columns: axisOf("diagonal", columns, x.rank) };
+  if (where.rows === where.columns || !Number.isInteger(offset)) {
+    throw new ArgumentError(`diagonal: expected two different axes and a whole offset, got ${rows}, ${columns}, ${offset}`);
+  }
+  return apply(diagonalOp, [x], where);
 }
