@@ -10,31 +10,12 @@ import { full, zeros } from "../tensor/create.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
 import { axisOf, checkShape, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
-import { empty, Tensor, tensor } from "../tensor/tensor.ts";
-import { maskedFill } from "./compare.ts";
+import { empty, Tensor } from "../tensor/tensor.ts";
 import { sumTo } from "./reduce.ts";
 
 /** Another look at the elements of x. */
 function viewOf(x: Tensor, shape: Shape, strides: Shape, offset: number = x.offset): Tensor {
   return new Tensor(x.storage, x.dtype, shape, strides, offset);
-}
-
-function inserted(list: Shape, at: number, value: number): number[] {
-  const out = list.slice() as number[];
-  out.splice(at, 0, value);
-  return out;
-}
-
-function removed(list: Shape, at: number): number[] {
-  const out = list.slice() as number[];
-  out.splice(at, 1);
-  return out;
-}
-
-function replaced(list: Shape, at: number, value: number): number[] {
-  const out = list.slice() as number[];
-  out[at] = value;
-  return out;
 }
 
 // ---------------------------------------------------------------- reshaping
@@ -89,7 +70,7 @@ function inferred(x: Tensor, shape: Shape): Shape {
   if (open < 0) return shape;
   const known = sizeOf(shape) / -1;
   const rest = known === 0 ? Number.NaN : x.size / known;
-  return replaced(shape, open, rest);
+  return shape.with(open, rest);
 }
 
 /**
@@ -109,7 +90,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 
 /** Inserts an axis of length one, so that it becomes axis `axis` of the result. */
 export function unsqueeze(x: Tensor, axis: number): Tensor {
-  return reshape(x, inserted(x.shape, axisOf("unsqueeze", axis, x.rank + 1), 1));
+  return reshape(x, x.shape.toSpliced(axisOf("unsqueeze", axis, x.rank + 1), 0, 1));
 }
 
 /** Drops an axis of length one, or all of them; an axis of another length stays. */
@@ -120,7 +101,7 @@ export function squeeze(x: Tensor, axis?: number): Tensor {
       x.shape.filter((d) => d !== 1),
     );
   const at = axisOf("squeeze", axis, x.rank);
-  return x.shape[at] === 1 ? reshape(x, removed(x.shape, at)) : x;
+  return x.shape[at] === 1 ? reshape(x, x.shape.toSpliced(at, 1)) : x;
 }
 
 // ---------------------------------------------------------------- axes
@@ -272,12 +253,12 @@ function bound(value: number, n: number, low: number, high: number): number {
 }
 
 /** A window over part of one axis and all of the others. */
-function oneAxisWindow(x: Tensor, axis: number, start: number, step: number, length: number): Window {
-  const starts = new Array<number>(x.rank).fill(0);
-  const steps = new Array<number>(x.rank).fill(1);
+function oneAxisWindow(shape: Shape, axis: number, start: number, step: number, length: number): Window {
+  const starts = new Array<number>(shape.length).fill(0);
+  const steps = new Array<number>(shape.length).fill(1);
   starts[axis] = start;
   steps[axis] = step;
-  return { starts, steps, shape: replaced(x.shape, axis, length) };
+  return { starts, steps, shape: shape.with(axis, length) };
 }
 
 /**
@@ -297,9 +278,9 @@ export function slice(x: Tensor, axis: number, start?: number, end?: number, ste
   const to = step > 0 ? bound(end ?? n, n, 0, n) : end === undefined ? -1 : bound(end, n, -1, n - 1);
   const length = Math.max(0, Math.ceil((to - from) / step));
   if (length === n && step === 1) return x;
-  if (step > 0) return apply(windowOp, [x], oneAxisWindow(x, at, length === 0 ? 0 : from, step, length));
+  if (step > 0) return apply(windowOp, [x], oneAxisWindow(x.shape, at, length === 0 ? 0 : from, step, length));
   const lowest = length === 0 ? 0 : from + (length - 1) * step;
-  return flip(apply(windowOp, [x], oneAxisWindow(x, at, lowest, -step, length)), at);
+  return flip(apply(windowOp, [x], oneAxisWindow(x.shape, at, lowest, -step, length)), at);
 }
 
 interface Selection {
@@ -308,7 +289,7 @@ interface Selection {
 }
 
 function entryView(x: Tensor, axis: number, i: number): Tensor {
-  return viewOf(x, removed(x.shape, axis), removed(x.strides, axis), x.offset + i * (x.strides[axis] as number));
+  return viewOf(x, x.shape.toSpliced(axis, 1), x.strides.toSpliced(axis, 1), x.offset + i * (x.strides[axis] as number));
 }
 
 const selectOp: Primitive<Selection> = defineOp<Selection>({
@@ -316,7 +297,7 @@ const selectOp: Primitive<Selection> = defineOp<Selection>({
   forward: ([x], { axis, i }) => entryView(x as Tensor, axis, i),
   vjp(g, _y, [x], { axis, i }) {
     const { shape } = x as Tensor;
-    return embed(reshape(g, replaced(shape, axis, 1)), { window: oneAxisWindow(x as Tensor, axis, i, 1, 1), shape, value: 0 });
+    return embed(reshape(g, shape.with(axis, 1)), { window: oneAxisWindow(shape, axis, i, 1, 1), shape, value: 0 });
   },
   jvp: (t, _y, _x, { axis, i }) => apply(selectOp, [t], { axis: axis + 1, i }),
 });
@@ -379,7 +360,7 @@ const stackOp: Primitive<number> = {
   name: "stack",
   forward(xs, axis) {
     const first = xs[0] as Tensor;
-    const y = empty(inserted(first.shape, axis, xs.length), first.dtype);
+    const y = empty(first.shape.toSpliced(axis, 0, xs.length), first.dtype);
     for (let i = 0; i < xs.length; i++) copyInto(entryView(y, axis, i), xs[i] as Tensor);
     return [y];
   },
@@ -422,7 +403,7 @@ function stretches(x: Tensor, { axis, sizes }: Parts): Tensor[] {
   const stride = x.strides[axis] as number;
   let offset = x.offset;
   return sizes.map((n) => {
-    const part = viewOf(x, replaced(x.shape, axis, n), x.strides, offset);
+    const part = viewOf(x, x.shape.with(axis, n), x.strides, offset);
     offset += n * stride;
     return part;
   });
@@ -470,14 +451,8 @@ const catOp: Primitive<number> = {
   forward(xs, axis) {
     const first = xs[0] as Tensor;
     const sizes = xs.map((x) => x.shape[axis] as number);
-    const y = empty(
-      replaced(
-        first.shape,
-        axis,
-        sizes.reduce((a, b) => a + b),
-      ),
-      first.dtype,
-    );
+    const total = sizes.reduce((a, b) => a + b);
+    const y = empty(first.shape.with(axis, total), first.dtype);
     stretches(y, { axis, sizes }).forEach((part, i) => {
       copyInto(part, xs[i] as Tensor);
     });
@@ -611,31 +586,45 @@ export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
 
 // ---------------------------------------------------------------- matrices
 
-/** A mask [rows, columns] of the entries for which `column - row` passes. */
-function bandMask(x: Tensor, op: string, passes: (column: number) => boolean): Tensor {
+/** Diagonals of a matrix, numbered from the main one upwards: those of a band stay. */
+interface Band {
+  readonly lowest: number;
+  readonly highest: number;
+}
+
+const bandOp: Primitive<Band> = defineOp<Band>({
+  name: "band",
+  forward([x], { lowest, highest }) {
+    const source = x as Tensor;
+    const y = zeros(source.shape, source.dtype);
+    const rows = source.rank - 2;
+    for (let row = 0; row < source.dim(-2); row++) {
+      const start = Math.max(0, row + lowest);
+      const end = Math.min(source.dim(-1), row + highest + 1);
+      if (start >= end) continue;
+      const kept = oneAxisWindow(source.shape.toSpliced(rows, 1), rows, start, 1, end - start);
+      copyInto(windowView(entryView(y, rows, row), kept), windowView(entryView(source, rows, row), kept));
+    }
+    return y;
+  },
+  vjp: (g, _y, _x, band) => apply(bandOp, [g], band),
+  jvp: (t, _y, _x, band) => apply(bandOp, [t], band),
+});
+
+function checkMatrices(op: string, x: Tensor): void {
   if (x.rank < 2) throw new ShapeError(`${op}: expected at least 2 axes, got x ${show(x.shape)}`);
-  const columns = x.dim(-1);
-  const values = new Uint8Array(x.dim(-2) * columns);
-  for (let i = 0; i < values.length; i++) values[i] = passes((i % columns) - Math.floor(i / columns)) ? 1 : 0;
-  return tensor(values, { shape: [x.dim(-2), columns] });
 }
 
 /** The lower triangle of each matrix (last two axes), zeros above diagonal number `diagonal`. */
 export function tril(x: Tensor, diagonal = 0): Tensor {
-  return maskedFill(
-    x,
-    bandMask(x, "tril", (d) => d > diagonal),
-    0,
-  );
+  checkMatrices("tril", x);
+  return apply(bandOp, [x], { lowest: Number.NEGATIVE_INFINITY, highest: diagonal });
 }
 
 /** The upper triangle of each matrix (last two axes), zeros below diagonal number `diagonal`. */
 export function triu(x: Tensor, diagonal = 0): Tensor {
-  return maskedFill(
-    x,
-    bandMask(x, "triu", (d) => d < diagonal),
-    0,
-  );
+  checkMatrices("triu", x);
+  return apply(bandOp, [x], { lowest: diagonal, highest: Number.POSITIVE_INFINITY });
 }
 
 interface Diagonal {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { checkGrads } from "../../src/autodiff/check.ts";
-import { backward, gradients } from "../../src/autodiff/transforms.ts";
+import { gradients } from "../../src/autodiff/tape.ts";
+import { backward } from "../../src/autodiff/transforms.ts";
 import { add, mul, square } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import * as ops from "../../src/ops/shape.ts";
