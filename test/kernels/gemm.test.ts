@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { BYTES, type FloatDType } from "../../src/tensor/dtype.ts";
 import { empty, scope } from "../../src/tensor/tensor.ts";
 import { call, view } from "../../src/wasm/host.ts";
-import { gemm_packed, pack_b } from "../../src/wasm/kernels.gen.ts";
+import { gemm, gemm_packed, pack_b } from "../../src/wasm/kernels.gen.ts";
 
 const DTYPES: readonly FloatDType[] = ["float32", "float64"];
 const RELAXED = process.env.TAPELOOP_KERNELS === "relaxed";
@@ -154,5 +154,174 @@ describe.each(DTYPES)("packed product, %s", (dtype) => {
         expect(got).toEqual(all.slice(first * n, (first + rows) * n));
       }
     }
+  });
+});
+
+interface Product {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly as: Strides;
+  readonly bs: Strides;
+  readonly a: readonly number[];
+  readonly b: readonly number[];
+  readonly bias?: readonly number[];
+  /** The present value of C: given, it is added to; else C holds NaN. */
+  readonly c?: readonly number[];
+}
+
+/** One product with canaries around C and between its rows. */
+function runGemm(dtype: FloatDType, { m, n, k, as, bs, a, b, bias, c }: Product): number[] {
+  return scope(() => {
+    const ldc = n + 2;
+    const around = new Array<number>(m * ldc + 2).fill(CANARY);
+    for (let i = 0; i < m; i++) for (let j = 0; j < n; j++) around[1 + i * ldc + j] = c ? (c[i * n + j] as number) : Number.NaN;
+    const cPtr = place(dtype, around);
+    const biasPtr = bias ? place(dtype, bias) : 0;
+    const [aPtr, bPtr] = [place(dtype, a), place(dtype, b)];
+    call(gemm, dtype, m, n, k, aPtr, as.rs, as.cs, bPtr, bs.rs, bs.cs, cPtr + BYTES[dtype], ldc, biasPtr, c ? 1 : 0, 1, 0, 0, 0);
+    const out = view(dtype, cPtr, around.length);
+    const got: number[] = [];
+    for (let at = 0; at < around.length; at++) {
+      const i = Math.floor((at - 1) / ldc);
+      const j = (at - 1) % ldc;
+      if (at > 0 && i < m && j < n) got.push(out[at] as number);
+      else expect(out[at]).toBe(CANARY);
+    }
+    return got;
+  });
+}
+
+/** Row-major, transposed, row-major with gaps, and both strides above one. */
+const layouts = (rows: number, columns: number): Strides[] => [
+  { rs: columns, cs: 1 },
+  { rs: 1, cs: rows },
+  { rs: columns + 3, cs: 1 },
+  { rs: 2 * columns + 1, cs: 2 },
+];
+const extent = (rows: number, columns: number, { rs, cs }: Strides): number =>
+  rows === 0 || columns === 0 ? 0 : (rows - 1) * rs + (columns - 1) * cs + 1;
+
+describe.each(DTYPES)("gemm, %s", (dtype) => {
+  const sizes = [0, 1, 2, 3, 4, 5, 8, 9, 19];
+  it.each(sizes)("every layout, bias and beta, m = %i", (m) => {
+    for (const n of sizes) {
+      for (const k of [0, 1, 3, 4, 9, 18]) {
+        const bias = rounded(dtype, noise(n, 3));
+        const c = rounded(dtype, noise(m * n, 4));
+        for (const as of layouts(m, k)) {
+          for (const bs of layouts(k, n)) {
+            const a = rounded(dtype, noise(extent(m, k, as), 1));
+            const b = rounded(dtype, noise(extent(k, n, bs), 2));
+            const product = { m, n, k, as, bs, a, b };
+            const want = (start: (i: number, j: number) => number) => inOrder(dtype, m, n, k, a, as, b, bs, start);
+            expectProduct(
+              dtype,
+              runGemm(dtype, product),
+              want(() => 0),
+              k,
+            );
+            expectProduct(
+              dtype,
+              runGemm(dtype, { ...product, bias }),
+              want((_, j) => bias[j] as number),
+              k,
+            );
+            expectProduct(
+              dtype,
+              runGemm(dtype, { ...product, c }),
+              want((i, j) => c[i * n + j] as number),
+              k,
+            );
+          }
+        }
+      }
+    }
+  });
+
+  // Across every block boundary: k over 256, columns over one packed block of B, rows over one of A.
+  it.each([
+    [1, 530, 700],
+    [530, 1, 700],
+    [33, 43, 1000],
+    [140, 75, 300],
+    [21, 530, 270],
+    [17, 64, 64],
+  ])("blocked sums run in order of k, %i × %i × %i", (m, n, k) => {
+    for (const [i, as] of layouts(m, k).entries()) {
+      for (const [j, bs] of layouts(k, n).entries()) {
+        if (i > 1 && j > 1) continue;
+        const a = rounded(dtype, noise(extent(m, k, as), 1));
+        const b = rounded(dtype, noise(extent(k, n, bs), 2));
+        expectProduct(
+          dtype,
+          runGemm(dtype, { m, n, k, as, bs, a, b }),
+          inOrder(dtype, m, n, k, a, as, b, bs, () => 0),
+          k,
+        );
+      }
+    }
+  });
+
+  it("gives a row the same bits whatever rows go with it, in every layout", () => {
+    const [m, n, k] = [33, 43, 1000];
+    for (const as of layouts(m, k)) {
+      for (const bs of layouts(k, n)) {
+        const a = rounded(dtype, noise(extent(m, k, as), 5));
+        const b = rounded(dtype, noise(extent(k, n, bs), 6));
+        const all = runGemm(dtype, { m, n, k, as, bs, a, b });
+        for (const rows of [1, 2, 4, 7]) {
+          const first = m - rows;
+          const got = runGemm(dtype, { m: rows, n, k, as, bs, a: a.slice(first * as.rs), b });
+          expect(got).toEqual(all.slice(first * n));
+        }
+      }
+    }
+  });
+
+  it("reads a broadcast operand through strides of zero", () => {
+    const [m, n, k] = [5, 9, 6];
+    const a = rounded(dtype, noise(k, 1));
+    const b = rounded(dtype, noise(n, 2));
+    for (const bs of [
+      { rs: 0, cs: 1 },
+      { rs: 1, cs: 0 },
+      { rs: 0, cs: 0 },
+    ]) {
+      const as = { rs: 0, cs: 1 };
+      for (const rows of [1, m]) {
+        expectProduct(
+          dtype,
+          runGemm(dtype, { m: rows, n, k, as, bs, a, b }),
+          inOrder(dtype, rows, n, k, a, as, b, bs, () => 0),
+          k,
+        );
+      }
+    }
+  });
+
+  it("runs a batch with a shared operand and a bias", () => {
+    const [batch, m, n, k] = [3, 5, 9, 7];
+    const a = rounded(dtype, noise(batch * m * k, 1));
+    const b = rounded(dtype, noise(k * n, 2));
+    const bias = rounded(dtype, noise(n, 3));
+    const got = scope(() => {
+      const cPtr = place(dtype, new Array<number>(batch * m * n).fill(Number.NaN));
+      const [aPtr, bPtr, biasPtr] = [place(dtype, a), place(dtype, b), place(dtype, bias)];
+      call(gemm, dtype, m, n, k, aPtr, k, 1, bPtr, n, 1, cPtr, n, biasPtr, 0, batch, m * k, 0, m * n);
+      return [...view(dtype, cPtr, batch * m * n)];
+    });
+    const want = inOrder(dtype, batch * m, n, k, a, { rs: k, cs: 1 }, b, { rs: n, cs: 1 }, (_, j) => bias[j] as number);
+    expectProduct(dtype, got, want, k);
+  });
+
+  it("lets NaN and infinity of the operands through and nothing of the padding", () => {
+    const [m, n, k] = [5, 9, 3];
+    const a = new Array<number>(m * k).fill(1);
+    const b = new Array<number>(k * n).fill(2);
+    a[0] = Number.POSITIVE_INFINITY;
+    b[n - 1] = Number.NaN;
+    const got = runGemm(dtype, { m, n, k, as: { rs: k, cs: 1 }, bs: { rs: n, cs: 1 }, a, b });
+    expect(got).toEqual(inOrder(dtype, m, n, k, a, { rs: k, cs: 1 }, b, { rs: n, cs: 1 }, () => 0));
   });
 });

@@ -1,0 +1,149 @@
+// One row of A against B (a step at batch 1): the same sums in the same order as the register tile.
+
+import { at, lanes, madd } from "../lanes";
+import { NR, tiles } from "./tile";
+
+/**
+ * c (n) += a·B over panels. Two or three panels stream by at once, so that their chains of additions hide each
+ * other's latency; a fourth would need more registers than V8 has, as it moves all loads to the front of a loop.
+ */
+export function rowTimesPanels<T>(n: i32, k: i32, a: usize, b: usize, panel: usize, bStep: usize, c: usize): void {
+  while (n >= 2 * NR<T>()) {
+    // Four panels left are taken as two and two, so that none is left alone.
+    const three = n >= 3 * NR<T>() && n / NR<T>() != 4;
+    if (three) threePanels<T>(k, a, b, panel, bStep, c);
+    else twoPanels<T>(k, a, b, panel, bStep, c);
+    const count = three ? 3 : 2;
+    n -= count * NR<T>();
+    b += <usize>count * panel;
+    c += <usize>count * 32;
+  }
+  tiles<T>(false, 1, n, k, a, 0, b, panel, bStep, c, 0);
+}
+
+function twoPanels<T>(k: i32, a: usize, b: usize, panel: usize, bStep: usize, c: usize): void {
+  panels<T>(false, k, a, b, panel, bStep, c);
+}
+
+function threePanels<T>(k: i32, a: usize, b: usize, panel: usize, bStep: usize, c: usize): void {
+  panels<T>(true, k, a, b, panel, bStep, c);
+}
+
+// @ts-ignore: decorator
+@inline
+function panels<T>(three: bool, k: i32, a: usize, b: usize, panel: usize, bStep: usize, c: usize): void {
+  let p0 = b;
+  let p1 = p0 + panel;
+  let p2 = p1 + panel;
+  let s0 = v128.load(c);
+  let s1 = v128.load(c, 16);
+  let s2 = v128.load(c, 32);
+  let s3 = v128.load(c, 48);
+  let s4 = three ? v128.load(c, 64) : s0;
+  let s5 = three ? v128.load(c, 80) : s0;
+  for (const end = p0 + <usize>k * bStep; p0 != end; p0 += bStep) {
+    const x = v128.load_splat<T>(a);
+    s0 = madd<T>(x, v128.load(p0), s0);
+    s1 = madd<T>(x, v128.load(p0, 16), s1);
+    s2 = madd<T>(x, v128.load(p1), s2);
+    s3 = madd<T>(x, v128.load(p1, 16), s3);
+    a += sizeof<T>();
+    p1 += bStep;
+    if (three) {
+      s4 = madd<T>(x, v128.load(p2), s4);
+      s5 = madd<T>(x, v128.load(p2, 16), s5);
+      p2 += bStep;
+    }
+  }
+  v128.store(c, s0);
+  v128.store(c, s1, 16);
+  v128.store(c, s2, 32);
+  v128.store(c, s3, 48);
+  if (!three) return;
+  v128.store(c, s4, 64);
+  v128.store(c, s5, 80);
+}
+
+/** c (n) += a·B for a row-major B with rows bRow bytes apart: four rows a pass over c. n is a multiple of the lanes. */
+export function rowTimesRows<T>(n: i32, k: i32, a: usize, aStep: usize, b: usize, bRow: usize, c: usize): void {
+  const end = at<T>(c, n);
+  for (; k >= 4; k -= 4) {
+    const x0 = v128.load_splat<T>(a);
+    const x1 = v128.load_splat<T>(a + aStep);
+    const x2 = v128.load_splat<T>(a + 2 * aStep);
+    const x3 = v128.load_splat<T>(a + 3 * aStep);
+    let b0 = b;
+    let b1 = b0 + bRow;
+    let b2 = b1 + bRow;
+    let b3 = b2 + bRow;
+    for (let y = c; y != end; y += 16) {
+      let sum = madd<T>(x0, v128.load(b0), v128.load(y));
+      sum = madd<T>(x1, v128.load(b1), sum);
+      sum = madd<T>(x2, v128.load(b2), sum);
+      v128.store(y, madd<T>(x3, v128.load(b3), sum));
+      b0 += 16;
+      b1 += 16;
+      b2 += 16;
+      b3 += 16;
+    }
+    a += 4 * aStep;
+    b += 4 * bRow;
+  }
+  for (; k > 0; k--) {
+    const x = v128.load_splat<T>(a);
+    let p = b;
+    for (let y = c; y != end; y += 16) {
+      v128.store(y, madd<T>(x, v128.load(p), v128.load(y)));
+      p += 16;
+    }
+    a += aStep;
+    b += bRow;
+  }
+}
+
+/**
+ * c (n) += a·Wᵀ for a row-major W with rows wRow bytes apart: squares of W are turned over in registers.
+ * n is a multiple of NR, k of the lanes.
+ */
+export function rowTimesTransposed<T>(n: i32, k: i32, a: usize, aStep: usize, w: usize, wRow: usize, c: usize): void {
+  const half = <usize>lanes<T>() * wRow;
+  for (; n > 0; n -= NR<T>()) {
+    let s0 = v128.load(c);
+    let s1 = v128.load(c, 16);
+    let x = a;
+    const end = at<T>(w, k);
+    for (let p = w; p != end; p += 16) {
+      s0 = addSquare<T>(x, aStep, p, wRow, s0);
+      s1 = addSquare<T>(x, aStep, p + half, wRow, s1);
+      x += <usize>lanes<T>() * aStep;
+    }
+    v128.store(c, s0);
+    v128.store(c, s1, 16);
+    w += 2 * half;
+    c += 32;
+  }
+}
+
+/** sum + x[0]·column 0 + x[1]·column 1 + … of a square of lanes × lanes elements. */
+// @ts-ignore: decorator
+@inline
+function addSquare<T>(x: usize, step: usize, w: usize, row: usize, sum: v128): v128 {
+  const r0 = v128.load(w);
+  const r1 = v128.load(w + row);
+  const x0 = v128.load_splat<T>(x);
+  const x1 = v128.load_splat<T>(x + step);
+  if (sizeof<T>() == 8) {
+    sum = madd<T>(x0, v128.shuffle<f64>(r0, r1, 0, 2), sum);
+    return madd<T>(x1, v128.shuffle<f64>(r0, r1, 1, 3), sum);
+  }
+  const r2 = v128.load(w + 2 * row);
+  const r3 = v128.load(w + 3 * row);
+  const low01 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5);
+  const low23 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
+  const high01 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7);
+  const high23 = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
+  sum = madd<T>(x0, v128.shuffle<f64>(low01, low23, 0, 2), sum);
+  sum = madd<T>(x1, v128.shuffle<f64>(low01, low23, 1, 3), sum);
+  sum = madd<T>(v128.load_splat<T>(x + 2 * step), v128.shuffle<f64>(high01, high23, 0, 2), sum);
+  return madd<T>(v128.load_splat<T>(x + 3 * step), v128.shuffle<f64>(high01, high23, 1, 3), sum);
+}
