@@ -6,14 +6,13 @@
 
 import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
 import { arange, full, zeros } from "../tensor/create.ts";
-import { BYTES, isFloat } from "../tensor/dtype.ts";
+import { BYTES, type DType, isFloat } from "../tensor/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
 import { axisOf, broadcastShapes, type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
 import { empty, Tensor, tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
 import { addElements, addRows, gatherElements, gatherRows, scatterElements } from "../wasm/kernels.gen.ts";
-import { add } from "./arithmetic.ts";
 import { maskedFill, notEqual } from "./compare.ts";
 import { broadcastTo, permute, reshape, select, slice, unsqueeze } from "./shape.ts";
 
@@ -86,7 +85,7 @@ const gatherOp: Primitive<ElementIndex> = defineOp<ElementIndex>({
     call(gatherElements, "int32", BYTES[y.dtype], outer, n, index.shape[axis] as number, inner, index.ptr, source.ptr, y.ptr);
     return y;
   },
-  vjp: (g, _y, [x], { axis, index }) => apply(spreadOp, [g], { axis, index, shape: (x as Tensor).shape }),
+  vjp: (g, _y, [x], { axis, index }) => apply(scatterAddOp, [g], { axis, index, shape: (x as Tensor).shape }),
   jvp: (t, _y, _x, where) => apply(gatherOp, [t], stackedIndex(where, t.shape[0] as number)),
 });
 
@@ -103,12 +102,20 @@ interface Spread extends ElementIndex {
   readonly shape: Shape;
 }
 
-/** Sums elements into zeros, each at its index: the transpose of gather. */
-const spreadOp: Primitive<Spread> = defineOp<Spread>({
-  name: "spread",
-  forward([x], where) {
-    const source = dense(x as Tensor);
-    const y = zeros(where.shape, source.dtype);
+/** What a sum starts from: a copy of x, or zeros where there is none. */
+function startOf(x: Tensor | undefined, shape: Shape, dtype: DType): Tensor {
+  if (x === undefined) return zeros(shape, dtype);
+  const y = empty(shape, dtype);
+  copyInto(y, x);
+  return y;
+}
+
+/** Adds elements to x (zeros if there is no second input), each at its index. Without x it is the transpose of gather. */
+const scatterAddOp: Primitive<Spread> = defineOp<Spread>({
+  name: "scatterAdd",
+  forward([s, x], where) {
+    const source = dense(s as Tensor);
+    const y = startOf(x, where.shape, source.dtype);
     const { axis, index } = where;
     withCovered(y, where, (part) => {
       const [outer, n, inner] = around(part.shape, axis);
@@ -116,19 +123,21 @@ const spreadOp: Primitive<Spread> = defineOp<Spread>({
     });
     return y;
   },
-  vjp: (g, _y, _x, { axis, index }) => apply(gatherOp, [g], { axis, index }),
-  jvp(t, y, _x, where) {
-    const k = t.shape[0] as number;
-    return apply(spreadOp, [t], { ...stackedIndex(where, k), shape: [k, ...y.shape] });
-  },
+  vjp: [(g, _y, _x, { axis, index }) => apply(gatherOp, [g], { axis, index }), (g) => g],
+  jvp: [
+    (t, y, _x, where) => {
+      const k = t.shape[0] as number;
+      return apply(scatterAddOp, [t], { ...stackedIndex(where, k), shape: [k, ...y.shape] });
+    },
+    (t) => t,
+  ],
 });
 
 const scatterOp: Primitive<ElementIndex> = defineOp<ElementIndex>({
   name: "scatter",
   forward([x, s], where) {
     const [base, source] = [x as Tensor, dense(s as Tensor)];
-    const y = empty(base.shape, base.dtype);
-    copyInto(y, base);
+    const y = startOf(base, base.shape, base.dtype);
     const { axis, index } = where;
     withCovered(y, where, (part) => {
       const [outer, n, inner] = around(part.shape, axis);
@@ -200,7 +209,7 @@ export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tenso
   checkFloat("scatterAdd", x);
   checkSource("scatterAdd", x, index, source);
   const where = checkElementIndex("scatterAdd", x, axis, index);
-  return add(x, apply(spreadOp, [source], { ...where, shape: x.shape }));
+  return apply(scatterAddOp, [source, x], { ...where, shape: x.shape });
 }
 
 // ---------------------------------------------------------------- row by row
@@ -229,21 +238,22 @@ const indexSelectOp: Primitive<RowIndex> = defineOp<RowIndex>({
     call(gatherRows, "int32", outer, n, index.size, inner * BYTES[y.dtype], index.ptr, source.ptr, y.ptr);
     return y;
   },
-  vjp: (g, _y, [x], { axis, differentiable }) => apply(scatterRowsOp, [g], { axis, index: differentiable, n: (x as Tensor).dim(axis) }),
+  vjp: (g, _y, [x], { axis, differentiable }) => apply(addRowsOp, [g], { axis, index: differentiable, n: (x as Tensor).dim(axis) }),
   jvp: (t, _y, _x, { axis, differentiable }) => apply(indexSelectOp, [t], { axis: axis + 1, index: differentiable, differentiable }),
 });
 
-const scatterRowsOp: Primitive<RowScatter> = defineOp<RowScatter>({
-  name: "scatterRows",
-  forward([x], { axis, index, n }) {
-    const source = dense(x as Tensor);
-    const y = zeros(source.shape.with(axis, n), source.dtype);
+/** Adds rows to x (zeros if there is no second input), each to the row of its index. Without x it is the transpose of selecting rows. */
+const addRowsOp: Primitive<RowScatter> = defineOp<RowScatter>({
+  name: "addRows",
+  forward([s, x], { axis, index, n }) {
+    const source = dense(s as Tensor);
+    const y = startOf(x, source.shape.with(axis, n), source.dtype);
     const [outer, , inner] = around(y.shape, axis);
     call(addRows, y.dtype, outer, n, index.size, inner, index.ptr, source.ptr, y.ptr);
     return y;
   },
-  vjp: (g, _y, _x, { axis, index }) => apply(indexSelectOp, [g], { axis, index, differentiable: index }),
-  jvp: (t, _y, _x, { axis, index, n }) => apply(scatterRowsOp, [t], { axis: axis + 1, index, n }),
+  vjp: [(g, _y, _x, { axis, index }) => apply(indexSelectOp, [g], { axis, index, differentiable: index }), (g) => g],
+  jvp: [(t, _y, _x, { axis, index, n }) => apply(addRowsOp, [t], { axis: axis + 1, index, n }), (t) => t],
 });
 
 function selectRows(op: string, x: Tensor, axis: number, index: Tensor): Tensor {
@@ -278,7 +288,7 @@ export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor)
   const expected = x.shape.with(at, index.size);
   if (!sameShape(source.shape, expected))
     throw new ShapeError(`indexAdd: expected a source of shape ${show(expected)}, got ${show(source.shape)}`);
-  return add(x, apply(scatterRowsOp, [source], { axis: at, index: checkedIndex("indexAdd", index, n), n }));
+  return apply(addRowsOp, [source, x], { axis: at, index: checkedIndex("indexAdd", index, n), n });
 }
 
 /**
@@ -302,7 +312,7 @@ export function scatterRows(x: Tensor, rows: Tensor, n: number): Tensor {
     throw new ShapeError(`scatterRows: expected rows of the shape of x's leading axes ${show(x.shape)}, got ${show(rows.shape)}`);
   }
   const index = reshape(checkedIndex("scatterRows", rows, n), [rows.size]);
-  return apply(scatterRowsOp, [reshape(x, [rows.size, ...x.shape.slice(rows.rank)])], { axis: 0, index, n });
+  return apply(addRowsOp, [reshape(x, [rows.size, ...x.shape.slice(rows.rank)])], { axis: 0, index, n });
 }
 
 export interface EmbeddingOptions {
