@@ -59,7 +59,7 @@ function transposeTile<E>(source: usize, sourceStep: i32, target: usize, targetS
 }
 
 /** Columns of the target written together, so that its lines stay in the first cache while the source is read along its rows. */
-const BLOCK = 32;
+const BLOCK = 16;
 
 /** target[i,j] = source[j,i] for rows × columns of the target; steps are those of the rows of each, in bytes. */
 function transpose<E>(rows: i32, columns: i32, source: usize, sourceStep: i32, target: usize, targetStep: i32): void {

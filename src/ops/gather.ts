@@ -436,3 +436,12 @@ function jointIndex(sizes: Shape, picks: readonly Pick[], shape: Shape): Tensor 
   });
   return tensor(joint);
 }
+
+/** The primitives of this file, by name. */
+export const primitives: Readonly<Record<string, Primitive<never>>> = {
+  gather: gatherOp,
+  scatter: scatterOp,
+  scatterAdd: scatterAddOp,
+  indexSelect: indexSelectOp,
+  addRows: addRowsOp,
+};

@@ -333,12 +333,17 @@ function stackSize(tangents: readonly (Tensor | null)[]): number {
   return 0;
 }
 
+/** Every entry of an axis; they share one shape and one list of strides. */
+function entryViews(x: Tensor, axis: number): Tensor[] {
+  const shape = x.shape.toSpliced(axis, 1);
+  const strides = x.strides.toSpliced(axis, 1);
+  const stride = x.strides[axis] as number;
+  return Array.from({ length: x.shape[axis] as number }, (_, i) => viewOf(x, shape, strides, x.offset + i * stride));
+}
+
 const unstackOp: Primitive<number> = {
   name: "unstack",
-  forward([x], axis) {
-    const source = x as Tensor;
-    return Array.from({ length: source.shape[axis] as number }, (_, i) => entryView(source, axis, i));
-  },
+  forward: ([x], axis) => entryViews(x as Tensor, axis),
   vjp(gs, { outputs, params: axis }) {
     const parts = orZeros(gs, (i) => (outputs[i] as Tensor).shape);
     return [parts && (applyAll(stackOp, parts, axis)[0] as Tensor)];
@@ -361,7 +366,9 @@ const stackOp: Primitive<number> = {
   forward(xs, axis) {
     const first = xs[0] as Tensor;
     const y = empty(first.shape.toSpliced(axis, 0, xs.length), first.dtype);
-    for (let i = 0; i < xs.length; i++) copyInto(entryView(y, axis, i), xs[i] as Tensor);
+    entryViews(y, axis).forEach((entry, i) => {
+      copyInto(entry, xs[i] as Tensor);
+    });
     return [y];
   },
   vjp: ([g], { inputs, params: axis }) => (g ? applyAll(unstackOp, [g], axis) : inputs.map(() => null)),
@@ -685,3 +692,23 @@ export function diagonal(x: Tensor, offset = 0, rows = 0, columns = 1): Tensor {
   }
   return apply(diagonalOp, [x], where);
 }
+
+/** The primitives of this file, by name. */
+export const primitives: Readonly<Record<string, Primitive<never>>> = {
+  contiguous: contiguousOp,
+  reshape: reshapeOp,
+  permute: permuteOp,
+  broadcastTo: broadcastOp,
+  slice: windowOp,
+  embed: embedOp,
+  select: selectOp,
+  unstack: unstackOp,
+  stack: stackOp,
+  split: splitOp,
+  cat: catOp,
+  flip: flipOp,
+  roll: rollOp,
+  band: bandOp,
+  diagonal: diagonalOp,
+  embedDiagonal: embedDiagonalOp,
+};
