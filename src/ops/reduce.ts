@@ -1,10 +1,10 @@
 /** Reductions over axes and running totals. */
 
-import { type Primitive, apply, defineOp } from "../autodiff/primitive.ts";
+import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
 import { noGrad } from "../autodiff/tape.ts";
 import { isFloat } from "../tensor/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
-import { axisOf, sameShape, type Shape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
+import { axisOf, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { type Kernel, sumAxis } from "../wasm/kernels.gen.ts";

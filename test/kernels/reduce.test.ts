@@ -1,0 +1,122 @@
+/** Axis reductions against plain loops, with the order of joining followed to the last bit. */
+
+import { describe, expect, it } from "vitest";
+import type { FloatDType } from "../../src/tensor/dtype.ts";
+import { scope } from "../../src/tensor/tensor.ts";
+import { call } from "../../src/wasm/host.ts";
+import { maxAxis, minAxis, prodAxis, sumAxis } from "../../src/wasm/kernels.gen.ts";
+import { epsilonOf, expectClose, FLOATS, noise, place, room, rounding } from "./memory.ts";
+
+const RUN = 256;
+
+interface Reducer {
+  readonly name: string;
+  readonly kernel: typeof sumAxis;
+  readonly start: number;
+  readonly join: (a: number, b: number) => number;
+}
+
+const REDUCERS: readonly Reducer[] = [
+  { name: "sumAxis", kernel: sumAxis, start: 0, join: (a, b) => a + b },
+  { name: "prodAxis", kernel: prodAxis, start: 1, join: (a, b) => a * b },
+  { name: "maxAxis", kernel: maxAxis, start: -Infinity, join: Math.max },
+  { name: "minAxis", kernel: minAxis, start: Infinity, join: Math.min },
+];
+
+/** A row in the documented order: pairwise runs, four vectors, lanes from left to right, the rest. */
+function rowInOrder(dtype: FloatDType, { start, join }: Reducer, x: readonly number[]): number {
+  const round = rounding(dtype);
+  const both = (a: number, b: number) => round(join(a, b));
+  const lanes = dtype === "float32" ? 4 : 2;
+  const row = (from: number, n: number): number => {
+    if (n > RUN) {
+      const half = Math.ceil(Math.floor(n / 2) / RUN) * RUN;
+      return both(row(from, half), row(from + half, n - half));
+    }
+    const partial = new Array<number>(4 * lanes).fill(start);
+    const put = (slot: number, i: number) => {
+      partial[slot] = both(partial[slot] as number, x[from + i] as number);
+    };
+    const whole = Math.floor(n / (4 * lanes)) * 4 * lanes;
+    const vectors = Math.floor(n / lanes) * lanes;
+    for (let i = 0; i < whole; i++) put(i % (4 * lanes), i);
+    for (let i = whole; i < vectors; i++) put(i % lanes, i);
+    const [a, b, c, d] = [0, 1, 2, 3].map((v) => partial.slice(v * lanes, (v + 1) * lanes)) as [number[], number[], number[], number[]];
+    const vector = a.map((_, l) => both(both(a[l] as number, b[l] as number), both(c[l] as number, d[l] as number)));
+    let total = vector.reduce(both);
+    for (let i = vectors; i < n; i++) total = both(total, x[from + i] as number);
+    return total;
+  };
+  return row(0, x.length);
+}
+
+/** A column in the documented order: runs of rows, joined in order. */
+function columnInOrder(dtype: FloatDType, { start, join }: Reducer, column: readonly number[]): number {
+  const round = rounding(dtype);
+  const both = (a: number, b: number) => round(join(a, b));
+  let total = start;
+  for (let k = 0; k < column.length; k += RUN) total = both(total, column.slice(k, k + RUN).reduce(both, start));
+  return total;
+}
+
+const range = (n: number) => Array.from({ length: n }, (_, i) => i);
+
+function reduced(dtype: FloatDType, reducer: Reducer, x: readonly number[], outer: number, axis: number, inner: number): number[] {
+  const order = inner === 1 ? rowInOrder : columnInOrder;
+  return range(outer).flatMap((o) =>
+    range(inner).map((j) =>
+      order(
+        dtype,
+        reducer,
+        range(axis).map((k) => x[(o * axis + k) * inner + j] as number),
+      ),
+    ),
+  );
+}
+
+describe.each(FLOATS)("reductions over an axis, %s", (dtype) => {
+  describe.each(REDUCERS)("$name", (reducer) => {
+    const run = (x: readonly number[], outer: number, axis: number, inner: number): number[] =>
+      scope(() => {
+        const y = room(dtype, outer * inner);
+        call(reducer.kernel, dtype, outer, axis, inner, place(dtype, x), y.ptr);
+        return y.read();
+      });
+
+    it.each([0, 1, 2, 3, 4, 5, 15, 16, 17, 35, 255, 256, 257, 515, 1100])("rows of %i", (n) => {
+      const x = noise(dtype, 3 * n, n + 1);
+      expect(run(x, 3, n, 1)).toEqual(reduced(dtype, reducer, x, 3, n, 1));
+    });
+
+    it.each([0, 2, 3, 4, 5, 11, 16, 17, 35])("columns, %i of them", (inner) => {
+      for (const axis of [0, 1, 2, 3, 257]) {
+        const x = noise(dtype, 2 * axis * inner, 7 * axis + inner);
+        expect(run(x, 2, axis, inner)).toEqual(reduced(dtype, reducer, x, 2, axis, inner));
+      }
+    });
+
+    it("carries NaN through", () => {
+      for (const [axis, inner] of [
+        [21, 1],
+        [3, 7],
+      ] as const) {
+        const x = noise(dtype, axis * inner, 3);
+        x[x.length - 1] = Number.NaN;
+        expect(run(x, 1, axis, inner)[inner - 1]).toBeNaN();
+      }
+    });
+  });
+
+  it("sums a million values to within a few roundings", () => {
+    const n = 1_000_003;
+    const x = noise(dtype, n, 5).map(Math.abs);
+    const exact = x.reduce((a, b) => a + b, 0);
+    const got = scope(() => {
+      const y = room(dtype, 1);
+      call(sumAxis, dtype, 1, n, 1, place(dtype, x), y.ptr);
+      return y.read();
+    });
+    // The f64 loop beside it is itself off by up to n·2⁻⁵³ of the total, at worst.
+    expectClose(got, [exact], exact * (4 * epsilonOf(dtype) + n * 2 ** -53));
+  });
+});
