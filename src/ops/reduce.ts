@@ -1,15 +1,15 @@
 /** Reductions over axes and running totals. */
 
 import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
-import { noGrad } from "../autodiff/tape.ts";
 import { isFloat } from "../tensor/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
 import { axisOf, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
+import { dense } from "../tensor/strided.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { type Kernel, sumAxis } from "../wasm/kernels.gen.ts";
 import { div } from "./arithmetic.ts";
-import { broadcastTo, contiguous, reshape } from "./shape.ts";
+import { broadcastTo, reshape } from "./shape.ts";
 
 export interface ReduceOptions {
   /** The axis or axes that go; all of them unless given. */
@@ -56,11 +56,6 @@ function spread(y: Tensor, shape: Shape, axes: readonly number[]): Tensor {
   return broadcastTo(reshape(y, keptShape(shape, axes)), shape);
 }
 
-/** x in row-major order, off the tape: what kernels read. */
-function packed(x: Tensor): Tensor {
-  return x.isContiguous ? x : noGrad(() => contiguous(x));
-}
-
 /** A tensor [outer, axis, inner], seen from the axes first to last taken as one. */
 function viewAround(shape: Shape, first: number, last: number): [outer: number, axis: number, inner: number] {
   return [sizeOf(shape.slice(0, first)), sizeOf(shape.slice(first, last + 1)), sizeOf(shape.slice(last + 1))];
@@ -70,7 +65,7 @@ type AxisKernel = Kernel<[outer: number, axis: number, inner: number, x: number,
 
 /** Reduces run after run of neighbouring axes, from the last to the first. */
 function reduceWith(kernel: AxisKernel, x: Tensor, reduction: Reduction): Tensor {
-  let y = packed(x);
+  let y = dense(x);
   let axes = reduction.axes;
   while (axes.length > 0) {
     const last = axes[axes.length - 1] as number;
