@@ -13,7 +13,6 @@ import { copyInto, dense } from "../tensor/strided.ts";
 import { empty, Tensor, tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
 import { addElements, addRows, gatherElements, gatherRows, scatterElements } from "../wasm/kernels.gen.ts";
-import { maskedFill, notEqual } from "./compare.ts";
 import { broadcastTo, permute, reshape, select, slice, unsqueeze } from "./shape.ts";
 
 /** Sizes of the axes before, at and after one: how the kernels see a tensor. */
@@ -147,7 +146,7 @@ const scatterOp: Primitive<ElementIndex> = defineOp<ElementIndex>({
   },
   vjp: [
     (g, _y, _x, where) => apply(scatterOp, [g, zeros(where.index.shape, g.dtype)], where),
-    (g, y, _x, where) => maskedFill(apply(gatherOp, [g], where), overwritten(y.shape, where), 0),
+    (g, y, _x, where) => sourceCotangent(g, y.shape, where),
   ],
   jvp: [(t, _y, _x, where) => scatterStacked(t, null, where), (t, y, _x, where) => scatterStacked(null, t, where, y.shape)],
 });
@@ -160,11 +159,20 @@ function scatterStacked(x: Tensor | null, source: Tensor | null, where: ElementI
   return apply(scatterOp, [base, source ?? zeros([k, ...where.index.shape], given.dtype)], stackedIndex(where, k));
 }
 
-/** Which elements of the source another one, later in order, was written over. */
-function overwritten(shape: Shape, where: ElementIndex): Tensor {
-  const numbers = reshape(arange(0, where.index.size, 1, "int32"), where.index.shape);
+/** The cotangents of those elements of the source that were not written over, zeros for the others. */
+function sourceCotangent(g: Tensor, shape: Shape, where: ElementIndex): Tensor {
+  const { index } = where;
+  const each = reshape(apply(gatherOp, [g], where), [index.size]);
+  const survivors = { axis: 0, index: lastWriters(shape, where) };
+  return reshape(apply(scatterOp, [zeros([index.size], g.dtype), each], survivors), index.shape);
+}
+
+/** For each element of the source, the number of the one that was written last where it was written. */
+function lastWriters(shape: Shape, where: ElementIndex): Tensor {
+  const { index } = where;
+  const numbers = reshape(arange(0, index.size, 1, "int32"), index.shape);
   const written = apply(scatterOp, [full(shape, -1, "int32"), numbers], where);
-  return notEqual(apply(gatherOp, [written], where), numbers);
+  return reshape(apply(gatherOp, [written], where), [index.size]);
 }
 
 function checkElementIndex(op: string, x: Tensor, axis: number, index: Tensor): ElementIndex {
