@@ -8,6 +8,7 @@ import type { DType } from "../../src/tensor/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/tensor/errors.ts";
 import { requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { elements, type Grid, grid, stridedOf, tensorOf } from "./grid.ts";
+import { checkStackedTangents } from "./stacked.ts";
 
 interface Row {
   readonly name: string;
@@ -239,6 +240,11 @@ describe.each(rows)("$name", (row) => {
   });
   test("derivatives", () => checkDerivatives(row, tensorOf));
   test("derivatives of strided inputs", () => checkDerivatives(row, stridedOf));
+  test("three tangents at once", () => {
+    const indices = row.indices.map((i) => tensorOf(i, "int32"));
+    const inputs = row.shapes.map((shape, i) => tensorOf(grid(shape, i)));
+    checkStackedTangents((...xs) => square(row.fn(xs, indices)), inputs);
+  });
 });
 
 test("integers and masks are gathered and scattered", () => {

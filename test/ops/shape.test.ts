@@ -10,6 +10,7 @@ import { ArgumentError, DTypeError, ShapeError } from "../../src/tensor/errors.t
 import { requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
 import { elements, type Grid, grid, stridedOf, tensorOf } from "./grid.ts";
+import { checkStackedTangents } from "./stacked.ts";
 
 interface Row {
   readonly name: string;
@@ -275,6 +276,10 @@ describe.each(rows)("$name", (row) => {
       grids.map((g) => stridedOf(g)),
       { order: 2 },
     );
+  });
+  test("three tangents at once", () => {
+    const inputs = row.shapes.map((shape, i) => tensorOf(grid(shape, i)));
+    checkStackedTangents((...xs) => square(row.fn(...xs)), inputs);
   });
 });
 
