@@ -15,6 +15,11 @@ let count = 0;
 let recording = true;
 
 export class Node implements Evaluation {
+  /** The number the next node will get. */
+  static get next(): number {
+    return count + 1;
+  }
+
   readonly id: number;
   readonly primitive: Primitive;
   readonly inputs: Inputs;
@@ -59,6 +64,8 @@ export function enableGrad<R>(fn: () => R): R {
 export interface SweepOptions {
   /** Records the sweep itself, so that its results can be differentiated again. */
   readonly createGraph?: boolean;
+  /** For some leaves: tensors their gradients are added to, in place and in the order of the sweep. */
+  readonly accumulators?: ReadonlyMap<Tensor, Tensor>;
 }
 
 /** A cotangent and whether the sweep made it, so that it may be added to in place. */
@@ -72,8 +79,11 @@ class Cotangents {
   readonly #slots = new Map<Tensor | Node, (Slot | undefined)[]>();
   readonly #inPlace: boolean;
 
-  constructor(inPlace: boolean) {
+  constructor(inPlace: boolean, accumulators?: ReadonlyMap<Tensor, Tensor>) {
     this.#inPlace = inPlace;
+    accumulators?.forEach((value, leaf) => {
+      this.#slots.set(leaf, [{ value, owned: true }]);
+    });
   }
 
   add(x: Tensor, g: Tensor): void {
@@ -143,9 +153,9 @@ function sweep(
   roots: readonly Tensor[],
   cotangents: readonly Tensor[],
   targets: ReadonlySet<Tensor> | null,
-  createGraph: boolean,
+  { createGraph = false, accumulators }: SweepOptions,
 ): Cotangents {
-  const found = new Cotangents(!createGraph);
+  const found = new Cotangents(!createGraph, accumulators);
   const kept = new Set<Node>();
   if (targets !== null) for (const t of targets) if (t.node !== null) kept.add(t.node);
   withRecording(createGraph, () => {
@@ -177,7 +187,7 @@ export function gradients(
   cotangents: readonly Tensor[],
   options: SweepOptions = {},
 ): (Tensor | null)[] {
-  const found = sweep(outputs, cotangents, new Set(inputs), options.createGraph ?? false);
+  const found = sweep(outputs, cotangents, new Set(inputs), options);
   return inputs.map((x) => found.of(x));
 }
 
@@ -196,7 +206,7 @@ export function sweepLeaves(
   for (const node of reachable([output], null)) {
     for (const x of node.inputs) if (x.node === null && x.requiresGrad) leaves.add(x);
   }
-  const found = sweep([output], [cotangent], null, options.createGraph ?? false);
+  const found = sweep([output], [cotangent], null, options);
   for (const leaf of leaves) {
     const g = found.of(leaf);
     if (g !== null) visit(leaf, g);

@@ -19,7 +19,8 @@ export const aliasOp = defineOp({
   jvp: (t) => t,
 });
 
-function track(x: Tensor): Tensor {
+/** A leaf with the values of x: what a transform differentiates with respect to. */
+export function track(x: Tensor): Tensor {
   const y = apply(aliasOp, [x], undefined);
   if (y.node === null) y.requiresGrad = true;
   return y;

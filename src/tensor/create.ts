@@ -1,18 +1,18 @@
 /** Tensors from nothing: constants and ranges. */
 
-import { call, view } from "../wasm/host.ts";
+import { call } from "../wasm/host.ts";
 import { fill } from "../wasm/kernels.gen.ts";
 import { type DType, isFloat } from "./dtype.ts";
 import { ArgumentError } from "./errors.ts";
 import { checkShape, type Shape } from "./shape.ts";
-import { empty, type Tensor } from "./tensor.ts";
+import { empty, hostView, type Tensor } from "./tensor.ts";
 
 /** A tensor filled with one value. */
 export function full(shape: Shape, value: number, dtype: DType = "float32"): Tensor {
   checkShape("full", shape);
   const t = empty(shape, dtype);
   if (isFloat(dtype)) call(fill, dtype, t.size, value, t.ptr);
-  else view(dtype, t.ptr, t.size).fill(value);
+  else hostView(t).fill(value);
   return t;
 }
 
@@ -44,7 +44,7 @@ export function arange(start: number, stop: number, step = 1, dtype: DType = "fl
   }
   const n = Math.max(0, Math.ceil((stop - start) / step));
   const t = empty([n], dtype);
-  const out = view(dtype, t.ptr, n);
+  const out = hostView(t);
   for (let i = 0; i < n; i++) out[i] = start + i * step;
   return t;
 }
@@ -53,7 +53,7 @@ export function arange(start: number, stop: number, step = 1, dtype: DType = "fl
 export function linspace(start: number, stop: number, count: number, dtype: DType = "float32"): Tensor {
   if (!(Number.isInteger(count) && count >= 1)) throw new ArgumentError(`linspace: expected a count of at least 1, got ${count}`);
   const t = empty([count], dtype);
-  const out = view(dtype, t.ptr, count);
+  const out = hostView(t);
   for (let i = 0; i < count; i++) out[i] = count === 1 ? start : start + ((stop - start) * i) / (count - 1);
   return t;
 }
@@ -61,7 +61,7 @@ export function linspace(start: number, stop: number, count: number, dtype: DTyp
 /** The identity matrix [n, m]. */
 export function eye(n: number, m: number = n, dtype: DType = "float32"): Tensor {
   const t = zeros([n, m], dtype);
-  const out = view(dtype, t.ptr, n * m);
+  const out = hostView(t);
   for (let i = 0; i < Math.min(n, m); i++) out[i * m + i] = 1;
   return t;
 }

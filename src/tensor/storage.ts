@@ -6,6 +6,7 @@
  */
 
 import { host } from "../wasm/host.ts";
+import { recording } from "../wasm/recorder.ts";
 import { StateError } from "./errors.ts";
 
 /** A block of linear memory; tensors and their views share it. */
@@ -20,6 +21,7 @@ export class Storage {
   constructor(bytes: number) {
     this.bytes = bytes;
     this.#ptr = bytes === 0 ? 64 : host().heap.allocate(bytes);
+    if (recording !== null) recording.blocks.push(this);
     const scope = scopes[scopes.length - 1];
     if (scope === undefined) watch(this);
     else scope.push(this);
@@ -36,7 +38,8 @@ export class Storage {
   }
 
   release(): void {
-    if (this.#ptr === 0) return;
+    // Addresses stay unique while kernel calls are recorded; the scope around the recording releases.
+    if (this.#ptr === 0 || recording !== null) return;
     if (this.bytes > 0) host().heap.release(this.#ptr, this.bytes);
     this.#ptr = 0;
     registry?.unregister(this);
@@ -76,7 +79,7 @@ export function endScope(forEachKept: (keep: (storage: Storage) => void) => void
   for (const storage of scope) {
     if (storage.released) continue;
     if (storage.pinned) watch(storage);
-    else if (storage.mark !== mark) storage.release();
+    else if (storage.mark !== mark && recording === null) storage.release();
     else if (outer === undefined) watch(storage);
     else outer.push(storage);
   }

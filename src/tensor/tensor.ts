@@ -3,6 +3,7 @@
 import type { Dual } from "../autodiff/forward.ts";
 import type { Node } from "../autodiff/tape.ts";
 import { host, view } from "../wasm/host.ts";
+import { cannotReplay, recording } from "../wasm/recorder.ts";
 import { BYTES, type DType, isFloat, type TypedArray } from "./dtype.ts";
 import { DTypeError, ShapeError, StateError } from "./errors.ts";
 import { printTensor } from "./print.ts";
@@ -67,6 +68,7 @@ export class Tensor {
 
   /** A fresh copy of the elements in row-major order. */
   data(): TypedArray {
+    cannotReplay("reads values on the host");
     const out = arrayOf(this.dtype, this.size);
     if (this.isContiguous) out.set(view(this.dtype, this.ptr, this.size));
     else gatherStrided(this, out);
@@ -75,6 +77,7 @@ export class Tensor {
 
   /** The one element of a tensor of size one. */
   item(): number {
+    cannotReplay("reads a value on the host");
     if (this.size !== 1) throw new ShapeError(`item: expected one element, got ${show(this.shape)}`);
     return view(this.dtype, this.ptr, 1)[0] as number;
   }
@@ -169,7 +172,7 @@ export function tensor(data: NestedArray | boolean[] | TypedArray, options: Tens
     throw new ShapeError(`tensor: expected ${sizeOf(shape)} elements for shape ${show(shape)}, got ${flat.length}`);
   }
   const t = empty(shape, dtype);
-  view(dtype, t.ptr, t.size).set(flat);
+  hostView(t).set(flat);
   if (options.requiresGrad) requireGrad(t);
   return t;
 }
@@ -225,8 +228,15 @@ export function requireGrad(t: Tensor): Tensor {
   return t;
 }
 
+/** A fresh tensor's elements, to be written by the host once: a constant, should kernel calls be recorded. */
+export function hostView(t: Tensor): TypedArray {
+  recording?.constants.add(t.storage);
+  return view(t.dtype, t.ptr, t.size);
+}
+
 /** Overwrites a tensor's elements in place, outside the tape. */
 export function assign(target: Tensor, source: Tensor | ArrayLike<number>): void {
+  cannotReplay("writes values from the host");
   const flat = source instanceof Tensor ? source.data() : source;
   if (flat.length !== target.size)
     throw new ShapeError(`assign: expected ${target.size} elements for ${show(target.shape)}, got ${flat.length}`);

@@ -10,7 +10,8 @@ import { BYTES, type DType } from "../tensor/dtype.ts";
 import { MemoryLimitError, StateError } from "../tensor/errors.ts";
 import { defaultModule } from "./binary.ts";
 import { Heap } from "./heap.ts";
-import type { Kernel } from "./kernels.gen.ts";
+import { type Kernel, philox } from "./kernels.gen.ts";
+import { cannotReplay, recording } from "./recorder.ts";
 
 interface KernelExports {
   readonly memory: WebAssembly.Memory;
@@ -94,7 +95,12 @@ export function call<A extends readonly number[]>(kernel: Kernel<A>, dtype: DTyp
   const base = h.argsPtr >>> 3;
   const slots = h.f64;
   for (let i = 0; i < args.length; i++) slots[base + i] = args[i] as number;
-  h.run(kernel + (dtype === "float64" ? 1 : 0), h.argsPtr);
+  const id = kernel + (dtype === "float64" ? 1 : 0);
+  if (recording !== null) {
+    recording.calls.push({ id, args });
+    if (id === philox) cannotReplay("draws random numbers");
+  }
+  h.run(id, h.argsPtr);
 }
 
 /** A typed view of linear memory; valid until the next allocation. */

@@ -1,0 +1,257 @@
+/**
+ * Any cell over a whole sequence at the speed of a replay: the step is captured once for its shapes and run for
+ * all steps, forward and backward, from one call into WebAssembly each. A step that cannot be captured runs eagerly.
+ */
+
+import { type CapturedStep, captureStep, FRAME, SCRATCH, type Step } from "../autodiff/capture.ts";
+import { box, unbox, withLevel } from "../autodiff/forward.ts";
+import { addInPlace, applyAll, type Evaluation, type Primitive } from "../autodiff/primitive.ts";
+import { enableGrad, gradients, isRecording } from "../autodiff/tape.ts";
+import { track } from "../autodiff/transforms.ts";
+import { stack, unstack } from "../ops/shape.ts";
+import { zeros } from "../tensor/create.ts";
+import { BYTES, isFloat } from "../tensor/dtype.ts";
+import { StateError } from "../tensor/errors.ts";
+import { type Shape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
+import { copyInto, dense } from "../tensor/strided.ts";
+import { empty, Tensor } from "../tensor/tensor.ts";
+import { recording } from "../wasm/recorder.ts";
+
+/** A step over tensors: sequences are sliced along their first axis, carried tensors go from step to step. */
+export interface Scan {
+  readonly step: Step;
+  /** Sequences [T, …], all of one length T. */
+  readonly sequences: readonly Tensor[];
+  readonly carry: readonly Tensor[];
+  /** Parameters and buffers the step reads. */
+  readonly fixed: readonly Tensor[];
+  readonly reverse: boolean;
+}
+
+export interface ScanResult {
+  /** [T, …] */
+  readonly ys: Tensor;
+  readonly carry: readonly Tensor[];
+}
+
+/** The definition: one step after another. */
+export function scanEagerly({ step, sequences, carry, reverse }: Scan): ScanResult {
+  const slices = sequences.map((s) => unstack(s, 0));
+  const T = (sequences[0] as Tensor).dim(0);
+  const ys = new Array<Tensor>(T);
+  let state = carry;
+  for (let i = 0; i < T; i++) {
+    const t = reverse ? T - 1 - i : i;
+    const out = step(
+      slices.map((s) => s[t] as Tensor),
+      state,
+    );
+    ys[t] = out.y;
+    state = out.carry;
+  }
+  return { ys: stack(ys), carry: state };
+}
+
+/** Captured steps of one owner, by shapes and by whether gradients are wanted. */
+export type CaptureCache = Map<string, CapturedStep | string>;
+
+const describe = (t: Tensor) => `${t.dtype}${show(t.shape)}`;
+
+function keyOf({ sequences, carry, fixed }: Scan, grad: boolean): string {
+  const slices = sequences.map((s) => `${s.dtype}${show(s.shape.slice(1))}`);
+  const trained = fixed.map((p) => (p.requiresGrad ? 1 : 0)).join("");
+  return [grad, trained, ...slices, "|", ...carry.map(describe)].join(" ");
+}
+
+/** The captured step for a scan's shapes, or the reason why there is none. */
+export function captured(scan: Scan, cache: CaptureCache, grad: boolean): CapturedStep | string {
+  const key = keyOf(scan, grad);
+  let found = cache.get(key);
+  if (found === undefined) {
+    const inputs = scan.sequences.map((s) => new Tensor(s.storage, s.dtype, s.shape.slice(1), s.strides.slice(1), s.offset));
+    found = captureStep({ step: scan.step, inputs, carry: scan.carry, fixed: scan.fixed }, grad);
+    cache.set(key, found);
+  }
+  return found;
+}
+
+/** Runs a scan by replay where its step can be captured, else eagerly. */
+export function scanCaptured(scan: Scan, cache: CaptureCache): ScanResult {
+  const inputs = [...scan.sequences, ...scan.carry, ...scan.fixed];
+  if (recording !== null || inputs.some((t) => t.dual !== null)) return scanEagerly(scan);
+  const grad = isRecording() && inputs.some((t) => t.requiresGrad || t.node !== null);
+  const step = captured(scan, cache, grad);
+  if (typeof step === "string") return scanEagerly(scan);
+  const outputs = applyAll(scanOp, inputs, { scan, step });
+  return { ys: outputs[0] as Tensor, carry: outputs.slice(1, 1 + scan.carry.length) };
+}
+
+interface ScanParams {
+  readonly scan: Scan;
+  readonly step: CapturedStep;
+}
+
+/** Inputs sorted into sequences, carried and fixed tensors. */
+function sort(inputs: readonly Tensor[], { sequences, carry }: Scan): { sequences: Tensor[]; carry: Tensor[]; fixed: Tensor[] } {
+  const n = sequences.length;
+  return { sequences: inputs.slice(0, n), carry: inputs.slice(n, n + carry.length), fixed: inputs.slice(n + carry.length) };
+}
+
+const rowBytes = (t: Tensor) => (t.size / t.dim(0)) * BYTES[t.dtype];
+
+/** Base and stride of a sequence [T, …] walked forwards or backwards. */
+function walk(t: Tensor, reverse: boolean, first = 0): readonly [number, number] {
+  const stride = rowBytes(t);
+  const T = t.dim(0);
+  return reverse ? [t.ptr + (T - 1 - first) * stride, -stride] : [t.ptr + first * stride, stride];
+}
+
+/** Memory that nobody reads as numbers. */
+function bytes(count: number): Tensor {
+  return empty([Math.max(1, count / 8)], "float64");
+}
+
+type Places = Record<string, readonly [base: number, stride: number]>;
+
+/** A region that no call of this program refers to. */
+const NOWHERE: readonly [number, number] = [0, 0];
+
+/** The carried tensors of all steps, [T+1, …] each: row t is the state before step t in order of execution. */
+function forward(inputs: readonly Tensor[], { scan, step }: ScanParams): Tensor[] {
+  const { sequences, carry, fixed } = sort(inputs, scan);
+  const T = (sequences[0] as Tensor).dim(0);
+  const xs = sequences.map(dense);
+  const ys = empty([T, ...step.y.shape], step.y.dtype);
+  const states = carry.map((c) => {
+    const all = empty([T + 1, ...c.shape], c.dtype);
+    copyInto(row(all, 0), c);
+    return all;
+  });
+  const frames = bytes(step.frameBytes * (step.backward === null ? 1 : T));
+  const places: Places = {
+    y: walk(ys, scan.reverse),
+    [FRAME]: [frames.ptr, step.backward === null ? 0 : step.frameBytes],
+    [SCRATCH]: [bytes(step.scratchBytes).ptr, 0],
+  };
+  xs.forEach((x, i) => {
+    places[`x${i}`] = walk(x, scan.reverse);
+  });
+  states.forEach((s, i) => {
+    places[`s${i}`] = walk(s, false);
+    places[`n${i}`] = walk(s, false, 1);
+  });
+  fixed.forEach((p, i) => {
+    places[`p${i}`] = [p.ptr, 0];
+  });
+  step.forward.run(T, places);
+  return [ys, ...states.map((s) => row(s, T)), frames, ...states, ...xs];
+}
+
+/** Row i of [n, …], as a view. */
+function row(t: Tensor, i: number): Tensor {
+  const shape: Shape = t.shape.slice(1);
+  return new Tensor(t.storage, t.dtype, shape, stridesOf(shape), t.offset + i * sizeOf(shape));
+}
+
+/** Where the cotangents of the outputs lie, walked from the last step to the first, and those of the step before. */
+function outputCotangents(dys: Tensor | null, ys: Tensor, reverse: boolean): Places {
+  const T = ys.dim(0);
+  const padded = zeros([T + 1, ...ys.shape.slice(1)], ys.dtype);
+  if (dys !== null) copyInto(rows(padded, reverse ? 0 : 1, T), dys);
+  const stride = rowBytes(padded);
+  return reverse
+    ? { dy: [padded.ptr, stride], dyBefore: [padded.ptr + stride, stride] }
+    : { dy: [padded.ptr + T * stride, -stride], dyBefore: [padded.ptr + (T - 1) * stride, -stride] };
+}
+
+/** Rows first … first + count of [n, …], as a view. */
+function rows(t: Tensor, first: number, count: number): Tensor {
+  return new Tensor(t.storage, t.dtype, [count, ...t.shape.slice(1)], t.strides, t.offset + first * (t.strides[0] as number));
+}
+
+/** The cotangent of a carried tensor after the last step, in memory of its own. */
+function lastCotangent(like: Tensor, d: Tensor | null, dy: Tensor | null): Tensor {
+  const own = zeros(like.shape, like.dtype);
+  if (dy !== null) copyInto(own, dy);
+  if (d !== null) addInPlace(own, d);
+  return own;
+}
+
+/** Gradients by the captured backward step, run from the last step to the first. */
+function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, params, needs }: Evaluation<ScanParams>): (Tensor | null)[] {
+  const { scan, step } = params;
+  const back = step.backward;
+  if (back === null) throw new StateError("scan: expected a step captured with its gradient, got one captured for inference");
+  const { sequences, carry, fixed } = sort(inputs, scan);
+  const [dys = null, ...dLast] = cotangents;
+  const ys = outputs[0] as Tensor;
+  const T = ys.dim(0);
+  const n = carry.length;
+  const frames = outputs[1 + n] as Tensor;
+  const states = outputs.slice(2 + n, 2 + 2 * n);
+  const xs = outputs.slice(2 + 2 * n, 2 + 2 * n + sequences.length);
+  const dyLast = dys && row(dense(dys), scan.reverse ? 0 : T - 1);
+  const dCarry = carry.map((c, i) => lastCotangent(c, dLast[i] ?? null, back.tied === i ? dyLast : null));
+  const dxs = xs.map((x) => zeros(x.shape, x.dtype));
+  const sums = fixed.map((p) => (p.requiresGrad ? zeros(p.shape, p.dtype) : null));
+  const places: Places = {
+    ...outputCotangents(dys, ys, scan.reverse),
+    y: NOWHERE,
+    [SCRATCH]: NOWHERE,
+    [FRAME]: [frames.ptr + (T - 1) * step.frameBytes, -step.frameBytes],
+    scratchBack: [bytes(back.scratchBytes).ptr, 0],
+  };
+  xs.forEach((x, i) => {
+    places[`x${i}`] = walk(x, !scan.reverse);
+    places[`dx${i}`] = walk(dxs[i] as Tensor, !scan.reverse);
+  });
+  states.forEach((s, i) => {
+    places[`s${i}`] = walk(s, true, 1);
+    places[`n${i}`] = walk(s, true);
+    places[`d${i}`] = [(dCarry[i] as Tensor).ptr, 0];
+  });
+  fixed.forEach((p, i) => {
+    places[`p${i}`] = [p.ptr, 0];
+    places[`g${i}`] = sums[i] ? [(sums[i] as Tensor).ptr, 0] : NOWHERE;
+  });
+  back.program.run(T, places);
+  const gradients = [...dxs.map((d, i) => (back.inputs[i] ? d : null)), ...dCarry, ...sums];
+  return gradients.map((g, i) => (needs[i] && g !== null && isFloat(g.dtype) ? g : null));
+}
+
+/** The scan of given inputs in place of those it was called with; fixed tensors are read by the step itself. */
+function withInputs(scan: Scan, inputs: readonly Tensor[]): Scan {
+  const { sequences, carry } = sort(inputs, scan);
+  return { ...scan, sequences, carry };
+}
+
+function listed({ ys, carry }: ScanResult): Tensor[] {
+  return [ys, ...carry];
+}
+
+/** The same gradients by differentiating the eager scan, so that they can be differentiated again. */
+function composedBackward(cotangents: readonly (Tensor | null)[], { inputs, params: { scan } }: Evaluation<ScanParams>): (Tensor | null)[] {
+  const moving = scan.sequences.length + scan.carry.length;
+  const tracked = inputs.map((x, i) => (i < moving && isFloat(x.dtype) ? track(x) : x));
+  const outputs = listed(enableGrad(() => scanEagerly(withInputs(scan, tracked))));
+  const wanted = outputs.map((y, i) => [y, cotangents[i] ?? null] as const).filter(([, g]) => g !== null);
+  return gradients(
+    wanted.map(([y]) => y),
+    tracked,
+    wanted.map(([, g]) => g as Tensor),
+    { createGraph: true },
+  );
+}
+
+const scanOp: Primitive<ScanParams> = {
+  name: "scan",
+  forward,
+  vjp: (cotangents, at) => (isRecording() ? composedBackward(cotangents, at) : backward(cotangents, at)),
+  jvp: (tangents, { inputs, outputs, params: { scan } }) => {
+    const pushed = withLevel((level) => {
+      const boxed = inputs.map((x, i) => (tangents[i] ? box(level, x, tangents[i] as Tensor) : x));
+      return listed(scanEagerly(withInputs(scan, boxed))).map((y) => unbox(level, y).tangent);
+    });
+    return outputs.map((_, i) => pushed[i] ?? null);
+  },
+};
