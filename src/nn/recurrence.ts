@@ -5,13 +5,14 @@
  * gradient algorithms) is written against this interface.
  */
 
-import { mul } from "../ops/arithmetic.ts";
+import type { Step } from "../autodiff/capture.ts";
 import { where } from "../ops/compare.ts";
-import { stack, unstack } from "../ops/shape.ts";
+import { reshape } from "../ops/shape.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
 import { show } from "../tensor/shape.ts";
 import { Tensor, tensor } from "../tensor/tensor.ts";
-import type { Module } from "./module.ts";
+import { Module } from "./module.ts";
+import { type CaptureCache, captured, type Scan, scanCaptured, scanEagerly } from "./scan.ts";
 
 /** What is carried from step to step: a tensor, or tensors in arrays and records. The batch is the first axis of each. */
 export type State = Tensor | readonly State[] | { readonly [name: string]: State };
@@ -69,47 +70,77 @@ export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths
   }
 }
 
-/** Runs `step` over a sequence: the definition every fused form must agree with. */
-export function scanSteps<S extends State>(cell: Recurrence<S>, xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
-  const { lengths, reverse = false } = options;
-  checkSequence("scan", xs, cell.inputSize, lengths);
-  const inputs = unstack(xs, 0);
-  const outputs = new Array<Tensor>(inputs.length);
-  let s = state ?? cell.initialState(xs.shape[1] as number);
-  for (let i = 0; i < inputs.length; i++) {
-    const t = reverse ? inputs.length - 1 - i : i;
-    const [y, next] = cell.step(inputs[t] as Tensor, s);
-    if (lengths === undefined || lengths.every((n) => t < n)) {
-      outputs[t] = y;
-      s = next;
-    } else {
-      outputs[t] = mul(
-        y,
-        column(
-          lengths.map((n) => (t < n ? 1 : 0)),
-          y,
-        ),
-      );
-      s = mapState(
-        (a, b) =>
-          where(
-            column(
-              lengths.map((n) => (t < n ? 1 : 0)),
-              a,
-              "bool",
-            ),
-            a,
-            b,
-          ),
-        next,
-        s,
-      );
-    }
-  }
-  return [stack(outputs), s];
+/** The tensors of `state` put into the structure of `like`. */
+function restore<S extends State>(like: S, tensors: readonly Tensor[]): S {
+  let i = 0;
+  return mapState(() => tensors[i++] as Tensor, like);
 }
 
-/** One value per sequence, shaped to broadcast over the other axes of `like`. */
-function column(values: readonly number[], like: Tensor, dtype = like.dtype): Tensor {
-  return tensor([...values], { dtype, shape: [values.length, ...new Array<number>(like.rank - 1).fill(1)] });
+/** Which sequences of the batch are still running at each step: bool [T,B]. */
+function runningMask(lengths: readonly number[], T: number): Tensor {
+  const mask = new Uint8Array(T * lengths.length);
+  for (let t = 0; t < T; t++) lengths.forEach((n, b) => (mask[t * lengths.length + b] = t < n ? 1 : 0));
+  return tensor(mask, { shape: [T, lengths.length], dtype: "bool" });
+}
+
+/** A value per sequence of the batch, shaped to broadcast over the other axes of `like`. */
+function alongBatch(mask: Tensor, like: Tensor): Tensor {
+  return reshape(mask, [mask.dim(0), ...new Array<number>(like.rank - 1).fill(1)]);
+}
+
+/** The cell's step over flat lists of tensors; with a mask, finished sequences keep their state and put out zeros. */
+function flatStep<S extends State>(cell: Recurrence<S>, like: S, masked: boolean): Step {
+  return ([x, running], carry) => {
+    const before = restore(like, carry);
+    const [y, next] = cell.step(x as Tensor, before);
+    if (!masked) return { y, carry: stateTensors(next) };
+    const held = mapState((a, b) => where(alongBatch(running as Tensor, a), a, b), next, before);
+    return { y: where(alongBatch(running as Tensor, y), y, 0), carry: stateTensors(held) };
+  };
+}
+
+function scanOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, { lengths, reverse = false }: ScanOptions): Scan {
+  checkSequence("scan", xs, cell.inputSize, lengths);
+  const ragged = lengths?.some((n) => n < xs.dim(0)) ?? false;
+  return {
+    step: flatStep(cell, state, ragged),
+    sequences: ragged ? [xs, runningMask(lengths as readonly number[], xs.dim(0))] : [xs],
+    carry: stateTensors(state),
+    fixed: [...cell.stateDict().values()],
+    reverse,
+    variant: cell.training ? "training" : "evaluation",
+  };
+}
+
+/** Runs `step` over a sequence, operation by operation: the definition every fused form must agree with. */
+export function scanSteps<S extends State>(cell: Recurrence<S>, xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+  const start = state ?? cell.initialState(xs.dim(1));
+  const { ys, carry } = scanEagerly(scanOf(cell, xs, start, options));
+  return [ys, restore(start, carry)];
+}
+
+/**
+ * Base of the cells of the literature: a subclass writes `initialState` and `step`, and `scan` runs the step over
+ * sequences by capture and replay (see src/autodiff/capture.ts), or eagerly where it cannot be captured.
+ */
+export abstract class Cell<S extends State = State> extends Module implements Recurrence<S> {
+  abstract readonly inputSize: number;
+  abstract readonly outputSize: number;
+  abstract initialState(batch: number): S;
+  abstract step(x: Tensor, state: S): [y: Tensor, next: S];
+
+  readonly #captures: CaptureCache = new Map();
+
+  /** xs [T,B,I] to ys [T,B,O] and the last state. */
+  scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    const start = state ?? this.initialState(xs.dim(1));
+    const { ys, carry } = scanCaptured(scanOf(this, xs, start, options), this.#captures);
+    return [ys, restore(start, carry)];
+  }
+
+  /** Why `scan` runs eagerly on such a sequence; null if it runs by replay. */
+  whyEager(xs: Tensor, state?: S, options: ScanOptions = {}): string | null {
+    const step = captured(scanOf(this, xs, state ?? this.initialState(xs.dim(1)), options), this.#captures, true);
+    return typeof step === "string" ? step : null;
+  }
 }

@@ -26,6 +26,8 @@ export interface Scan {
   /** Parameters and buffers the step reads. */
   readonly fixed: readonly Tensor[];
   readonly reverse: boolean;
+  /** Sets apart steps of one owner that do different things for the same shapes. */
+  readonly variant: string;
 }
 
 export interface ScanResult {
@@ -57,10 +59,10 @@ export type CaptureCache = Map<string, CapturedStep | string>;
 
 const describe = (t: Tensor) => `${t.dtype}${show(t.shape)}`;
 
-function keyOf({ sequences, carry, fixed }: Scan, grad: boolean): string {
+function keyOf({ sequences, carry, fixed, variant }: Scan, grad: boolean): string {
   const slices = sequences.map((s) => `${s.dtype}${show(s.shape.slice(1))}`);
   const trained = fixed.map((p) => (p.requiresGrad ? 1 : 0)).join("");
-  return [grad, trained, ...slices, "|", ...carry.map(describe)].join(" ");
+  return [variant, grad, trained, ...slices, "|", ...carry.map(describe)].join(" ");
 }
 
 /** The captured step for a scan's shapes, or the reason why there is none. */
