@@ -78,8 +78,10 @@ function restore<S extends State>(like: S, tensors: readonly Tensor[]): S {
 
 /** Which sequences of the batch are still running at each step: bool [T,B]. */
 function runningMask(lengths: readonly number[], T: number): Tensor {
-  const mask = new Uint8Array(T * lengths.length);
-  for (let t = 0; t < T; t++) lengths.forEach((n, b) => (mask[t * lengths.length + b] = t < n ? 1 : 0));
+  const mask = Uint8Array.from({ length: T * lengths.length }, (_, i) => {
+    const [t, b] = [Math.floor(i / lengths.length), i % lengths.length];
+    return t < (lengths[b] as number) ? 1 : 0;
+  });
   return tensor(mask, { shape: [T, lengths.length], dtype: "bool" });
 }
 

@@ -107,7 +107,6 @@ if (typeof Symbol.dispose === "symbol") {
   Object.defineProperty(Tensor.prototype, Symbol.dispose, { value: Tensor.prototype.dispose });
 }
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the method is defined just above.
 export interface Tensor {
   [Symbol.dispose](): void;
 }
@@ -246,7 +245,10 @@ export function assign(target: Tensor, source: Tensor | ArrayLike<number>): void
 
 /** Runs over every tensor in a result made of tensors, arrays, maps and plain objects. */
 export function forEachTensor(value: unknown, visit: (t: Tensor) => void): void {
-  if (value instanceof Tensor) return visit(value);
+  if (value instanceof Tensor) {
+    visit(value);
+    return;
+  }
   if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return;
   const parts = value instanceof Map || Array.isArray(value) ? value.values() : Object.values(value);
   for (const part of parts) forEachTensor(part, visit);
