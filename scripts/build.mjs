@@ -1,7 +1,7 @@
-// The one build: kernels → embedded module → bundles (default and edge) → command line → declarations.
+// The one build: kernels → embedded module → JavaScript (a file a module, and bundles for the edge) → command line → declarations.
 
 import { spawnSync } from "node:child_process";
-import { copyFile, mkdir, readFile, rm } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,53 +11,50 @@ import { buildKernels } from "./build-kernels.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
 
-/** dist/nn/index.js → src/nn/index.ts, for every subpath of the package that is ours. */
-function entryPoints() {
-  const targets = Object.values(manifest.exports).map((e) => (typeof e === "string" ? e : e.default));
-  return targets.filter((file) => file.endsWith(".js")).map((file) => file.replace("./dist/", "src/").replace(/\.js$/, ".ts"));
+/** Calls at module level that have no effect: bundlers may drop them when nobody uses their result. */
+const pure = ["defineOp", "binaryOp"];
+const common = { format: "esm", target: "es2022", absWorkingDir: root, logLevel: "warning", legalComments: "none", pure };
+
+async function filesIn(folder, ending) {
+  const files = await readdir(join(root, folder), { recursive: true });
+  return files.filter((f) => f.endsWith(ending)).map((f) => join(folder, f));
 }
 
-const common = { bundle: true, format: "esm", target: "es2022", absWorkingDir: root, logLevel: "warning", legalComments: "none" };
+/** src/**.ts → dist/**.js, one file a module, so that bundlers keep only what is imported. */
+async function modules() {
+  const sources = (await filesIn("src", ".ts")).filter((f) => !f.startsWith(join("src", "cli")));
+  await build({ ...common, entryPoints: sources, outdir: "dist", outbase: "src", bundle: false });
+  for (const file of await filesIn("dist", ".js")) {
+    const text = await readFile(join(root, file), "utf8");
+    await writeFile(join(root, file), text.replace(/((?:from|import)\s*\(?\s*"\.{1,2}\/[^"]+)\.ts"/g, '$1.js"'));
+  }
+  await build({ ...common, entryPoints: ["src/wasm/loader.ts"], outfile: "dist/wasm/loader.js", bundle: true, platform: "neutral" });
+}
 
 /** Edge hosts refuse to compile bytes: their bundles import the module instead. */
 const importedModule = {
   name: "imported-module",
   setup(plugin) {
-    plugin.onResolve({ filter: /\/binary\.ts$/ }, ({ resolveDir, path }) => ({
-      path: join(resolveDir, path).replace(/binary\.ts$/, "binary.edge.ts"),
-    }));
+    plugin.onResolve({ filter: /\/binary\.ts$/ }, ({ resolveDir, path }) => ({ path: join(resolveDir, path).replace(/binary\.ts$/, "binary.edge.ts") }));
     plugin.onResolve({ filter: /\.wasm/ }, ({ path }) => ({ path, external: true }));
   },
 };
 
-async function bundle() {
-  const entries = entryPoints();
-  await build({
-    ...common,
-    entryPoints: entries,
-    outdir: "dist",
-    outbase: "src",
-    splitting: true,
-    chunkNames: "chunks/[name]-[hash]",
-    platform: "neutral",
-  });
-  await build({
-    ...common,
-    entryPoints: entries,
-    outdir: "dist/edge",
-    outbase: "src",
-    splitting: true,
-    chunkNames: "[name]-[hash]",
-    platform: "neutral",
-    plugins: [importedModule],
-  });
-  await build({
-    ...common,
-    entryPoints: ["src/cli/main.ts"],
-    outfile: "dist/cli.js",
-    platform: "node",
-    banner: { js: "#!/usr/bin/env node" },
-  });
+/** src/index.ts for "./dist/index.js", for every subpath of the package that has an edge form. */
+function edgeEntries() {
+  const conditional = Object.values(manifest.exports).filter((e) => typeof e === "object" && e.workerd !== undefined);
+  return conditional.map((e) => e.default.replace("./dist/", "src/").replace(/\.js$/, ".ts"));
+}
+
+async function edge() {
+  const options = { ...common, bundle: true, splitting: true, chunkNames: "[name]-[hash]", platform: "neutral", plugins: [importedModule] };
+  await build({ ...options, entryPoints: edgeEntries(), outdir: "dist/edge", entryNames: "[name]" });
+  await copyFile(join(root, "build/simd.wasm"), join(root, "dist/edge/kernels.wasm"));
+}
+
+async function commandLine() {
+  const banner = { js: "#!/usr/bin/env node" };
+  await build({ ...common, entryPoints: ["src/cli/main.ts"], outfile: "dist/cli.js", bundle: true, platform: "node", banner });
 }
 
 function declarations() {
@@ -66,13 +63,17 @@ function declarations() {
   if (status !== 0) throw new Error(`declarations: tsc ended with status ${status}`);
 }
 
-const wanted = new Set(process.argv.slice(2));
-const all = wanted.size === 0;
+const cliOnly = process.argv.includes("--cli");
 await buildKernels();
-if (all) await rm(join(root, "dist"), { recursive: true, force: true });
-await mkdir(join(root, "dist/edge"), { recursive: true });
-if (all || wanted.has("--bundle")) await bundle();
-await copyFile(join(root, "build/simd.wasm"), join(root, "dist/kernels.wasm"));
-await copyFile(join(root, "build/relaxed.wasm"), join(root, "dist/kernels-relaxed.wasm"));
-await copyFile(join(root, "build/simd.wasm"), join(root, "dist/edge/kernels.wasm"));
-if (all) declarations();
+if (cliOnly) {
+  await commandLine();
+} else {
+  await rm(join(root, "dist"), { recursive: true, force: true });
+  await mkdir(join(root, "dist/edge"), { recursive: true });
+  await modules();
+  await edge();
+  await commandLine();
+  await copyFile(join(root, "build/simd.wasm"), join(root, "dist/kernels.wasm"));
+  await copyFile(join(root, "build/relaxed.wasm"), join(root, "dist/kernels-relaxed.wasm"));
+  declarations();
+}

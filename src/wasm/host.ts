@@ -5,12 +5,12 @@
  * Nothing happens at import: the module is instantiated on first use, synchronously.
  */
 
-import { instantiateSync } from "@assemblyscript/loader";
 import { BYTES, type DType } from "../tensor/dtype.ts";
 import { MemoryLimitError, StateError } from "../tensor/errors.ts";
 import { defaultModule } from "./binary.ts";
 import { Heap } from "./heap.ts";
 import { type Kernel, philox } from "./kernels.gen.ts";
+import { instantiateSync } from "./loader.ts";
 import { cannotReplay, recording } from "./recorder.ts";
 
 interface KernelExports {
