@@ -6,6 +6,7 @@
 
 import { isFloat } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { accumulate } from "./accumulate.ts";
 import { dualLevel, pushForward } from "./forward.ts";
 import { isRecording, Node } from "./tape.ts";
 
@@ -88,31 +89,11 @@ export function defineOp<P = void>(op: Op<P>): Primitive<P> {
         const t = tangents[i];
         if (!t) continue;
         const part = ruleOf(op.jvp, i)(t, outputs[0] as Tensor, inputs, params, i);
-        if (part !== null) total = total === null ? part : sumTangents(total, part);
+        if (part !== null) total = total === null ? part : accumulate(total, part);
       }
       return [total];
     },
   };
-}
-
-/** Addition, given by the operations above this floor (src/ops/arithmetic.ts) so that this file needs none. */
-let sumTangents: (a: Tensor, b: Tensor) => Tensor = () => {
-  throw new Error("unreachable: add is defined in src/ops/arithmetic.ts");
-};
-let accumulateInto: (total: Tensor, part: Tensor) => void;
-
-export function provideAddition(add: typeof sumTangents, addInPlace: typeof accumulateInto): void {
-  sumTangents = add;
-  accumulateInto = addInPlace;
-}
-
-export function addTensors(a: Tensor, b: Tensor): Tensor {
-  return sumTangents(a, b);
-}
-
-/** total += part, in place and off the tape. */
-export function addInPlace(total: Tensor, part: Tensor): void {
-  accumulateInto(total, part);
 }
 
 /** Runs a primitive of one output. */

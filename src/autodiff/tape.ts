@@ -9,7 +9,8 @@ import { isFloat } from "../tensor/dtype.ts";
 import { DTypeError, ShapeError, StateError } from "../tensor/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { addInPlace, addTensors, type Evaluation, type Inputs, type Primitive } from "./primitive.ts";
+import { accumulate, addInPlace } from "./accumulate.ts";
+import type { Evaluation, Inputs, Primitive } from "./primitive.ts";
 
 let count = 0;
 let recording = true;
@@ -99,7 +100,7 @@ class Cotangents {
     const slot = slots[x.outputIndex];
     if (slot === undefined) slots[x.outputIndex] = { value: g, owned: false };
     else if (slot.owned && this.#inPlace) addInPlace(slot.value, g);
-    else slots[x.outputIndex] = { value: addTensors(slot.value, g), owned: true };
+    else slots[x.outputIndex] = { value: accumulate(slot.value, g), owned: true };
   }
 
   of(x: Tensor): Tensor | null {

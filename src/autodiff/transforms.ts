@@ -7,8 +7,9 @@ import { onesLike, zeros } from "../tensor/create.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { assign, empty, keep, type Tensor, tensor } from "../tensor/tensor.ts";
+import { addInPlace } from "./accumulate.ts";
 import { box, unbox, withLevel } from "./forward.ts";
-import { addInPlace, apply, defineOp } from "./primitive.ts";
+import { apply, defineOp } from "./primitive.ts";
 import { enableGrad, gradients, noGrad, type SweepOptions, sweepLeaves } from "./tape.ts";
 
 /** The same values under a new name: what a functional transform differentiates with respect to. */

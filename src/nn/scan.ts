@@ -3,9 +3,10 @@
  * all steps, forward and backward, from one call into WebAssembly each. A step that cannot be captured runs eagerly.
  */
 
+import { addInPlace } from "../autodiff/accumulate.ts";
 import { type CapturedStep, captureStep, FRAME, SCRATCH, type Step } from "../autodiff/capture.ts";
 import { box, unbox, withLevel } from "../autodiff/forward.ts";
-import { addInPlace, applyAll, type Evaluation, type Primitive } from "../autodiff/primitive.ts";
+import { applyAll, type Evaluation, type Primitive } from "../autodiff/primitive.ts";
 import { enableGrad, gradients, isRecording } from "../autodiff/tape.ts";
 import { track } from "../autodiff/transforms.ts";
 import { stack, unstack } from "../ops/shape.ts";

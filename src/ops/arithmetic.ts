@@ -1,9 +1,9 @@
 /** Sums, products, powers: element by element, with broadcasting. */
 
-import { apply, defineOp, type Primitive, provideAddition } from "../autodiff/primitive.ts";
+import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import * as code from "./codes.ts";
-import { applyBinary, binaryOp, compute, type Operand, unaryValue } from "./elementwise.ts";
+import { applyBinary, binaryOp, type Operand, unaryValue } from "./elementwise.ts";
 
 const addOp = binaryOp({ name: "add", code: code.ADD, slopes: [(g) => g, (g) => g] });
 const subOp = binaryOp({ name: "sub", code: code.SUB, slopes: [(g) => g, (g) => neg(g)] });
@@ -57,10 +57,6 @@ const squareOp = defineOp({
 export function square(x: Tensor): Tensor {
   return apply(squareOp, [x], undefined);
 }
-
-provideAddition(add, (total, part) => {
-  compute(code.ADD, total, total, part);
-});
 
 export const primitives: Readonly<Record<string, Primitive<never>>> = {
   add: addOp, sub: subOp, mul: mulOp, div: divOp, neg: negOp, square: squareOp,

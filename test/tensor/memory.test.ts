@@ -97,7 +97,8 @@ describe("scope", () => {
       globalThis.gc();
       await new Promise((r) => setTimeout(r, 5));
     }
-    expect(memory().liveBytes).toBe(before);
+    // Tensors of earlier tests may have gone, too.
+    expect(memory().liveBytes).toBeLessThanOrEqual(before);
   });
 });
 

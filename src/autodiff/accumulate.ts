@@ -1,0 +1,31 @@
+/** The one operation differentiation itself needs: sums of cotangents, and of tangents, of one shape. */
+
+import * as code from "../ops/codes.ts";
+import { dense } from "../tensor/strided.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
+import { call } from "../wasm/host.ts";
+import { elementwise } from "../wasm/kernels.gen.ts";
+import { apply, defineOp } from "./primitive.ts";
+
+/** y = a + b for contiguous tensors of one shape; y may be a. */
+function addInto(y: Tensor, a: Tensor, b: Tensor): Tensor {
+  if (y.size > 0) call(elementwise, y.dtype, code.ADD, 1, 1, y.size, a.ptr, 0, 0, 1, b.ptr, 0, 0, 1, 0, y.ptr);
+  return y;
+}
+
+export const accumulateOp = defineOp({
+  name: "accumulate",
+  forward: ([a, b]) => addInto(empty((a as Tensor).shape, (a as Tensor).dtype), dense(a as Tensor), dense(b as Tensor)),
+  vjp: (g) => g,
+  jvp: (t) => t,
+});
+
+/** a + b, of one shape. */
+export function accumulate(a: Tensor, b: Tensor): Tensor {
+  return apply(accumulateOp, [a, b], undefined);
+}
+
+/** total += part, in place and off the tape; `total` is contiguous. */
+export function addInPlace(total: Tensor, part: Tensor): void {
+  addInto(total, total, dense(part));
+}
