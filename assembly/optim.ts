@@ -1,0 +1,278 @@
+// Optimiser updates: one pass over parameter, gradient and state, element by element, in place.
+//
+// In all of them d = sign·g + decay·p is the gradient (sign −1 to maximise, decay the L2 penalty);
+// arrays do not overlap unless said so. Nothing is fused into one rounding, so both builds give the same bits.
+import { lanes } from "./lanes";
+
+const EDGE = memory.data(16, 16);
+
+/** The first `count` elements at p, up to a vector; zeros beyond. */
+// @ts-ignore: decorator
+@inline
+function get<T>(p: usize, count: i32): v128 {
+  if (count >= lanes<T>()) return v128.load(p);
+  return getEdge(p, <usize>count * sizeof<T>());
+}
+
+// @ts-ignore: decorator
+@inline
+function put<T>(p: usize, v: v128, count: i32): void {
+  if (count >= lanes<T>()) v128.store(p, v);
+  else putEdge(p, v, <usize>count * sizeof<T>());
+}
+
+function getEdge(p: usize, bytes: usize): v128 {
+  v128.store(EDGE, i64x2.splat(0));
+  memory.copy(EDGE, p, bytes);
+  return v128.load(EDGE);
+}
+
+function putEdge(p: usize, v: v128, bytes: usize): void {
+  v128.store(EDGE, v);
+  memory.copy(p, EDGE, bytes);
+}
+
+// @ts-ignore: decorator
+@inline
+function splat<T>(x: f64): v128 {
+  return v128.splat<T>(<T>x);
+}
+
+/** a·x + b·y. */
+// @ts-ignore: decorator
+@inline
+function mix<T>(a: v128, x: v128, b: v128, y: v128): v128 {
+  return v128.add<T>(v128.mul<T>(a, x), v128.mul<T>(b, y));
+}
+
+/** p ← p − lr·d @kernel */
+export function sgd<T>(n: i32, lr: f64, sign: f64, decay: f64, p: usize, g: usize): void {
+  const rate = splat<T>(lr);
+  const s = splat<T>(sign);
+  const l2 = splat<T>(decay);
+  for (let left = n; left > 0; left -= lanes<T>()) {
+    const w = get<T>(p, left);
+    const d = mix<T>(s, get<T>(g, left), l2, w);
+    put<T>(p, v128.sub<T>(w, v128.mul<T>(rate, d)), left);
+    p += 16;
+    g += 16;
+  }
+}
+
+/** m ← momentum·m + share·d; p ← p − lr·m, or with nesterov ≠ 0 p − lr·(d + momentum·m) @kernel */
+export function sgdMomentum<T>(n: i32, lr: f64, sign: f64, decay: f64, momentum: f64, share: f64, lookahead: f64, p: usize, g: usize, m: usize): void {
+  const rate = splat<T>(lr);
+  const s = splat<T>(sign);
+  const l2 = splat<T>(decay);
+  const mu = splat<T>(momentum);
+  const part = splat<T>(share);
+  const ahead = splat<T>(lookahead);
+  for (let left = n; left > 0; left -= lanes<T>()) {
+    const w = get<T>(p, left);
+    const d = mix<T>(s, get<T>(g, left), l2, w);
+    const velocity = mix<T>(mu, get<T>(m, left), part, d);
+    put<T>(m, velocity, left);
+    const move = lookahead != 0 ? v128.add<T>(d, v128.mul<T>(ahead, velocity)) : velocity;
+    put<T>(p, v128.sub<T>(w, v128.mul<T>(rate, move)), left);
+    p += 16;
+    g += 16;
+    m += 16;
+  }
+}
+
+/**
+ * v ← α·v + (1 − α)·d², a ← α·a + (1 − α)·d; u = d/(√max(0, v − a²) + ε); m ← momentum·m + u; p ← p − lr·m.
+ * Without a (address 0) it counts as zero; without m (address 0) p ← p − lr·u. @kernel
+ */
+export function rmsprop<T>(n: i32, lr: f64, sign: f64, decay: f64, alpha: f64, eps: f64, momentum: f64, p: usize, g: usize, v: usize, a: usize, m: usize): void {
+  const rate = splat<T>(lr);
+  const s = splat<T>(sign);
+  const l2 = splat<T>(decay);
+  const old = splat<T>(alpha);
+  const fresh = splat<T>(1 - alpha);
+  const e = splat<T>(eps);
+  const mu = splat<T>(momentum);
+  for (let left = n, i: usize = 0; left > 0; left -= lanes<T>(), i += 16) {
+    const w = get<T>(p + i, left);
+    const d = mix<T>(s, get<T>(g + i, left), l2, w);
+    let variance = mix<T>(old, get<T>(v + i, left), fresh, v128.mul<T>(d, d));
+    put<T>(v + i, variance, left);
+    if (a != 0) {
+      const mean = mix<T>(old, get<T>(a + i, left), fresh, d);
+      put<T>(a + i, mean, left);
+      // Rounding may take a variance of nothing below zero.
+      variance = v128.max<T>(splat<T>(0), v128.sub<T>(variance, v128.mul<T>(mean, mean)));
+    }
+    let move = v128.div<T>(d, v128.add<T>(v128.sqrt<T>(variance), e));
+    if (m != 0) {
+      move = v128.add<T>(v128.mul<T>(mu, get<T>(m + i, left)), move);
+      put<T>(m + i, move, left);
+    }
+    put<T>(p + i, v128.sub<T>(w, v128.mul<T>(rate, move)), left);
+  }
+}
+
+/** s ← s + d²; p ← p − lr·d/(√s + ε) @kernel */
+export function adagrad<T>(n: i32, lr: f64, sign: f64, decay: f64, eps: f64, p: usize, g: usize, s: usize): void {
+  const rate = splat<T>(lr);
+  const signs = splat<T>(sign);
+  const l2 = splat<T>(decay);
+  const e = splat<T>(eps);
+  for (let left = n; left > 0; left -= lanes<T>()) {
+    const w = get<T>(p, left);
+    const d = mix<T>(signs, get<T>(g, left), l2, w);
+    const sum = v128.add<T>(get<T>(s, left), v128.mul<T>(d, d));
+    put<T>(s, sum, left);
+    const move = v128.div<T>(d, v128.add<T>(v128.sqrt<T>(sum), e));
+    put<T>(p, v128.sub<T>(w, v128.mul<T>(rate, move)), left);
+    p += 16;
+    g += 16;
+    s += 16;
+  }
+}
+
+/** v ← ρ·v + (1 − ρ)·d²; u = d·√(x + ε)/√(v + ε); x ← ρ·x + (1 − ρ)·u²; p ← p − lr·u @kernel */
+export function adadelta<T>(n: i32, lr: f64, sign: f64, decay: f64, rho: f64, eps: f64, p: usize, g: usize, v: usize, x: usize): void {
+  const rate = splat<T>(lr);
+  const s = splat<T>(sign);
+  const l2 = splat<T>(decay);
+  const old = splat<T>(rho);
+  const fresh = splat<T>(1 - rho);
+  const e = splat<T>(eps);
+  for (let left = n, i: usize = 0; left > 0; left -= lanes<T>(), i += 16) {
+    const w = get<T>(p + i, left);
+    const d = mix<T>(s, get<T>(g + i, left), l2, w);
+    const variance = mix<T>(old, get<T>(v + i, left), fresh, v128.mul<T>(d, d));
+    put<T>(v + i, variance, left);
+    const moves = get<T>(x + i, left);
+    const ratio = v128.div<T>(v128.sqrt<T>(v128.add<T>(moves, e)), v128.sqrt<T>(v128.add<T>(variance, e)));
+    const move = v128.mul<T>(ratio, d);
+    put<T>(x + i, mix<T>(old, moves, fresh, v128.mul<T>(move, move)), left);
+    put<T>(p + i, v128.sub<T>(w, v128.mul<T>(rate, move)), left);
+  }
+}
+
+/**
+ * m ← β₁·m + (1 − β₁)·d; v ← β₂·v + (1 − β₂)·d²; top ← max(top, v); p ← shrink·p − (cm·m + cg·d)/(scale·√top + ε).
+ * d uses the shrunk p. `top` may be v itself. The coefficients make it Adam, AdamW, NAdam or RAdam. @kernel
+ */
+export function adam<T>(n: i32, sign: f64, decay: f64, shrink: f64, beta1: f64, beta2: f64, cm: f64, cg: f64, scale: f64, eps: f64, p: usize, g: usize, m: usize, v: usize, top: usize): void {
+  const s = splat<T>(sign);
+  const l2 = splat<T>(decay);
+  const less = splat<T>(shrink);
+  const old1 = splat<T>(beta1);
+  const fresh1 = splat<T>(1 - beta1);
+  const old2 = splat<T>(beta2);
+  const fresh2 = splat<T>(1 - beta2);
+  const ofMean = splat<T>(cm);
+  const ofGradient = splat<T>(cg);
+  const unit = splat<T>(scale);
+  const e = splat<T>(eps);
+  for (let left = n, i: usize = 0; left > 0; left -= lanes<T>(), i += 16) {
+    const w = v128.mul<T>(less, get<T>(p + i, left));
+    const d = mix<T>(s, get<T>(g + i, left), l2, w);
+    const mean = mix<T>(old1, get<T>(m + i, left), fresh1, d);
+    put<T>(m + i, mean, left);
+    const variance = mix<T>(old2, get<T>(v + i, left), fresh2, v128.mul<T>(d, d));
+    put<T>(v + i, variance, left);
+    const most = v128.max<T>(get<T>(top + i, left), variance);
+    put<T>(top + i, most, left);
+    const below = v128.add<T>(v128.mul<T>(unit, v128.sqrt<T>(most)), e);
+    put<T>(p + i, v128.sub<T>(w, v128.div<T>(mix<T>(ofMean, mean, ofGradient, d), below)), left);
+  }
+}
+
+/** m ← β₁·m + (1 − β₁)·d; u ← max(β₂·u, |d| + ε); p ← p − lr·m/u @kernel */
+export function adamax<T>(n: i32, lr: f64, sign: f64, decay: f64, beta1: f64, beta2: f64, eps: f64, p: usize, g: usize, m: usize, u: usize): void {
+  const rate = splat<T>(lr);
+  const s = splat<T>(sign);
+  const l2 = splat<T>(decay);
+  const old = splat<T>(beta1);
+  const fresh = splat<T>(1 - beta1);
+  const fade = splat<T>(beta2);
+  const e = splat<T>(eps);
+  for (let left = n, i: usize = 0; left > 0; left -= lanes<T>(), i += 16) {
+    const w = get<T>(p + i, left);
+    const d = mix<T>(s, get<T>(g + i, left), l2, w);
+    const mean = mix<T>(old, get<T>(m + i, left), fresh, d);
+    put<T>(m + i, mean, left);
+    const most = v128.max<T>(v128.mul<T>(fade, get<T>(u + i, left)), v128.add<T>(v128.abs<T>(d), e));
+    put<T>(u + i, most, left);
+    put<T>(p + i, v128.sub<T>(w, v128.mul<T>(rate, v128.div<T>(mean, most))), left);
+  }
+}
+
+/**
+ * Step sizes by the signs of successive gradients: s ← s·η⁺ where d·last > 0, s·η⁻ and d ← 0 where d·last < 0, kept
+ * within [least, most]; p ← p − sign(d)·s; last ← d. @kernel
+ */
+export function rprop<T>(n: i32, sign: f64, down: f64, up: f64, least: f64, most: f64, p: usize, g: usize, last: usize, s: usize): void {
+  const signs = splat<T>(sign);
+  const slower = splat<T>(down);
+  const faster = splat<T>(up);
+  const low = splat<T>(least);
+  const high = splat<T>(most);
+  const zero = splat<T>(0);
+  const one = splat<T>(1);
+  for (let left = n, i: usize = 0; left > 0; left -= lanes<T>(), i += 16) {
+    let d = v128.mul<T>(signs, get<T>(g + i, left));
+    const product = v128.mul<T>(d, get<T>(last + i, left));
+    const turned = v128.lt<T>(product, zero);
+    const factor = v128.bitselect(slower, v128.bitselect(faster, one, v128.gt<T>(product, zero)), turned);
+    const size = v128.min<T>(high, v128.max<T>(low, v128.mul<T>(factor, get<T>(s + i, left))));
+    put<T>(s + i, size, left);
+    d = v128.andnot(d, turned);
+    put<T>(last + i, d, left);
+    const rising = v128.and(v128.gt<T>(d, zero), size);
+    const falling = v128.and(v128.lt<T>(d, zero), size);
+    put<T>(p + i, v128.add<T>(v128.sub<T>(get<T>(p + i, left), rising), falling), left);
+  }
+}
+
+/** y ← a·x + b·y; x and y may be the same. @kernel */
+export function axpby<T>(n: i32, a: f64, x: usize, b: f64, y: usize): void {
+  const ofX = splat<T>(a);
+  const ofY = splat<T>(b);
+  for (let left = n; left > 0; left -= lanes<T>()) {
+    put<T>(y, mix<T>(ofX, get<T>(x, left), ofY, get<T>(y, left)), left);
+    x += 16;
+    y += 16;
+  }
+}
+
+/** x ← x kept within [−limit, limit]; NaN stays. @kernel */
+export function limitTo<T>(n: i32, limit: f64, x: usize): void {
+  const high = splat<T>(limit);
+  const low = splat<T>(-limit);
+  for (let left = n; left > 0; left -= lanes<T>()) {
+    put<T>(x, v128.min<T>(high, v128.max<T>(low, get<T>(x, left))), left);
+    x += 16;
+  }
+}
+
+/** The f64 at out becomes Σ x[i]·y[i], summed in f64; x and y may be the same. @kernel */
+export function dotTo<T>(n: i32, x: usize, y: usize, out: usize): void {
+  let even = f64x2.splat(0);
+  let odd = f64x2.splat(0);
+  for (let left = n; left > 0; left -= lanes<T>()) {
+    const a = get<T>(x, left);
+    const b = get<T>(y, left);
+    if (sizeof<T>() == 4) {
+      even = f64x2.add(even, f64x2.mul(f64x2.promote_low_f32x4(a), f64x2.promote_low_f32x4(b)));
+      odd = f64x2.add(odd, f64x2.mul(f64x2.promote_low_f32x4(upper(a)), f64x2.promote_low_f32x4(upper(b))));
+    } else {
+      even = f64x2.add(even, f64x2.mul(a, b));
+    }
+    x += 16;
+    y += 16;
+  }
+  const sum = f64x2.add(even, odd);
+  store<f64>(out, f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1));
+}
+
+/** The upper two f32 lanes moved to the lower places. */
+// @ts-ignore: decorator
+@inline
+function upper(v: v128): v128 {
+  return v128.shuffle<i64>(v, v, 1, 1);
+}

@@ -1,0 +1,82 @@
+/** Clipping of gradients, between `backward` and the optimiser's step. */
+
+import { isFloat } from "../tensor/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError, StateError } from "../tensor/errors.ts";
+import { show } from "../tensor/shape.ts";
+import { empty, scope, type Tensor } from "../tensor/tensor.ts";
+import { call, view } from "../wasm/host.ts";
+import { axpby, dotTo, limitTo } from "../wasm/kernels.gen.ts";
+
+export type NormType = 1 | 2 | typeof Number.POSITIVE_INFINITY;
+
+export interface ClipOptions {
+  /** Which norm: 1, 2 (default) or Infinity. */
+  readonly normType?: NormType;
+  /** Throws instead of scaling by a norm that is not finite (default false). */
+  readonly errorIfNonfinite?: boolean;
+}
+
+/**
+ * Scales all gradients by min(1, maxNorm/(norm + 1e-6)), where norm is that of all of them as one vector.
+ * @returns the norm before scaling
+ * @throws StateError with `errorIfNonfinite`, before anything is changed
+ * @see Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013
+ * @example const norm = clipGradNorm(model.parameters(), 1);
+ */
+export function clipGradNorm(params: Iterable<Tensor>, maxNorm: number, options: ClipOptions = {}): number {
+  if (!(maxNorm >= 0)) throw new ArgumentError(`clipGradNorm: expected a maxNorm of at least 0, got ${maxNorm}`);
+  const gradients = gradientsOf("clipGradNorm", params);
+  const norm = totalNorm(gradients, options.normType);
+  if (options.errorIfNonfinite && !Number.isFinite(norm)) throw new StateError(`clipGradNorm: expected a finite norm, got ${norm}`);
+  const factor = maxNorm / (norm + 1e-6);
+  // Written so that a NaN norm reaches the gradients instead of passing unseen.
+  if (!(factor >= 1)) for (const g of gradients) call(axpby, g.dtype, g.size, 0, g.ptr, factor, g.ptr);
+  return norm;
+}
+
+/** Limits every element of the gradients to [−clipValue, clipValue]. */
+export function clipGradValue(params: Iterable<Tensor>, clipValue: number): void {
+  if (!(clipValue >= 0)) throw new ArgumentError(`clipGradValue: expected a clipValue of at least 0, got ${clipValue}`);
+  for (const g of gradientsOf("clipGradValue", params)) call(limitTo, g.dtype, g.size, clipValue, g.ptr);
+}
+
+/** The norm of contiguous tensors taken as one vector, summed in float64. */
+export function totalNorm(tensors: readonly Tensor[], normType: NormType = 2): number {
+  if (normType === 2) return Math.sqrt(tensors.reduce((total, t) => total + dot(t, t), 0));
+  if (normType === 1) return tensors.reduce((total, t) => total + absSum(t), 0);
+  if (normType === Number.POSITIVE_INFINITY) return tensors.reduce((most, t) => Math.max(most, absMax(t)), 0);
+  throw new ArgumentError(`totalNorm: expected norm type 1, 2 or Infinity, got ${normType}`);
+}
+
+/** The inner product of two contiguous tensors of one dtype and size. */
+export function dot(a: Tensor, b: Tensor): number {
+  return scope(() => {
+    const out = empty([], "float64");
+    call(dotTo, a.dtype, a.size, a.ptr, b.ptr, out.ptr);
+    return out.item();
+  });
+}
+
+export function absSum(t: Tensor): number {
+  let total = 0;
+  for (const x of view(t.dtype, t.ptr, t.size)) total += Math.abs(x);
+  return total;
+}
+
+/** The largest absolute value; NaN if there is one, 0 for no elements. */
+export function absMax(t: Tensor): number {
+  let most = 0;
+  for (const x of view(t.dtype, t.ptr, t.size)) most = Math.max(most, Math.abs(x));
+  return most;
+}
+
+function gradientsOf(op: string, params: Iterable<Tensor>): Tensor[] {
+  const gradients: Tensor[] = [];
+  for (const { grad } of params) {
+    if (grad === null) continue;
+    if (!isFloat(grad.dtype)) throw new DTypeError(`${op}: expected float gradients, got ${grad.dtype}`);
+    if (!grad.isContiguous) throw new ShapeError(`${op}: expected contiguous gradients, got strides ${show(grad.strides)}`);
+    gradients.push(grad);
+  }
+  return gradients;
+}

@@ -1,0 +1,99 @@
+import { ArgumentError, FormatError } from "../tensor/errors.ts";
+import { sameShape, show } from "../tensor/shape.ts";
+import { assign, empty, keep, type Tensor } from "../tensor/tensor.ts";
+import { call } from "../wasm/host.ts";
+import { axpby } from "../wasm/kernels.gen.ts";
+
+export interface EMAOptions {
+  /** Share of the old average kept at each update (default 0.999). */
+  readonly decay?: number;
+  /** Keeps less at first: update t has decay min(decay, (1 + t)/(10 + t)). */
+  readonly warmUp?: boolean;
+}
+
+export interface EMAState {
+  readonly updates: number;
+  readonly averages: readonly Tensor[];
+}
+
+/**
+ * Exponential moving average of parameters, for evaluation:
+ *
+ *     a ← decay·a + (1 − decay)·p   after every step; a starts as p
+ *
+ * @see Polyak, Juditsky, "Acceleration of stochastic approximation by averaging", 1992
+ * @example
+ * const ema = new EMA(model.parameters(), { decay: 0.99 });
+ * optimizer.step();
+ * ema.update();
+ * const score = ema.withAverages(() => evaluate(model));
+ */
+export class EMA {
+  readonly decay: number;
+  readonly #warmUp: boolean;
+  readonly #params: readonly Tensor[];
+  readonly #averages: readonly Tensor[];
+  #updates = 0;
+
+  constructor(params: Iterable<Tensor>, options: EMAOptions = {}) {
+    this.decay = options.decay ?? 0.999;
+    if (!(this.decay >= 0 && this.decay <= 1)) throw new ArgumentError(`EMA: expected a decay in [0, 1], got ${this.decay}`);
+    this.#warmUp = options.warmUp ?? false;
+    this.#params = [...params];
+    this.#averages = this.#params.map((p) => {
+      const copy = keep(empty(p.shape, p.dtype));
+      assign(copy, p);
+      return copy;
+    });
+  }
+
+  /** Takes the parameters' present values into the averages. */
+  update(): void {
+    const t = this.#updates++;
+    const decay = this.#warmUp ? Math.min(this.decay, (1 + t) / (10 + t)) : this.decay;
+    this.#averages.forEach((average, i) => {
+      call(axpby, average.dtype, average.size, 1 - decay, (this.#params[i] as Tensor).ptr, decay, average.ptr);
+    });
+  }
+
+  /** Exchanges parameters and averages. Twice is as before. */
+  swap(): void {
+    this.#averages.forEach((average, i) => {
+      const p = this.#params[i] as Tensor;
+      const values = p.data();
+      assign(p, average);
+      assign(average, values);
+    });
+  }
+
+  /** Runs a synchronous function on the averages in place of the parameters. */
+  withAverages<R>(fn: () => R): R {
+    this.swap();
+    try {
+      return fn();
+    } finally {
+      this.swap();
+    }
+  }
+
+  /** The state as it is now; its tensors are the averages themselves. */
+  stateDict(): EMAState {
+    return { updates: this.#updates, averages: this.#averages };
+  }
+
+  /** @throws FormatError for averages of other parameters; nothing is changed then */
+  loadStateDict(state: EMAState): void {
+    if (state.averages.length !== this.#averages.length) {
+      throw new FormatError(`EMA: expected ${this.#averages.length} averages, got ${state.averages.length}`);
+    }
+    this.#averages.forEach((own, i) => {
+      const { shape, dtype } = state.averages[i] as Tensor;
+      if (sameShape(shape, own.shape) && dtype === own.dtype) return;
+      throw new FormatError(`EMA: expected average ${i} to be ${own.dtype} ${show(own.shape)}, got ${dtype} ${show(shape)}`);
+    });
+    this.#averages.forEach((own, i) => {
+      assign(own, state.averages[i] as Tensor);
+    });
+    this.#updates = state.updates;
+  }
+}

@@ -1,0 +1,63 @@
+import type { Tensor } from "../tensor/tensor.ts";
+import { call } from "../wasm/host.ts";
+import { rmsprop } from "../wasm/kernels.gen.ts";
+import {
+  addressOf,
+  type DecayOptions,
+  type Group,
+  type InitialSlots,
+  Optimizer,
+  type Parameters,
+  requireAtLeast,
+  requireFraction,
+  type Slots,
+  signOf,
+} from "./optimizer.ts";
+
+export interface RMSpropOptions extends DecayOptions {
+  /** Decay of the running averages. */
+  readonly alpha?: number;
+  readonly eps?: number;
+  /** Divides by the deviation from the mean gradient instead of the root mean square. */
+  readonly centered?: boolean;
+  readonly momentum?: number;
+}
+
+/**
+ * Divides the gradient d by the root of its running mean square:
+ *
+ *     v ← α·v + (1 − α)·d²,  a ← α·a + (1 − α)·d (centered; else a = 0)
+ *     m ← momentum·m + d/(√(v − a²) + ε),  p ← p − lr·m
+ *
+ * Defaults: lr 0.01, alpha 0.99, eps 1e-8.
+ * @see Tieleman, Hinton, "Lecture 6.5: RMSProp", 2012; centered: Graves, "Generating sequences with recurrent neural networks", 2013
+ */
+export class RMSprop extends Optimizer<RMSpropOptions> {
+  constructor(params: Parameters<RMSpropOptions>, options: RMSpropOptions = {}) {
+    super("RMSprop", params, {
+      lr: 0.01,
+      weightDecay: 0,
+      maximize: false,
+      alpha: 0.99,
+      eps: 1e-8,
+      centered: false,
+      momentum: 0,
+      ...options,
+    });
+    for (const { alpha, eps, momentum } of this.groups) {
+      requireFraction("RMSprop", "alpha", alpha);
+      requireAtLeast("RMSprop", "eps", eps, 0);
+      requireAtLeast("RMSprop", "momentum", momentum, 0);
+    }
+  }
+
+  protected override initial({ centered, momentum }: Group<RMSpropOptions>): InitialSlots {
+    return { tensors: { squareAvg: 0, ...(centered && { gradAvg: 0 }), ...(momentum > 0 && { momentumBuffer: 0 }) } };
+  }
+
+  protected override update(p: Tensor, g: Tensor, slots: Slots, group: Group<RMSpropOptions>): void {
+    const { lr, weightDecay, alpha, eps, momentum } = group;
+    const [square, mean, buffer] = [addressOf(slots, "squareAvg"), addressOf(slots, "gradAvg"), addressOf(slots, "momentumBuffer")];
+    call(rmsprop, p.dtype, p.size, lr, signOf(group), weightDecay, alpha, eps, momentum, p.ptr, g.ptr, square, mean, buffer);
+  }
+}

@@ -1,0 +1,59 @@
+import { expect, test } from "vitest";
+import { EMA } from "../../src/optim/ema.ts";
+import { assign, keep, tensor } from "../../src/tensor/tensor.ts";
+import { memory } from "../../src/wasm/host.ts";
+
+const leaf = (values: number[]) => keep(tensor(values, { dtype: "float64", requiresGrad: true }));
+
+test("averages with the decay, from the first values on", () => {
+  const p = leaf([1, -2]);
+  const ema = new EMA([p], { decay: 0.75 });
+  assign(p, [5, 2]);
+  ema.update();
+  assign(p, [9, 2]);
+  ema.update();
+  // 0.75·(0.75·1 + 0.25·5) + 0.25·9 and 0.75·(0.75·−2 + 0.25·2) + 0.25·2
+  expect(ema.withAverages(() => Array.from(p.data()))).toEqual([3.75, -0.25]);
+  expect(Array.from(p.data())).toEqual([9, 2]);
+});
+
+test("warms up: the first update keeps a tenth", () => {
+  const p = leaf([0]);
+  const ema = new EMA([p], { decay: 0.999, warmUp: true });
+  assign(p, [1]);
+  ema.update();
+  expect(ema.withAverages(() => p.item())).toBeCloseTo(0.9, 14);
+  ema.update();
+  expect(ema.withAverages(() => p.item())).toBeCloseTo(0.9 * (2 / 11) + 9 / 11, 14);
+});
+
+test("puts the parameters back when the function throws", () => {
+  const p = leaf([1]);
+  const ema = new EMA([p]);
+  assign(p, [2]);
+  expect(() =>
+    ema.withAverages(() => {
+      throw new Error("evaluation");
+    }),
+  ).toThrow("evaluation");
+  expect(p.item()).toBe(2);
+});
+
+test("goes on from a saved state, and holds no memory beyond its averages", () => {
+  const p = leaf([1]);
+  const ema = new EMA([p], { decay: 0.5, warmUp: true });
+  assign(p, [2]);
+  ema.update();
+  const resumed = new EMA([p], { decay: 0.5, warmUp: true });
+  resumed.loadStateDict(ema.stateDict());
+  assign(p, [3]);
+  const before = memory().liveBytes;
+  for (const one of [ema, resumed]) for (let i = 0; i < 100; i++) one.update();
+  expect(resumed.withAverages(() => p.item())).toBe(ema.withAverages(() => p.item()));
+  expect(memory().liveBytes).toBe(before);
+  expect(() => resumed.loadStateDict({ updates: 1, averages: [] })).toThrow(/expected 1 averages, got 0/);
+  expect(() => resumed.loadStateDict({ updates: 1, averages: [leaf([1, 2])] })).toThrow(
+    /expected average 0 to be float64 \[1\], got float64 \[2\]/,
+  );
+  expect(() => new EMA([p], { decay: 2 })).toThrow(/expected a decay in \[0, 1\], got 2/);
+});
