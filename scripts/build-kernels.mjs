@@ -9,6 +9,7 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { main as asc } from "assemblyscript/asc";
+import { poolConstants } from "./pool-constants.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const KERNEL = /\/\*\*((?:(?!\*\/)[\s\S])*?@kernel[\s\S]*?)\*\/\s*export function (\w+)(<T>)?\s*\(([^)]*)\)\s*:\s*void/g;
@@ -113,8 +114,10 @@ ${rows.join("\n")}`;
 async function compile(target) {
   const { error, stderr } = await asc(["--config", "asconfig.json", "--target", target], { baseDir: root, writeFile: undefined });
   if (error) throw new Error(`asc ${target}: ${error.message}\n${stderr.toString()}`);
-  const bytes = await readFile(join(root, "build", `${target}.wasm`));
+  const path = join(root, "build", `${target}.wasm`);
+  const bytes = Buffer.from(poolConstants(await readFile(path)));
   checkAbi(target, bytes);
+  await writeFile(path, bytes);
   return bytes;
 }
 
@@ -153,7 +156,14 @@ async function digest() {
   const files = (await readdir(join(root, "assembly"), { recursive: true }))
     .filter((f) => f.endsWith(".ts") && !f.endsWith(".gen.ts"))
     .sort();
-  const inputs = [...files.map((f) => join("assembly", f)), "src/ops/codes.ts", "asconfig.json", "scripts/build-kernels.mjs", "package-lock.json"];
+  const inputs = [
+    ...files.map((f) => join("assembly", f)),
+    "src/ops/codes.ts",
+    "asconfig.json",
+    "scripts/build-kernels.mjs",
+    "scripts/pool-constants.mjs",
+    "package-lock.json",
+  ];
   for (const file of inputs) hash.update(file).update(await readFile(join(root, file)));
   return hash.digest("hex");
 }
