@@ -206,7 +206,7 @@ describe.each(DTYPES)("gemm, %s", (dtype) => {
   const sizes = [0, 1, 2, 3, 4, 5, 8, 9, 19];
   it.each(sizes)("every layout, bias and beta, m = %i", (m) => {
     for (const n of sizes) {
-      for (const k of [0, 1, 3, 4, 9, 18]) {
+      for (const k of [0, 1, 4, 9]) {
         const bias = rounded(dtype, noise(n, 3));
         const c = rounded(dtype, noise(m * n, 4));
         for (const as of layouts(m, k)) {
