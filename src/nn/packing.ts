@@ -1,0 +1,57 @@
+/** Batches of sequences as packed rows: sorted by falling length, time-major, without the padding. */
+
+import { scatterRows, takeRows } from "../ops/gather.ts";
+import type { PackedRows } from "../ops/recurrent.ts";
+import { reshape } from "../ops/shape.ts";
+import { type Tensor, tensor } from "../tensor/tensor.ts";
+
+/** How a batch [T,B,…] is packed and unpacked. */
+export interface Packing {
+  readonly rows: PackedRows;
+  /** [T,B,I] to rows [N,I]. */
+  pack(xs: Tensor): Tensor;
+  /** Rows [N,O] to [T,B,O], zeros beyond each sequence's end. */
+  unpack(rows: Tensor): Tensor;
+  /** A state [B,…] in the order of the packed sequences. */
+  sort(state: Tensor): Tensor;
+  /** A state of packed sequences [B,…] in their own order. */
+  restore(state: Tensor): Tensor;
+}
+
+/** Packs by the sequences' lengths; with none given, or all equal to T, nothing has to move. */
+export function packing(T: number, B: number, lengths: readonly number[] | undefined, reverse: boolean): Packing {
+  if (lengths === undefined || lengths.every((n) => n === T)) return dense(T, B, reverse);
+  const order = lengths.map((_, b) => b).sort((a, b) => (lengths[b] as number) - (lengths[a] as number) || a - b);
+  const batchSizes = Array.from({ length: T }, (_, t) => lengths.filter((n) => n > t).length);
+  const rowOf = batchSizes.flatMap((count, t) => order.slice(0, count).map((b) => t * B + b));
+  const place = new Array<number>(B);
+  order.forEach((b, i) => {
+    place[b] = i;
+  });
+  const index = (values: readonly number[]): Tensor => tensor([...values], { dtype: "int32", shape: [values.length] });
+  const padded = index(rowOf);
+  const sorted = index(order);
+  const restored = index(place);
+  return {
+    rows: { batchSizes, reverse },
+    pack: (xs) => takeRows(flatten(xs), padded),
+    unpack: (rows) => reshape(scatterRows(rows, padded, T * B), [T, B, rows.dim(1)]),
+    sort: (state) => takeRows(state, sorted),
+    restore: (state) => takeRows(state, restored),
+  };
+}
+
+function dense(T: number, B: number, reverse: boolean): Packing {
+  return {
+    rows: { batchSizes: new Array<number>(T).fill(B), reverse },
+    pack: flatten,
+    unpack: (rows) => reshape(rows, [T, B, rows.dim(1)]),
+    sort: (state) => state,
+    restore: (state) => state,
+  };
+}
+
+function flatten(xs: Tensor): Tensor {
+  const [T, B, I] = xs.shape as [number, number, number];
+  return reshape(xs, [T * B, I]);
+}
