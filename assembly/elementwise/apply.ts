@@ -1,27 +1,109 @@
-// One vector of any elementwise operation.
+// One vector of every elementwise operation.
 
 import * as op from "../../src/ops/codes";
+import { verf } from "../math/erf";
 import { vexp } from "../math/exp";
+import { vexpm1 } from "../math/expm1";
+import { vlog, vlog1p } from "../math/log";
+import { vpow } from "../math/pow";
 import { vsigmoid } from "../math/sigmoid";
+import { vcos, vsin } from "../math/sin";
 import { vtanh } from "../math/tanh";
-import { all } from "../math/vector";
+import { all, signBits } from "../math/vector";
 
-/** The operation `code` on one vector; folds to a single case where the code is a constant. */
+/** What is called most: each gets a loop of its own, so `code` is a constant and one case is left. */
 // @ts-ignore: decorator
 @inline
-export function apply<T>(code: i32, a: v128, b: v128): v128 {
+export function applyHot<T>(code: i32, a: v128, b: v128): v128 {
+  switch (code) {
+    case op.ADD: return v128.add<T>(a, b);
+    case op.SUB: return v128.sub<T>(a, b);
+    case op.MUL: return v128.mul<T>(a, b);
+    case op.RELU: return v128.max<T>(a, all<T>(0.0));
+    case op.EXP: return vexp<T>(a);
+    case op.TANH: return vtanh<T>(a);
+    default: return vsigmoid<T>(a);
+  }
+}
+
+/** The other operations on one vector of each operand. Masks are all ones or all zeros. */
+// @ts-ignore: decorator
+@inline
+export function apply<T>(code: i32, a: v128, b: v128, c: v128): v128 {
   switch (code) {
     case op.COPY: return a;
     case op.NEG: return v128.neg<T>(a);
     case op.ABS: return v128.abs<T>(a);
+    case op.SIGN: return sign<T>(a);
     case op.SQUARE: return v128.mul<T>(a, a);
-    case op.EXP: return vexp<T>(a);
-    case op.TANH: return vtanh<T>(a);
-    case op.SIGMOID: return vsigmoid<T>(a);
-    case op.RELU: return v128.max<T>(a, all<T>(0.0));
-    case op.ADD: return v128.add<T>(a, b);
-    case op.SUB: return v128.sub<T>(a, b);
-    case op.MUL: return v128.mul<T>(a, b);
-    default: return v128.div<T>(a, b);
+    case op.SQRT: return v128.sqrt<T>(a);
+    case op.RSQRT: return v128.div<T>(all<T>(1.0), v128.sqrt<T>(a));
+    case op.RECIPROCAL: return v128.div<T>(all<T>(1.0), a);
+    case op.EXPM1: return vexpm1<T>(a);
+    case op.LOG: return vlog<T>(a);
+    case op.LOG1P: return vlog1p<T>(a);
+    case op.SIN: return vsin<T>(a);
+    case op.COS: return vcos<T>(a);
+    case op.ERF: return verf<T>(a);
+    case op.LEAKY_RELU: return positiveOr<T>(a, v128.mul<T>(a, b));
+    case op.ELU: return positiveOr<T>(a, v128.mul<T>(b, vexpm1<T>(a)));
+    case op.SOFTPLUS: return softplus<T>(a);
+    case op.SILU: return v128.mul<T>(a, vsigmoid<T>(a));
+    case op.GELU: return gelu<T>(a);
+    case op.DIV: return v128.div<T>(a, b);
+    case op.MAXIMUM: return v128.max<T>(a, b);
+    case op.MINIMUM: return v128.min<T>(a, b);
+    case op.POW: return vpow<T>(a, b);
+    case op.SHARE: return v128.andnot(v128.bitselect(all<T>(0.5), all<T>(1.0), v128.eq<T>(a, b)), v128.lt<T>(a, b));
+    case op.GATE: return v128.and(a, v128.gt<T>(b, all<T>(0.0)));
+    case op.TANH_GRAD: return v128.mul<T>(a, v128.sub<T>(all<T>(1.0), v128.mul<T>(b, b)));
+    case op.SIGMOID_GRAD: return v128.mul<T>(a, v128.mul<T>(b, v128.sub<T>(all<T>(1.0), b)));
+    case op.SELECT: return v128.bitselect(a, b, c);
+    case op.EQUAL: return v128.eq<T>(a, b);
+    case op.NOT_EQUAL: return v128.ne<T>(a, b);
+    case op.LESS: return v128.lt<T>(a, b);
+    case op.LESS_EQUAL: return v128.le<T>(a, b);
+    default: return applyInt(code, a, b);
   }
+}
+
+/** The operations on int32; sums and products wrap. */
+function applyInt(code: i32, a: v128, b: v128): v128 {
+  switch (code) {
+    case op.INT_NEG: return i32x4.neg(a);
+    case op.INT_ABS: return i32x4.abs(a);
+    case op.INT_SQUARE: return i32x4.mul(a, a);
+    case op.INT_ADD: return i32x4.add(a, b);
+    case op.INT_SUB: return i32x4.sub(a, b);
+    case op.INT_MUL: return i32x4.mul(a, b);
+    case op.INT_MAXIMUM: return i32x4.max_s(a, b);
+    case op.INT_MINIMUM: return i32x4.min_s(a, b);
+    case op.INT_EQUAL: return i32x4.eq(a, b);
+    case op.INT_NOT_EQUAL: return i32x4.ne(a, b);
+    case op.INT_LESS: return i32x4.lt_s(a, b);
+    default: return i32x4.le_s(a, b);
+  }
+}
+
+/** log(1 + e^x) = max(x, 0) + log(1 + e^-|x|): nothing overflows. */
+function softplus<T>(x: v128): v128 {
+  return v128.add<T>(v128.max<T>(x, all<T>(0.0)), vlog1p<T>(vexp<T>(v128.or(x, all<T>(-0.0)))));
+}
+
+/** x·Φ(x) = x/2 · (1 + erf(x/√2)). */
+function gelu<T>(x: v128): v128 {
+  const half = v128.mul<T>(x, all<T>(0.5));
+  return v128.mul<T>(half, v128.add<T>(all<T>(1.0), verf<T>(v128.mul<T>(x, all<T>(0.7071067811865476)))));
+}
+
+/** -1 or 1; zeros and NaN stay. */
+function sign<T>(x: v128): v128 {
+  const unit = v128.or(all<T>(1.0), signBits<T>(x));
+  const nonzero = v128.or(v128.lt<T>(x, all<T>(0.0)), v128.gt<T>(x, all<T>(0.0)));
+  return v128.bitselect(unit, x, nonzero);
+}
+
+/** x where it is positive, else `other`. */
+function positiveOr<T>(x: v128, other: v128): v128 {
+  return v128.bitselect(x, other, v128.gt<T>(x, all<T>(0.0)));
 }

@@ -1,105 +1,181 @@
+// Any elementwise operation over any strides: one walk over the outer axes, one loop along the innermost.
+
 import { at, lanes } from "../lanes";
 import * as op from "../../src/ops/codes";
-import { apply } from "./apply";
+import { apply, applyHot } from "./apply";
 
-/** Elements staged at a time where an operand's elements are not neighbours. */
+/** Elements staged at a time where an operand's are not neighbours, and where masks meet lanes. */
 const BLOCK: i32 = 128;
 const STAGE_A = memory.data(1024, 64);
 const STAGE_B = memory.data(1024, 64);
+const STAGE_C = memory.data(1024, 64);
+const STAGE_Y = memory.data(1024, 64);
 const EDGE_A = memory.data(16, 16);
 const EDGE_B = memory.data(16, 16);
+const EDGE_C = memory.data(16, 16);
 const EDGE_Y = memory.data(16, 16);
-const VALUE = memory.data(8, 8);
+
+/** The numbers that stand for absent operands. */
+const NUMBER_A = memory.data(8, 8);
+const NUMBER_B = memory.data(8, 8);
 
 // @ts-ignore: decorator
 @inline
 function copyElements<T>(n: i32, from: usize, stride: i32, to: usize): void {
-  const step = (<usize>stride) * sizeof<T>();
+  const step = (<isize>stride) * sizeof<T>();
   for (let i = 0; i < n; i++) {
     store<T>(at<T>(to, i), load<T>(from));
     from += step;
   }
 }
 
-/** n elements; an operand is moved on by da or db bytes a vector (16, or 0 where one vector serves all). */
-// @ts-ignore: decorator
-@inline
-function loop<T>(code: i32, n: i32, a: usize, da: usize, b: usize, db: usize, y: usize): void {
-  const L = lanes<T>();
-  let i = 0;
-  for (; i <= n - L; i += L) {
-    v128.store(y, apply<T>(code, v128.load(a), v128.load(b)));
-    a += da;
-    b += db;
-    y += 16;
-  }
-  const rest = n - i;
-  if (rest == 0) return;
-  if (da != 0) a = padded<T>(rest, a, EDGE_A);
-  if (db != 0) b = padded<T>(rest, b, EDGE_B);
-  v128.store(EDGE_Y, apply<T>(code, v128.load(a), v128.load(b)));
-  copyElements<T>(rest, EDGE_Y, 1, y);
-}
-
-/** The last elements in a vector of their own: nothing is read beyond them. */
-function padded<T>(n: i32, from: usize, to: usize): usize {
+/** The last elements in a vector of their own, so that nothing is read beyond them. */
+function padded<T>(n: i32, from: usize, step: usize, to: usize): usize {
+  if (step == 0) return from;
   copyElements<T>(n, from, 1, to);
   return to;
 }
 
-/** Loops of their own for what is called most; the rest choose their operation at every vector. */
-function span<T>(code: i32, n: i32, a: usize, da: usize, b: usize, db: usize, y: usize): void {
-  if (code == op.ADD) loop<T>(op.ADD, n, a, da, b, db, y);
-  else if (code == op.MUL) loop<T>(op.MUL, n, a, da, b, db, y);
-  else loop<T>(code, n, a, da, b, db, y);
+/**
+ * n elements in whole vectors; an operand moves on by its step, 16 bytes, or 0 where one vector serves all.
+ * What is left over goes through the same instructions, padded.
+ */
+// @ts-ignore: decorator
+@inline
+function loop<T>(hot: boolean, code: i32, n: i32, a: usize, aStep: usize, b: usize, bStep: usize, c: usize, cStep: usize, y: usize): void {
+  let vectors = n / lanes<T>();
+  const rest = n % lanes<T>();
+  let target = y;
+  for (let pass = 0; pass < 2; pass++) {
+    for (; vectors > 0; vectors--) {
+      const va = v128.load(a);
+      const vb = v128.load(b);
+      v128.store(target, hot ? applyHot<T>(code, va, vb) : apply<T>(code, va, vb, v128.load(c)));
+      a += aStep;
+      b += bStep;
+      c += cStep;
+      target += 16;
+    }
+    if (rest == 0) return;
+    if (pass == 1) break;
+    a = padded<T>(rest, a, aStep, EDGE_A);
+    b = padded<T>(rest, b, bStep, EDGE_B);
+    c = padded<T>(rest, c, cStep, EDGE_C);
+    y = target;
+    target = EDGE_Y;
+    vectors = 1;
+  }
+  copyElements<T>(rest, EDGE_Y, 1, y);
 }
 
-/** An operand of stride 0 as one vector. */
-function spread<T>(from: usize, to: usize): usize {
-  v128.store(to, v128.splat<T>(load<T>(from)));
-  return to;
+// @ts-ignore: decorator
+@inline
+function hotLoop<T>(code: i32, n: i32, a: usize, aStep: usize, b: usize, bStep: usize, y: usize): void {
+  loop<T>(true, code, n, a, aStep, b, bStep, EDGE_C, 0, y);
 }
 
-/** One row. Strides in elements. */
-function row<T>(code: i32, n: i32, a: usize, aStride: i32, b: usize, bStride: i32, y: usize): void {
-  if (aStride == 0) a = spread<T>(a, STAGE_A);
-  if (bStride == 0) b = spread<T>(b, STAGE_B);
-  const da: usize = aStride == 0 ? 0 : 16;
-  const db: usize = bStride == 0 ? 0 : 16;
-  if (aStride <= 1 && aStride >= 0 && bStride <= 1 && bStride >= 0) return span<T>(code, n, a, da, b, db, y);
-  for (let i = 0; i < n; i += BLOCK) {
-    const m = min(BLOCK, n - i);
-    span<T>(code, m, staged<T>(m, a, aStride, STAGE_A), da, staged<T>(m, b, bStride, STAGE_B), db, y);
-    a += <usize>BLOCK * <usize>aStride * sizeof<T>();
-    b += <usize>BLOCK * <usize>bStride * sizeof<T>();
-    y += <usize>BLOCK * sizeof<T>();
+/** What is called most has a loop of its own; the rest chooses its operation vector by vector. */
+function span<T>(code: i32, n: i32, a: usize, aStep: usize, b: usize, bStep: usize, c: usize, cStep: usize, y: usize): void {
+  switch (code) {
+    case op.ADD: return hotLoop<T>(op.ADD, n, a, aStep, b, bStep, y);
+    case op.SUB: return hotLoop<T>(op.SUB, n, a, aStep, b, bStep, y);
+    case op.MUL: return hotLoop<T>(op.MUL, n, a, aStep, b, bStep, y);
+    case op.RELU: return hotLoop<T>(op.RELU, n, a, aStep, b, bStep, y);
+    case op.EXP: return hotLoop<T>(op.EXP, n, a, aStep, b, bStep, y);
+    case op.TANH: return hotLoop<T>(op.TANH, n, a, aStep, b, bStep, y);
+    case op.SIGMOID: return hotLoop<T>(op.SIGMOID, n, a, aStep, b, bStep, y);
+    default: loop<T>(false, code, n, a, aStep, b, bStep, c, cStep, y);
   }
 }
 
-/** m elements as neighbours. */
+/** m elements of an operand as neighbours; one vector of copies where its stride is 0. */
 function staged<T>(m: i32, from: usize, stride: i32, to: usize): usize {
-  if (stride == 0 || stride == 1) return from;
-  copyElements<T>(m, from, stride, to);
+  if (stride == 1) return from;
+  if (stride == 0) v128.store(to, v128.splat<T>(load<T>(from)));
+  else copyElements<T>(m, from, stride, to);
   return to;
+}
+
+/** m bytes of a mask as lanes of ones or zeros. */
+function stagedMask<T>(m: i32, from: usize, stride: i32, to: usize): usize {
+  for (let i = 0; i < m; i++) {
+    const bits = -<i64>(load<u8>(from) != 0);
+    if (sizeof<T>() == 4) store<i32>(at<T>(to, i), <i32>bits);
+    else store<i64>(at<T>(to, i), bits);
+    from += <isize>stride;
+  }
+  return to;
+}
+
+/** Lanes of ones or zeros as bytes of 1 or 0. */
+function storeMask<T>(m: i32, from: usize, to: usize): void {
+  for (let i = 0; i < m; i++) store<u8>(to + i, load<u8>(at<T>(from, i)) & 1);
+}
+
+// @ts-ignore: decorator
+@inline
+function stepOf(stride: i32): usize {
+  return stride == 0 ? 0 : 16;
+}
+
+/** The innermost axis; strides in elements. */
+function row<T>(code: i32, n: i32, a: usize, aStride: i32, b: usize, bStride: i32, c: usize, cStride: i32, y: usize): void {
+  const isMask = code >= op.FIRST_MASK;
+  const plain = (aStride | bStride) >>> 1 == 0 && !isMask && code != op.SELECT;
+  const block = plain ? n : BLOCK;
+  for (let i = 0; i < n; i += block) {
+    const m = min(block, n - i);
+    const pa = staged<T>(m, a, aStride, STAGE_A);
+    const pb = staged<T>(m, b, bStride, STAGE_B);
+    const pc = code == op.SELECT ? stagedMask<T>(m, c, cStride, STAGE_C) : STAGE_C;
+    span<T>(code, m, pa, stepOf(aStride), pb, stepOf(bStride), pc, code == op.SELECT ? 16 : 0, isMask ? STAGE_Y : at<T>(y, i));
+    if (isMask) storeMask<T>(m, STAGE_Y, y + i);
+    a += <isize>aStride * m * sizeof<T>();
+    b += <isize>bStride * m * sizeof<T>();
+    c += <isize>cStride * m;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function slot(slots: usize, i: i32): i32 {
+  return <i32>load<f64>(slots + (<usize>i << 3));
+}
+
+/** The axes from `axis` on; returns where the result goes on. */
+function axes<T>(code: i32, axis: i32, rank: i32, slots: usize, a: usize, b: usize, c: usize, y: usize): usize {
+  const n = slot(slots, axis);
+  const aStride = slot(slots, rank + axis);
+  const bStride = slot(slots, 2 * rank + axis);
+  const cStride = slot(slots, 3 * rank + axis);
+  if (axis == rank - 1) {
+    row<T>(code, n, a, aStride, b, bStride, c, cStride, y);
+    return y + <usize>n * (code >= op.FIRST_MASK ? 1 : sizeof<T>());
+  }
+  for (let i = 0; i < n; i++) {
+    y = axes<T>(code, axis + 1, rank, slots, a, b, c, y);
+    a += <isize>aStride * sizeof<T>();
+    b += <isize>bStride * sizeof<T>();
+    c += <isize>cStride;
+  }
+  return y;
 }
 
 /**
- * y[i,j,k] = code(a[i,j,k], b[i,j,k]), y contiguous [d0, d1, d2], a and b with strides in elements (0 repeats).
- * An operand whose address is 0 is `value`. y may be a or b where that is contiguous. @kernel
+ * y = code(a, b, c) for every element; y contiguous, and possibly a or b itself where that is contiguous too.
+ * c is a mask, used by SELECT alone. An operand whose address is 0 is the number numberA or numberB.
+ * The slots hold, for `rank` axes each: dimensions, strides of a, of b, of c in elements (0 repeats). @kernel
  */
 export function elementwise<T>(
-  code: i32, d0: i32, d1: i32, d2: i32,
-  a: usize, a0: i32, a1: i32, a2: i32,
-  b: usize, b0: i32, b1: i32, b2: i32,
-  value: f64, y: usize,
+  code: i32, a: usize, b: usize, c: usize, numberA: f64, numberB: f64, y: usize, rank: i32, slots: usize,
 ): void {
-  store<T>(VALUE, <T>value);
-  if (a == 0) a = VALUE;
-  if (b == 0) b = VALUE;
-  for (let i = 0; i < d0; i++) {
-    for (let j = 0; j < d1; j++) {
-      row<T>(code, d2, at<T>(a, i * a0 + j * a1), a2, at<T>(b, i * b0 + j * b1), b2, y);
-      y += <usize>d2 * sizeof<T>();
-    }
+  const isInt = (code >= op.INT_NEG && code <= op.INT_MINIMUM) || code >= op.INT_EQUAL;
+  if (isInt) {
+    store<i32>(NUMBER_A, <i32>numberA);
+    store<i32>(NUMBER_B, <i32>numberB);
+  } else {
+    store<T>(NUMBER_A, <T>numberA);
+    store<T>(NUMBER_B, <T>numberB);
   }
+  axes<T>(code, 0, rank, slots, a == 0 ? NUMBER_A : a, b == 0 ? NUMBER_B : b, c, y);
 }

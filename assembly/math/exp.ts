@@ -40,28 +40,27 @@ export function expm1Reduced<T>(r: v128): v128 {
 // @ts-ignore: decorator
 @inline
 function tail32(r: v128): v128 {
-  let q = all<f32>(0.00019962227037609547088);
-  q = horner<f32>(q, r, 0.0013943252954172117135);
-  q = horner<f32>(q, r, 0.008333219883141854793);
-  q = horner<f32>(q, r, 0.041666326438094012188);
-  q = horner<f32>(q, r, 0.16666666902835559404);
-  return horner<f32>(q, r, 0.50000000531851148549);
+  const r2 = v128.mul<f32>(r, r);
+  const high = horner<f32>(all<f32>(0.00019962227037609547088), r, 0.0013943252954172117135);
+  const middle = horner<f32>(all<f32>(0.008333219883141854793), r, 0.041666326438094012188);
+  const low = horner<f32>(all<f32>(0.16666666902835559404), r, 0.50000000531851148549);
+  return madd<f32>(madd<f32>(high, r2, middle), r2, low);
 }
 
 // @ts-ignore: decorator
 @inline
 function tail64(r: v128): v128 {
-  let q = all<f64>(1.7687814505233482942e-9);
-  q = horner<f64>(q, r, 2.5105236797128278548e-8);
-  q = horner<f64>(q, r, 2.7567935444626328566e-7);
-  q = horner<f64>(q, r, 2.7557255359647599928e-6);
-  q = horner<f64>(q, r, 2.4801574517933802636e-5);
-  q = horner<f64>(q, r, 1.984126987484545344e-4);
-  q = horner<f64>(q, r, 1.3888888895613071514e-3);
-  q = horner<f64>(q, r, 8.3333333333261307735e-3);
-  q = horner<f64>(q, r, 4.1666666666652243986e-2);
-  q = horner<f64>(q, r, 1.6666666666666670991e-1);
-  return horner<f64>(q, r, 0.50000000000000008654);
+  const r2 = v128.mul<f64>(r, r);
+  const r4 = v128.mul<f64>(r2, r2);
+  const c0 = horner<f64>(all<f64>(1.6666666666666670991e-1), r, 0.50000000000000008654);
+  const c2 = horner<f64>(all<f64>(8.3333333333261307735e-3), r, 4.1666666666652243986e-2);
+  const c4 = horner<f64>(all<f64>(1.984126987484545344e-4), r, 1.3888888895613071514e-3);
+  const c6 = horner<f64>(all<f64>(2.7557255359647599928e-6), r, 2.4801574517933802636e-5);
+  const c8 = horner<f64>(all<f64>(2.5105236797128278548e-8), r, 2.7567935444626328566e-7);
+  const d8 = madd<f64>(all<f64>(1.7687814505233482942e-9), r2, c8);
+  const d4 = madd<f64>(c6, r2, c4);
+  const d0 = madd<f64>(c2, r2, c0);
+  return madd<f64>(madd<f64>(d8, r4, d4), r4, d0);
 }
 
 /** 2^(k + bias) for the integer k in the low bits of each lane; the result must be a normal number. */

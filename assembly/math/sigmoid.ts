@@ -15,5 +15,7 @@ export function vsigmoid<T>(x: v128): v128 {
   const g = sizeof<T>() == 4 ? 32 : 64;
   const t = v128.mul<T>(v128.mul<T>(y, power2<T>(shifted, g)), all<T>(sizeof<T>() == 4 ? 2.3283064365386963e-10 : 5.421010862427522e-20));
   const one = all<T>(1.0);
-  return v128.div<T>(v128.bitselect(t, one, v128.lt<T>(x, all<T>(0.0))), v128.add<T>(one, t));
+  const q = v128.div<T>(t, v128.add<T>(one, t));
+  const u = v128.bitselect(t, one, v128.lt<T>(x, all<T>(0.0)));
+  return v128.sub<T>(u, v128.mul<T>(u, q));
 }

@@ -9,7 +9,7 @@ import { apply, defineOp } from "./primitive.ts";
 
 /** y = a + b for contiguous tensors of one shape; y may be a. */
 function addInto(y: Tensor, a: Tensor, b: Tensor): Tensor {
-  if (y.size > 0) call(elementwise, y.dtype, code.ADD, 1, 1, y.size, a.ptr, 0, 0, 1, b.ptr, 0, 0, 1, 0, y.ptr);
+  if (y.size > 0) call(elementwise, y.dtype, code.ADD, a.ptr, b.ptr, 0, 0, 0, y.ptr, 1, y.size, 1, 1, 0);
   return y;
 }
 

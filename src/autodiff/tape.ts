@@ -99,7 +99,7 @@ class Cotangents {
     }
     const slot = slots[x.outputIndex];
     if (slot === undefined) slots[x.outputIndex] = { value: g, owned: false };
-    else if (slot.owned && this.#inPlace) addInPlace(slot.value, g);
+    else if (slot.owned && this.#inPlace && g.dual === null && slot.value.dual === null) addInPlace(slot.value, g);
     else slots[x.outputIndex] = { value: accumulate(slot.value, g), owned: true };
   }
 

@@ -1,63 +1,137 @@
-/** Sums, products, powers: element by element, with broadcasting. */
+/** Sums, products, powers, extremes: element by element, with broadcasting. */
 
-import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
+import { apply, type Primitive } from "../autodiff/primitive.ts";
+import { noGrad } from "../autodiff/tape.ts";
+import { full } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import * as code from "./codes.ts";
-import { applyBinary, binaryOp, type Operand, unaryValue } from "./elementwise.ts";
+import { equal, greaterEqual, logicalAnd, where } from "./compare.ts";
+import { applyBinary, binaryOp, type Numbers, type Operand, unaryOp, unaryValue } from "./elementwise.ts";
+import { log, reciprocal, rsqrt, sqrt } from "./math.ts";
 
-const addOp = binaryOp({ name: "add", code: code.ADD, slopes: [(g) => g, (g) => g] });
-const subOp = binaryOp({ name: "sub", code: code.SUB, slopes: [(g) => g, (g) => neg(g)] });
-const mulOp = binaryOp({ name: "mul", code: code.MUL, slopes: [(g, _y, _a, b) => mul(g, b), (g, _y, a) => mul(g, a)] });
-const divOp = binaryOp({
-  name: "div",
-  code: code.DIV,
-  slopes: [(g, _y, _a, b) => div(g, b), (g, y, _a, b) => neg(div(mul(g, y), b))],
-});
+export const addOp: Primitive<Numbers> = binaryOp("add", code.ADD, [(g) => g, (g) => g]);
 
-/** a + b, element by element, broadcast. */
+/** a + b. Numbers take the other operand's dtype. @throws DTypeError for unequal dtypes, ShapeError where shapes do not broadcast */
 export function add(a: Operand, b: Operand): Tensor {
   return applyBinary(addOp, a, b);
 }
 
-/** a - b, element by element, broadcast. */
+export const subOp: Primitive<Numbers> = binaryOp("sub", code.SUB, [(g) => g, (g) => neg(g)]);
+
+/** a - b. */
 export function sub(a: Operand, b: Operand): Tensor {
   return applyBinary(subOp, a, b);
 }
 
-/** a · b, element by element, broadcast. */
+export const mulOp: Primitive<Numbers> = binaryOp("mul", code.MUL, [(g, _y, _a, b) => mul(g, b), (g, _y, a) => mul(g, a)]);
+
+/** a · b. */
 export function mul(a: Operand, b: Operand): Tensor {
   return applyBinary(mulOp, a, b);
 }
 
-/** a / b, element by element, broadcast. */
+export const divOp: Primitive<Numbers> = binaryOp("div", code.DIV, [(g, _y, _a, b) => div(g, b), (g, y, _a, b) => neg(div(mul(g, y), b))]);
+
+/** a / b, of float tensors. */
 export function div(a: Operand, b: Operand): Tensor {
   return applyBinary(divOp, a, b);
 }
 
-const negOp = defineOp({
-  name: "neg",
-  forward: ([x]) => unaryValue(code.NEG, x as Tensor),
-  vjp: (g) => neg(g),
-  jvp: (t) => neg(t),
-});
+export const negOp: Primitive<void> = unaryOp(
+  "neg",
+  (x) => unaryValue("neg", code.NEG, x),
+  (g) => neg(g),
+);
 
 /** -x. */
 export function neg(x: Tensor): Tensor {
   return apply(negOp, [x], undefined);
 }
 
-const squareOp = defineOp({
-  name: "square",
-  forward: ([x]) => unaryValue(code.SQUARE, x as Tensor),
-  vjp: (g, _y, [x]) => mul(mul(g, 2), x as Tensor),
-  jvp: (t, _y, [x]) => mul(mul(t, 2), x as Tensor),
-});
+export const squareOp: Primitive<void> = unaryOp(
+  "square",
+  (x) => unaryValue("square", code.SQUARE, x),
+  (g, _y, x) => mul(mul(g, x), 2),
+);
 
-/** x², cheaper than a power. */
+/** x². */
 export function square(x: Tensor): Tensor {
   return apply(squareOp, [x], undefined);
 }
 
+/** 0 where a < b, ½ where they are equal, else 1; constant as far as derivatives go. */
+function share(a: Operand, b: Operand): Tensor {
+  return noGrad(() => applyBinary(shareOp, a, b));
+}
+
+export const shareOp: Primitive<Numbers> = binaryOp("share", code.SHARE, [() => null, () => null]);
+
+export const maximumOp: Primitive<Numbers> = binaryOp("maximum", code.MAXIMUM, [
+  (g, _y, a, b) => mul(g, share(a, b)),
+  (g, _y, a, b) => mul(g, share(b, a)),
+]);
+
+/** The larger of a and b; NaN where either is. Where they are equal, each gets half the derivative. */
+export function maximum(a: Operand, b: Operand): Tensor {
+  return applyBinary(maximumOp, a, b);
+}
+
+export const minimumOp: Primitive<Numbers> = binaryOp("minimum", code.MINIMUM, [
+  (g, _y, a, b) => mul(g, share(b, a)),
+  (g, _y, a, b) => mul(g, share(a, b)),
+]);
+
+/** The smaller of a and b; NaN where either is. Where they are equal, each gets half the derivative. */
+export function minimum(a: Operand, b: Operand): Tensor {
+  return applyBinary(minimumOp, a, b);
+}
+
+export const powOp: Primitive<Numbers> = binaryOp("pow", code.POW, [
+  (g, _y, a, b) => mul(g, powerSlope(a, b)),
+  (g, y, a, b) => mul(g, exponentSlope(y, a, b)),
+]);
+
+/** b·a^(b-1); where b is 0 that is 0, also at a = 0. */
+function powerSlope(a: Operand, b: Operand): Operand {
+  if (typeof b === "number") return b === 0 ? 0 : mul(pow(a, b - 1), b);
+  return mul(b, pow(a, sub(where(equal(b, 0), 1, b), 1)));
+}
+
+/** a^b·log a; where a is 0 and b is not negative that is 0. */
+function exponentSlope(y: Tensor, a: Operand, b: Operand): Tensor {
+  if (typeof a === "number" && a !== 0) return mul(y, Math.log(a));
+  const exponents = b as Tensor;
+  const base = typeof a === "number" ? full([], a, exponents.dtype) : a;
+  return mul(y, log(where(logicalAnd(equal(base, 0), greaterEqual(exponents, 0)), 1, base)));
+}
+
+/** Powers that have a function of their own. */
+const SHORT_WAYS: ReadonlyMap<number, (x: Tensor) => Tensor> = new Map([
+  [-1, (x: Tensor) => reciprocal(x)],
+  [-0.5, (x: Tensor) => rsqrt(x)],
+  [0.5, (x: Tensor) => sqrt(x)],
+  [2, (x: Tensor) => square(x)],
+]);
+
+/**
+ * a^b with C's special values: x^0 = 1^y = 1 always, NaN for a power of a negative number that is not whole.
+ * @example pow(x, 3)
+ */
+export function pow(a: Operand, b: Operand): Tensor {
+  const short = typeof b === "number" && typeof a !== "number" ? SHORT_WAYS.get(b) : undefined;
+  return short ? short(a as Tensor) : applyBinary(powOp, a, b);
+}
+
+/** The primitives of this file, by name. */
 export const primitives: Readonly<Record<string, Primitive<never>>> = {
-  add: addOp, sub: subOp, mul: mulOp, div: divOp, neg: negOp, square: squareOp,
-}; // biome-ignore format: a list
+  add: addOp,
+  sub: subOp,
+  mul: mulOp,
+  div: divOp,
+  neg: negOp,
+  square: squareOp,
+  maximum: maximumOp,
+  minimum: minimumOp,
+  share: shareOp,
+  pow: powOp,
+};

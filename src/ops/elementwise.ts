@@ -1,160 +1,174 @@
-/** The bridge to the elementwise kernel, and the two forms most operations of this folder have. */
+/** The bridge to the elementwise kernel, and the forms most operations of this folder have. */
 
-import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
-import { BYTES, type DType } from "../tensor/dtype.ts";
-import { DTypeError } from "../tensor/errors.ts";
+import { apply, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { type DType, isFloat } from "../tensor/dtype.ts";
+import { ArgumentError, DTypeError } from "../tensor/errors.ts";
 import { broadcastShapes, type Shape, sameShape } from "../tensor/shape.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { elementwise } from "../wasm/kernels.gen.ts";
+import * as code from "./codes.ts";
 import { sumTo } from "./reduce.ts";
 import { broadcastTo, reshape } from "./shape.ts";
 
 /** A tensor, or a plain number, which takes the dtype of what it meets. */
 export type Operand = Tensor | number;
 
-/** Dimensions of a result with the strides of each operand along them. */
-interface Layout {
-  readonly dims: number[];
-  readonly strides: [number[], number[]];
+/** Axes the kernel's argument slots have room for. */
+const MAX_AXES = 13;
+
+/** Codes that int32 has, too. */
+const INTEGER_CODES: Readonly<Record<number, number>> = {
+  [code.NEG]: code.INT_NEG,
+  [code.ABS]: code.INT_ABS,
+  [code.SQUARE]: code.INT_SQUARE,
+  [code.ADD]: code.INT_ADD,
+  [code.SUB]: code.INT_SUB,
+  [code.MUL]: code.INT_MUL,
+  [code.MAXIMUM]: code.INT_MAXIMUM,
+  [code.MINIMUM]: code.INT_MINIMUM,
+  [code.EQUAL]: code.INT_EQUAL,
+  [code.NOT_EQUAL]: code.INT_NOT_EQUAL,
+  [code.LESS]: code.INT_LESS,
+  [code.LESS_EQUAL]: code.INT_LESS_EQUAL,
+  [code.SELECT]: code.SELECT,
+};
+
+/** The code of an operation on a dtype. @throws DTypeError where it has none */
+export function codeFor(name: string, float: number, dtype: DType): number {
+  if (isFloat(dtype)) return float;
+  const integer = dtype === "int32" ? INTEGER_CODES[float] : undefined;
+  if (integer !== undefined) return integer;
+  throw new DTypeError(`${name}: expected float32 or float64, got ${dtype}`);
 }
 
-const NONE: Shape = [];
+const isDense = (x: Operand, shape: Shape): boolean => typeof x === "number" || (x.isContiguous && sameShape(x.shape, shape));
+const address = (x: Operand): number => (typeof x === "number" ? 0 : x.ptr);
+const strideOf = (x: Operand): number => (typeof x === "number" ? 0 : 1);
 
-/** Strides of an operand along the axes of `shape`: 0 where it is repeated. */
-function broadcastStrides(x: Operand, shape: Shape): Shape {
-  if (typeof x === "number") return new Array<number>(shape.length).fill(0);
-  const lead = shape.length - x.rank;
-  return shape.map((_, i) => (i < lead || x.shape[i - lead] === 1 ? 0 : (x.strides[i - lead] as number)));
+/** Stride of an operand along an axis of the result: 0 where it is repeated. */
+function strideAlong(x: Operand, axis: number, rank: number): number {
+  if (typeof x === "number") return 0;
+  const own = axis - rank + x.rank;
+  return own < 0 || x.shape[own] === 1 ? 0 : (x.strides[own] as number);
 }
 
-/** Merges axes that every operand runs through as if they were one, and drops axes of size 1. */
-function collapse(shape: Shape, a: Shape, b: Shape): Layout {
-  const dims: number[] = [];
-  const strides: [number[], number[]] = [[], []];
-  for (let i = 0; i < shape.length; i++) {
-    const d = shape[i] as number;
+/** Dimensions and the operands' strides, outermost axis first: axes that every operand walks through as one are one. */
+function layout(shape: Shape, operands: readonly Operand[]): number[][] {
+  const axes: number[][] = [];
+  for (let axis = 0; axis < shape.length; axis++) {
+    const d = shape[axis] as number;
     if (d === 1) continue;
-    const sa = a[i] as number;
-    const sb = b[i] as number;
-    const last = dims.length - 1;
-    if (last >= 0 && strides[0][last] === sa * d && strides[1][last] === sb * d) {
-      dims[last] = (dims[last] as number) * d;
-      strides[0][last] = sa;
-      strides[1][last] = sb;
-    } else {
-      dims.push(d);
-      strides[0].push(sa);
-      strides[1].push(sb);
-    }
+    const strides = operands.map((x) => strideAlong(x, axis, shape.length));
+    const last = axes[axes.length - 1];
+    if (last?.every((s, i) => i === 0 || s === (strides[i - 1] as number) * d)) {
+      axes[axes.length - 1] = [(last[0] as number) * d, ...strides];
+    } else axes.push([d, ...strides]);
   }
-  return { dims, strides };
+  return axes.length === 0 ? [[1, 0, 0, 0]] : axes;
 }
 
-const isDense = (x: Operand, shape: Shape) => typeof x === "number" || (x.isContiguous && sameShape(x.shape, shape));
-const address = (x: Operand) => (typeof x === "number" ? 0 : x.ptr);
-const step = (x: Operand) => (typeof x === "number" ? 0 : 1);
-
-/** out = code(a, b), with a and b broadcast to the contiguous `out`. */
-export function compute(code: number, out: Tensor, a: Operand, b: Operand = 0): Tensor {
+/** out = code(a, b), with a and b broadcast to the contiguous `out`; `out` may be a itself. `dtype` is that of a and b. */
+export function compute(op: number, out: Tensor, dtype: DType, a: Operand, b: Operand = 0, c: Operand = 0): Tensor {
   if (out.size === 0) return out;
-  const value = typeof a === "number" ? a : typeof b === "number" ? b : 0;
-  if (isDense(a, out.shape) && isDense(b, out.shape)) {
-    call(elementwise, out.dtype, code, 1, 1, out.size, address(a), 0, 0, step(a), address(b), 0, 0, step(b), value, out.ptr);
+  const numberA = typeof a === "number" ? a : 0;
+  const numberB = typeof b === "number" ? b : 0;
+  const run = (rank: number, ...slots: number[]): void =>
+    call(elementwise, dtype, op, address(a), address(b), address(c), numberA, numberB, out.ptr, rank, ...slots);
+  if (isDense(a, out.shape) && isDense(b, out.shape) && isDense(c, out.shape)) {
+    run(1, out.size, strideOf(a), strideOf(b), strideOf(c));
     return out;
   }
-  const { dims, strides } = collapse(out.shape, broadcastStrides(a, out.shape), broadcastStrides(b, out.shape));
-  const [sa, sb] = strides;
-  const bytes = BYTES[out.dtype];
-  const walk = (axis: number, pa: number, pb: number, py: number): void => {
-    const left = dims.length - axis;
-    if (left > 3) {
-      const inner = dims.slice(axis + 1).reduce((n, d) => n * d, bytes);
-      for (let i = 0; i < (dims[axis] as number); i++) {
-        walk(axis + 1, pa + i * (sa[axis] as number) * bytes, pb + i * (sb[axis] as number) * bytes, py + i * inner);
-      }
-      return;
-    }
-    const at = (list: number[], k: number, otherwise: number) => (k > left ? otherwise : (list[dims.length - k] as number));
-    call(
-      elementwise, out.dtype, code, at(dims, 3, 1), at(dims, 2, 1), at(dims, 1, 1),
-      pa, at(sa, 3, 0), at(sa, 2, 0), at(sa, 1, 0), pb, at(sb, 3, 0), at(sb, 2, 0), at(sb, 1, 0), value, py,
-    ); // biome-ignore format: one operand a line
-  };
-  walk(0, address(a), address(b), out.ptr);
+  const axes = layout(out.shape, [a, b, c]);
+  if (axes.length > MAX_AXES) throw new ArgumentError(`elementwise: expected at most ${MAX_AXES} separate axes, got ${axes.length}`);
+  run(axes.length, ...[0, 1, 2, 3].flatMap((row) => axes.map((axis) => axis[row] as number)));
   return out;
 }
 
 /** The value of an operation of one tensor (and a number). */
-export function unaryValue(code: number, x: Tensor, b: number = 0): Tensor {
-  return compute(code, empty(x.shape, x.dtype), x, b);
+export function unaryValue(name: string, op: number, x: Tensor, parameter = 0): Tensor {
+  return compute(codeFor(name, op, x.dtype), empty(x.shape, x.dtype), x.dtype, x, parameter);
 }
 
-const shapeOf = (x: Operand) => (typeof x === "number" ? NONE : x.shape);
+/** The shape an operand broadcasts with: a number's is []. */
+export function shapeOf(x: Operand): Shape {
+  return typeof x === "number" ? [] : x.shape;
+}
 
-/** The dtype two operands share. @throws DTypeError when they differ */
+/** The dtype two operands share. @throws DTypeError when they differ, or when there is none */
 export function commonDType(name: string, a: Operand, b: Operand): DType {
-  if (typeof a === "number") return typeof b === "number" ? "float32" : b.dtype;
+  if (typeof a === "number") {
+    if (typeof b === "number") throw new DTypeError(`${name}: expected at least one tensor, got two numbers`);
+    return b.dtype;
+  }
   if (typeof b !== "number" && a.dtype !== b.dtype) throw new DTypeError(`${name}: expected equal dtypes, got ${a.dtype} and ${b.dtype}`);
   return a.dtype;
 }
 
 /** The value of an operation of two operands, broadcast. */
-export function binaryValue(name: string, code: number, a: Operand, b: Operand, dtype: DType = commonDType(name, a, b)): Tensor {
-  return compute(code, empty(broadcastShapes(name, shapeOf(a), shapeOf(b)), dtype), a, b);
+export function binaryValue(name: string, op: number, a: Operand, b: Operand): Tensor {
+  const dtype = commonDType(name, a, b);
+  const chosen = codeFor(name, op, dtype);
+  const shape = broadcastShapes(name, shapeOf(a), shapeOf(b));
+  return compute(chosen, empty(shape, chosen >= code.FIRST_MASK ? "bool" : dtype), dtype, a, b);
 }
 
-/** Tangents [K, …shape] with axes of size 1 after K, so that they broadcast like their tensor in a result of rank `rank`. */
+/** Stacked tangents [K, …shape] with axes of length 1 after K, so that they broadcast as their tensor does in a result of rank `rank`. */
 export function alignTangent(t: Tensor, rank: number): Tensor {
   const missing = rank + 1 - t.rank;
   if (missing <= 0) return t;
   return reshape(t, [t.dim(0), ...new Array<number>(missing).fill(1), ...t.shape.slice(1)]);
 }
 
-/** A tangent that a rule left smaller than the result, at its full size [K, …shape]. */
-export function fullTangent(t: Tensor, k: number, shape: Shape): Tensor {
-  const full = [k, ...shape];
-  return sameShape(t.shape, full) ? t : broadcastTo(t, full);
+/** Stacked tangents of an operand, brought to the result's shape: [K, …shape]. */
+export function broadcastTangent(t: Tensor, shape: Shape): Tensor {
+  const full = [t.dim(0), ...shape];
+  const aligned = alignTangent(t, shape.length);
+  return sameShape(aligned.shape, full) ? aligned : broadcastTo(aligned, full);
 }
 
-/** Which operand of a call is a plain number; the other one, or both, are the primitive's inputs. */
-interface Numbers {
-  readonly a: number | null;
-  readonly b: number | null;
+/**
+ * The derivative of an operation of one tensor, applied: f'(x)·g for a cotangent g, or for stacked tangents g [K, …].
+ * It is linear in g and broadcasts, so one rule serves both modes.
+ */
+export type Slope<P> = (g: Tensor, y: Tensor, x: Tensor, params: P) => Tensor | null;
+
+/** A differentiable function of one tensor, element by element. */
+export function unaryOp<P = void>(name: string, forward: (x: Tensor, params: P) => Tensor, slope: Slope<P>): Primitive<P> {
+  return defineOp<P>({
+    name,
+    forward: ([x], params) => forward(x as Tensor, params),
+    vjp: (g, y, [x], params) => slope(g, y, x as Tensor, params),
+    jvp: (t, y, [x], params) => slope(t, y, x as Tensor, params),
+  });
 }
 
-const BOTH_TENSORS: Numbers = { a: null, b: null };
-
-/** d(result)/d(operand) times g (or a tangent), before broadcasting is undone. */
-export type Slope = (g: Tensor, y: Tensor, a: Operand, b: Operand) => Tensor | null;
-
-export interface BinaryOp {
-  readonly name: string;
-  readonly code: number;
-  /** The derivative with respect to a, and to b, applied to a cotangent; by linearity also to a tangent. */
-  readonly slopes: readonly [Slope, Slope];
+/** Where an operand of a call is a plain number: the tensors alone are the primitive's inputs. */
+export interface Numbers {
+  readonly a?: number;
+  readonly b?: number;
 }
 
-export interface BinaryPrimitive {
-  (a: Operand, b: Operand): Tensor;
-  readonly primitive: Primitive<Numbers>;
-}
+const NO_NUMBERS: Numbers = {};
 
-/** A differentiable operation of two operands, broadcast. */
-export function binaryOp({ name, code, slopes }: BinaryOp): Primitive<Numbers> {
-  const left = (x: readonly Tensor[], p: Numbers): Operand => p.a ?? (x[0] as Tensor);
-  const right = (x: readonly Tensor[], p: Numbers): Operand => p.b ?? (x[x.length - 1] as Tensor);
-  const slope = (p: Numbers, i: number) => slopes[p.a === null ? i : 1] as Slope;
+/** The derivative with respect to one operand, applied to a cotangent or to stacked tangents. */
+export type BinarySlope = (g: Tensor, y: Tensor, a: Operand, b: Operand) => Tensor | null;
+
+/** A differentiable operation of two operands, broadcast; slopes with respect to a and to b. */
+export function binaryOp(name: string, op: number, slopes: readonly [BinarySlope, BinarySlope]): Primitive<Numbers> {
+  const left = (x: Inputs, p: Numbers): Operand => p.a ?? (x[0] as Tensor);
+  const right = (x: Inputs, p: Numbers): Operand => p.b ?? (x[x.length - 1] as Tensor);
+  const slopeOf = (p: Numbers, i: number) => slopes[p.a === undefined ? i : 1] as BinarySlope;
   return defineOp<Numbers>({
     name,
-    forward: (x, p) => binaryValue(name, code, left(x, p), right(x, p)),
+    forward: (x, p) => binaryValue(name, op, left(x, p), right(x, p)),
     vjp(g, y, x, p, i) {
-      const dx = slope(p, i)(g, y, left(x, p), right(x, p));
+      const dx = slopeOf(p, i)(g, y, left(x, p), right(x, p));
       return dx && sumTo(dx, (x[i] as Tensor).shape);
     },
     jvp(t, y, x, p, i) {
-      const dy = slope(p, i)(alignTangent(t, y.rank), y, left(x, p), right(x, p));
-      return dy && fullTangent(dy, t.dim(0), y.shape);
+      const dy = slopeOf(p, i)(alignTangent(t, y.rank), y, left(x, p), right(x, p));
+      return dy && broadcastTangent(dy, y.shape);
     },
   });
 }
@@ -163,8 +177,8 @@ export function binaryOp({ name, code, slopes }: BinaryOp): Primitive<Numbers> {
 export function applyBinary(op: Primitive<Numbers>, a: Operand, b: Operand): Tensor {
   if (typeof a === "number") {
     if (typeof b === "number") throw new DTypeError(`${op.name}: expected at least one tensor, got two numbers`);
-    return apply(op, [b], { a, b: null });
+    return apply(op, [b], { a });
   }
-  if (typeof b === "number") return apply(op, [a], { a: null, b });
-  return apply(op, [a, b], BOTH_TENSORS);
+  if (typeof b === "number") return apply(op, [a], { b });
+  return apply(op, [a, b], NO_NUMBERS);
 }

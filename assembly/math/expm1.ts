@@ -1,0 +1,17 @@
+// e^x - 1 = 2·((s - ½) + s·p) with s = 2^(n-1) and the parts of exp.ts: s - ½ is exact wherever it matters, p keeps
+// its relative accuracy near 0, and half the result does not overflow before the result does.
+
+import { madd } from "../lanes";
+import { expm1Reduced, power2, reduceLog2, shiftedLog2 } from "./exp";
+import { all, withSign } from "./vector";
+
+/** e^x - 1 in every lane, at least -1, with the sign of x. */
+export function vexpm1<T>(x: v128): v128 {
+  const low = all<T>(sizeof<T>() == 4 ? -20.0 : -40.0);
+  const high = all<T>(sizeof<T>() == 4 ? 89.0 : 710.0);
+  const z = v128.pmin<T>(v128.pmax<T>(x, low), high);
+  const t = shiftedLog2<T>(z);
+  const s = power2<T>(t, -1);
+  const half = madd<T>(s, expm1Reduced<T>(reduceLog2<T>(z, t)), v128.sub<T>(s, all<T>(0.5)));
+  return withSign<T>(v128.add<T>(half, half), x);
+}

@@ -1,0 +1,198 @@
+/** Comparisons, masks and what is chosen by them. */
+
+import { apply, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { type DType, isFloat } from "../tensor/dtype.ts";
+import { ArgumentError } from "../tensor/errors.ts";
+import { broadcastShapes, type Shape } from "../tensor/shape.ts";
+import { dense } from "../tensor/strided.ts";
+import { empty, Tensor } from "../tensor/tensor.ts";
+import { call } from "../wasm/host.ts";
+import { convert, maskLogic } from "../wasm/kernels.gen.ts";
+import * as code from "./codes.ts";
+import { binaryValue, broadcastTangent, codeFor, commonDType, compute, type Operand, shapeOf, unaryOp } from "./elementwise.ts";
+import { sumTo } from "./reduce.ts";
+
+// ---------------------------------------------------------------- comparisons (bool, no derivative)
+
+/** Comparisons of masks are those of the numbers 0 and 1. */
+function compared(name: string, op: number, a: Operand, b: Operand): Tensor {
+  if (commonDType(name, a, b) !== "bool") return binaryValue(name, op, a, b);
+  const number = (x: Operand) => (typeof x === "number" ? x : converted(x, "int32"));
+  return binaryValue(name, op, number(a), number(b));
+}
+
+/** a = b, element by element, as a bool tensor. */
+export function equal(a: Operand, b: Operand): Tensor {
+  return compared("equal", code.EQUAL, a, b);
+}
+
+/** a ≠ b; NaN differs from everything. */
+export function notEqual(a: Operand, b: Operand): Tensor {
+  return compared("notEqual", code.NOT_EQUAL, a, b);
+}
+
+/** a < b. */
+export function less(a: Operand, b: Operand): Tensor {
+  return compared("less", code.LESS, a, b);
+}
+
+/** a ≤ b. */
+export function lessEqual(a: Operand, b: Operand): Tensor {
+  return compared("lessEqual", code.LESS_EQUAL, a, b);
+}
+
+/** a > b. */
+export function greater(a: Operand, b: Operand): Tensor {
+  return compared("greater", code.LESS, b, a);
+}
+
+/** a ≥ b. */
+export function greaterEqual(a: Operand, b: Operand): Tensor {
+  return compared("greaterEqual", code.LESS_EQUAL, b, a);
+}
+
+/** Whether each element is NaN. */
+// biome-ignore lint/suspicious/noShadowRestrictedNames: the name users know
+export function isNaN(x: Tensor): Tensor {
+  return notEqual(x, x);
+}
+
+// ---------------------------------------------------------------- masks
+
+/** A tensor's truth: masks as they are, numbers where they are not 0. */
+function truth(x: Tensor): Tensor {
+  return x.dtype === "bool" ? x : notEqual(x, 0);
+}
+
+/** x at full size and in order. */
+function spread(x: Tensor, shape: Shape): Tensor {
+  const lead = shape.length - x.rank;
+  const strides = shape.map((_, i) => (i < lead || x.shape[i - lead] === 1 ? 0 : (x.strides[i - lead] as number)));
+  return dense(new Tensor(x.storage, x.dtype, shape, strides, x.offset));
+}
+
+const AND = 0;
+const OR = 1;
+const XOR = 2;
+
+function combined(name: string, op: number, a: Tensor, b: Tensor): Tensor {
+  const shape = broadcastShapes(name, a.shape, b.shape);
+  const y = empty(shape, "bool");
+  call(maskLogic, "int32", op, y.size, spread(truth(a), shape).ptr, spread(truth(b), shape).ptr, y.ptr);
+  return y;
+}
+
+/** Whether both hold; of numbers: whether both are other than 0. */
+export function logicalAnd(a: Tensor, b: Tensor): Tensor {
+  return combined("logicalAnd", AND, a, b);
+}
+
+/** Whether at least one holds. */
+export function logicalOr(a: Tensor, b: Tensor): Tensor {
+  return combined("logicalOr", OR, a, b);
+}
+
+/** Whether exactly one holds. */
+export function logicalXor(a: Tensor, b: Tensor): Tensor {
+  return combined("logicalXor", XOR, a, b);
+}
+
+/** Whether x does not hold; of numbers: whether it is 0. */
+export function logicalNot(x: Tensor): Tensor {
+  return equal(x, 0);
+}
+
+// ---------------------------------------------------------------- choice
+
+/** Numbers among the two alternatives; the tensors among them follow the condition in the inputs. */
+interface Choice {
+  readonly a?: number;
+  readonly b?: number;
+}
+
+function chosen([condition, ...tensors]: Inputs, { a, b }: Choice): Tensor {
+  const c = condition as Tensor;
+  const left = a ?? (tensors[0] as Tensor);
+  const right = b ?? (tensors[tensors.length - 1] as Tensor);
+  const dtype = typeof left === "number" && typeof right === "number" ? "float32" : commonDType("where", left, right);
+  const shape = broadcastShapes("where", c.shape, broadcastShapes("where", shapeOf(left), shapeOf(right)));
+  return compute(codeFor("where", code.SELECT, dtype), empty(shape, dtype), dtype, left, right, c);
+}
+
+/** Cotangent or tangents of input i, kept where that input was chosen. */
+function keptBy(g: Tensor, condition: Tensor, { a }: Choice, i: number): Tensor {
+  return i === 1 && a === undefined ? where(condition, g, 0) : where(condition, 0, g);
+}
+
+export const whereOp: Primitive<Choice> = defineOp<Choice>({
+  name: "where",
+  forward: chosen,
+  vjp: (g, _y, x, params, i) => (i === 0 ? null : sumTo(keptBy(g, x[0] as Tensor, params, i), (x[i] as Tensor).shape)),
+  jvp: (t, y, x, params, i) => (i === 0 ? null : keptBy(broadcastTangent(t, y.shape), x[0] as Tensor, params, i)),
+});
+
+/**
+ * a where the condition holds, b elsewhere, all three broadcast. The derivative goes to the chosen one.
+ * @param condition bool, or numbers that hold where they are not 0
+ * @example where(greater(x, 0), x, 0)
+ */
+export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
+  const mask = truth(condition);
+  if (typeof a === "number") return typeof b === "number" ? apply(whereOp, [mask], { a, b }) : apply(whereOp, [mask, b], { a });
+  return typeof b === "number" ? apply(whereOp, [mask, a], { b }) : apply(whereOp, [mask, a, b], {});
+}
+
+/** x with `value` where the mask holds. */
+export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
+  return where(mask, value, x);
+}
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** x limited to [min, max]. */
+export function limited(name: string, x: Tensor, { min, max }: Range): Tensor {
+  return binaryValue(name, code.MINIMUM, binaryValue(name, code.MAXIMUM, x, min), max);
+}
+
+export const clampOp: Primitive<Range> = unaryOp<Range>(
+  "clamp",
+  (x, range) => limited("clamp", x, range),
+  (g, _y, x, { min, max }) => where(logicalAnd(greaterEqual(x, min), lessEqual(x, max)), g, 0),
+);
+
+/**
+ * x limited to [min, max]; NaN stays. The derivative is 1 from bound to bound, both included.
+ * @throws ArgumentError when min > max or a bound is NaN
+ */
+export function clamp(x: Tensor, min: number = Number.NEGATIVE_INFINITY, max: number = Number.POSITIVE_INFINITY): Tensor {
+  if (!(min <= max)) throw new ArgumentError(`clamp: expected min <= max, got ${min} and ${max}`);
+  return apply(clampOp, [x], { min, max });
+}
+
+// ---------------------------------------------------------------- conversion
+
+const TYPE_CODES: Readonly<Record<DType, number>> = { float32: 0, float64: 1, int32: 2, bool: 3 };
+
+function converted(x: Tensor, dtype: DType): Tensor {
+  const y = empty(x.shape, dtype);
+  call(convert, "int32", TYPE_CODES[x.dtype], TYPE_CODES[dtype], x.size, dense(x).ptr, y.ptr);
+  return y;
+}
+
+export const castOp: Primitive<DType> = defineOp<DType>({
+  name: "cast",
+  forward: ([x], dtype) => converted(x as Tensor, dtype),
+  vjp: (g, _y, [x]) => cast(g, (x as Tensor).dtype),
+  jvp: (t, y) => (isFloat(y.dtype) ? cast(t, y.dtype) : null),
+});
+
+/** x in another dtype. Floats become integers towards zero (saturating, NaN as 0); anything but 0 becomes true. */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : apply(castOp, [x], dtype);
+}
+
+/** The primitives of this file, by name. */
+export const primitives: Readonly<Record<string, Primitive<never>>> = { where: whereOp, clamp: clampOp, cast: castOp };
