@@ -9,6 +9,7 @@
 
 import { call, view } from "../wasm/host.ts";
 import { philox, wordsToBernoulli, wordsToNormal, wordsToUniform } from "../wasm/kernels.gen.ts";
+import { recording } from "../wasm/recorder.ts";
 import { type DType, type FloatDType, isFloat } from "./dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "./errors.ts";
 import { type Shape, show } from "./shape.ts";
@@ -179,7 +180,12 @@ export class Generator {
   #fillWords(t: Tensor): void {
     const words = t.dtype === "float64" ? 2 * t.size : t.size;
     this.#words(words, t.ptr, this.#counter);
-    this.#counter += Math.ceil(words / WORDS_PER_BLOCK);
+    this.#move(words);
+  }
+
+  /** A recording is a trial whose values nobody keeps, so it leaves no trace here: the counter is that of the real run. */
+  #move(words: number): void {
+    if (recording === null) this.#counter += Math.ceil(words / WORDS_PER_BLOCK);
   }
 
   #words(n: number, ptr: number, block: number): void {
@@ -205,7 +211,7 @@ export class Generator {
       if (used % CHUNK === 0) words = this.#chunk(this.#counter + used / WORDS_PER_BLOCK);
       return words[used++ % CHUNK] as number;
     });
-    this.#counter += Math.ceil(used / WORDS_PER_BLOCK);
+    this.#move(used);
   }
 
   #chunk(block: number): Uint32Array<ArrayBuffer> {

@@ -3,6 +3,7 @@ import { defaultGenerator, Generator, manualSeed } from "../../src/tensor/random
 import { empty, tensor } from "../../src/tensor/tensor.ts";
 import { call, view } from "../../src/wasm/host.ts";
 import { philox } from "../../src/wasm/kernels.gen.ts";
+import { record } from "../../src/wasm/recorder.ts";
 
 /** Φ by Simpson's rule: independent of the quantile under test. */
 function normalCdf(z: number): number {
@@ -316,6 +317,14 @@ describe("state", () => {
     expect(moved(() => g.integers([1025], 0, 2))).toBe(257);
     expect(moved(() => g.split())).toBe(1);
     expect(moved(() => g.clone())).toBe(0);
+  });
+
+  test("a recording draws the values of the real run and leaves the state alone", () => {
+    const g = new Generator(8);
+    const trial = record(() => values(g));
+    expect(trial.recording.obstacle).toMatch(/draws random numbers/);
+    expect(g.state.counter).toBe(0);
+    expect(g.uniform([5]).data()).toEqual(Float32Array.from(trial.result.slice(0, 5)));
   });
 
   test("split streams are unlike each other and their parent", () => {
