@@ -123,7 +123,7 @@ const NOWHERE: readonly [number, number] = [0, 0];
 function forward(inputs: readonly Tensor[], { scan, step }: ScanParams): Tensor[] {
   const { sequences, carry, fixed } = sort(inputs, scan);
   const T = (sequences[0] as Tensor).dim(0);
-  const xs = sequences.map(dense);
+  const xs = sequences.map((x) => dense(x).detach());
   const ys = empty([T, ...step.y.shape], step.y.dtype);
   const states = carry.map((c) => {
     const all = empty([T + 1, ...c.shape], c.dtype);

@@ -132,3 +132,14 @@ describe.each(["float32", "float64"] as const)("captured scan, %s", (dtype) => {
     expect(memory().liveBytes).toBe(before);
   });
 });
+
+describe("inputs of a captured scan", () => {
+  it("stay the leaves they were", () => {
+    const xs = new Generator(1).uniform([3, 2, 2]);
+    const w = requireGrad(new Generator(2).uniform([2]));
+    const step: Scan["step"] = ([x], [h]) => ({ y: mul(w, x as Tensor), carry: [h as Tensor] });
+    const carry = [new Generator(3).uniform([2, 2])];
+    scope(() => void scanCaptured({ step, sequences: [xs], carry, fixed: [w], reverse: false, variant: "" }, new Map()));
+    expect([xs.node, w.node, carry[0]?.node]).toEqual([null, null, null]);
+  });
+});
