@@ -1,0 +1,13 @@
+/** Promises alone never let timers, signals and redraws through: this waits for a task of their kind. */
+export function nextTask(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof setImmediate === "function") return void setImmediate(resolve);
+    if (typeof MessageChannel !== "function") return void setTimeout(resolve);
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+}

@@ -1,0 +1,152 @@
+import { describe, expect, it } from "vitest";
+import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from "../../src/io/checkpoint.ts";
+import { parse, serialize } from "../../src/io/safetensors.ts";
+import { FormatError } from "../../src/tensor/errors.ts";
+import { Generator } from "../../src/tensor/random.ts";
+import { Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { memory } from "../../src/wasm/host.ts";
+
+const generator = new Generator(7);
+generator.uniform([5]);
+
+const full: Checkpoint = {
+  step: 12,
+  model: new Map([
+    [
+      "rnn.weight_hh_l0",
+      tensor([
+        [1, 2],
+        [3, 4],
+      ]),
+    ],
+    ["head.bias", tensor([0.1], { dtype: "float64" })],
+  ]),
+  optimizer: {
+    kind: "Adam",
+    groups: [{ lr: 1e-3, betas: [0.9, 0.999] }],
+    numbers: { "0.step": 12, "1.step": 12, tiny: 1 / 3 },
+    tensors: {
+      "0.expAvg": tensor([
+        [5, 6],
+        [7, 8],
+      ]),
+    },
+  },
+  best: new Map([["head.bias", tensor([9])]]),
+  state: { h: tensor([1, 2]), deeper: [tensor([3]), { c: tensor([[4]]) }] },
+  cursor: { epoch: 3, position: 17 },
+  generator,
+  progress: { best: 0.5, bestStep: 10, stale: 1 },
+  extra: { note: 'any "text"', list: [1, null, true] },
+};
+
+/** Everything in it as plain data. */
+function plain(value: unknown): unknown {
+  if (value instanceof Tensor) return { dtype: value.dtype, shape: value.shape, data: [...value.data()] };
+  if (value instanceof Generator) return [...value.toBytes()];
+  if (value instanceof Map) return Object.fromEntries([...value].sort().map(([k, v]) => [k, plain(v)]));
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value === "object" && value !== null) return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, plain(v)]));
+  return value;
+}
+
+const empty: Checkpoint = {
+  step: 0,
+  model: new Map(),
+  optimizer: { kind: "SGD", groups: [], numbers: {}, tensors: {} },
+  best: new Map(),
+  state: null,
+  cursor: null,
+  generator: null,
+  progress: null,
+  extra: null,
+};
+
+/** The file of `full` with one thing changed. */
+function tampered(change: (run: Record<string, unknown>, tensors: Map<string, Tensor>) => void): Uint8Array {
+  const { tensors, metadata } = parse(encodeCheckpoint(full));
+  const run = JSON.parse(metadata.run as string);
+  change(run, tensors);
+  return serialize(tensors, { ...metadata, run: JSON.stringify(run) });
+}
+
+describe("checkpoint", () => {
+  it.each([
+    ["full", full],
+    ["empty", empty],
+    ["a state of one tensor", { ...empty, state: tensor([1, 2, 3]) }],
+  ])("goes round: %s", (_, checkpoint) => {
+    const bytes = encodeCheckpoint(checkpoint);
+    expect(plain(decodeCheckpoint(bytes))).toEqual(plain(checkpoint));
+    expect(encodeCheckpoint(decodeCheckpoint(bytes))).toEqual(bytes);
+  });
+
+  it("restores the generator's place", () => {
+    const again = decodeCheckpoint(encodeCheckpoint(full)).generator as Generator;
+    expect(again.uniform([4]).data()).toEqual(generator.clone().uniform([4]).data());
+  });
+
+  const bad: [string, Uint8Array, RegExp][] = [
+    ["another safetensors file", serialize(new Map([["w", tensor(1)]])), /expected format "tapeloop checkpoint 1", got undefined/],
+    ["a run that is no JSON", serialize(new Map(), { format: "tapeloop checkpoint 1", run: "{" }), /expected the run as JSON/],
+    ["a run that is a list", serialize(new Map(), { format: "tapeloop checkpoint 1", run: "[]" }), /expected the run as an object/],
+    [
+      "a negative step",
+      tampered((run) => {
+        run.step = -1;
+      }),
+      /expected a whole step, got -1/,
+    ],
+    ["a tensor of no group", tampered((_, t) => t.set("other.x", tensor(1))), /got "other.x"/],
+    ["a state without its tensor", tampered((_, t) => t.delete("state.1")), /expected a tensor of the state, got 1/],
+    [
+      "a state of text",
+      tampered((run) => {
+        run.state = "h";
+      }),
+      /expected the structure of a state/,
+    ],
+    [
+      "a cursor of text",
+      tampered((run) => {
+        run.cursor = { epoch: "3" };
+      }),
+      /expected a cursor of numbers/,
+    ],
+    [
+      "a short generator",
+      tampered((run) => {
+        run.generator = [1, 2];
+      }),
+      /expected 24 bytes, got 2/,
+    ],
+    [
+      "a generator of large numbers",
+      tampered((run) => {
+        run.generator = [1000];
+      }),
+      /expected the generator as bytes/,
+    ],
+    [
+      "an optimiser without groups",
+      tampered((run) => {
+        run.optimizer = { kind: "Adam" };
+      }),
+      /expected kind, groups and numbers/,
+    ],
+    [
+      "an optimiser of text numbers",
+      tampered((run) => {
+        (run.optimizer as { numbers: unknown }).numbers = { a: "b" };
+      }),
+      /expected an optimiser's numbers/,
+    ],
+    ["half a file", encodeCheckpoint(full).subarray(0, 700), /safetensors: expected/],
+  ];
+  it.each(bad)("rejects %s", (_, bytes, message) => {
+    const before = memory().liveBytes;
+    expect(() => decodeCheckpoint(bytes)).toThrow(FormatError);
+    expect(() => decodeCheckpoint(bytes)).toThrow(message);
+    expect(memory().liveBytes).toBe(before);
+  });
+});
