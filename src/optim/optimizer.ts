@@ -116,6 +116,10 @@ export abstract class ParameterGroups<O extends object> {
         of.tensors[name] = value;
       });
     }
+    this.groups.forEach((group, i) => {
+      checkOptions(group, state.groups[i] as object);
+    });
+    this.checkSlots(slots, state);
     this.slots.clear();
     this.params.forEach((p, i) => {
       const { numbers, tensors } = slots[i] as Slots;
@@ -126,6 +130,9 @@ export abstract class ParameterGroups<O extends object> {
       Object.assign(group, state.groups[i]);
     });
   }
+
+  /** Whether the loaded slots, one for each parameter, are together what a step needs. @throws FormatError if not */
+  protected checkSlots(_slots: readonly Slots[], _state: OptimizerState): void {}
 
   /** @throws FormatError for a state tensor that is not like its parameter */
   protected checkSlot(key: string, value: Tensor, p: Tensor): void {
@@ -200,11 +207,44 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends
     this.update(p, g, slots, group);
   }
 
+  protected override checkSlots(slots: readonly Slots[], state: OptimizerState): void {
+    let i = 0;
+    this.groups.forEach((group, g) => {
+      const { tensors, numbers } = this.initial({ ...group, ...state.groups[g] });
+      const expected = namesOf({ tensors, numbers: { step: 0, ...numbers } });
+      for (const _ of group.params) {
+        const got = namesOf(slots[i] as Slots);
+        if (got !== "" && got !== expected) throw new FormatError(`loadStateDict: expected ${expected} for parameter ${i}, got ${got}`);
+        i++;
+      }
+    });
+  }
+
   /** Names and first values of what is remembered for a parameter. */
   protected abstract initial(group: Group<O>): InitialSlots;
 
   /** One step of one parameter; `slots.numbers.step` is already this step's number, from 1. */
   protected abstract update(p: Tensor, g: Tensor, slots: Slots, group: Group<O>): void;
+}
+
+function namesOf({ tensors, numbers }: { readonly tensors: object; readonly numbers: object }): string {
+  return [...Object.keys(tensors), ...Object.keys(numbers)].sort().join(", ");
+}
+
+/** Saved options must be of the kinds in use: what a file says is not to be trusted. */
+function checkOptions(own: object, saved: object): void {
+  const kinds = (options: object): string =>
+    Object.entries(options)
+      .filter(([name]) => name !== "params")
+      .map(
+        ([name, value]) =>
+          `${name}: ${Array.isArray(value) ? `numbers[${value.filter((x) => typeof x === "number").length}]` : typeof value}`,
+      )
+      .sort()
+      .join(", ");
+  if ("params" in saved || kinds(saved) !== kinds(own)) {
+    throw new FormatError(`loadStateDict: expected options ${kinds(own)}, got ${kinds(saved)}`);
+  }
 }
 
 /** The sign of the gradient: −1 climbs. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Cursor } from "../../src/data/batches.ts";
 import { type SymbolWindow, WindowBatches } from "../../src/data/windows.ts";
+import { parse, serialize } from "../../src/io/safetensors.ts";
 import { Embedding, Linear } from "../../src/nn/layers.ts";
 import { Module, Parameter } from "../../src/nn/module.ts";
 import { LSTM } from "../../src/nn/rnn.ts";
@@ -331,6 +332,18 @@ describe("resuming", () => {
     expect(other.values).toEqual([0, 0]);
     expect(batches.cursor).toEqual({ n: 0 });
 
+    const untrusted = [
+      ["expected momentumBuffer, step for parameter 0, got step", { momentum: 0.9 }],
+      ["expected options", { params: [] }],
+      ["expected options", { lr: "high" }],
+    ] as const;
+    for (const [message, patch] of untrusted) {
+      const bowlOf = new Bowl();
+      const sgd = new SGD(bowlOf.parameters(), { lr: 0.1 });
+      expect(() => fit(bowlOf, batches, { optimizer: sgd, loss: (m) => m.loss(), resume: tampered(good, patch) })).toThrow(message);
+      expect(bowlOf.values).toEqual([0, 0]);
+    }
+
     const adam = new Bowl();
     const untouched = new Adam(adam.parameters(), { lr: 0.5 });
     expect(() => fit(adam, batches, { optimizer: untouched, loss: (m) => m.loss(), resume: good })).toThrow(FormatError);
@@ -339,6 +352,14 @@ describe("resuming", () => {
     expect(batches.cursor).toEqual({ n: 0 });
   });
 });
+
+/** The checkpoint with other options in its optimiser's group. */
+function tampered(bytes: Uint8Array, patch: object): Uint8Array {
+  const { tensors, metadata } = parse(bytes);
+  const run = JSON.parse(metadata.run as string) as { optimizer: { groups: object[] } };
+  run.optimizer.groups = [{ ...run.optimizer.groups[0], ...patch }];
+  return serialize(tensors, { ...metadata, run: JSON.stringify(run) });
+}
 
 describe("memory", () => {
   it("stays flat over steps, evaluations and checkpoints", async () => {
