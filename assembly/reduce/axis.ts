@@ -8,9 +8,9 @@
 
 import { at, lanes } from "../lanes";
 
-class Add {}
+export class Add {}
 class Mul {}
-class Max {}
+export class Max {}
 class Min {}
 
 const RUN: i32 = 256;
@@ -54,7 +54,8 @@ function joinLanes<T, Op>(v: v128): T {
   return s;
 }
 
-function reduceRow<T, Op>(n: i32, x: usize): T {
+/** A row of n elements reduced to one. */
+export function reduceRow<T, Op>(n: i32, x: usize): T {
   if (n > RUN) {
     const half = ((n >> 1) + RUN - 1) & -RUN;
     return joinOne<T, Op>(reduceRow<T, Op>(half, x), reduceRow<T, Op>(n - half, at<T>(x, half)));

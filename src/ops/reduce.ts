@@ -1,21 +1,24 @@
-/** Reductions over axes and running totals. */
+/** Reductions over axes, and running totals. */
 
-import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
+import { apply, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { isFloat } from "../tensor/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
 import { axisOf, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
-import { type Kernel, sumAxis } from "../wasm/kernels.gen.ts";
-import { div } from "./arithmetic.ts";
-import { broadcastTo, reshape } from "./shape.ts";
+import { argLargest, type Kernel, logSumExpRows, maxAxis, minAxis, prodAxis, scanAxis, sumAxis } from "../wasm/kernels.gen.ts";
+import { add, div, mul, pow, square, sub } from "./arithmetic.ts";
+import { cast, equal, maskedFill, notEqual, where } from "./compare.ts";
+import { gather } from "./gather.ts";
+import { abs, exp, sqrt } from "./math.ts";
+import { broadcastTo, flip, pad, permute, reshape, slice } from "./shape.ts";
 
 export interface ReduceOptions {
   /** The axis or axes that go; all of them unless given. */
-  readonly axis?: number | readonly number[];
+  readonly axis?: number | readonly number[] | undefined;
   /** Leaves the reduced axes as dimensions of one. */
-  readonly keepDim?: boolean;
+  readonly keepDim?: boolean | undefined;
 }
 
 /** Axes resolved: rising, without repetition. */
@@ -24,8 +27,12 @@ interface Reduction {
   readonly keepDim: boolean;
 }
 
-function reductionOf(op: string, x: Tensor, { axis, keepDim = false }: ReduceOptions): Reduction {
+export function checkFloat(op: string, x: Tensor): void {
   if (!isFloat(x.dtype)) throw new DTypeError(`${op}: expected x of float32 or float64, got ${x.dtype}`);
+}
+
+function reductionOf(op: string, x: Tensor, { axis, keepDim = false }: ReduceOptions): Reduction {
+  checkFloat(op, x);
   return { axes: axesOf(op, x, axis), keepDim };
 }
 
@@ -35,6 +42,16 @@ function axesOf(op: string, x: Tensor, axis: ReduceOptions["axis"]): number[] {
   const axes = list.map((a) => axisOf(op, a, x.rank)).sort((a, b) => a - b);
   if (new Set(axes).size !== axes.length) throw new ArgumentError(`${op}: expected different axes, got ${show(list)}`);
   return axes;
+}
+
+/** How many elements of x go into one of the result. */
+function countOf(x: Tensor, axes: readonly number[]): number {
+  return axes.reduce((n, a) => n * x.dim(a), 1);
+}
+
+/** Refuses to look for the largest of nothing. */
+function checkNotEmpty(op: string, x: Tensor, axes: readonly number[]): void {
+  if (countOf(x, axes) === 0) throw new ShapeError(`${op}: expected axes that are not empty, got axes ${show(axes)} of x ${show(x.shape)}`);
 }
 
 /** The shape with the reduced axes as ones. */
@@ -51,33 +68,42 @@ function stacked({ axes, keepDim }: Reduction): ReduceOptions {
   return { axis: axes.map((a) => a + 1), keepDim };
 }
 
-/** Undoes a reduction's change of shape: y, or its cotangent, spread over x's shape. */
+/** The result of a reduction, or its cotangent, spread over x's shape again. */
 function spread(y: Tensor, shape: Shape, axes: readonly number[]): Tensor {
   return broadcastTo(reshape(y, keptShape(shape, axes)), shape);
 }
 
-/** A tensor [outer, axis, inner], seen from the axes first to last taken as one. */
-function viewAround(shape: Shape, first: number, last: number): [outer: number, axis: number, inner: number] {
+/** A tensor seen as [outer, axis, inner], its axes first to last taken as one. */
+function viewAround(shape: Shape, first: number, last: number = first): [outer: number, axis: number, inner: number] {
   return [sizeOf(shape.slice(0, first)), sizeOf(shape.slice(first, last + 1)), sizeOf(shape.slice(last + 1))];
 }
 
 type AxisKernel = Kernel<[outer: number, axis: number, inner: number, x: number, y: number]>;
+
+/** Where the run of neighbouring axes at the end of the list begins in it. */
+function lastRun(axes: readonly number[]): number {
+  let start = axes.length - 1;
+  while (start > 0 && axes[start - 1] === (axes[start] as number) - 1) start--;
+  return start;
+}
 
 /** Reduces run after run of neighbouring axes, from the last to the first. */
 function reduceWith(kernel: AxisKernel, x: Tensor, reduction: Reduction): Tensor {
   let y = dense(x);
   let axes = reduction.axes;
   while (axes.length > 0) {
-    const last = axes[axes.length - 1] as number;
-    const first = axes.find((a, i) => last - a === axes.length - 1 - i) as number;
-    const out = empty(keptShape(y.shape, axes.slice(axes.indexOf(first))), x.dtype);
-    call(kernel, x.dtype, ...viewAround(y.shape, first, last), y.ptr, out.ptr);
+    const start = lastRun(axes);
+    const run = axes.slice(start);
+    const out = empty(keptShape(y.shape, run), x.dtype);
+    call(kernel, x.dtype, ...viewAround(y.shape, run[0] as number, run[run.length - 1]), y.ptr, out.ptr);
     y = out;
-    axes = axes.slice(0, axes.indexOf(first));
+    axes = axes.slice(0, start);
   }
   const shape = reducedShape(x.shape, reduction);
   return new Tensor(y.storage, y.dtype, shape, stridesOf(shape), y.offset);
 }
+
+// ---------------------------------------------------------------- sums
 
 const sumOp: Primitive<Reduction> = defineOp<Reduction>({
   name: "sum",
@@ -87,22 +113,11 @@ const sumOp: Primitive<Reduction> = defineOp<Reduction>({
 });
 
 /**
- * The sum over axes; 0 over an empty axis.
+ * The sum over axes; 0 over an empty axis. Rows are summed pairwise, always in the same order.
  * @example sum(x, { axis: -1, keepDim: true });
  */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
   return apply(sumOp, [x], reductionOf("sum", x, options));
-}
-
-/** The mean over axes; NaN over an empty axis. */
-export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
-  const total = sum(x, options);
-  return div(total, countOf("mean", x, options));
-}
-
-/** How many elements of x go into one of the result. */
-function countOf(op: string, x: Tensor, { axis }: ReduceOptions): number {
-  return axesOf(op, x, axis).reduce((n, a) => n * x.dim(a), 1);
 }
 
 /**
@@ -118,4 +133,263 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   return reshape(sum(x, { axis: axes, keepDim: true }), shape);
 }
 
-export const primitives: Readonly<Record<string, Primitive<never>>> = { sum: sumOp };
+/** The mean over axes; NaN over an empty axis. */
+export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+  const { axes, keepDim } = reductionOf("mean", x, options);
+  return div(sum(x, { axis: axes, keepDim }), countOf(x, axes));
+}
+
+export interface VarianceOptions extends ReduceOptions {
+  /** Subtracted from the number of elements in the divisor: 1 (default) is unbiased, 0 the mean of squares. */
+  readonly correction?: number;
+}
+
+/** Σ (x - mean)² / (n - correction) over axes; NaN where the divisor is 0. */
+export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
+  const { axes, keepDim } = reductionOf("variance", x, options);
+  const centered = sub(x, mean(x, { axis: axes, keepDim: true }));
+  const divisor = Math.max(0, countOf(x, axes) - (options.correction ?? 1));
+  return div(sum(square(centered), { axis: axes, keepDim }), divisor);
+}
+
+/** The square root of the variance; its derivative counts as 0 where all elements are equal. */
+export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
+  return awayFromZero(variance(x, options), sqrt);
+}
+
+/** fn, but 0 with derivative 0 at 0, where a root's own derivative is infinite. */
+function awayFromZero(x: Tensor, fn: (x: Tensor) => Tensor): Tensor {
+  const zero = equal(x, 0);
+  return where(zero, 0, fn(where(zero, 1, x)));
+}
+
+/**
+ * The vector norm (Σ |x|^p)^(1/p) over axes: p = 2 unless given, Infinity for the largest and -Infinity for the
+ * smallest |x|, 0 for the number of elements that are not 0. The derivative counts as 0 where the norm is 0.
+ */
+export function norm(x: Tensor, options: ReduceOptions & { readonly p?: number } = {}): Tensor {
+  const { p = 2, ...over } = options;
+  checkFloat("norm", x);
+  if (Number.isNaN(p)) throw new ArgumentError(`norm: expected p to be a number, got ${p}`);
+  if (p === 2) return awayFromZero(sum(square(x), over), sqrt);
+  if (p === 1) return sum(abs(x), over);
+  if (p === 0) return sum(cast(notEqual(x, 0), x.dtype), over);
+  if (p === Infinity) return amax(abs(x), over);
+  if (p === -Infinity) return amin(abs(x), over);
+  return awayFromZero(sum(pow(abs(x), p), over), (total) => pow(total, 1 / p));
+}
+
+// ---------------------------------------------------------------- the largest and the smallest
+
+function extremeOp(name: string, kernel: AxisKernel): Primitive<Reduction> {
+  /** 1 / (number of ties) where x is the extreme, 0 elsewhere. */
+  const shares = (x: Tensor, y: Tensor, axes: readonly number[]): Tensor => {
+    const ties = cast(equal(x, reshape(y, keptShape(x.shape, axes))), x.dtype);
+    return div(ties, sum(ties, { axis: axes, keepDim: true }));
+  };
+  return defineOp<Reduction>({
+    name,
+    forward: ([x], reduction) => reduceWith(kernel, x as Tensor, reduction),
+    vjp: (g, y, [x], { axes }) => mul(spread(g, (x as Tensor).shape, axes), shares(x as Tensor, y, axes)),
+    jvp: (t, y, [x], reduction) => sum(mul(t, shares(x as Tensor, y, reduction.axes)), stacked(reduction)),
+  });
+}
+
+const amaxOp: Primitive<Reduction> = extremeOp("amax", maxAxis);
+const aminOp: Primitive<Reduction> = extremeOp("amin", minAxis);
+
+function extreme(op: Primitive<Reduction>, x: Tensor, options: ReduceOptions): Tensor {
+  const reduction = reductionOf(op.name, x, options);
+  checkNotEmpty(op.name, x, reduction.axes);
+  return apply(op, [x], reduction);
+}
+
+/** The largest element over axes, NaN if there is one; ties share the derivative evenly. @throws ShapeError over an empty axis */
+export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return extreme(amaxOp, x, options);
+}
+
+/** The smallest element over axes, NaN if there is one; ties share the derivative evenly. @throws ShapeError over an empty axis */
+export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return extreme(aminOp, x, options);
+}
+
+export interface ArgOptions {
+  /** The axis that goes; unless given, x counts as flat. */
+  readonly axis?: number | undefined;
+  readonly keepDim?: boolean | undefined;
+}
+
+function argExtreme(op: string, sign: number, x: Tensor, { axis, keepDim = false }: ArgOptions): Tensor {
+  const reduction = reductionOf(op, x, { axis, keepDim });
+  checkNotEmpty(op, x, reduction.axes);
+  const y = empty(reducedShape(x.shape, reduction), "int32");
+  const seen = axis === undefined ? ([1, x.size, 1] as const) : viewAround(x.shape, axisOf(op, axis, x.rank));
+  call(argLargest, x.dtype, ...seen, sign, dense(x).ptr, y.ptr);
+  return y;
+}
+
+/** The index (int32) of the first largest element along an axis, or in x flattened; the first NaN counts as largest. */
+export function argmax(x: Tensor, options: ArgOptions = {}): Tensor {
+  return argExtreme("argmax", 1, x, options);
+}
+
+/** The index (int32) of the first smallest element along an axis, or in x flattened; the first NaN counts as smallest. */
+export function argmin(x: Tensor, options: ArgOptions = {}): Tensor {
+  return argExtreme("argmin", -1, x, options);
+}
+
+/** The elements along one axis that an index names. */
+function pick(x: Tensor, axis: number, index: Tensor, keepDim = false): Tensor {
+  const picked = gather(x, axis, index);
+  return keepDim ? picked : reshape(picked, picked.shape.toSpliced(axisOf("gather", axis, x.rank), 1));
+}
+
+/**
+ * The largest element: along one axis, where the derivative goes to the first of ties, as `argmax` names it;
+ * otherwise as `amax`. @throws ShapeError over an empty axis
+ */
+export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
+  const { axis, keepDim } = options;
+  if (typeof axis !== "number") return amax(x, options);
+  return pick(x, axis, argmax(x, { axis, keepDim: true }), keepDim);
+}
+
+/** The smallest element; derivatives as in `max`. @throws ShapeError over an empty axis */
+export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
+  const { axis, keepDim } = options;
+  if (typeof axis !== "number") return amin(x, options);
+  return pick(x, axis, argmin(x, { axis, keepDim: true }), keepDim);
+}
+
+// ---------------------------------------------------------------- log-sum-exp
+
+/** The reduced axes moved to the end and merged: [rows, n]. */
+function rowsOf(x: Tensor, axes: readonly number[]): Tensor {
+  const kept = x.shape.flatMap((_, i) => (axes.includes(i) ? [] : [i]));
+  return reshape(permute(x, [...kept, ...axes]), [sizeOf(kept.map((i) => x.dim(i))), countOf(x, axes)]);
+}
+
+const logSumExpOp: Primitive<void> = defineOp({
+  name: "logSumExp",
+  forward([x]) {
+    const rows = dense(x as Tensor);
+    const y = empty([rows.dim(0)], rows.dtype);
+    call(logSumExpRows, rows.dtype, rows.dim(0), rows.dim(1), rows.ptr, y.ptr);
+    return y;
+  },
+  vjp: (g, y, [x]) => mul(reshape(g, [g.size, 1]), weightsOf(x as Tensor, y)),
+  jvp: (t, y, [x]) => sum(mul(t, weightsOf(x as Tensor, y)), { axis: -1 }),
+});
+
+/** exp(x - y) for rows x and their log-sums y: 0 in rows of nothing but -∞. */
+function weightsOf(x: Tensor, y: Tensor): Tensor {
+  return exp(sub(x, reshape(maskedFill(y, equal(y, -Infinity), 0), [y.size, 1])));
+}
+
+/** log Σ exp(x) over axes, without overflow; -∞ over an empty axis. */
+export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
+  const reduction = reductionOf("logSumExp", x, options);
+  return reshape(apply(logSumExpOp, [rowsOf(x, reduction.axes)], undefined), reducedShape(x.shape, reduction));
+}
+
+// ---------------------------------------------------------------- running totals and products
+
+interface Scan {
+  readonly axis: number;
+  readonly reverse: boolean;
+}
+
+/** Inputs are the factors and the terms, or the terms alone where all factors are 1. */
+function scanValue(inputs: Inputs, { axis, reverse }: Scan): Tensor {
+  const [a, b] = inputs.length === 2 ? [dense(inputs[0] as Tensor), dense(inputs[1] as Tensor)] : [null, dense(inputs[0] as Tensor)];
+  const y = empty(b.shape, b.dtype);
+  call(scanAxis, b.dtype, ...viewAround(b.shape, axis), reverse ? 1 : 0, a === null ? 0 : a.ptr, b.ptr, y.ptr);
+  return y;
+}
+
+const cumsumOp: Primitive<Scan> = defineOp<Scan>({
+  name: "cumsum",
+  forward: scanValue,
+  vjp: (g, _y, _x, { axis, reverse }) => apply(cumsumOp, [g], { axis, reverse: !reverse }),
+  jvp: (t, _y, _x, { axis, reverse }) => apply(cumsumOp, [t], { axis: axis + 1, reverse }),
+});
+
+/** The sums of x up to and with each element along an axis. */
+export function cumsum(x: Tensor, { axis }: { readonly axis: number }): Tensor {
+  checkFloat("cumsum", x);
+  return apply(cumsumOp, [x], { axis: axisOf("cumsum", axis, x.rank), reverse: false });
+}
+
+/** Each element moved on to the next place along the axis (back, with `reverse`), `first` in the place left free. */
+function moved(x: Tensor, { axis, reverse }: Scan, first: number): Tensor {
+  const n = x.dim(axis);
+  if (n === 0) return x;
+  const padding = x.shape.map((_, i) => [i === axis && !reverse ? 1 : 0, i === axis && reverse ? 1 : 0] as const);
+  return pad(reverse ? slice(x, axis, 1, n) : slice(x, axis, 0, n - 1), padding, first);
+}
+
+/** [a, b] of y[k] = a[k]·y[k-1] + b[k]; transposed, the recurrence runs backwards with the factors one place further. */
+const linearScanOp: Primitive<Scan> = {
+  name: "linearScan",
+  forward: (inputs, scan) => [scanValue(inputs, scan)],
+  vjp([g], { inputs, outputs, params, needs }) {
+    if (!g) return [null, null];
+    const back = { axis: params.axis, reverse: !params.reverse };
+    const db = apply(linearScanOp, [moved(inputs[0] as Tensor, back, 1), g], back);
+    return [needs[0] ? mul(db, moved(outputs[0] as Tensor, params, 0)) : null, db];
+  },
+  jvp([ta, tb], { inputs, outputs, params }) {
+    const a = inputs[0] as Tensor;
+    const t = (ta ?? tb) as Tensor;
+    const stackedScan = { axis: params.axis + 1, reverse: params.reverse };
+    const fromA = ta ? mul(ta, moved(outputs[0] as Tensor, params, 0)) : null;
+    const terms = fromA && tb ? add(fromA, tb) : ((fromA ?? tb) as Tensor);
+    return [apply(linearScanOp, [broadcastTo(a, [t.dim(0), ...a.shape]), terms], stackedScan)];
+  },
+};
+
+/**
+ * The linear recurrence y[k] = a[k]·y[k-1] + b[k] along an axis, from y[0] = b[0]; a[0] is not used.
+ * @param a factors, of the shape and dtype of b
+ * @example linearScan(decay, inputs, { axis: 0 }); // a leaky integrator over time
+ */
+export function linearScan(a: Tensor, b: Tensor, { axis }: { readonly axis: number }): Tensor {
+  checkFloat("linearScan", b);
+  if (!sameShape(a.shape, b.shape))
+    throw new ShapeError(`linearScan: expected a and b of one shape, got ${show(a.shape)} and ${show(b.shape)}`);
+  if (a.dtype !== b.dtype) throw new DTypeError(`linearScan: expected a and b of one dtype, got ${a.dtype} and ${b.dtype}`);
+  return apply(linearScanOp, [a, b], { axis: axisOf("linearScan", axis, b.rank), reverse: false });
+}
+
+/** The products of x up to and with each element along an axis; derivatives are right at zeros too. */
+export function cumprod(x: Tensor, { axis }: { readonly axis: number }): Tensor {
+  checkFloat("cumprod", x);
+  const along = axisOf("cumprod", axis, x.rank);
+  const rest = x.shape.map((d, i) => [0, i === along ? Math.max(0, d - 1) : 0] as const);
+  return linearScan(x, pad(slice(x, along, 0, 1), rest), { axis: along });
+}
+
+const prodOp: Primitive<void> = defineOp({
+  name: "prod",
+  forward: ([x]) => reduceWith(prodAxis, x as Tensor, { axes: [(x as Tensor).rank - 1], keepDim: false }),
+  vjp: (g, _y, [x]) => mul(reshape(g, [...g.shape, 1]), productsOfOthers(x as Tensor)),
+  jvp: (t, _y, [x]) => sum(mul(t, productsOfOthers(x as Tensor)), { axis: -1 }),
+});
+
+/** For each element of a row, the product of the row's other elements: those before times those after. */
+function productsOfOthers(x: Tensor): Tensor {
+  const scan = { axis: x.rank - 1, reverse: false };
+  const before = (rows: Tensor) => cumprod(moved(rows, scan, 1), { axis: -1 });
+  return mul(before(x), flip(before(flip(x, -1)), -1));
+}
+
+/** The product over axes; 1 over an empty axis. Derivatives are right at zeros too. */
+export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
+  const reduction = reductionOf("prod", x, options);
+  return reshape(apply(prodOp, [rowsOf(x, reduction.axes)], undefined), reducedShape(x.shape, reduction));
+}
+
+export const primitives: Readonly<Record<string, Primitive<never>>> = {
+  sum: sumOp, amax: amaxOp, amin: aminOp, prod: prodOp, logSumExp: logSumExpOp, cumsum: cumsumOp, linearScan: linearScanOp,
+}; // biome-ignore format: a list

@@ -1,0 +1,58 @@
+// Windows of images as columns, and back: with matrix products these two make every convolution and its derivatives.
+//
+//   columns [planes, kh·kw, oh·ow]: columns[p, (i,j), (u,v)] = x[p, u·sh - top + i·dh, v·sw - left + j·dw]
+//
+// with x [planes, h, w], and 0 where the window lies outside.
+
+import { at } from "./lanes";
+
+/** Copies (or, with `add`, adds back) the elements one position of the kernel meets along a row of windows. */
+// @ts-ignore: decorator
+@inline
+function windowRow<T>(add: bool, w: i32, ow: i32, first: i32, step: i32, x: usize, columns: usize): void {
+  for (let v = 0, at_x = first; v < ow; v++, at_x += step) {
+    const inside = at_x >= 0 && at_x < w;
+    if (add) {
+      if (inside) store<T>(at<T>(x, at_x), load<T>(at<T>(x, at_x)) + load<T>(at<T>(columns, v)));
+    } else store<T>(at<T>(columns, v), inside ? load<T>(at<T>(x, at_x)) : <T>0);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function eachWindowRow<T>(
+  add: bool, planes: i32, h: i32, w: i32, kh: i32, kw: i32, oh: i32, ow: i32,
+  sh: i32, sw: i32, dh: i32, dw: i32, top: i32, left: i32, x: usize, columns: usize,
+): void {
+  for (let p = 0; p < planes; p++) {
+    for (let i = 0; i < kh; i++) {
+      for (let j = 0; j < kw; j++) {
+        for (let u = 0; u < oh; u++) {
+          const row = u * sh - top + i * dh;
+          // Outside, the row of windows sees a row of no elements.
+          const width = row >= 0 && row < h ? w : 0;
+          windowRow<T>(add, width, ow, j * dw - left, sw, at<T>(x, row * w), columns);
+          columns += at<T>(0, ow);
+        }
+      }
+    }
+    x += at<T>(0, h * w);
+  }
+}
+
+/** Columns of x. @kernel */
+export function unfoldPlanes<T>(
+  planes: i32, h: i32, w: i32, kh: i32, kw: i32, oh: i32, ow: i32,
+  sh: i32, sw: i32, dh: i32, dw: i32, top: i32, left: i32, x: usize, columns: usize,
+): void {
+  eachWindowRow<T>(false, planes, h, w, kh, kw, oh, ow, sh, sw, dh, dw, top, left, x, columns);
+}
+
+/** The transpose: x[p,·,·] = the sum of the columns' elements that came from there, in the order of the kernel's positions. @kernel */
+export function foldPlanes<T>(
+  planes: i32, h: i32, w: i32, kh: i32, kw: i32, oh: i32, ow: i32,
+  sh: i32, sw: i32, dh: i32, dw: i32, top: i32, left: i32, columns: usize, x: usize,
+): void {
+  memory.fill(x, 0, at<T>(0, planes * h * w));
+  eachWindowRow<T>(true, planes, h, w, kh, kw, oh, ow, sh, sw, dh, dw, top, left, x, columns);
+}

@@ -1,0 +1,38 @@
+/** Rules for fused operations: derivatives of derivatives, and forward mode, by way of an unfused form. */
+
+import { isFloat } from "../tensor/dtype.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { box, unbox, withLevel } from "./forward.ts";
+import type { Inputs, Primitive } from "./primitive.ts";
+import { enableGrad, gradients, isRecording } from "./tape.ts";
+import { track } from "./transforms.ts";
+
+/**
+ * Both rules of an operation from a function that computes the same outputs in differentiable operations.
+ * It costs what the unfused form costs, so a fused primitive keeps its own `vjp` and takes these for the rest.
+ */
+export function composedRules<P>(composed: (inputs: Inputs, params: P) => readonly Tensor[]): Pick<Primitive<P>, "vjp" | "jvp"> {
+  return {
+    vjp(cotangents, { inputs, params, needs }) {
+      const tracked = inputs.map((x, i) => (needs[i] && isFloat(x.dtype) ? track(x) : x));
+      const outputs = enableGrad(() => composed(tracked, params));
+      const known = outputs.flatMap((y, i) => (cotangents[i] ? [[y, cotangents[i]] as const] : []));
+      const found = gradients(
+        known.map(([y]) => y),
+        tracked,
+        known.map(([, g]) => g),
+        { createGraph: isRecording() },
+      );
+      return found.map((g, i) => (needs[i] ? g : null));
+    },
+    jvp(tangents, { inputs, params }) {
+      return withLevel((level) => {
+        const boxed = inputs.map((x, i) => {
+          const t = tangents[i];
+          return t ? box(level, x, t) : x;
+        });
+        return composed(boxed, params).map((y) => unbox(level, y).tangent);
+      });
+    },
+  };
+}

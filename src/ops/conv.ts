@@ -1,0 +1,203 @@
+/**
+ * Convolutions over one and two axes, as products with the windows laid out in columns.
+ *
+ * Windows to columns (`unfold`) and its transpose (`fold`) are the primitives; all derivatives follow from these two
+ * and the matrix product.
+ */
+
+import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
+import { type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
+import { dense } from "../tensor/strided.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
+import { call } from "../wasm/host.ts";
+import { foldPlanes, unfoldPlanes } from "../wasm/kernels.gen.ts";
+import { add } from "./arithmetic.ts";
+import { matmul } from "./linear.ts";
+import { checkFloat } from "./reduce.ts";
+import { reshape, unsqueeze } from "./shape.ts";
+
+/** What is said for both axes at once or for each. */
+export type Pair = number | readonly [number, number];
+
+interface ConvOptions<Extent, Padding> {
+  /** Steps between windows; default 1. */
+  readonly stride?: Extent | undefined;
+  /** Zeros before and after; "same" keeps the size (stride 1), an odd zero goes after. Default 0. */
+  readonly padding?: Padding | "same" | undefined;
+  /** Steps between the elements of a window; default 1. */
+  readonly dilation?: Extent | undefined;
+  /** Channels are cut into this many groups that do not mix; default 1. */
+  readonly groups?: number | undefined;
+  /**
+   * Windows end at their own place: along the first axis, which is time, as many zeros go before as keep the size, and
+   * `padding` is 0 or "same" there. The second axis of two is padded as `padding` says.
+   */
+  readonly causal?: boolean | undefined;
+}
+
+export type Conv1dOptions = ConvOptions<number, number>;
+export type Conv2dOptions = ConvOptions<Pair, Pair>;
+
+/** The windows along one axis. */
+interface AxisWindows {
+  /** Length of the axis, of the kernel, and number of windows. */
+  readonly size: number;
+  readonly kernel: number;
+  readonly count: number;
+  readonly stride: number;
+  readonly dilation: number;
+  /** Zeros before the axis. */
+  readonly before: number;
+}
+
+/** The windows of an image [h, w]. */
+type Windows = readonly [rows: AxisWindows, columns: AxisWindows];
+
+type KernelSizes = [number, number, number, number, number, number, number, number, number, number, number, number];
+
+/** Sizes in the kernels' order. */
+function sizesOf([r, c]: Windows): KernelSizes {
+  return [r.size, c.size, r.kernel, c.kernel, r.count, c.count, r.stride, c.stride, r.dilation, c.dilation, r.before, c.before];
+}
+
+const columnShape = ([r, c]: Windows): Shape => [r.kernel * c.kernel, r.count * c.count];
+const imageShape = ([r, c]: Windows): Shape => [r.size, c.size];
+
+const unfoldOp: Primitive<Windows> = defineOp<Windows>({
+  name: "unfold",
+  forward([x], windows) {
+    const image = dense(x as Tensor);
+    const lead = image.shape.slice(0, -2);
+    const columns = empty([...lead, ...columnShape(windows)], image.dtype);
+    call(unfoldPlanes, image.dtype, sizeOf(lead), ...sizesOf(windows), image.ptr, columns.ptr);
+    return columns;
+  },
+  vjp: (g, _y, _x, windows) => apply(foldOp, [g], windows),
+  jvp: (t, _y, _x, windows) => apply(unfoldOp, [t], windows),
+});
+
+const foldOp: Primitive<Windows> = defineOp<Windows>({
+  name: "fold",
+  forward([x], windows) {
+    const columns = dense(x as Tensor);
+    const lead = columns.shape.slice(0, -2);
+    const image = empty([...lead, ...imageShape(windows)], columns.dtype);
+    call(foldPlanes, columns.dtype, sizeOf(lead), ...sizesOf(windows), columns.ptr, image.ptr);
+    return image;
+  },
+  vjp: (g, _y, _x, windows) => apply(unfoldOp, [g], windows),
+  jvp: (t, _y, _x, windows) => apply(foldOp, [t], windows),
+});
+
+interface AxisOptions {
+  readonly stride: number;
+  readonly dilation: number;
+  readonly padding: number | "same" | "causal";
+}
+
+function windowsAlong(op: string, size: number, kernel: number, { stride, dilation, padding }: AxisOptions): AxisWindows {
+  checkWhole(op, "stride", stride, 1);
+  checkWhole(op, "dilation", dilation, 1);
+  const reach = dilation * (kernel - 1);
+  if (padding === "same" && stride !== 1) throw new ArgumentError(`${op}: expected stride 1 with padding "same", got ${stride}`);
+  if (typeof padding === "number") checkWhole(op, "padding", padding, 0);
+  const before = padding === "same" ? Math.floor(reach / 2) : padding === "causal" ? reach : padding;
+  const padded = size + (typeof padding === "number" ? 2 * padding : reach);
+  const count = Math.floor((padded - reach - 1) / stride) + 1;
+  if (count < 1) throw new ShapeError(`${op}: expected at least ${reach + 1} padded elements along each axis, got ${padded}`);
+  return { size, kernel, count, stride, dilation, before };
+}
+
+function checkWhole(op: string, name: string, value: number, least: number): void {
+  if (!(Number.isInteger(value) && value >= least))
+    throw new ArgumentError(`${op}: expected a whole ${name} of at least ${least}, got ${value}`);
+}
+
+function checkOperands(op: string, x: Tensor, weight: Tensor, bias: Tensor | undefined, groups: number): void {
+  checkFloat(op, x);
+  checkWhole(op, "number of groups", groups, 1);
+  const [channels, outputs] = [x.dim(1), weight.dim(0)];
+  if (channels !== weight.dim(1) * groups || outputs % groups !== 0) {
+    throw new ShapeError(
+      `${op}: expected weight [O, C / groups, ...] for C = ${channels} and ${groups} groups that divide O, got ${show(weight.shape)}`,
+    );
+  }
+  if (sizeOf(weight.shape) === 0) throw new ShapeError(`${op}: expected a weight that is not empty, got ${show(weight.shape)}`);
+  if (bias !== undefined && !sameShape(bias.shape, [outputs])) {
+    throw new ShapeError(`${op}: expected bias of shape ${show([outputs])}, got ${show(bias.shape)}`);
+  }
+  for (const t of [weight, bias])
+    if (t && t.dtype !== x.dtype) throw new DTypeError(`${op}: expected operands of ${x.dtype}, got ${t.dtype}`);
+}
+
+/** Products of each group's filters with the columns of its channels. */
+function convolve(
+  op: string,
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  groups: number,
+  axes: readonly [AxisOptions, AxisOptions],
+): Tensor {
+  checkOperands(op, x, weight, bias, groups);
+  const [N, C, h, w] = x.shape as [number, number, number, number];
+  const [O, , kh, kw] = weight.shape as [number, number, number, number];
+  const windows = [windowsAlong(op, h, kh, axes[0]), windowsAlong(op, w, kw, axes[1])] as const;
+  const [K, L] = [(C / groups) * kh * kw, windows[0].count * windows[1].count];
+  const columns = reshape(apply(unfoldOp, [x], windows), [N, groups, K, L]);
+  const y = reshape(matmul(reshape(weight, [groups, O / groups, K]), columns), [N, O, windows[0].count, windows[1].count]);
+  return bias === undefined ? y : add(y, reshape(bias, [O, 1, 1]));
+}
+
+const pair = (value: Pair): readonly [number, number] => (typeof value === "number" ? [value, value] : value);
+
+/**
+ * Cross-correlation of images with filters, y[n,o] = bias[o] + Σ_c weight[o,c] ⋆ x[n,c].
+ *
+ * With `causal`, y[…,t,…] depends on x[…,≤ t·stride,…] alone (van den Oord et al. 2016, WaveNet, for one axis).
+ * @param x [N, C, H, W]
+ * @param weight [O, C / groups, kh, kw]
+ * @param bias [O]
+ * @returns [N, O, H', W'] with H' = ⌊(H + zeros - dilation·(kh - 1) - 1) / stride⌋ + 1
+ */
+export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2dOptions = {}): Tensor {
+  checkRanks("conv2d", x, weight, 4);
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, causal = false } = options;
+  const [strides, dilations] = [pair(stride), pair(dilation)];
+  const paddings = padding === "same" ? (["same", "same"] as const) : pair(padding);
+  const first = causal ? causalPadding("conv2d", paddings[0]) : paddings[0];
+  return convolve("conv2d", x, weight, bias, groups, [
+    { stride: strides[0], dilation: dilations[0], padding: first },
+    { stride: strides[1], dilation: dilations[1], padding: paddings[1] },
+  ]);
+}
+
+/**
+ * Cross-correlation of sequences with filters; see `conv2d`.
+ * @param x [N, C, T]
+ * @param weight [O, C / groups, k]
+ * @param bias [O]
+ * @returns [N, O, T']
+ * @example conv1d(x, weight, bias, { causal: true, dilation: 4 }); // T' = T, and no look ahead
+ */
+export function conv1d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv1dOptions = {}): Tensor {
+  checkRanks("conv1d", x, weight, 3);
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, causal = false } = options;
+  const time = { stride, dilation, padding: causal ? causalPadding("conv1d", padding) : padding };
+  const one = { stride: 1, dilation: 1, padding: 0 };
+  const y = convolve("conv1d", unsqueeze(x, 2), unsqueeze(weight, 2), bias, groups, [one, time]);
+  return reshape(y, [y.dim(0), y.dim(1), y.dim(3)]);
+}
+
+function causalPadding(op: string, padding: number | "same"): "causal" {
+  if (padding !== 0 && padding !== "same") throw new ArgumentError(`${op}: expected padding 0 along time with causal, got ${padding}`);
+  return "causal";
+}
+
+function checkRanks(op: string, x: Tensor, weight: Tensor, rank: number): void {
+  if (x.rank !== rank) throw new ShapeError(`${op}: expected x of ${rank} axes, got ${show(x.shape)}`);
+  if (weight.rank !== rank) throw new ShapeError(`${op}: expected a weight of ${rank} axes, got ${show(weight.shape)}`);
+}
+
+export const primitives: Readonly<Record<string, Primitive<never>>> = { unfold: unfoldOp, fold: foldOp };
