@@ -42,15 +42,14 @@ function padded<T>(n: i32, from: usize, step: usize, to: usize): usize {
  */
 // @ts-ignore: decorator
 @inline
-function loop<T>(hot: boolean, code: i32, n: i32, a: usize, aStep: usize, b: usize, bStep: usize, c: usize, cStep: usize, y: usize): void {
+function loop<T>(hot: bool, code: i32, n: i32, a: usize, aStep: usize, b: usize, bStep: usize, c: usize, cStep: usize, y: usize): void {
   let vectors = n / lanes<T>();
   const rest = n % lanes<T>();
   let target = y;
   for (let pass = 0; pass < 2; pass++) {
     for (; vectors > 0; vectors--) {
-      const va = v128.load(a);
-      const vb = v128.load(b);
-      v128.store(target, hot ? applyHot<T>(code, va, vb) : apply<T>(code, va, vb, v128.load(c)));
+      if (hot) v128.store(target, applyHot<T>(code, v128.load(a), v128.load(b)));
+      else v128.store(target, apply<T>(code, v128.load(a), v128.load(b), v128.load(c)));
       a += aStep;
       b += bStep;
       c += cStep;
@@ -68,24 +67,16 @@ function loop<T>(hot: boolean, code: i32, n: i32, a: usize, aStep: usize, b: usi
   copyElements<T>(rest, EDGE_Y, 1, y);
 }
 
-// @ts-ignore: decorator
-@inline
-function hotLoop<T>(code: i32, n: i32, a: usize, aStep: usize, b: usize, bStep: usize, y: usize): void {
-  loop<T>(true, code, n, a, aStep, b, bStep, EDGE_C, 0, y);
-}
-
 /** What is called most has a loop of its own; the rest chooses its operation vector by vector. */
 function span<T>(code: i32, n: i32, a: usize, aStep: usize, b: usize, bStep: usize, c: usize, cStep: usize, y: usize): void {
-  switch (code) {
-    case op.ADD: return hotLoop<T>(op.ADD, n, a, aStep, b, bStep, y);
-    case op.SUB: return hotLoop<T>(op.SUB, n, a, aStep, b, bStep, y);
-    case op.MUL: return hotLoop<T>(op.MUL, n, a, aStep, b, bStep, y);
-    case op.RELU: return hotLoop<T>(op.RELU, n, a, aStep, b, bStep, y);
-    case op.EXP: return hotLoop<T>(op.EXP, n, a, aStep, b, bStep, y);
-    case op.TANH: return hotLoop<T>(op.TANH, n, a, aStep, b, bStep, y);
-    case op.SIGMOID: return hotLoop<T>(op.SIGMOID, n, a, aStep, b, bStep, y);
-    default: loop<T>(false, code, n, a, aStep, b, bStep, c, cStep, y);
-  }
+  if (code == op.ADD) loop<T>(true, op.ADD, n, a, aStep, b, bStep, c, 0, y);
+  else if (code == op.SUB) loop<T>(true, op.SUB, n, a, aStep, b, bStep, c, 0, y);
+  else if (code == op.MUL) loop<T>(true, op.MUL, n, a, aStep, b, bStep, c, 0, y);
+  else if (code == op.RELU) loop<T>(true, op.RELU, n, a, aStep, b, bStep, c, 0, y);
+  else if (code == op.EXP) loop<T>(true, op.EXP, n, a, aStep, b, bStep, c, 0, y);
+  else if (code == op.TANH) loop<T>(true, op.TANH, n, a, aStep, b, bStep, c, 0, y);
+  else if (code == op.SIGMOID) loop<T>(true, op.SIGMOID, n, a, aStep, b, bStep, c, 0, y);
+  else loop<T>(false, code, n, a, aStep, b, bStep, c, cStep, y);
 }
 
 /** m elements of an operand as neighbours; one vector of copies where its stride is 0. */
