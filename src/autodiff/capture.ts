@@ -13,6 +13,7 @@ import { BYTES, type DType, isFloat } from "../tensor/dtype.ts";
 import { type Shape, sameShape, show } from "../tensor/shape.ts";
 import { copyInto } from "../tensor/strided.ts";
 import { empty, requireGrad, scope, type Tensor } from "../tensor/tensor.ts";
+import { pack_b } from "../wasm/kernels.gen.ts";
 import { type Block, type RecordedCall, type Recording, record } from "../wasm/recorder.ts";
 import { type Address, BlockIndex, isAddress, Program, planMemory, type Use, usesOf } from "./program.ts";
 import { enableGrad, gradients, Node, noGrad } from "./tape.ts";
@@ -42,6 +43,8 @@ interface Region {
 export const FRAME = "frame";
 /** Values that live within one step. */
 export const SCRATCH = "scratch";
+/** Weights packed once for all steps. */
+export const PACKED = "packed";
 
 /** Blocks of one recording, and where its program keeps them. */
 interface Memory {
@@ -108,12 +111,18 @@ function checkTape(outputs: readonly Tensor[], given: ReadonlySet<Tensor>, first
   }
 }
 
+/** A recording made into programs over regions: what is done once before the steps, and the step. */
+export interface Compiled {
+  readonly prepare: Program;
+  readonly program: Program;
+  /** Bytes of the regions whose memory the recording itself allocated: frame (a step), scratch, packed. */
+  readonly bytes: Readonly<Record<string, number>>;
+}
+
 /** What replays need to know. Regions are named x0…, s0… (state), n0… (next state), p0… (fixed), y, dx0…, and so on. */
 export interface CapturedStep {
   readonly y: { readonly shape: Shape; readonly dtype: DType };
-  readonly forward: Program;
-  readonly frameBytes: number;
-  readonly scratchBytes: number;
+  readonly forward: Compiled;
   readonly backward: CapturedBackward | null;
   /** Memory the programs read by absolute address; kept as long as the program. */
   readonly constants: readonly Block[];
@@ -121,9 +130,7 @@ export interface CapturedStep {
   readonly calls: number;
 }
 
-export interface CapturedBackward {
-  readonly program: Program;
-  readonly scratchBytes: number;
+export interface CapturedBackward extends Compiled {
   /** The carried tensor that is also the output, if one is. */
   readonly tied: number | null;
   /** For each input and fixed tensor: whether a gradient reaches it. */
@@ -169,18 +176,16 @@ function capture(spec: StepSpec, grad: boolean): CapturedStep {
     ["y", y] as [string, Tensor],
   ]);
   const back = grad ? recordBackward(spec, inputs, carry, forward, firstNode) : null;
+  checkRepeats(once().recording, forward.recording);
   const memory = { index: new BlockIndex<Block>(), homes: new Map<Block, Address>(), constants: forward.recording.constants };
   for (const block of forward.recording.blocks) memory.index.add(block, block);
-  const regions = [...places.keys(), FRAME, SCRATCH];
+  const regions = [...places.keys(), FRAME, SCRATCH, PACKED];
   const readAgain = back === null ? new Map<Block, Use>() : usesOf(back.recording.calls, memory.index);
-  const sizes = layOut(forward.recording, memory, regions, (block) => readAgain.has(block));
-  const program = new Program(regions, forward.recording.calls, locator(regions, places, memory));
-  checkRepeats(once().recording, forward.recording);
+  const compiled = compile(forward.recording, memory, regions, places, (block) => (readAgain.has(block) ? FRAME : SCRATCH));
   return {
     y: { shape: sample.shape, dtype: sample.dtype },
-    forward: program,
-    ...sizes,
-    backward: back && buildBackward(back, places, memory, regions),
+    forward: compiled,
+    backward: back && compileBackward(back, places, memory, regions),
     constants: [...memory.constants],
     calls: forward.recording.calls.length,
   };
@@ -213,20 +218,38 @@ function recordForward(
   return { recording, ...result };
 }
 
-/** Gives every block of a recording its home: in the frame if `keepInFrame`, else in scratch that is shared by turns. */
-function layOut(
+/** Slots of the packing kernel: what it reads and where it writes. */
+const PACK_SOURCE = 2;
+const PACK_TARGET = 5;
+
+/** Whether a call packs a fixed tensor: the same every step, so made once before them. */
+function isPreparation({ id, args }: RecordedCall, nameOf: (ptr: number) => string | null): boolean {
+  return id >> 1 === pack_b >> 1 && (nameOf(args[PACK_SOURCE] as number)?.startsWith("p") ?? false);
+}
+
+/** Sorts a recording's calls into preparation and step, gives every block its home, and makes the programs. */
+function compile(
   { calls, blocks, constants }: Recording,
-  { index, homes }: Memory,
+  memory: Memory,
   regions: readonly string[],
-  keepInFrame: (block: Block) => boolean,
-): { frameBytes: number; scratchBytes: number } {
-  const uses = [...usesOf(calls, index)].filter(([block]) => !constants.has(block) && blocks.includes(block));
-  const place = (name: string, kept: boolean, share: boolean) => {
-    const { offsets, bytes } = planMemory(new Map(uses.filter(([block]) => keepInFrame(block) === kept)), share);
-    for (const [block, offset] of offsets) homes.set(block, { region: regions.indexOf(name), offset });
-    return bytes;
-  };
-  return { frameBytes: place(FRAME, true, false), scratchBytes: place(SCRATCH, false, true) };
+  places: ReadonlyMap<string, Tensor>,
+  kindOf: (block: Block) => string,
+): Compiled {
+  const locate = locator(regions, places, memory);
+  const nameOf = (ptr: number) => (memory.index.find(ptr) === null ? (regions[locate(ptr)?.region ?? -1] ?? null) : null);
+  const preparation = calls.filter((c) => isPreparation(c, nameOf));
+  const step = calls.filter((c) => !preparation.includes(c));
+  const packed = new Set(preparation.map((c) => memory.index.find(c.args[PACK_TARGET] as number)?.value));
+  const own = new Set(blocks);
+  const uses = [...usesOf(calls, memory.index)].filter(([block]) => own.has(block) && !constants.has(block));
+  const bytes: Record<string, number> = {};
+  for (const kind of [FRAME, SCRATCH, PACKED]) {
+    const members = uses.filter(([block]) => (packed.has(block) ? PACKED : kindOf(block)) === kind);
+    const planned = planMemory(new Map(members), kind === SCRATCH);
+    for (const [block, offset] of planned.offsets) memory.homes.set(block, { region: regions.indexOf(kind), offset });
+    bytes[kind] = planned.bytes;
+  }
+  return { prepare: new Program(regions, preparation, locate), program: new Program(regions, step, locate), bytes };
 }
 
 /** A step that makes other calls the second time depends on something that is not in its arguments. */
@@ -327,24 +350,16 @@ function replaceAll(targets: readonly Tensor[], values: readonly (Tensor | null)
   });
 }
 
-function buildBackward(
+function compileBackward(
   back: BackwardRecord,
   forwardPlaces: ReadonlyMap<string, Tensor>,
   memory: Memory,
   forwardRegions: readonly string[],
 ): CapturedBackward {
   const places = new Map([...forwardPlaces, ...back.places]);
-  // Frame addresses were given as indices of the forward regions: these come first here, too.
-  const regions = [...forwardRegions, ...back.places.keys(), "scratchBack"];
-  const own = new BlockIndex<Block>();
-  for (const block of back.recording.blocks) {
-    memory.index.add(block, block);
-    own.add(block, block);
-  }
+  for (const block of back.recording.blocks) memory.index.add(block, block);
   for (const block of back.recording.constants) memory.constants.add(block);
-  const uses = [...usesOf(back.recording.calls, own)].filter(([block]) => !memory.constants.has(block));
-  const { offsets, bytes } = planMemory(new Map(uses), true);
-  for (const [block, offset] of offsets) memory.homes.set(block, { region: regions.length - 1, offset });
-  const program = new Program(regions, back.recording.calls, locator(regions, places, memory));
-  return { program, scratchBytes: bytes, tied: back.tied, inputs: back.inputs, fixed: back.fixed };
+  // Frame addresses were given as indices of the forward regions: these come first here, too.
+  const regions = [...forwardRegions, ...back.places.keys()];
+  return { ...compile(back.recording, memory, regions, places, () => SCRATCH), tied: back.tied, inputs: back.inputs, fixed: back.fixed };
 }

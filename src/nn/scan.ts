@@ -4,7 +4,7 @@
  */
 
 import { addInPlace } from "../autodiff/accumulate.ts";
-import { type CapturedStep, captureStep, FRAME, SCRATCH, type Step } from "../autodiff/capture.ts";
+import { type CapturedStep, type Compiled, captureStep, FRAME, PACKED, SCRATCH, type Step } from "../autodiff/capture.ts";
 import { box, unbox, withLevel } from "../autodiff/forward.ts";
 import { applyAll, type Evaluation, type Primitive } from "../autodiff/primitive.ts";
 import { enableGrad, gradients, isRecording } from "../autodiff/tape.ts";
@@ -119,6 +119,11 @@ type Places = Record<string, readonly [base: number, stride: number]>;
 /** A region that no call of this program refers to. */
 const NOWHERE: readonly [number, number] = [0, 0];
 
+/** Fresh memory for what lives within a step and for packed weights. */
+function workspace({ bytes: sizes }: Compiled): Places {
+  return { [SCRATCH]: [bytes(sizes[SCRATCH] ?? 0).ptr, 0], [PACKED]: [bytes(sizes[PACKED] ?? 0).ptr, 0] };
+}
+
 /** The carried tensors of all steps, [T+1, …] each: row t is the state before step t in order of execution. */
 function forward(inputs: readonly Tensor[], { scan, step }: ScanParams): Tensor[] {
   const { sequences, carry, fixed } = sort(inputs, scan);
@@ -130,11 +135,12 @@ function forward(inputs: readonly Tensor[], { scan, step }: ScanParams): Tensor[
     copyInto(row(all, 0), c);
     return all;
   });
-  const frames = bytes(step.frameBytes * (step.backward === null ? 1 : T));
+  const frameBytes = step.forward.bytes[FRAME] ?? 0;
+  const frames = bytes(frameBytes * T);
   const places: Places = {
     y: walk(ys, scan.reverse),
-    [FRAME]: [frames.ptr, step.backward === null ? 0 : step.frameBytes],
-    [SCRATCH]: [bytes(step.scratchBytes).ptr, 0],
+    [FRAME]: [frames.ptr, frameBytes],
+    ...workspace(step.forward),
   };
   xs.forEach((x, i) => {
     places[`x${i}`] = walk(x, scan.reverse);
@@ -146,7 +152,8 @@ function forward(inputs: readonly Tensor[], { scan, step }: ScanParams): Tensor[
   fixed.forEach((p, i) => {
     places[`p${i}`] = [p.ptr, 0];
   });
-  step.forward.run(T, places);
+  step.forward.prepare.run(1, places);
+  step.forward.program.run(T, places);
   return [ys, ...states.map((s) => row(s, T)), frames, ...states, ...xs];
 }
 
@@ -197,12 +204,12 @@ function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, par
   const dCarry = carry.map((c, i) => lastCotangent(c, dLast[i] ?? null, back.tied === i ? dyLast : null));
   const dxs = xs.map((x) => zeros(x.shape, x.dtype));
   const sums = fixed.map((p) => (p.requiresGrad ? zeros(p.shape, p.dtype) : null));
+  const frameBytes = step.forward.bytes[FRAME] ?? 0;
   const places: Places = {
     ...outputCotangents(dys, ys, scan.reverse),
     y: NOWHERE,
-    [SCRATCH]: NOWHERE,
-    [FRAME]: [frames.ptr + (T - 1) * step.frameBytes, -step.frameBytes],
-    scratchBack: [bytes(back.scratchBytes).ptr, 0],
+    [FRAME]: [frames.ptr + (T - 1) * frameBytes, -frameBytes],
+    ...workspace(back),
   };
   xs.forEach((x, i) => {
     places[`x${i}`] = walk(x, !scan.reverse);
@@ -217,6 +224,7 @@ function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, par
     places[`p${i}`] = [p.ptr, 0];
     places[`g${i}`] = sums[i] ? [(sums[i] as Tensor).ptr, 0] : NOWHERE;
   });
+  back.prepare.run(1, places);
   back.program.run(T, places);
   const gradients = [...dxs.map((d, i) => (back.inputs[i] ? d : null)), ...dCarry, ...sums];
   return gradients.map((g, i) => (needs[i] && g !== null && isFloat(g.dtype) ? g : null));

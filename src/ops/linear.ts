@@ -1,13 +1,14 @@
 /** Products of matrices and vectors. Sums run in order of the inner index, starting from the bias if there is one. */
 
 import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
-import { BYTES, type DType, isFloat } from "../tensor/dtype.ts";
+import { BYTES, type DType, type FloatDType, isFloat } from "../tensor/dtype.ts";
 import { DTypeError, ShapeError } from "../tensor/errors.ts";
 import { broadcastShapes, type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
-import { gemm } from "../wasm/kernels.gen.ts";
+import { copyStrided, fill, gemm, gemm_packed, pack_b } from "../wasm/kernels.gen.ts";
+import { recording } from "../wasm/recorder.ts";
 import { add, mul } from "./arithmetic.ts";
 import { sum, sumTo } from "./reduce.ts";
 import { broadcastTo, reshape, transpose } from "./shape.ts";
@@ -49,10 +50,28 @@ interface Batch {
 
 const ONE: Batch = { count: 1, a: 0, b: 0 };
 
-function product(dtype: DType, { m, n, k }: Sizes, a: Matrix, b: Matrix, c: number, start: Start = {}, batch: Batch = ONE): void {
+function product(dtype: DType, sizes: Sizes, a: Matrix, b: Matrix, c: number, start: Start = {}, batch: Batch = ONE): void {
+  if (recording !== null && batch.count === 1 && a.column === 1 && isFloat(dtype)) {
+    packedProduct(dtype, sizes, a, b, c, start);
+    return;
+  }
+  const { m, n, k } = sizes;
   const bias = start.bias ?? 0;
   const beta = start.add ? 1 : 0;
   call(gemm, dtype, m, n, k, a.ptr, a.row, a.column, b.ptr, b.row, b.column, c, n, bias, beta, batch.count, batch.a, batch.b, m * n);
+}
+
+/**
+ * The same product in three calls: start, packing, accumulation. A recorded step is replayed many times, and the packing
+ * of a weight, being a call of its own, is then made once.
+ */
+function packedProduct(dtype: FloatDType, { m, n, k }: Sizes, a: Matrix, b: Matrix, c: number, start: Start): void {
+  if (!start.add && start.bias) call(copyStrided, "int32", BYTES[dtype], 1, 1, m, n, 0, 0, 0, 1, 0, 0, n, 1, start.bias, c);
+  else if (!start.add) call(fill, dtype, m * n, 0, c);
+  const panel = 32 / BYTES[dtype];
+  const packed = empty([Math.ceil(n / panel) * panel * k], dtype);
+  call(pack_b, dtype, n, k, b.ptr, b.row, b.column, packed.ptr);
+  call(gemm_packed, dtype, m, n, k, a.ptr, a.row, packed.ptr, c, n);
 }
 
 /** Strides of the batch axes of x along those of the result: 0 where x is repeated. */

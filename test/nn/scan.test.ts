@@ -2,6 +2,8 @@ import { describe, expect, it } from "vitest";
 import { gradients, noGrad } from "../../src/autodiff/tape.ts";
 import { type CaptureCache, type Scan, scanCaptured, scanEagerly } from "../../src/nn/scan.ts";
 import { add, mul, neg } from "../../src/ops/arithmetic.ts";
+import { linear } from "../../src/ops/linear.ts";
+import { sigmoid, tanh } from "../../src/ops/math.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { cat, reshape, select, slice } from "../../src/ops/shape.ts";
 import { ones, zerosLike } from "../../src/tensor/create.ts";
@@ -29,6 +31,7 @@ describe.each(["float32", "float64"] as const)("captured scan, %s", (dtype) => {
   const xs = leaf([T, B, H], dtype);
   const h0 = leaf([B, H], dtype);
   const c0 = leaf([B, H], dtype);
+  const m = leaf([H, H], dtype);
 
   const steps: Record<string, Scan["step"]> = {
     "output is the state": ([x], [h]) => {
@@ -46,14 +49,19 @@ describe.each(["float32", "float64"] as const)("captured scan, %s", (dtype) => {
       const joined = mul(cat([left, right], 1), reshape(select(x as Tensor, 1, 0), [B, 1]));
       return { y: joined, carry: [add(joined, w), neg(mul(joined, u))] };
     },
+    "gates of a product with a packed weight": ([x], [h, c]) => {
+      const a = tanh(add(linear(x as Tensor, m, w), linear(h as Tensor, m)));
+      const next = add(mul(sigmoid(a), c as Tensor), mul(a, u));
+      return { y: next, carry: [mul(next, a), next] };
+    },
     "output is the input": ([x], [h, c]) => ({ y: x as Tensor, carry: [mul(h as Tensor, c as Tensor), mul(c as Tensor, w)] }),
   };
 
   describe.each(Object.keys(steps))("%s", (name) => {
     it.each([false, true])("is eager execution to the bit, reverse = %s", (reverse) => {
-      const scan: Scan = { step: steps[name] as Scan["step"], sequences: [xs], carry: [h0, c0], fixed: [w, u], reverse, variant: "" };
+      const scan: Scan = { step: steps[name] as Scan["step"], sequences: [xs], carry: [h0, c0], fixed: [w, u, m], reverse, variant: "" };
       const cache: CaptureCache = new Map();
-      const wrt = [xs, h0, c0, w, u];
+      const wrt = [xs, h0, c0, w, u, m];
       const eager = evaluate(scanEagerly, scan, wrt);
       for (let round = 0; round < 2; round++) expect(evaluate((s) => scanCaptured(s, cache), scan, wrt)).toEqual(eager);
       expect([...cache.values()].every((c) => typeof c !== "string")).toBe(true);
