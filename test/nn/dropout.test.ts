@@ -9,7 +9,7 @@ import { keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 
 const generator = () => new Generator(5);
 const random = (shape: number[], seed = 1) => new Generator(seed).normal(shape, 0, 1, "float64");
-const mean = (t: Tensor) => t.data().reduce((a: number, b: number) => a + b, 0) / t.size;
+const mean = (t: Tensor) => Array.from(t.data()).reduce((a, b) => a + b, 0) / t.size;
 
 describe("dropout", () => {
   test("drops with its probability and keeps the expectation", () => {
