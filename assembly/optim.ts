@@ -2,35 +2,7 @@
 //
 // In all of them d = sign·g + decay·p is the gradient (sign −1 to maximise, decay the L2 penalty);
 // arrays do not overlap unless said so. Nothing is fused into one rounding, so both builds give the same bits.
-import { lanes } from "./lanes";
-
-const EDGE = memory.data(16, 16);
-
-/** The first `count` elements at p, up to a vector; zeros beyond. */
-// @ts-ignore: decorator
-@inline
-function get<T>(p: usize, count: i32): v128 {
-  if (count >= lanes<T>()) return v128.load(p);
-  return getEdge(p, <usize>count * sizeof<T>());
-}
-
-// @ts-ignore: decorator
-@inline
-function put<T>(p: usize, v: v128, count: i32): void {
-  if (count >= lanes<T>()) v128.store(p, v);
-  else putEdge(p, v, <usize>count * sizeof<T>());
-}
-
-function getEdge(p: usize, bytes: usize): v128 {
-  v128.store(EDGE, i64x2.splat(0));
-  memory.copy(EDGE, p, bytes);
-  return v128.load(EDGE);
-}
-
-function putEdge(p: usize, v: v128, bytes: usize): void {
-  v128.store(EDGE, v);
-  memory.copy(p, EDGE, bytes);
-}
+import { lanes, loadLanes, storeLanes } from "./lanes";
 
 // @ts-ignore: decorator
 @inline
@@ -50,12 +22,10 @@ export function sgd<T>(n: i32, lr: f64, sign: f64, decay: f64, p: usize, g: usiz
   const rate = splat<T>(lr);
   const s = splat<T>(sign);
   const l2 = splat<T>(decay);
-  for (let left = n; left > 0; left -= lanes<T>()) {
-    const w = get<T>(p, left);
-    const d = mix<T>(s, get<T>(g, left), l2, w);
-    put<T>(p, v128.sub<T>(w, v128.mul<T>(rate, d)), left);
-    p += 16;
-    g += 16;
+  for (let i = 0; i < n; i += lanes<T>()) {
+    const w = loadLanes<T>(p, i, n, 0);
+    const d = mix<T>(s, loadLanes<T>(g, i, n, 0), l2, w);
+    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.mul<T>(rate, d)));
   }
 }
 
@@ -67,16 +37,13 @@ export function sgdMomentum<T>(n: i32, lr: f64, sign: f64, decay: f64, momentum:
   const mu = splat<T>(momentum);
   const part = splat<T>(share);
   const ahead = splat<T>(lookahead);
-  for (let left = n; left > 0; left -= lanes<T>()) {
-    const w = get<T>(p, left);
-    const d = mix<T>(s, get<T>(g, left), l2, w);
-    const velocity = mix<T>(mu, get<T>(m, left), part, d);
-    put<T>(m, velocity, left);
+  for (let i = 0; i < n; i += lanes<T>()) {
+    const w = loadLanes<T>(p, i, n, 0);
+    const d = mix<T>(s, loadLanes<T>(g, i, n, 0), l2, w);
+    const velocity = mix<T>(mu, loadLanes<T>(m, i, n, 0), part, d);
+    storeLanes<T>(m, i, n, velocity);
     const move = lookahead != 0 ? v128.add<T>(d, v128.mul<T>(ahead, velocity)) : velocity;
-    put<T>(p, v128.sub<T>(w, v128.mul<T>(rate, move)), left);
-    p += 16;
-    g += 16;
-    m += 16;
+    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.mul<T>(rate, move)));
   }
 }
 
@@ -92,23 +59,23 @@ export function rmsprop<T>(n: i32, lr: f64, sign: f64, decay: f64, alpha: f64, e
   const fresh = splat<T>(1 - alpha);
   const e = splat<T>(eps);
   const mu = splat<T>(momentum);
-  for (let left = n, i: usize = 0; left > 0; left -= lanes<T>(), i += 16) {
-    const w = get<T>(p + i, left);
-    const d = mix<T>(s, get<T>(g + i, left), l2, w);
-    let variance = mix<T>(old, get<T>(v + i, left), fresh, v128.mul<T>(d, d));
-    put<T>(v + i, variance, left);
+  for (let i = 0; i < n; i += lanes<T>()) {
+    const w = loadLanes<T>(p, i, n, 0);
+    const d = mix<T>(s, loadLanes<T>(g, i, n, 0), l2, w);
+    let variance = mix<T>(old, loadLanes<T>(v, i, n, 0), fresh, v128.mul<T>(d, d));
+    storeLanes<T>(v, i, n, variance);
     if (a != 0) {
-      const mean = mix<T>(old, get<T>(a + i, left), fresh, d);
-      put<T>(a + i, mean, left);
+      const mean = mix<T>(old, loadLanes<T>(a, i, n, 0), fresh, d);
+      storeLanes<T>(a, i, n, mean);
       // Rounding may take a variance of nothing below zero.
       variance = v128.max<T>(splat<T>(0), v128.sub<T>(variance, v128.mul<T>(mean, mean)));
     }
     let move = v128.div<T>(d, v128.add<T>(v128.sqrt<T>(variance), e));
     if (m != 0) {
-      move = v128.add<T>(v128.mul<T>(mu, get<T>(m + i, left)), move);
-      put<T>(m + i, move, left);
+      move = v128.add<T>(v128.mul<T>(mu, loadLanes<T>(m, i, n, 0)), move);
+      storeLanes<T>(m, i, n, move);
     }
-    put<T>(p + i, v128.sub<T>(w, v128.mul<T>(rate, move)), left);
+    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.mul<T>(rate, move)));
   }
 }
 
@@ -118,16 +85,13 @@ export function adagrad<T>(n: i32, lr: f64, sign: f64, decay: f64, eps: f64, p: 
   const signs = splat<T>(sign);
   const l2 = splat<T>(decay);
   const e = splat<T>(eps);
-  for (let left = n; left > 0; left -= lanes<T>()) {
-    const w = get<T>(p, left);
-    const d = mix<T>(signs, get<T>(g, left), l2, w);
-    const sum = v128.add<T>(get<T>(s, left), v128.mul<T>(d, d));
-    put<T>(s, sum, left);
+  for (let i = 0; i < n; i += lanes<T>()) {
+    const w = loadLanes<T>(p, i, n, 0);
+    const d = mix<T>(signs, loadLanes<T>(g, i, n, 0), l2, w);
+    const sum = v128.add<T>(loadLanes<T>(s, i, n, 0), v128.mul<T>(d, d));
+    storeLanes<T>(s, i, n, sum);
     const move = v128.div<T>(d, v128.add<T>(v128.sqrt<T>(sum), e));
-    put<T>(p, v128.sub<T>(w, v128.mul<T>(rate, move)), left);
-    p += 16;
-    g += 16;
-    s += 16;
+    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.mul<T>(rate, move)));
   }
 }
 
@@ -139,16 +103,16 @@ export function adadelta<T>(n: i32, lr: f64, sign: f64, decay: f64, rho: f64, ep
   const old = splat<T>(rho);
   const fresh = splat<T>(1 - rho);
   const e = splat<T>(eps);
-  for (let left = n, i: usize = 0; left > 0; left -= lanes<T>(), i += 16) {
-    const w = get<T>(p + i, left);
-    const d = mix<T>(s, get<T>(g + i, left), l2, w);
-    const variance = mix<T>(old, get<T>(v + i, left), fresh, v128.mul<T>(d, d));
-    put<T>(v + i, variance, left);
-    const moves = get<T>(x + i, left);
+  for (let i = 0; i < n; i += lanes<T>()) {
+    const w = loadLanes<T>(p, i, n, 0);
+    const d = mix<T>(s, loadLanes<T>(g, i, n, 0), l2, w);
+    const variance = mix<T>(old, loadLanes<T>(v, i, n, 0), fresh, v128.mul<T>(d, d));
+    storeLanes<T>(v, i, n, variance);
+    const moves = loadLanes<T>(x, i, n, 0);
     const ratio = v128.div<T>(v128.sqrt<T>(v128.add<T>(moves, e)), v128.sqrt<T>(v128.add<T>(variance, e)));
     const move = v128.mul<T>(ratio, d);
-    put<T>(x + i, mix<T>(old, moves, fresh, v128.mul<T>(move, move)), left);
-    put<T>(p + i, v128.sub<T>(w, v128.mul<T>(rate, move)), left);
+    storeLanes<T>(x, i, n, mix<T>(old, moves, fresh, v128.mul<T>(move, move)));
+    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.mul<T>(rate, move)));
   }
 }
 
@@ -168,17 +132,17 @@ export function adam<T>(n: i32, sign: f64, decay: f64, shrink: f64, beta1: f64, 
   const ofGradient = splat<T>(cg);
   const unit = splat<T>(scale);
   const e = splat<T>(eps);
-  for (let left = n, i: usize = 0; left > 0; left -= lanes<T>(), i += 16) {
-    const w = v128.mul<T>(less, get<T>(p + i, left));
-    const d = mix<T>(s, get<T>(g + i, left), l2, w);
-    const mean = mix<T>(old1, get<T>(m + i, left), fresh1, d);
-    put<T>(m + i, mean, left);
-    const variance = mix<T>(old2, get<T>(v + i, left), fresh2, v128.mul<T>(d, d));
-    put<T>(v + i, variance, left);
-    const most = v128.max<T>(get<T>(top + i, left), variance);
-    put<T>(top + i, most, left);
+  for (let i = 0; i < n; i += lanes<T>()) {
+    const w = v128.mul<T>(less, loadLanes<T>(p, i, n, 0));
+    const d = mix<T>(s, loadLanes<T>(g, i, n, 0), l2, w);
+    const mean = mix<T>(old1, loadLanes<T>(m, i, n, 0), fresh1, d);
+    storeLanes<T>(m, i, n, mean);
+    const variance = mix<T>(old2, loadLanes<T>(v, i, n, 0), fresh2, v128.mul<T>(d, d));
+    storeLanes<T>(v, i, n, variance);
+    const most = v128.max<T>(loadLanes<T>(top, i, n, 0), variance);
+    storeLanes<T>(top, i, n, most);
     const below = v128.add<T>(v128.mul<T>(unit, v128.sqrt<T>(most)), e);
-    put<T>(p + i, v128.sub<T>(w, v128.div<T>(mix<T>(ofMean, mean, ofGradient, d), below)), left);
+    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.div<T>(mix<T>(ofMean, mean, ofGradient, d), below)));
   }
 }
 
@@ -191,14 +155,14 @@ export function adamax<T>(n: i32, lr: f64, sign: f64, decay: f64, beta1: f64, be
   const fresh = splat<T>(1 - beta1);
   const fade = splat<T>(beta2);
   const e = splat<T>(eps);
-  for (let left = n, i: usize = 0; left > 0; left -= lanes<T>(), i += 16) {
-    const w = get<T>(p + i, left);
-    const d = mix<T>(s, get<T>(g + i, left), l2, w);
-    const mean = mix<T>(old, get<T>(m + i, left), fresh, d);
-    put<T>(m + i, mean, left);
-    const most = v128.max<T>(v128.mul<T>(fade, get<T>(u + i, left)), v128.add<T>(v128.abs<T>(d), e));
-    put<T>(u + i, most, left);
-    put<T>(p + i, v128.sub<T>(w, v128.mul<T>(rate, v128.div<T>(mean, most))), left);
+  for (let i = 0; i < n; i += lanes<T>()) {
+    const w = loadLanes<T>(p, i, n, 0);
+    const d = mix<T>(s, loadLanes<T>(g, i, n, 0), l2, w);
+    const mean = mix<T>(old, loadLanes<T>(m, i, n, 0), fresh, d);
+    storeLanes<T>(m, i, n, mean);
+    const most = v128.max<T>(v128.mul<T>(fade, loadLanes<T>(u, i, n, 0)), v128.add<T>(v128.abs<T>(d), e));
+    storeLanes<T>(u, i, n, most);
+    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.mul<T>(rate, v128.div<T>(mean, most))));
   }
 }
 
@@ -214,18 +178,18 @@ export function rprop<T>(n: i32, sign: f64, down: f64, up: f64, least: f64, most
   const high = splat<T>(most);
   const zero = splat<T>(0);
   const one = splat<T>(1);
-  for (let left = n, i: usize = 0; left > 0; left -= lanes<T>(), i += 16) {
-    let d = v128.mul<T>(signs, get<T>(g + i, left));
-    const product = v128.mul<T>(d, get<T>(last + i, left));
+  for (let i = 0; i < n; i += lanes<T>()) {
+    let d = v128.mul<T>(signs, loadLanes<T>(g, i, n, 0));
+    const product = v128.mul<T>(d, loadLanes<T>(last, i, n, 0));
     const turned = v128.lt<T>(product, zero);
     const factor = v128.bitselect(slower, v128.bitselect(faster, one, v128.gt<T>(product, zero)), turned);
-    const size = v128.min<T>(high, v128.max<T>(low, v128.mul<T>(factor, get<T>(s + i, left))));
-    put<T>(s + i, size, left);
+    const size = v128.min<T>(high, v128.max<T>(low, v128.mul<T>(factor, loadLanes<T>(s, i, n, 0))));
+    storeLanes<T>(s, i, n, size);
     d = v128.andnot(d, turned);
-    put<T>(last + i, d, left);
+    storeLanes<T>(last, i, n, d);
     const rising = v128.and(v128.gt<T>(d, zero), size);
     const falling = v128.and(v128.lt<T>(d, zero), size);
-    put<T>(p + i, v128.add<T>(v128.sub<T>(get<T>(p + i, left), rising), falling), left);
+    storeLanes<T>(p, i, n, v128.add<T>(v128.sub<T>(loadLanes<T>(p, i, n, 0), rising), falling));
   }
 }
 
@@ -233,10 +197,8 @@ export function rprop<T>(n: i32, sign: f64, down: f64, up: f64, least: f64, most
 export function axpby<T>(n: i32, a: f64, x: usize, b: f64, y: usize): void {
   const ofX = splat<T>(a);
   const ofY = splat<T>(b);
-  for (let left = n; left > 0; left -= lanes<T>()) {
-    put<T>(y, mix<T>(ofX, get<T>(x, left), ofY, get<T>(y, left)), left);
-    x += 16;
-    y += 16;
+  for (let i = 0; i < n; i += lanes<T>()) {
+    storeLanes<T>(y, i, n, mix<T>(ofX, loadLanes<T>(x, i, n, 0), ofY, loadLanes<T>(y, i, n, 0)));
   }
 }
 
@@ -244,9 +206,8 @@ export function axpby<T>(n: i32, a: f64, x: usize, b: f64, y: usize): void {
 export function limitTo<T>(n: i32, limit: f64, x: usize): void {
   const high = splat<T>(limit);
   const low = splat<T>(-limit);
-  for (let left = n; left > 0; left -= lanes<T>()) {
-    put<T>(x, v128.min<T>(high, v128.max<T>(low, get<T>(x, left))), left);
-    x += 16;
+  for (let i = 0; i < n; i += lanes<T>()) {
+    storeLanes<T>(x, i, n, v128.min<T>(high, v128.max<T>(low, loadLanes<T>(x, i, n, 0))));
   }
 }
 
@@ -254,17 +215,15 @@ export function limitTo<T>(n: i32, limit: f64, x: usize): void {
 export function dotTo<T>(n: i32, x: usize, y: usize, out: usize): void {
   let even = f64x2.splat(0);
   let odd = f64x2.splat(0);
-  for (let left = n; left > 0; left -= lanes<T>()) {
-    const a = get<T>(x, left);
-    const b = get<T>(y, left);
+  for (let i = 0; i < n; i += lanes<T>()) {
+    const a = loadLanes<T>(x, i, n, 0);
+    const b = loadLanes<T>(y, i, n, 0);
     if (sizeof<T>() == 4) {
       even = f64x2.add(even, f64x2.mul(f64x2.promote_low_f32x4(a), f64x2.promote_low_f32x4(b)));
       odd = f64x2.add(odd, f64x2.mul(f64x2.promote_low_f32x4(upper(a)), f64x2.promote_low_f32x4(upper(b))));
     } else {
       even = f64x2.add(even, f64x2.mul(a, b));
     }
-    x += 16;
-    y += 16;
   }
   const sum = f64x2.add(even, odd);
   store<f64>(out, f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1));

@@ -1,23 +1,6 @@
 // The inverse of the normal distribution function, scalar and in f64.
 
-const LN2: f64 = 0.6931471805599453;
-
-/** Natural logarithm of a normal positive number: exponent plus the series of 2·artanh((m − 1)/(m + 1)). */
-function logOf(x: f64): f64 {
-  let bits = reinterpret<u64>(x);
-  let e = <i32>(bits >> 52) - 1023;
-  bits = (bits & 0x000fffffffffffff) | 0x3ff0000000000000;
-  let m = reinterpret<f64>(bits);
-  if (m > 1.4142135623730951) {
-    m *= 0.5;
-    e++;
-  }
-  const s = (m - 1) / (m + 1);
-  const s2 = s * s;
-  let sum: f64 = 0;
-  for (let k = 21; k >= 1; k -= 2) sum = sum * s2 + 1.0 / <f64>k;
-  return <f64>e * LN2 + 2 * s * sum;
-}
+import { vlog } from "./log";
 
 /**
  * z with Φ(z) = p, for p in (0, 1); relative error about 1e-16.
@@ -26,7 +9,7 @@ function logOf(x: f64): f64 {
 export function quantile(p: f64): f64 {
   const q = p - 0.5;
   if (abs(q) <= 0.425) return q * central(0.180625 - q * q);
-  const r = sqrt(-logOf(q < 0 ? p : 1 - p));
+  const r = sqrt(-f64x2.extract_lane(vlog<f64>(f64x2.splat(q < 0 ? p : 1 - p)), 0));
   return copysign(r <= 5 ? middle(r - 1.6) : far(r - 5), q);
 }
 

@@ -63,12 +63,10 @@ export class Generator {
   bernoulli(shape: Shape, p: number, dtype: DType = "float32", value = 1): Tensor {
     if (!(p >= 0 && p <= 1)) throw new ArgumentError(`bernoulli: expected a probability in [0, 1], got ${p}`);
     const t = empty(shape, dtype);
-    if (!isFloat(dtype)) {
-      const limit = p * 2 ** 32;
-      return this.#fillWhole(t, (next) => (next() < limit ? 1 : 0));
-    }
+    const chosen = Math.ceil(p * 2 ** 32); // so many words stand for 1
+    if (!isFloat(dtype)) return this.#fillWhole(t, (next) => (next() < chosen ? 1 : 0));
     this.#fillWords(t);
-    call(wordsToBernoulli, dtype, t.size, p * 2 ** 32, value, t.ptr);
+    call(wordsToBernoulli, dtype, t.size, Math.max(0, chosen - 1), chosen > 0 ? value : 0, t.ptr);
     return t;
   }
 
