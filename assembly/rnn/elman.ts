@@ -4,25 +4,28 @@
 //
 // gx [N,H] holds the inputs' part with the biases, W is [H,H]. A gradient needs ys and `hidden` [N,H], h before each step.
 
-import { gemmPacked, packB } from "../gemm/packed";
+import { packB } from "../gemm/packed";
 import { at, lanes } from "../lanes";
 import { vtanh } from "../math/tanh";
-import { addElements, clearElements, copyElements, firstRow, loadLanes, rowCount, storeLanes, tanhSlope } from "./rows";
+import {
+  addElements, clearElements, copyElements, firstRow, isPacked, loadLanes, multiply, rowCount, storeLanes, tanhSlope,
+} from "./rows";
 
 /**
  * h [B,H] goes in as the initial state and comes out as the last; ys [N,H]. `hidden` may be null.
- * `work` has room for packed W. @kernel
+ * `work` has room for packed W; a null w says that it is there already. @kernel
  */
 export function elman_forward<T>(
   steps: i32, table: usize, H: i32, relu: i32, gx: usize, w: usize, h: usize, ys: usize, hidden: usize, work: usize,
 ): void {
-  packB<T>(H, H, w, 1, H, work);
+  const packed = isPacked(steps, w);
+  if (packed && w) packB<T>(H, H, w, 1, H, work);
   for (let s = 0; s < steps; s++) {
     const rows = rowCount(table, s);
     const at1 = firstRow(table, s) * H;
     const y = at<T>(ys, at1);
     copyElements<T>(y, at<T>(gx, at1), rows * H);
-    gemmPacked<T>(rows, H, H, h, H, work, y, H);
+    multiply<T>(packed, rows, H, H, h, H, w, 1, H, work, y, H);
     if (hidden) copyElements<T>(at<T>(hidden, at1), h, rows * H);
     activate<T>(rows * H, relu, y);
     copyElements<T>(h, y, rows * H);
@@ -46,14 +49,15 @@ function activate<T>(size: i32, relu: i32, y: usize): void {
 export function elman_backward<T>(
   steps: i32, table: usize, H: i32, relu: i32, w: usize, ys: usize, dys: usize, dh: usize, dgx: usize, work: usize,
 ): void {
-  packB<T>(H, H, w, H, 1, work);
+  const packed = isPacked(steps, w);
+  if (packed) packB<T>(H, H, w, H, 1, work);
   for (let s = steps - 1; s >= 0; s--) {
     const rows = rowCount(table, s);
     const at1 = firstRow(table, s) * H;
     if (dys) addElements<T>(dh, at<T>(dys, at1), rows * H);
     activateBackward<T>(rows * H, relu, at<T>(ys, at1), dh, at<T>(dgx, at1));
     clearElements<T>(dh, rows * H);
-    gemmPacked<T>(rows, H, H, at<T>(dgx, at1), H, work, dh, H);
+    multiply<T>(packed, rows, H, H, at<T>(dgx, at1), H, w, H, 1, work, dh, H);
   }
 }
 

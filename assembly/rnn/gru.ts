@@ -9,25 +9,33 @@
 //
 //   gates [N,3H] (r z n), q [N,H], h before the step [N,H]
 
-import { gemmPacked, packB, packedSize } from "../gemm/packed";
+import { packB } from "../gemm/packed";
 import { at, lanes, madd } from "../lanes";
 import { vsigmoid } from "../math/sigmoid";
 import { vtanh } from "../math/tanh";
-import { addElements, clearElements, copyElements, firstRow, loadLanes, rowCount, sigmoidSlope, storeLanes, tanhSlope } from "./rows";
+import {
+  addElements, clearElements, copyElements, firstRow, isPacked, loadLanes, multiply, rowCount, sigmoidSlope, storeLanes,
+  tanhSlope, workSize,
+} from "./rows";
 
 /**
  * h [B,H] goes in as the initial state and comes out as the last; ys [N,H]. `saved` may be null.
- * `work` has room for packed W_rz and W_n and for 4·H elements in each of B rows. @kernel
+ * `work` has room for packed W_rz and W_n (of more than one step), and behind them for 4·H elements in each of B rows.
+ * A null w says that W is there, packed, already. @kernel
  */
 export function gru_forward<T>(
   steps: i32, table: usize, N: i32, B: i32, H: i32, after: i32, gx: usize, w: usize, bias: usize,
   h: usize, ys: usize, saved: usize, work: usize,
 ): void {
   const G = 3 * H;
-  const packedN = work + packedSize<T>(2 * H, H);
-  const scratch = packedN + packedSize<T>(H, H);
-  packB<T>(2 * H, H, w, 1, H, work);
-  packB<T>(H, H, at<T>(w, 2 * H * H), 1, H, packedN);
+  const packed = isPacked(steps, w);
+  const packedN = work + workSize<T>(packed, 2 * H, H);
+  const scratch = packedN + workSize<T>(packed, H, H);
+  const wn = w ? at<T>(w, 2 * H * H) : 0;
+  if (packed && w) {
+    packB<T>(2 * H, H, w, 1, H, work);
+    packB<T>(H, H, wn, 1, H, packedN);
+  }
   const qs = at<T>(saved, N * G);
   const hidden = at<T>(qs, N * H);
   for (let s = 0; s < steps; s++) {
@@ -36,13 +44,13 @@ export function gru_forward<T>(
     const gates = saved ? at<T>(saved, row * G) : scratch;
     const q = saved ? at<T>(qs, row * H) : at<T>(scratch, B * G);
     copyElements<T>(gates, at<T>(gx, row * G), rows * G);
-    gemmPacked<T>(rows, 2 * H, H, h, H, work, gates, G);
+    multiply<T>(packed, rows, 2 * H, H, h, H, w, 1, H, work, gates, G);
     if (after) {
       repeatRow<T>(rows, H, bias, q);
-      gemmPacked<T>(rows, H, H, h, H, packedN, q, H);
+      multiply<T>(packed, rows, H, H, h, H, wn, 1, H, packedN, q, H);
     } else {
       for (let r = 0; r < rows; r++) resetBefore<T>(H, at<T>(gates, r * G), at<T>(h, r * H), at<T>(q, r * H));
-      gemmPacked<T>(rows, H, H, q, H, packedN, at<T>(gates, 2 * H), G);
+      multiply<T>(packed, rows, H, H, q, H, wn, 1, H, packedN, at<T>(gates, 2 * H), G);
     }
     if (saved) copyElements<T>(at<T>(hidden, row * H), h, rows * H);
     for (let r = 0; r < rows; r++) cell<T>(H, after, at<T>(gates, r * G), at<T>(q, r * H), at<T>(h, r * H), saved != 0);
@@ -102,9 +110,13 @@ export function gru_backward<T>(
   dys: usize, dh: usize, dgates: usize, dqs: usize, work: usize,
 ): void {
   const G = 3 * H;
-  const packedN = work + packedSize<T>(H, 2 * H);
-  packB<T>(H, 2 * H, w, H, 1, work);
-  packB<T>(H, H, at<T>(w, 2 * H * H), H, 1, packedN);
+  const packed = isPacked(steps, w);
+  const packedN = work + workSize<T>(packed, H, 2 * H);
+  const wn = at<T>(w, 2 * H * H);
+  if (packed) {
+    packB<T>(H, 2 * H, w, H, 1, work);
+    packB<T>(H, H, wn, H, 1, packedN);
+  }
   const qs = at<T>(saved, N * G);
   const hidden = at<T>(qs, N * H);
   for (let s = steps - 1; s >= 0; s--) {
@@ -120,16 +132,16 @@ export function gru_backward<T>(
       );
     }
     if (after) {
-      gemmPacked<T>(rows, H, H, dq, H, packedN, dh, H);
+      multiply<T>(packed, rows, H, H, dq, H, wn, H, 1, packedN, dh, H);
     } else {
       clearElements<T>(dq, rows * H);
-      gemmPacked<T>(rows, H, H, at<T>(dg, 2 * H), G, packedN, dq, H);
+      multiply<T>(packed, rows, H, H, at<T>(dg, 2 * H), G, wn, H, 1, packedN, dq, H);
       for (let r = 0; r < rows; r++) {
         const at1 = (row + r) * H;
         resetBeforeBackward<T>(H, at<T>(saved, (row + r) * G), at<T>(hidden, at1), at<T>(dq, r * H), at<T>(dh, r * H), at<T>(dg, r * G));
       }
     }
-    gemmPacked<T>(rows, H, 2 * H, dg, G, work, dh, H);
+    multiply<T>(packed, rows, H, 2 * H, dg, G, w, H, 1, work, dh, H);
   }
 }
 

@@ -8,6 +8,8 @@
 // `table` lists the steps in the order in which they are walked: (first row, number of rows), two i32 each.
 // Running in reverse is a table written backwards; a gradient walks the same table from its end.
 
+import { gemm } from "../gemm/gemm";
+import { gemmPacked, packedSize } from "../gemm/packed";
 import { at, lanes } from "../lanes";
 
 /** First row of step s of a table. */
@@ -22,6 +24,29 @@ export function firstRow(table: usize, s: i32): i32 {
 @inline
 export function rowCount(table: usize, s: i32): i32 {
   return load<i32>(table + ((<usize>s) << 3), 4);
+}
+
+/**
+ * Whether a recurrent weight is multiplied from its packed form: when it is used again, or was packed before (given as null).
+ * Packing for one step only would cost as much as the step.
+ */
+// @ts-ignore: decorator
+@inline
+export function isPacked(steps: i32, weight: usize): bool {
+  return steps > 1 || weight == 0;
+}
+
+/** Bytes that a weight (k × n) takes in the work space. */
+export function workSize<T>(packed: bool, n: i32, k: i32): usize {
+  return packed ? packedSize<T>(n, k) : 0;
+}
+
+/** C (m × n) += A (m × k)·B (k × n; strides in elements), from packed B where it is packed: both ways give the same bits. */
+export function multiply<T>(
+  packed: bool, m: i32, n: i32, k: i32, a: usize, lda: i32, b: usize, rowStride: i32, colStride: i32, packedB: usize, c: usize, ldc: i32,
+): void {
+  if (packed) gemmPacked<T>(m, n, k, a, lda, packedB, c, ldc);
+  else gemm<T>(m, n, k, a, lda, 1, b, rowStride, colStride, c, ldc, 0, 1, 1, 0, 0, 0);
 }
 
 /** The n ≤ lanes elements at p; the lanes beyond are zero and their memory is not touched. */

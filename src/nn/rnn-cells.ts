@@ -162,7 +162,7 @@ export function checkState(op: string, state: readonly Tensor[], lead: readonly 
 /** The state of an LSTM: its output and its cell. */
 export type LstmState = { readonly h: Tensor; readonly c: Tensor };
 
-abstract class Cell<S extends Tensor | LstmState> extends Module implements Recurrence<S> {
+abstract class FusedCell<S extends Tensor | LstmState> extends Module implements Recurrence<S> {
   readonly inputSize: number;
   readonly hiddenSize: number;
   readonly outputSize: number;
@@ -225,7 +225,7 @@ abstract class Cell<S extends Tensor | LstmState> extends Module implements Recu
 }
 
 /** Cells whose state is their output. */
-abstract class OutputCell extends Cell<Tensor> {
+abstract class OutputCell extends FusedCell<Tensor> {
   protected override tensorsOf(state: Tensor): readonly Tensor[] {
     return [state];
   }
@@ -259,7 +259,7 @@ export interface LSTMCellOptions extends RecurrentOptions, LstmNetOptions {}
  * @see Hochreiter and Schmidhuber, "Long short-term memory", 1997; further `lstmSequence`
  * @example const [y, { h, c }] = new LSTMCell({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
-export class LSTMCell extends Cell<LstmState> {
+export class LSTMCell extends FusedCell<LstmState> {
   constructor(options: LSTMCellOptions) {
     super("LSTMCell", lstmKind("LSTMCell", options.hiddenSize, options), options);
   }

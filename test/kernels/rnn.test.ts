@@ -4,7 +4,15 @@ import { describe, expect, it } from "vitest";
 import { BYTES, type FloatDType } from "../../src/tensor/dtype.ts";
 import { empty, scope } from "../../src/tensor/tensor.ts";
 import { call, view } from "../../src/wasm/host.ts";
-import { elman_backward, elman_forward, gru_backward, gru_forward, lstm_backward, lstm_forward } from "../../src/wasm/kernels.gen.ts";
+import {
+  elman_backward,
+  elman_forward,
+  gru_backward,
+  gru_forward,
+  lstm_backward,
+  lstm_forward,
+  pack_b,
+} from "../../src/wasm/kernels.gen.ts";
 
 const CANARY = -777.25;
 const GUARD = 3;
@@ -213,8 +221,11 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
   const value = dtype === "float32" ? 2e-6 : 1e-14;
   const slope = dtype === "float32" ? 2e-5 : 1e-10;
   const block = (content: Values | number): Block => new Block(dtype, content);
-  /** Room for packed operands and step buffers: more than any of the kernels here needs. */
-  const work = (): number => empty([20000], "float64").ptr;
+  /** Elements of a k × n weight in the work space of T steps. */
+  const packedSize = (T: number, n: number, k: number): number => {
+    const columns = 32 / BYTES[dtype];
+    return T > 1 ? Math.ceil(n / columns) * columns * k : 0;
+  };
 
   describe.each(ROWS)("$batchSizes of $batch, reverse $reverse", (rows) => {
     const N = total(rows);
@@ -235,14 +246,16 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
         const net = elmanNet(H, relu === 1);
         const [h, ys, hidden] = [block(x.h0), block(N * H), block(N * H)];
         const [gx, w] = [block(x.gx), block(x.w)];
-        call(elman_forward, dtype, T, table(rows), H, relu, gx.ptr, w.ptr, h.ptr, ys.ptr, hidden.ptr, work());
+        const work = block(packedSize(T, H, H));
+        call(elman_forward, dtype, T, table(rows), H, relu, gx.ptr, w.ptr, h.ptr, ys.ptr, hidden.ptr, work.ptr);
         const expected = net(x, rows);
         expectClose(ys.read(), expected.ys as Values, value, "ys");
         expectClose(h.read(), expected.h as Values, value, "h");
 
         const cotangents = { ys: noise(N * H, 4), h: noise(B * H, 5) };
         const [dys, dh, dgx] = [block(cotangents.ys), block(cotangents.h), block(N * H)];
-        call(elman_backward, dtype, T, table(rows), H, relu, w.ptr, ys.ptr, dys.ptr, dh.ptr, dgx.ptr, work());
+        call(elman_backward, dtype, T, table(rows), H, relu, w.ptr, ys.ptr, dys.ptr, dh.ptr, dgx.ptr, work.ptr);
+        work.read();
         const slopes = differences(net, x, rows, cotangents, ["gx", "h0"]);
         expectClose(dgx.read(), slopes.gx as Slopes, slope, "dgx");
         expectClose(dh.read(), slopes.h0 as Slopes, slope, "dh0");
@@ -274,8 +287,10 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
         const savedBlocks = [0, size].map((n) => {
           const [h, c, ys, saved] = [block(x.h0 as Values), block(x.c0 as Values), block(N * P), block(n)];
           const kept = n === 0 && size > 0 ? 0 : saved.ptr;
+          const work = block(packedSize(T, 4 * H, P) + (projected ? packedSize(T, P, H) : 0) + 5 * H * B);
           const pointers = [ptr("gx"), ptr("w"), ptr("projection"), ptr("peepholes")] as const;
-          call(lstm_forward, dtype, T, table(rows), N, B, H, P, ...pointers, h.ptr, c.ptr, ys.ptr, kept, work());
+          call(lstm_forward, dtype, T, table(rows), N, B, H, P, ...pointers, h.ptr, c.ptr, ys.ptr, kept, work.ptr);
+          work.read();
           expectClose(ys.read(), expected.ys as Values, value, "ys");
           expectClose(h.read(), expected.h as Values, value, "h");
           expectClose(c.read(), expected.c as Values, value, "c");
@@ -287,6 +302,7 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
         const [dys, dh, dc] = [block(cotangents.ys), block(cotangents.h), block(cotangents.c)];
         const [dgx, dhs, dp] = [block(4 * N * H), block(N * P), block(new Array(3 * H).fill(0))];
         const saved = (savedBlocks[1] as Block).ptr;
+        const work = block(packedSize(T, P, 4 * H) + (projected ? packedSize(T, H, P) + B * H : 0));
         const gradients = [dgx.ptr, projected ? dhs.ptr : 0, peepholes ? dp.ptr : 0] as const;
         call(
           lstm_backward,
@@ -304,8 +320,9 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
           dh.ptr,
           dc.ptr,
           ...gradients,
-          work(),
+          work.ptr,
         );
+        work.read();
         const names = ["gx", "h0", "c0", ...(peepholes ? ["peepholes"] : []), ...(projected ? ["eh"] : [])];
         const slopes = differences(net, x, rows, cotangents, names);
         expectClose(dgx.read(), slopes.gx as Slopes, slope, "dgx");
@@ -340,7 +357,9 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
           const [h, ys, saved] = [block(x.h0 as Values), block(N * H), block(n)];
           const kept = n === 0 && N > 0 ? 0 : saved.ptr;
           const biasPtr = x.bias ? bias.ptr : 0;
-          call(gru_forward, dtype, T, table(rows), N, B, H, after, gx.ptr, w.ptr, biasPtr, h.ptr, ys.ptr, kept, work());
+          const work = block(packedSize(T, 2 * H, H) + packedSize(T, H, H) + 4 * H * B);
+          call(gru_forward, dtype, T, table(rows), N, B, H, after, gx.ptr, w.ptr, biasPtr, h.ptr, ys.ptr, kept, work.ptr);
+          work.read();
           expectClose(ys.read(), expected.ys as Values, value, "ys");
           expectClose(h.read(), expected.h as Values, value, "h");
           saved.read();
@@ -350,12 +369,56 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
         const cotangents = { ys: noise(N * H, 5), h: noise(B * H, 6) };
         const [dys, dh, dgx, dq] = [block(cotangents.ys), block(cotangents.h), block(3 * N * H), block(N * H)];
         const saved = (savedBlocks[1] as Block).ptr;
-        call(gru_backward, dtype, T, table(rows), N, H, after, w.ptr, saved, dys.ptr, dh.ptr, dgx.ptr, dq.ptr, work());
+        const work = block(packedSize(T, H, 2 * H) + packedSize(T, H, H));
+        call(gru_backward, dtype, T, table(rows), N, H, after, w.ptr, saved, dys.ptr, dh.ptr, dgx.ptr, dq.ptr, work.ptr);
+        work.read();
         const slopes = differences(net, x, rows, cotangents, ["gx", "h0", "eq"]);
         expectClose(dgx.read(), slopes.gx as Slopes, slope, "dgx");
         expectClose(dh.read(), slopes.h0 as Slopes, slope, "dh0");
         expectClose(dq.read(), slopes.eq as Slopes, slope, "dq");
       });
+    });
+  });
+
+  it.each([1, 3])("weights that were packed before give the same bits, %i steps", (T) => {
+    scope(() => {
+      const [B, H, P] = [2, 9, 5];
+      const N = T * B;
+      const steps = table({ batch: B, batchSizes: new Array(T).fill(B), reverse: false });
+      const run = (forward: (w: number, h: number, ys: number, work: number) => void, w: number, work: number): Values[] => {
+        const [h, ys] = [block(noise(B * H, 3)), block(N * H)];
+        forward(w, h.ptr, ys.ptr, work);
+        return [h.read(), ys.read()];
+      };
+      const packs = (work: number, ...weights: (readonly [w: number, n: number, k: number])[]): void => {
+        for (const [w, n, k] of weights) {
+          call(pack_b, dtype, n, k, w, 1, k, work);
+          work += packedSize(2, n, k) * BYTES[dtype];
+        }
+      };
+      const [gx, w, r, c] = [4 * N * H, 4 * H * H, P * H, B * H].map((n, i) => block(noise(n, i, 0.3))) as [Block, Block, Block, Block];
+      const room = block(3 * packedSize(2, 4 * H, H) + 5 * H * B).ptr;
+      const check = (forward: Parameters<typeof run>[0], ...weights: Parameters<typeof packs>[1][]): void => {
+        const expected = run(forward, w.ptr, room);
+        packs(room, ...weights);
+        expect(run(forward, 0, room)).toEqual(expected);
+      };
+      const { ptr } = gx;
+      check((wp, h, ys, work) => call(elman_forward, dtype, T, steps, H, 0, ptr, wp, h, ys, 0, work), [w.ptr, H, H]);
+      for (const after of [0, 1]) {
+        check(
+          (wp, h, ys, work) => call(gru_forward, dtype, T, steps, N, B, H, after, ptr, wp, 0, h, ys, 0, work),
+          [w.ptr, 2 * H, H],
+          [w.ptr + 2 * H * H * BYTES[dtype], H, H],
+        );
+      }
+      const cell = noise(B * H, 5);
+      const lstm = (projection: number, width: number) => (wp: number, h: number, ys: number, work: number) => {
+        view(dtype, c.ptr, B * H).set(cell);
+        call(lstm_forward, dtype, T, steps, N, B, H, width, ptr, wp, projection, 0, h, c.ptr, ys, 0, work);
+      };
+      check(lstm(0, H), [w.ptr, 4 * H, H]);
+      check(lstm(r.ptr, P), [w.ptr, 4 * H, P], [r.ptr, P, H]);
     });
   });
 });

@@ -1,0 +1,124 @@
+/** What the fused recurrences share: packed rows, work space, and the scan in basic operations. */
+
+import { zeros } from "../../tensor/create.ts";
+import { BYTES, type DType, isFloat } from "../../tensor/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../tensor/errors.ts";
+import { type Shape, sameShape, show } from "../../tensor/shape.ts";
+import { copyInto } from "../../tensor/strided.ts";
+import { empty, Tensor, tensor } from "../../tensor/tensor.ts";
+import { cat, slice } from "../shape.ts";
+
+/** How the rows of a batch of sequences lie in memory, and which way they are walked. */
+export interface PackedRows {
+  /** Number of sequences that reach each step: never rising. */
+  readonly batchSizes: readonly number[];
+  /** Walks from each sequence's last step to its first. */
+  readonly reverse?: boolean;
+}
+
+/** One step: `count` rows from `row`. */
+interface Step {
+  readonly t: number;
+  readonly row: number;
+  readonly count: number;
+}
+
+/** The steps in the order in which they are walked. */
+function walk({ batchSizes, reverse }: PackedRows): Step[] {
+  let row = 0;
+  const steps = batchSizes.map((count, t) => {
+    const step = { t, row, count };
+    row += count;
+    return step;
+  });
+  return reverse ? steps.reverse() : steps;
+}
+
+// ---- For the kernels ----
+
+/** The steps as the kernels read them: first row and number of rows of each, in the order in which they are walked. */
+export function stepTable(rows: PackedRows): Tensor {
+  const entries = Int32Array.from(walk(rows).flatMap(({ row, count }) => [row, count]));
+  return tensor(entries, { shape: [rows.batchSizes.length, 2] });
+}
+
+/** Runs a kernel with the address of `bytes` of work space. */
+export function withWorkSpace(bytes: number, run: (work: number) => void): void {
+  const work = empty([Math.ceil(bytes / 8)], "float64");
+  run(work.ptr);
+  work.dispose();
+}
+
+/** Bytes of work space for a k × n weight: packed where more than one step multiplies with it. */
+export function packedBytes(T: number, n: number, k: number, dtype: DType): number {
+  const columns = 32 / BYTES[dtype];
+  return T > 1 ? Math.ceil(n / columns) * k * 32 : 0;
+}
+
+export function copyOf(x: Tensor): Tensor {
+  const y = empty(x.shape, x.dtype);
+  copyInto(y, x);
+  return y;
+}
+
+/** A running cotangent: the given one, or zeros. */
+export function running(g: Tensor | null | undefined, like: Tensor): Tensor {
+  return g ? copyOf(g) : zeros(like.shape, like.dtype);
+}
+
+/** Address of an optional tensor; 0 where there is none. */
+export function pointer(x: Tensor | null | undefined): number {
+  return x ? x.ptr : 0;
+}
+
+/** A matrix [rows, columns] in the residuals, from an element on. */
+export function residual(saved: Tensor, rows: number, columns: number, offset: number): Tensor {
+  return new Tensor(saved.storage, saved.dtype, [rows, columns], [columns, 1], offset);
+}
+
+// ---- The same in basic operations ----
+
+/** Runs `step` over packed rows; sequences that are not running keep their state. The first state is the output. */
+export function scanRows(
+  gx: Tensor,
+  initial: readonly Tensor[],
+  rows: PackedRows,
+  step: (gx: Tensor, states: Tensor[]) => Tensor[],
+): Tensor[] {
+  const batch = (initial[0] as Tensor).dim(0);
+  const ys = new Array<Tensor>(rows.batchSizes.length);
+  let states = [...initial];
+  for (const { t, row, count } of walk(rows)) {
+    const active = count === batch ? states : states.map((s) => slice(s, 0, 0, count));
+    const next = step(slice(gx, 0, row, row + count), active);
+    ys[t] = next[0] as Tensor;
+    states = count === batch ? next : states.map((s, i) => cat([next[i] as Tensor, slice(s, 0, count)]));
+  }
+  return [cat(ys), ...states];
+}
+
+// ---- Checks ----
+
+export function checkRows(op: string, { batchSizes }: PackedRows, batch: number): number {
+  if (batchSizes.length === 0) throw new ArgumentError(`${op}: expected batchSizes with at least one step, got none`);
+  let before = batch;
+  for (const count of batchSizes) {
+    if (!(Number.isInteger(count) && count >= 0 && count <= before)) {
+      throw new ArgumentError(`${op}: expected whole batchSizes from ${batch} that never rise, got ${show(batchSizes)}`);
+    }
+    before = count;
+  }
+  return batchSizes.reduce((a, b) => a + b, 0);
+}
+
+export function checkInput(op: string, name: string, x: Tensor, shape: Shape, dtype: DType): void {
+  if (!sameShape(x.shape, shape)) throw new ShapeError(`${op}: expected ${name} ${show(shape)}, got ${show(x.shape)}`);
+  if (x.dtype !== dtype || !isFloat(dtype))
+    throw new DTypeError(`${op}: expected ${name} of the float dtype of gx, got ${x.dtype} and ${dtype}`);
+}
+
+export function checkMatrix(op: string, name: string, x: Tensor): readonly [number, number] {
+  const [rows, columns] = x.shape;
+  if (x.rank !== 2) throw new ShapeError(`${op}: expected ${name} of two axes, got ${show(x.shape)}`);
+  return [rows as number, columns as number];
+}
