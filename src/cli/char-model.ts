@@ -1,0 +1,127 @@
+/** A character language model: one-hot → LSTM → linear. */
+
+import { Vocabulary } from "../data/text.ts";
+import { WindowBatches } from "../data/windows.ts";
+import { parse, serialize } from "../io/safetensors.ts";
+import { Linear } from "../nn/layers.ts";
+import { Module } from "../nn/module.ts";
+import { LSTM } from "../nn/rnn.ts";
+import { add } from "../ops/arithmetic.ts";
+import { embedding } from "../ops/gather.ts";
+import { lstmSequence } from "../ops/recurrent.ts";
+import { mean } from "../ops/reduce.ts";
+import { reshape, transpose } from "../ops/shape.ts";
+import { crossEntropyWithLogits } from "../ops/softmax.ts";
+import { zeros } from "../tensor/create.ts";
+import { FormatError } from "../tensor/errors.ts";
+import { Generator } from "../tensor/random.ts";
+import { assign, scope, type Tensor } from "../tensor/tensor.ts";
+
+/** The LSTM's state; h and c are [B,H]. */
+export type CharState = { readonly h: Tensor; readonly c: Tensor };
+
+export interface CharModelOptions {
+  readonly vocabSize: number;
+  readonly hidden: number;
+  readonly seed?: number;
+}
+
+/**
+ * Logits of the next character, for each character of a batch of texts.
+ *
+ * A one-hot vector times a matrix is one of the matrix' rows: so the input's product is a look-up in W_ihᵀ + b.
+ */
+export class CharModel extends Module {
+  readonly lstm: LSTM;
+  readonly head: Linear;
+
+  constructor({ vocabSize, hidden, seed = 0 }: CharModelOptions) {
+    super();
+    const generator = new Generator(seed);
+    this.lstm = new LSTM({ inputSize: vocabSize, hiddenSize: hidden, generator });
+    this.head = new Linear(hidden, vocabSize, { generator });
+    // A one-hot input reads a single row of W_ih: drawn as for an input of many numbers, it would be too faint to learn from.
+    generator.fillUniform(this.#weight("weight_ih_l0"), -1, 1);
+    // With variance 1/H the recurrent product neither grows nor fades from step to step.
+    const bound = Math.sqrt(3 / hidden);
+    generator.fillUniform(this.#weight("weight_hh_l0"), -bound, bound);
+    openForgetGate(this.#weight("bias_ih_l0"), hidden);
+  }
+
+  get hidden(): number {
+    return this.lstm.hiddenSize;
+  }
+
+  #weight(name: string): Tensor {
+    return this.lstm.stateDict().get(name) as Tensor;
+  }
+
+  /** ids [T,B] to logits [T·B,V]. */
+  forward(ids: Tensor, state?: CharState): [logits: Tensor, next: CharState] {
+    const [T, B] = ids.shape as [number, number];
+    const { h, c } = state ?? { h: zeros([B, this.hidden]), c: zeros([B, this.hidden]) };
+    const rows = add(transpose(this.#weight("weight_ih_l0"), 0, 1), add(this.#weight("bias_ih_l0"), this.#weight("bias_hh_l0")));
+    const gx = reshape(embedding(ids, rows), [T * B, 4 * this.hidden]);
+    const { ys, h: lastH, c: lastC } = lstmSequence(gx, this.#weight("weight_hh_l0"), h, c, { batchSizes: new Array(T).fill(B) });
+    return [this.head.forward(ys), { h: lastH, c: lastC }];
+  }
+
+  /** Mean cross-entropy of a window, in nats. */
+  loss({ inputs, targets }: { readonly inputs: Tensor; readonly targets: Tensor }, state?: CharState): [Tensor, CharState] {
+    const [logits, next] = this.forward(inputs, state);
+    return [mean(crossEntropyWithLogits(logits, reshape(targets, [targets.size]))), next];
+  }
+}
+
+/** Forget gates start open (Gers, Schmidhuber & Cummins 2000, Learning to forget; Jozefowicz, Zaremba & Sutskever 2015). */
+function openForgetGate(bias: Tensor, hidden: number): void {
+  const values = bias.data();
+  values.fill(1, hidden, 2 * hidden);
+  assign(bias, values);
+}
+
+/** Bits per character over a whole text, read in parallel streams; call it without recording. */
+export function bitsPerCharacter(model: CharModel, ids: Int32Array, options: { readonly batch: number; readonly window: number }): number {
+  let state: CharState | undefined;
+  let nats = 0;
+  let count = 0;
+  const windows = new WindowBatches(ids, { ...options, epochs: 1 });
+  for (const window of windows) {
+    state = scope(() => {
+      const [loss, next] = model.loss(window, state);
+      nats += loss.item() * window.targets.size;
+      count += window.targets.size;
+      return next;
+    });
+  }
+  return nats / count / Math.LN2;
+}
+
+const FORMAT = "tapeloop character model 1";
+
+/** The model with its vocabulary, as one safetensors file. */
+export function encodeModel(model: CharModel, { symbols, unknown }: Vocabulary): Uint8Array<ArrayBuffer> {
+  return serialize(model.stateDict(), { format: FORMAT, vocabulary: JSON.stringify({ symbols, unknown }) });
+}
+
+/** @throws FormatError for anything `encodeModel` cannot have written */
+export function decodeModel(bytes: Uint8Array): { readonly model: CharModel; readonly vocabulary: Vocabulary } {
+  const { tensors, metadata } = parse(bytes);
+  if (metadata.format !== FORMAT) throw new FormatError(`model: expected format "${FORMAT}", got ${JSON.stringify(metadata.format)}`);
+  const vocabulary = decodeVocabulary(metadata.vocabulary ?? "");
+  const hidden = tensors.get("lstm.weight_hh_l0")?.shape[1] ?? 0;
+  if (hidden < 1) throw new FormatError("model: expected lstm.weight_hh_l0 [4H,H], got none");
+  const model = new CharModel({ vocabSize: vocabulary.size, hidden });
+  model.loadStateDict(tensors);
+  for (const t of tensors.values()) t.dispose();
+  return { model: model.eval(), vocabulary };
+}
+
+function decodeVocabulary(text: string): Vocabulary {
+  try {
+    const { symbols, unknown } = JSON.parse(text) as { symbols: string[]; unknown: string | null };
+    return new Vocabulary(symbols, { unknown });
+  } catch (cause) {
+    throw new FormatError(`model: expected a vocabulary, got ${(cause as Error).message}`, { cause });
+  }
+}

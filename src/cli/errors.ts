@@ -1,0 +1,17 @@
+/** Something the user can put right: told in one line, exit code 2. */
+export class UserError extends Error {
+  override readonly name = "UserError";
+}
+
+/** What a file system error means to the user. */
+export function fileError(path: string, error: unknown): UserError {
+  const reasons: Record<string, string> = {
+    ENOENT: "there is no such file",
+    EISDIR: "it is a folder",
+    ENOTDIR: "a part of its path is not a folder",
+    EACCES: "access is denied",
+    EPERM: "access is denied",
+  };
+  const { code, message } = error as NodeJS.ErrnoException;
+  return new UserError(`${path}: ${reasons[code ?? ""] ?? message}`, { cause: error });
+}

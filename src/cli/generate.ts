@@ -1,0 +1,100 @@
+/** Continues a prompt, character by character. */
+
+import { readFile } from "node:fs/promises";
+import { noGrad } from "../autodiff/tape.ts";
+import type { Vocabulary } from "../data/text.ts";
+import { div } from "../ops/arithmetic.ts";
+import { softmax } from "../ops/softmax.ts";
+import { ArgumentError } from "../tensor/errors.ts";
+import { Generator } from "../tensor/random.ts";
+import { scope, tensor } from "../tensor/tensor.ts";
+import { nextTask } from "../train/next-task.ts";
+import { type CharModel, type CharState, decodeModel } from "./char-model.ts";
+import { fileError, UserError } from "./errors.ts";
+import type { GenerateOptions } from "./options.ts";
+
+export interface Sampling {
+  readonly prompt: string;
+  readonly length: number;
+  readonly temperature: number;
+  readonly seed: number;
+}
+
+/** The model's characters one after another: a step a character, the state carried along. */
+export function* characters(model: CharModel, vocabulary: Vocabulary, { prompt, length, temperature, seed }: Sampling): Iterable<string> {
+  const generator = new Generator(seed);
+  const ids = vocabulary.encode(prompt);
+  let state: CharState | undefined;
+  let probabilities: ArrayLike<number> = [];
+  const read = (id: number): void => {
+    const before = state;
+    state = noGrad(() =>
+      scope(() => {
+        const [logits, next] = model.forward(tensor([id], { shape: [1, 1], dtype: "int32" }), before);
+        probabilities = softmax(div(logits, Math.max(temperature, 1e-3)), -1).data();
+        return next;
+      }),
+    );
+    before?.h.dispose();
+    before?.c.dispose();
+  };
+  for (const id of ids) read(id);
+  for (let i = 0; i < length; i++) {
+    const id = draw(probabilities, uniform(generator), vocabulary.unknown === null ? -1 : vocabulary.idOf(vocabulary.unknown));
+    yield vocabulary.symbolOf(id);
+    read(id);
+  }
+}
+
+function uniform(generator: Generator): number {
+  return scope(() => generator.uniform([1]).item());
+}
+
+/** The id at share u of the probabilities, leaving one id out. */
+function draw(probabilities: ArrayLike<number>, u: number, excluded: number): number {
+  const weight = (id: number) => (id === excluded ? 0 : (probabilities[id] as number));
+  let total = 0;
+  for (let id = 0; id < probabilities.length; id++) total += weight(id);
+  let left = u * total;
+  let last = 0;
+  for (let id = 0; id < probabilities.length; id++) {
+    if (weight(id) === 0) continue;
+    last = id;
+    left -= weight(id);
+    if (left < 0) break;
+  }
+  return last;
+}
+
+/** Checks what can only be checked with the vocabulary. */
+export function checkPrompt(prompt: string, vocabulary: Vocabulary): void {
+  if (prompt === "") throw new UserError("--prompt: expected at least one character, got none");
+  try {
+    vocabulary.encode(prompt);
+  } catch (error) {
+    if (error instanceof ArgumentError) throw new UserError(`--prompt: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+export async function generate(options: GenerateOptions, out: NodeJS.WriteStream): Promise<void> {
+  const bytes = await readFile(options.model).catch((error: unknown) => {
+    throw fileError(options.model, error);
+  });
+  const { model, vocabulary } = openModel(options.model, bytes);
+  checkPrompt(options.prompt, vocabulary);
+  out.write(options.prompt);
+  for (const character of characters(model, vocabulary, options)) {
+    out.write(character);
+    await nextTask();
+  }
+  out.write("\n");
+}
+
+function openModel(path: string, bytes: Uint8Array): ReturnType<typeof decodeModel> {
+  try {
+    return decodeModel(bytes);
+  } catch (error) {
+    throw new UserError(`${path}: ${(error as Error).message}`, { cause: error });
+  }
+}

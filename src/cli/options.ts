@@ -1,0 +1,109 @@
+/** The command line's options. */
+
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { UserError } from "./errors.ts";
+
+export const USAGE = `Usage: npm start -- [options]              trains a character model and continues a prompt
+       npm start -- generate [options]    continues a prompt with a trained model
+
+Training
+  --text FILE       text to learn from, UTF-8 (default: Moby Dick)
+  --steps N         training steps (default 2200)
+  --minutes M       ends training after M minutes (default 2.4, without end if --steps is given)
+  --hidden N        units of the LSTM (default 256)
+  --seed N          seed of weights and samples (default 1)
+  --out DIR         folder of model, checkpoint and loss curve (default runs)
+  --resume          goes on from the checkpoint in DIR
+  --prompt TEXT     what the trained model continues
+
+Generating
+  --model FILE      model file (default runs/model.safetensors)
+  --prompt TEXT     text to continue
+  --length N        characters to write (default 400)
+  --temperature T   0: always the likeliest character; 1: as learned (default 0.7)
+  --seed N          seed of the sample (default 1)
+
+  --help            shows this text
+`;
+
+export const DEFAULT_PROMPT = "It was a dark night, and the captain";
+
+export interface TrainOptions {
+  readonly text: string | null;
+  readonly steps: number | null;
+  readonly minutes: number | null;
+  readonly hidden: number | null;
+  readonly seed: number | null;
+  readonly out: string;
+  readonly resume: boolean;
+  readonly prompt: string;
+}
+
+export interface GenerateOptions {
+  readonly model: string;
+  readonly prompt: string;
+  readonly length: number;
+  readonly temperature: number;
+  readonly seed: number;
+}
+
+type Values = Readonly<Record<string, string | boolean | undefined>>;
+type Option = NonNullable<ParseArgsConfig["options"]>[string];
+
+const text: Option = { type: "string" };
+const flag: Option = { type: "boolean" };
+
+/** The options' values by name. @throws UserError for an option that does not exist or lacks its value */
+function read(args: readonly string[], options: Record<string, Option>): Values {
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values as Values;
+  } catch (error) {
+    const reason = (error as Error).message.split(/\.\s|\n/)[0] as string;
+    throw new UserError(`${reason.replace(/\.$/, "")} (--help lists the options)`);
+  }
+}
+
+function string(values: Values, name: string): string | null {
+  return (values[name] as string | undefined) ?? null;
+}
+
+function numberIn(values: Values, name: string, least: number, most: number, whole: boolean): number | null {
+  const given = string(values, name);
+  if (given === null) return null;
+  const value = Number(given);
+  const sound = given.trim() !== "" && value >= least && value <= most && (!whole || Number.isInteger(value));
+  if (!sound) throw new UserError(`--${name}: expected a ${whole ? "whole " : ""}number from ${least} to ${most}, got "${given}"`);
+  return value;
+}
+
+/** @returns null when help is asked for */
+export function trainOptions(args: readonly string[]): TrainOptions | null {
+  const values = read(args, {
+    ...{ text, steps: text, minutes: text, hidden: text, seed: text, out: text, prompt: text },
+    ...{ resume: flag, help: flag },
+  });
+  if (values.help) return null;
+  return {
+    text: string(values, "text"),
+    steps: numberIn(values, "steps", 1, 1e9, true),
+    minutes: numberIn(values, "minutes", 0.01, 1e6, false),
+    hidden: numberIn(values, "hidden", 1, 4096, true),
+    seed: numberIn(values, "seed", 0, Number.MAX_SAFE_INTEGER, true),
+    out: string(values, "out") ?? "runs",
+    resume: values.resume === true,
+    prompt: string(values, "prompt") ?? DEFAULT_PROMPT,
+  };
+}
+
+/** @returns null when help is asked for */
+export function generateOptions(args: readonly string[]): GenerateOptions | null {
+  const values = read(args, { model: text, prompt: text, length: text, temperature: text, seed: text, help: flag });
+  if (values.help) return null;
+  return {
+    model: string(values, "model") ?? "runs/model.safetensors",
+    prompt: string(values, "prompt") ?? DEFAULT_PROMPT,
+    length: numberIn(values, "length", 0, 1e9, true) ?? 400,
+    temperature: numberIn(values, "temperature", 0, 100, false) ?? 0.7,
+    seed: numberIn(values, "seed", 0, Number.MAX_SAFE_INTEGER, true) ?? 1,
+  };
+}

@@ -1,0 +1,80 @@
+/** What is shown while training runs. */
+
+const BAR = 24;
+/** Between two lines where nothing can be redrawn. */
+const PLAIN_INTERVAL = 10_000;
+const REDRAW_INTERVAL = 100;
+/** Weight of the newest loss in the running mean shown. */
+const SMOOTHING = 0.02;
+
+/** 75 → 1:15. */
+export function clock(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+export function thousands(n: number): string {
+  return String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+export interface ProgressOptions {
+  /** Steps in all. */
+  readonly total: number;
+  /** Steps done before. */
+  readonly done: number;
+  /** Seconds that training may take; it may end before `total` steps. */
+  readonly seconds: number;
+  readonly now: () => number;
+}
+
+/** A bar that is redrawn on a terminal; elsewhere a line now and then. */
+export class Progress {
+  readonly #out: NodeJS.WriteStream;
+  readonly #options: ProgressOptions;
+  readonly #start: number;
+  #bits: number | null = null;
+  #characters = 0;
+  #shown: number;
+
+  constructor(out: NodeJS.WriteStream, options: ProgressOptions) {
+    this.#out = out;
+    this.#options = options;
+    this.#start = options.now();
+    this.#shown = this.#start;
+  }
+
+  /** After each step: its loss in bits per character, and how many characters it read. */
+  update(step: number, bits: number, characters: number): void {
+    this.#bits = this.#bits === null ? bits : this.#bits + SMOOTHING * (bits - this.#bits);
+    this.#characters += characters;
+    const now = this.#options.now();
+    if (now - this.#shown < (this.#out.isTTY ? REDRAW_INTERVAL : PLAIN_INTERVAL)) return;
+    this.#shown = now;
+    this.#draw(this.#line(step, now));
+  }
+
+  /** Writes a line of its own. */
+  note(line: string): void {
+    this.#out.write(this.#out.isTTY ? `\r\x1b[K${line}\n` : `${line}\n`);
+  }
+
+  /** Shows the last state and leaves it standing. */
+  finish(step: number): void {
+    if (this.#bits !== null) this.note(this.#line(step, this.#options.now()));
+  }
+
+  #line(step: number, now: number): string {
+    const { total, done, seconds } = this.#options;
+    const elapsed = (now - this.#start) / 1000;
+    const left = Math.min(((total - step) * elapsed) / Math.max(1, step - done), Math.max(0, seconds - elapsed));
+    const filled = Math.floor((BAR * step) / total);
+    const bar = "█".repeat(filled) + "░".repeat(BAR - filled);
+    const rate = thousands(this.#characters / Math.max(elapsed, 1e-3));
+    return `${bar} step ${step}/${total}  ${(this.#bits as number).toFixed(3)} bits/char  ${rate} chars/s  ${clock(left)} left`;
+  }
+
+  #draw(line: string): void {
+    if (!this.#out.isTTY) this.#out.write(`${line}\n`);
+    else this.#out.write(`\r\x1b[K${line.slice(0, Math.max(0, (this.#out.columns ?? 80) - 1))}`);
+  }
+}
