@@ -77,6 +77,8 @@ export class Bilinear extends Module {
 export interface EmbeddingOptions extends LayerOptions {
   /** This index reads a row of zeros that is not trained. */
   readonly paddingIdx?: number;
+  /** Whether each row's gradient is divided by how often the row is read (default false). */
+  readonly scaleGradByFreq?: boolean;
 }
 
 /** Rows of a table [numEmbeddings, embeddingDim] by int32 index of any shape; values from N(0, 1). */
@@ -84,6 +86,7 @@ export class Embedding extends Module {
   readonly numEmbeddings: number;
   readonly embeddingDim: number;
   readonly paddingIdx: number | undefined;
+  readonly scaleGradByFreq: boolean;
   readonly weight: Parameter;
 
   constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
@@ -92,13 +95,15 @@ export class Embedding extends Module {
     this.numEmbeddings = numEmbeddings;
     this.embeddingDim = embeddingDim;
     this.paddingIdx = options.paddingIdx;
+    this.scaleGradByFreq = options.scaleGradByFreq ?? false;
     const generator = options.generator ?? defaultGenerator();
     this.weight = new Parameter(generator.normal([numEmbeddings, embeddingDim], 0, 1, options.dtype ?? "float32"));
     if (options.paddingIdx !== undefined) zeroRow(this.weight, options.paddingIdx);
   }
 
   forward(index: Tensor): Tensor {
-    return embedding(index, this.weight, this.paddingIdx === undefined ? {} : { paddingIdx: this.paddingIdx });
+    const padding = this.paddingIdx === undefined ? {} : { paddingIdx: this.paddingIdx };
+    return embedding(index, this.weight, { ...padding, scaleGradByFreq: this.scaleGradByFreq });
   }
 }
 

@@ -13,6 +13,7 @@ import { copyInto, dense } from "../tensor/strided.ts";
 import { empty, Tensor, tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
 import { addElements, addRows, gatherElements, gatherRows, scatterElements } from "../wasm/kernels.gen.ts";
+import { mul } from "./arithmetic.ts";
 import { broadcastTo, permute, reshape, select, slice, unsqueeze } from "./shape.ts";
 
 /** Sizes of the axes before, at and after one: how the kernels see a tensor. */
@@ -326,7 +327,17 @@ export function scatterRows(x: Tensor, rows: Tensor, n: number): Tensor {
 export interface EmbeddingOptions {
   /** The row of `weight` whose gradient is zero. */
   readonly paddingIdx?: number;
+  /** Whether each row's gradient is divided by how often the row is read (default false). */
+  readonly scaleGradByFreq?: boolean;
 }
+
+/** The same values; cotangents and tangents times a constant. */
+const scaleSlopeOp: Primitive<Tensor> = defineOp<Tensor>({
+  name: "scaleSlope",
+  forward: ([x]) => (x as Tensor).detach(),
+  vjp: (g, _y, _x, factor) => mul(g, factor),
+  jvp: (t, _y, _x, factor) => mul(t, factor),
+});
 
 /**
  * Rows of a table of vectors: y[…,:] = weight[index[…],:].
@@ -338,10 +349,22 @@ export function embedding(index: Tensor, weight: Tensor, options: EmbeddingOptio
   if (weight.rank !== 2) throw new ShapeError(`embedding: expected weight [N,D], got ${show(weight.shape)}`);
   const n = weight.dim(0);
   const rows = reshape(checkedIndex("embedding", index, n), [index.size]);
-  const { paddingIdx } = options;
+  const { paddingIdx, scaleGradByFreq = false } = options;
   const differentiable = paddingIdx === undefined ? rows : withoutRow(rows, paddingIdx, n);
   const y = apply(indexSelectOp, [weight], { axis: 0, index: rows, differentiable });
-  return reshape(y, [...index.shape, weight.dim(1)]);
+  const scaled = scaleGradByFreq ? apply(scaleSlopeOp, [y], inverseCounts(rows, weight.dtype)) : y;
+  return reshape(scaled, [...index.shape, weight.dim(1)]);
+}
+
+/** 1 / (how often the row occurs), for each row [N,1]. */
+function inverseCounts(rows: Tensor, dtype: DType): Tensor {
+  const values = rows.data();
+  const counts = new Map<number, number>();
+  for (const row of values) counts.set(row, (counts.get(row) ?? 0) + 1);
+  return tensor(
+    Array.from(values, (row) => 1 / (counts.get(row) as number)),
+    { shape: [rows.size, 1], dtype },
+  );
 }
 
 /** The index with -1 in the place of one row. */
@@ -452,4 +475,5 @@ export const primitives: Readonly<Record<string, Primitive<never>>> = {
   scatterAdd: scatterAddOp,
   indexSelect: indexSelectOp,
   addRows: addRowsOp,
+  scaleSlope: scaleSlopeOp,
 };

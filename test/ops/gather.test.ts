@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { checkGrads } from "../../src/autodiff/check.ts";
 import { gradients } from "../../src/autodiff/tape.ts";
-import { jvp } from "../../src/autodiff/transforms.ts";
+import { jvp, vjp } from "../../src/autodiff/transforms.ts";
 import { square } from "../../src/ops/arithmetic.ts";
 import * as ops from "../../src/ops/gather.ts";
 import type { DType } from "../../src/tensor/dtype.ts";
@@ -255,6 +255,22 @@ test("integers and masks are gathered and scattered", () => {
   const mask = tensor([true, true, false], { dtype: "bool" });
   expect(ops.gather(mask, 0, i).toArray()).toEqual([0, 1, 1]);
   expect(ops.takeRows(mask, i).toArray()).toEqual([0, 1, 1]);
+});
+
+test("the gradient of a row may be divided by how often it is read", () => {
+  const weight = tensor([1, 2, 3, 4], { shape: [4, 1], dtype: "float64" });
+  const index = tensor(Int32Array.of(2, 0, 2, 3, 3, 2), { shape: [2, 3] });
+  const lookUp = (w: Tensor) => ops.embedding(index, w, { scaleGradByFreq: true, paddingIdx: 0 });
+  const [y, pullback] = vjp(lookUp, [weight]);
+  expect(y.data()).toEqual(Float64Array.of(3, 1, 3, 4, 4, 3));
+  const g = tensor(Float64Array.of(1, 2, 3, 4, 5, 6), { shape: [2, 3, 1] });
+  const dw = pullback(g)[0]?.data() ?? [];
+  expect(dw.length).toBe(4);
+  [0, 0, 10 / 3, 4.5].forEach((want, i) => {
+    expect(dw[i]).toBeCloseTo(want, 14);
+  });
+  expect(jvp(lookUp, [weight], [weight])[1].data()).toEqual(Float64Array.of(1, 0, 1, 2, 2, 1));
+  expect(ops.embedding(tensor(new Int32Array(0)), weight, { scaleGradByFreq: true }).shape).toEqual([0, 1]);
 });
 
 test("the padding row is read and has no derivative", () => {
