@@ -1,0 +1,257 @@
+/**
+ * Losses, with PyTorch's definitions and reductions.
+ *
+ * Every loss is a tensor of per-element (or per-row) losses, then reduced: their mean, their sum, or left as it is.
+ */
+
+import { add, div, mul, neg, square, sub } from "../ops/arithmetic.ts";
+import { clamp, greater, less, lessEqual, where } from "../ops/compare.ts";
+import { gather } from "../ops/gather.ts";
+import { abs, exp, log, logSigmoid } from "../ops/math.ts";
+import { mean, sum } from "../ops/reduce.ts";
+import { permute, reshape } from "../ops/shape.ts";
+import { crossEntropyWithLogits, logSoftmax } from "../ops/softmax.ts";
+import { type FloatDType, isFloat } from "../tensor/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
+import { type Shape, sameShape, show } from "../tensor/shape.ts";
+import { type Tensor, tensor } from "../tensor/tensor.ts";
+
+/** What becomes of the single losses: their mean, their sum, or nothing. */
+export type Reduction = "mean" | "sum" | "none";
+
+export interface LossOptions {
+  /** Default "mean". */
+  readonly reduction?: Reduction;
+}
+
+/** Reduces single losses; the mean divides by `count`, or by their number. */
+export function reduceLosses(op: string, losses: Tensor, reduction: Reduction = "mean", count?: Tensor | number): Tensor {
+  if (reduction === "none") return losses;
+  if (reduction === "sum") return sum(losses);
+  if (reduction === "mean") return count === undefined ? mean(losses) : div(sum(losses), count);
+  throw new ArgumentError(`${op}: expected reduction "mean", "sum" or "none", got "${reduction}"`);
+}
+
+function checkAlike(op: string, input: Tensor, target: Tensor): void {
+  if (!sameShape(input.shape, target.shape)) {
+    throw new ShapeError(`${op}: expected a target of the input's shape ${show(input.shape)}, got ${show(target.shape)}`);
+  }
+  if (input.dtype !== target.dtype) throw new DTypeError(`${op}: expected a ${input.dtype} target, got ${target.dtype}`);
+}
+
+function checkPositive(op: string, name: string, value: number): void {
+  if (!(value > 0)) throw new ArgumentError(`${op}: expected ${name} above 0, got ${value}`);
+}
+
+/** (input − target)². */
+export function mseLoss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkAlike("mseLoss", input, target);
+  return reduceLosses("mseLoss", square(sub(input, target)), options.reduction);
+}
+
+/** |input − target|. */
+export function l1Loss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkAlike("l1Loss", input, target);
+  return reduceLosses("l1Loss", abs(sub(input, target)), options.reduction);
+}
+
+export interface HuberOptions extends LossOptions {
+  /** Where the parabola ends; default 1. */
+  readonly delta?: number;
+}
+
+/** d² / 2 for |d| ≤ δ, else δ·(|d| − δ/2), with d = input − target. P. J. Huber 1964, Robust Estimation of a Location Parameter. */
+export function huberLoss(input: Tensor, target: Tensor, options: HuberOptions = {}): Tensor {
+  checkAlike("huberLoss", input, target);
+  const { delta = 1 } = options;
+  checkPositive("huberLoss", "delta", delta);
+  const d = sub(input, target);
+  const size = abs(d);
+  const losses = where(lessEqual(size, delta), mul(square(d), 0.5), mul(sub(size, delta / 2), delta));
+  return reduceLosses("huberLoss", losses, options.reduction);
+}
+
+export interface SmoothL1Options extends LossOptions {
+  /** Where the parabola ends; default 1. With 0 this is the L1 loss. */
+  readonly beta?: number;
+}
+
+/** d² / 2β for |d| < β, else |d| − β/2, with d = input − target: the Huber loss over β. */
+export function smoothL1Loss(input: Tensor, target: Tensor, options: SmoothL1Options = {}): Tensor {
+  const { beta = 1, reduction } = options;
+  if (beta === 0) return l1Loss(input, target, options);
+  checkAlike("smoothL1Loss", input, target);
+  checkPositive("smoothL1Loss", "beta", beta);
+  const d = sub(input, target);
+  const size = abs(d);
+  const losses = where(less(size, beta), mul(square(d), 0.5 / beta), sub(size, beta / 2));
+  return reduceLosses("smoothL1Loss", losses, reduction);
+}
+
+export interface ClassOptions extends LossOptions {
+  /** Weight of each class, [C]; the mean divides by the weights of the targets instead of their number. */
+  readonly weight?: Tensor;
+  /** Targets of this value have no loss, no gradient, and do not count; default −100. */
+  readonly ignoreIndex?: number;
+}
+
+export interface CrossEntropyOptions extends ClassOptions {
+  /** Share ε of the target spread evenly over all classes; default 0. */
+  readonly labelSmoothing?: number;
+}
+
+/** Scores with the class axis last, [M,C], and the shape of one value per row: [C] has [], [N,C,d…] has [N,d…]. */
+function classRows(op: string, x: Tensor): { rows: Tensor; shape: Shape } {
+  if (x.rank === 0 || !isFloat(x.dtype)) {
+    throw new ShapeError(`${op}: expected a float input [C] or [N,C,…], got ${x.dtype} ${show(x.shape)}`);
+  }
+  const axis = x.rank === 1 ? 0 : 1;
+  const shape = x.shape.toSpliced(axis, 1);
+  const order = [...x.shape.keys()].filter((a) => a !== axis);
+  const last = axis === x.rank - 1 ? x : permute(x, [...order, axis]);
+  return { rows: reshape(last, [shape.reduce((a, b) => a * b, 1), x.shape[axis] as number]), shape };
+}
+
+/** Class indices of rows with their weights: constants for differentiation. */
+interface ClassTarget {
+  /** [M], int32. */
+  readonly index: Int32Array;
+  /** Weight of each row's class, 0 where the row is ignored. */
+  readonly weights: Float64Array;
+  /** Sum of the weights: what the mean divides by. */
+  readonly count: number;
+}
+
+function classTarget(op: string, target: Tensor, shape: Shape, classes: number, { weight, ignoreIndex = -100 }: ClassOptions): ClassTarget {
+  if (target.dtype !== "int32") throw new DTypeError(`${op}: expected int32 class indices as target, got ${target.dtype}`);
+  if (!sameShape(target.shape, shape)) throw new ShapeError(`${op}: expected a target of shape ${show(shape)}, got ${show(target.shape)}`);
+  const index = target.data() as Int32Array;
+  const weightOf = weight?.data();
+  const weights = Float64Array.from(index, (c, i) => {
+    if (c === ignoreIndex) return 0;
+    if (c >= 0 && c < classes) return weightOf === undefined ? 1 : (weightOf[c] as number);
+    throw new ArgumentError(`${op}: expected classes in [0, ${classes - 1}] or ${ignoreIndex}, got ${c} at element ${i}`);
+  });
+  return { index, weights, count: weights.reduce((a, b) => a + b, 0) };
+}
+
+function checkWeight(op: string, weight: Tensor | undefined, input: Tensor, classes: number): void {
+  if (weight === undefined) return;
+  if (!sameShape(weight.shape, [classes])) throw new ShapeError(`${op}: expected weight [${classes}], got ${show(weight.shape)}`);
+  if (weight.dtype !== input.dtype) throw new DTypeError(`${op}: expected a ${input.dtype} weight, got ${weight.dtype}`);
+}
+
+/**
+ * −w[y]·input[y] for the class y of each row: the loss of log-probabilities.
+ * @param input [C], [N,C] or [N,C,d…]
+ * @param target int32 classes [], [N] or [N,d…]
+ * @throws ArgumentError for a class out of range; with every target ignored the mean is NaN (0 / 0)
+ */
+export function nllLoss(input: Tensor, target: Tensor, options: ClassOptions = {}): Tensor {
+  const { rows, shape } = classRows("nllLoss", input);
+  const [M, C] = rows.shape as [number, number];
+  checkWeight("nllLoss", options.weight, input, C);
+  const { index, weights, count } = classTarget("nllLoss", target, shape, C, options);
+  // Ignored rows read class 0, whatever it holds: it is replaced, not multiplied by 0.
+  const ignored = index.map((c) => (c === options.ignoreIndex || c < 0 ? 1 : 0));
+  const read = tensor(
+    index.map((c, i) => (ignored[i] ? 0 : c)),
+    { shape: [M, 1] },
+  );
+  const picked = where(tensor(Uint8Array.from(ignored), { shape: [M, 1] }), 0, gather(rows, 1, read));
+  const losses = mul(neg(reshape(picked, shape)), tensor(weights, { shape, dtype: input.dtype as FloatDType }));
+  return reduceLosses("nllLoss", losses, options.reduction, count);
+}
+
+/**
+ * −Σ_c t_c·w_c·log softmax(input)_c with t the target's distribution: one class, or probabilities.
+ *
+ * Label smoothing ε makes t ← (1−ε)·t + ε/C (Szegedy et al. 2016, Rethinking the Inception Architecture, section 7).
+ * The mean is over the rows for probabilities, and over the targets' weights for classes.
+ * @param input logits [C], [N,C] or [N,C,d…]
+ * @param target int32 classes [], [N] or [N,d…], or probabilities of the input's shape
+ * @throws ArgumentError for a class out of range; with every target ignored the mean is NaN (0 / 0)
+ * @example const loss = crossEntropy(logits, tensor([2, 0], { dtype: "int32" }), { labelSmoothing: 0.1 });
+ */
+export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  const { labelSmoothing = 0 } = options;
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
+    throw new ArgumentError(`crossEntropy: expected labelSmoothing in [0, 1], got ${labelSmoothing}`);
+  }
+  const { rows, shape } = classRows("crossEntropy", input);
+  checkWeight("crossEntropy", options.weight, input, rows.dim(1));
+  return isFloat(target.dtype) ? crossEntropyOfProbabilities(input, target, options) : crossEntropyOfClasses(rows, shape, target, options);
+}
+
+function crossEntropyOfClasses(rows: Tensor, shape: Shape, target: Tensor, options: CrossEntropyOptions): Tensor {
+  const { index, count } = classTarget("crossEntropy", target, shape, rows.dim(1), options);
+  const losses = crossEntropyWithLogits(rows, tensor(index), options);
+  return reduceLosses("crossEntropy", reshape(losses, shape), options.reduction, count);
+}
+
+function crossEntropyOfProbabilities(input: Tensor, target: Tensor, options: CrossEntropyOptions): Tensor {
+  checkAlike("crossEntropy", input, target);
+  const { weight, labelSmoothing = 0, reduction } = options;
+  const { rows, shape } = classRows("crossEntropy", input);
+  const given = classRows("crossEntropy", target).rows;
+  const wanted = labelSmoothing === 0 ? given : add(mul(given, 1 - labelSmoothing), labelSmoothing / rows.dim(1));
+  const logProbs = logSoftmax(rows, -1);
+  const losses = neg(sum(mul(wanted, weight === undefined ? logProbs : mul(logProbs, weight)), { axis: 1 }));
+  return reduceLosses("crossEntropy", reshape(losses, shape), reduction);
+}
+
+export interface BceOptions extends LossOptions {
+  /** Factor of each loss; broadcast to the input. */
+  readonly weight?: Tensor;
+}
+
+function reduceWeighted(op: string, losses: Tensor, { weight, reduction }: BceOptions): Tensor {
+  return reduceLosses(op, weight === undefined ? losses : mul(losses, weight), reduction);
+}
+
+/** Below this a logarithm counts as −100, so that a loss stays finite where a probability is exactly 0 or 1. */
+const SMALLEST = Math.exp(-100);
+
+/** −t·log p − (1−t)·log(1−p) for probabilities p in [0, 1]; logarithms are cut at −100. */
+export function bceLoss(input: Tensor, target: Tensor, options: BceOptions = {}): Tensor {
+  checkAlike("bceLoss", input, target);
+  const cutLog = (p: Tensor) => log(clamp(p, SMALLEST));
+  const losses = add(mul(target, cutLog(input)), mul(sub(1, target), cutLog(sub(1, input))));
+  return reduceWeighted("bceLoss", neg(losses), options);
+}
+
+export interface BceWithLogitsOptions extends BceOptions {
+  /** Factor of the loss of the positives; broadcast to the input. */
+  readonly posWeight?: Tensor;
+}
+
+/** −w₊·t·log σ(x) − (1−t)·log(1−σ(x)), without forming σ(x): exact for logits of any size. */
+export function bceWithLogits(input: Tensor, target: Tensor, options: BceWithLogitsOptions = {}): Tensor {
+  checkAlike("bceWithLogits", input, target);
+  const { posWeight } = options;
+  // 1 − σ(x) = σ(−x): both logarithms are exact, and nothing cancels.
+  const positive = mul(posWeight === undefined ? target : mul(posWeight, target), logSigmoid(input));
+  const losses = neg(add(positive, mul(sub(1, target), logSigmoid(neg(input)))));
+  return reduceWeighted("bceWithLogits", losses, options);
+}
+
+export interface KlDivOptions {
+  /** "batchmean" divides the sum by the first axis, which is the divergence's own mean; default "mean", over all elements. */
+  readonly reduction?: Reduction | "batchmean";
+  /** Whether the target is given as log-probabilities. */
+  readonly logTarget?: boolean;
+}
+
+/** t·(log t − input), the terms of the divergence KL(t ‖ exp(input)) for log-probabilities `input`; 0 where t is 0. */
+export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
+  checkAlike("klDiv", input, target);
+  const { reduction, logTarget = false } = options;
+  const losses = logTarget ? mul(exp(target), sub(target, input)) : sub(timesLog(target), mul(target, input));
+  return reduction === "batchmean" ? div(sum(losses), input.shape[0] ?? 1) : reduceLosses("klDiv", losses, reduction);
+}
+
+/** t·log t, 0 where t is 0. */
+function timesLog(t: Tensor): Tensor {
+  const positive = greater(t, 0);
+  return where(positive, mul(t, log(where(positive, t, 1))), 0);
+}
