@@ -38,7 +38,9 @@ function problems(compute: Group, changed: Readonly<Record<string, Tensor | null
   writeFileSync(join(folder, "made.f64.safetensors"), serialize(new Map(stored.map(([name, t]) => [`product/${name}`, t]))));
   const checks = listChecks(folder, { made: compute });
   expect(checks.map(({ group, name, precision }) => [group, name, precision])).toEqual([["made", "product", "f64"]]);
-  return checks.flatMap((check) => check.run());
+  const found = checks.flatMap((check) => check.run());
+  expect(checks.flatMap((check) => check.run())).toEqual(found);
+  return found;
 }
 
 const product: Group = (_spec: Case, { a, b }: Named) => ({ outputs: [{ y: mul(a as Tensor, b as Tensor) }] });
@@ -79,6 +81,31 @@ describe("a case", () => {
       return { outputs: [{ y }, { y: mul(y.detach(), 2) }] };
     };
     expect(problems(both)).toEqual([expect.stringContaining("out.y")]);
+  });
+});
+
+describe("a folder", () => {
+  function namesIn(manifests: Readonly<Record<string, object>>): string[][] {
+    const folder = mkdtempSync(join(tmpdir(), "conformance-"));
+    folders.push(folder);
+    for (const [name, manifest] of Object.entries(manifests)) writeFileSync(join(folder, `${name}.json`), JSON.stringify(manifest));
+    return listChecks(folder, { made: product }).map((check) => [check.group, ...check.run()]);
+  }
+
+  test("fails without the manifest of a group, or with an empty one", () => {
+    expect(namesIn({})).toEqual([["made", "expected a manifest made.json, got none"]]);
+    expect(namesIn({ made: { cases: [] } })).toEqual([["made", "expected cases, got none"]]);
+  });
+
+  test("fails with the manifest of a group nobody computes", () => {
+    expect(namesIn({ made: { cases: [] }, other: { cases: [] } })[1]).toEqual(["other", "expected a group this runner knows"]);
+  });
+
+  test("fails without the tensors", () => {
+    const spec = { name: "product", precisions: ["f64", "f32"], tensors: ["in.a"] };
+    const found = namesIn({ made: { cases: [spec] } });
+    expect(found.length).toBe(2);
+    for (const [, problem] of found) expect(problem).toContain("ENOENT");
   });
 });
 

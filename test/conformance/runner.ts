@@ -5,7 +5,7 @@
  * outputs are compared with `out.`, gradients of sum(output · cot) with `grad.`.
  */
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gradients } from "../../src/autodiff/tape.ts";
 import { parse } from "../../src/io/safetensors.ts";
@@ -46,31 +46,53 @@ export interface Check {
   run(): string[];
 }
 
-/** All checks of a folder `torch/` of the groups' manifests. @throws Error when a manifest is missing */
+/**
+ * All checks of a folder of manifests `GROUP.json` and tensors `GROUP.PRECISION.safetensors`.
+ * A group without a manifest, a manifest without a group and an empty manifest are failing checks.
+ */
 export function listChecks(folder: string, groups: Readonly<Record<string, Group>>): Check[] {
-  return Object.entries(groups).flatMap(([group, compute]) => {
-    const { cases } = JSON.parse(readFileSync(join(folder, `${group}.json`), "utf8")) as { cases: Case[] };
-    const files = new Map<Precision, Named>();
-    const stored = (precision: Precision): Named => {
-      const known = files.get(precision) ?? readTensors(join(folder, `${group}.${precision}.safetensors`));
-      files.set(precision, known);
-      return known;
-    };
-    return cases.flatMap((spec) =>
-      spec.precisions.map((precision) => ({
-        group,
-        name: spec.name,
-        precision,
-        run: () => scope(() => problemsOf(spec, precision, compute, stored)),
-      })),
-    );
+  const manifests = readdirSync(folder).flatMap((file) => (file.endsWith(".json") ? [file.slice(0, -5)] : []));
+  return [...new Set([...Object.keys(groups), ...manifests])].flatMap((group) => {
+    const compute = groups[group];
+    if (compute === undefined) return [failing(group, "expected a group this runner knows")];
+    if (!manifests.includes(group)) return [failing(group, `expected a manifest ${group}.json, got none`)];
+    const checks = checksOf(folder, group, compute);
+    return checks.length > 0 ? checks : [failing(group, "expected cases, got none")];
   });
 }
 
-/** Where the data is: the environment's CONFORMANCE_DIR, or beside the repository; null when there is none. */
+function failing(group: string, problem: string): Check {
+  return { group, name: "", precision: "f64", run: () => [problem] };
+}
+
+function checksOf(folder: string, group: string, compute: Group): Check[] {
+  const { cases } = JSON.parse(readFileSync(join(folder, `${group}.json`), "utf8")) as { cases: Case[] };
+  const files = new Map<Precision, Named>();
+  const stored = (precision: Precision): Named => {
+    const known = files.get(precision) ?? readTensors(join(folder, `${group}.${precision}.safetensors`));
+    files.set(precision, known);
+    return known;
+  };
+  return cases.flatMap((spec) =>
+    spec.precisions.map((precision) => ({
+      group,
+      name: spec.name,
+      precision,
+      run: () => problemsOf(spec, precision, compute, stored),
+    })),
+  );
+}
+
+/**
+ * Where the data is: the environment's CONFORMANCE_DIR, or beside the repository; null when there is none.
+ * @throws Error when the environment names a folder without data
+ */
 export function conformanceFolder(root: string): string | null {
-  const folder = process.env.CONFORMANCE_DIR ?? join(root, "../shared/conformance");
-  return existsSync(join(folder, "torch")) ? folder : null;
+  const given = process.env.CONFORMANCE_DIR;
+  const folder = given ?? join(root, "../shared/conformance");
+  if (existsSync(join(folder, "torch"))) return folder;
+  if (given === undefined) return null;
+  throw new Error(`conformance: expected a folder "torch" in CONFORMANCE_DIR, got none in ${given}`);
 }
 
 function readTensors(file: string): Named {
@@ -79,7 +101,8 @@ function readTensors(file: string): Named {
 
 function problemsOf(spec: Case, precision: Precision, compute: Group, stored: (precision: Precision) => Named): string[] {
   try {
-    return check(spec, precision, compute, stored(precision));
+    const tensors = stored(precision);
+    return scope(() => check(spec, precision, compute, tensors));
   } catch (error) {
     return [error instanceof Error ? `${error.name}: ${error.message}` : String(error)];
   }

@@ -1,0 +1,17 @@
+/** What `npm run conformance` runs, bundled. */
+
+import { conformanceFolder } from "./runner.ts";
+import { report, torchChecks } from "./torch.ts";
+
+/** Runs every case of the folder and returns the exit code. */
+export function main(root: string): number {
+  try {
+    const folder = conformanceFolder(root);
+    if (folder === null) throw new Error('conformance: expected a folder "torch" in CONFORMANCE_DIR or ../shared/conformance, got none');
+    return report(torchChecks(folder), console.log) === 0 ? 0 : 1;
+  } catch (error) {
+    console.log(error instanceof Error ? error.message : String(error));
+    console.log("0 passed, 1 failed");
+    return 1;
+  }
+}
