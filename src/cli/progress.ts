@@ -4,7 +4,7 @@ const BAR = 24;
 /** Between two lines where nothing can be redrawn. */
 const PLAIN_INTERVAL = 10_000;
 const REDRAW_INTERVAL = 100;
-/** Weight of the newest loss in the running mean shown. */
+/** Least weight of the newest loss in the running mean shown. */
 const SMOOTHING = 0.02;
 
 /** 75 → 1:15. */
@@ -32,7 +32,8 @@ export class Progress {
   readonly #out: NodeJS.WriteStream;
   readonly #options: ProgressOptions;
   readonly #start: number;
-  #bits: number | null = null;
+  #bits = Number.NaN;
+  #updates = 0;
   #characters = 0;
   #shown: number;
 
@@ -45,7 +46,9 @@ export class Progress {
 
   /** After each step: its loss in bits per character, and how many characters it read. */
   update(step: number, bits: number, characters: number): void {
-    this.#bits = this.#bits === null ? bits : this.#bits + SMOOTHING * (bits - this.#bits);
+    this.#updates++;
+    const weight = Math.max(SMOOTHING, 2 / (this.#updates + 1));
+    this.#bits = weight === 1 ? bits : this.#bits + weight * (bits - this.#bits);
     this.#characters += characters;
     const now = this.#options.now();
     if (now - this.#shown < (this.#out.isTTY ? REDRAW_INTERVAL : PLAIN_INTERVAL)) return;
@@ -60,7 +63,7 @@ export class Progress {
 
   /** Shows the last state and leaves it standing. */
   finish(step: number): void {
-    if (this.#bits !== null) this.note(this.#line(step, this.#options.now()));
+    if (this.#updates > 0) this.note(this.#line(step, this.#options.now()));
   }
 
   #line(step: number, now: number): string {
@@ -70,7 +73,7 @@ export class Progress {
     const filled = Math.floor((BAR * step) / total);
     const bar = "█".repeat(filled) + "░".repeat(BAR - filled);
     const rate = thousands(this.#characters / Math.max(elapsed, 1e-3));
-    return `${bar} step ${step}/${total}  ${(this.#bits as number).toFixed(3)} bits/char  ${rate} chars/s  ${clock(left)} left`;
+    return `${bar} step ${step}/${total}  ${this.#bits.toFixed(3)} bits/char  ${rate} chars/s  ${clock(left)} left`;
   }
 
   #draw(line: string): void {

@@ -24,9 +24,9 @@ import { characters, checkPrompt } from "./generate.ts";
 import type { TrainOptions } from "./options.ts";
 import { clock, Progress, thousands } from "./progress.ts";
 
-const BATCH = 32;
+const BATCH = 16;
 const WINDOW = 64;
-const LEARNING_RATE = 4e-3;
+const LEARNING_RATE = 1e-2;
 const WARM_UP = 50;
 const CLIP_NORM = 1;
 const EVALUATIONS = 10;
@@ -38,8 +38,8 @@ const POINT = 10;
 const UNKNOWN = "\uFFFD";
 /** Training, at most, unless told otherwise. */
 const MINUTES = 2.4;
-const STEPS = 2200;
-const HIDDEN = 256;
+const STEPS = 5000;
+const HIDDEN = 128;
 const SAMPLE = { length: 300, temperature: 0.7 };
 
 /** What a run was asked for: part of its checkpoint. */
@@ -318,7 +318,7 @@ export async function train(options: TrainOptions): Promise<number> {
   );
   print(`Model: ${paths.model}\nLoss curve: ${paths.curve}\nCheckpoint: ${paths.checkpoint}\n`);
   print("A new process loads the model and goes on from the prompt:");
-  await continueElsewhere(paths.model, options.prompt, settings.seed);
+  await continueElsewhere(paths.model, options.prompt, settings.seed + 1);
   return 0;
 }
 

@@ -46,6 +46,15 @@ describe("Progress", () => {
     expect(written[0]).toContain(`${"█".repeat(6)}░`);
   });
 
+  it("shows a running mean of the loss that follows the newest", () => {
+    const { written, time, out, now } = stage(false);
+    const progress = new Progress(out, { ...options, total: 1000, now });
+    for (let step = 1; step <= 500; step++) progress.update(step, step <= 100 ? 6 : 2, 1);
+    time.now = 60_000;
+    progress.update(501, 2, 1);
+    expect(Number(/ (\d\.\d+) bits/.exec(written[0] as string)?.[1])).toBeCloseTo(2, 2);
+  });
+
   it("counts the time left from where a resumed run began, and up to the time allowed", () => {
     const { written, time, out, now } = stage(true);
     const progress = new Progress(out, { total: 100, done: 50, seconds: 25, now });
