@@ -13,7 +13,7 @@ import { BYTES, type DType, isFloat } from "../tensor/dtype.ts";
 import { type Shape, sameShape, show } from "../tensor/shape.ts";
 import { copyInto } from "../tensor/strided.ts";
 import { empty, requireGrad, scope, type Tensor } from "../tensor/tensor.ts";
-import { pack_b } from "../wasm/kernels.gen.ts";
+import { elementwise, pack_b } from "../wasm/kernels.gen.ts";
 import { type Block, type RecordedCall, type Recording, record } from "../wasm/recorder.ts";
 import { type Address, BlockIndex, isAddress, Program, planMemory, type Use, usesOf } from "./program.ts";
 import { enableGrad, gradients, Node, noGrad } from "./tape.ts";
@@ -43,7 +43,7 @@ interface Region {
 export const FRAME = "frame";
 /** Values that live within one step. */
 export const SCRATCH = "scratch";
-/** Weights packed once for all steps. */
+/** What is made from fixed tensors once for all steps: packed weights, sums of biases. */
 export const PACKED = "packed";
 
 /** Blocks of one recording, and where its program keeps them. */
@@ -218,13 +218,32 @@ function recordForward(
   return { recording, ...result };
 }
 
-/** Slots of the packing kernel: what it reads and where it writes. */
-const PACK_SOURCE = 2;
-const PACK_TARGET = 5;
+/** Kernels whose call is made once before the steps when all it reads is fixed: the slots of its sources and its target. */
+const PREPARATIONS: ReadonlyMap<number, { readonly sources: readonly number[]; readonly target: number }> = new Map([
+  [pack_b >> 1, { sources: [2], target: 5 }],
+  [elementwise >> 1, { sources: [1, 2, 3], target: 6 }],
+]);
 
-/** Whether a call packs a fixed tensor: the same every step, so made once before them. */
-function isPreparation({ id, args }: RecordedCall, nameOf: (ptr: number) => string | null): boolean {
-  return id >> 1 === pack_b >> 1 && (nameOf(args[PACK_SOURCE] as number)?.startsWith("p") ?? false);
+/** The calls that do the same every step, in order, and the blocks they fill. */
+function preparationsOf(
+  calls: readonly RecordedCall[],
+  index: BlockIndex<Block>,
+  isFixed: (ptr: number) => boolean,
+): [RecordedCall[], Set<Block>] {
+  const filled = new Set<Block>();
+  const chosen = calls.filter(({ id, args }) => {
+    const slots = PREPARATIONS.get(id >> 1);
+    if (slots === undefined) return false;
+    const fixed = slots.sources.every((slot) => {
+      const ptr = args[slot] as number;
+      const block = index.find(ptr)?.value;
+      return ptr === 0 || (block === undefined ? isFixed(ptr) : filled.has(block));
+    });
+    const target = index.find(args[slots.target] as number)?.value;
+    if (fixed && target !== undefined) filled.add(target);
+    return fixed && target !== undefined;
+  });
+  return [chosen, filled];
 }
 
 /** Sorts a recording's calls into preparation and step, gives every block its home, and makes the programs. */
@@ -236,10 +255,9 @@ function compile(
   kindOf: (block: Block) => string,
 ): Compiled {
   const locate = locator(regions, places, memory);
-  const nameOf = (ptr: number) => (memory.index.find(ptr) === null ? (regions[locate(ptr)?.region ?? -1] ?? null) : null);
-  const preparation = calls.filter((c) => isPreparation(c, nameOf));
+  const isFixed = (ptr: number) => regions[locate(ptr)?.region ?? -1]?.startsWith("p") ?? false;
+  const [preparation, packed] = preparationsOf(calls, memory.index, isFixed);
   const step = calls.filter((c) => !preparation.includes(c));
-  const packed = new Set(preparation.map((c) => memory.index.find(c.args[PACK_TARGET] as number)?.value));
   const own = new Set(blocks);
   const uses = [...usesOf(calls, memory.index)].filter(([block]) => own.has(block) && !constants.has(block));
   const bytes: Record<string, number> = {};

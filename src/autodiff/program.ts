@@ -2,7 +2,7 @@
 
 import { empty, keep, type Tensor } from "../tensor/tensor.ts";
 import { call, host } from "../wasm/host.ts";
-import { KERNEL_POINTERS, replay } from "../wasm/kernels.gen.ts";
+import { copyStrided, KERNEL_POINTERS, replay } from "../wasm/kernels.gen.ts";
 import type { Block, RecordedCall } from "../wasm/recorder.ts";
 
 /** A place in a region. */
@@ -17,36 +17,85 @@ export interface Use {
   last: number;
 }
 
+/** A region's address at the first step, and how far it moves with each step, in bytes. */
+export type Place = readonly [base: number, stride: number];
+
+/** Bytes copied from one fixed place to another. */
+export interface Copy {
+  readonly from: number;
+  readonly to: number;
+  readonly bytes: number;
+}
+
+/** A call and where its addresses lie. */
+interface PlacedCall extends RecordedCall {
+  readonly pointers: readonly { readonly slot: number; readonly address: Address }[];
+}
+
 /** A list of calls whose addresses are relative to regions. */
 export class Program {
   readonly regions: readonly string[];
-  readonly #count: number;
+  readonly #calls: readonly PlacedCall[];
   /** Records, then bases, then strides: 8-byte slots in linear memory. */
   readonly #memory: Tensor;
   readonly #basesAt: number;
 
   constructor(regions: readonly string[], calls: readonly RecordedCall[], locate: (ptr: number) => Address | null) {
-    const words = calls.flatMap((c) => encode(c, locate));
     this.regions = regions;
-    this.#count = calls.length;
+    this.#calls = calls.map((c) => ({ ...c, pointers: pointersOf(c, locate) }));
+    const words = this.#calls.flatMap(encode);
     this.#basesAt = words.length;
-    this.#memory = keep(empty([words.length + 2 * regions.length], "float64"));
-    host().f64.set(words, this.#memory.ptr >>> 3);
+    this.#memory = resident([...words, ...new Array<number>(2 * regions.length).fill(0)]);
   }
 
-  /** Runs the program `steps` times; `place` gives each region's first base and its stride, in bytes. */
-  run(steps: number, place: Readonly<Record<string, readonly [base: number, stride: number]>>): void {
+  /** Runs the program `steps` times; `places` gives each region's place. */
+  run(steps: number, places: Readonly<Record<string, Place>>): void {
     const { ptr } = this.#memory;
     const n = this.regions.length;
     const bases = ptr + 8 * this.#basesAt;
     const slots = host().f64;
     this.regions.forEach((name, i) => {
-      const [base, stride] = place[name] as readonly [number, number];
+      const [base, stride] = places[name] as Place;
       slots[(bases >>> 3) + i] = base;
       slots[(bases >>> 3) + n + i] = stride;
     });
-    call(replay, "int32", steps, this.#count, ptr, n, bases, bases + 8 * n);
+    call(replay, "int32", steps, this.#calls.length, ptr, n, bases, bases + 8 * n);
   }
+
+  /**
+   * The program with its regions at fixed places, followed by copies: a function that runs it once, in one call into
+   * WebAssembly, and neither writes nor allocates anything in JavaScript.
+   */
+  bind(places: Readonly<Record<string, Place>>, copies: readonly Copy[]): () => void {
+    const fixed = this.#calls.map(({ id, args, pointers }) => {
+      const placed = [...args];
+      for (const { slot, address } of pointers) {
+        placed[slot] = (places[this.regions[address.region] as string] as Place)[0] + address.offset;
+      }
+      return { id, args: placed };
+    });
+    const calls = [...fixed, ...copies.map(copyCall)];
+    const program = resident(calls.flatMap(({ id, args }) => [id, args.length, 0, ...args]));
+    const args = resident([1, calls.length, program.ptr, 0, 0, 0]);
+    const [run, argsPtr] = [host().run, args.ptr];
+    // Kept by the closure: what is bound lives as long as the function that runs it.
+    const held = [program, args];
+    return () => {
+      if (held.length > 0) run(replay, argsPtr);
+    };
+  }
+}
+
+/** Numbers in linear memory that stay where they are. */
+function resident(words: readonly number[]): Tensor {
+  const memory = keep(empty([words.length], "float64"));
+  host().f64.set(words, memory.ptr >>> 3);
+  return memory;
+}
+
+/** A copy of bytes as a kernel call: one row of one-byte elements. */
+function copyCall({ from, to, bytes }: Copy): RecordedCall {
+  return { id: copyStrided, args: [1, 1, 1, 1, bytes, 0, 0, 0, 1, 0, 0, 0, 1, from, to] };
 }
 
 /** Whether an argument of a kernel is an address. */
@@ -54,16 +103,16 @@ export function isAddress(id: number, slot: number): boolean {
   return slot < 31 && ((KERNEL_POINTERS[id >> 1] as number) & (1 << slot)) !== 0;
 }
 
-/** One record: id, slots, and where each address points. */
-function encode({ id, args }: RecordedCall, locate: (ptr: number) => Address | null): number[] {
-  const pointers: number[] = [];
-  for (let i = 0; i < args.length; i++) {
-    const value = args[i] as number;
-    if (value === 0 || !isAddress(id, i)) continue;
-    const address = locate(value);
-    if (address !== null) pointers.push(i, address.region, address.offset);
-  }
-  return [id, args.length, pointers.length / 3, ...args, ...pointers];
+function pointersOf({ id, args }: RecordedCall, locate: (ptr: number) => Address | null): PlacedCall["pointers"] {
+  return args.flatMap((value, slot) => {
+    const address = value !== 0 && isAddress(id, slot) ? locate(value) : null;
+    return address === null ? [] : [{ slot, address }];
+  });
+}
+
+/** One record of the replay kernel: id, slots, and where each address points. */
+function encode({ id, args, pointers }: PlacedCall): number[] {
+  return [id, args.length, pointers.length, ...args, ...pointers.flatMap(({ slot, address }) => [slot, address.region, address.offset])];
 }
 
 /** Sorted blocks of memory, to be found by any address inside. */

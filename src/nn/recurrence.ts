@@ -71,7 +71,7 @@ export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths
 }
 
 /** The tensors of `state` put into the structure of `like`. */
-function restore<S extends State>(like: S, tensors: readonly Tensor[]): S {
+export function restoreState<S extends State>(like: S, tensors: readonly Tensor[]): S {
   let i = 0;
   return mapState(() => tensors[i++] as Tensor, like);
 }
@@ -93,7 +93,7 @@ function alongBatch(mask: Tensor, like: Tensor): Tensor {
 /** The cell's step over flat lists of tensors; with a mask, finished sequences keep their state and put out zeros. */
 function flatStep<S extends State>(cell: Recurrence<S>, like: S, masked: boolean): Step {
   return ([x, running], carry) => {
-    const before = restore(like, carry);
+    const before = restoreState(like, carry);
     const [y, next] = cell.step(x as Tensor, before);
     if (!masked) return { y, carry: stateTensors(next) };
     const held = mapState((a, b) => where(alongBatch(running as Tensor, a), a, b), next, before);
@@ -118,7 +118,7 @@ function scanOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, { le
 export function scanSteps<S extends State>(cell: Recurrence<S>, xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
   const start = state ?? cell.initialState(xs.dim(1));
   const { ys, carry } = scanEagerly(scanOf(cell, xs, start, options));
-  return [ys, restore(start, carry)];
+  return [ys, restoreState(start, carry)];
 }
 
 /**
@@ -137,7 +137,7 @@ export abstract class Cell<S extends State = State> extends Module implements Re
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
     const start = state ?? this.initialState(xs.dim(1));
     const { ys, carry } = scanCaptured(scanOf(this, xs, start, options), this.#captures);
-    return [ys, restore(start, carry)];
+    return [ys, restoreState(start, carry)];
   }
 
   /** Why `scan` runs eagerly on such a sequence; null if it runs by replay. */
