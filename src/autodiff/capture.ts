@@ -182,10 +182,12 @@ function capture(spec: StepSpec, grad: boolean): CapturedStep {
   const regions = [...places.keys(), FRAME, SCRATCH, PACKED];
   const readAgain = back === null ? new Map<Block, Use>() : usesOf(back.recording.calls, memory.index);
   const compiled = compile(forward.recording, memory, regions, places, (block) => (readAgain.has(block) ? FRAME : SCRATCH));
+  const backward = back && compileBackward(back, places, memory, regions);
+  for (const block of memory.constants) block.pinned = true;
   return {
     y: { shape: sample.shape, dtype: sample.dtype },
     forward: compiled,
-    backward: back && compileBackward(back, places, memory, regions),
+    backward,
     constants: [...memory.constants],
     calls: forward.recording.calls.length,
   };

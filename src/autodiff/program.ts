@@ -120,7 +120,7 @@ export class BlockIndex<V> {
   readonly #entries: { readonly start: number; readonly end: number; readonly value: V }[] = [];
   #sorted = true;
 
-  add({ ptr, bytes }: Block, value: V): void {
+  add({ ptr, bytes }: Pick<Block, "ptr" | "bytes">, value: V): void {
     this.#entries.push({ start: ptr, end: ptr + Math.max(bytes, 1), value });
     this.#sorted = false;
   }

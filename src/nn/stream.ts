@@ -30,6 +30,8 @@ export interface StreamOptions {
  * const saved = stream.toBytes();                  // and later, anywhere: stream.fromBytes(saved)
  */
 export class Stream<S extends State> {
+  /** Why the step runs operation by operation instead of by replay; null if it is replayed. */
+  readonly whyEager: string | null;
   readonly #recurrence: Recurrence<S>;
   readonly #like: S;
   readonly #x: Tensor;
@@ -59,6 +61,7 @@ export class Stream<S extends State> {
       return { y, carry: stateTensors(next) };
     };
     const captured = captureStep({ step: ([x], carry) => step(x as Tensor, carry), inputs: [this.#x], carry: this.#state, fixed }, false);
+    this.whyEager = typeof captured === "string" ? captured : null;
     const runner = typeof captured === "string" ? this.#eagerly(step) : this.#replayed(captured, fixed);
     this.#run = runner.run;
     this.#prepare = runner.prepare;

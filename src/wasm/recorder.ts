@@ -10,6 +10,8 @@ export interface RecordedCall {
 export interface Block {
   readonly ptr: number;
   readonly bytes: number;
+  /** Whether it outlives the scope it was made in. */
+  pinned: boolean;
 }
 
 export class Recording {

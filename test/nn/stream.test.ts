@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Parameter } from "../../src/nn/module.ts";
 import { Cell, scanSteps } from "../../src/nn/recurrence.ts";
 import { GRU, LSTM, RNN } from "../../src/nn/rnn.ts";
+import type { LstmState } from "../../src/nn/rnn-cells.ts";
 import { stateFromBytes, stateToBytes } from "../../src/nn/state-bytes.ts";
 import { Stream } from "../../src/nn/stream.ts";
 import { add, mul } from "../../src/ops/arithmetic.ts";
@@ -47,7 +48,7 @@ const models = {
   "a cell that cannot be captured": () => new Delayed(true),
 };
 
-describe.each(Object.entries(models))("stream of %s", (_, make) => {
+describe.each(Object.entries(models))("stream of %s", (name, make) => {
   it.each([1, 3])("is the whole sequence to the bit, batch %i", (batch) => {
     const model = make();
     const T = 9;
@@ -71,6 +72,10 @@ describe.each(Object.entries(models))("stream of %s", (_, make) => {
     expect(xs.slice(3).map((x) => Array.from(c.step(x)))).toEqual(first.slice(3));
     a.reset();
     expect(xs.map((x) => Array.from(a.step(x)))).toEqual(first);
+  });
+
+  it("is replayed unless its step reads values on the host", () => {
+    expect(new Stream<never>(make() as never).whyEager).toBe(name.includes("cannot") ? "reads a value on the host" : null);
   });
 
   it("takes new weights on refresh", () => {
@@ -102,7 +107,7 @@ describe.each(Object.entries(models))("stream of %s", (_, make) => {
 });
 
 describe("what a stream refuses", () => {
-  const stream = new Stream(new LSTM({ inputSize: 3, hiddenSize: 4, generator }));
+  const stream = new Stream<LstmState>(new LSTM({ inputSize: 3, hiddenSize: 4, generator }));
 
   it("inputs and states of the wrong size", () => {
     expect(() => stream.step([1, 2])).toThrow(/expected 3 values for x \[1,3\], got 2/);
@@ -110,7 +115,7 @@ describe("what a stream refuses", () => {
       stream.state = { h: zeros([1, 1, 5]), c: zeros([1, 1, 4]) };
     }).toThrow(ShapeError);
     expect(() => new Stream(new LSTM({ inputSize: 3, hiddenSize: 4, bidirectional: true, generator }) as never)).toThrow(/bidirectional/);
-    expect(() => new Stream(new LSTM({ inputSize: 3, hiddenSize: 4, generator }), { batch: 0 })).toThrow(/at least 1, got 0/);
+    expect(() => new Stream<LstmState>(new LSTM({ inputSize: 3, hiddenSize: 4, generator }), { batch: 0 })).toThrow(/at least 1, got 0/);
   });
 
   it("bytes that are no such state, leaving the state as it was", () => {
@@ -130,7 +135,7 @@ describe("what a stream refuses", () => {
       expect(() => stream.fromBytes(bytes)).toThrow(message);
     }
     expect(stream.toBytes()).toEqual(good);
-    const other = new Stream(new LSTM({ inputSize: 3, hiddenSize: 5, generator }));
+    const other = new Stream<LstmState>(new LSTM({ inputSize: 3, hiddenSize: 5, generator }));
     expect(() => other.fromBytes(good)).toThrow(/shape \[1,1,5\], got \[1,1,4\]/);
   });
 
