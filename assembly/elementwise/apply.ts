@@ -2,7 +2,7 @@
 
 import * as op from "../../src/ops/codes";
 import { verf } from "../math/erf";
-import { vexp } from "../math/exp";
+import { calledExp, vexp } from "../math/exp";
 import { vexpm1 } from "../math/expm1";
 import { vlog, vlog1p } from "../math/log";
 import { vpow } from "../math/pow";
@@ -46,7 +46,7 @@ export function apply<T>(code: i32, a: v128, b: v128, c: v128): v128 {
     case op.LEAKY_RELU: return positiveOr<T>(a, v128.mul<T>(a, b));
     case op.ELU: return positiveOr<T>(a, v128.mul<T>(b, vexpm1<T>(a)));
     case op.SOFTPLUS: return softplus<T>(a);
-    case op.SILU: return v128.mul<T>(a, vsigmoid<T>(a));
+    case op.SILU: return v128.div<T>(a, v128.add<T>(all<T>(1.0), calledExp<T>(v128.neg<T>(a))));
     case op.GELU: return gelu<T>(a);
     case op.DIV: return v128.div<T>(a, b);
     case op.MAXIMUM: return v128.max<T>(a, b);
@@ -56,7 +56,8 @@ export function apply<T>(code: i32, a: v128, b: v128, c: v128): v128 {
     case op.GATE: return v128.and(a, v128.gt<T>(b, all<T>(0.0)));
     case op.TANH_GRAD: return v128.mul<T>(a, v128.sub<T>(all<T>(1.0), v128.mul<T>(b, b)));
     case op.SIGMOID_GRAD: return v128.mul<T>(a, v128.mul<T>(b, v128.sub<T>(all<T>(1.0), b)));
-    case op.SELECT: return v128.bitselect(a, b, c);
+    case op.SELECT:
+    case op.INT_SELECT: return v128.bitselect(a, b, c);
     case op.EQUAL: return v128.eq<T>(a, b);
     case op.NOT_EQUAL: return v128.ne<T>(a, b);
     case op.LESS: return v128.lt<T>(a, b);
@@ -85,7 +86,7 @@ function applyInt(code: i32, a: v128, b: v128): v128 {
 
 /** log(1 + e^x) = max(x, 0) + log(1 + e^-|x|): nothing overflows. */
 function softplus<T>(x: v128): v128 {
-  return v128.add<T>(v128.max<T>(x, all<T>(0.0)), vlog1p<T>(vexp<T>(v128.or(x, all<T>(-0.0)))));
+  return v128.add<T>(v128.max<T>(x, all<T>(0.0)), vlog1p<T>(calledExp<T>(v128.or(x, all<T>(-0.0)))));
 }
 
 /** x·Φ(x) = x/2 · (1 + erf(x/√2)). */

@@ -112,14 +112,15 @@ function stepOf(stride: i32): usize {
 /** The innermost axis; strides in elements. */
 function row<T>(code: i32, n: i32, a: usize, aStride: i32, b: usize, bStride: i32, c: usize, cStride: i32, y: usize): void {
   const isMask = code >= op.FIRST_MASK;
-  const plain = (aStride | bStride) >>> 1 == 0 && !isMask && code != op.SELECT;
+  const chooses = code == op.SELECT || code == op.INT_SELECT;
+  const plain = (aStride | bStride) >>> 1 == 0 && !isMask && !chooses;
   const block = plain ? n : BLOCK;
   for (let i = 0; i < n; i += block) {
     const m = min(block, n - i);
     const pa = staged<T>(m, a, aStride, STAGE_A);
     const pb = staged<T>(m, b, bStride, STAGE_B);
-    const pc = code == op.SELECT ? stagedMask<T>(m, c, cStride, STAGE_C) : STAGE_C;
-    span<T>(code, m, pa, stepOf(aStride), pb, stepOf(bStride), pc, code == op.SELECT ? 16 : 0, isMask ? STAGE_Y : at<T>(y, i));
+    const pc = chooses ? stagedMask<T>(m, c, cStride, STAGE_C) : STAGE_C;
+    span<T>(code, m, pa, stepOf(aStride), pb, stepOf(bStride), pc, chooses ? 16 : 0, isMask ? STAGE_Y : at<T>(y, i));
     if (isMask) storeMask<T>(m, STAGE_Y, y + i);
     a += <isize>aStride * m * sizeof<T>();
     b += <isize>bStride * m * sizeof<T>();
@@ -154,13 +155,13 @@ function axes<T>(code: i32, axis: i32, rank: i32, slots: usize, a: usize, b: usi
 
 /**
  * y = code(a, b, c) for every element; y contiguous, and possibly a or b itself where that is contiguous too.
- * c is a mask, used by SELECT alone. An operand whose address is 0 is the number numberA or numberB.
+ * c is a mask, used by SELECT and INT_SELECT alone. An operand whose address is 0 is the number numberA or numberB.
  * The slots hold, for `rank` axes each: dimensions, strides of a, of b, of c in elements (0 repeats). @kernel
  */
 export function elementwise<T>(
   code: i32, a: usize, b: usize, c: usize, numberA: f64, numberB: f64, y: usize, rank: i32, slots: usize,
 ): void {
-  const isInt = (code >= op.INT_NEG && code <= op.INT_MINIMUM) || code >= op.INT_EQUAL;
+  const isInt = (code >= op.INT_NEG && code <= op.INT_SELECT) || code >= op.INT_EQUAL;
   if (isInt) {
     store<i32>(NUMBER_A, <i32>numberA);
     store<i32>(NUMBER_B, <i32>numberB);

@@ -4,7 +4,7 @@
 // by Remez' algorithm: P is good to 2^-25 in f32 and 2^-56 in f64, Q to 2^-30 and 2^-61.
 
 import { madd } from "../lanes";
-import { vexp } from "./exp";
+import { calledExp } from "./exp";
 import { all, horner, withSign } from "./vector";
 
 // @ts-ignore: decorator
@@ -70,6 +70,6 @@ export function verf<T>(x: v128): v128 {
   const inner = madd<T>(x, near<T>(v128.mul<T>(x, x)), x);
   // Beyond 4 (6 in f64) erf rounds to 1.
   const t = v128.pmin<T>(v128.abs<T>(x), all<T>(sizeof<T>() == 4 ? 4.0 : 6.0));
-  const outer = withSign<T>(v128.sub<T>(all<T>(1.0), vexp<T>(logErfc<T>(t))), x);
+  const outer = withSign<T>(v128.sub<T>(all<T>(1.0), calledExp<T>(logErfc<T>(t))), x);
   return v128.bitselect(outer, inner, v128.gt<T>(t, all<T>(sizeof<T>() == 4 ? 0.927734375 : 1.0)));
 }

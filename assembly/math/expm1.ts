@@ -3,9 +3,9 @@
 
 import { madd } from "../lanes";
 import { expm1Reduced, power2, reduceLog2, shiftedLog2 } from "./exp";
-import { all, withSign } from "./vector";
+import { all } from "./vector";
 
-/** e^x - 1 in every lane, at least -1, with the sign of x. */
+/** e^x - 1 in every lane, at least -1. */
 export function vexpm1<T>(x: v128): v128 {
   const low = all<T>(sizeof<T>() == 4 ? -20.0 : -40.0);
   const high = all<T>(sizeof<T>() == 4 ? 89.0 : 710.0);
@@ -13,5 +13,7 @@ export function vexpm1<T>(x: v128): v128 {
   const t = shiftedLog2<T>(z);
   const s = power2<T>(t, -1);
   const half = madd<T>(s, expm1Reduced<T>(reduceLog2<T>(z, t)), v128.sub<T>(s, all<T>(0.5)));
-  return withSign<T>(v128.add<T>(half, half), x);
+  // Halves of tiny numbers may be lost.
+  const tiny = v128.lt<T>(v128.abs<T>(x), all<T>(sizeof<T>() == 4 ? 9.313225746154785e-10 : 8.673617379884035e-19));
+  return v128.bitselect(x, v128.add<T>(half, half), tiny);
 }

@@ -59,6 +59,7 @@ export const INT_SUB = 52;
 export const INT_MUL = 53;
 export const INT_MAXIMUM = 54;
 export const INT_MINIMUM = 55;
+export const INT_SELECT = 56;
 
 // Comparisons: the result is a mask. From FIRST_MASK on.
 export const FIRST_MASK = 64;

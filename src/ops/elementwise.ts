@@ -31,7 +31,7 @@ const INTEGER_CODES: Readonly<Record<number, number>> = {
   [code.NOT_EQUAL]: code.INT_NOT_EQUAL,
   [code.LESS]: code.INT_LESS,
   [code.LESS_EQUAL]: code.INT_LESS_EQUAL,
-  [code.SELECT]: code.SELECT,
+  [code.SELECT]: code.INT_SELECT,
 };
 
 /** The code of an operation on a dtype. @throws DTypeError where it has none */
