@@ -20,7 +20,7 @@ const FUNCTIONS = {
   exp: { code: "EXP", double: Math.exp, exact: exact.exp, min: 0 },
   expm1: { code: "EXPM1", double: Math.expm1, exact: exact.expm1, min: -1 },
   log: { code: "LOG", double: Math.log, exact: exact.log },
-  log1p: { code: "LOG1P", double: Math.log, exact: exact.log1p },
+  log1p: { code: "LOG1P", double: Math.log1p, exact: exact.log1p },
   tanh: { code: "TANH", double: Math.tanh, exact: exact.tanh, min: -1, max: 1 },
   sigmoid: {
     code: "SIGMOID",

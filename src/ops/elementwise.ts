@@ -73,15 +73,15 @@ export function compute(op: number, out: Tensor, dtype: DType, a: Operand, b: Op
   if (out.size === 0) return out;
   const numberA = typeof a === "number" ? a : 0;
   const numberB = typeof b === "number" ? b : 0;
-  const run = (rank: number, ...slots: number[]): void =>
-    call(elementwise, dtype, op, address(a), address(b), address(c), numberA, numberB, out.ptr, rank, ...slots);
   if (isDense(a, out.shape) && isDense(b, out.shape) && isDense(c, out.shape)) {
-    run(1, out.size, strideOf(a), strideOf(b), strideOf(c));
+    const [sa, sb, sc] = [strideOf(a), strideOf(b), strideOf(c)];
+    call(elementwise, dtype, op, address(a), address(b), address(c), numberA, numberB, out.ptr, 1, out.size, sa, sb, sc);
     return out;
   }
   const axes = layout(out.shape, [a, b, c]);
   if (axes.length > MAX_AXES) throw new ArgumentError(`elementwise: expected at most ${MAX_AXES} separate axes, got ${axes.length}`);
-  run(axes.length, ...[0, 1, 2, 3].flatMap((row) => axes.map((axis) => axis[row] as number)));
+  const slots = [0, 1, 2, 3].flatMap((row) => axes.map((axis) => axis[row] as number));
+  call(elementwise, dtype, op, address(a), address(b), address(c), numberA, numberB, out.ptr, axes.length, ...slots);
   return out;
 }
 
