@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
 
 /** Calls at module level that have no effect: bundlers may drop them when nobody uses their result. */
-const pure = ["defineOp", "binaryOp"];
+const pure = ["defineOp", "unaryOp", "binaryOp", "elementary", "extremeOp", "fusedOp", "ofNumber"];
 const common = { format: "esm", target: "es2022", absWorkingDir: root, logLevel: "warning", legalComments: "none", pure };
 
 async function filesIn(folder, ending) {
@@ -22,7 +22,7 @@ async function filesIn(folder, ending) {
 
 /** src/**.ts → dist/**.js, one file a module, so that bundlers keep only what is imported. */
 async function modules() {
-  const sources = (await filesIn("src", ".ts")).filter((f) => !f.startsWith(join("src", "cli")));
+  const sources = (await filesIn("src", ".ts")).filter((f) => !f.startsWith(join("src", "cli")) && !f.endsWith(".edge.ts"));
   await build({ ...common, entryPoints: sources, outdir: "dist", outbase: "src", bundle: false });
   for (const file of await filesIn("dist", ".js")) {
     const text = await readFile(join(root, file), "utf8");
@@ -31,25 +31,43 @@ async function modules() {
   await build({ ...common, entryPoints: ["src/wasm/loader.ts"], outfile: "dist/wasm/loader.js", bundle: true, platform: "neutral" });
 }
 
-/** Edge hosts refuse to compile bytes: their bundles import the module instead. */
-const importedModule = {
-  name: "imported-module",
+/** Edge hosts refuse to compile bytes: what embeds them is replaced by its neighbour `*.edge.ts`, which imports the module. */
+const importedModules = {
+  name: "imported-modules",
   setup(plugin) {
-    plugin.onResolve({ filter: /\/binary\.ts$/ }, ({ resolveDir, path }) => ({ path: join(resolveDir, path).replace(/binary\.ts$/, "binary.edge.ts") }));
+    plugin.onResolve({ filter: /\/(binary|relaxed)\.ts$/ }, ({ resolveDir, path }) => ({
+      path: join(resolveDir, path).replace(/\.ts$/, ".edge.ts"),
+    }));
     plugin.onResolve({ filter: /\.wasm/ }, ({ path }) => ({ path, external: true }));
   },
 };
 
-/** src/index.ts for "./dist/index.js", for every subpath of the package that has an edge form. */
+/** What an import of the binary is to a type checker: hosts that allow such an import give a module. */
+const binaryTypes = `/** The kernels as a module, for \`init\`. */
+declare const kernels: WebAssembly.Module;
+export default kernels;
+`;
+
+/** `src/nn/index.ts` → `dist/edge/nn.js`, for every subpath of the package that has an edge form. */
 function edgeEntries() {
-  const conditional = Object.values(manifest.exports).filter((e) => typeof e === "object" && e.workerd !== undefined);
-  return conditional.map((e) => e.default.replace("./dist/", "src/").replace(/\.js$/, ".ts"));
+  const conditional = Object.values(manifest.exports).filter((e) => e.workerd !== undefined);
+  return conditional.map((e) => ({
+    in: e.default.replace("./dist/", "src/").replace(/\.js$/, ".ts"),
+    out: e.workerd.replace("./dist/edge/", "").replace(/\.js$/, ""),
+  }));
 }
 
+/** The entries share their chunks, and with them the one instance of the kernels. */
 async function edge() {
-  const options = { ...common, bundle: true, splitting: true, chunkNames: "[name]-[hash]", platform: "neutral", plugins: [importedModule] };
-  await build({ ...options, entryPoints: edgeEntries(), outdir: "dist/edge", entryNames: "[name]" });
-  await copyFile(join(root, "build/simd.wasm"), join(root, "dist/edge/kernels.wasm"));
+  const options = {
+    ...common,
+    bundle: true,
+    splitting: true,
+    chunkNames: "[name]-[hash]",
+    platform: "neutral",
+    plugins: [importedModules],
+  };
+  await build({ ...options, entryPoints: edgeEntries(), outdir: "dist/edge" });
 }
 
 async function commandLine() {
@@ -76,4 +94,5 @@ if (cliOnly) {
   await copyFile(join(root, "build/simd.wasm"), join(root, "dist/kernels.wasm"));
   await copyFile(join(root, "build/relaxed.wasm"), join(root, "dist/kernels-relaxed.wasm"));
   declarations();
+  await writeFile(join(root, "dist/kernels.wasm.d.ts"), binaryTypes);
 }

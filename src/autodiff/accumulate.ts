@@ -5,7 +5,7 @@ import { dense } from "../tensor/strided.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { elementwise } from "../wasm/kernels.gen.ts";
-import { apply, defineOp } from "./primitive.ts";
+import { apply, defineOp, type Primitive } from "./primitive.ts";
 
 /** y = a + b for contiguous tensors of one shape; y may be a. */
 function addInto(y: Tensor, a: Tensor, b: Tensor): Tensor {
@@ -13,7 +13,7 @@ function addInto(y: Tensor, a: Tensor, b: Tensor): Tensor {
   return y;
 }
 
-export const accumulateOp = defineOp({
+export const accumulateOp: Primitive<void> = defineOp({
   name: "accumulate",
   forward: ([a, b]) => addInto(empty((a as Tensor).shape, (a as Tensor).dtype), dense(a as Tensor), dense(b as Tensor)),
   vjp: (g) => g,

@@ -9,11 +9,11 @@ import { sameShape, show } from "../tensor/shape.ts";
 import { assign, empty, keep, type Tensor, tensor } from "../tensor/tensor.ts";
 import { addInPlace } from "./accumulate.ts";
 import { box, unbox, withLevel } from "./forward.ts";
-import { apply, defineOp } from "./primitive.ts";
+import { apply, defineOp, type Primitive } from "./primitive.ts";
 import { enableGrad, gradients, noGrad, type SweepOptions, sweepLeaves } from "./tape.ts";
 
 /** The same values under a new name: what a functional transform differentiates with respect to. */
-export const aliasOp = defineOp({
+export const aliasOp: Primitive<void> = defineOp({
   name: "alias",
   forward: ([x]) => (x as Tensor).detach(),
   vjp: (g) => g,

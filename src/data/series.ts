@@ -36,7 +36,7 @@ export class Scaler {
   static standard(x: Tensor): Scaler {
     const columns = columnsOf(x);
     const shift = columns.map(mean);
-    const scale = columns.map((c, f) => Math.sqrt(mean(c.map((v) => (v - (shift[f] as number)) ** 2))) || 1);
+    const scale = columns.map((c, f) => Math.sqrt(mean(c.map((v) => squared(v - (shift[f] as number))))) || 1);
     return new Scaler({ shift, scale });
   }
 
@@ -108,6 +108,11 @@ function columnsOf(x: Tensor): Float64Array[] {
     (columns[i % F] as Float64Array)[Math.floor(i / F)] = v;
   });
   return columns;
+}
+
+/** A product: what ** gives is left to the host. */
+function squared(x: number): number {
+  return x * x;
 }
 
 function mean(values: Float64Array): number {

@@ -209,8 +209,8 @@ function reduceWeighted(op: string, losses: Tensor, { weight, reduction }: BceOp
   return reduceLosses(op, weight === undefined ? losses : mul(losses, weight), reduction);
 }
 
-/** Below this a logarithm counts as −100, so that a loss stays finite where a probability is exactly 0 or 1. */
-const SMALLEST = Math.exp(-100);
+/** e⁻¹⁰⁰: below this a logarithm counts as −100, so that a loss stays finite where a probability is exactly 0 or 1. */
+const SMALLEST = 3.720075976020836e-44;
 
 /** −t·log p − (1−t)·log(1−p) for probabilities p in [0, 1]; logarithms are cut at −100. */
 export function bceLoss(input: Tensor, target: Tensor, options: BceOptions = {}): Tensor {

@@ -99,7 +99,6 @@ function powerSlope(a: Operand, b: Operand): Operand {
 
 /** a^b·log a; where a is 0 and b is not negative that is 0. */
 function exponentSlope(y: Tensor, a: Operand, b: Operand): Tensor {
-  if (typeof a === "number" && a !== 0) return mul(y, Math.log(a));
   const exponents = b as Tensor;
   const base = typeof a === "number" ? full([], a, exponents.dtype) : a;
   return mul(y, log(where(logicalAnd(equal(base, 0), greaterEqual(exponents, 0)), 1, base)));

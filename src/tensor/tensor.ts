@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Tensors: a shape, a dtype and strides over a block of linear memory. */
 
 import type { Dual } from "../autodiff/forward.ts";

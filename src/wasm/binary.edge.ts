@@ -1,5 +1,5 @@
 // @ts-expect-error: hosts that forbid compiling bytes give a WebAssembly.Module for this import.
-import kernels from "./kernels.wasm?module";
+import kernels from "../kernels.wasm?module";
 
 /** The deterministic kernels as the host's own module. */
 export function defaultModule(): WebAssembly.Module {

@@ -19,7 +19,7 @@ export class Recording {
   /** Every block allocated while recording; none is released before the recording ends. */
   readonly blocks: Block[] = [];
   /** Blocks whose contents were written by JavaScript: constants of the recorded step. */
-  readonly constants = new Set<Block>();
+  readonly constants: Set<Block> = new Set();
   /** Why the recorded calls alone would not do the same again; null if they would. */
   obstacle: string | null = null;
 }

@@ -3,12 +3,13 @@ import { relaxedBase64 } from "./relaxed.gen.ts";
 
 /**
  * The kernels with fused multiply-add: faster, but the last bits depend on the machine. For hosts that accept
- * relaxed SIMD (Node 21 and later, Deno, Chromium, workerd); others throw a CompileError.
+ * relaxed SIMD (Node 21 and later, Deno, Bun, Chromium, workerd); others throw a CompileError.
+ * Bytes, or on the edge the module that the host has compiled.
  * @example
  * import { init } from "tapeloop";
  * import { relaxedKernels } from "tapeloop/relaxed";
  * init(relaxedKernels());
  */
-export function relaxedKernels(): Uint8Array<ArrayBuffer> {
+export function relaxedKernels(): Uint8Array<ArrayBuffer> | WebAssembly.Module {
   return decodeBase64(relaxedBase64);
 }

@@ -1,0 +1,253 @@
+// What is published, held to what hosts and bundlers need. Run after a build; every failure is listed, and any makes the exit status 1.
+
+import { spawnSync } from "node:child_process";
+import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build, transform } from "esbuild";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
+const failures = [];
+const fail = (check, text) => failures.push(`${check}: ${text}`);
+
+/** Largest minified bundle of one import, in bytes: plain and after gzip. What the kernels themselves take is part of it. */
+const budgets = JSON.parse(await readFile(join(root, "scripts/size-budgets.json"), "utf8"));
+
+/** Code points of JavaScript entries: subpath → file. */
+const entries = Object.entries(manifest.exports).flatMap(([path, e]) => (e.default?.endsWith(".js") ? [[path, e]] : []));
+/** Entries that may touch the host; everything else is the core. */
+const hostEntries = new Set(["./node"]);
+
+/** Bundles code that imports from the built package, as a user's bundler would. */
+async function bundle(code, conditions = []) {
+  const { outputFiles, metafile } = await build({
+    stdin: { contents: code, resolveDir: root, loader: "js" },
+    plugins: [
+      {
+        name: "this-package",
+        setup(plugin) {
+          const file = (path) => {
+            const target = manifest.exports[path.replace(manifest.name, ".")];
+            return target[conditions.find((c) => c in target) ?? "default"];
+          };
+          plugin.onResolve({ filter: new RegExp(`^${manifest.name}(/|$)`) }, ({ path }) => ({
+            path: join(root, file(path)),
+            sideEffects: manifest.sideEffects,
+          }));
+          plugin.onResolve({ filter: /\.wasm/ }, ({ path }) => ({ path, external: true }));
+        },
+      },
+    ],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "neutral",
+    external: ["node:*"],
+    metafile: true,
+    write: false,
+    absWorkingDir: root,
+    logLevel: "error",
+  });
+  const [{ contents, text }] = outputFiles;
+  const inputs = Object.entries(Object.values(metafile.outputs)[0].inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0);
+  return { text, raw: contents.length, gzip: gzipSync(contents, { level: 9 }).length, inputs: inputs.map(([path]) => path) };
+}
+
+async function publintClean() {
+  const { messages } = await publint({ pkgDir: root, strict: true });
+  for (const m of messages) fail("publint", formatMessage(m, manifest));
+}
+
+function typesResolve() {
+  const cli = join(dirname(createRequire(import.meta.url).resolve("@arethetypeswrong/cli/package.json")), "dist/index.js");
+  const args = [cli, "--pack", ".", "--profile", "esm-only", "--no-color", "--no-emoji"];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
+  if (status !== 0) fail("arethetypeswrong", stdout + stderr);
+}
+
+const CONSUMER = `import { Adam, LSTM, Linear, Module, init, tensor, type Tensor } from "tapeloop";
+import kernels from "tapeloop/kernels.wasm";
+import { GRU } from "tapeloop/nn";
+import { save } from "tapeloop/node";
+import { relaxedKernels } from "tapeloop/relaxed";
+
+class Regressor extends Module {
+  readonly rnn = new LSTM({ inputSize: 4, hiddenSize: 8 });
+  readonly head = new Linear(8, 1);
+  forward(xs: Tensor): Tensor {
+    return this.head.forward(this.rnn.forward(xs).output);
+  }
+}
+const model = new Regressor();
+new Adam(model.parameters(), { lr: 1e-3 }).step();
+export const y: Tensor = model.forward(tensor([[1, 2, 3, 4]]));
+export const done: Promise<void> = save("model.safetensors", model);
+export { GRU, init, kernels, relaxedKernels };
+`;
+
+/** A strict user's compiler reads the declarations themselves, not only their names. */
+async function declarationsCompile() {
+  const folder = join(root, "build/consumer");
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(join(folder, "node_modules"), { recursive: true });
+  await symlink(root, join(folder, `node_modules/${manifest.name}`), "dir");
+  await writeFile(join(folder, "package.json"), '{ "type": "module" }');
+  await writeFile(join(folder, "user.ts"), CONSUMER);
+  const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
+  const strict = [
+    "--ignoreConfig",
+    "--noEmit",
+    "--strict",
+    "--exactOptionalPropertyTypes",
+    "--target",
+    "es2022",
+    "--lib",
+    "es2022,dom",
+    "--types",
+    "",
+    "user.ts",
+  ];
+  for (const kind of [
+    ["--module", "nodenext"],
+    ["--module", "esnext", "--moduleResolution", "bundler"],
+  ]) {
+    const { status, stdout } = spawnSync(process.execPath, [tsc, ...kind, ...strict], { cwd: folder, encoding: "utf8" });
+    if (status !== 0) fail("declarations", `${kind.join(" ")}\n${stdout}`);
+  }
+}
+
+function noDependencies() {
+  for (const key of ["dependencies", "peerDependencies", "optionalDependencies", "bundleDependencies"]) {
+    if (key in manifest) fail("dependencies", `expected none, got ${key} in package.json`);
+  }
+}
+
+/** Section 2 of a WebAssembly binary lists what it imports. Read by hand: Node 20 rejects the relaxed binary. */
+function hasImportSection(bytes) {
+  for (let at = 8; at < bytes.length; ) {
+    const id = bytes[at++];
+    let size = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = bytes[at++];
+      size |= (byte & 127) << shift;
+      if (byte < 128) break;
+    }
+    if (id === 2) return true;
+    at += size;
+  }
+  return false;
+}
+
+async function binariesImportNothing() {
+  for (const file of ["dist/kernels.wasm", "dist/kernels-relaxed.wasm"]) {
+    if (hasImportSection(await readFile(join(root, file)))) fail("kernels", `expected no imports in ${file}`);
+  }
+}
+
+/** What no core entry may contain, in code without comments. */
+const FORBIDDEN = [
+  // A method may be called eval: the call of the global one is what compiles text.
+  [/(?<![.\w#$])eval\s*\((?![^()]*\)\s*\{)/, "eval"],
+  [/\bnew Function\b/, "new Function"],
+  [/\bnew URL\b/, "new URL"],
+  [/\bfetch\s*\(/, "fetch"],
+  [/\bimport\.meta\b/, "import.meta"],
+  [/\brequire\s*\(/, "require"],
+  [/["']node:/, "a node: module"],
+  [/\bimport\s*\(/, "import()"],
+];
+
+/** The core runs where there is no clock, network, file system, code from text or asynchronous start. */
+async function coreIsPure() {
+  for (const [path] of entries.filter(([p]) => !hostEntries.has(p))) {
+    const { text } = await bundle(`export * from "${join(manifest.name, path)}"`);
+    for (const [pattern, name] of FORBIDDEN) {
+      const at = text.search(pattern);
+      if (at >= 0) fail("core", `expected no ${name} in ${path}, got …${text.slice(Math.max(0, at - 60), at + 60)}…`);
+    }
+    // CommonJS has no top-level await: turning the bundle into it fails if there is one.
+    await transform(text, { format: "cjs", logLevel: "silent" }).catch((error) => fail("core", `${path}: ${error.message}`));
+  }
+}
+
+/** ECMAScript leaves the last bits of these to the host. Powers of two and ten by whole numbers are exact everywhere. */
+const LOOSE = /\bMath\.(?:a?cosh?|a?sinh?|a?tanh?|atan2|cbrt|exp|expm1|log|log10|log1p|log2|pow|hypot|random)\b|(?<!\b2|\b10)\*\*/;
+/** Pictures, and numbers that only describe. */
+const DESCRIBES = /^dist\/(plot\/|data\/ngram\.js)/;
+
+/** What trains or infers uses the library's own functions, so that its bits are the same on every host. */
+async function bitsAreOurs() {
+  const { inputs } = await bundle(`export * from "${manifest.name}"`);
+  for (const file of inputs.filter((path) => path.startsWith("dist/") && !DESCRIBES.test(path))) {
+    const { code } = await transform(await readFile(join(root, file), "utf8"), { minifyWhitespace: true });
+    const found = code.match(LOOSE);
+    if (found)
+      fail("bits", `expected no function of the host in ${file}, got …${code.slice(Math.max(0, found.index - 60), found.index + 40)}…`);
+  }
+}
+
+/** Importing does nothing: no clock, no randomness, no WebAssembly, no network. Asked of a process in which all of these throw. */
+function importIsInert() {
+  const code = `
+    const trap = (object, key) => Object.defineProperty(object, key, { get() { throw new Error("used at import: " + key); } });
+    trap(Math, "random"); trap(Date, "now"); trap(globalThis, "performance"); trap(globalThis, "crypto"); trap(globalThis, "fetch");
+    trap(WebAssembly, "Module"); trap(WebAssembly, "Instance"); trap(globalThis, "setTimeout"); trap(globalThis, "queueMicrotask");
+    await import(${JSON.stringify(new URL("../dist/index.js", import.meta.url).href)});`;
+  const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8" });
+  if (status !== 0) fail("import", stderr);
+}
+
+/** An import of one name brings its own family's floors and nothing beside them. */
+const SHAKEN = [
+  { name: "LSTM", allowed: /^dist\/(nn|ops|autodiff|tensor|wasm)\// },
+  { name: "Adam", allowed: /^dist\/(optim|nn\/module|ops|autodiff|tensor|wasm)\b/ },
+  { name: "tensor", allowed: /^dist\/(autodiff|tensor|wasm)\// },
+];
+
+async function shakes() {
+  for (const { name, allowed } of SHAKEN) {
+    const { inputs } = await bundle(`export { ${name} } from "${manifest.name}"`);
+    const beside = inputs.filter((path) => path !== "<stdin>" && !allowed.test(path));
+    if (beside.length > 0) fail("tree shaking", `expected ${name} alone, got also ${beside.join(", ")}`);
+  }
+}
+
+/** Code of each budget line: a whole entry, or a few names of the root. */
+function importOf(line) {
+  const names = line.match(/^\{.*\}/)?.[0];
+  const conditions = line.match(/ @ (.*)$/)?.[1]?.split(",") ?? [];
+  const path = line.replace(/ @ .*/, "");
+  return { code: names ? `export ${names} from "${manifest.name}"` : `export * from "${join(manifest.name, path)}"`, conditions };
+}
+
+async function withinBudgets() {
+  const named = new Set(Object.keys(budgets));
+  for (const [path] of entries) if (!named.has(path)) fail("size", `expected a budget for ${path} in scripts/size-budgets.json`);
+  for (const [line, budget] of Object.entries(budgets)) {
+    const { code, conditions } = importOf(line);
+    const size = await bundle(code, conditions);
+    const report = `${line}: ${size.raw} bytes (budget ${budget.raw}), ${size.gzip} gzipped (budget ${budget.gzip})`;
+    console.log(`  ${report}`);
+    if (!(size.raw <= budget.raw && size.gzip <= budget.gzip)) fail("size", report);
+  }
+}
+
+await publintClean();
+typesResolve();
+await declarationsCompile();
+noDependencies();
+await binariesImportNothing();
+await coreIsPure();
+await bitsAreOurs();
+importIsInert();
+await shakes();
+await withinBudgets();
+
+for (const failure of failures) console.error(`\n${failure}`);
+console.log(failures.length === 0 ? "package: sound" : `\npackage: ${failures.length} failures`);
+process.exit(failures.length === 0 ? 0 : 1);

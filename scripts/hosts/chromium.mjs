@@ -1,0 +1,59 @@
+// The system's Chromium, headless, on a page served on loopback: the published files as they are, without a bundler.
+
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { app, firstThatExists, tool } from "./common.mjs";
+
+const CHROMIUM_FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const TYPES = { ".js": "text/javascript", ".html": "text/html" };
+const PAGE = `<!doctype html>
+<meta charset="utf-8">
+<title>tapeloop</title>
+<script type="importmap" nonce="page">{ "imports": { "tapeloop": "/node_modules/tapeloop/dist/index.js", "tapeloop/relaxed": "/node_modules/tapeloop/dist/wasm/relaxed.js" } }</script>
+`;
+
+/** Serves the folder of the installed package under a policy that allows scripts of its own and WebAssembly, nothing else. */
+async function withServer(use) {
+  const server = createServer(async ({ url }, response) => {
+    const path = normalize(new URL(url, "http://localhost").pathname);
+    const body = path === "/" ? PAGE : await readFile(join(app, path)).catch(() => null);
+    if (body === null) return response.writeHead(404).end();
+    const policy = "default-src 'none'; script-src 'self' 'nonce-page' 'wasm-unsafe-eval'";
+    response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "text/html", "content-security-policy": policy }).end(body);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    return await use(`http://127.0.0.1:${server.address().port}/`);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+export const chromium = {
+  name: "Chromium",
+  relaxed: true,
+  async run(mode) {
+    const executablePath = await firstThatExists("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome");
+    const { default: playwright } = await tool("playwright-core/index.js");
+    const browser = await playwright.chromium.launch({ executablePath, args: CHROMIUM_FLAGS });
+    try {
+      return await withServer(async (address) => {
+        const page = await browser.newPage();
+        await page.goto(address);
+        return page.evaluate((file) => import(file).then((program) => program.exercise()), `/${mode}.js`);
+      });
+    } finally {
+      await browser.close();
+    }
+  },
+};

@@ -1,0 +1,113 @@
+// Cloudflare's runtime, on a free loopback port, with a bundle as Wrangler would make it.
+
+import { spawn } from "node:child_process";
+import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { app, firstThatExists, place, tool, tools } from "./common.mjs";
+
+const workerdBinary = () => firstThatExists(...["64", "arm64"].map((arch) => join(tools, `@cloudflare/workerd-linux-${arch}/bin/workerd`)));
+
+const WORKERD_CONFIG = (binary) => `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [(name = "main", worker = .worker)],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+const worker :Workerd.Worker = (
+  compatibilityDate = "2026-11-01",
+  modules = [
+    (name = "worker.js", esModule = embed "worker.js"),
+    ${binary === null ? "" : `(name = "${binary}", wasm = embed "${binary}"),`}
+  ],
+);
+`;
+
+/** Bundles a Worker as Wrangler does: its conditions, and the binary beside the script as a module of its own. */
+export async function bundleWorker(source, out) {
+  const { default: lib } = await tool("esbuild/lib/main.js");
+  await rm(out, { recursive: true, force: true });
+  await mkdir(out, { recursive: true });
+  let binary = null;
+  const asModule = {
+    name: "wasm-as-module",
+    setup(plugin) {
+      plugin.onResolve({ filter: /\.wasm(\?module)?$/ }, async ({ path, resolveDir }) => {
+        const file = join(resolveDir, path.replace("?module", ""));
+        binary = basename(file);
+        await copyFile(file, join(out, binary));
+        return { path: `./${binary}`, external: true };
+      });
+    },
+  };
+  await lib.build({
+    stdin: { contents: source, resolveDir: app, loader: "js" },
+    outfile: join(out, "worker.js"),
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    conditions: ["workerd", "worker", "browser"],
+    plugins: [asModule],
+    logLevel: "error",
+  });
+  await writeFile(join(out, "config.capnp"), WORKERD_CONFIG(binary));
+}
+
+/** Starts workerd on a free loopback port, hands `use` its address and process id, and stops it. */
+export async function withWorkerd(out, use) {
+  const child = spawn(await workerdBinary(), ["serve", "config.capnp", "--control-fd=3"], {
+    cwd: out,
+    stdio: ["ignore", "inherit", "pipe", "pipe"],
+  });
+  let log = "";
+  child.stderr.on("data", (chunk) => {
+    log += chunk;
+  });
+  const ended = new Promise((_, reject) => {
+    child.on("error", reject);
+    child.on("exit", (code) => reject(new Error(`workerd ended with ${code}\n${log.slice(-4000)}`)));
+  });
+  ended.catch(() => undefined);
+  const listening = new Promise((resolve) => {
+    child.stdio[3].on("data", (chunk) => {
+      for (const line of String(chunk).split("\n").filter(Boolean)) {
+        const { event, port } = JSON.parse(line);
+        if (event === "listen") resolve(port);
+      }
+    });
+  });
+  try {
+    const port = await Promise.race([listening, ended]);
+    return await Promise.race([use(`http://127.0.0.1:${port}/`, child.pid), ended]);
+  } finally {
+    child.kill();
+  }
+}
+
+export async function textOf(address) {
+  const response = await fetch(address);
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${response.status}: ${text}`);
+  return text;
+}
+
+export const handler = (file, expression) => `import * as program from "./${file}.js";
+export default {
+  async fetch() {
+    try {
+      return Response.json(await ${expression});
+    } catch (error) {
+      return new Response(error.stack, { status: 500 });
+    }
+  },
+};
+`;
+
+export const workerd = {
+  name: "workerd",
+  relaxed: true,
+  async run(mode) {
+    await workerdBinary();
+    const out = join(place, "workerd", mode);
+    await bundleWorker(handler(mode, "program.exercise()"), out);
+    return JSON.parse(await withWorkerd(out, textOf));
+  },
+};

@@ -1,0 +1,108 @@
+// The packed package in every real host: installs the tarball into an empty folder and runs test/hosts/program.js in each.
+//
+// node scripts/test-hosts.mjs [--strict] [--update] [--relaxed] [name …]
+//   --strict   a host that is not installed is a failure
+//   --update   first writes test/hosts/expected.json from the Node that runs this
+//   --relaxed  measures by how much the relaxed kernels differ from host to host, instead
+//   name …     only these hosts
+//
+// Hosts come from npm into build/hosts; Chromium is the system's own. Ends with `N passed, N failed`.
+
+import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { esbuild, vite, webpack } from "./hosts/bundlers.mjs";
+import { chromium } from "./hosts/chromium.mjs";
+import { app, NotInstalled, place, root, run } from "./hosts/common.mjs";
+import { bun, deno, node } from "./hosts/scripted.mjs";
+import { workerd } from "./hosts/workerd.mjs";
+
+const HOSTS = [node(20), node(22), node(24), node(26), deno, bun, workerd, chromium, esbuild, vite, webpack];
+const PROGRAMS = ["program", "relaxed"];
+
+const flags = new Set(process.argv.slice(2).filter((a) => a.startsWith("--")));
+const names = process.argv.slice(2).filter((a) => !a.startsWith("--"));
+const chosen = HOSTS.filter(({ name }) => names.length === 0 || names.some((n) => name.toLowerCase().includes(n.toLowerCase())));
+const expectedFile = join(root, "test/hosts/expected.json");
+
+function npm(args, cwd) {
+  return run("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], { cwd });
+}
+
+/** The hosts' own folder, filled again only when the list of hosts has changed. */
+async function installHosts() {
+  const manifest = await readFile(join(root, "test/hosts/tools.json"), "utf8");
+  const stamp = join(place, "installed.json");
+  if ((await readFile(stamp, "utf8").catch(() => "")) === manifest) return;
+  await writeFile(join(place, "package.json"), manifest);
+  try {
+    npm(["install", "--ignore-scripts"], place);
+    await writeFile(stamp, manifest);
+  } catch (error) {
+    console.log(`hosts from npm: not installed\n${error.message}`);
+  }
+}
+
+/** The tarball in an empty folder with the programs beside it, as a user has it. */
+async function installPackage() {
+  run(process.execPath, [join(root, "scripts/build.mjs")]);
+  const [{ filename }] = JSON.parse(npm(["pack", "--json", "--pack-destination", place], root));
+  await rm(app, { recursive: true, force: true });
+  await mkdir(app, { recursive: true });
+  await writeFile(join(app, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
+  npm(["install", "--offline", join(place, filename)], app);
+  for (const name of PROGRAMS) {
+    await copyFile(join(root, `test/hosts/${name}.js`), join(app, `${name}.js`));
+    const main = `import { exercise } from "./${name}.js";\nconsole.log(JSON.stringify(await exercise()));\n`;
+    await writeFile(join(app, `${name}-main.js`), main);
+  }
+}
+
+/** What of a report must be the same on every host. */
+function summary({ infer, train, short, float32, float64 }) {
+  const bits = ({ hash, text }) => ({ hash, text });
+  return { infer, train, short, float32: bits(float32), float64: bits(float64) };
+}
+
+/** Throws for the first entry of a report that is not as expected. */
+function compare(report, expected, path = "") {
+  for (const [key, value] of Object.entries(expected)) {
+    if (typeof value === "object") compare(report[key], value, `${path}${key}.`);
+    else if (report[key] !== value) throw new Error(`${path}${key}: expected ${value}, got ${report[key]}`);
+  }
+}
+
+const counts = { passed: 0, failed: 0, skipped: 0 };
+
+function say(name, outcome, detail) {
+  counts[outcome]++;
+  console.log(`${outcome.padEnd(8)}${name}: ${detail}`);
+}
+
+/** Runs one check; a host that is missing is skipped, by name. */
+async function attempt(name, check) {
+  const start = Date.now();
+  try {
+    await check();
+    say(name, "passed", `${((Date.now() - start) / 1000).toFixed(1)} s`);
+  } catch (error) {
+    const missing = error instanceof NotInstalled;
+    say(name, missing && !flags.has("--strict") ? "skipped" : "failed", missing ? `not installed: ${error.message}` : error.message);
+  }
+}
+
+async function checkBits() {
+  if (flags.has("--update")) {
+    const own = node(Number(process.versions.node.split(".")[0]));
+    await writeFile(expectedFile, `${JSON.stringify(summary(await own.run("program")), null, 2)}\n`);
+  }
+  const expected = JSON.parse(await readFile(expectedFile, "utf8"));
+  for (const host of chosen) await attempt(host.name, async () => compare(summary(await host.run("program")), expected));
+}
+
+await mkdir(place, { recursive: true });
+await installHosts();
+await installPackage();
+if (flags.has("--relaxed")) await measureRelaxed();
+else await checkBits();
+console.log(`\n${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""}`);
+process.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);

@@ -1,0 +1,9 @@
+/** Tensors, where they live, and the errors that everything throws. */
+
+export { init, type MemoryInfo, memory, setMemoryLimit } from "../wasm/host.ts";
+export { arange, eye, full, linspace, ones, onesLike, scalar, zeros, zerosLike } from "./create.ts";
+export type { DType, FloatDType, TypedArray } from "./dtype.ts";
+export { ArgumentError, DTypeError, FormatError, MemoryLimitError, ShapeError, StateError } from "./errors.ts";
+export { defaultGenerator, Generator, type GeneratorState, manualSeed } from "./random.ts";
+export type { Shape } from "./shape.ts";
+export { assign, bytesOf, empty, keep, type NestedArray, requireGrad, scope, Tensor, type TensorOptions, tensor } from "./tensor.ts";
