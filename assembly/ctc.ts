@@ -32,14 +32,19 @@ function clear(row: usize, n: i32): void {
   for (let i = 0; i < n; i += 2) v128.store(at<f64>(row, i), none);
 }
 
+// Calls instead of inlined copies: under 1 kB of code instead of 7, and no slower by more than a tenth.
+function exp(x: v128): v128 {
+  return vexp<f64>(x);
+}
+
 /** log(e^a + e^b + e^c), -inf where all three are. */
-// @ts-ignore: decorator
-@inline
 function logSum(a: v128, b: v128, c: v128): v128 {
-  // The floor keeps -inf - (-inf) out.
-  const m = f64x2.max(f64x2.max(f64x2.max(a, b), c), all<f64>(-1e300));
-  const sum = f64x2.add(f64x2.add(vexp<f64>(f64x2.sub(a, m)), vexp<f64>(f64x2.sub(b, m))), vexp<f64>(f64x2.sub(c, m)));
-  return f64x2.add(m, vlog<f64>(sum));
+  const high = f64x2.max(a, b);
+  const m = f64x2.max(high, c);
+  // The largest counts 1; the floor keeps -inf - (-inf) out of the others.
+  const floor = f64x2.max(m, all<f64>(-1e300));
+  const others = f64x2.add(exp(f64x2.sub(f64x2.min(a, b), floor)), exp(f64x2.sub(f64x2.min(high, c), floor)));
+  return f64x2.add(m, vlog<f64>(f64x2.add(others, all<f64>(1.0))));
 }
 
 /** skip[s]: 0 where state s may follow state s-2 (two different labels around a blank), else -inf. */
@@ -50,10 +55,20 @@ function findSkips(labels: i32, targets: usize, skip: usize): void {
   }
 }
 
-/** emission[s]: the log-probability of the label of state s. */
-function readEmissions<T>(labels: i32, blank: i32, logProbs: usize, targets: usize, emission: usize): void {
+/** Element i of an array of floats of 4 or 8 bytes. */
+function read(base: usize, i: i32, bytes: i32): f64 {
+  return bytes == 4 ? <f64>load<f32>(at<f32>(base, i)) : load<f64>(at<f64>(base, i));
+}
+
+function write(base: usize, i: i32, bytes: i32, value: f64): void {
+  if (bytes == 4) store<f32>(at<f32>(base, i), <f32>value);
+  else store<f64>(at<f64>(base, i), value);
+}
+
+/** emission[s]: the log-probability of the label of state s, of the classes from number `first` on. */
+function readEmissions(labels: i32, blank: i32, bytes: i32, logProbs: usize, first: i32, targets: usize, emission: usize): void {
   for (let s = 0; s <= 2 * labels; s++) {
-    store<f64>(at<f64>(emission + BORDER, s), <f64>load<T>(at<T>(logProbs, labelOf(targets, s, blank))));
+    store<f64>(at<f64>(emission + BORDER, s), read(logProbs, first + labelOf(targets, s, blank), bytes));
   }
 }
 
@@ -87,11 +102,11 @@ function logLikelihood(labels: i32, alpha: usize): f64 {
 /**
  * alpha[n,t,s] = log-probability of all ways to be in state s at step t, and losses[n] = -log-probability of the
  * labels of sequence n, +inf when no alignment fits in its steps.
- * logProbs [T,N,C]; targets int32 [N,S]; inputLengths, targetLengths int32 [N]; alpha f64 [N,T,2S+6], of which the
+ * logProbs [T,N,C] and losses are floats of `bytes` bytes; targets int32 [N,S]; inputLengths, targetLengths int32 [N]; alpha f64 [N,T,2S+6], of which the
  * rows of real steps are written; losses [N]; work: 2 rows of f64. Lengths are within T and S, targets within C. @kernel
  */
-export function ctcForward<T>(
-  steps: i32, batch: i32, classes: i32, width: i32, blank: i32, logProbs: usize, targets: usize,
+export function ctcForward(
+  bytes: i32, steps: i32, batch: i32, classes: i32, width: i32, blank: i32, logProbs: usize, targets: usize,
   inputLengths: usize, targetLengths: usize, alpha: usize, losses: usize, work: usize,
 ): void { // biome-ignore format: a kernel's parameters
   const size = rowSize(width);
@@ -106,7 +121,7 @@ export function ctcForward<T>(
     let row = at<f64>(alpha, n * steps * size);
     for (let t = 0; t < T_n; t++) {
       const next = t == 0 ? row : at<f64>(row, size);
-      readEmissions<T>(S_n, blank, at<T>(logProbs, (t * batch + n) * classes), labels, emission);
+      readEmissions(S_n, blank, bytes, logProbs, (t * batch + n) * classes, labels, emission);
       clear(next, size);
       if (t == 0) {
         store<f64>(next + BORDER, load<f64>(emission + BORDER));
@@ -117,7 +132,7 @@ export function ctcForward<T>(
       row = next;
     }
     const likelihood = T_n == 0 ? (S_n == 0 ? 0.0 : -Infinity) : logLikelihood(S_n, row);
-    store<T>(at<T>(losses, n), <T>(0.0 - likelihood));
+    write(losses, n, bytes, 0.0 - likelihood);
   }
 }
 
@@ -126,8 +141,8 @@ export function ctcForward<T>(
  * its loss by logProbs[t,n,c]. Zero after its last step, and throughout when no alignment exists.
  * alpha as ctcForward left it; work: 4 rows of f64. @kernel
  */
-export function ctcOccupancy<T>(
-  steps: i32, batch: i32, classes: i32, width: i32, blank: i32, logProbs: usize, targets: usize,
+export function ctcOccupancy(
+  bytes: i32, steps: i32, batch: i32, classes: i32, width: i32, blank: i32, logProbs: usize, targets: usize,
   inputLengths: usize, targetLengths: usize, alpha: usize, occupancy: usize, work: usize,
 ): void { // biome-ignore format: a kernel's parameters
   const size = rowSize(width);
@@ -135,7 +150,7 @@ export function ctcOccupancy<T>(
   const emission = at<f64>(work, size);
   const beta = at<f64>(work, 2 * size);
   const later = at<f64>(work, 3 * size);
-  memory.fill(occupancy, 0, at<T>(0, steps * batch * classes));
+  memory.fill(occupancy, 0, <usize>(steps * batch * classes) * bytes);
   for (let n = 0; n < batch; n++) {
     const T_n = load<i32>(inputLengths + ((<usize>n) << 2));
     const S_n = load<i32>(targetLengths + ((<usize>n) << 2));
@@ -149,9 +164,10 @@ export function ctcOccupancy<T>(
     store<f64>(at<f64>(beta + BORDER, 2 * S_n), 0.0);
     if (S_n > 0) store<f64>(at<f64>(beta + BORDER, 2 * S_n - 1), 0.0);
     for (let t = T_n - 1; t >= 0; t--) {
-      const slice = (t * batch + n) * classes;
-      addOccupancy<T>(S_n, blank, labels, at<f64>(alpha, (n * steps + t) * size), beta, likelihood, at<T>(occupancy, slice));
-      readEmissions<T>(S_n, blank, at<T>(logProbs, slice), labels, emission);
+      const first = (t * batch + n) * classes;
+      const row = at<f64>(alpha, (n * steps + t) * size);
+      addOccupancy(S_n, blank, labels, row, beta, likelihood, bytes, occupancy, first);
+      readEmissions(S_n, blank, bytes, logProbs, first, labels, emission);
       for (let s = 0; s <= 2 * S_n; s += 2) {
         const o = at<f64>(BORDER, s);
         v128.store(later + o, f64x2.add(v128.load(beta + o), v128.load(emission + o)));
@@ -161,19 +177,19 @@ export function ctcOccupancy<T>(
   }
 }
 
-/** Adds e^(alpha[s] + beta[s] - likelihood) to the class of every state s. */
-function addOccupancy<T>(labels: i32, blank: i32, targets: usize, alpha: usize, beta: usize, likelihood: f64, occupancy: usize): void {
+/** Adds e^(alpha[s] + beta[s] - likelihood) to the class of every state s, of the classes from number `first` on. */
+function addOccupancy(
+  labels: i32, blank: i32, targets: usize, alpha: usize, beta: usize, likelihood: f64, bytes: i32, occupancy: usize, first: i32,
+): void { // biome-ignore format: a kernel's parameters
   for (let s = 0; s <= 2 * labels; s += 2) {
     const o = at<f64>(BORDER, s);
     const joint = f64x2.add(v128.load(alpha + o), v128.load(beta + o));
-    const p = vexp<f64>(f64x2.sub(joint, all<f64>(likelihood)));
-    addTo<T>(at<T>(occupancy, blank), f64x2.extract_lane(p, 0));
-    if (s < 2 * labels) addTo<T>(at<T>(occupancy, labelOf(targets, s + 1, blank)), f64x2.extract_lane(p, 1));
+    const p = exp(f64x2.sub(joint, all<f64>(likelihood)));
+    addTo(occupancy, first + blank, bytes, f64x2.extract_lane(p, 0));
+    if (s < 2 * labels) addTo(occupancy, first + labelOf(targets, s + 1, blank), bytes, f64x2.extract_lane(p, 1));
   }
 }
 
-// @ts-ignore: decorator
-@inline
-function addTo<T>(p: usize, value: f64): void {
-  store<T>(p, <T>((<f64>load<T>(p)) + value));
+function addTo(base: usize, i: i32, bytes: i32, value: f64): void {
+  write(base, i, bytes, read(base, i, bytes) + value);
 }

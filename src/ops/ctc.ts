@@ -9,6 +9,7 @@ import { composedRules } from "../autodiff/composed.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { vjp } from "../autodiff/transforms.ts";
 import { full, onesLike } from "../tensor/create.ts";
+import { BYTES } from "../tensor/dtype.ts";
 import { empty, scratch, type Tensor, tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { ctcForward, ctcOccupancy } from "../wasm/kernels.gen.ts";
@@ -42,7 +43,7 @@ function run(kernel: typeof ctcForward, x: Tensor, labels: Labels, alpha: Tensor
   const source = contiguous(x);
   const work = scratch(8 * workRows * rowSize(S));
   const lengths = [inputLengths.ptr, targetLengths.ptr] as const;
-  call(kernel, x.dtype, T, N, C, S, blank, source.ptr, targets.ptr, ...lengths, alpha.ptr, result.ptr, work);
+  call(kernel, "int32", BYTES[x.dtype], T, N, C, S, blank, source.ptr, targets.ptr, ...lengths, alpha.ptr, result.ptr, work);
 }
 
 /** Losses [N] and the forward variables that the derivative needs. */

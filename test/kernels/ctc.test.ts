@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { FloatDType } from "../../src/tensor/dtype.ts";
+import { BYTES, type FloatDType } from "../../src/tensor/dtype.ts";
 import { scope } from "../../src/tensor/tensor.ts";
 import { call } from "../../src/wasm/host.ts";
 import { ctcForward, ctcOccupancy } from "../../src/wasm/kernels.gen.ts";
@@ -32,10 +32,10 @@ function runBoth(batch: Batch, dtype: FloatDType, logProbs: readonly number[]): 
   const occupancy = room(dtype, T * N * C);
   const work = room("float64", 4 * row);
   const at = [place(dtype, logProbs), place("int32", padded), place("int32", steps), place("int32", lengths)] as const;
-  call(ctcForward, dtype, T, N, C, S, blank, ...at, alpha.ptr, losses.ptr, work.ptr);
+  call(ctcForward, "int32", BYTES[dtype], T, N, C, S, blank, ...at, alpha.ptr, losses.ptr, work.ptr);
   alpha.read();
   work.read();
-  call(ctcOccupancy, dtype, T, N, C, S, blank, ...at, alpha.ptr, occupancy.ptr, work.ptr);
+  call(ctcOccupancy, "int32", BYTES[dtype], T, N, C, S, blank, ...at, alpha.ptr, occupancy.ptr, work.ptr);
   alpha.read();
   work.read();
   return { losses: losses.read(), occupancy: occupancy.read() };
