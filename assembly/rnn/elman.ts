@@ -6,10 +6,8 @@
 
 import { packB } from "../gemm/packed";
 import { at, lanes } from "../lanes";
-import { vtanh } from "../math/tanh";
-import {
-  addElements, clearElements, copyElements, firstRow, isPacked, loadLanes, multiply, rowCount, storeLanes, tanhSlope,
-} from "./rows";
+import { tanh, tanhSlope } from "./gates";
+import { addElements, clearElements, copyElements, firstRow, isPacked, loadLanes, multiply, rowCount, storeLanes } from "./rows";
 
 /**
  * h [B,H] goes in as the initial state and comes out as the last; ys [N,H]. `hidden` may be null.
@@ -38,7 +36,7 @@ function activate<T>(size: i32, relu: i32, y: usize): void {
     const n = min(L, size - j);
     const p = at<T>(y, j);
     const a = loadLanes<T>(p, n);
-    storeLanes<T>(p, relu ? v128.max<T>(a, v128.splat<T>(<T>0)) : vtanh<T>(a), n);
+    storeLanes<T>(p, relu ? v128.max<T>(a, v128.splat<T>(<T>0)) : tanh<T>(a), n);
   }
 }
 

@@ -11,11 +11,9 @@
 
 import { packB } from "../gemm/packed";
 import { at, lanes, madd } from "../lanes";
-import { vsigmoid } from "../math/sigmoid";
-import { vtanh } from "../math/tanh";
+import { sigmoid, sigmoidSlope, tanh, tanhSlope } from "./gates";
 import {
-  addElements, clearElements, copyElements, firstRow, isPacked, loadLanes, multiply, rowCount, sigmoidSlope, storeLanes,
-  tanhSlope, workSize,
+  addElements, clearElements, copyElements, firstRow, isPacked, loadEnds, multiply, rowCount, storeEnds, workSize,
 } from "./rows";
 
 /**
@@ -64,39 +62,70 @@ function repeatRow<T>(rows: i32, H: i32, row: usize, to: usize): void {
   for (let r = 0; r < rows; r++) copyElements<T>(at<T>(to, r * H), row, H);
 }
 
+/** The end of a row, one vector for each array: 3 gates, q, h, hidden, dh, 3 of dgates, dq. */
+const ENDS = memory.data(176, 16);
+
 /** One row: the sum of r becomes its activation, q = r∘h. */
 function resetBefore<T>(H: i32, gates: usize, h: usize, q: usize): void {
-  const L = lanes<T>();
-  for (let j = 0; j < H; j += L) {
-    const n = min(L, H - j);
-    const r = vsigmoid<T>(loadLanes<T>(at<T>(gates, j), n));
-    storeLanes<T>(at<T>(gates, j), r, n);
-    storeLanes<T>(at<T>(q, j), v128.mul<T>(r, loadLanes<T>(at<T>(h, j), n)), n);
+  const n = H % lanes<T>();
+  const whole = H - n;
+  resetVectors<T>(whole, gates, h, q);
+  if (n == 0) return;
+  loadEnds<T>(n, 1, at<T>(gates, whole), 0, ENDS);
+  loadEnds<T>(n, 1, at<T>(h, whole), 0, ENDS + 64);
+  resetVectors<T>(lanes<T>(), ENDS, ENDS + 64, ENDS + 48);
+  storeEnds<T>(n, 1, ENDS, at<T>(gates, whole), 0);
+  storeEnds<T>(n, 1, ENDS + 48, at<T>(q, whole), 0);
+}
+
+function resetVectors<T>(n: i32, gates: usize, h: usize, q: usize): void {
+  for (const end = at<T>(h, n); h != end; h += 16) {
+    const r = sigmoid<T>(v128.load(gates));
+    v128.store(gates, r);
+    v128.store(q, v128.mul<T>(r, v128.load(h)));
+    gates += 16;
+    q += 16;
   }
 }
 
 /** One row: the remaining sums become activations (stored when `keep`), h its successor. */
 function cell<T>(H: i32, after: i32, gates: usize, q: usize, h: usize, keep: bool): void {
-  const L = lanes<T>();
-  for (let j = 0; j < H; j += L) {
-    const k = min(L, H - j);
-    const pr = at<T>(gates, j);
-    const pz = at<T>(pr, H);
-    const pn = at<T>(pz, H);
-    let r = loadLanes<T>(pr, k);
-    let n = loadLanes<T>(pn, k);
+  const n = H % lanes<T>();
+  const whole = H - n;
+  cellVectors<T>(whole, H, after, gates, q, h, keep);
+  if (n == 0) return;
+  gates = at<T>(gates, whole);
+  h = at<T>(h, whole);
+  loadEnds<T>(n, 3, gates, H, ENDS);
+  loadEnds<T>(n, 1, at<T>(q, whole), 0, ENDS + 48);
+  loadEnds<T>(n, 1, h, 0, ENDS + 64);
+  cellVectors<T>(lanes<T>(), lanes<T>(), after, ENDS, ENDS + 48, ENDS + 64, keep);
+  storeEnds<T>(n, 1, ENDS + 64, h, 0);
+  if (keep) storeEnds<T>(n, 3, ENDS, gates, H);
+}
+
+/** The same for n elements, a multiple of the lanes; gates lie `stride` elements apart. */
+function cellVectors<T>(n: i32, stride: i32, after: i32, gates: usize, q: usize, h: usize, keep: bool): void {
+  const gate = at<T>(0, stride);
+  for (const end = at<T>(h, n); h != end; h += 16) {
+    const pz = gates + gate;
+    const pn = pz + gate;
+    let r = v128.load(gates);
+    let a = v128.load(pn);
     if (after) {
-      r = vsigmoid<T>(r);
-      n = madd<T>(r, loadLanes<T>(at<T>(q, j), k), n);
+      r = sigmoid<T>(r);
+      a = madd<T>(r, v128.load(q), a);
+      q += 16;
     }
-    const z = vsigmoid<T>(loadLanes<T>(pz, k));
-    n = vtanh<T>(n);
-    const h0 = loadLanes<T>(at<T>(h, j), k);
-    storeLanes<T>(at<T>(h, j), madd<T>(z, v128.sub<T>(h0, n), n), k);
-    if (!keep) continue;
-    storeLanes<T>(pr, r, k);
-    storeLanes<T>(pz, z, k);
-    storeLanes<T>(pn, n, k);
+    const z = sigmoid<T>(v128.load(pz));
+    const n1 = tanh<T>(a);
+    v128.store(h, madd<T>(z, v128.sub<T>(v128.load(h), n1), n1));
+    if (keep) {
+      v128.store(gates, r);
+      v128.store(pz, z);
+      v128.store(pn, n1);
+    }
+    gates += 16;
   }
 }
 
@@ -147,33 +176,73 @@ export function gru_backward<T>(
 
 /** One row: the gates' cotangents before activation (in the form before, without r) and the direct part of dh. */
 function cellBackward<T>(H: i32, after: i32, gates: usize, q: usize, hidden: usize, dh: usize, dgates: usize, dq: usize): void {
-  const L = lanes<T>();
-  for (let j = 0; j < H; j += L) {
-    const k = min(L, H - j);
-    const z = loadLanes<T>(at<T>(gates, H + j), k);
-    const n = loadLanes<T>(at<T>(gates, 2 * H + j), k);
-    const d = loadLanes<T>(at<T>(dh, j), k);
+  const n = H % lanes<T>();
+  const whole = H - n;
+  cellVectorsBackward<T>(whole, H, after, gates, q, hidden, dh, dgates, dq);
+  if (n == 0) return;
+  dh = at<T>(dh, whole);
+  loadEnds<T>(n, 3, at<T>(gates, whole), H, ENDS);
+  loadEnds<T>(n, 1, at<T>(q, whole), 0, ENDS + 48);
+  loadEnds<T>(n, 1, at<T>(hidden, whole), 0, ENDS + 80);
+  loadEnds<T>(n, 1, dh, 0, ENDS + 96);
+  cellVectorsBackward<T>(lanes<T>(), lanes<T>(), after, ENDS, ENDS + 48, ENDS + 80, ENDS + 96, ENDS + 112, ENDS + 160);
+  storeEnds<T>(n, 1, ENDS + 96, dh, 0);
+  storeEnds<T>(n, 3, ENDS + 112, at<T>(dgates, whole), H);
+  storeEnds<T>(n, 1, ENDS + 160, at<T>(dq, whole), 0);
+}
+
+/** The same for n elements, a multiple of the lanes; gates lie `stride` elements apart. */
+function cellVectorsBackward<T>(
+  n: i32, stride: i32, after: i32, gates: usize, q: usize, hidden: usize, dh: usize, dgates: usize, dq: usize,
+): void {
+  const gate = at<T>(0, stride);
+  for (const end = at<T>(dh, n); dh != end; dh += 16) {
+    const z = v128.load(gates + gate);
+    const n1 = v128.load(gates + 2 * gate);
+    const d = v128.load(dh);
     const dz = v128.mul<T>(d, z);
-    const dN = v128.mul<T>(v128.sub<T>(d, dz), tanhSlope<T>(n));
-    const dZ = v128.mul<T>(v128.mul<T>(d, v128.sub<T>(loadLanes<T>(at<T>(hidden, j), k), n)), sigmoidSlope<T>(z));
-    storeLanes<T>(at<T>(dh, j), dz, k);
-    storeLanes<T>(at<T>(dgates, H + j), dZ, k);
-    storeLanes<T>(at<T>(dgates, 2 * H + j), dN, k);
-    if (!after) continue;
-    const r = loadLanes<T>(at<T>(gates, j), k);
-    storeLanes<T>(at<T>(dq, j), v128.mul<T>(dN, r), k);
-    storeLanes<T>(at<T>(dgates, j), v128.mul<T>(v128.mul<T>(dN, loadLanes<T>(at<T>(q, j), k)), sigmoidSlope<T>(r)), k);
+    const dN = v128.mul<T>(v128.sub<T>(d, dz), tanhSlope<T>(n1));
+    v128.store(dh, dz);
+    v128.store(dgates + gate, v128.mul<T>(v128.mul<T>(d, v128.sub<T>(v128.load(hidden), n1)), sigmoidSlope<T>(z)));
+    v128.store(dgates + 2 * gate, dN);
+    if (after) {
+      const r = v128.load(gates);
+      v128.store(dq, v128.mul<T>(dN, r));
+      v128.store(dgates, v128.mul<T>(v128.mul<T>(dN, v128.load(q)), sigmoidSlope<T>(r)));
+      q += 16;
+      dq += 16;
+    }
+    gates += 16;
+    hidden += 16;
+    dgates += 16;
   }
 }
 
 /** One row: the cotangent of r before activation and the part of dh through q = r∘h. */
 function resetBeforeBackward<T>(H: i32, gates: usize, hidden: usize, dq: usize, dh: usize, dgates: usize): void {
-  const L = lanes<T>();
-  for (let j = 0; j < H; j += L) {
-    const k = min(L, H - j);
-    const r = loadLanes<T>(at<T>(gates, j), k);
-    const d = loadLanes<T>(at<T>(dq, j), k);
-    storeLanes<T>(at<T>(dgates, j), v128.mul<T>(v128.mul<T>(d, loadLanes<T>(at<T>(hidden, j), k)), sigmoidSlope<T>(r)), k);
-    storeLanes<T>(at<T>(dh, j), madd<T>(d, r, loadLanes<T>(at<T>(dh, j), k)), k);
+  const n = H % lanes<T>();
+  const whole = H - n;
+  resetVectorsBackward<T>(whole, gates, hidden, dq, dh, dgates);
+  if (n == 0) return;
+  dh = at<T>(dh, whole);
+  loadEnds<T>(n, 1, at<T>(gates, whole), 0, ENDS);
+  loadEnds<T>(n, 1, at<T>(hidden, whole), 0, ENDS + 80);
+  loadEnds<T>(n, 1, dh, 0, ENDS + 96);
+  loadEnds<T>(n, 1, at<T>(dq, whole), 0, ENDS + 160);
+  resetVectorsBackward<T>(lanes<T>(), ENDS, ENDS + 80, ENDS + 160, ENDS + 96, ENDS + 112);
+  storeEnds<T>(n, 1, ENDS + 96, dh, 0);
+  storeEnds<T>(n, 1, ENDS + 112, at<T>(dgates, whole), 0);
+}
+
+function resetVectorsBackward<T>(n: i32, gates: usize, hidden: usize, dq: usize, dh: usize, dgates: usize): void {
+  for (const end = at<T>(dh, n); dh != end; dh += 16) {
+    const r = v128.load(gates);
+    const d = v128.load(dq);
+    v128.store(dgates, v128.mul<T>(v128.mul<T>(d, v128.load(hidden)), sigmoidSlope<T>(r)));
+    v128.store(dh, madd<T>(d, r, v128.load(dh)));
+    gates += 16;
+    hidden += 16;
+    dq += 16;
+    dgates += 16;
   }
 }

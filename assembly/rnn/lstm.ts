@@ -10,16 +10,14 @@
 
 import { packB } from "../gemm/packed";
 import { at, lanes, madd } from "../lanes";
-import { vsigmoid } from "../math/sigmoid";
-import { vtanh } from "../math/tanh";
+import { sigmoid, sigmoidSlope, tanh, tanhSlope } from "./gates";
 import {
-  addElements, clearElements, copyElements, firstRow, isPacked, loadLanes, multiply, rowCount, sigmoidSlope, storeLanes,
-  tanhSlope, workSize,
+  addElements, clearElements, copyElements, firstRow, isPacked, loadEnds, multiply, rowCount, storeEnds, workSize,
 } from "./rows";
 
 /**
  * h [B,P] and c [B,H] go in as the initial state and come out as the last; ys [N,P]. `saved` may be null.
- * `work` has room for packed W and R, and behind them for 5·H elements in each of B rows.
+ * `work` has room for packed W and R where there is more than one step, and behind them for 5·H elements in each of B rows.
  * A null w says that W and R are there, packed, already. @kernel
  */
 export function lstm_forward<T>(
@@ -60,49 +58,76 @@ export function lstm_forward<T>(
   }
 }
 
+/** The end of a row, one vector for each array: 4 gates, c, 3 peepholes, m, before, tanhs; backward 4 + 4 + 3 + 4 + 3. */
+const ENDS = memory.data(288, 16);
+
 /** One row: sums in `gates` become activations (stored when `before` is given), c its successor, m the output. */
 function cell<T>(H: i32, gates: usize, c: usize, peepholes: usize, m: usize, before: usize, tanhs: usize): void {
-  for (let j = 0; j < H; j += lanes<T>()) cellVector<T>(min(lanes<T>(), H - j), j, H, gates, c, peepholes, m, before, tanhs);
+  const n = H % lanes<T>();
+  const whole = H - n;
+  cellVectors<T>(whole, H, gates, c, peepholes, m, before, tanhs);
+  if (n == 0) return;
+  gates = at<T>(gates, whole);
+  c = at<T>(c, whole);
+  loadEnds<T>(n, 4, gates, H, ENDS);
+  loadEnds<T>(n, 1, c, 0, ENDS + 64);
+  if (peepholes) loadEnds<T>(n, 3, at<T>(peepholes, whole), H, ENDS + 80);
+  cellVectors<T>(lanes<T>(), lanes<T>(), ENDS, ENDS + 64, peepholes ? ENDS + 80 : 0, ENDS + 128, before ? ENDS + 144 : 0, ENDS + 160);
+  storeEnds<T>(n, 1, ENDS + 64, c, 0);
+  storeEnds<T>(n, 1, ENDS + 128, at<T>(m, whole), 0);
+  if (before == 0) return;
+  storeEnds<T>(n, 4, ENDS, gates, H);
+  storeEnds<T>(n, 1, ENDS + 144, at<T>(before, whole), 0);
+  storeEnds<T>(n, 1, ENDS + 160, at<T>(tanhs, whole), 0);
 }
 
-/** The n ≤ lanes elements of a row from j on. */
-// @ts-ignore: decorator
-@inline
-function cellVector<T>(n: i32, j: i32, H: i32, gates: usize, c: usize, peepholes: usize, m: usize, before: usize, tanhs: usize): void {
-  const pi = at<T>(gates, j);
-  const pf = at<T>(pi, H);
-  const pg = at<T>(pf, H);
-  const po = at<T>(pg, H);
-  const c0 = loadLanes<T>(at<T>(c, j), n);
-  let i = loadLanes<T>(pi, n);
-  let f = loadLanes<T>(pf, n);
-  let o = loadLanes<T>(po, n);
-  if (peepholes) {
-    i = madd<T>(loadLanes<T>(at<T>(peepholes, j), n), c0, i);
-    f = madd<T>(loadLanes<T>(at<T>(peepholes, H + j), n), c0, f);
+/** The same for n elements, a multiple of the lanes; gates lie `stride` elements apart. */
+function cellVectors<T>(n: i32, stride: i32, gates: usize, c: usize, peepholes: usize, m: usize, before: usize, tanhs: usize): void {
+  const gate = at<T>(0, stride);
+  for (const end = at<T>(c, n); c != end; c += 16) {
+    const c0 = v128.load(c);
+    const pf = gates + gate;
+    const pg = pf + gate;
+    const po = pg + gate;
+    let i = v128.load(gates);
+    let f = v128.load(pf);
+    let o = v128.load(po);
+    if (peepholes) {
+      i = madd<T>(v128.load(peepholes), c0, i);
+      f = madd<T>(v128.load(peepholes + gate), c0, f);
+    }
+    i = sigmoid<T>(i);
+    f = sigmoid<T>(f);
+    const g = tanh<T>(v128.load(pg));
+    const c1 = madd<T>(f, c0, v128.mul<T>(i, g));
+    if (peepholes) {
+      o = madd<T>(v128.load(peepholes + 2 * gate), c1, o);
+      peepholes += 16;
+    }
+    o = sigmoid<T>(o);
+    const t = tanh<T>(c1);
+    v128.store(c, c1);
+    v128.store(m, v128.mul<T>(o, t));
+    if (before) {
+      v128.store(gates, i);
+      v128.store(pf, f);
+      v128.store(pg, g);
+      v128.store(po, o);
+      v128.store(before, c0);
+      v128.store(tanhs, t);
+      before += 16;
+      tanhs += 16;
+    }
+    gates += 16;
+    m += 16;
   }
-  i = vsigmoid<T>(i);
-  f = vsigmoid<T>(f);
-  const g = vtanh<T>(loadLanes<T>(pg, n));
-  const c1 = madd<T>(f, c0, v128.mul<T>(i, g));
-  if (peepholes) o = madd<T>(loadLanes<T>(at<T>(peepholes, 2 * H + j), n), c1, o);
-  o = vsigmoid<T>(o);
-  const t = vtanh<T>(c1);
-  storeLanes<T>(at<T>(c, j), c1, n);
-  storeLanes<T>(at<T>(m, j), v128.mul<T>(o, t), n);
-  if (before == 0) return;
-  storeLanes<T>(pi, i, n);
-  storeLanes<T>(pf, f, n);
-  storeLanes<T>(pg, g, n);
-  storeLanes<T>(po, o, n);
-  storeLanes<T>(at<T>(before, j), c0, n);
-  storeLanes<T>(at<T>(tanhs, j), t, n);
 }
 
 /**
  * dh [B,P] and dc [B,H] go in as the cotangents of the last state and come out as those of the initial one.
  * dys [N,P] may be null. Written: dgates [N,4H], the cotangent of gx; with a projection dhs [N,P], that of every h'.
- * Added to: dpeepholes [3,H]. `work` has room for packed W and R and, with a projection, for B·H elements. @kernel
+ * Added to: dpeepholes [3,H]. `work` has room for packed W and R where there is more than one step and, with a projection,
+ * for B·H elements. @kernel
  */
 export function lstm_backward<T>(
   steps: i32, table: usize, N: i32, H: i32, P: i32, w: usize, projection: usize, peepholes: usize, saved: usize,
@@ -146,47 +171,76 @@ export function lstm_backward<T>(
 function cellBackward<T>(
   H: i32, gates: usize, before: usize, tanhs: usize, peepholes: usize, dm: usize, dc: usize, dgates: usize, dpeepholes: usize,
 ): void {
-  for (let j = 0; j < H; j += lanes<T>()) {
-    cellVectorBackward<T>(min(lanes<T>(), H - j), j, H, gates, before, tanhs, peepholes, dm, dc, dgates, dpeepholes);
+  const n = H % lanes<T>();
+  const whole = H - n;
+  cellVectorsBackward<T>(whole, H, gates, before, tanhs, peepholes, dm, dc, dgates, dpeepholes);
+  if (n == 0) return;
+  dc = at<T>(dc, whole);
+  dpeepholes = at<T>(dpeepholes, whole);
+  loadEnds<T>(n, 4, at<T>(gates, whole), H, ENDS);
+  loadEnds<T>(n, 1, at<T>(before, whole), 0, ENDS + 64);
+  loadEnds<T>(n, 1, at<T>(tanhs, whole), 0, ENDS + 80);
+  loadEnds<T>(n, 1, at<T>(dm, whole), 0, ENDS + 96);
+  loadEnds<T>(n, 1, dc, 0, ENDS + 112);
+  if (peepholes) {
+    loadEnds<T>(n, 3, at<T>(peepholes, whole), H, ENDS + 128);
+    loadEnds<T>(n, 3, dpeepholes, H, ENDS + 176);
   }
+  const L = lanes<T>();
+  cellVectorsBackward<T>(
+    L, L, ENDS, ENDS + 64, ENDS + 80, peepholes ? ENDS + 128 : 0, ENDS + 96, ENDS + 112, ENDS + 224, ENDS + 176,
+  );
+  storeEnds<T>(n, 4, ENDS + 224, at<T>(dgates, whole), H);
+  storeEnds<T>(n, 1, ENDS + 112, dc, 0);
+  if (peepholes) storeEnds<T>(n, 3, ENDS + 176, dpeepholes, H);
 }
 
-// @ts-ignore: decorator
-@inline
-function cellVectorBackward<T>(
-  n: i32, j: i32, H: i32, gates: usize, before: usize, tanhs: usize, peepholes: usize,
+/** The same for n elements, a multiple of the lanes; gates and peepholes lie `stride` elements apart. */
+function cellVectorsBackward<T>(
+  n: i32, stride: i32, gates: usize, before: usize, tanhs: usize, peepholes: usize,
   dm: usize, dc: usize, dgates: usize, dpeepholes: usize,
 ): void {
-  const i = loadLanes<T>(at<T>(gates, j), n);
-  const f = loadLanes<T>(at<T>(gates, H + j), n);
-  const g = loadLanes<T>(at<T>(gates, 2 * H + j), n);
-  const o = loadLanes<T>(at<T>(gates, 3 * H + j), n);
-  const c0 = loadLanes<T>(at<T>(before, j), n);
-  const t = loadLanes<T>(at<T>(tanhs, j), n);
-  const d = loadLanes<T>(at<T>(dm, j), n);
-  const dO = v128.mul<T>(v128.mul<T>(d, t), sigmoidSlope<T>(o));
-  let dC = madd<T>(v128.mul<T>(d, o), tanhSlope<T>(t), loadLanes<T>(at<T>(dc, j), n));
-  if (peepholes) dC = madd<T>(dO, loadLanes<T>(at<T>(peepholes, 2 * H + j), n), dC);
-  const dI = v128.mul<T>(v128.mul<T>(dC, g), sigmoidSlope<T>(i));
-  const dF = v128.mul<T>(v128.mul<T>(dC, c0), sigmoidSlope<T>(f));
-  const dG = v128.mul<T>(v128.mul<T>(dC, i), tanhSlope<T>(g));
-  dC = v128.mul<T>(dC, f);
-  if (peepholes) {
-    dC = madd<T>(dI, loadLanes<T>(at<T>(peepholes, j), n), dC);
-    dC = madd<T>(dF, loadLanes<T>(at<T>(peepholes, H + j), n), dC);
-    const c1 = madd<T>(f, c0, v128.mul<T>(i, g));
-    accumulate<T>(at<T>(dpeepholes, j), dI, c0, n);
-    accumulate<T>(at<T>(dpeepholes, H + j), dF, c0, n);
-    accumulate<T>(at<T>(dpeepholes, 2 * H + j), dO, c1, n);
+  const gate = at<T>(0, stride);
+  for (const end = at<T>(dc, n); dc != end; dc += 16) {
+    const i = v128.load(gates);
+    const f = v128.load(gates + gate);
+    const g = v128.load(gates + 2 * gate);
+    const o = v128.load(gates + 3 * gate);
+    const c0 = v128.load(before);
+    const t = v128.load(tanhs);
+    const d = v128.load(dm);
+    const dO = v128.mul<T>(v128.mul<T>(d, t), sigmoidSlope<T>(o));
+    let dC = madd<T>(v128.mul<T>(d, o), tanhSlope<T>(t), v128.load(dc));
+    if (peepholes) dC = madd<T>(dO, v128.load(peepholes + 2 * gate), dC);
+    const dI = v128.mul<T>(v128.mul<T>(dC, g), sigmoidSlope<T>(i));
+    const dF = v128.mul<T>(v128.mul<T>(dC, c0), sigmoidSlope<T>(f));
+    const dG = v128.mul<T>(v128.mul<T>(dC, i), tanhSlope<T>(g));
+    dC = v128.mul<T>(dC, f);
+    if (peepholes) {
+      dC = madd<T>(dI, v128.load(peepholes), dC);
+      dC = madd<T>(dF, v128.load(peepholes + gate), dC);
+      accumulate<T>(dpeepholes, dI, c0);
+      accumulate<T>(dpeepholes + gate, dF, c0);
+      accumulate<T>(dpeepholes + 2 * gate, dO, madd<T>(f, c0, v128.mul<T>(i, g)));
+      peepholes += 16;
+      dpeepholes += 16;
+    }
+    v128.store(dc, dC);
+    v128.store(dgates, dI);
+    v128.store(dgates + gate, dF);
+    v128.store(dgates + 2 * gate, dG);
+    v128.store(dgates + 3 * gate, dO);
+    gates += 16;
+    before += 16;
+    tanhs += 16;
+    dm += 16;
+    dgates += 16;
   }
-  storeLanes<T>(at<T>(dc, j), dC, n);
-  storeLanes<T>(at<T>(dgates, j), dI, n);
-  storeLanes<T>(at<T>(dgates, H + j), dF, n);
-  storeLanes<T>(at<T>(dgates, 2 * H + j), dG, n);
-  storeLanes<T>(at<T>(dgates, 3 * H + j), dO, n);
 }
 
-/** total[0 … n) += a·b. */
-function accumulate<T>(total: usize, a: v128, b: v128, n: i32): void {
-  storeLanes<T>(total, madd<T>(a, b, loadLanes<T>(total, n)), n);
+/** total += a·b, one vector. */
+// @ts-ignore: decorator
+@inline
+function accumulate<T>(total: usize, a: v128, b: v128): void {
+  v128.store(total, madd<T>(a, b, v128.load(total)));
 }

@@ -102,16 +102,23 @@ export function addElements<T>(to: usize, from: usize, n: i32): void {
   }
 }
 
-/** a·(1 - a), the derivative of the sigmoid in terms of its value. */
-// @ts-ignore: decorator
-@inline
-export function sigmoidSlope<T>(a: v128): v128 {
-  return v128.mul<T>(a, v128.sub<T>(v128.splat<T>(<T>1), a));
+/**
+ * Ends of rows: where fewer elements than lanes are left of a row, each array's are copied side by side into a row of
+ * one vector an array, so that the loops over vectors need no other form. `arrays` lie `stride` elements apart.
+ */
+export function loadEnds<T>(n: i32, arrays: i32, from: usize, stride: i32, to: usize): void {
+  for (let a = 0; a < arrays; a++) {
+    v128.store(to, loadPart<T>(from, n));
+    from = at<T>(from, stride);
+    to += 16;
+  }
 }
 
-/** 1 - a², the derivative of tanh in terms of its value. */
-// @ts-ignore: decorator
-@inline
-export function tanhSlope<T>(a: v128): v128 {
-  return v128.sub<T>(v128.splat<T>(<T>1), v128.mul<T>(a, a));
+/** The way back. */
+export function storeEnds<T>(n: i32, arrays: i32, from: usize, to: usize, stride: i32): void {
+  for (let a = 0; a < arrays; a++) {
+    storePart<T>(to, v128.load(from), n);
+    from += 16;
+    to = at<T>(to, stride);
+  }
 }
