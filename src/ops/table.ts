@@ -1,0 +1,34 @@
+/** Every primitive there is, by name: value, vjp and jvp of each are one object of type `Primitive`, so none can lack a rule. */
+
+import { accumulateOp } from "../autodiff/accumulate.ts";
+import type { Primitive } from "../autodiff/primitive.ts";
+import { aliasOp } from "../autodiff/transforms.ts";
+import { primitives as arithmetic } from "./arithmetic.ts";
+import { primitives as compare } from "./compare.ts";
+import { primitives as conv } from "./conv.ts";
+import { primitives as ctc } from "./ctc.ts";
+import { primitives as gather } from "./gather.ts";
+import { primitives as linear } from "./linear.ts";
+import { primitives as math } from "./math.ts";
+import { primitives as normalize } from "./normalize.ts";
+import { primitives as recurrent } from "./recurrent.ts";
+import { primitives as reduce } from "./reduce.ts";
+import { primitives as shape } from "./shape.ts";
+import { primitives as softmax } from "./softmax.ts";
+
+export const primitives: Readonly<Record<string, Primitive<never>>> = {
+  accumulate: accumulateOp,
+  alias: aliasOp,
+  ...arithmetic,
+  ...math,
+  ...compare,
+  ...shape,
+  ...gather,
+  ...linear,
+  ...reduce,
+  ...softmax,
+  ...normalize,
+  ...conv,
+  ...ctc,
+  ...recurrent,
+};

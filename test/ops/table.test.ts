@@ -1,0 +1,216 @@
+/** Every primitive in one list: each has its checks of both rules, once and twice, and none can be forgotten. */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { accumulate } from "../../src/autodiff/accumulate.ts";
+import { checkGrads } from "../../src/autodiff/check.ts";
+import type { Primitive } from "../../src/autodiff/primitive.ts";
+import { grad, jvp, track } from "../../src/autodiff/transforms.ts";
+import * as arithmetic from "../../src/ops/arithmetic.ts";
+import * as compare from "../../src/ops/compare.ts";
+import { conv1d } from "../../src/ops/conv.ts";
+import { ctc } from "../../src/ops/ctc.ts";
+import * as rows from "../../src/ops/gather.ts";
+import * as linear from "../../src/ops/linear.ts";
+import * as math from "../../src/ops/math.ts";
+import { layerNorm } from "../../src/ops/normalize.ts";
+import { elmanSequence, gruSequence, lstmSequence } from "../../src/ops/recurrent.ts";
+import * as reduce from "../../src/ops/reduce.ts";
+import * as shape from "../../src/ops/shape.ts";
+import * as softmax from "../../src/ops/softmax.ts";
+import { primitives } from "../../src/ops/table.ts";
+import { Generator } from "../../src/tensor/random.ts";
+import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
+
+const random = new Generator(11);
+/** Values away from kinks and poles: ±[0.3, 0.9], or [0.3, 0.9]. */
+const some = (...dims: number[]) =>
+  arithmetic.mul(random.uniform(dims, 0.3, 0.9, "float64"), arithmetic.sub(arithmetic.mul(random.bernoulli(dims, 0.5, "float64"), 2), 1));
+const positive = (...dims: number[]) => random.uniform(dims, 0.3, 0.9, "float64");
+const whole = (...values: number[]) => tensor(values, { dtype: "int32" });
+
+type Case = [fn: (...x: Tensor[]) => Tensor, ...inputs: Tensor[]];
+const on = (fn: (x: Tensor) => Tensor, x: Tensor = some(2, 3)): Case => [fn as Case[0], x];
+const both = (fn: (a: Tensor, b: Tensor) => Tensor, a = some(2, 3), b = some(3)): Case => [fn as Case[0], a, b];
+/** What only the derivative of another operation uses: checked through that derivative. */
+const through = (fn: (x: Tensor) => Tensor, x: Tensor = some(2, 3)): Case =>
+  on((z) => grad((w) => reduce.sum(math.sin(fn(w as Tensor))))(z)[0] as Tensor, x);
+const last = (r: { readonly ys: Tensor; readonly h: Tensor }) =>
+  arithmetic.add(reduce.sum(r.ys, { axis: 0 }), reduce.sum(r.h, { axis: 0 }));
+
+const targets = whole(0, 2);
+const filter = some(2, 2, 3);
+const labels = { targets: tensor([[0, 1]], { dtype: "int32" }), inputLengths: whole(4), targetLengths: whole(2), blank: 2 };
+
+const cases: Record<string, () => Case> = {
+  accumulate: () => both(accumulate, some(3), some(3)),
+  alias: () => on((x) => arithmetic.square(track(x))),
+  add: () => both(arithmetic.add),
+  sub: () => both(arithmetic.sub),
+  mul: () => both(arithmetic.mul),
+  div: () => both(arithmetic.div),
+  neg: () => on(arithmetic.neg),
+  square: () => on(arithmetic.square),
+  maximum: () => both(arithmetic.maximum),
+  minimum: () => both(arithmetic.minimum),
+  share: () => through((x) => arithmetic.maximum(x, shape.flip(x, [1]))),
+  pow: () => both(arithmetic.pow, positive(2, 3), some(3)),
+  exp: () => on(math.exp),
+  expm1: () => on(math.expm1),
+  log: () => on(math.log, positive(2, 3)),
+  log1p: () => on(math.log1p, positive(2, 3)),
+  sqrt: () => on(math.sqrt, positive(2, 3)),
+  rsqrt: () => on(math.rsqrt, positive(2, 3)),
+  reciprocal: () => on(math.reciprocal),
+  abs: () => on(math.abs),
+  sign: () => on((x) => arithmetic.mul(math.sign(x), x)),
+  sin: () => on(math.sin),
+  cos: () => on(math.cos),
+  erf: () => on(math.erf),
+  tanh: () => on(math.tanh),
+  tanhGrad: () => through(math.tanh),
+  sigmoid: () => on(math.sigmoid),
+  sigmoidGrad: () => through(math.sigmoid),
+  relu: () => on(math.relu),
+  gate: () => through(math.relu),
+  leakyRelu: () => on((x) => math.leakyRelu(x)),
+  elu: () => on((x) => math.elu(x)),
+  softplus: () => on((x) => math.softplus(x)),
+  silu: () => on(math.silu),
+  gelu: () => on(math.gelu),
+  hardTanh: () => on((x) => math.hardTanh(x)),
+  where: () => both((a, b) => compare.where(compare.greater(a, 0), a, b)),
+  clamp: () => on((x) => compare.clamp(x, -0.5, 0.6)),
+  contiguous: () => on((x) => shape.contiguous(shape.transpose(x, 0, 1))),
+  reshape: () => on((x) => shape.reshape(x, [3, 2])),
+  permute: () => on((x) => shape.permute(x, [1, 0])),
+  broadcastTo: () => on((x) => shape.broadcastTo(x, [4, 2, 3])),
+  slice: () => on((x) => shape.slice(x, 1, 0, 3, 2)),
+  embed: () => through((x) => shape.slice(x, 1, 1, 3)),
+  select: () => on((x) => shape.select(x, 1, 1)),
+  unstack: () => on((x) => arithmetic.mul(...(shape.unstack(x, 0) as [Tensor, Tensor]))),
+  stack: () => both((a, b) => shape.stack([a, b], 1), some(2, 3), some(2, 3)),
+  split: () => on((x) => arithmetic.mul(...(shape.split(x, 2, 1) as [Tensor, Tensor])), some(2, 4)),
+  cat: () => both((a, b) => shape.cat([a, b], 1), some(2, 3), some(2, 1)),
+  flip: () => on((x) => shape.flip(x, [1])),
+  roll: () => on((x) => shape.roll(x, 1, 1)),
+  band: () => on((x) => shape.tril(x)),
+  diagonal: () => on((x) => shape.diagonal(x)),
+  embedDiagonal: () => through((x) => shape.diagonal(x)),
+  gather: () =>
+    on((x) =>
+      rows.gather(
+        x,
+        1,
+        tensor(
+          [
+            [0, 0],
+            [2, 1],
+          ],
+          { dtype: "int32" },
+        ),
+      ),
+    ),
+  scatter: () => both((x, s) => rows.scatter(x, 1, tensor([[0], [2]], { dtype: "int32" }), s), some(2, 3), some(2, 1)),
+  scatterAdd: () =>
+    both(
+      (x, s) =>
+        rows.scatterAdd(
+          x,
+          1,
+          tensor(
+            [
+              [0, 0],
+              [2, 1],
+            ],
+            { dtype: "int32" },
+          ),
+          s,
+        ),
+      some(2, 3),
+      some(2, 2),
+    ),
+  indexSelect: () => on((x) => rows.indexSelect(x, 1, whole(2, 0, 2))),
+  addRows: () => both((x, s) => rows.indexAdd(x, 0, whole(1, 1), s), some(2, 3), some(2, 3)),
+  matmul: () => both(linear.matmul, some(2, 3), some(3, 4)),
+  addmm: () => [((c, a, b) => linear.addmm(c as Tensor, a as Tensor, b as Tensor)) as Case[0], some(2, 4), some(2, 3), some(3, 4)],
+  linear: () => [((x, w, b) => linear.linear(x as Tensor, w as Tensor, b)) as Case[0], some(2, 3), some(4, 3), some(4)],
+  sum: () => on((x) => reduce.sum(x, { axis: 1 })),
+  amax: () => on((x) => reduce.amax(x, { axis: 1 })),
+  amin: () => on((x) => reduce.amin(x, { axis: 1 })),
+  prod: () => on((x) => reduce.prod(x, { axis: 1 })),
+  logSumExp: () => on((x) => reduce.logSumExp(x, { axis: 1 })),
+  cumsum: () => on((x) => reduce.cumsum(x, { axis: 1 })),
+  linearScan: () => both((a, b) => reduce.linearScan(a, b, { axis: 1 }), some(2, 3), some(2, 3)),
+  softmax: () => on((x) => softmax.softmax(x)),
+  logSoftmax: () => on((x) => softmax.logSoftmax(x)),
+  crossEntropyWithLogits: () => on((x) => softmax.crossEntropyWithLogits(x, targets)),
+  crossEntropyGrad: () => through((x) => softmax.crossEntropyWithLogits(x, targets)),
+  layerNorm: () => on((x) => layerNorm(x, [3])),
+  layerNormGrad: () => through((x) => layerNorm(x, [3])),
+  unfold: () => both((x, w) => conv1d(x, w), some(1, 2, 5), some(2, 2, 3)),
+  fold: () => through((x) => conv1d(x, filter), some(1, 2, 5)),
+  ctc: () => on((x) => ctc(softmax.logSoftmax(x), labels), some(4, 1, 3)),
+  ctcOccupancy: () => through((x) => ctc(softmax.logSoftmax(x), labels), some(4, 1, 3)),
+  elmanSequence: () =>
+    both((gx, w) => last(elmanSequence(gx, w, some0, { batchSizes: [2, 1], nonlinearity: "tanh" })), some(3, 2), some(2, 2)),
+  lstmSequence: () => both((gx, w) => last(lstmSequence(gx, w, some0, some0, { batchSizes: [2, 1] })), some(3, 8), some(8, 2)),
+  gruSequence: () => both((gx, w) => last(gruSequence(gx, w, some0, { batchSizes: [2, 1], resetAfter: true })), some(3, 6), some(6, 2)),
+};
+/** Rounds, so no finite difference is smooth; and a gradient that is scaled on purpose. Both have tests of their own below. */
+const elsewhere = ["cast", "scaleSlope"];
+const some0 = some(2, 2);
+
+describe("every primitive", () => {
+  it("has a case here, and every case a primitive", () => {
+    expect([...Object.keys(cases), ...elsewhere].sort()).toEqual(Object.keys(primitives).sort());
+  });
+
+  it("is listed in the table", () => {
+    const folder = new URL("../../src/ops/", import.meta.url);
+    const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((f) => f.endsWith(".ts"));
+    const text = files.map((f) => readFileSync(new URL(f, folder), "utf8")).join("\n");
+    const made = [...text.matchAll(/const (\w+)Op\b[^=;]*= (?:defineOp|binaryOp|unaryOp|fused)/g)].map(([, name]) => name as string);
+    expect(made.length).toBeGreaterThan(50);
+    const listed = new Set<unknown>(Object.values(primitives));
+    expect(listed.size).toBe(Object.keys(primitives).length);
+    const lists = text.split("export const primitives").slice(1).join("\n");
+    expect(made.filter((name) => !lists.includes(`${name}Op`))).toEqual([]);
+  });
+
+  it.each(Object.keys(cases))("%s: reverse, forward, and both of both", (name) => {
+    const primitive = primitives[name] as Primitive<never> & { forward: Primitive<never>["forward"] };
+    const { forward } = primitive;
+    let used = 0;
+    primitive.forward = (inputs, params) => {
+      used++;
+      return forward(inputs, params);
+    };
+    try {
+      const [fn, ...inputs] = (cases[name] as () => Case)();
+      checkGrads(fn, inputs, { order: 2, tolerance: 1e-6 });
+    } finally {
+      primitive.forward = forward;
+    }
+    expect(used).toBeGreaterThan(0);
+  });
+
+  it("cast: its derivatives are casts", () => {
+    const x = some(2, 3);
+    const w = random.uniform([2, 3], -1, 1);
+    const f = (z: Tensor) => reduce.sum(arithmetic.mul(compare.cast(z, "float32"), w));
+    const [g] = grad((z) => f(z as Tensor))(x) as [Tensor];
+    expect([g.dtype, g.toArray()]).toEqual(["float64", w.toArray()]);
+    const [, t] = jvp((z) => compare.cast(z as Tensor, "float32"), [x], [compare.cast(w, "float64")]);
+    expect([t.dtype, t.toArray()]).toEqual(["float32", w.toArray()]);
+  });
+
+  it("scaleSlope: divides each row's gradient by how often the row is read", () => {
+    const f = (scaleGradByFreq: boolean) =>
+      grad((x) => reduce.sum(rows.embedding(whole(0, 1, 1), x as Tensor, { scaleGradByFreq })))(some(3, 1))[0]?.toArray();
+    expect([f(false), f(true)]).toEqual([
+      [[1], [2], [0]],
+      [[1], [1], [0]],
+    ]);
+  });
+});
