@@ -2,7 +2,40 @@
 //
 // In all of them d = sign·g + decay·p is the gradient (sign −1 to maximise, decay the L2 penalty);
 // arrays do not overlap unless said so. Nothing is fused into one rounding, so both builds give the same bits.
-import { lanes, loadLanes, storeLanes } from "./lanes";
+
+/** The last elements of up to eight arrays, each made up to a vector, and where they belong. */
+const ENDS = memory.data(128, 16);
+const PLACES = memory.data(32, 4);
+let ends: i32 = 0;
+
+/**
+ * A base from which offset i leads to a copy of the `bytes` there, followed by zeros; putBack writes the copies back.
+ * So a loop goes over whole vectors only. An array that occurs twice is copied once; an absent one (0) stays absent.
+ */
+function end(base: usize, i: usize, bytes: usize): usize {
+  if (base == 0) return 0;
+  const k = endOf(base + i, 0);
+  const copy = ENDS + 16 * k;
+  if (k == ends) {
+    ends++;
+    store<usize>(PLACES + 4 * k, base + i);
+    v128.store(copy, i64x2.splat(0));
+    memory.copy(copy, base + i, bytes);
+  }
+  return copy - i;
+}
+
+// Recursive, as is putBack: the compiler would copy a loop into every kernel.
+function endOf(place: usize, k: i32): i32 {
+  return k == ends || load<usize>(PLACES + 4 * k) == place ? k : endOf(place, k + 1);
+}
+
+function putBack(bytes: usize): void {
+  if (ends == 0) return;
+  ends--;
+  memory.copy(load<usize>(PLACES + 4 * ends), ENDS + 16 * ends, bytes);
+  putBack(bytes);
+}
 
 // @ts-ignore: decorator
 @inline
@@ -17,82 +50,79 @@ function mix<T>(a: v128, x: v128, b: v128, y: v128): v128 {
   return v128.add<T>(v128.mul<T>(a, x), v128.mul<T>(b, y));
 }
 
-/** p ← p − lr·d @kernel */
-export function sgd<T>(n: i32, lr: f64, sign: f64, decay: f64, p: usize, g: usize): void {
-  const rate = splat<T>(lr);
-  const s = splat<T>(sign);
-  const l2 = splat<T>(decay);
-  for (let i = 0; i < n; i += lanes<T>()) {
-    const w = loadLanes<T>(p, i, n, 0);
-    const d = mix<T>(s, loadLanes<T>(g, i, n, 0), l2, w);
-    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.mul<T>(rate, d)));
-  }
-}
-
-/** m ← momentum·m + share·d; p ← p − lr·m, or with nesterov ≠ 0 p − lr·(d + momentum·m) @kernel */
-export function sgdMomentum<T>(n: i32, lr: f64, sign: f64, decay: f64, momentum: f64, share: f64, lookahead: f64, p: usize, g: usize, m: usize): void {
+/**
+ * m ← momentum·m + share·d; p ← p − lr·(now·d + ahead·m). Without m (address 0) it counts as d. @kernel
+ */
+export function sgd<T>(n: i32, lr: f64, sign: f64, decay: f64, momentum: f64, share: f64, now: f64, ahead: f64, p: usize, g: usize, m: usize): void {
   const rate = splat<T>(lr);
   const s = splat<T>(sign);
   const l2 = splat<T>(decay);
   const mu = splat<T>(momentum);
   const part = splat<T>(share);
-  const ahead = splat<T>(lookahead);
-  for (let i = 0; i < n; i += lanes<T>()) {
-    const w = loadLanes<T>(p, i, n, 0);
-    const d = mix<T>(s, loadLanes<T>(g, i, n, 0), l2, w);
-    const velocity = mix<T>(mu, loadLanes<T>(m, i, n, 0), part, d);
-    storeLanes<T>(m, i, n, velocity);
-    const move = lookahead != 0 ? v128.add<T>(d, v128.mul<T>(ahead, velocity)) : velocity;
-    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.mul<T>(rate, move)));
+  const ofGradient = splat<T>(now);
+  const ofVelocity = splat<T>(ahead);
+  const hasVelocity = m != 0;
+  const size = <usize>n * sizeof<T>();
+  for (let i: usize = 0; i < size; i += 16) {
+    if (size - i < 16) {
+      p = end(p, i, size - i);
+      g = end(g, i, size - i);
+      m = end(m, i, size - i);
+    }
+    const w = v128.load(p + i);
+    const d = mix<T>(s, v128.load(g + i), l2, w);
+    let velocity = d;
+    if (hasVelocity) {
+      velocity = mix<T>(mu, v128.load(m + i), part, d);
+      v128.store(m + i, velocity);
+    }
+    const move = mix<T>(ofGradient, d, ofVelocity, velocity);
+    v128.store(p + i, v128.sub<T>(w, v128.mul<T>(rate, move)));
   }
+  putBack(size & 15);
 }
 
 /**
- * v ← α·v + (1 − α)·d², a ← α·a + (1 − α)·d; u = d/(√max(0, v − a²) + ε); m ← momentum·m + u; p ← p − lr·m.
- * Without a (address 0) it counts as zero; without m (address 0) p ← p − lr·u. @kernel
+ * v ← keep·v + share·d², a ← keep·a + share·d; u = d/(√max(0, v − a²) + ε); m ← momentum·m + u; p ← p − lr·m.
+ * Without a (address 0) it counts as zero; without m (address 0) p ← p − lr·u. RMSprop, and with keep = share = 1 Adagrad. @kernel
  */
-export function rmsprop<T>(n: i32, lr: f64, sign: f64, decay: f64, alpha: f64, eps: f64, momentum: f64, p: usize, g: usize, v: usize, a: usize, m: usize): void {
+export function rmsprop<T>(n: i32, lr: f64, sign: f64, decay: f64, keep: f64, share: f64, eps: f64, momentum: f64, p: usize, g: usize, v: usize, a: usize, m: usize): void {
   const rate = splat<T>(lr);
   const s = splat<T>(sign);
   const l2 = splat<T>(decay);
-  const old = splat<T>(alpha);
-  const fresh = splat<T>(1 - alpha);
+  const old = splat<T>(keep);
+  const fresh = splat<T>(share);
   const e = splat<T>(eps);
   const mu = splat<T>(momentum);
-  for (let i = 0; i < n; i += lanes<T>()) {
-    const w = loadLanes<T>(p, i, n, 0);
-    const d = mix<T>(s, loadLanes<T>(g, i, n, 0), l2, w);
-    let variance = mix<T>(old, loadLanes<T>(v, i, n, 0), fresh, v128.mul<T>(d, d));
-    storeLanes<T>(v, i, n, variance);
-    if (a != 0) {
-      const mean = mix<T>(old, loadLanes<T>(a, i, n, 0), fresh, d);
-      storeLanes<T>(a, i, n, mean);
+  const hasMean = a != 0;
+  const hasVelocity = m != 0;
+  const size = <usize>n * sizeof<T>();
+  for (let i: usize = 0; i < size; i += 16) {
+    if (size - i < 16) {
+      p = end(p, i, size - i);
+      g = end(g, i, size - i);
+      v = end(v, i, size - i);
+      a = end(a, i, size - i);
+      m = end(m, i, size - i);
+    }
+    const w = v128.load(p + i);
+    const d = mix<T>(s, v128.load(g + i), l2, w);
+    let variance = mix<T>(old, v128.load(v + i), fresh, v128.mul<T>(d, d));
+    v128.store(v + i, variance);
+    if (hasMean) {
+      const mean = mix<T>(old, v128.load(a + i), fresh, d);
+      v128.store(a + i, mean);
       // Rounding may take a variance of nothing below zero.
       variance = v128.max<T>(splat<T>(0), v128.sub<T>(variance, v128.mul<T>(mean, mean)));
     }
     let move = v128.div<T>(d, v128.add<T>(v128.sqrt<T>(variance), e));
-    if (m != 0) {
-      move = v128.add<T>(v128.mul<T>(mu, loadLanes<T>(m, i, n, 0)), move);
-      storeLanes<T>(m, i, n, move);
+    if (hasVelocity) {
+      move = v128.add<T>(v128.mul<T>(mu, v128.load(m + i)), move);
+      v128.store(m + i, move);
     }
-    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.mul<T>(rate, move)));
+    v128.store(p + i, v128.sub<T>(w, v128.mul<T>(rate, move)));
   }
-}
-
-/** s ← s + d²; p ← p − lr·d/(√s + ε) @kernel */
-export function adagrad<T>(n: i32, lr: f64, sign: f64, decay: f64, eps: f64, p: usize, g: usize, s: usize): void {
-  const rate = splat<T>(lr);
-  const signs = splat<T>(sign);
-  const l2 = splat<T>(decay);
-  const e = splat<T>(eps);
-  for (let i = 0; i < n; i += lanes<T>()) {
-    const w = loadLanes<T>(p, i, n, 0);
-    const d = mix<T>(signs, loadLanes<T>(g, i, n, 0), l2, w);
-    const sum = v128.add<T>(loadLanes<T>(s, i, n, 0), v128.mul<T>(d, d));
-    storeLanes<T>(s, i, n, sum);
-    const move = v128.div<T>(d, v128.add<T>(v128.sqrt<T>(sum), e));
-    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.mul<T>(rate, move)));
-  }
+  putBack(size & 15);
 }
 
 /** v ← ρ·v + (1 − ρ)·d²; u = d·√(x + ε)/√(v + ε); x ← ρ·x + (1 − ρ)·u²; p ← p − lr·u @kernel */
@@ -103,17 +133,25 @@ export function adadelta<T>(n: i32, lr: f64, sign: f64, decay: f64, rho: f64, ep
   const old = splat<T>(rho);
   const fresh = splat<T>(1 - rho);
   const e = splat<T>(eps);
-  for (let i = 0; i < n; i += lanes<T>()) {
-    const w = loadLanes<T>(p, i, n, 0);
-    const d = mix<T>(s, loadLanes<T>(g, i, n, 0), l2, w);
-    const variance = mix<T>(old, loadLanes<T>(v, i, n, 0), fresh, v128.mul<T>(d, d));
-    storeLanes<T>(v, i, n, variance);
-    const moves = loadLanes<T>(x, i, n, 0);
+  const size = <usize>n * sizeof<T>();
+  for (let i: usize = 0; i < size; i += 16) {
+    if (size - i < 16) {
+      p = end(p, i, size - i);
+      g = end(g, i, size - i);
+      v = end(v, i, size - i);
+      x = end(x, i, size - i);
+    }
+    const w = v128.load(p + i);
+    const d = mix<T>(s, v128.load(g + i), l2, w);
+    const variance = mix<T>(old, v128.load(v + i), fresh, v128.mul<T>(d, d));
+    v128.store(v + i, variance);
+    const moves = v128.load(x + i);
     const ratio = v128.div<T>(v128.sqrt<T>(v128.add<T>(moves, e)), v128.sqrt<T>(v128.add<T>(variance, e)));
     const move = v128.mul<T>(ratio, d);
-    storeLanes<T>(x, i, n, mix<T>(old, moves, fresh, v128.mul<T>(move, move)));
-    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.mul<T>(rate, move)));
+    v128.store(x + i, mix<T>(old, moves, fresh, v128.mul<T>(move, move)));
+    v128.store(p + i, v128.sub<T>(w, v128.mul<T>(rate, move)));
   }
+  putBack(size & 15);
 }
 
 /**
@@ -132,18 +170,27 @@ export function adam<T>(n: i32, sign: f64, decay: f64, shrink: f64, beta1: f64, 
   const ofGradient = splat<T>(cg);
   const unit = splat<T>(scale);
   const e = splat<T>(eps);
-  for (let i = 0; i < n; i += lanes<T>()) {
-    const w = v128.mul<T>(less, loadLanes<T>(p, i, n, 0));
-    const d = mix<T>(s, loadLanes<T>(g, i, n, 0), l2, w);
-    const mean = mix<T>(old1, loadLanes<T>(m, i, n, 0), fresh1, d);
-    storeLanes<T>(m, i, n, mean);
-    const variance = mix<T>(old2, loadLanes<T>(v, i, n, 0), fresh2, v128.mul<T>(d, d));
-    storeLanes<T>(v, i, n, variance);
-    const most = v128.max<T>(loadLanes<T>(top, i, n, 0), variance);
-    storeLanes<T>(top, i, n, most);
+  const size = <usize>n * sizeof<T>();
+  for (let i: usize = 0; i < size; i += 16) {
+    if (size - i < 16) {
+      p = end(p, i, size - i);
+      g = end(g, i, size - i);
+      m = end(m, i, size - i);
+      v = end(v, i, size - i);
+      top = end(top, i, size - i);
+    }
+    const w = v128.mul<T>(less, v128.load(p + i));
+    const d = mix<T>(s, v128.load(g + i), l2, w);
+    const mean = mix<T>(old1, v128.load(m + i), fresh1, d);
+    v128.store(m + i, mean);
+    const variance = mix<T>(old2, v128.load(v + i), fresh2, v128.mul<T>(d, d));
+    v128.store(v + i, variance);
+    const most = v128.max<T>(v128.load(top + i), variance);
+    v128.store(top + i, most);
     const below = v128.add<T>(v128.mul<T>(unit, v128.sqrt<T>(most)), e);
-    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.div<T>(mix<T>(ofMean, mean, ofGradient, d), below)));
+    v128.store(p + i, v128.sub<T>(w, v128.div<T>(mix<T>(ofMean, mean, ofGradient, d), below)));
   }
+  putBack(size & 15);
 }
 
 /** m ← β₁·m + (1 − β₁)·d; u ← max(β₂·u, |d| + ε); p ← p − lr·m/u @kernel */
@@ -155,15 +202,23 @@ export function adamax<T>(n: i32, lr: f64, sign: f64, decay: f64, beta1: f64, be
   const fresh = splat<T>(1 - beta1);
   const fade = splat<T>(beta2);
   const e = splat<T>(eps);
-  for (let i = 0; i < n; i += lanes<T>()) {
-    const w = loadLanes<T>(p, i, n, 0);
-    const d = mix<T>(s, loadLanes<T>(g, i, n, 0), l2, w);
-    const mean = mix<T>(old, loadLanes<T>(m, i, n, 0), fresh, d);
-    storeLanes<T>(m, i, n, mean);
-    const most = v128.max<T>(v128.mul<T>(fade, loadLanes<T>(u, i, n, 0)), v128.add<T>(v128.abs<T>(d), e));
-    storeLanes<T>(u, i, n, most);
-    storeLanes<T>(p, i, n, v128.sub<T>(w, v128.mul<T>(rate, v128.div<T>(mean, most))));
+  const size = <usize>n * sizeof<T>();
+  for (let i: usize = 0; i < size; i += 16) {
+    if (size - i < 16) {
+      p = end(p, i, size - i);
+      g = end(g, i, size - i);
+      m = end(m, i, size - i);
+      u = end(u, i, size - i);
+    }
+    const w = v128.load(p + i);
+    const d = mix<T>(s, v128.load(g + i), l2, w);
+    const mean = mix<T>(old, v128.load(m + i), fresh, d);
+    v128.store(m + i, mean);
+    const most = v128.max<T>(v128.mul<T>(fade, v128.load(u + i)), v128.add<T>(v128.abs<T>(d), e));
+    v128.store(u + i, most);
+    v128.store(p + i, v128.sub<T>(w, v128.mul<T>(rate, v128.div<T>(mean, most))));
   }
+  putBack(size & 15);
 }
 
 /**
@@ -178,46 +233,70 @@ export function rprop<T>(n: i32, sign: f64, down: f64, up: f64, least: f64, most
   const high = splat<T>(most);
   const zero = splat<T>(0);
   const one = splat<T>(1);
-  for (let i = 0; i < n; i += lanes<T>()) {
-    let d = v128.mul<T>(signs, loadLanes<T>(g, i, n, 0));
-    const product = v128.mul<T>(d, loadLanes<T>(last, i, n, 0));
+  const size = <usize>n * sizeof<T>();
+  for (let i: usize = 0; i < size; i += 16) {
+    if (size - i < 16) {
+      p = end(p, i, size - i);
+      g = end(g, i, size - i);
+      last = end(last, i, size - i);
+      s = end(s, i, size - i);
+    }
+    let d = v128.mul<T>(signs, v128.load(g + i));
+    const product = v128.mul<T>(d, v128.load(last + i));
     const turned = v128.lt<T>(product, zero);
     const factor = v128.bitselect(slower, v128.bitselect(faster, one, v128.gt<T>(product, zero)), turned);
-    const size = v128.min<T>(high, v128.max<T>(low, v128.mul<T>(factor, loadLanes<T>(s, i, n, 0))));
-    storeLanes<T>(s, i, n, size);
+    const size = v128.min<T>(high, v128.max<T>(low, v128.mul<T>(factor, v128.load(s + i))));
+    v128.store(s + i, size);
     d = v128.andnot(d, turned);
-    storeLanes<T>(last, i, n, d);
+    v128.store(last + i, d);
     const rising = v128.and(v128.gt<T>(d, zero), size);
     const falling = v128.and(v128.lt<T>(d, zero), size);
-    storeLanes<T>(p, i, n, v128.add<T>(v128.sub<T>(loadLanes<T>(p, i, n, 0), rising), falling));
+    v128.store(p + i, v128.add<T>(v128.sub<T>(v128.load(p + i), rising), falling));
   }
+  putBack(size & 15);
 }
 
 /** y ← a·x + b·y; x and y may be the same. @kernel */
 export function axpby<T>(n: i32, a: f64, x: usize, b: f64, y: usize): void {
   const ofX = splat<T>(a);
   const ofY = splat<T>(b);
-  for (let i = 0; i < n; i += lanes<T>()) {
-    storeLanes<T>(y, i, n, mix<T>(ofX, loadLanes<T>(x, i, n, 0), ofY, loadLanes<T>(y, i, n, 0)));
+  const size = <usize>n * sizeof<T>();
+  for (let i: usize = 0; i < size; i += 16) {
+    if (size - i < 16) {
+      x = end(x, i, size - i);
+      y = end(y, i, size - i);
+    }
+    v128.store(y + i, mix<T>(ofX, v128.load(x + i), ofY, v128.load(y + i)));
   }
+  putBack(size & 15);
 }
 
 /** x ← x kept within [−limit, limit]; NaN stays. @kernel */
 export function limitTo<T>(n: i32, limit: f64, x: usize): void {
   const high = splat<T>(limit);
   const low = splat<T>(-limit);
-  for (let i = 0; i < n; i += lanes<T>()) {
-    storeLanes<T>(x, i, n, v128.min<T>(high, v128.max<T>(low, loadLanes<T>(x, i, n, 0))));
+  const size = <usize>n * sizeof<T>();
+  for (let i: usize = 0; i < size; i += 16) {
+    if (size - i < 16) {
+      x = end(x, i, size - i);
+    }
+    v128.store(x + i, v128.min<T>(high, v128.max<T>(low, v128.load(x + i))));
   }
+  putBack(size & 15);
 }
 
 /** The f64 at out becomes Σ x[i]·y[i], summed in f64; x and y may be the same. @kernel */
 export function dotTo<T>(n: i32, x: usize, y: usize, out: usize): void {
   let even = f64x2.splat(0);
   let odd = f64x2.splat(0);
-  for (let i = 0; i < n; i += lanes<T>()) {
-    const a = loadLanes<T>(x, i, n, 0);
-    const b = loadLanes<T>(y, i, n, 0);
+  const size = <usize>n * sizeof<T>();
+  for (let i: usize = 0; i < size; i += 16) {
+    if (size - i < 16) {
+      x = end(x, i, size - i);
+      y = end(y, i, size - i);
+    }
+    const a = v128.load(x + i);
+    const b = v128.load(y + i);
     if (sizeof<T>() == 4) {
       even = f64x2.add(even, f64x2.mul(f64x2.promote_low_f32x4(a), f64x2.promote_low_f32x4(b)));
       odd = f64x2.add(odd, f64x2.mul(f64x2.promote_low_f32x4(upper(a)), f64x2.promote_low_f32x4(upper(b))));
@@ -225,6 +304,7 @@ export function dotTo<T>(n: i32, x: usize, y: usize, out: usize): void {
       even = f64x2.add(even, f64x2.mul(a, b));
     }
   }
+  putBack(size & 15);
   const sum = f64x2.add(even, odd);
   store<f64>(out, f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1));
 }

@@ -1,6 +1,6 @@
 import type { Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
-import { adagrad } from "../wasm/kernels.gen.ts";
+import { rmsprop } from "../wasm/kernels.gen.ts";
 import {
   addressOf,
   type DecayOptions,
@@ -46,6 +46,7 @@ export class Adagrad extends Optimizer<AdagradOptions> {
   protected override update(p: Tensor, g: Tensor, slots: Slots, group: Group<AdagradOptions>): void {
     const { lr, lrDecay, weightDecay, eps } = group;
     const rate = lr / (1 + ((slots.numbers.step as number) - 1) * lrDecay);
-    call(adagrad, p.dtype, p.size, rate, signOf(group), weightDecay, eps, p.ptr, g.ptr, addressOf(slots, "sum"));
+    // The sum of squares is a mean that forgets nothing and takes all.
+    call(rmsprop, p.dtype, p.size, rate, signOf(group), weightDecay, 1, 1, eps, 0, p.ptr, g.ptr, addressOf(slots, "sum"), 0, 0);
   }
 }

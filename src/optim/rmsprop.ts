@@ -58,6 +58,6 @@ export class RMSprop extends Optimizer<RMSpropOptions> {
   protected override update(p: Tensor, g: Tensor, slots: Slots, group: Group<RMSpropOptions>): void {
     const { lr, weightDecay, alpha, eps, momentum } = group;
     const [square, mean, buffer] = [addressOf(slots, "squareAvg"), addressOf(slots, "gradAvg"), addressOf(slots, "momentumBuffer")];
-    call(rmsprop, p.dtype, p.size, lr, signOf(group), weightDecay, alpha, eps, momentum, p.ptr, g.ptr, square, mean, buffer);
+    call(rmsprop, p.dtype, p.size, lr, signOf(group), weightDecay, alpha, 1 - alpha, eps, momentum, p.ptr, g.ptr, square, mean, buffer);
   }
 }

@@ -1,7 +1,7 @@
 import { ArgumentError } from "../tensor/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
-import { sgd, sgdMomentum } from "../wasm/kernels.gen.ts";
+import { sgd } from "../wasm/kernels.gen.ts";
 import {
   addressOf,
   type DecayOptions,
@@ -53,12 +53,8 @@ export class SGD extends Optimizer<SGDOptions> {
   protected override update(p: Tensor, g: Tensor, slots: Slots, group: Group<SGDOptions>): void {
     const { lr, weightDecay, momentum, dampening, nesterov } = group;
     const buffer = addressOf(slots, "momentumBuffer");
-    if (buffer === 0) {
-      call(sgd, p.dtype, p.size, lr, signOf(group), weightDecay, p.ptr, g.ptr);
-      return;
-    }
     const share = slots.numbers.step === 1 ? 1 : 1 - dampening;
-    const lookahead = nesterov ? momentum : 0;
-    call(sgdMomentum, p.dtype, p.size, lr, signOf(group), weightDecay, momentum, share, lookahead, p.ptr, g.ptr, buffer);
+    const [now, ahead] = nesterov ? [1, momentum] : [0, 1];
+    call(sgd, p.dtype, p.size, lr, signOf(group), weightDecay, momentum, share, now, ahead, p.ptr, g.ptr, buffer);
   }
 }

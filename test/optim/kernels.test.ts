@@ -19,22 +19,22 @@ const cases: Case[] = [
   {
     name: "sgd",
     arrays: ["±", "±"],
-    run: (d, n, [p = 0, g = 0]) => call(kernels.sgd, d, n, 0.1, -1, 0.2, p, g),
+    run: (d, n, [p = 0, g = 0]) => call(kernels.sgd, d, n, 0.1, -1, 0.2, 0.9, 1, 0, 1, p, g, 0),
     oracle: ([p = 0, g = 0]) => [p - 0.1 * (-g + 0.2 * p), g],
   },
   {
-    name: "sgdMomentum",
+    name: "sgd with momentum",
     arrays: ["±", "±", "±"],
-    run: (d, n, [p = 0, g = 0, m = 0]) => call(kernels.sgdMomentum, d, n, 0.1, 1, 0.2, 0.9, 0.7, 0, p, g, m),
+    run: (d, n, [p = 0, g = 0, m = 0]) => call(kernels.sgd, d, n, 0.1, 1, 0.2, 0.9, 0.7, 0, 1, p, g, m),
     oracle: ([p = 0, g = 0, m = 0]) => {
       const v = 0.9 * m + 0.7 * (g + 0.2 * p);
       return [p - 0.1 * v, g, v];
     },
   },
   {
-    name: "sgdMomentum with look-ahead",
+    name: "sgd with momentum and look-ahead",
     arrays: ["±", "±", "±"],
-    run: (d, n, [p = 0, g = 0, m = 0]) => call(kernels.sgdMomentum, d, n, 0.1, 1, 0, 0.9, 1, 0.9, p, g, m),
+    run: (d, n, [p = 0, g = 0, m = 0]) => call(kernels.sgd, d, n, 0.1, 1, 0, 0.9, 1, 1, 0.9, p, g, m),
     oracle: ([p = 0, g = 0, m = 0]) => {
       const v = 0.9 * m + g;
       return [p - 0.1 * (g + 0.9 * v), g, v];
@@ -43,7 +43,7 @@ const cases: Case[] = [
   {
     name: "rmsprop",
     arrays: ["±", "±", "+"],
-    run: (d, n, [p = 0, g = 0, v = 0]) => call(kernels.rmsprop, d, n, 0.1, 1, 0.2, 0.9, 1e-3, 0, p, g, v, 0, 0),
+    run: (d, n, [p = 0, g = 0, v = 0]) => call(kernels.rmsprop, d, n, 0.1, 1, 0.2, 0.9, 0.1, 1e-3, 0, p, g, v, 0, 0),
     oracle: ([p = 0, g = 0, v = 0]) => {
       const e = g + 0.2 * p;
       const v1 = 0.9 * v + 0.1 * e * e;
@@ -53,7 +53,7 @@ const cases: Case[] = [
   {
     name: "rmsprop centred, with momentum",
     arrays: ["±", "±", "1+", "±", "±"],
-    run: (d, n, [p = 0, g = 0, v = 0, a = 0, m = 0]) => call(kernels.rmsprop, d, n, 0.1, 1, 0, 0.5, 1e-3, 0.8, p, g, v, a, m),
+    run: (d, n, [p = 0, g = 0, v = 0, a = 0, m = 0]) => call(kernels.rmsprop, d, n, 0.1, 1, 0, 0.5, 0.5, 1e-3, 0.8, p, g, v, a, m),
     oracle: ([p = 0, g = 0, v = 0, a = 0, m = 0]) => {
       const v1 = 0.5 * v + 0.5 * g * g;
       const a1 = 0.5 * a + 0.5 * g;
@@ -62,9 +62,9 @@ const cases: Case[] = [
     },
   },
   {
-    name: "adagrad",
+    name: "rmsprop that forgets nothing",
     arrays: ["±", "±", "+"],
-    run: (d, n, [p = 0, g = 0, s = 0]) => call(kernels.adagrad, d, n, 0.1, 1, 0.2, 1e-3, p, g, s),
+    run: (d, n, [p = 0, g = 0, s = 0]) => call(kernels.rmsprop, d, n, 0.1, 1, 0.2, 1, 1, 1e-3, 0, p, g, s, 0, 0),
     oracle: ([p = 0, g = 0, s = 0]) => {
       const e = g + 0.2 * p;
       return [p - (0.1 * e) / (Math.sqrt(s + e * e) + 1e-3), g, s + e * e];
