@@ -10,6 +10,7 @@ export {
   variationalDropout,
   zoneout,
 } from "./dropout.ts";
+export { Dropout, type DropoutLayerOptions, RecurrentDropoutLSTM, VariationalDropout, Zoneout } from "./dropout-layers.ts";
 /** Ways to fill a tensor before training: `initializers.orthogonal(weight)`. */
 export * as initializers from "./init.ts";
 export {
@@ -69,3 +70,5 @@ export {
   RNNCell,
   type RNNCellOptions,
 } from "./rnn-cells.ts";
+export { stateFromBytes, stateToBytes } from "./state-bytes.ts";
+export { Stream, type StreamOptions } from "./stream.ts";

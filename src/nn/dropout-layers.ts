@@ -1,0 +1,141 @@
+/** Dropout as modules: active in training, silent in evaluation. */
+
+import { add, mul } from "../ops/arithmetic.ts";
+import { linear } from "../ops/linear.ts";
+import { sigmoid, tanh } from "../ops/math.ts";
+import { split } from "../ops/shape.ts";
+import { ArgumentError } from "../tensor/errors.ts";
+import type { Generator } from "../tensor/random.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { type DropoutOptions, dropout, recurrentDropout, variationalDropout, zoneout } from "./dropout.ts";
+import { Module } from "./module.ts";
+import { Cell, restoreState, type State, stateTensors } from "./recurrence.ts";
+import { type GRUCell, LSTMCell, type LSTMCellOptions, type LstmState, type RNNCell } from "./rnn-cells.ts";
+
+export interface DropoutLayerOptions {
+  /** Where masks come from; the default generator unless given. */
+  readonly generator?: Generator;
+}
+
+/** What the functions want to know of a module. */
+function optionsOf(module: Module, generator: Generator | undefined): DropoutOptions {
+  return generator === undefined ? { training: module.training } : { training: module.training, generator };
+}
+
+function checkProbability(op: string, p: number): number {
+  if (!(p >= 0 && p <= 1)) throw new ArgumentError(`${op}: expected p in [0, 1], got ${p}`);
+  return p;
+}
+
+/** Sets each element to zero with probability p and scales the others by 1/(1 − p); see `dropout`. */
+export class Dropout extends Module {
+  readonly p: number;
+  readonly #generator: Generator | undefined;
+
+  constructor(p = 0.5, { generator }: DropoutLayerOptions = {}) {
+    super();
+    this.p = checkProbability("Dropout", p);
+    this.#generator = generator;
+  }
+
+  forward(x: Tensor): Tensor {
+    return dropout(x, this.p, optionsOf(this, this.#generator));
+  }
+}
+
+/** Dropout of sequences [T,B,F] with one mask for all steps; see `variationalDropout`. */
+export class VariationalDropout extends Module {
+  readonly p: number;
+  readonly #generator: Generator | undefined;
+
+  constructor(p = 0.5, { generator }: DropoutLayerOptions = {}) {
+    super();
+    this.p = checkProbability("VariationalDropout", p);
+    this.#generator = generator;
+  }
+
+  forward(xs: Tensor): Tensor {
+    return variationalDropout(xs, this.p, optionsOf(this, this.#generator));
+  }
+}
+
+/**
+ * An LSTM cell whose candidate g alone is dropped, so that the memory is never erased:
+ *
+ *   c' = f∘c + i∘dropout(g)      h' = o∘tanh(c')
+ *
+ * Parameters and gate order are those of `LSTMCell`.
+ * @see Semeniuta, Severyn, Barth, "Recurrent dropout without memory loss", 2016, eq. 14
+ */
+export class RecurrentDropoutLSTM extends Cell<LstmState> {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  readonly p: number;
+  readonly cell: LSTMCell;
+  readonly #generator: Generator | undefined;
+
+  constructor(p: number, options: LSTMCellOptions & DropoutLayerOptions) {
+    super();
+    this.p = checkProbability("RecurrentDropoutLSTM", p);
+    if (options.projSize || options.peepholes)
+      throw new ArgumentError("RecurrentDropoutLSTM: expected neither projSize nor peepholes, got one");
+    this.cell = new LSTMCell(options);
+    this.inputSize = this.cell.inputSize;
+    this.outputSize = this.cell.outputSize;
+    this.#generator = options.generator;
+  }
+
+  initialState(batch: number): LstmState {
+    return this.cell.initialState(batch);
+  }
+
+  step(x: Tensor, { h, c }: LstmState): [y: Tensor, next: LstmState] {
+    const { weightIh, weightHh, biasIh, biasHh, hiddenSize } = this.cell;
+    const sums = add(linear(x, weightIh, biasIh ?? undefined), linear(h, weightHh, biasHh ?? undefined));
+    const [i, f, g, o] = split(sums, hiddenSize, 1) as [Tensor, Tensor, Tensor, Tensor];
+    const candidate = recurrentDropout(tanh(g), this.p, optionsOf(this, this.#generator));
+    const c1 = add(mul(sigmoid(f), c), mul(sigmoid(i), candidate));
+    const h1 = mul(sigmoid(o), tanh(c1));
+    return [h1, { h: h1, c: c1 }];
+  }
+}
+
+/**
+ * A cell whose state elements keep their old value at random: with probability p each (by state tensor: h, then c).
+ * The output is the new h, as in the cells it wraps.
+ * @see Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", 2017, eq. 1-3
+ * @example new Zoneout(new LSTMCell({ inputSize: 4, hiddenSize: 8 }), [0.05, 0.5])
+ */
+export class Zoneout<S extends State> extends Cell<S> {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  readonly p: readonly number[];
+  readonly cell: Cell<S> | RNNCell | GRUCell | LSTMCell;
+  readonly #generator: Generator | undefined;
+
+  constructor(
+    cell: (RNNCell | GRUCell | LSTMCell) & { initialState(batch: number): S },
+    p: number | readonly number[],
+    { generator }: DropoutLayerOptions = {},
+  ) {
+    super();
+    this.p = (typeof p === "number" ? [p, p] : p).map((value) => checkProbability("Zoneout", value));
+    this.cell = cell;
+    this.inputSize = cell.inputSize;
+    this.outputSize = cell.outputSize;
+    this.#generator = generator;
+  }
+
+  initialState(batch: number): S {
+    return this.cell.initialState(batch) as S;
+  }
+
+  step(x: Tensor, state: S): [y: Tensor, next: S] {
+    const [, candidate] = this.cell.step(x, state as never);
+    const before = stateTensors(state);
+    const mixed = stateTensors(candidate).map((next, i) =>
+      zoneout(before[i] as Tensor, next, this.p[i] ?? 0, optionsOf(this, this.#generator)),
+    );
+    return [mixed[0] as Tensor, restoreState(state, mixed)];
+  }
+}
