@@ -48,7 +48,7 @@ export function elman_backward<T>(
   steps: i32, table: usize, H: i32, relu: i32, w: usize, ys: usize, dys: usize, dh: usize, dgx: usize, work: usize,
 ): void {
   const packed = isPacked(steps, w);
-  if (packed) packB<T>(H, H, w, H, 1, work);
+  if (packed && w) packB<T>(H, H, w, H, 1, work);
   for (let s = steps - 1; s >= 0; s--) {
     const rows = rowCount(table, s);
     const at1 = firstRow(table, s) * H;

@@ -141,8 +141,8 @@ export function gru_backward<T>(
   const G = 3 * H;
   const packed = isPacked(steps, w);
   const packedN = work + workSize<T>(packed, H, 2 * H);
-  const wn = at<T>(w, 2 * H * H);
-  if (packed) {
+  const wn = w ? at<T>(w, 2 * H * H) : 0;
+  if (packed && w) {
     packB<T>(H, 2 * H, w, H, 1, work);
     packB<T>(H, H, wn, H, 1, packedN);
   }

@@ -137,7 +137,7 @@ export function lstm_backward<T>(
   const packed = isPacked(steps, w);
   const packedR = work + workSize<T>(packed, P, G);
   const unprojected = projection ? packedR + workSize<T>(packed, H, P) : 0;
-  if (packed) {
+  if (packed && w) {
     packB<T>(P, G, w, P, 1, work);
     if (projection) packB<T>(H, P, projection, H, 1, packedR);
   }

@@ -3,9 +3,11 @@
 import { describe, expect, it } from "vitest";
 import { checkGrads } from "../../src/autodiff/check.ts";
 import { gradients, noGrad } from "../../src/autodiff/tape.ts";
-import { mapState, type Recurrence, type ScanOptions, type State, scanSteps, stateTensors } from "../../src/nn/recurrence.ts";
+import { Cell, mapState, type Recurrence, type ScanOptions, type State, scanSteps, stateTensors } from "../../src/nn/recurrence.ts";
 import { GRU, LSTM, RNN, type StackedOptions } from "../../src/nn/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/nn/rnn-cells.ts";
+import { mul } from "../../src/ops/arithmetic.ts";
+import { tanh } from "../../src/ops/math.ts";
 import { flip, select, slice, transpose } from "../../src/ops/shape.ts";
 import { ArgumentError, ShapeError, StateError } from "../../src/tensor/errors.ts";
 import { Generator } from "../../src/tensor/random.ts";
@@ -151,6 +153,46 @@ describe.each(CELLS)("%s", (_, make) => {
         const other = stepped[i];
         if (other) expectClose(t as Tensor, other, 1e-12);
         else expect(values(t).every((v) => v === 0)).toBe(true);
+      });
+    });
+  });
+});
+
+/** A cell of one's own around a fused one. */
+class Around extends Cell<State> {
+  readonly inputSize = 3;
+  readonly outputSize: number;
+  readonly inner: Net;
+  constructor(inner: Net) {
+    super();
+    this.inner = inner;
+    this.outputSize = inner.outputSize;
+  }
+  initialState(batch: number): State {
+    return this.inner.initialState(batch);
+  }
+  step(x: Tensor, state: State): [Tensor, State] {
+    const [y, next] = this.inner.step(tanh(x), state);
+    return [mul(y, y), next];
+  }
+}
+
+describe.each(CELLS)("%s inside a captured cell", (_, make) => {
+  it.each([false, true])("is step after step, gradients included, reverse=%s", (reverse) => {
+    scope(() => {
+      const cell = new Around(make());
+      const xs = normal([5, 2, 3]);
+      const state = mapState((s) => normal([...s.shape], 7), cell.initialState(2));
+      expect(cell.whyEager(xs, state)).toBeNull();
+      const run = (scan: () => [Tensor, State]): Tensor[] => {
+        const [ys, last] = scan();
+        const outputs = [ys, ...stateTensors(last)];
+        const weights = outputs.map((y, i) => normal([...y.shape], i));
+        return [...outputs, ...gradients(outputs, cell.parameters(), weights)] as Tensor[];
+      };
+      const replayed = run(() => cell.scan(xs, state, { reverse }));
+      run(() => scanSteps(cell, xs, state, { reverse })).forEach((t, i) => {
+        expectClose(replayed[i] as Tensor, t, 1e-13);
       });
     });
   });

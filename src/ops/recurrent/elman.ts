@@ -15,11 +15,12 @@ import {
   checkRows,
   copyOf,
   type PackedRows,
-  packedBytes,
+  plain,
   pointer,
   running,
   scanRows,
   stepTable,
+  transposed,
   withWorkSpace,
 } from "./rows.ts";
 
@@ -42,8 +43,9 @@ const elman: FusedOp<ElmanParams> = {
     const hidden = keep ? [empty(shape, dtype)] : [];
     const table = stepTable(params);
     const relu = Number(params.nonlinearity === "relu");
-    withWorkSpace(packedBytes(T, H, H, dtype), (work) => {
-      call(elman_forward, dtype, T, table.ptr, H, relu, gx.ptr, w.ptr, h.ptr, ys.ptr, pointer(hidden[0]), work);
+    withWorkSpace(dtype, T, [transposed(w.ptr, H, H)], 0, (work, packed) => {
+      const weight = packed ? 0 : w.ptr;
+      call(elman_forward, dtype, T, table.ptr, H, relu, gx.ptr, weight, h.ptr, ys.ptr, pointer(hidden[0]), work);
     });
     return [ys, h, ...hidden];
   },
@@ -59,8 +61,9 @@ const elman: FusedOp<ElmanParams> = {
     const dense = dys ? contiguous(dys) : null;
     const table = stepTable(params);
     const relu = Number(params.nonlinearity === "relu");
-    withWorkSpace(packedBytes(T, H, H, dtype), (work) => {
-      call(elman_backward, dtype, T, table.ptr, H, relu, w.ptr, ys.ptr, pointer(dense), dh.ptr, dgx.ptr, work);
+    withWorkSpace(dtype, T, [plain(w.ptr, H, H)], 0, (work, packed) => {
+      const weight = packed ? 0 : w.ptr;
+      call(elman_backward, dtype, T, table.ptr, H, relu, weight, ys.ptr, pointer(dense), dh.ptr, dgx.ptr, work);
     });
     return [dgx, needs[1] ? matmul(transpose(dgx), hidden) : null, dh];
   },

@@ -19,12 +19,13 @@ import {
   checkRows,
   copyOf,
   type PackedRows,
-  packedBytes,
+  plain,
   pointer,
   residual,
   running,
   scanRows,
   stepTable,
+  transposed,
   withWorkSpace,
 } from "./rows.ts";
 
@@ -45,9 +46,9 @@ const gru: FusedOp<GruParams> = {
     const ys = empty([N, H], dtype);
     const saved = keep ? [empty([5 * N * H], dtype)] : [];
     const table = stepTable(params);
-    const packed = packedBytes(T, 2 * H, H, dtype) + packedBytes(T, H, H, dtype);
-    withWorkSpace(packed + 4 * H * B * BYTES[dtype], (work) => {
-      const constant = [gx.ptr, w.ptr, pointer(bias)] as const;
+    const weights = [transposed(w.ptr, 2 * H, H), transposed(w.ptr + 2 * H * H * BYTES[dtype], H, H)];
+    withWorkSpace(dtype, T, weights, 4 * H * B, (work, packed) => {
+      const constant = [gx.ptr, packed ? 0 : w.ptr, pointer(bias)] as const;
       const after = Number(params.resetAfter);
       call(gru_forward, dtype, T, table.ptr, N, B, H, after, ...constant, h.ptr, ys.ptr, pointer(saved[0]), work);
     });
@@ -65,9 +66,10 @@ const gru: FusedOp<GruParams> = {
     const dqs = empty([N, H], dtype);
     const dense = dys ? contiguous(dys) : null;
     const table = stepTable(params);
-    withWorkSpace(packedBytes(T, H, 2 * H, dtype) + packedBytes(T, H, H, dtype), (work) => {
+    const weights = [plain(w.ptr, H, 2 * H), plain(w.ptr + 2 * H * H * BYTES[dtype], H, H)];
+    withWorkSpace(dtype, T, weights, 0, (work, packed) => {
       const after = Number(params.resetAfter);
-      const constant = [w.ptr, saved.ptr, pointer(dense)] as const;
+      const constant = [packed ? 0 : w.ptr, saved.ptr, pointer(dense)] as const;
       call(gru_backward, dtype, T, table.ptr, N, H, after, ...constant, dh.ptr, dgx.ptr, dqs.ptr, work);
     });
     const dw = needs[1] ? gruWeightGradient(dgx, dqs, saved, params.resetAfter) : null;

@@ -3,7 +3,6 @@
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { applyAll, type Inputs, type Primitive } from "../../autodiff/primitive.ts";
 import { zeros } from "../../tensor/create.ts";
-import { BYTES } from "../../tensor/dtype.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { empty, type Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
@@ -18,12 +17,13 @@ import {
   checkRows,
   copyOf,
   type PackedRows,
-  packedBytes,
+  plain,
   pointer,
   residual,
   running,
   scanRows,
   stepTable,
+  transposed,
   withWorkSpace,
 } from "./rows.ts";
 
@@ -53,9 +53,9 @@ const lstm: FusedOp<LstmParams> = {
     const ys = empty([N, P], dtype);
     const saved = keep ? [empty([N * (6 * H + P + (r ? H : 0))], dtype)] : [];
     const table = stepTable(params);
-    const packed = packedBytes(T, 4 * H, P, dtype) + (r ? packedBytes(T, P, H, dtype) : 0);
-    withWorkSpace(packed + 5 * H * B * BYTES[dtype], (work) => {
-      const constant = [gx.ptr, w.ptr, pointer(r), pointer(p)] as const;
+    const weights = [transposed(w.ptr, 4 * H, P), ...(r ? [transposed(r.ptr, P, H)] : [])];
+    withWorkSpace(dtype, T, weights, 5 * H * B, (work, packed) => {
+      const constant = [gx.ptr, packed ? 0 : w.ptr, pointer(r), pointer(p)] as const;
       call(lstm_forward, dtype, T, table.ptr, N, B, H, P, ...constant, h.ptr, c.ptr, ys.ptr, pointer(saved[0]), work);
     });
     return [ys, h, c, ...saved];
@@ -76,9 +76,9 @@ const lstm: FusedOp<LstmParams> = {
     const dp = p ? zeros(p.shape, dtype) : null;
     const dense = dys ? contiguous(dys) : null;
     const table = stepTable(params);
-    const packed = packedBytes(T, P, 4 * H, dtype) + (r ? packedBytes(T, H, P, dtype) : 0);
-    withWorkSpace(packed + (r ? B * H * BYTES[dtype] : 0), (work) => {
-      const constant = [w.ptr, pointer(r), pointer(p), saved.ptr, pointer(dense)] as const;
+    const weights = [plain(w.ptr, P, 4 * H), ...(r ? [plain(r.ptr, H, P)] : [])];
+    withWorkSpace(dtype, T, weights, r ? B * H : 0, (work, packed) => {
+      const constant = [packed ? 0 : w.ptr, pointer(r), pointer(p), saved.ptr, pointer(dense)] as const;
       const written = [dh.ptr, dc.ptr, dgx.ptr, pointer(dhs), pointer(dp)] as const;
       call(lstm_backward, dtype, T, table.ptr, N, H, P, ...constant, ...written, work);
     });

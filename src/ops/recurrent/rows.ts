@@ -6,6 +6,9 @@ import { ArgumentError, DTypeError, ShapeError } from "../../tensor/errors.ts";
 import { type Shape, sameShape, show } from "../../tensor/shape.ts";
 import { copyInto } from "../../tensor/strided.ts";
 import { empty, Tensor, tensor } from "../../tensor/tensor.ts";
+import { call } from "../../wasm/host.ts";
+import { pack_b } from "../../wasm/kernels.gen.ts";
+import { recording } from "../../wasm/recorder.ts";
 import { cat, slice } from "../shape.ts";
 
 /** How the rows of a batch of sequences lie in memory, and which way they are walked. */
@@ -42,17 +45,57 @@ export function stepTable(rows: PackedRows): Tensor {
   return tensor(entries, { shape: [rows.batchSizes.length, 2] });
 }
 
-/** Runs a kernel with the address of `bytes` of work space. */
-export function withWorkSpace(bytes: number, run: (work: number) => void): void {
-  const work = empty([Math.ceil(bytes / 8)], "float64");
-  run(work.ptr);
+/** A recurrent weight as the right operand (k × n) of a product; strides in elements. */
+export interface Weight {
+  readonly ptr: number;
+  readonly n: number;
+  readonly k: number;
+  readonly rowStride: number;
+  readonly colStride: number;
+}
+
+/** Wᵀ for W [n,k], as a step forward multiplies with it. */
+export function transposed(ptr: number, n: number, k: number): Weight {
+  return { ptr, n, k, rowStride: 1, colStride: k };
+}
+
+/** W [k,n], as a step backward multiplies with it. */
+export function plain(ptr: number, n: number, k: number): Weight {
+  return { ptr, n, k, rowStride: n, colStride: 1 };
+}
+
+/**
+ * Runs a kernel in work space: room for the packed weights where more than one step uses them, and for `elements` behind.
+ * While a step is recorded, the weights are packed here, by calls of their own that a replay makes once; then `packed` is
+ * true, and the kernel is to be given no weight.
+ */
+export function withWorkSpace(
+  dtype: DType,
+  T: number,
+  weights: readonly Weight[],
+  elements: number,
+  run: (work: number, packed: boolean) => void,
+): void {
+  const packed = recording !== null;
+  const sizes = weights.map(({ n, k }) => (T > 1 || packed ? packedElements(n, k, dtype) : 0));
+  const work = empty([sizes.reduce((a, b) => a + b, elements)], dtype);
+  if (packed) packInto(work, weights, sizes);
+  run(work.ptr, packed);
   work.dispose();
 }
 
-/** Bytes of work space for a k × n weight: packed where more than one step multiplies with it. */
-export function packedBytes(T: number, n: number, k: number, dtype: DType): number {
-  const columns = 32 / BYTES[dtype];
-  return T > 1 ? Math.ceil(n / columns) * k * 32 : 0;
+/** Elements of a k × n operand in panels of two vectors. */
+function packedElements(n: number, k: number, dtype: DType): number {
+  const panel = 32 / BYTES[dtype];
+  return Math.ceil(n / panel) * panel * k;
+}
+
+function packInto(work: Tensor, weights: readonly Weight[], sizes: readonly number[]): void {
+  let to = work.ptr;
+  weights.forEach(({ ptr, n, k, rowStride, colStride }, i) => {
+    call(pack_b, work.dtype, n, k, ptr, rowStride, colStride, to);
+    to += (sizes[i] as number) * BYTES[work.dtype];
+  });
 }
 
 export function copyOf(x: Tensor): Tensor {
