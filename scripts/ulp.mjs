@@ -3,7 +3,7 @@
 //   node scripts/ulp.mjs               float32: every one of the 2^32 arguments, both builds where the host has them
 //   node scripts/ulp.mjs --quick       float32: every 1009th
 //   node scripts/ulp.mjs --float64     float64: 40,000 arguments of every size, against big integers
-//   node scripts/ulp.mjs tanh exp      only these functions
+//   node scripts/ulp.mjs tanh exp      only these functions; --no-simd, --no-relaxed leave a build out
 //
 // pow is measured on random pairs: 4 million in float32, 8,192 in float64.
 //
@@ -194,6 +194,7 @@ const names = process.argv.slice(2).filter((a) => !a.startsWith("--"));
 const codes = await loadCodes();
 let failed = false;
 for (const build of ["simd", "relaxed"]) {
+  if (options.has(`--no-${build}`)) continue;
   const kernels = await openKernels(build);
   if (kernels === null) {
     console.log(`${build}: this host cannot run it`);

@@ -29,7 +29,6 @@ export function applyHot<T>(code: i32, a: v128, b: v128): v128 {
 @inline
 export function apply<T>(code: i32, a: v128, b: v128, c: v128): v128 {
   switch (code) {
-    case op.COPY: return a;
     case op.NEG: return v128.neg<T>(a);
     case op.ABS: return v128.abs<T>(a);
     case op.SIGN: return sign<T>(a);

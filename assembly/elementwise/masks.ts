@@ -17,7 +17,10 @@ function logic(code: i32, a: v128, b: v128): v128 {
   return v128.xor(a, b);
 }
 
-/** y = x for n elements, converted. Types: 0 float32, 1 float64, 2 int32 (towards zero, saturating; 0 for NaN), 3 bool (x ≠ 0). @kernel */
+/**
+ * y = x for n elements, converted. Types: 0 float32, 1 float64, 2 int32 (towards zero, saturating; 0 for NaN),
+ * 3 bool (x ≠ 0). @kernel
+ */
 export function convert(from: i32, to: i32, n: i32, x: usize, y: usize): void {
   for (let i = 0; i < n; i++) {
     const value = read(from, x);

@@ -4,7 +4,6 @@
  */
 
 // Functions of a; where one has a parameter, it is b.
-export const COPY = 0;
 export const NEG = 1;
 export const ABS = 2;
 export const SIGN = 3;

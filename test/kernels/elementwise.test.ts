@@ -21,7 +21,6 @@ const CANCELS = new Set([code.GELU, code.TANH_GRAD, code.SIGMOID_GRAD]);
 
 /** Operation, plain formula, machine epsilons allowed. */
 const FLOAT_ROWS: readonly (readonly [string, number, Fn, number])[] = [
-  ["copy", code.COPY, (a) => a, 0],
   ["neg", code.NEG, (a) => -a, 0],
   ["abs", code.ABS, Math.abs, 0],
   ["sign", code.SIGN, Math.sign, 0],
