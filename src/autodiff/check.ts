@@ -1,8 +1,9 @@
 /** Gradient checking against finite differences, for everybody who writes an operation or a cell. */
 
 import { add } from "../ops/arithmetic.ts";
+import { arrayOf } from "../tensor/dtype.ts";
 import { ArgumentError, DTypeError } from "../tensor/errors.ts";
-import { arrayOf, scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { innerProduct, jvp, step, type TensorFunction, vjp } from "./transforms.ts";
 
 export interface CheckGradsOptions {

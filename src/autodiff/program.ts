@@ -1,7 +1,7 @@
 /** Programs: recorded kernel calls whose addresses are relative to regions of memory, and the planning of their memory. */
 
 import { empty, keep, type Tensor } from "../tensor/tensor.ts";
-import { call, host } from "../wasm/host.ts";
+import { call, host, view } from "../wasm/host.ts";
 import { copyStrided, KERNEL_POINTERS, replay } from "../wasm/kernels.gen.ts";
 import type { Block, RecordedCall } from "../wasm/recorder.ts";
 
@@ -53,11 +53,11 @@ export class Program {
     const { ptr } = this.#memory;
     const n = this.regions.length;
     const bases = ptr + 8 * this.#basesAt;
-    const slots = host().f64;
+    const slots = view("float64", bases, 2 * n);
     this.regions.forEach((name, i) => {
       const [base, stride] = places[name] as Place;
-      slots[(bases >>> 3) + i] = base;
-      slots[(bases >>> 3) + n + i] = stride;
+      slots[i] = base;
+      slots[n + i] = stride;
     });
     call(replay, "int32", steps, this.#calls.length, ptr, n, bases, bases + 8 * n);
   }
@@ -89,7 +89,7 @@ export class Program {
 /** Numbers in linear memory that stay where they are. */
 function resident(words: readonly number[]): Tensor {
   const memory = keep(empty([words.length], "float64"));
-  host().f64.set(words, memory.ptr >>> 3);
+  view("float64", memory.ptr, words.length).set(words);
   return memory;
 }
 

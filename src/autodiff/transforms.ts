@@ -7,6 +7,7 @@ import { onesLike, zeros } from "../tensor/create.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { assign, empty, keep, type Tensor, tensor } from "../tensor/tensor.ts";
+import { afterDryRun, isDry } from "../wasm/host.ts";
 import { addInPlace } from "./accumulate.ts";
 import { box, unbox, withLevel } from "./forward.ts";
 import { apply, defineOp, type Primitive } from "./primitive.ts";
@@ -42,6 +43,7 @@ export function backward(output: Tensor, cotangent?: Tensor): void {
     if (leaf.grad !== null) return addInPlace(leaf.grad, g);
     leaf.grad = keep(empty(leaf.shape, leaf.dtype));
     assign(leaf.grad, g);
+    if (isDry()) afterDryRun(() => void (leaf.grad = null));
   });
 }
 

@@ -1,10 +1,10 @@
 /** Numeric series: scaling, and windows with what follows them. */
 
-import { type FloatDType, isFloat } from "../tensor/dtype.ts";
+import { arrayOf, type FloatDType, isFloat } from "../tensor/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../tensor/errors.ts";
 import { Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import { arrayOf, type Tensor, tensor } from "../tensor/tensor.ts";
+import { type Tensor, tensor } from "../tensor/tensor.ts";
 import { type Batches, type Cursor, cursorField } from "./batches.ts";
 
 /** What a scaler knows, as plain data. */

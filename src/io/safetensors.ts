@@ -8,11 +8,11 @@
  * @see Hugging Face, safetensors: the format, https://github.com/huggingface/safetensors#format
  */
 
-import { BYTES, type DType } from "../tensor/dtype.ts";
+import { arrayOf, BYTES, type DType } from "../tensor/dtype.ts";
 import { ArgumentError, FormatError } from "../tensor/errors.ts";
 import { show, sizeOf } from "../tensor/shape.ts";
-import { arrayOf, empty, scope, type Tensor } from "../tensor/tensor.ts";
-import { host, view } from "../wasm/host.ts";
+import { empty, scope, type Tensor } from "../tensor/tensor.ts";
+import { view } from "../wasm/host.ts";
 
 export interface Safetensors {
   readonly tensors: Map<string, Tensor>;
@@ -179,7 +179,7 @@ function readTensor({ name, format, shape, begin, end }: Entry, data: Uint8Array
   const bytes = data.subarray(begin, end);
   const t = empty(shape, format.dtype);
   if (format.dtype === "bool" && bytes.some((b) => b > 1)) fail(`${name} to hold 0 or 1`, String(bytes.find((b) => b > 1)));
-  if (format.read === undefined) host().u8.set(bytes, t.ptr);
+  if (format.read === undefined) view("bool", t.ptr, bytes.length).set(bytes);
   else view(t.dtype, t.ptr, t.size).set(convert(name, format.read, format, bytes, t.size));
   return t;
 }

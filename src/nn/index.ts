@@ -45,6 +45,7 @@ export {
   smoothL1Loss,
 } from "./losses.ts";
 export { type LoadOptions, Module, Parameter } from "./module.ts";
+export type { PlanOptions } from "./plan.ts";
 export { Cell, mapState, type Recurrence, type ScanOptions, type State, scanSteps, stateTensors } from "./recurrence.ts";
 export {
   type ForwardOptions,

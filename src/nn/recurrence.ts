@@ -8,10 +8,12 @@
 import type { Step } from "../autodiff/capture.ts";
 import { where } from "../ops/compare.ts";
 import { reshape } from "../ops/shape.ts";
+import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
 import { show } from "../tensor/shape.ts";
 import { Tensor, tensor } from "../tensor/tensor.ts";
 import { Module } from "./module.ts";
+import { type PlanOptions, planScan } from "./plan.ts";
 import { type CaptureCache, captured, type Scan, scanCaptured, scanEagerly } from "./scan.ts";
 
 /** What is carried from step to step: a tensor, or tensors in arrays and records. The batch is the first axis of each. */
@@ -138,6 +140,11 @@ export abstract class Cell<S extends State = State> extends Module implements Re
     const start = state ?? this.initialState(xs.dim(1));
     const { ys, carry } = scanCaptured(scanOf(this, xs, start, options), this.#captures);
     return [ys, restoreState(start, carry)];
+  }
+
+  /** Bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
+  plan(options: PlanOptions): MemoryPlan {
+    return planScan(this, options);
   }
 
   /** Why `scan` runs eagerly on such a sequence; null if it runs by replay. */

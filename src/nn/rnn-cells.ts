@@ -9,12 +9,14 @@ import { linear } from "../ops/linear.ts";
 import { elmanSequence, gruSequence, lstmSequence, type Nonlinearity, type PackedRows } from "../ops/recurrent.ts";
 import { cat, slice } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
+import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
 import { show } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { checkSizes, type LayerOptions, uniformParameter } from "./layers.ts";
 import { Module, type Parameter } from "./module.ts";
 import { packing } from "./packing.ts";
+import { type PlanOptions, planScan } from "./plan.ts";
 import { checkSequence, type Recurrence, type ScanOptions } from "./recurrence.ts";
 
 // ---- What cells and layers share ----
@@ -216,6 +218,11 @@ abstract class FusedCell<S extends Tensor | LstmState> extends Module implements
     const initial = this.tensorsOf(state ?? this.initialState(B));
     const [ys, ...last] = this.#run("scan", packed.pack(xs), initial.map(packed.sort), packed.rows, B);
     return [packed.unpack(ys as Tensor), this.stateOf(last.map(packed.restore))];
+  }
+
+  /** Bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
+  plan(options: PlanOptions): MemoryPlan {
+    return planScan(this, options);
   }
 
   #run(op: string, x: Tensor, state: readonly Tensor[], rows: PackedRows, batch: number): Tensor[] {

@@ -3,6 +3,7 @@
 import { mul } from "../ops/arithmetic.ts";
 import { cat, reshape, select, stack, transpose } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
+import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { ArgumentError, ShapeError, StateError } from "../tensor/errors.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
@@ -10,6 +11,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { checkSizes } from "./layers.ts";
 import { Module } from "./module.ts";
 import { packing } from "./packing.ts";
+import { type PlanOptions, planScan } from "./plan.ts";
 import { checkSequence, type Recurrence, type ScanOptions } from "./recurrence.ts";
 import {
   checkRecurrentOptions,
@@ -133,6 +135,11 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
     const initial = options.state && this.stateOf(this.tensorsOf(options.state).map(withBatch));
     const [ys, state] = this.scan(withBatch(xs), initial, options);
     return { output: withoutBatch(ys), state: this.stateOf(this.tensorsOf(state).map(withoutBatch)) };
+  }
+
+  /** Bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
+  plan(options: PlanOptions): MemoryPlan {
+    return planScan(this, options);
   }
 
   /** One time step: x [B,I] and the state to y [B,O] and the next state. @throws StateError when bidirectional */

@@ -16,6 +16,8 @@ import { StateError } from "../tensor/errors.ts";
 import { type Shape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
+import type { Heap } from "../wasm/heap.ts";
+import { host, isDry } from "../wasm/host.ts";
 import { recording } from "../wasm/recorder.ts";
 
 /** A step over tensors: sequences are sliced along their first axis, carried tensors go from step to step. */
@@ -58,6 +60,24 @@ export function scanEagerly({ step, sequences, carry, reverse }: Scan): ScanResu
 /** Captured steps of one owner, by shapes and by whether gradients are wanted. */
 export type CaptureCache = Map<string, CapturedStep | string>;
 
+/** What stands for each cache during a dry run: programs live in the memory they were captured in. */
+const dryCaches = new WeakMap<Heap, Map<CaptureCache, CaptureCache>>();
+
+function entry<K extends object, V>(map: { get(key: K): V | undefined; set(key: K, value: V): unknown }, key: K, make: () => V): V {
+  const found = map.get(key) ?? make();
+  map.set(key, found);
+  return found;
+}
+
+function cacheHere(cache: CaptureCache): CaptureCache {
+  if (!isDry()) return cache;
+  return entry(
+    entry(dryCaches, host().heap, () => new Map<CaptureCache, CaptureCache>()),
+    cache,
+    () => new Map(),
+  );
+}
+
 const describe = (t: Tensor) => `${t.dtype}${show(t.shape)}`;
 
 function keyOf({ sequences, carry, fixed, variant }: Scan, grad: boolean): string {
@@ -69,11 +89,12 @@ function keyOf({ sequences, carry, fixed, variant }: Scan, grad: boolean): strin
 /** The captured step for a scan's shapes, or the reason why there is none. */
 export function captured(scan: Scan, cache: CaptureCache, grad: boolean): CapturedStep | string {
   const key = keyOf(scan, grad);
-  let found = cache.get(key);
+  const known = cacheHere(cache);
+  let found = known.get(key);
   if (found === undefined) {
     const inputs = scan.sequences.map((s) => new Tensor(s.storage, s.dtype, s.shape.slice(1), s.strides.slice(1), s.offset));
     found = captureStep({ step: scan.step, inputs, carry: scan.carry, fixed: scan.fixed }, grad);
-    cache.set(key, found);
+    known.set(key, found);
   }
   return found;
 }

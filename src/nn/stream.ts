@@ -2,11 +2,11 @@
 
 import { type CapturedStep, captureStep, PACKED, SCRATCH } from "../autodiff/capture.ts";
 import { noGrad } from "../autodiff/tape.ts";
-import { BYTES, type DType, type TypedArray } from "../tensor/dtype.ts";
+import { arrayOf, BYTES, type DType, type TypedArray } from "../tensor/dtype.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
 import { show } from "../tensor/shape.ts";
 import { copyInto } from "../tensor/strided.ts";
-import { arrayOf, empty, keep, scope, Tensor } from "../tensor/tensor.ts";
+import { empty, keep, scope, Tensor } from "../tensor/tensor.ts";
 import { view } from "../wasm/host.ts";
 import { type Recurrence, restoreState, type State, stateTensors } from "./recurrence.ts";
 import { stateFromBytes, stateToBytes } from "./state-bytes.ts";

@@ -6,6 +6,14 @@ export type TypedArray = Float32Array | Float64Array | Int32Array | Uint8Array;
 
 export const BYTES: Readonly<Record<DType, number>> = { float32: 4, float64: 8, int32: 4, bool: 1 };
 
+/** A typed array of the dtype's kind. */
+export function arrayOf(dtype: DType, size: number): TypedArray {
+  if (dtype === "float32") return new Float32Array(size);
+  if (dtype === "float64") return new Float64Array(size);
+  if (dtype === "int32") return new Int32Array(size);
+  return new Uint8Array(size);
+}
+
 export function isFloat(dtype: DType): dtype is FloatDType {
   return dtype === "float32" || dtype === "float64";
 }

@@ -2,6 +2,7 @@
 
 export { init, type MemoryInfo, memory, setMemoryLimit } from "../wasm/host.ts";
 export { arange, eye, full, linspace, ones, onesLike, scalar, zeros, zerosLike } from "./create.ts";
+export { dryRun, type MemoryPlan } from "./dry-run.ts";
 export type { DType, FloatDType, TypedArray } from "./dtype.ts";
 export { ArgumentError, DTypeError, FormatError, MemoryLimitError, ShapeError, StateError } from "./errors.ts";
 export { defaultGenerator, Generator, type GeneratorState, manualSeed } from "./random.ts";

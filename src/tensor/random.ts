@@ -7,7 +7,7 @@
  * one word a value (float64: two), and for whole numbers one word more for each rejected.
  */
 
-import { call, view } from "../wasm/host.ts";
+import { call, isDry, view } from "../wasm/host.ts";
 import { philox, wordsToBernoulli, wordsToNormal, wordsToUniform } from "../wasm/kernels.gen.ts";
 import { recording } from "../wasm/recorder.ts";
 import { type DType, type FloatDType, isFloat } from "./dtype.ts";
@@ -181,9 +181,9 @@ export class Generator {
     this.#move(words);
   }
 
-  /** A recording is a trial whose values nobody keeps, so it leaves no trace here: the counter is that of the real run. */
+  /** A recording or a dry run is a trial whose values nobody keeps, so it leaves no trace here: the counter is that of the real run. */
   #move(words: number): void {
-    if (recording === null) this.#counter += Math.ceil(words / WORDS_PER_BLOCK);
+    if (recording === null && !isDry()) this.#counter += Math.ceil(words / WORDS_PER_BLOCK);
   }
 
   #words(n: number, ptr: number, block: number): void {

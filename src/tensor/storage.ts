@@ -5,6 +5,7 @@
  * Outside every scope, blocks are released when their tensors are collected.
  */
 
+import type { Heap } from "../wasm/heap.ts";
 import { host } from "../wasm/host.ts";
 import { recording } from "../wasm/recorder.ts";
 import { StateError } from "./errors.ts";
@@ -12,6 +13,8 @@ import { StateError } from "./errors.ts";
 /** A block of linear memory; tensors and their views share it. */
 export class Storage {
   readonly bytes: number;
+  /** Where the block goes back to, whatever host is running then. */
+  readonly heap: Heap;
   #ptr: number;
   /** Kept beyond the scope it was made in. */
   pinned = false;
@@ -20,8 +23,10 @@ export class Storage {
 
   constructor(bytes: number) {
     this.bytes = bytes;
-    this.#ptr = bytes === 0 ? 64 : host().heap.allocate(bytes);
+    this.heap = host().heap;
+    this.#ptr = bytes === 0 ? 64 : this.heap.allocate(bytes);
     if (recording !== null) recording.blocks.push(this);
+    made?.push(this);
     const scope = scopes[scopes.length - 1];
     if (scope === undefined) watch(this);
     else scope.push(this);
@@ -40,23 +45,40 @@ export class Storage {
   release(): void {
     // Addresses stay unique while kernel calls are recorded; the scope around the recording releases.
     if (this.#ptr === 0 || recording !== null) return;
-    if (this.bytes > 0) host().heap.release(this.#ptr, this.bytes);
+    if (this.bytes > 0) this.heap.release(this.#ptr, this.bytes);
     this.#ptr = 0;
     registry?.unregister(this);
   }
 }
 
 interface Block {
+  readonly heap: Heap;
   readonly ptr: number;
   readonly bytes: number;
 }
 
 let registry: FinalizationRegistry<Block> | null = null;
 
-/** Releases the storage's block when the storage is collected. */
+/** Releases the storage's block when the storage is collected, on hosts that tell (Workers do since compatibility date 2025-05-05). */
 function watch(storage: Storage): void {
-  registry ??= new FinalizationRegistry<Block>(({ ptr, bytes }) => host().heap.release(ptr, bytes));
-  if (storage.bytes > 0) registry.register(storage, { ptr: storage.ptr, bytes: storage.bytes }, storage);
+  if (typeof FinalizationRegistry !== "function") return;
+  registry ??= new FinalizationRegistry<Block>(({ heap, ptr, bytes }) => heap.release(ptr, bytes));
+  const { heap, ptr, bytes } = storage;
+  if (bytes > 0) registry.register(storage, { heap, ptr, bytes }, storage);
+}
+
+let made: Storage[] | null = null;
+
+/** Runs `fn` and then releases every storage made meanwhile, pinned or not. */
+export function releasingAll(fn: () => void): void {
+  const mine: Storage[] = [];
+  made = mine;
+  try {
+    fn();
+  } finally {
+    made = null;
+    for (const storage of mine) storage.release();
+  }
 }
 
 const scopes: Storage[][] = [];

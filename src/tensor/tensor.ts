@@ -3,9 +3,9 @@
 
 import type { Dual } from "../autodiff/forward.ts";
 import type { Node } from "../autodiff/tape.ts";
-import { host, view } from "../wasm/host.ts";
+import { view } from "../wasm/host.ts";
 import { cannotReplay, recording } from "../wasm/recorder.ts";
-import { BYTES, type DType, isFloat, type TypedArray } from "./dtype.ts";
+import { arrayOf, BYTES, type DType, isFloat, type TypedArray } from "./dtype.ts";
 import { DTypeError, ShapeError, StateError } from "./errors.ts";
 import { printTensor } from "./print.ts";
 import { checkShape, type Shape, show, sizeOf, stridesOf } from "./shape.ts";
@@ -137,14 +137,6 @@ function gatherStrided(t: Tensor, out: TypedArray): void {
       index[axis] = 0;
     }
   }
-}
-
-/** A typed array of the dtype's kind. */
-export function arrayOf(dtype: DType, size: number): TypedArray {
-  if (dtype === "float32") return new Float32Array(size);
-  if (dtype === "float64") return new Float64Array(size);
-  if (dtype === "int32") return new Int32Array(size);
-  return new Uint8Array(size);
 }
 
 /** A new tensor whose elements are not set: for operations that write every element. */
@@ -292,5 +284,5 @@ export function scratch(bytes: number): number {
 /** Copies raw bytes out of linear memory. */
 export function bytesOf(t: Tensor): Uint8Array<ArrayBuffer> {
   if (!t.isContiguous) throw new ShapeError(`bytesOf: expected a contiguous tensor, got strides ${show(t.strides)}`);
-  return host().u8.slice(t.ptr, t.ptr + t.size * BYTES[t.dtype]) as Uint8Array<ArrayBuffer>;
+  return view("bool", t.ptr, t.size * BYTES[t.dtype]).slice() as Uint8Array<ArrayBuffer>;
 }

@@ -10,6 +10,8 @@ import { MemoryLimitError } from "../tensor/errors.ts";
 const MIN_CLASS_BYTES = 64;
 /** Growth is at least this, and an eighth of what is there: few growths, little slack. */
 const MIN_GROWTH = 1 << 20;
+/** Linear memory grows by pages. */
+const PAGE = 65536;
 
 /** Index of the smallest class that holds `bytes`. */
 function classOf(bytes: number): number {
@@ -32,14 +34,21 @@ export class Heap {
   /** End of the linear memory. */
   end: number;
   #top: number;
+  readonly #start: number;
   readonly #grow: (bytes: number) => number;
   readonly #free: number[][] = [];
 
   constructor(start: number, end: number, limit: number, grow: (bytes: number) => number) {
-    this.#top = Math.ceil(start / 64) * 64;
+    this.#start = Math.ceil(start / 64) * 64;
+    this.#top = this.#start;
     this.end = end;
     this.limit = limit;
     this.#grow = grow;
+  }
+
+  /** Bytes from the first block to the end of the last: live ones and those between them. */
+  get reach(): number {
+    return this.#top - this.#start;
   }
 
   /** A block of at least `bytes`; its contents are whatever was there. @throws MemoryLimitError */
@@ -83,12 +92,13 @@ export class Heap {
   }
 
   #growTo(top: number, asked: number): void {
-    if (top > this.limit) {
+    const limit = Math.floor(this.limit / PAGE) * PAGE;
+    if (top > limit) {
       throw new MemoryLimitError(
         `memory: expected to stay within ${this.limit} bytes, got a request for ${asked} bytes with ${this.liveBytes} live`,
       );
     }
     const wanted = Math.max(top - this.end, MIN_GROWTH, this.end / 8);
-    this.end = this.#grow(Math.min(wanted, Math.max(this.limit - this.end, top - this.end)));
+    this.end = this.#grow(Math.min(wanted, limit - this.end));
   }
 }

@@ -5,7 +5,7 @@
  * Nothing happens at import: the module is instantiated on first use, synchronously.
  */
 
-import { BYTES, type DType } from "../tensor/dtype.ts";
+import { arrayOf, BYTES, type DType, type TypedArray } from "../tensor/dtype.ts";
 import { MemoryLimitError, StateError } from "../tensor/errors.ts";
 import { defaultModule } from "./binary.ts";
 import { Heap } from "./heap.ts";
@@ -22,14 +22,25 @@ interface KernelExports {
 /** Kernels read their arguments from this many 8-byte slots. */
 export const ARGUMENT_SLOTS = 64;
 
-class Host {
+/** What runs kernels and holds their memory. */
+interface Host {
+  readonly heap: Heap;
+  /** Where kernels find their arguments. */
+  readonly argsPtr: number;
+  /** All of memory as 8-byte slots. */
+  readonly f64: Float64Array;
+  readonly run: (id: number, args: number) => void;
+  view(dtype: DType, ptr: number, length: number): TypedArray;
+}
+
+class WasmHost implements Host {
   readonly heap: Heap;
   readonly argsPtr: number;
   readonly run: (id: number, args: number) => void;
   #memory: WebAssembly.Memory;
-  u8!: Uint8Array;
-  i32!: Int32Array;
-  f32!: Float32Array;
+  #u8!: Uint8Array;
+  #i32!: Int32Array;
+  #f32!: Float32Array;
   f64!: Float64Array;
 
   constructor(module: WebAssembly.Module, limit: number) {
@@ -44,10 +55,18 @@ class Host {
   /** Takes new views after the memory grew: the old ones are detached. */
   refresh(): void {
     const { buffer } = this.#memory;
-    this.u8 = new Uint8Array(buffer);
-    this.i32 = new Int32Array(buffer);
-    this.f32 = new Float32Array(buffer);
+    this.#u8 = new Uint8Array(buffer);
+    this.#i32 = new Int32Array(buffer);
+    this.#f32 = new Float32Array(buffer);
     this.f64 = new Float64Array(buffer);
+  }
+
+  view(dtype: DType, ptr: number, length: number): TypedArray {
+    const start = ptr / BYTES[dtype];
+    if (dtype === "float32") return this.#f32.subarray(start, start + length);
+    if (dtype === "float64") return this.f64.subarray(start, start + length);
+    if (dtype === "int32") return this.#i32.subarray(start, start + length);
+    return this.#u8.subarray(start, start + length);
   }
 
   #grow(bytes: number): number {
@@ -65,12 +84,35 @@ class Host {
   }
 }
 
+/** Addresses of a dry run lie above all that memory can have. */
+const DRY_START = 2 ** 40;
+
+/** Counts without computing: memory has no end and no contents, kernels do nothing. What lives elsewhere can be read, not written. */
+class DryHost implements Host {
+  readonly heap: Heap = new Heap(DRY_START, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, () => Number.POSITIVE_INFINITY);
+  readonly argsPtr = 0;
+  readonly f64: Float64Array = new Float64Array(ARGUMENT_SLOTS);
+  /** What puts things outside back as they were. */
+  readonly undo: (() => void)[] = [];
+  readonly #real: Host;
+
+  constructor(real: Host) {
+    this.#real = real;
+  }
+
+  readonly run = (): void => undefined;
+
+  view(dtype: DType, ptr: number, length: number): TypedArray {
+    return ptr < DRY_START ? this.#real.view(dtype, ptr, length).slice() : arrayOf(dtype, length);
+  }
+}
+
 let current: Host | null = null;
 let limit = Number.POSITIVE_INFINITY;
 
 /** The running host, made on first use. */
 export function host(): Host {
-  if (current === null) current = new Host(defaultModule(), limit);
+  if (current === null) current = new WasmHost(defaultModule(), limit);
   return current;
 }
 
@@ -83,7 +125,7 @@ export function init(source: WebAssembly.Module | BufferSource): void {
     throw new StateError(`init: expected to run before the first tensor, got ${current.heap.liveBytes} live bytes`);
   }
   const module = source instanceof WebAssembly.Module ? source : new WebAssembly.Module(source);
-  current = new Host(module, limit);
+  current = new WasmHost(module, limit);
 }
 
 /**
@@ -103,14 +145,33 @@ export function call<A extends readonly number[]>(kernel: Kernel<A>, dtype: DTyp
   h.run(id, h.argsPtr);
 }
 
+/** Runs `fn` with kernels that do nothing, over memory that is only counted; gives `fn` the count. Dry runs do not nest. */
+export function withoutKernels(fn: (heap: Heap) => void): void {
+  const real = host();
+  if (real instanceof DryHost) throw new StateError("dryRun: expected no dry run in progress, got one");
+  const dry = new DryHost(real);
+  current = dry;
+  try {
+    fn(dry.heap);
+  } finally {
+    current = real;
+    for (const undo of dry.undo) undo();
+  }
+}
+
+/** Has `undo` called when the dry run in progress ends; does nothing outside one. */
+export function afterDryRun(undo: () => void): void {
+  if (current instanceof DryHost) current.undo.push(undo);
+}
+
+/** Whether nothing is computed at the moment. */
+export function isDry(): boolean {
+  return current instanceof DryHost;
+}
+
 /** A typed view of linear memory; valid until the next allocation. */
-export function view(dtype: DType, ptr: number, length: number): Float32Array | Float64Array | Int32Array | Uint8Array {
-  const h = host();
-  const start = ptr / BYTES[dtype];
-  if (dtype === "float32") return h.f32.subarray(start, start + length);
-  if (dtype === "float64") return h.f64.subarray(start, start + length);
-  if (dtype === "int32") return h.i32.subarray(start, start + length);
-  return h.u8.subarray(start, start + length);
+export function view(dtype: DType, ptr: number, length: number): TypedArray {
+  return (current ?? host()).view(dtype, ptr, length);
 }
 
 export interface MemoryInfo {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { DType, TypedArray } from "../../src/tensor/dtype.ts";
+import { arrayOf, type DType, type TypedArray } from "../../src/tensor/dtype.ts";
 import { copyInto } from "../../src/tensor/strided.ts";
-import { arrayOf, empty, Tensor } from "../../src/tensor/tensor.ts";
+import { empty, Tensor } from "../../src/tensor/tensor.ts";
 import { view } from "../../src/wasm/host.ts";
 
 const DTYPES: readonly DType[] = ["float32", "float64", "int32", "bool"];
