@@ -8,7 +8,7 @@ import { type Tensor, tensor } from "../tensor/tensor.ts";
 /** How a batch [T,B,…] is packed and unpacked. */
 export interface Packing {
   readonly rows: PackedRows;
-  /** [T,B,I] to rows [N,I]. */
+  /** [T,B,…] to rows [N,…]. */
   pack(xs: Tensor): Tensor;
   /** Rows [N,O] to [T,B,O], zeros beyond each sequence's end. */
   unpack(rows: Tensor): Tensor;
@@ -52,6 +52,6 @@ function dense(T: number, B: number, reverse: boolean): Packing {
 }
 
 function flatten(xs: Tensor): Tensor {
-  const [T, B, I] = xs.shape as [number, number, number];
-  return reshape(xs, [T * B, I]);
+  const [T, B, ...rest] = xs.shape as [number, number, ...number[]];
+  return reshape(xs, [T * B, ...rest]);
 }

@@ -5,9 +5,10 @@
  */
 
 import { add } from "../ops/arithmetic.ts";
+import { embedding } from "../ops/gather.ts";
 import { linear } from "../ops/linear.ts";
 import { elmanSequence, gruSequence, lstmSequence, type Nonlinearity, type PackedRows } from "../ops/recurrent.ts";
-import { cat, slice } from "../ops/shape.ts";
+import { cat, slice, transpose } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
@@ -68,7 +69,7 @@ export interface RecurrentKind {
   /** Size of each tensor of the state; the first is the output. */
   readonly stateSizes: readonly number[];
   readonly peepholes: boolean;
-  /** x [N,I] and state tensors [B,·] to [ys, …last state]. */
+  /** x [N,I], or int32 indices [N], and state tensors [B,·] to [ys, …last state]. */
   run(w: RecurrentWeights, x: Tensor, state: readonly Tensor[], rows: PackedRows): Tensor[];
 }
 
@@ -78,7 +79,7 @@ export function elmanKind(hiddenSize: number, { nonlinearity = "tanh" }: ElmanNe
     stateSizes: [hiddenSize],
     peepholes: false,
     run(w, x, [h0], rows) {
-      const gx = linear(x, w.weightIh, sumOfBiases(w));
+      const gx = inputSums(x, w.weightIh, sumOfBiases(w));
       const { ys, h } = elmanSequence(gx, w.weightHh, h0 as Tensor, { ...rows, nonlinearity });
       return [ys, h];
     },
@@ -94,7 +95,7 @@ export function lstmKind(op: string, hiddenSize: number, { projSize = 0, peephol
     stateSizes: [projSize || hiddenSize, hiddenSize],
     peepholes,
     run(w, x, [h0, c0], rows) {
-      const gx = linear(x, w.weightIh, sumOfBiases(w));
+      const gx = inputSums(x, w.weightIh, sumOfBiases(w));
       const options = { ...rows, ...(w.weightHr && { weightHr: w.weightHr }), ...(w.weightPeephole && { peepholes: w.weightPeephole }) };
       const { ys, h, c } = lstmSequence(gx, w.weightHh, h0 as Tensor, c0 as Tensor, options);
       return [ys, h, c];
@@ -109,12 +110,19 @@ export function gruKind(hiddenSize: number, { resetAfter = true }: GruNetOptions
     peepholes: false,
     run(w, x, [h0], rows) {
       const split = resetAfter && w.biasHh !== null;
-      const gx = linear(x, w.weightIh, split ? gruInputBias(w, hiddenSize) : sumOfBiases(w));
+      const gx = inputSums(x, w.weightIh, split ? gruInputBias(w, hiddenSize) : sumOfBiases(w));
       const bias = split ? { bias: slice(w.biasHh as Tensor, 0, 2 * hiddenSize) } : {};
       const { ys, h } = gruSequence(gx, w.weightHh, h0 as Tensor, { ...rows, resetAfter, ...bias });
       return [ys, h];
     },
   };
+}
+
+/** x·Wᵀ + b for x [N,I], or for indices [N] the same of the one-hot vectors that they stand for: rows of Wᵀ + b. */
+function inputSums(x: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor {
+  if (x.dtype !== "int32") return linear(x, weight, bias);
+  const rows = transpose(weight);
+  return embedding(x, bias ? add(rows, bias) : rows);
 }
 
 function sumOfBiases({ biasIh, biasHh }: RecurrentWeights): Tensor | undefined {

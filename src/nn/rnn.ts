@@ -1,6 +1,5 @@
 /** RNN, LSTM and GRU: layers of whole sequences, stacked and in both directions, with PyTorch's options and parameter names. */
 
-import { mul } from "../ops/arithmetic.ts";
 import { cat, reshape, select, stack, transpose } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
@@ -8,6 +7,7 @@ import { ArgumentError, ShapeError, StateError } from "../tensor/errors.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { dropout } from "./dropout.ts";
 import { checkSizes } from "./layers.ts";
 import { Module } from "./module.ts";
 import { packing } from "./packing.ts";
@@ -119,18 +119,19 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
 
   /**
    * Runs whole sequences.
-   * @param xs [T,B,I], [B,T,I] with `batchFirst`, or [T,I] for one sequence without a batch axis
+   * @param xs [T,B,I], [B,T,I] with `batchFirst`, or [T,I] for one sequence without a batch axis; or int32 of one axis less:
+   *   indices below I that stand for one-hot vectors, whose product is a look-up
    * @throws ShapeError for a sequence of no steps, or anything that does not fit
-   * @throws ArgumentError for lengths outside [0, T]
+   * @throws ArgumentError for lengths outside [0, T], and for indices that are out of range
    */
   forward(xs: Tensor, options: ForwardOptions<S> = {}): ForwardResult<S> {
-    if (xs.rank === 2) return this.#forwardUnbatched(xs, options);
+    if (xs.rank === (isIndex(xs) ? 1 : 2)) return this.#forwardUnbatched(xs, options);
     const [ys, state] = this.scan(this.batchFirst ? swapLeading(xs) : xs, options.state, options);
     return { output: this.batchFirst ? swapLeading(ys) : ys, state };
   }
 
   #forwardUnbatched(xs: Tensor, options: ForwardOptions<S>): ForwardResult<S> {
-    const withBatch = (x: Tensor): Tensor => reshape(x, [x.dim(0), 1, x.dim(1)]);
+    const withBatch = (x: Tensor): Tensor => reshape(x, [x.dim(0), 1, ...x.shape.slice(1)]);
     const withoutBatch = (x: Tensor): Tensor => reshape(x, [x.dim(0), x.dim(2)]);
     const initial = options.state && this.stateOf(this.tensorsOf(options.state).map(withBatch));
     const [ys, state] = this.scan(withBatch(xs), initial, options);
@@ -142,19 +143,20 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
     return planScan(this, options);
   }
 
-  /** One time step: x [B,I] and the state to y [B,O] and the next state. @throws StateError when bidirectional */
+  /** One time step: x [B,I] (or indices [B]) and the state to y [B,O] and the next state. @throws StateError when bidirectional */
   step(x: Tensor, state?: S): [y: Tensor, next: S] {
     if (this.bidirectional) throw new StateError("step: expected a layer of one direction, got a bidirectional one");
-    if (x.rank !== 2 || x.dim(1) !== this.inputSize) {
+    if (!isIndex(x) && (x.rank !== 2 || x.dim(1) !== this.inputSize)) {
       throw new ShapeError(`step: expected x [B,${this.inputSize}], got ${show(x.shape)}`);
     }
     const [ys, next] = this.scan(reshape(x, [1, ...x.shape]), state);
     return [reshape(ys, [x.dim(0), this.outputSize]), next];
   }
 
-  /** Whole sequences, always time-major: xs [T,B,I] to ys [T,B,O] and the last state. */
+  /** Whole sequences, always time-major: xs [T,B,I] (or indices [T,B]) to ys [T,B,O] and the last state. */
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
-    checkSequence("scan", xs, this.inputSize, options.lengths);
+    if (isIndex(xs)) checkIndices(xs, options.lengths);
+    else checkSequence("scan", xs, this.inputSize, options.lengths);
     const [T, B] = xs.shape as [number, number];
     const directions = this.bidirectional ? 2 : 1;
     const initial = this.tensorsOf(state ?? this.initialState(B));
@@ -174,14 +176,28 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
       x = outputs.length === 1 ? (outputs[0] as Tensor) : cat(outputs, 1);
       if (layer < this.numLayers - 1) x = this.#drop(x);
     });
-    return [unpack(x), this.stateOf(last.map((s) => stack(s)))];
+    return [unpack(x), this.stateOf(last.map(stacked))];
   }
 
   #drop(x: Tensor): Tensor {
-    if (!this.training || this.dropout === 0) return x;
-    const keep = 1 - this.dropout;
-    return mul(x, (this.#generator ?? defaultGenerator()).bernoulli(x.shape, keep, x.dtype, 1 / keep));
+    return dropout(x, this.dropout, { training: this.training, generator: this.#generator ?? defaultGenerator() });
   }
+}
+
+/** Whether an input stands for one-hot vectors. */
+function isIndex(x: Tensor): boolean {
+  return x.dtype === "int32";
+}
+
+function checkIndices(xs: Tensor, lengths?: readonly number[]): void {
+  if (xs.rank !== 2) throw new ShapeError(`scan: expected int32 xs [T,B], got ${show(xs.shape)}`);
+  checkSequence("scan", reshape(xs, [...xs.shape, 1]), 1, lengths);
+}
+
+/** Tensors on a new first axis; a single one, as most layers have, is not copied. */
+function stacked(parts: readonly Tensor[]): Tensor {
+  const first = parts[0] as Tensor;
+  return parts.length === 1 ? reshape(first, [1, ...first.shape]) : stack(parts);
 }
 
 function swapLeading(x: Tensor): Tensor {

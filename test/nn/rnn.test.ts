@@ -312,6 +312,36 @@ describe.each(LAYERS)("%s", (_, makeLayer) => {
     checkGrads((xs) => layer.forward(xs, { lengths: [1, 3] }).output, [normal([3, 2, 3])], { order: 2 });
   });
 
+  it.each([true, false])("reads indices as one-hot vectors, bias=%s", (bias) => {
+    scope(() => {
+      const layer = make({ numLayers: 2, bidirectional: true, bias });
+      const ids = [2, 0, 1, 1, 2, 2, 0, 1];
+      const indices = tensor(ids, { dtype: "int32", shape: [4, 2] });
+      const oneHot = tensor(
+        ids.flatMap((id) => [0, 1, 2].map((k) => Number(k === id))),
+        { dtype, shape: [4, 2, 3] },
+      );
+      const run = (xs: Tensor): Tensor[] => {
+        const { output, state } = layer.forward(xs, { lengths: [4, 3] });
+        return [output, ...stateTensors(state), ...(gradients([output], layer.parameters(), [normal([...output.shape])]) as Tensor[])];
+      };
+      const expected = run(oneHot);
+      run(indices).forEach((t, i) => {
+        if (i < 3) expectClose(t, expected[i] as Tensor, 0);
+        else expectClose(t, expected[i] as Tensor, 1e-14);
+      });
+      const alone = layer.forward(select(indices, 1, 0));
+      expectSame(alone.output, layer.forward(select(oneHot, 1, 0)).output);
+      const single = make();
+      expectSame(
+        single.step(select(indices, 0, 0), single.initialState(2))[0],
+        single.step(select(oneHot, 0, 0), single.initialState(2))[0],
+      );
+      expect(() => single.forward(tensor([3], { dtype: "int32" }))).toThrow(ArgumentError);
+      expect(() => single.step(indices, single.initialState(2))).toThrow(ShapeError);
+    });
+  });
+
   it("drops between layers, in training only", () => {
     const options = { numLayers: 2, dropout: 0.5 };
     const layer = make({ ...options, generator: new Generator(5) });
