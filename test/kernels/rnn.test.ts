@@ -188,7 +188,7 @@ const gruNet =
   };
 
 /** Derivatives taken of each input: all when there are few, else evenly spread. */
-const SAMPLES = 150;
+const SAMPLES = 60;
 
 /** Derivatives of Σ outputs·cotangents by fourth-order central differences; undefined where not sampled. */
 function differences(net: Net["outputs"], x: Arrays, rows: Rows, cotangents: Arrays, names: readonly string[]): Record<string, Slopes> {
