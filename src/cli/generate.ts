@@ -3,13 +3,12 @@
 import { readFile } from "node:fs/promises";
 import { noGrad } from "../autodiff/tape.ts";
 import type { Vocabulary } from "../data/text.ts";
-import { div } from "../ops/arithmetic.ts";
-import { softmax } from "../ops/softmax.ts";
+import { type CharModel, type CharState, decodeModel } from "../models/char-model.ts";
+import { drawCharacter } from "../models/char-stream.ts";
 import { ArgumentError } from "../tensor/errors.ts";
 import { Generator } from "../tensor/random.ts";
 import { scope, tensor } from "../tensor/tensor.ts";
 import { nextTask } from "../train/next-task.ts";
-import { type CharModel, type CharState, decodeModel } from "./char-model.ts";
 import { fileError, UserError } from "./errors.ts";
 import type { GenerateOptions } from "./options.ts";
 
@@ -25,13 +24,13 @@ export function* characters(model: CharModel, vocabulary: Vocabulary, { prompt, 
   const generator = new Generator(seed);
   const ids = vocabulary.encode(prompt);
   let state: CharState | undefined;
-  let probabilities: ArrayLike<number> = [];
+  let last: ArrayLike<number> = [];
   const read = (id: number): void => {
     const before = state;
     state = noGrad(() =>
       scope(() => {
         const [logits, next] = model.forward(tensor([id], { shape: [1, 1], dtype: "int32" }), before);
-        probabilities = softmax(div(logits, Math.max(temperature, 1e-3)), -1).data();
+        last = logits.data();
         return next;
       }),
     );
@@ -40,30 +39,10 @@ export function* characters(model: CharModel, vocabulary: Vocabulary, { prompt, 
   };
   for (const id of ids) read(id);
   for (let i = 0; i < length; i++) {
-    const id = draw(probabilities, uniform(generator), vocabulary.unknown === null ? -1 : vocabulary.idOf(vocabulary.unknown));
+    const id = drawCharacter(last, vocabulary, temperature, generator);
     yield vocabulary.symbolOf(id);
     read(id);
   }
-}
-
-function uniform(generator: Generator): number {
-  return scope(() => generator.uniform([1]).item());
-}
-
-/** The id at share u of the probabilities, leaving one id out. */
-function draw(probabilities: ArrayLike<number>, u: number, excluded: number): number {
-  const weight = (id: number) => (id === excluded ? 0 : (probabilities[id] as number));
-  let total = 0;
-  for (let id = 0; id < probabilities.length; id++) total += weight(id);
-  let left = u * total;
-  let last = 0;
-  for (let id = 0; id < probabilities.length; id++) {
-    if (weight(id) === 0) continue;
-    last = id;
-    left -= weight(id);
-    if (left < 0) break;
-  }
-  return last;
 }
 
 /** Checks what can only be checked with the vocabulary. */

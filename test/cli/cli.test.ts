@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { decodeModel } from "../../src/cli/char-model.ts";
 import { serialize } from "../../src/io/safetensors.ts";
+import { decodeModel } from "../../src/models/char-model.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

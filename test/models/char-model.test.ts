@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { noGrad } from "../../src/autodiff/tape.ts";
 import { backward } from "../../src/autodiff/transforms.ts";
-import { bitsPerCharacter, CharModel, type CharState, decodeModel, encodeModel } from "../../src/cli/char-model.ts";
 import { characters } from "../../src/cli/generate.ts";
 import { Vocabulary } from "../../src/data/text.ts";
 import { parse, serialize } from "../../src/io/safetensors.ts";
+import { bitsPerCharacter, CharModel, type CharState, decodeModel, encodeModel } from "../../src/models/char-model.ts";
 import { mean } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
 import { crossEntropyWithLogits } from "../../src/ops/softmax.ts";

@@ -4,7 +4,7 @@ import { Vocabulary } from "../data/text.ts";
 import { WindowBatches } from "../data/windows.ts";
 import { parse, serialize } from "../io/safetensors.ts";
 import { Linear } from "../nn/layers.ts";
-import { Module } from "../nn/module.ts";
+import { Cell } from "../nn/recurrence.ts";
 import { LSTM } from "../nn/rnn.ts";
 import { add } from "../ops/arithmetic.ts";
 import { embedding } from "../ops/gather.ts";
@@ -20,6 +20,12 @@ import { assign, scope, type Tensor } from "../tensor/tensor.ts";
 /** The LSTM's state; h and c are [B,H]. */
 export type CharState = { readonly h: Tensor; readonly c: Tensor };
 
+/** A window of text: each character's id and that of the one after it, both [T,B]. */
+export interface CharWindow {
+  readonly inputs: Tensor;
+  readonly targets: Tensor;
+}
+
 export interface CharModelOptions {
   readonly vocabSize: number;
   readonly hidden: number;
@@ -29,9 +35,11 @@ export interface CharModelOptions {
 /**
  * Logits of the next character, for each character of a batch of texts.
  *
- * A one-hot vector times a matrix is one of the matrix' rows: so the input's product is a look-up in W_ihᵀ + b.
+ * A one-hot vector times a matrix is one of the matrix' rows: so over whole texts (`forward`) the input's product is a
+ * look-up in W_ihᵀ + b. As a recurrence (`step`, `scan`, `Stream`) the model reads the one-hot vectors themselves; in the
+ * deterministic build both give the same bits.
  */
-export class CharModel extends Module {
+export class CharModel extends Cell<CharState> {
   readonly lstm: LSTM;
   readonly head: Linear;
 
@@ -52,6 +60,24 @@ export class CharModel extends Module {
     return this.lstm.hiddenSize;
   }
 
+  get inputSize(): number {
+    return this.lstm.inputSize;
+  }
+
+  get outputSize(): number {
+    return this.lstm.inputSize;
+  }
+
+  initialState(batch: number): CharState {
+    return { h: zeros([batch, this.hidden]), c: zeros([batch, this.hidden]) };
+  }
+
+  /** One-hot characters x [B,V] to logits [B,V]. */
+  step(x: Tensor, { h, c }: CharState): [logits: Tensor, next: CharState] {
+    const [y, next] = this.lstm.step(x, { h: reshape(h, [1, ...h.shape]), c: reshape(c, [1, ...c.shape]) });
+    return [this.head.forward(y), { h: reshape(next.h, h.shape), c: reshape(next.c, c.shape) }];
+  }
+
   #weight(name: string): Tensor {
     return this.lstm.stateDict().get(name) as Tensor;
   }
@@ -59,7 +85,7 @@ export class CharModel extends Module {
   /** ids [T,B] to logits [T·B,V]. */
   forward(ids: Tensor, state?: CharState): [logits: Tensor, next: CharState] {
     const [T, B] = ids.shape as [number, number];
-    const { h, c } = state ?? { h: zeros([B, this.hidden]), c: zeros([B, this.hidden]) };
+    const { h, c } = state ?? this.initialState(B);
     const rows = add(transpose(this.#weight("weight_ih_l0"), 0, 1), add(this.#weight("bias_ih_l0"), this.#weight("bias_hh_l0")));
     const gx = reshape(embedding(ids, rows), [T * B, 4 * this.hidden]);
     const { ys, h: lastH, c: lastC } = lstmSequence(gx, this.#weight("weight_hh_l0"), h, c, { batchSizes: new Array(T).fill(B) });
@@ -67,7 +93,7 @@ export class CharModel extends Module {
   }
 
   /** Mean cross-entropy of a window, in nats. */
-  loss({ inputs, targets }: { readonly inputs: Tensor; readonly targets: Tensor }, state?: CharState): [Tensor, CharState] {
+  loss({ inputs, targets }: CharWindow, state?: CharState): [Tensor, CharState] {
     const [logits, next] = this.forward(inputs, state);
     return [mean(crossEntropyWithLogits(logits, reshape(targets, [targets.size]))), next];
   }
