@@ -4,17 +4,48 @@
 //
 // with x [planes, h, w], and 0 where the window lies outside.
 
-import { at } from "./lanes";
+import { at, lanes, loadLanes, storeLanes } from "./lanes";
 
-/** Copies (or, with `add`, adds back) the elements one position of the kernel meets along a row of windows. */
+/** How many of the places first, first + step, … lie before `end`. */
+// @ts-ignore: decorator
+@inline
+function placesBefore(end: i32, first: i32, step: i32): i32 {
+  return first >= end ? 0 : (end - first + step - 1) / step;
+}
+
+/** Copies (or, with `add`, adds back) the elements that one position of the kernel meets along a row of windows. */
 // @ts-ignore: decorator
 @inline
 function windowRow<T>(add: bool, w: i32, ow: i32, first: i32, step: i32, x: usize, columns: usize): void {
-  for (let v = 0, at_x = first; v < ow; v++, at_x += step) {
-    const inside = at_x >= 0 && at_x < w;
-    if (add) {
-      if (inside) store<T>(at<T>(x, at_x), load<T>(at<T>(x, at_x)) + load<T>(at<T>(columns, v)));
-    } else store<T>(at<T>(columns, v), inside ? load<T>(at<T>(x, at_x)) : <T>0);
+  const from = min(ow, placesBefore(0, first, step));
+  const count = max(0, min(ow, placesBefore(w, first, step)) - from);
+  x = at<T>(x, first + from * step);
+  const inside = at<T>(columns, from);
+  if (!add) {
+    memory.fill(columns, 0, at<T>(0, from));
+    memory.fill(at<T>(inside, count), 0, at<T>(0, ow - from - count));
+  }
+  if (step == 1) moveRow<T>(add, count, x, inside);
+  else moveSteps<T>(add, count, step, x, inside);
+}
+
+// @ts-ignore: decorator
+@inline
+function moveRow<T>(add: bool, n: i32, x: usize, columns: usize): void {
+  for (let i = 0; i < n; i += lanes<T>()) {
+    if (add) storeLanes<T>(x, i, n, v128.add<T>(loadLanes<T>(x, i, n, <T>0), loadLanes<T>(columns, i, n, <T>0)));
+    else storeLanes<T>(columns, i, n, loadLanes<T>(x, i, n, <T>0));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function moveSteps<T>(add: bool, n: i32, step: i32, x: usize, columns: usize): void {
+  for (let i = 0; i < n; i++) {
+    const p = at<T>(x, i * step);
+    const q = at<T>(columns, i);
+    if (add) store<T>(p, load<T>(p) + load<T>(q));
+    else store<T>(q, load<T>(p));
   }
 }
 

@@ -2,7 +2,7 @@
 // sums, its lanes joined from left to right. Sums over rows: in their order.
 
 import { at, lanes, loadLanes, madd, storeLanes, sumLanes } from "./lanes";
-import { Add, reduceRow } from "./reduce/axis";
+import { sumRow } from "./reduce/axis";
 
 // @ts-ignore: decorator
 @inline
@@ -27,7 +27,7 @@ function squares<T>(n: i32, x: usize, mean: T): T {
  */
 export function layerNormRows<T>(rows: i32, n: i32, eps: f64, x: usize, w: usize, b: usize, y: usize, stats: usize): void {
   for (let r = 0; r < rows; r++) {
-    const mean = reduceRow<T, Add>(n, x) / <T>n;
+    const mean = sumRow<T>(n, x) / <T>n;
     const rstd = <T>1 / sqrt<T>(squares<T>(n, x, mean) / <T>n + <T>eps);
     store<T>(at<T>(stats, 2 * r), mean);
     store<T>(at<T>(stats, 2 * r + 1), rstd);

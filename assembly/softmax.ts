@@ -4,7 +4,7 @@
 import { at, lanes, loadLanes, storeLanes, sumLanes } from "./lanes";
 import { vexp } from "./math/exp";
 import { vlog } from "./math/log";
-import { Add, Max, reduceRow } from "./reduce/axis";
+import { maxRow, sumRow } from "./reduce/axis";
 
 /** y = exp(x - shift) (not stored where y = 0) and its sum. */
 function expRow<T>(n: i32, shift: T, x: usize, y: usize): T {
@@ -27,7 +27,7 @@ function log<T>(x: T): T {
 /** Each row y = exp(x - max) / Σ exp(x - max). y may be x. @kernel */
 export function softmaxRows<T>(rows: i32, n: i32, x: usize, y: usize): void {
   for (let r = 0; r < rows; r++) {
-    const sum = v128.splat<T>(expRow<T>(n, reduceRow<T, Max>(n, x), x, y));
+    const sum = v128.splat<T>(expRow<T>(n, maxRow<T>(n, x), x, y));
     for (let i = 0; i < n; i += lanes<T>()) storeLanes<T>(y, i, n, v128.div<T>(loadLanes<T>(y, i, n, <T>0), sum));
     x += at<T>(0, n);
     y += at<T>(0, n);
@@ -37,7 +37,7 @@ export function softmaxRows<T>(rows: i32, n: i32, x: usize, y: usize): void {
 /** Each row y = x - max - log Σ exp(x - max). y may be x. @kernel */
 export function logSoftmaxRows<T>(rows: i32, n: i32, x: usize, y: usize): void {
   for (let r = 0; r < rows; r++) {
-    const top = reduceRow<T, Max>(n, x);
+    const top = maxRow<T>(n, x);
     const shift = v128.splat<T>(top);
     const logSum = v128.splat<T>(log<T>(expRow<T>(n, top, x, 0)));
     for (let i = 0; i < n; i += lanes<T>()) {
@@ -51,7 +51,7 @@ export function logSoftmaxRows<T>(rows: i32, n: i32, x: usize, y: usize): void {
 /** y[r] = log Σ exp(x[r,…]); -∞ of nothing and of nothing but -∞. @kernel */
 export function logSumExpRows<T>(rows: i32, n: i32, x: usize, y: usize): void {
   for (let r = 0; r < rows; r++) {
-    const top = reduceRow<T, Max>(n, x);
+    const top = maxRow<T>(n, x);
     const shift = isFinite<T>(top) ? top : <T>0;
     store<T>(at<T>(y, r), shift + log<T>(expRow<T>(n, shift, x, 0)));
     x += at<T>(0, n);
@@ -77,7 +77,7 @@ export function crossEntropyRows<T>(
 ): void {
   for (let r = 0; r < rows; r++) {
     const t = load<i32>(at<i32>(targets, r));
-    const top = reduceRow<T, Max>(n, x);
+    const top = maxRow<T>(n, x);
     const sum = expRow<T>(n, top, x, 0);
     store<T>(at<T>(stats, 2 * r), top);
     store<T>(at<T>(stats, 2 * r + 1), sum);
@@ -103,7 +103,7 @@ export function crossEntropyGradRows<T>(
   rows: i32, n: i32, x: usize, targets: usize, ignore: i32, smoothing: f64, weights: usize, stats: usize, g: usize, dx: usize,
 ): void {
   const share = <T>(smoothing / <f64>n);
-  const whole = weights == 0 ? <T>n : reduceRow<T, Add>(n, weights);
+  const whole = weights == 0 ? <T>n : sumRow<T>(n, weights);
   for (let r = 0; r < rows; r++) {
     const t = load<i32>(at<i32>(targets, r));
     const gr = load<T>(at<T>(g, r));
@@ -111,8 +111,8 @@ export function crossEntropyGradRows<T>(
     else {
       const own = <T>(1 - smoothing) * weightOf<T>(weights, t);
       const scale = (gr * (own + share * whole)) / load<T>(at<T>(stats, 2 * r + 1));
-      scaledExpRow<T>(n, load<T>(at<T>(stats, 2 * r)), scale, x, dx);
-      if (share != <T>0) subtractShares<T>(n, gr * share, weights, dx);
+      expRow<T>(n, load<T>(at<T>(stats, 2 * r)), x, dx);
+      scaleRow<T>(n, scale, gr * share, weights, dx);
       store<T>(at<T>(dx, t), load<T>(at<T>(dx, t)) - gr * own);
     }
     x += at<T>(0, n);
@@ -120,16 +120,12 @@ export function crossEntropyGradRows<T>(
   }
 }
 
-/** y = scale·exp(x - shift). */
-function scaledExpRow<T>(n: i32, shift: T, scale: T, x: usize, y: usize): void {
-  const shifts = v128.splat<T>(shift);
+/** y = scale·y - share·w. */
+function scaleRow<T>(n: i32, scale: T, share: T, weights: usize, y: usize): void {
   const scales = v128.splat<T>(scale);
+  const shares = v128.splat<T>(share);
   for (let i = 0; i < n; i += lanes<T>()) {
-    const e = vexp<T>(v128.sub<T>(loadLanes<T>(x, i, n, <T>0), shifts));
-    storeLanes<T>(y, i, n, v128.mul<T>(e, scales));
+    const own = weights == 0 ? shares : v128.mul<T>(shares, loadLanes<T>(weights, i, n, <T>0));
+    storeLanes<T>(y, i, n, v128.sub<T>(v128.mul<T>(loadLanes<T>(y, i, n, <T>0), scales), own));
   }
-}
-
-function subtractShares<T>(n: i32, share: T, weights: usize, y: usize): void {
-  for (let c = 0; c < n; c++) store<T>(at<T>(y, c), load<T>(at<T>(y, c)) - share * weightOf<T>(weights, c));
 }

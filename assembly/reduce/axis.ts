@@ -2,132 +2,141 @@
 //
 // The order is fixed, and the same for an output whatever surrounds it:
 // - inner = 1: a row longer than RUN is cut in two at a multiple of RUN and the halves are joined (pairwise, so the error
-//   grows with log n). A run goes through four vectors of partial results, joined as (0·1)·(2·3), then the lanes from left
-//   to right, then the elements that fill no vector.
+//   grows with log n). A run goes through four vectors of partial results, what is left at its end through the first of
+//   them; they are joined as (0·1)·(2·3), then the lanes from left to right.
 // - inner > 1: every column goes down the axis in runs of RUN rows, which are joined in order.
 
-import { at, lanes } from "../lanes";
+import { MAXIMUM, MUL } from "../../src/ops/codes";
+import { at, lanes, loadLanes, storeLanes } from "../lanes";
 
-export class Add {}
-class Mul {}
-export class Max {}
-class Min {}
+/** How elements are joined: by addition or the maximum, compiled on their own, or as the code `op` says at run time. */
+class Added {}
+class Largest {}
+class Chosen {}
 
 const RUN: i32 = 256;
 
 // @ts-ignore: decorator
 @inline
-function join<T, Op>(a: v128, b: v128): v128 {
-  if (idof<Op>() == idof<Add>()) return v128.add<T>(a, b);
-  if (idof<Op>() == idof<Mul>()) return v128.mul<T>(a, b);
-  if (idof<Op>() == idof<Max>()) return v128.max<T>(a, b);
-  return v128.min<T>(a, b);
+function join<T, How>(op: i32, a: v128, b: v128): v128 {
+  if (idof<How>() == idof<Added>()) return v128.add<T>(a, b);
+  if (idof<How>() == idof<Largest>()) return v128.max<T>(a, b);
+  if (op == MUL) return v128.mul<T>(a, b);
+  return op == MAXIMUM ? v128.max<T>(a, b) : v128.min<T>(a, b);
 }
 
 // @ts-ignore: decorator
 @inline
-function joinOne<T, Op>(a: T, b: T): T {
-  if (idof<Op>() == idof<Add>()) return <T>(a + b);
-  if (idof<Op>() == idof<Mul>()) return <T>(a * b);
-  if (idof<Op>() == idof<Max>()) return max<T>(a, b);
-  return min<T>(a, b);
+function joinOne<T, How>(op: i32, a: T, b: T): T {
+  if (idof<How>() == idof<Added>()) return a + b;
+  if (op == MUL) return a * b;
+  return op == MAXIMUM ? max<T>(a, b) : min<T>(a, b);
 }
 
 /** What joining leaves unchanged. */
 // @ts-ignore: decorator
 @inline
-function neutral<T, Op>(): T {
-  if (idof<Op>() == idof<Add>()) return <T>0;
-  if (idof<Op>() == idof<Mul>()) return <T>1;
-  if (idof<Op>() == idof<Max>()) return <T>-Infinity;
-  return <T>Infinity;
+function neutral<T, How>(op: i32): T {
+  if (idof<How>() == idof<Added>()) return <T>0;
+  if (op == MUL) return <T>1;
+  return op == MAXIMUM ? <T>-Infinity : <T>Infinity;
 }
 
 // @ts-ignore: decorator
 @inline
-function joinLanes<T, Op>(v: v128): T {
-  let s = joinOne<T, Op>(v128.extract_lane<T>(v, 0), v128.extract_lane<T>(v, 1));
+function joinLanes<T, How>(op: i32, v: v128): T {
+  let s = joinOne<T, How>(op, v128.extract_lane<T>(v, 0), v128.extract_lane<T>(v, 1));
   if (sizeof<T>() == 4) {
-    s = joinOne<T, Op>(s, v128.extract_lane<T>(v, 2));
-    s = joinOne<T, Op>(s, v128.extract_lane<T>(v, 3));
+    s = joinOne<T, How>(op, s, v128.extract_lane<T>(v, 2));
+    s = joinOne<T, How>(op, s, v128.extract_lane<T>(v, 3));
   }
   return s;
 }
 
-/** A row of n elements reduced to one. */
-export function reduceRow<T, Op>(n: i32, x: usize): T {
+function reduceRow<T, How>(op: i32, n: i32, x: usize): T {
   if (n > RUN) {
     const half = ((n >> 1) + RUN - 1) & -RUN;
-    return joinOne<T, Op>(reduceRow<T, Op>(half, x), reduceRow<T, Op>(n - half, at<T>(x, half)));
+    return joinOne<T, How>(op, reduceRow<T, How>(op, half, x), reduceRow<T, How>(op, n - half, at<T>(x, half)));
   }
   const L = lanes<T>();
-  let a = v128.splat<T>(neutral<T, Op>());
+  const rest = neutral<T, How>(op);
+  let a = v128.splat<T>(rest);
   let b = a;
   let c = a;
   let d = a;
   let i = 0;
   for (; i <= n - 4 * L; i += 4 * L) {
     const p = at<T>(x, i);
-    a = join<T, Op>(a, v128.load(p));
-    b = join<T, Op>(b, v128.load(p, 16));
-    c = join<T, Op>(c, v128.load(p, 32));
-    d = join<T, Op>(d, v128.load(p, 48));
+    a = join<T, How>(op, a, v128.load(p));
+    b = join<T, How>(op, b, v128.load(p, 16));
+    c = join<T, How>(op, c, v128.load(p, 32));
+    d = join<T, How>(op, d, v128.load(p, 48));
   }
-  for (; i <= n - L; i += L) a = join<T, Op>(a, v128.load(at<T>(x, i)));
-  let s = joinLanes<T, Op>(join<T, Op>(join<T, Op>(a, b), join<T, Op>(c, d)));
-  for (; i < n; i++) s = joinOne<T, Op>(s, load<T>(at<T>(x, i)));
-  return s;
+  for (; i < n; i += L) a = join<T, How>(op, a, loadLanes<T>(x, i, n, rest));
+  return joinLanes<T, How>(op, join<T, How>(op, join<T, How>(op, a, b), join<T, How>(op, c, d)));
 }
 
-/** y[j] is joined with rows rows of x, width elements each and inner apart. */
-function reduceColumns<T, Op>(rows: i32, inner: i32, x: usize, y: usize): void {
-  const L = lanes<T>();
-  const row = at<T>(0, inner);
-  let j = 0;
-  for (; j <= inner - L; j += L) {
-    let p = at<T>(x, j);
-    let s = v128.splat<T>(neutral<T, Op>());
-    for (let k = 0; k < rows; k++, p += row) s = join<T, Op>(s, v128.load(p));
-    v128.store(at<T>(y, j), join<T, Op>(v128.load(at<T>(y, j)), s));
-  }
-  for (; j < inner; j++) {
-    let p = at<T>(x, j);
-    let s = neutral<T, Op>();
-    for (let k = 0; k < rows; k++, p += row) s = joinOne<T, Op>(s, load<T>(p));
-    store<T>(at<T>(y, j), joinOne<T, Op>(load<T>(at<T>(y, j)), s));
+/** The sum of a row of n elements. */
+export function sumRow<T>(n: i32, x: usize): T {
+  return reduceRow<T, Added>(0, n, x);
+}
+
+/** The largest of a row of n elements. */
+export function maxRow<T>(n: i32, x: usize): T {
+  return reduceRow<T, Largest>(MAXIMUM, n, x);
+}
+
+/** Results of the run in progress: up to STRIP bytes of columns at a time. */
+const STRIP: i32 = 2048;
+const PARTIAL = memory.data(2048, 64);
+
+/** Columns side by side, row after row: x is `width` columns of [axis, …] with `row` bytes between rows, y their results. */
+function reduceStrip<T, How>(op: i32, axis: i32, width: i32, row: usize, x: usize, y: usize): void {
+  const none = v128.splat<T>(neutral<T, How>(op));
+  for (let j = 0; j < width; j += lanes<T>()) storeLanes<T>(y, j, width, none);
+  for (let k = 0; k < axis; k += RUN) {
+    for (let j = 0; j < width; j += lanes<T>()) v128.store(at<T>(PARTIAL, j), none);
+    for (let r = min(RUN, axis - k); r > 0; r--, x += row) {
+      for (let j = 0; j < width; j += lanes<T>()) {
+        const p = at<T>(PARTIAL, j);
+        v128.store(p, join<T, How>(op, v128.load(p), loadLanes<T>(x, j, width, <T>0)));
+      }
+    }
+    for (let j = 0; j < width; j += lanes<T>()) {
+      storeLanes<T>(y, j, width, join<T, How>(op, loadLanes<T>(y, j, width, <T>0), v128.load(at<T>(PARTIAL, j))));
+    }
   }
 }
 
-function reduceAxis<T, Op>(outer: i32, axis: i32, inner: i32, x: usize, y: usize): void {
+/** One output row of x [axis, inner]. */
+// @ts-ignore: decorator
+@inline
+function reduceColumns<T, How>(op: i32, axis: i32, inner: i32, x: usize, y: usize): void {
+  const strip = STRIP / <i32>sizeof<T>();
+  for (let j = 0; j < inner; j += strip) {
+    reduceStrip<T, How>(op, axis, min(strip, inner - j), at<T>(0, inner), at<T>(x, j), at<T>(y, j));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function reduceAxis<T, How>(op: i32, outer: i32, axis: i32, inner: i32, x: usize, y: usize): void {
   for (let o = 0; o < outer; o++) {
-    if (inner == 1) {
-      store<T>(at<T>(y, o), reduceRow<T, Op>(axis, at<T>(x, o * axis)));
-      continue;
-    }
-    const out = at<T>(y, o * inner);
-    for (let j = 0; j < inner; j++) store<T>(at<T>(out, j), neutral<T, Op>());
-    for (let k = 0; k < axis; k += RUN) {
-      reduceColumns<T, Op>(min(RUN, axis - k), inner, at<T>(x, (o * axis + k) * inner), out);
-    }
+    if (inner == 1) store<T>(y, reduceRow<T, How>(op, axis, x));
+    else reduceColumns<T, How>(op, axis, inner, x, y);
+    x += at<T>(0, axis * inner);
+    y += at<T>(0, inner);
   }
 }
 
 /** y[o,j] = Σk x[o,k,j]; zero for an empty axis. @kernel */
 export function sumAxis<T>(outer: i32, axis: i32, inner: i32, x: usize, y: usize): void {
-  reduceAxis<T, Add>(outer, axis, inner, x, y);
+  reduceAxis<T, Added>(0, outer, axis, inner, x, y);
 }
 
-/** y[o,j] = Πk x[o,k,j]; one for an empty axis. @kernel */
-export function prodAxis<T>(outer: i32, axis: i32, inner: i32, x: usize, y: usize): void {
-  reduceAxis<T, Mul>(outer, axis, inner, x, y);
-}
-
-/** y[o,j] = the largest x[o,k,j]; NaN if there is one. @kernel */
-export function maxAxis<T>(outer: i32, axis: i32, inner: i32, x: usize, y: usize): void {
-  reduceAxis<T, Max>(outer, axis, inner, x, y);
-}
-
-/** y[o,j] = the smallest x[o,k,j]; NaN if there is one. @kernel */
-export function minAxis<T>(outer: i32, axis: i32, inner: i32, x: usize, y: usize): void {
-  reduceAxis<T, Min>(outer, axis, inner, x, y);
+/**
+ * y[o,j] = x[o,·,j] joined by MUL, MAXIMUM or MINIMUM, NaN if there is one; 1, -∞ or ∞ for an empty axis. @kernel
+ */
+export function joinAxis<T>(op: i32, outer: i32, axis: i32, inner: i32, x: usize, y: usize): void {
+  reduceAxis<T, Chosen>(op, outer, axis, inner, x, y);
 }

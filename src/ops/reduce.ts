@@ -1,14 +1,15 @@
 /** Reductions over axes, and running totals. */
 
 import { apply, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
-import { isFloat } from "../tensor/dtype.ts";
+import { type DType, isFloat } from "../tensor/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
 import { axisOf, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
-import { argLargest, type Kernel, logSumExpRows, maxAxis, minAxis, prodAxis, scanAxis, sumAxis } from "../wasm/kernels.gen.ts";
+import { argLargest, joinAxis, logSumExpRows, scanAxis, sumAxis } from "../wasm/kernels.gen.ts";
 import { add, div, mul, pow, square, sub } from "./arithmetic.ts";
+import * as code from "./codes.ts";
 import { cast, equal, maskedFill, notEqual, where } from "./compare.ts";
 import { gather } from "./gather.ts";
 import { abs, exp, sqrt } from "./math.ts";
@@ -78,7 +79,14 @@ function viewAround(shape: Shape, first: number, last: number = first): [outer: 
   return [sizeOf(shape.slice(0, first)), sizeOf(shape.slice(first, last + 1)), sizeOf(shape.slice(last + 1))];
 }
 
-type AxisKernel = Kernel<[outer: number, axis: number, inner: number, x: number, y: number]>;
+/** Calls a kernel that reduces [outer, axis, inner] at x to [outer, inner] at y. */
+type AxisReducer = (dtype: DType, outer: number, axis: number, inner: number, x: number, y: number) => void;
+
+const summing: AxisReducer = (dtype, ...args) => call(sumAxis, dtype, ...args);
+const joining =
+  (op: number): AxisReducer =>
+  (dtype, ...args) =>
+    call(joinAxis, dtype, op, ...args);
 
 /** Where the run of neighbouring axes at the end of the list begins in it. */
 function lastRun(axes: readonly number[]): number {
@@ -88,14 +96,14 @@ function lastRun(axes: readonly number[]): number {
 }
 
 /** Reduces run after run of neighbouring axes, from the last to the first. */
-function reduceWith(kernel: AxisKernel, x: Tensor, reduction: Reduction): Tensor {
+function reduceWith(reducer: AxisReducer, x: Tensor, reduction: Reduction): Tensor {
   let y = dense(x);
   let axes = reduction.axes;
   while (axes.length > 0) {
     const start = lastRun(axes);
     const run = axes.slice(start);
     const out = empty(keptShape(y.shape, run), x.dtype);
-    call(kernel, x.dtype, ...viewAround(y.shape, run[0] as number, run[run.length - 1]), y.ptr, out.ptr);
+    reducer(x.dtype, ...viewAround(y.shape, run[0] as number, run[run.length - 1]), y.ptr, out.ptr);
     y = out;
     axes = axes.slice(0, start);
   }
@@ -107,7 +115,7 @@ function reduceWith(kernel: AxisKernel, x: Tensor, reduction: Reduction): Tensor
 
 const sumOp: Primitive<Reduction> = defineOp<Reduction>({
   name: "sum",
-  forward: ([x], reduction) => reduceWith(sumAxis, x as Tensor, reduction),
+  forward: ([x], reduction) => reduceWith(summing, x as Tensor, reduction),
   vjp: (g, _y, [x], { axes }) => spread(g, (x as Tensor).shape, axes),
   jvp: (t, _y, _x, reduction) => sum(t, stacked(reduction)),
 });
@@ -181,7 +189,7 @@ export function norm(x: Tensor, options: ReduceOptions & { readonly p?: number }
 
 // ---------------------------------------------------------------- the largest and the smallest
 
-function extremeOp(name: string, kernel: AxisKernel): Primitive<Reduction> {
+function extremeOp(name: string, reducer: AxisReducer): Primitive<Reduction> {
   /** 1 / (number of ties) where x is the extreme, 0 elsewhere. */
   const shares = (x: Tensor, y: Tensor, axes: readonly number[]): Tensor => {
     const ties = cast(equal(x, reshape(y, keptShape(x.shape, axes))), x.dtype);
@@ -189,14 +197,14 @@ function extremeOp(name: string, kernel: AxisKernel): Primitive<Reduction> {
   };
   return defineOp<Reduction>({
     name,
-    forward: ([x], reduction) => reduceWith(kernel, x as Tensor, reduction),
+    forward: ([x], reduction) => reduceWith(reducer, x as Tensor, reduction),
     vjp: (g, y, [x], { axes }) => mul(spread(g, (x as Tensor).shape, axes), shares(x as Tensor, y, axes)),
     jvp: (t, y, [x], reduction) => sum(mul(t, shares(x as Tensor, y, reduction.axes)), stacked(reduction)),
   });
 }
 
-const amaxOp: Primitive<Reduction> = extremeOp("amax", maxAxis);
-const aminOp: Primitive<Reduction> = extremeOp("amin", minAxis);
+const amaxOp: Primitive<Reduction> = extremeOp("amax", joining(code.MAXIMUM));
+const aminOp: Primitive<Reduction> = extremeOp("amin", joining(code.MINIMUM));
 
 function extreme(op: Primitive<Reduction>, x: Tensor, options: ReduceOptions): Tensor {
   const reduction = reductionOf(op.name, x, options);
@@ -372,7 +380,7 @@ export function cumprod(x: Tensor, { axis }: { readonly axis: number }): Tensor 
 
 const prodOp: Primitive<void> = defineOp({
   name: "prod",
-  forward: ([x]) => reduceWith(prodAxis, x as Tensor, { axes: [(x as Tensor).rank - 1], keepDim: false }),
+  forward: ([x]) => reduceWith(joining(code.MUL), x as Tensor, { axes: [(x as Tensor).rank - 1], keepDim: false }),
   vjp: (g, _y, [x]) => mul(reshape(g, [...g.shape, 1]), productsOfOthers(x as Tensor)),
   jvp: (t, _y, [x]) => sum(mul(t, productsOfOthers(x as Tensor)), { axis: -1 }),
 });
