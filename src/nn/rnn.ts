@@ -113,7 +113,7 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
   /** Zeros [numLayers·D,B,·]. */
   initialState(batch: number): S {
     const lead = [this.numLayers * (this.bidirectional ? 2 : 1), batch];
-    const { dtype } = this.parameters()[0] as Tensor;
+    const { dtype } = (this.#weights[0]?.[0] as RecurrentWeights).weightIh;
     return this.stateOf(this.#kind.stateSizes.map((size) => zeros([...lead, size], dtype)));
   }
 

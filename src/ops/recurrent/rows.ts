@@ -5,7 +5,7 @@ import { BYTES, type DType, isFloat } from "../../tensor/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../tensor/errors.ts";
 import { type Shape, sameShape, show } from "../../tensor/shape.ts";
 import { copyInto } from "../../tensor/strided.ts";
-import { empty, Tensor, tensor } from "../../tensor/tensor.ts";
+import { empty, hostView, Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
 import { pack_b } from "../../wasm/kernels.gen.ts";
 import { recording } from "../../wasm/recorder.ts";
@@ -40,9 +40,19 @@ function walk({ batchSizes, reverse }: PackedRows): Step[] {
 // ---- For the kernels ----
 
 /** The steps as the kernels read them: first row and number of rows of each, in the order in which they are walked. */
-export function stepTable(rows: PackedRows): Tensor {
-  const entries = Int32Array.from(walk(rows).flatMap(({ row, count }) => [row, count]));
-  return tensor(entries, { shape: [rows.batchSizes.length, 2] });
+export function stepTable({ batchSizes, reverse }: PackedRows): Tensor {
+  const T = batchSizes.length;
+  const table = empty([T, 2], "int32");
+  const entries = hostView(table);
+  let row = 0;
+  for (let t = 0; t < T; t++) {
+    const at = 2 * (reverse ? T - 1 - t : t);
+    const count = batchSizes[t] as number;
+    entries[at] = row;
+    entries[at + 1] = count;
+    row += count;
+  }
+  return table;
 }
 
 /** A recurrent weight as the right operand (k × n) of a product; strides in elements. */
