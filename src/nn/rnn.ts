@@ -3,6 +3,7 @@
 import { cat, reshape, select, stack, transpose } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
+import type { FloatDType } from "../tensor/dtype.ts";
 import { ArgumentError, ShapeError, StateError } from "../tensor/errors.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
@@ -73,6 +74,7 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
   readonly dropout: number;
   readonly bidirectional: boolean;
   readonly #kind: RecurrentKind;
+  readonly #dtype: FloatDType;
   readonly #generator: Generator | undefined;
   /** By layer and direction. */
   readonly #weights: readonly (readonly RecurrentWeights[])[];
@@ -92,6 +94,7 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
     this.dropout = dropout;
     this.bidirectional = bidirectional;
     this.#kind = kind;
+    this.#dtype = options.dtype ?? "float32";
     this.#generator = options.generator;
     this.#weights = Array.from({ length: numLayers }, (_, layer) =>
       Array.from({ length: directions }, (_, d) => this.#addWeights(layer, d, options)),
@@ -113,8 +116,7 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
   /** Zeros [numLayers·D,B,·]. */
   initialState(batch: number): S {
     const lead = [this.numLayers * (this.bidirectional ? 2 : 1), batch];
-    const { dtype } = (this.#weights[0]?.[0] as RecurrentWeights).weightIh;
-    return this.stateOf(this.#kind.stateSizes.map((size) => zeros([...lead, size], dtype)));
+    return this.stateOf(this.#kind.stateSizes.map((size) => zeros([...lead, size], this.#dtype)));
   }
 
   /**
