@@ -43,7 +43,11 @@ export function backward(output: Tensor, cotangent?: Tensor): void {
     if (leaf.grad !== null) return addInPlace(leaf.grad, g);
     leaf.grad = keep(empty(leaf.shape, leaf.dtype));
     assign(leaf.grad, g);
-    if (isDry()) afterDryRun(() => void (leaf.grad = null));
+    if (isDry()) {
+      afterDryRun(() => {
+        leaf.grad = null;
+      });
+    }
   });
 }
 
