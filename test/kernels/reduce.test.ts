@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest";
 import * as code from "../../src/ops/codes.ts";
 import type { FloatDType } from "../../src/tensor/dtype.ts";
 import { scope } from "../../src/tensor/tensor.ts";
-import { call } from "../../src/wasm/host.ts";
-import { joinAxis, sumAxis } from "../../src/wasm/kernels.gen.ts";
+import { call, view } from "../../src/wasm/host.ts";
+import { argLargest, joinAxis, scanAxis, sumAxis } from "../../src/wasm/kernels.gen.ts";
 import { epsilonOf, expectClose, FLOATS, noise, place, room, rounding } from "./memory.ts";
 
 const RUN = 256;
@@ -119,5 +119,76 @@ describe.each(FLOATS)("reductions over an axis, %s", (dtype) => {
     });
     // The f64 loop beside it is itself off by up to n·2⁻⁵³ of the total, at worst.
     expectClose(got, [exact], exact * (4 * epsilonOf(dtype) + n * 2 ** -53));
+  });
+});
+
+/** Around the lanes of both types. */
+const WIDTHS = [0, 1, 2, 3, 4, 5, 8, 11];
+
+describe.each(FLOATS)("the place of the largest, %s", (dtype) => {
+  it.each(WIDTHS)("columns, %i of them", (inner) => {
+    for (const sign of [1, -1]) {
+      const [outer, axis] = [2, 5];
+      const x = noise(dtype, outer * axis * inner, inner + 1).map((v) => Math.round(2 * v));
+      const y = room("int32", outer * inner);
+      call(argLargest, dtype, outer, axis, inner, sign, place(dtype, x), y.ptr);
+      const want = range(outer).flatMap((o) =>
+        range(inner).map((j) => {
+          const column = range(axis).map((k) => sign * (x[(o * axis + k) * inner + j] as number));
+          return column.indexOf(Math.max(...column));
+        }),
+      );
+      expect(y.read()).toEqual(want);
+    }
+  });
+});
+
+describe.each(FLOATS)("the linear recurrence, %s", (dtype) => {
+  const round = rounding(dtype);
+
+  /** y[k] = a[k]·y[k-1] + b[k], every product and sum rounded. */
+  const inTurn = (
+    a: readonly number[] | null,
+    b: readonly number[],
+    outer: number,
+    axis: number,
+    inner: number,
+    reverse: boolean,
+  ): number[] => {
+    const y = [...b];
+    const order = reverse ? range(axis).reverse() : range(axis);
+    for (const o of range(outer)) {
+      for (const j of range(inner)) {
+        const at = (k: number) => (o * axis + k) * inner + j;
+        order.slice(1).forEach((k, before) => {
+          const last = y[at(order[before] as number)] as number;
+          y[at(k)] = round((a === null ? last : round((a[at(k)] as number) * last)) + (b[at(k)] as number));
+        });
+      }
+    }
+    return y;
+  };
+
+  it.each(WIDTHS)("columns, %i of them", (inner) => {
+    for (const axis of [0, 1, 2, 7]) {
+      const n = 2 * axis * inner;
+      const [a, b] = [noise(dtype, n, 3), noise(dtype, n, 4)];
+      for (const factors of [a, null]) {
+        for (const reverse of [false, true]) {
+          const y = room(dtype, n);
+          const from = factors === null ? 0 : place(dtype, factors);
+          call(scanAxis, dtype, 2, axis, inner, reverse ? 1 : 0, from, place(dtype, b), y.ptr);
+          expect(y.read()).toEqual(inTurn(factors, b, 2, axis, inner, reverse));
+        }
+      }
+    }
+  });
+
+  it("may run in place", () => {
+    const [a, b] = [noise(dtype, 15, 3), noise(dtype, 15, 4)];
+    const y = room(dtype, 15);
+    view(dtype, y.ptr, 15).set(b);
+    call(scanAxis, dtype, 1, 5, 3, 0, place(dtype, a), y.ptr, y.ptr);
+    expect(y.read()).toEqual(inTurn(a, b, 1, 5, 3, false));
   });
 });

@@ -2,13 +2,12 @@
 
 import { describe, expect, test } from "vitest";
 import { checkGrads } from "../../src/autodiff/check.ts";
-import { jvp, jvpStacked } from "../../src/autodiff/transforms.ts";
-import { select, stack } from "../../src/ops/shape.ts";
 import type { DType } from "../../src/tensor/dtype.ts";
 import { stridesOf } from "../../src/tensor/shape.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { expectClose } from "../kernels/memory.ts";
 import { elements, type Grid, stridedOf, tensorOf } from "./grid.ts";
+import { checkStackedTangents } from "./stacked.ts";
 
 export interface Row {
   readonly name: string;
@@ -79,18 +78,6 @@ function checkValue(row: Row, layout: Layout, dtype: DType): void {
   expectClose(y.data(), want, (i) => (TOLERANCE[dtype] as number) * Math.max(1, Math.abs(want[i] as number)));
 }
 
-/** Three tangents at once are the three one by one. */
-function checkStackedTangents(row: Row): void {
-  const inputs = inputsOf(row, tensorOf, "float64");
-  const directions = [0, 1, 2].map((k) => row.shapes.map((shape, i) => tensorOf(waves(shape, 20 + 5 * k + i))));
-  const stacked = inputs.map((_, i) => stack(directions.map((d) => d[i] as Tensor)));
-  const [, together] = jvpStacked(row.fn, inputs, stacked);
-  directions.forEach((d, k) => {
-    const [, alone] = jvp(row.fn, inputs, d);
-    expectClose(select(together, 0, k).data(), alone.data(), 1e-12);
-  });
-}
-
 export function describeRows(rows: readonly Row[]): void {
   describe.each(rows)("$name", (row) => {
     test.each(["float32", "float64"] as const)("value, %s", (dtype) => {
@@ -99,6 +86,6 @@ export function describeRows(rows: readonly Row[]): void {
     });
     test("derivatives", () => checkGrads(row.fn, inputsOf(row, tensorOf, "float64"), { order: 2 }));
     test("derivatives of strided inputs", () => checkGrads(row.fn, inputsOf(row, stridedOf, "float64"), { order: 2 }));
-    test("three tangents at once", () => checkStackedTangents(row));
+    test("three tangents at once", () => checkStackedTangents(row.fn, inputsOf(row, tensorOf, "float64")));
   });
 }
