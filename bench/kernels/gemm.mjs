@@ -6,12 +6,10 @@
 // Both builds are measured where the host accepts relaxed SIMD. Every rung's result is compared with rung 1.
 
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { main as asc } from "assemblyscript/asc";
 import { scanKernels } from "../../scripts/build-kernels.mjs";
+import { compileBenchKernel } from "./compile.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const SAMPLES = 25;
@@ -21,28 +19,6 @@ const B = 24 << 20;
 const C = 40 << 20;
 const PACKED = 56 << 20;
 const ids = new Map((await scanKernels()).map((kernel, i) => [kernel.name, 2 * i]));
-
-/** The bench-only rungs, compiled like the library's target of the same name. */
-async function compileLadder(target, folder) {
-  const relaxed = target === "relaxed" ? ["--enable", "relaxed-simd", "--use", "RELAXED=1"] : [];
-  const out = join(folder, `${target}.wasm`);
-  const options = [
-    "-O3",
-    "--converge",
-    "--noAssert",
-    "--runtime",
-    "stub",
-    "--use",
-    "abort=",
-    "--enable",
-    "simd",
-    "--initialMemory",
-    "1024",
-  ];
-  const { error, stderr } = await asc([join(root, "bench/kernels/assembly/ladder.ts"), ...options, ...relaxed, "--outFile", out]);
-  if (error) throw new Error(`asc ${target}: ${stderr.toString()}`);
-  return instance(out);
-}
 
 function instance(path) {
   const bytes = readFileSync(path);
@@ -175,9 +151,8 @@ function benchLayers(lib, peak, sizes) {
   }
 }
 
-const folder = await mkdtemp(join(tmpdir(), "ladder-"));
 for (const target of ["simd", "relaxed"]) {
-  const ladder = await compileLadder(target, folder);
+  const ladder = instance(await compileBenchKernel("ladder", target));
   const lib = library(target);
   if (ladder === null || lib === null) continue;
   const rounds = 2000;
@@ -201,4 +176,3 @@ for (const target of ["simd", "relaxed"]) {
     [2048, 512],
   ]);
 }
-await rm(folder, { recursive: true });

@@ -1,0 +1,172 @@
+// npm run bench: every workload of this library, and with --rivals of its peers, against the ceilings of this core.
+//
+//   npm run bench                         this library alone
+//   npm run bench -- --rivals             its peers too, from bench/rivals (installed there on first use)
+//   npm run bench -- --json               one line a figure: {peer, version, workload, metric, value, unit}
+//   npm run bench -- --node PATH          on another Node
+//   npm run bench -- --kernels relaxed    on the kernels with fused multiply-add (Node 21 and later)
+//   npm run bench -- --only W1,W4         some workloads; bench/results.md is left as it is
+//   npm run bench -- --peers NAME,NAME    some of the peers
+//   npm run bench -- --seconds 2          longer samples (default 1 a case and pass)
+//   npm run bench -- --profile            where the time goes, by kernel
+
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { compileBenchKernel } from "./kernels/compile.mjs";
+import { chosenCore, runLines } from "./processes.mjs";
+import { bundleProfile } from "./profile-bundle.mjs";
+import { figuresOf, printJson, printTables, writeResults } from "./report.mjs";
+import { installRivals, rivalPeers, rivalSizes, rivalStarts } from "./rivals/peers.mjs";
+import { bytesShipped, coldStart, startPrograms } from "./start.mjs";
+import { CASES } from "./workloads.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const PASSES = 2;
+
+const { values: options } = parseArgs({
+  options: {
+    rivals: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    profile: { type: "boolean", default: false },
+    node: { type: "string", default: process.execPath },
+    kernels: { type: "string", default: "simd" },
+    only: { type: "string" },
+    peers: { type: "string" },
+    seconds: { type: "string", default: "1" },
+  },
+});
+const seconds = Number(options.seconds);
+if (!["simd", "relaxed"].includes(options.kernels)) throw new Error(`--kernels: expected simd or relaxed, got ${options.kernels}`);
+if (!(seconds > 0)) throw new Error(`--seconds: expected a positive number, got ${options.seconds}`);
+const all = [...new Set(CASES.map((c) => c.workload)), "W6", "W7"].sort();
+const wanted = options.only?.split(",") ?? all;
+for (const w of wanted) if (!all.includes(w)) throw new Error(`--only: expected some of ${all.join(",")}, got ${w}`);
+const timed = wanted.filter((w) => CASES.some((c) => c.workload === w));
+
+const say = (text) => process.stderr.write(`${text}\n`);
+const core = chosenCore();
+
+/** Builds the package unless it is newer than its sources: what is measured is what is shipped. */
+async function buildPackage() {
+  const built = (await stat(join(root, "dist/index.d.ts")).catch(() => ({ mtimeMs: 0 }))).mtimeMs;
+  for (const folder of ["src", "assembly"]) {
+    for (const file of await readdir(join(root, folder), { recursive: true })) {
+      if (file.endsWith(".gen.ts") || (await stat(join(root, folder, file))).mtimeMs < built) continue;
+      say(`building the package (${join(folder, file)} has changed)`);
+      const { status } = spawnSync(process.execPath, [join(root, "scripts/build.mjs")], { cwd: root, stdio: ["ignore", 2, 2] });
+      if (status !== 0 && !existsSync(join(root, "dist/index.js"))) throw new Error("the package could not be built");
+      return;
+    }
+  }
+}
+
+/** The Node under test: its version, and whether it takes the kernels. */
+function checkNode() {
+  const script = `console.log(process.versions.node, WebAssembly.validate(require("fs").readFileSync("build/${options.kernels}.wasm")))`;
+  const { stdout, error } = spawnSync(options.node, ["-e", script], { cwd: root, encoding: "utf8" });
+  if (error) throw new Error(`--node: expected a Node, got ${options.node} (${error.message})`);
+  const [version, valid] = stdout.trim().split(" ");
+  if (valid !== "true")
+    throw new Error(`Node ${version} does not accept the ${options.kernels} kernels: pass --node with Node 21 or later`);
+  return version;
+}
+
+/** One workload of one peer; every line of its process goes to `collect`. */
+async function runPeer(peer, workload, collect, extra = {}) {
+  const { module, command = [options.node, join(root, "bench/peer.mjs")] } = peer;
+  const request = { module, workload, seconds, kernels: options.kernels, ...extra };
+  const { lines, error } = await runLines(core, [...command, JSON.stringify(request)]);
+  for (const line of lines) collect({ peer: peer.name, workload, ...line });
+  if (error) collect({ peer: peer.name, workload, failed: error });
+}
+
+async function measureCeiling(ladder, collect) {
+  const memory = await compileBenchKernel("memory", options.kernels);
+  const { lines, error } = await runLines(core, [options.node, join(root, "bench/ceiling.mjs"), ladder, memory, "0.06"]);
+  if (error) throw new Error(`the ceiling could not be measured: ${error}`);
+  lines.forEach(collect);
+}
+
+async function measure() {
+  await buildPackage();
+  const node = checkNode();
+  const ladder = await compileBenchKernel("ladder", options.kernels);
+  const lines = [];
+  const collect = (line) => lines.push(line);
+  const ours = { name: "tapeloop", module: join(root, "bench/tapeloop.mjs") };
+  await measureCeiling(ladder, collect);
+  for (let pass = 1; pass <= PASSES; pass++) {
+    for (const workload of timed) {
+      say(`tapeloop ${workload}, pass ${pass} of ${PASSES}`);
+      await runPeer(ours, workload, collect, { ladder });
+    }
+  }
+  const rivals = options.rivals ? await measureRivals(collect) : [];
+  await measureCeiling(ladder, collect);
+  const [starts, sizes] = [[], []];
+  if (wanted.includes("W6")) {
+    say("W6 cold start");
+    starts.push(
+      ...coldStart(core, options.node, [...(await startPrograms()), ...(options.rivals ? await rivalStarts(rivals, options.node) : [])]),
+    );
+  }
+  if (wanted.includes("W7")) {
+    say("W7 bytes shipped");
+    sizes.push(...(await bytesShipped()), ...(options.rivals ? await rivalSizes(rivals) : []));
+  }
+  const machine = {
+    cpu: cpus()[0].model,
+    cores: cpus().length,
+    core,
+    node,
+    kernels: options.kernels,
+    date: new Date().toISOString().slice(0, 10),
+  };
+  return figuresOf({ lines, starts, sizes, machine, rivals });
+}
+
+/** The peers that are there, each workload in a process of its own. */
+async function measureRivals(collect) {
+  installRivals(say);
+  const chosen = options.peers?.split(",");
+  const present = [];
+  for (const peer of await rivalPeers()) {
+    if (chosen && !chosen.includes(peer.name)) continue;
+    if (peer.missing) {
+      say(`${peer.name}: not there (${peer.missing})`);
+      collect({ peer: peer.name, failed: `not there: ${peer.missing}` });
+      continue;
+    }
+    present.push(peer);
+    for (const workload of timed.filter((w) => peer.workloads.includes(w))) {
+      say(`${peer.name} ${workload}`);
+      await runPeer(peer, workload, collect);
+    }
+  }
+  return present;
+}
+
+async function profile() {
+  await buildPackage();
+  checkNode();
+  const file = await bundleProfile();
+  for (const workload of timed) {
+    const request = JSON.stringify({ workload, seconds, kernels: options.kernels });
+    const command = core === null ? [options.node, file, request] : ["taskset", "-c", String(core), options.node, file, request];
+    spawnSync(command[0], command.slice(1), { cwd: root, stdio: "inherit" });
+  }
+}
+
+if (options.profile) {
+  await profile();
+} else {
+  const figures = await measure();
+  if (options.json) printJson(figures);
+  else printTables(figures);
+  if (options.only === undefined && options.peers === undefined) await writeResults(figures);
+}

@@ -1,0 +1,3 @@
+// Nothing: what a process costs before any library.
+
+console.log(performance.now());

@@ -1,0 +1,4 @@
+export const installRivals = () => {};
+export const rivalPeers = async () => [];
+export const rivalStarts = async () => [];
+export const rivalSizes = async () => [];
