@@ -14,10 +14,12 @@ import { esbuild, vite, webpack } from "./hosts/bundlers.mjs";
 import { chromium } from "./hosts/chromium.mjs";
 import { app, NotInstalled, place, root, run } from "./hosts/common.mjs";
 import { bun, deno, node } from "./hosts/scripted.mjs";
-import { workerd } from "./hosts/workerd.mjs";
+import { isolateBytes, workerd } from "./hosts/workerd.mjs";
 
 const HOSTS = [node(20), node(22), node(24), node(26), deno, bun, workerd, chromium, esbuild, vite, webpack];
-const PROGRAMS = ["program", "relaxed"];
+const PROGRAMS = ["program", "relaxed", "memory"];
+/** What a Worker with an LSTM of hidden size 128 may take, in MiB. */
+const ISOLATE_LIMIT = 32;
 
 const flags = new Set(process.argv.slice(2).filter((a) => a.startsWith("--")));
 const names = process.argv.slice(2).filter((a) => !a.startsWith("--"));
@@ -82,8 +84,8 @@ function say(name, outcome, detail) {
 async function attempt(name, check) {
   const start = Date.now();
   try {
-    await check();
-    say(name, "passed", `${((Date.now() - start) / 1000).toFixed(1)} s`);
+    const detail = await check();
+    say(name, "passed", detail ?? `${((Date.now() - start) / 1000).toFixed(1)} s`);
   } catch (error) {
     const missing = error instanceof NotInstalled;
     say(name, missing && !flags.has("--strict") ? "skipped" : "failed", missing ? `not installed: ${error.message}` : error.message);
@@ -99,10 +101,54 @@ async function checkBits() {
   for (const host of chosen) await attempt(host.name, async () => compare(summary(await host.run("program")), expected));
 }
 
+/** A Worker's memory on an edge host. */
+async function checkIsolate() {
+  const { beyondIdle, linearBytes, liveBytes } = await isolateBytes();
+  const mib = (bytes) => (bytes / 2 ** 20).toFixed(1);
+  const detail = `${mib(beyondIdle)} MiB beyond an idle Worker, of which ${mib(linearBytes)} linear memory (${mib(liveBytes)} live)`;
+  if (!(beyondIdle / 2 ** 20 < ISOLATE_LIMIT)) throw new Error(`expected less than ${ISOLATE_LIMIT} MiB, got ${detail}`);
+  return detail;
+}
+
+const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+
+/** The largest difference between two lists of numbers, and of their last hundred's means. */
+function apart(a, b) {
+  const largest = (x, y) => x.reduce((m, v, i) => Math.max(m, Math.abs(v - y[i])), 0);
+  const weights = Math.max(...a.weights.map((w, i) => largest(w, b.weights[i])));
+  const steps = a.losses.findIndex((v, i) => v !== b.losses[i]);
+  return {
+    firstLoss: steps < 0 ? "none" : steps + 1,
+    loss: largest(a.losses, b.losses),
+    end: Math.abs(mean(a.losses.slice(-100)) - mean(b.losses.slice(-100))),
+    weights,
+  };
+}
+
+/** The relaxed kernels in every host that takes them, against each other and against the deterministic kernels. */
+async function measureRelaxed() {
+  const exact = await node(Number(process.versions.node.split(".")[0])).run("program");
+  for (const host of chosen.filter((h) => h.relaxed)) {
+    await attempt(host.name, async () => {
+      const report = await host.run("relaxed");
+      return ["float32", "float64"]
+        .map((dtype) => {
+          const { firstLoss, loss, end, weights } = apart(report[dtype], exact[dtype]);
+          const figures = `loss at most ${loss.toExponential(1)} (mean of the last 100: ${end.toExponential(1)}), weights ${weights.toExponential(1)}`;
+          return `${dtype} ${report[dtype].hash.slice(0, 12)}, off the exact run from step ${firstLoss}: ${figures}`;
+        })
+        .join("; ");
+    });
+  }
+}
+
 await mkdir(place, { recursive: true });
 await installHosts();
 await installPackage();
 if (flags.has("--relaxed")) await measureRelaxed();
-else await checkBits();
+else {
+  await checkBits();
+  if (chosen.includes(workerd)) await attempt("workerd memory", checkIsolate);
+}
 console.log(`\n${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""}`);
 process.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);

@@ -1,13 +1,13 @@
 // Cloudflare's runtime, on a free loopback port, with a bundle as Wrangler would make it.
 
 import { spawn } from "node:child_process";
-import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { app, firstThatExists, place, tool, tools } from "./common.mjs";
 
 const workerdBinary = () => firstThatExists(...["64", "arm64"].map((arch) => join(tools, `@cloudflare/workerd-linux-${arch}/bin/workerd`)));
 
-const WORKERD_CONFIG = (binary) => `using Workerd = import "/workerd/workerd.capnp";
+const WORKERD_CONFIG = (binaries) => `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [(name = "main", worker = .worker)],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
@@ -16,7 +16,7 @@ const worker :Workerd.Worker = (
   compatibilityDate = "2026-11-01",
   modules = [
     (name = "worker.js", esModule = embed "worker.js"),
-    ${binary === null ? "" : `(name = "${binary}", wasm = embed "${binary}"),`}
+    ${binaries.map((name) => `(name = "${name}", wasm = embed "${name}"),`).join("\n    ")}
   ],
 );
 `;
@@ -26,15 +26,16 @@ export async function bundleWorker(source, out) {
   const { default: lib } = await tool("esbuild/lib/main.js");
   await rm(out, { recursive: true, force: true });
   await mkdir(out, { recursive: true });
-  let binary = null;
+  const binaries = [];
   const asModule = {
     name: "wasm-as-module",
     setup(plugin) {
       plugin.onResolve({ filter: /\.wasm(\?module)?$/ }, async ({ path, resolveDir }) => {
         const file = join(resolveDir, path.replace("?module", ""));
-        binary = basename(file);
-        await copyFile(file, join(out, binary));
-        return { path: `./${binary}`, external: true };
+        const name = basename(file);
+        if (!binaries.includes(name)) binaries.push(name);
+        await copyFile(file, join(out, name));
+        return { path: `./${name}`, external: true };
       });
     },
   };
@@ -48,7 +49,7 @@ export async function bundleWorker(source, out) {
     plugins: [asModule],
     logLevel: "error",
   });
-  await writeFile(join(out, "config.capnp"), WORKERD_CONFIG(binary));
+  await writeFile(join(out, "config.capnp"), WORKERD_CONFIG(binaries));
 }
 
 /** Starts workerd on a free loopback port, hands `use` its address and process id, and stops it. */
@@ -111,3 +112,37 @@ export const workerd = {
     return JSON.parse(await withWorkerd(out, textOf));
   },
 };
+
+/** Memory of a process that is its own: resident, without the pages of files. */
+async function ownBytes(pid) {
+  const [, kilobytes] = /^RssAnon:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/status`, "utf8"));
+  return 1024 * Number(kilobytes);
+}
+
+/** What workerd holds after its Worker of this source has answered 100 requests. */
+async function bytesWith(source, name) {
+  const out = join(place, "workerd", name);
+  await bundleWorker(source, out);
+  return withWorkerd(out, async (address, pid) => {
+    let answer = "";
+    for (let i = 0; i < 100; i++) answer = await textOf(address);
+    return { bytes: await ownBytes(pid), answer };
+  });
+}
+
+/**
+ * What a Worker with an LSTM of hidden size 128 takes beyond one that does nothing: memory of the process, median of three.
+ * More than its isolate: what V8 needs to compile is in it, too.
+ */
+export async function isolateBytes() {
+  await workerdBinary();
+  const beyond = [];
+  let tensors = null;
+  for (let i = 0; i < 3; i++) {
+    const idle = await bytesWith('export default { fetch: () => new Response("{}") };', "idle");
+    const busy = await bytesWith(handler("memory", "program.exercise()"), "memory");
+    beyond.push(busy.bytes - idle.bytes);
+    tensors = JSON.parse(busy.answer);
+  }
+  return { beyondIdle: beyond.sort((a, b) => a - b)[1], ...tensors };
+}
