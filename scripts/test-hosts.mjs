@@ -8,11 +8,12 @@
 //
 // Hosts come from npm into build/hosts; Chromium is the system's own. Ends with `N passed, N failed`.
 
-import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { esbuild, vite, webpack } from "./hosts/bundlers.mjs";
 import { chromium } from "./hosts/chromium.mjs";
-import { app, NotInstalled, place, root, run } from "./hosts/common.mjs";
+import { app, NotInstalled, root } from "./hosts/common.mjs";
+import { installHosts, installPackage } from "./hosts/install.mjs";
 import { bun, deno, node } from "./hosts/scripted.mjs";
 import { isolateBytes, workerd } from "./hosts/workerd.mjs";
 
@@ -26,32 +27,8 @@ const names = process.argv.slice(2).filter((a) => !a.startsWith("--"));
 const chosen = HOSTS.filter(({ name }) => names.length === 0 || names.some((n) => name.toLowerCase().includes(n.toLowerCase())));
 const expectedFile = join(root, "test/hosts/expected.json");
 
-function npm(args, cwd) {
-  return run("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], { cwd });
-}
-
-/** The hosts' own folder, filled again only when the list of hosts has changed. */
-async function installHosts() {
-  const manifest = await readFile(join(root, "test/hosts/tools.json"), "utf8");
-  const stamp = join(place, "installed.json");
-  if ((await readFile(stamp, "utf8").catch(() => "")) === manifest) return;
-  await writeFile(join(place, "package.json"), manifest);
-  try {
-    npm(["install", "--ignore-scripts"], place);
-    await writeFile(stamp, manifest);
-  } catch (error) {
-    console.log(`hosts from npm: not installed\n${error.message}`);
-  }
-}
-
-/** The tarball in an empty folder with the programs beside it, as a user has it. */
-async function installPackage() {
-  run(process.execPath, [join(root, "scripts/build.mjs")]);
-  const [{ filename }] = JSON.parse(npm(["pack", "--json", "--pack-destination", place], root));
-  await rm(app, { recursive: true, force: true });
-  await mkdir(app, { recursive: true });
-  await writeFile(join(app, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
-  npm(["install", "--offline", join(place, filename)], app);
+/** The programs beside the installed package. */
+async function writePrograms() {
   for (const name of PROGRAMS) {
     await copyFile(join(root, `test/hosts/${name}.js`), join(app, `${name}.js`));
     const main = `import { exercise } from "./${name}.js";\nconsole.log(JSON.stringify(await exercise()));\n`;
@@ -142,9 +119,9 @@ async function measureRelaxed() {
   }
 }
 
-await mkdir(place, { recursive: true });
 await installHosts();
-await installPackage();
+await installPackage(app);
+await writePrograms();
 if (flags.has("--relaxed")) await measureRelaxed();
 else {
   await checkBits();

@@ -3,14 +3,21 @@
 import { join } from "node:path";
 import { app, firstThatExists, parseReport, run, tools } from "./common.mjs";
 
-export function node(major) {
+/** The Node that runs this, if it is of that version; else the hosts' own. */
+export async function nodeBinary(major) {
   const inside = process.versions.node.startsWith(`${major}.`);
+  return inside ? process.execPath : firstThatExists(join(tools, `node${major}/bin/node`));
+}
+
+export const denoBinary = () => firstThatExists(...["x64", "arm64"].map((arch) => join(tools, `@deno/linux-${arch}-glibc/deno`)));
+export const bunBinary = () => firstThatExists(...["x64", "aarch64"].map((arch) => join(tools, `@oven/bun-linux-${arch}/bin/bun`)));
+
+export function node(major) {
   return {
     name: `Node ${major}`,
     relaxed: major > 20,
     async run(mode) {
-      const binary = inside ? process.execPath : await firstThatExists(join(tools, `node${major}/bin/node`));
-      return parseReport(run(binary, [`${mode}-main.js`], { cwd: app }));
+      return parseReport(run(await nodeBinary(major), [`${mode}-main.js`], { cwd: app }));
     },
   };
 }
@@ -20,10 +27,8 @@ export const deno = {
   name: "Deno",
   relaxed: true,
   async run(mode) {
-    const binary = await firstThatExists(...["x64", "arm64"].map((arch) => join(tools, `@deno/linux-${arch}-glibc/deno`)));
-    return parseReport(
-      run(binary, ["run", "--no-prompt", `${mode}-main.js`], { cwd: app, env: { ...process.env, DENO_NO_UPDATE_CHECK: "1" } }),
-    );
+    const env = { ...process.env, DENO_NO_UPDATE_CHECK: "1" };
+    return parseReport(run(await denoBinary(), ["run", "--no-prompt", `${mode}-main.js`], { cwd: app, env }));
   },
 };
 
@@ -31,7 +36,6 @@ export const bun = {
   name: "Bun",
   relaxed: true,
   async run(mode) {
-    const binary = await firstThatExists(...["x64", "aarch64"].map((arch) => join(tools, `@oven/bun-linux-${arch}/bin/bun`)));
-    return parseReport(run(binary, [`${mode}-main.js`], { cwd: app }));
+    return parseReport(run(await bunBinary(), [`${mode}-main.js`], { cwd: app }));
   },
 };

@@ -21,11 +21,13 @@ const worker :Workerd.Worker = (
 );
 `;
 
-/** Bundles a Worker as Wrangler does: its conditions, and the binary beside the script as a module of its own. */
-export async function bundleWorker(source, out) {
+/**
+ * Bundles a Worker as Wrangler does: its conditions, and the binaries beside the script as modules of their own.
+ * @param input esbuild's `stdin` or `entryPoints`
+ * @returns the binaries' names
+ */
+export async function bundleModules(input, out) {
   const { default: lib } = await tool("esbuild/lib/main.js");
-  await rm(out, { recursive: true, force: true });
-  await mkdir(out, { recursive: true });
   const binaries = [];
   const asModule = {
     name: "wasm-as-module",
@@ -40,7 +42,7 @@ export async function bundleWorker(source, out) {
     },
   };
   await lib.build({
-    stdin: { contents: source, resolveDir: app, loader: "js" },
+    ...input,
     outfile: join(out, "worker.js"),
     bundle: true,
     format: "esm",
@@ -49,12 +51,23 @@ export async function bundleWorker(source, out) {
     plugins: [asModule],
     logLevel: "error",
   });
+  return binaries;
+}
+
+/** An empty folder with a Worker of this source in it. */
+export async function bundleWorker(source, out) {
+  await rm(out, { recursive: true, force: true });
+  await mkdir(out, { recursive: true });
+  const binaries = await bundleModules({ stdin: { contents: source, resolveDir: app, loader: "js" } }, out);
   await writeFile(join(out, "config.capnp"), WORKERD_CONFIG(binaries));
 }
 
-/** Starts workerd on a free loopback port, hands `use` its address and process id, and stops it. */
-export async function withWorkerd(out, use) {
-  const child = spawn(await workerdBinary(), ["serve", "config.capnp", "--control-fd=3"], {
+/**
+ * Starts workerd on a free loopback port.
+ * @returns its address and process id, a promise that fails when it ends, and what ends it
+ */
+export async function startWorkerd(out, config = "config.capnp") {
+  const child = spawn(await workerdBinary(), ["serve", config, "--control-fd=3"], {
     cwd: out,
     stdio: ["ignore", "inherit", "pipe", "pipe"],
   });
@@ -67,6 +80,10 @@ export async function withWorkerd(out, use) {
     child.on("exit", (code) => reject(new Error(`workerd ended with ${code}\n${log.slice(-4000)}`)));
   });
   ended.catch(() => undefined);
+  const stop = async (signal) => {
+    child.kill(signal);
+    await ended.catch(() => undefined);
+  };
   const listening = new Promise((resolve) => {
     child.stdio[3].on("data", (chunk) => {
       for (const line of String(chunk).split("\n").filter(Boolean)) {
@@ -77,9 +94,20 @@ export async function withWorkerd(out, use) {
   });
   try {
     const port = await Promise.race([listening, ended]);
-    return await Promise.race([use(`http://127.0.0.1:${port}/`, child.pid), ended]);
+    return { address: `http://127.0.0.1:${port}/`, pid: child.pid, ended, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Starts workerd, hands `use` its address and process id, and stops it. */
+export async function withWorkerd(out, use) {
+  const { address, pid, ended, stop } = await startWorkerd(out);
+  try {
+    return await Promise.race([use(address, pid), ended]);
   } finally {
-    child.kill();
+    await stop();
   }
 }
 

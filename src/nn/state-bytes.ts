@@ -78,7 +78,8 @@ export function stateFromBytes<S extends State>(bytes: Uint8Array, like: S): S {
   return mapState((t) => {
     const start = at;
     at += t.size * BYTES[t.dtype];
-    return tensorOf(bytes.slice(start, at), t);
+    // A copy with a buffer of its own: `slice` of Node's Buffer, which is a Uint8Array, is none.
+    return tensorOf(new Uint8Array(bytes.subarray(start, at)), t);
   }, like);
 }
 

@@ -1,0 +1,9 @@
+export interface RunningService {
+  readonly kills: boolean;
+  address(): string;
+  restart(kill?: boolean): Promise<void>;
+  damage(user: string, name: string): Promise<void>;
+  setModel(bytes: Uint8Array): Promise<void>;
+}
+export function makeModel(): Promise<Uint8Array<ArrayBuffer>>;
+export function checksOf(host: RunningService, file: Uint8Array): Record<string, () => Promise<void>>;
