@@ -8,9 +8,9 @@ export const USAGE = `Usage: npm start -- [options]              trains a charac
 
 Training
   --text FILE       text to learn from, UTF-8 (default: Moby Dick)
-  --steps N         training steps (default 5000)
-  --minutes M       ends training after M minutes (default 2.4, without end if --steps is given)
-  --hidden N        units of the LSTM (default 128)
+  --steps N         training steps (default 7000)
+  --minutes M       ends training after M minutes (default 2.5, without end if --steps is given)
+  --hidden N        units of the LSTM (default 192)
   --seed N          seed of weights and samples (default 1)
   --out DIR         folder of model, checkpoint and loss curve (default runs)
   --resume          goes on from the checkpoint in DIR

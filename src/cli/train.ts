@@ -24,9 +24,8 @@ import { characters, checkPrompt } from "./generate.ts";
 import type { TrainOptions } from "./options.ts";
 import { clock, Progress, thousands } from "./progress.ts";
 
-const BATCH = 16;
+const BATCH = 8;
 const WINDOW = 64;
-const LEARNING_RATE = 1e-2;
 const WARM_UP = 50;
 const CLIP_NORM = 1;
 const EVALUATIONS = 10;
@@ -37,9 +36,9 @@ const EVALUATION = { batch: 32, window: 128 };
 const POINT = 10;
 const UNKNOWN = "\uFFFD";
 /** Training, at most, unless told otherwise. */
-const MINUTES = 2.4;
-const STEPS = 5000;
-const HIDDEN = 128;
+const MINUTES = 2.5;
+const STEPS = 7000;
+const HIDDEN = 192;
 const SAMPLE = { length: 300, temperature: 0.7 };
 
 /** What a run was asked for: part of its checkpoint. */
@@ -117,7 +116,7 @@ function merge(options: TrainOptions, saved: Settings | null): Pick<Settings, "s
 
 function checkLength({ title, text }: Corpus, { train, valid, test }: Split<string[]>): void {
   const enough = train.length > BATCH * WINDOW && Math.min(valid.length, test.length) > EVALUATION.batch;
-  const least = Math.ceil((BATCH * WINDOW + 1) / 0.9);
+  const least = Math.ceil(Math.max((BATCH * WINDOW + 1) / 0.9, (EVALUATION.batch + 1) / 0.05));
   if (!enough) throw new UserError(`${title}: expected a text of at least ${thousands(least)} characters, got ${thousands(text.length)}`);
 }
 
@@ -138,9 +137,14 @@ function baselines({ train, valid, test }: Split<Int32Array>, vocabSize: number)
   });
 }
 
-/** Warms up linearly, then falls along half a cosine. */
-function schedule(total: number): Schedule {
-  return warmUp(WARM_UP, cosineAnnealingLR({ tMax: Math.max(1, total - WARM_UP), etaMin: LEARNING_RATE / 20 }));
+/** Adam's rate for a width: the wider, the more small steps add up in each sum (Yang et al. 2022, Tensor programs V). */
+function learningRate(hidden: number): number {
+  return Math.min(0.04, 0.03 * (192 / hidden));
+}
+
+/** Warms up linearly, then falls along half a cosine to a twentieth. */
+function schedule({ steps, hidden }: Settings): Schedule {
+  return warmUp(WARM_UP, cosineAnnealingLR({ tMax: Math.max(1, steps - WARM_UP), etaMin: learningRate(hidden) / 20 }));
 }
 
 interface Started {
@@ -154,12 +158,12 @@ function start({ settings, vocabulary, ids, paths }: Job, signal: AbortSignal, r
   const model = new CharModel({ vocabSize: vocabulary.size, hidden, seed });
   const batches = new WindowBatches(ids.train, { batch: BATCH, window: WINDOW, dropLast: true });
   const options: FitOptions<CharModel, SymbolWindow, CharState> = {
-    optimizer: new Adam(model.parameters(), { lr: LEARNING_RATE }),
+    optimizer: new Adam(model.parameters(), { lr: learningRate(hidden) }),
     loss: (m, window, state) => m.loss(window, state),
     maxSteps: steps,
     signal,
     clipNorm: CLIP_NORM,
-    schedule: schedule(steps),
+    schedule: schedule(settings),
     evaluate: (m) => bitsPerCharacter(m, ids.valid.subarray(0, QUICK_EVALUATION), EVALUATION),
     evaluateEvery: Math.max(1, Math.ceil(steps / EVALUATIONS)),
     resume,

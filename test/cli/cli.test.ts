@@ -63,7 +63,7 @@ beforeAll(async () => {
   await writeFile(path("package.json"), '{"type":"module"}');
   await writeFile(path("book.txt"), text(9000));
   await writeFile(path("other.txt"), text(9000, 2));
-  await writeFile(path("short.txt"), text(1000));
+  await writeFile(path("short.txt"), text(500));
   await writeFile(path("empty.txt"), "");
   await writeFile(path("blank.txt"), " \n\n \t");
   await writeFile(path("nul.bin"), `${text(9000)}\0`);
@@ -89,7 +89,7 @@ describe("a mistake is told in one line, with exit code 2", () => {
     ["a blank file", ["--text", "blank.txt"], /blank\.txt: expected text, got an empty file/],
     ["a file with zero bytes", ["--text", "nul.bin"], /nul\.bin: expected a text file, got a binary one/],
     ["a file that is no UTF-8", ["--text", "latin1.txt"], /latin1\.txt: expected a text file in UTF-8/],
-    ["a text too short", ["--text", "short.txt"], /short\.txt: expected a text of at least [\d,]+ characters, got 1,000/],
+    ["a text too short", ["--text", "short.txt"], /short\.txt: expected a text of at least [\d,]+ characters, got 500/],
     ["an output folder that is a file", ["--text", "book.txt", "--out", "book.txt"], /book\.txt: it is not a folder/],
     ["no checkpoint to resume", ["--resume", "--out", "nothing"], /checkpoint\.safetensors: there is no such file/],
     ["an empty prompt", ["--text", "book.txt", "--prompt", ""], /--prompt: expected at least one character/],
