@@ -50,15 +50,29 @@ function parseParams(kernel, list) {
   });
 }
 
-/** The AssemblyScript entry: one switch over kernel ids; id = 2·index + (0 for f32, 1 for f64). */
-function dispatcher(kernels) {
+/** What running recurrent layers in float32 takes: the kernels of the small binary. */
+const INFERENCE = new Set(
+  (
+    "fill copyStrided convert elementwise gemm pack_b gemm_packed gatherRows addRows replay " +
+    "lstm_forward gru_forward elman_forward softmaxRows logSoftmaxRows philox wordsToUniform"
+  ).split(" "),
+);
+
+/**
+ * The AssemblyScript entry: one switch over kernel ids; id = 2·index + (0 for f32, 1 for f64).
+ * The small binary has the same ids and traps on those it lacks.
+ */
+function dispatcher(kernels, small = false) {
   const slot = ({ name, type }, i) => {
     if (name === REST) return `p + ${8 * i}`;
     return type === "f64" ? `load<f64>(p, ${8 * i})` : `<${type}>load<f64>(p, ${8 * i})`;
   };
-  const imports = kernels.map((k) => `import { ${k.name} } from "./${k.file.replace(/\.ts$/, "").replaceAll("\\", "/")}";`);
-  const cases = kernels.flatMap((k, i) => {
+  const chosen = small ? kernels.filter((k) => INFERENCE.has(k.name)) : kernels;
+  const imports = chosen.map((k) => `import { ${k.name} } from "./${k.file.replace(/\.ts$/, "").replaceAll("\\", "/")}";`);
+  const cases = chosen.flatMap((k) => {
+    const i = kernels.indexOf(k);
     const args = k.params.map(slot).join(", ");
+    if (small && k.generic) return [`    case ${2 * i}: ${k.name}<f32>(${args}); break;`];
     if (!k.generic) return [`    case ${2 * i}: ${k.name}(${args}); break;`];
     return [`    case ${2 * i}: ${k.name}<f32>(${args}); break;`, `    case ${2 * i + 1}: ${k.name}<f64>(${args}); break;`];
   });
@@ -125,7 +139,7 @@ async function compile(target) {
 function checkAbi(target, bytes) {
   // Node 20 cannot validate relaxed SIMD, so there the relaxed binary is checked by the run that uses it.
   if (!WebAssembly.validate(bytes)) {
-    if (target === "simd") throw new Error(`${target}.wasm: expected a valid module, got one this host rejects`);
+    if (target !== "relaxed") throw new Error(`${target}.wasm: expected a valid module, got one this host rejects`);
     return;
   }
   const module = new WebAssembly.Module(bytes);
@@ -175,10 +189,10 @@ export async function buildKernels() {
   const stamp = join(root, "build/kernels.sha256");
   if ((await readFile(stamp, "utf8").catch(() => "")) === now) return null;
   const kernels = await scanKernels();
-  await writeIfChanged(join(root, "assembly/index.gen.ts"), dispatcher(kernels));
   await writeIfChanged(join(root, "src/wasm/kernels.gen.ts"), table(kernels));
   const sizes = {};
-  for (const target of ["simd", "relaxed"]) {
+  for (const target of ["inference", "simd", "relaxed"]) {
+    await writeIfChanged(join(root, "assembly/index.gen.ts"), dispatcher(kernels, target === "inference"));
     const bytes = await compile(target);
     sizes[target] = bytes.length;
     await writeIfChanged(join(root, `src/wasm/${target}.gen.ts`), embed(target, bytes));
@@ -190,5 +204,5 @@ export async function buildKernels() {
 if (process.argv[1] && relative(process.argv[1], fileURLToPath(import.meta.url)) === "") {
   const built = await buildKernels();
   if (built === null) console.log("kernels: up to date");
-  else console.log(`${built.kernels} kernels: simd ${built.sizes.simd} bytes, relaxed ${built.sizes.relaxed} bytes`);
+  else console.log(`${built.kernels} kernels: simd ${built.sizes.simd} bytes, inference ${built.sizes.inference} bytes, relaxed ${built.sizes.relaxed} bytes`);
 }

@@ -1,4 +1,4 @@
-import { decodeBase64 } from "./binary.ts";
+import { decodeBase64 } from "./base64.ts";
 import { relaxedBase64 } from "./relaxed.gen.ts";
 
 /**

@@ -1,0 +1,23 @@
+/**
+ * Running recurrent layers and nothing else: a bundle of its own with a small binary, for where every byte is shipped.
+ *
+ * float32 only, no gradients, and an instance apart from the one of the main entry: import either, not both.
+ *
+ * @example
+ * import { LSTM, parseSafetensors, Stream } from "tapeloop/inference";
+ * const lstm = new LSTM({ inputSize: 32, hiddenSize: 64 });
+ * lstm.loadStateDict(parseSafetensors(bytes).tensors);
+ * const y = new Stream(lstm).step(x);
+ */
+
+export { noGrad } from "./autodiff/tape.ts";
+export { parse as parseSafetensors, type Safetensors } from "./io/safetensors.ts";
+export { Linear } from "./nn/layers.ts";
+export { Module, Parameter } from "./nn/module.ts";
+export { GRU, LSTM, RNN } from "./nn/rnn.ts";
+export { type LstmState } from "./nn/rnn-cells.ts";
+export { stateFromBytes, stateToBytes } from "./nn/state-bytes.ts";
+export { Stream, type StreamOptions } from "./nn/stream.ts";
+export { ArgumentError, DTypeError, FormatError, MemoryLimitError, ShapeError, StateError } from "./tensor/errors.ts";
+export { assign, scope, type Tensor, tensor } from "./tensor/tensor.ts";
+export { type MemoryInfo, memory, setMemoryLimit } from "./wasm/host.ts";

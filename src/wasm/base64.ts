@@ -1,0 +1,7 @@
+/** Bytes of base64 text; `atob` exists on every host this library runs on. */
+export function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
+  const chars = atob(text);
+  const bytes = new Uint8Array(chars.length);
+  for (let i = 0; i < chars.length; i++) bytes[i] = chars.charCodeAt(i);
+  return bytes;
+}
