@@ -204,5 +204,8 @@ export async function buildKernels() {
 if (process.argv[1] && relative(process.argv[1], fileURLToPath(import.meta.url)) === "") {
   const built = await buildKernels();
   if (built === null) console.log("kernels: up to date");
-  else console.log(`${built.kernels} kernels: simd ${built.sizes.simd} bytes, inference ${built.sizes.inference} bytes, relaxed ${built.sizes.relaxed} bytes`);
+  else
+    console.log(
+      `${built.kernels} kernels: simd ${built.sizes.simd} bytes, inference ${built.sizes.inference} bytes, relaxed ${built.sizes.relaxed} bytes`,
+    );
 }

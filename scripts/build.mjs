@@ -50,7 +50,7 @@ export default kernels;
 
 /** `src/nn/index.ts` → `dist/edge/nn.js`, for every subpath of the package that has an edge form. */
 function edgeEntries() {
-  const conditional = Object.values(manifest.exports).filter((e) => e.workerd !== undefined);
+  const conditional = Object.values(manifest.exports).filter((e) => e.workerd !== undefined && !e.default.endsWith("/inference.js"));
   return conditional.map((e) => ({
     in: e.default.replace("./dist/", "src/").replace(/\.js$/, ".ts"),
     out: e.workerd.replace("./dist/edge/", "").replace(/\.js$/, ""),
@@ -68,6 +68,23 @@ async function edge() {
     plugins: [importedModules],
   };
   await build({ ...options, entryPoints: edgeEntries(), outdir: "dist/edge" });
+}
+
+/** The small entry in its two forms: bundles of their own, around the small binary. */
+async function inference() {
+  for (const [outfile, file] of [
+    ["dist/inference.js", "binary.inference.ts"],
+    ["dist/edge/inference.js", "binary.inference.edge.ts"],
+  ]) {
+    const smallBinary = {
+      name: "small-binary",
+      setup(plugin) {
+        plugin.onResolve({ filter: /\/binary\.ts$/ }, ({ resolveDir, path }) => ({ path: join(resolveDir, path, "..", file) }));
+        plugin.onResolve({ filter: /\.wasm/ }, ({ path }) => ({ path, external: true }));
+      },
+    };
+    await build({ ...common, entryPoints: ["src/inference.ts"], outfile, bundle: true, platform: "neutral", plugins: [smallBinary] });
+  }
 }
 
 async function commandLine() {
@@ -90,8 +107,10 @@ if (cliOnly) {
   await mkdir(join(root, "dist/edge"), { recursive: true });
   await modules();
   await edge();
+  await inference();
   await commandLine();
   await copyFile(join(root, "build/simd.wasm"), join(root, "dist/kernels.wasm"));
+  await copyFile(join(root, "build/inference.wasm"), join(root, "dist/kernels-inference.wasm"));
   await copyFile(join(root, "build/relaxed.wasm"), join(root, "dist/kernels-relaxed.wasm"));
   declarations();
   await writeFile(join(root, "dist/kernels.wasm.d.ts"), binaryTypes);

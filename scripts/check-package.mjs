@@ -144,7 +144,7 @@ function hasImportSection(bytes) {
 }
 
 async function binariesImportNothing() {
-  for (const file of ["dist/kernels.wasm", "dist/kernels-relaxed.wasm"]) {
+  for (const file of ["dist/kernels.wasm", "dist/kernels-inference.wasm", "dist/kernels-relaxed.wasm"]) {
     if (hasImportSection(await readFile(join(root, file)))) fail("kernels", `expected no imports in ${file}`);
   }
 }
@@ -217,12 +217,33 @@ async function shakes() {
   }
 }
 
+/** The small entry, on its small binary, gives the bits of the large one. */
+function inferenceAgrees() {
+  const code = `
+    const run = async (file) => {
+      const { GRU, Linear, LSTM, RNN, Stream, tensor } = await import(file);
+      const out = [];
+      for (const Layer of [LSTM, GRU, RNN]) {
+        const layer = new Layer({ inputSize: 3, hiddenSize: 9, numLayers: 2 });
+        const xs = tensor([[[1, 2, 3]], [[-1, 0.5, 2]], [[0, 1, -1]]]);
+        out.push(...layer.forward(xs, { lengths: [2] }).output.data(), ...layer.forward(xs).output.data());
+        out.push(...new Stream(layer).step([1, 2, 3]), ...new Linear(9, 4).forward(layer.forward(xs).output).data());
+      }
+      return out.join();
+    };
+    const [small, large] = [await run(${JSON.stringify(new URL("../dist/inference.js", import.meta.url).href)}), await run(${JSON.stringify(new URL("../dist/index.js", import.meta.url).href)})];
+    if (small !== large || small.length < 1000) throw new Error("expected equal bits, got " + small.slice(0, 200) + " and " + large.slice(0, 200));`;
+  const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8" });
+  if (status !== 0) fail("inference", stderr);
+}
+
 /** Code of each budget line: a whole entry, or a few names of the root. */
 function importOf(line) {
   const names = line.match(/^\{.*\}/)?.[0];
   const conditions = line.match(/ @ (.*)$/)?.[1]?.split(",") ?? [];
-  const path = line.replace(/ @ .*/, "");
-  return { code: names ? `export ${names} from "${manifest.name}"` : `export * from "${join(manifest.name, path)}"`, conditions };
+  const path = line.replace(/ @ .*/, "").replace(/^\{.*\} of /, "");
+  const source = line.includes("} of ") ? join(manifest.name, path) : manifest.name;
+  return { code: names ? `export ${names} from "${source}"` : `export * from "${join(manifest.name, path)}"`, conditions };
 }
 
 async function withinBudgets() {
@@ -246,6 +267,7 @@ await coreIsPure();
 await bitsAreOurs();
 importIsInert();
 await shakes();
+inferenceAgrees();
 await withinBudgets();
 
 for (const failure of failures) console.error(`\n${failure}`);

@@ -15,7 +15,7 @@ export { parse as parseSafetensors, type Safetensors } from "./io/safetensors.ts
 export { Linear } from "./nn/layers.ts";
 export { Module, Parameter } from "./nn/module.ts";
 export { GRU, LSTM, RNN } from "./nn/rnn.ts";
-export { type LstmState } from "./nn/rnn-cells.ts";
+export type { LstmState } from "./nn/rnn-cells.ts";
 export { stateFromBytes, stateToBytes } from "./nn/state-bytes.ts";
 export { Stream, type StreamOptions } from "./nn/stream.ts";
 export { ArgumentError, DTypeError, FormatError, MemoryLimitError, ShapeError, StateError } from "./tensor/errors.ts";
