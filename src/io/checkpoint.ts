@@ -6,6 +6,7 @@ import type { OptimizerState } from "../optim/optimizer.ts";
 import { FormatError } from "../tensor/errors.ts";
 import { Generator } from "../tensor/random.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
+import { quote } from "./quote.ts";
 import { parse, serialize } from "./safetensors.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -32,7 +33,7 @@ const FORMAT = "tapeloop checkpoint 1";
 const GROUPS = ["model", "optimizer", "best", "state"] as const;
 
 function fail(expected: string, got: unknown): never {
-  throw new FormatError(`checkpoint: expected ${expected}, got ${JSON.stringify(got) ?? String(got)}`);
+  throw new FormatError(`checkpoint: expected ${expected}, got ${quote(got)}`);
 }
 
 /** A state with each tensor replaced by its number. */
@@ -42,12 +43,16 @@ function structureOf(state: State, next: () => number): Json {
   return Object.fromEntries(Object.entries(state).map(([name, part]) => [name, structureOf(part as State, next)]));
 }
 
+/** Deeper than any model nests its state. */
+const DEEPEST = 64;
+
 /** The state of a structure. @throws FormatError for anything `structureOf` cannot have made of these tensors */
-function stateOf(structure: Json, tensors: ReadonlyMap<string, Tensor>): State {
+function stateOf(structure: Json, tensors: ReadonlyMap<string, Tensor>, depth = 0): State {
+  if (depth > DEEPEST) fail(`a state nested at most ${DEEPEST} deep`, structure);
   if (typeof structure === "number") return tensors.get(String(structure)) ?? fail("a tensor of the state", structure);
-  if (Array.isArray(structure)) return structure.map((part) => stateOf(part, tensors));
+  if (Array.isArray(structure)) return structure.map((part) => stateOf(part, tensors, depth + 1));
   if (!isRecord(structure)) fail("the structure of a state", structure);
-  return Object.fromEntries(Object.entries(structure).map(([name, part]) => [name, stateOf(part, tensors)]));
+  return Object.fromEntries(Object.entries(structure).map(([name, part]) => [name, stateOf(part, tensors, depth + 1)]));
 }
 
 function isRecord(value: unknown): value is Record<string, Json> {

@@ -13,6 +13,7 @@ import { ArgumentError, FormatError } from "../tensor/errors.ts";
 import { show, sizeOf } from "../tensor/shape.ts";
 import { empty, scope, type Tensor } from "../tensor/tensor.ts";
 import { view } from "../wasm/host.ts";
+import { quote } from "./quote.ts";
 
 export interface Safetensors {
   readonly tensors: Map<string, Tensor>;
@@ -69,28 +70,43 @@ function fail(expected: string, got: string): never {
   throw new FormatError(`safetensors: expected ${expected}, got ${got}`);
 }
 
-/** A value as it appears in an error message. */
-function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
-}
-
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Where a string of the (valid) JSON text ends that begins at `start`. */
+function endOfString(json: string, start: number): number {
+  let end = start;
+  do {
+    end = json.indexOf('"', end + 1);
+  } while (isEscaped(json, end));
+  return end;
+}
+
+/** Whether an odd number of backslashes stands before a place. */
+function isEscaped(json: string, at: number): boolean {
+  let before = at;
+  while (json[before - 1] === "\\") before--;
+  return (at - before) % 2 === 1;
 }
 
 /** The first key that an object of the (valid) JSON text holds twice: JSON.parse would keep the last one in silence. */
 function repeatedKey(json: string): string | null {
   const open: Set<string>[] = [];
-  for (const [token, key] of json.matchAll(/("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]/g)) {
-    if (token === "{") open.push(new Set());
-    else if (token === "}") open.pop();
-    else if (key !== undefined) {
-      const name = JSON.parse(key) as string;
-      const keys = open[open.length - 1] as Set<string>;
-      if (keys.has(name)) return name;
-      keys.add(name);
-    }
+  const colon = /\s*:/y;
+  for (let at = 0; at < json.length; at++) {
+    const c = json[at];
+    if (c === "{") open.push(new Set());
+    if (c === "}") open.pop();
+    if (c !== '"') continue;
+    const start = at;
+    at = endOfString(json, start);
+    colon.lastIndex = at + 1;
+    if (!colon.test(json)) continue;
+    const name = JSON.parse(json.slice(start, at + 1)) as string;
+    const keys = open[open.length - 1] as Set<string>;
+    if (keys.has(name)) return name;
+    keys.add(name);
   }
   return null;
 }

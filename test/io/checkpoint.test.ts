@@ -107,6 +107,13 @@ describe("checkpoint", () => {
       /expected the structure of a state/,
     ],
     [
+      "a state nested too deep",
+      tampered((run) => {
+        run.state = JSON.parse("[".repeat(1000) + "]".repeat(1000));
+      }),
+      /expected a state nested at most 64 deep/,
+    ],
+    [
       "a cursor of text",
       tampered((run) => {
         run.cursor = { epoch: "3" };

@@ -142,6 +142,14 @@ describe("parse", () => {
     expect([...tensors.keys()]).toEqual(names);
   });
 
+  it("survives texts of many megabytes and nesting of any depth", () => {
+    const long = '"\\\\'.repeat(3e6);
+    expect(parse(serialize(new Map(), { long })).metadata.long).toBe(long);
+    const deep = "[".repeat(1e5) + "]".repeat(1e5);
+    expect(() => parse(file(`{"x":{"dtype":"F32","shape":${deep},"data_offsets":[0,4]}}`, zeros(4)))).toThrow(FormatError);
+    expect(() => parse(file(`{"x":${deep}}`))).toThrow(FormatError);
+  });
+
   it("keeps __proto__ in metadata harmless", () => {
     const { metadata } = parse(file('{"__metadata__":{"__proto__":"polluted"}}'));
     expect(Reflect.get(metadata, "__proto__")).toBe("polluted");
