@@ -1,5 +1,7 @@
 /** What is kept of a user: named records, replaced as a whole or not at all. */
 
+import { HttpError } from "./http.ts";
+
 export interface Store {
   /** The record of that name; null if there is none. */
   read(name: string): Promise<Uint8Array | null>;
@@ -57,7 +59,9 @@ const partKey = (name: string, i: number) => `${name}/${i}`;
 
 function partsOf(name: string, bytes: Uint8Array): Record<string, unknown> {
   const count = Math.ceil(bytes.length / PART_BYTES);
-  if (count > MOST_PARTS) throw new RangeError(`${name}: expected at most ${MOST_PARTS * PART_BYTES} bytes, got ${bytes.length}`);
+  if (count > MOST_PARTS) {
+    throw new HttpError(507, "ERR_STORAGE", `${name}: expected a record of at most ${MOST_PARTS * PART_BYTES} bytes, got ${bytes.length}`);
+  }
   const parts = Array.from({ length: count }, (_, i) => [partKey(name, i), bytes.slice(i * PART_BYTES, (i + 1) * PART_BYTES)]);
   return Object.fromEntries([[name, count], ...parts]);
 }
