@@ -2,6 +2,9 @@
 //
 // The form is N. Juffa's (erff with two branches, 2014-2022); P and Q are minimax fits for erf's relative error,
 // by Remez' algorithm: P is good to 2^-25 in f32 and 2^-56 in f64, Q to 2^-30 and 2^-61.
+//
+// Any x; never beyond ±1.
+// Measured by scripts/ulp.mjs, larger of the two builds: float32 1.38 ULP (all arguments), float64 1.03 ULP (40,000 arguments).
 
 import { madd } from "../lanes";
 import { calledExp } from "./exp";

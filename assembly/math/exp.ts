@@ -2,6 +2,9 @@
 //
 // ln 2 is subtracted in two parts (Cody and Waite, Software Manual for the Elementary Functions, 1980; the f32
 // parts from Cephes, the f64 parts from fdlibm); p is a minimax polynomial, fitted by Remez' algorithm.
+//
+// Any x; e^x >= 0, subnormal results included, NaN stays.
+// Measured by scripts/ulp.mjs, larger of the two builds: float32 1.01 ULP (all arguments), float64 0.95 ULP (40,000 arguments).
 
 import { madd } from "../lanes";
 import { all, horner } from "./vector";

@@ -1,5 +1,8 @@
 // e^x - 1 = 2·((s - ½) + s·p) with s = 2^(n-1) and the parts of exp.ts: s - ½ is exact wherever it matters, p keeps
 // its relative accuracy near 0, and half the result does not overflow before the result does.
+//
+// Any x; the result is at least -1 and a zero keeps its sign.
+// Measured by scripts/ulp.mjs, larger of the two builds: float32 1.59 ULP (all arguments), float64 1.76 ULP (40,000 arguments).
 
 import { madd } from "../lanes";
 import { expm1Reduced, power2, reduceLog2, shiftedLog2 } from "./exp";

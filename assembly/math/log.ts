@@ -3,6 +3,10 @@
 //   log(1 + f) = f - f²/2 + s·(f²/2 + R(s²))
 //
 // Method and coefficients: fdlibm's e_log.c (Sun Microsystems, 1993) and its f32 form in FreeBSD's e_logf.c.
+//
+// Measured by scripts/ulp.mjs, larger of the two builds: 
+// log float32 0.85 ULP (all arguments), float64 0.75 ULP (40,000 arguments),
+// log1p float32 0.85 ULP (all arguments), float64 0.77 ULP (40,000 arguments).
 
 import { madd } from "../lanes";
 import { all, horner, withSign } from "./vector";

@@ -3,6 +3,8 @@
 //
 // log|x| = k·ln 2 + 2·(s + s³/3 + s⁵/5 + …) with s = f / (2 + f); products are split after Dekker (A floating-point
 // technique for extending the available precision, 1971). The splitting needs every rounding: no fused operations there.
+//
+// Measured by scripts/ulp.mjs, larger of the two builds: float32 0.51 ULP (4 million pairs), float64 1.11 ULP (8,192 pairs).
 
 import { expm1Reduced, power2, reduceLog2, shiftedLog2 } from "./exp";
 import { exponentOf, fraction, normal } from "./log";

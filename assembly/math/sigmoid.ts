@@ -1,5 +1,8 @@
 // sigmoid(x) = 1 / (1 + e^-x), computed from t = e^-|x| <= 1: 1 / (1 + t) on the right, t / (1 + t) on the left,
 // so that small values keep all their bits down to the subnormals.
+//
+// Any x; never outside [0, 1].
+// Measured by scripts/ulp.mjs, larger of the two builds: float32 1.83 ULP (all arguments), float64 1.60 ULP (40,000 arguments).
 
 import { all } from "./vector";
 import { expm1Reduced, power2, reduceLog2, shiftedLog2 } from "./exp";

@@ -3,6 +3,8 @@
 // Up to 2^20, π/2 is subtracted in parts of 33 bits (Cody and Waite); beyond, x·2/π is computed modulo 4 from the bits
 // of 2/π that matter (M. Payne and R. Hanek, Radian reduction for trigonometric functions, 1983). So every argument
 // is reduced to the last bit. Polynomials: fdlibm's k_sin.c and k_cos.c (Sun Microsystems, 1993).
+//
+// Measured by scripts/ulp.mjs: float32 0.51 ULP (all arguments), float64 1.23 ULP (40,000 arguments).
 
 import { at, lanes } from "../lanes";
 

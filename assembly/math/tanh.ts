@@ -3,6 +3,9 @@
 //   numerator   (s - 1) + s·p   (negated)     denominator   (s + 1) + s·p
 //
 // s ± 1 are exact wherever they matter, so both are off by about half a unit, and near 0 the numerator is p itself.
+//
+// Any x; never beyond ±1.
+// Measured by scripts/ulp.mjs, larger of the two builds: float32 1.95 ULP (all arguments), float64 1.98 ULP (40,000 arguments).
 
 import { madd } from "../lanes";
 import { expm1Reduced, power2, reduceLog2, shiftedLog2 } from "./exp";
