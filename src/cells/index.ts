@@ -2,3 +2,4 @@
 
 export type { Activation } from "./activations.ts";
 export { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "./elman.ts";
+export { LSTM1997, type LSTM1997Options, type LSTM1997State } from "./lstm-1997.ts";
