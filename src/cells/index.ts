@@ -3,3 +3,6 @@
 export type { Activation } from "./activations.ts";
 export { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "./elman.ts";
 export { LSTM1997, type LSTM1997Options, type LSTM1997State } from "./lstm-1997.ts";
+export { MinGRU, MinLSTM, type MinRNNOptions } from "./min-rnn.ts";
+export { QRNN, type QRNNOptions, type QRNNPooling, type QRNNState } from "./qrnn.ts";
+export { SRU, type SRUOptions } from "./sru.ts";
