@@ -6,6 +6,14 @@ export type { HiddenCellOptions } from "./hidden-cell.ts";
 export { type Complex, LRU, type LRUOptions } from "./lru.ts";
 export { LSTM1997, type LSTM1997Options, type LSTM1997State } from "./lstm-1997.ts";
 export { MGU } from "./mgu.ts";
+export {
+  OdysseyLSTM,
+  type OdysseyLSTMOptions,
+  type OdysseyParts,
+  type OdysseyState,
+  type OdysseyVariant,
+  odysseyVariants,
+} from "./lstm-odyssey.ts";
 export { MinGRU, MinLSTM, type MinRNNOptions } from "./min-rnn.ts";
 export { MUT1, MUT2, MUT3 } from "./mut.ts";
 export { QRNN, type QRNNOptions, type QRNNPooling, type QRNNState } from "./qrnn.ts";
