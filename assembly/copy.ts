@@ -1,4 +1,4 @@
-import { at } from "./lanes";
+import { at, transposeTile } from "./lanes";
 
 /** Sets n elements of y to value. @kernel */
 export function fill<T>(n: i32, value: f64, y: usize): void {
@@ -33,29 +33,6 @@ function copyElements<E>(n: i32, source: usize, sourceStep: i32, target: usize, 
     source += sourceStep;
     target += targetStep;
   }
-}
-
-/** A vector's width squared, transposed in registers: rows of the source become columns of the target. */
-// @ts-ignore: decorator
-@inline
-function transposeTile<E>(source: usize, sourceStep: i32, target: usize, targetStep: i32): void {
-  const a = v128.load(source);
-  const b = v128.load(source + sourceStep);
-  if (sizeof<E>() == 8) {
-    v128.store(target, v128.shuffle<u64>(a, b, 0, 2));
-    v128.store(target + targetStep, v128.shuffle<u64>(a, b, 1, 3));
-    return;
-  }
-  const c = v128.load(source + 2 * sourceStep);
-  const d = v128.load(source + 3 * sourceStep);
-  const ab = v128.shuffle<u32>(a, b, 0, 4, 1, 5);
-  const cd = v128.shuffle<u32>(c, d, 0, 4, 1, 5);
-  const AB = v128.shuffle<u32>(a, b, 2, 6, 3, 7);
-  const CD = v128.shuffle<u32>(c, d, 2, 6, 3, 7);
-  v128.store(target, v128.shuffle<u64>(ab, cd, 0, 2));
-  v128.store(target + targetStep, v128.shuffle<u64>(ab, cd, 1, 3));
-  v128.store(target + 2 * targetStep, v128.shuffle<u64>(AB, CD, 0, 2));
-  v128.store(target + 3 * targetStep, v128.shuffle<u64>(AB, CD, 1, 3));
 }
 
 /** Columns of the target written together, so that its lines stay in the first cache while the source is read along its rows. */

@@ -65,3 +65,26 @@ function storeFirst<T>(p: usize, count: i32, v: v128): void {
   if (count > 1) store<T>(p, v128.extract_lane<T>(v, 1), 4);
   if (count > 2) store<T>(p, v128.extract_lane<T>(v, 2), 8);
 }
+
+/** A square of lanes × lanes from rows `fromRow` bytes apart, written as columns, `toRow` bytes apart. */
+// @ts-ignore: decorator
+@inline
+export function transposeTile<T>(from: usize, fromRow: usize, to: usize, toRow: usize): void {
+  const r0 = v128.load(from);
+  const r1 = v128.load(from + fromRow);
+  if (sizeof<T>() == 8) {
+    v128.store(to, v128.shuffle<f64>(r0, r1, 0, 2));
+    v128.store(to + toRow, v128.shuffle<f64>(r0, r1, 1, 3));
+    return;
+  }
+  const r2 = v128.load(from + 2 * fromRow);
+  const r3 = v128.load(from + 3 * fromRow);
+  const low01 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5);
+  const high01 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7);
+  const low23 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
+  const high23 = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
+  v128.store(to, v128.shuffle<f64>(low01, low23, 0, 2));
+  v128.store(to + toRow, v128.shuffle<f64>(low01, low23, 1, 3));
+  v128.store(to + 2 * toRow, v128.shuffle<f64>(high01, high23, 0, 2));
+  v128.store(to + 3 * toRow, v128.shuffle<f64>(high01, high23, 1, 3));
+}

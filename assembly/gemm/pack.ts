@@ -1,6 +1,6 @@
 // Packing: operands copied into panels, so that the register tile reads them in one stream.
 
-import { lanes } from "../lanes";
+import { lanes, transposeTile } from "../lanes";
 
 /**
  * Panels of `width` (a multiple of the lanes) out of `count` vectors of length k; `across` bytes lead from vector
@@ -49,34 +49,11 @@ function packTransposed<T>(width: i32, k: i32, from: usize, across: usize, out: 
   for (; kk <= k - lanes<T>(); kk += lanes<T>()) {
     let p = from;
     for (let c: usize = 0; c < row; c += 16) {
-      transpose<T>(p, across, out + c, row);
+      transposeTile<T>(p, across, out + c, row);
       p += <usize>lanes<T>() * across;
     }
     from += 16;
     out += <usize>lanes<T>() * row;
   }
   packPartial<T>(width, width, k - kk, from, across, sizeof<T>(), out);
-}
-
-/** A square of lanes × lanes from rows `fromRow` bytes apart, written as columns, `toRow` bytes apart. */
-// @ts-ignore: decorator
-@inline
-function transpose<T>(from: usize, fromRow: usize, to: usize, toRow: usize): void {
-  const r0 = v128.load(from);
-  const r1 = v128.load(from + fromRow);
-  if (sizeof<T>() == 8) {
-    v128.store(to, v128.shuffle<f64>(r0, r1, 0, 2));
-    v128.store(to + toRow, v128.shuffle<f64>(r0, r1, 1, 3));
-    return;
-  }
-  const r2 = v128.load(from + 2 * fromRow);
-  const r3 = v128.load(from + 3 * fromRow);
-  const low01 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5);
-  const high01 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7);
-  const low23 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
-  const high23 = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
-  v128.store(to, v128.shuffle<f64>(low01, low23, 0, 2));
-  v128.store(to + toRow, v128.shuffle<f64>(low01, low23, 1, 3));
-  v128.store(to + 2 * toRow, v128.shuffle<f64>(high01, high23, 0, 2));
-  v128.store(to + 3 * toRow, v128.shuffle<f64>(high01, high23, 1, 3));
 }
