@@ -79,7 +79,8 @@ function checkNode() {
 /** One workload of one peer; every line of its process goes to `collect`. */
 async function runPeer(peer, workload, collect, extra = {}) {
   const { module, command = [options.node, join(root, "bench/peer.mjs")] } = peer;
-  const request = { module, workload, seconds, kernels: options.kernels, ...extra };
+  const cases = CASES.filter((c) => c.workload === workload);
+  const request = { module, workload, cases, seconds, kernels: options.kernels, ...peer.options, ...extra };
   const { lines, error } = await runLines(core, [...command, JSON.stringify(request)]);
   for (const line of lines) collect({ peer: peer.name, workload, ...line });
   if (error) collect({ peer: peer.name, workload, failed: error });
@@ -111,9 +112,7 @@ async function measure() {
   const [starts, sizes] = [[], []];
   if (wanted.includes("W6")) {
     say("W6 cold start");
-    starts.push(
-      ...coldStart(core, options.node, [...(await startPrograms()), ...(options.rivals ? await rivalStarts(rivals, options.node) : [])]),
-    );
+    starts.push(...coldStart(core, options.node, [...(await startPrograms()), ...(options.rivals ? rivalStarts(rivals) : [])]));
   }
   if (wanted.includes("W7")) {
     say("W7 bytes shipped");
@@ -135,7 +134,7 @@ async function measureRivals(collect) {
   installRivals(say);
   const chosen = options.peers?.split(",");
   const present = [];
-  for (const peer of await rivalPeers()) {
+  for (const peer of rivalPeers()) {
     if (chosen && !chosen.includes(peer.name)) continue;
     if (peer.missing) {
       say(`${peer.name}: not there (${peer.missing})`);

@@ -3,6 +3,9 @@
 import { writeSync } from "node:fs";
 import Benchmark from "benchmark";
 
+/** Engines compile a kernel for speed only after it has run for a while. */
+const WARM_UP_SECONDS = 0.3;
+
 /** A run slower than this is timed by itself: the package would take minutes. */
 const SLOW_SECONDS = 2;
 
@@ -36,7 +39,7 @@ export async function sample(run, seconds) {
 }
 
 async function sampleRuns(run, seconds) {
-  const once = await warmUp(run, seconds);
+  const once = await warmUp(run, Math.max(WARM_UP_SECONDS, seconds / 2));
   if (once > SLOW_SECONDS) return [once];
   const asynchronous = run() instanceof Promise;
   const fn = asynchronous ? (deferred) => run().then(() => deferred.resolve()) : run;
@@ -49,11 +52,11 @@ async function sampleRuns(run, seconds) {
   });
 }
 
-/** Runs for half the time, at least twice unless that is slow; returns the seconds of the last run. */
+/** Runs for a time, at least twice unless that is slow; returns the seconds of the last run. */
 async function warmUp(run, seconds) {
   const start = now();
   let last;
-  for (let count = 0; count < 2 || now() - start < seconds / 2; count++) {
+  for (let count = 0; count < 2 || now() - start < seconds; count++) {
     const before = now();
     await run();
     last = now() - before;

@@ -56,8 +56,9 @@ export function figuresOf({ lines, starts, sizes, machine, rivals }) {
     return { item, ceilingRate: item.units / item.least(ceiling), rows };
   });
   const failures = lines.filter((l) => l.failed).map(({ peer, workload, failed }) => `${peer}${workload ? ` ${workload}` : ""}: ${failed}`);
+  const absent = lines.filter((l) => l.missing).map((l) => `${l.peer} ${l.workload} ${l.case}: ${l.missing}`);
   const notes = [...new Set(lines.flatMap((l) => (l.note ? [`${l.peer}: ${l.note}`] : [])))];
-  return { machine, ceiling, peers, versions, cases, starts, sizes, failures, notes };
+  return { machine, ceiling, peers, versions, cases, starts, sizes, failures: [...new Set([...failures, ...absent])], notes };
 }
 
 /** Ratios that are targets of their own: W8 custom over fused, W9 ragged over full, both as times of equal work. */
@@ -147,8 +148,8 @@ function rivalsTable({ cases, peers, versions }) {
     `${item.workload} ${item.name}, ${item.unit}`,
     number(ours.rate),
     ...others.map((p) => {
-      const { rate } = rest.find((r) => r.peer === p);
-      return rate ? `${number(rate)} (×${number(ours.rate / rate)})` : "–";
+      const { rate, count } = rest.find((r) => r.peer === p);
+      return rate ? `${number(rate)}${count < 5 ? ` [n = ${count}]` : ""} (×${number(ours.rate / rate)})` : "–";
     }),
   ]);
   const apart = shared.map(({ item, rows: [, ...rest] }) => [
