@@ -45,6 +45,8 @@ export const FRAME = "frame";
 export const SCRATCH = "scratch";
 /** What is made from fixed tensors once for all steps: packed weights, sums of biases. */
 export const PACKED = "packed";
+/** The same of the backward step, which reads the forward step's too. */
+export const PACKED_BACK = "packedBack";
 
 /** Blocks of one recording, and where its program keeps them. */
 interface Memory {
@@ -115,7 +117,7 @@ function checkTape(outputs: readonly Tensor[], given: ReadonlySet<Tensor>, first
 export interface Compiled {
   readonly prepare: Program;
   readonly program: Program;
-  /** Bytes of the regions whose memory the recording itself allocated: frame (a step), scratch, packed. */
+  /** Bytes of the regions whose memory the recording itself allocated: frame (a step), scratch, packed (of the backward step: packedBack). */
   readonly bytes: Readonly<Record<string, number>>;
 }
 
@@ -181,7 +183,10 @@ function capture(spec: StepSpec, grad: boolean): CapturedStep {
   for (const block of forward.recording.blocks) memory.index.add(block, block);
   const regions = [...places.keys(), FRAME, SCRATCH, PACKED];
   const readAgain = back === null ? new Map<Block, Use>() : usesOf(back.recording.calls, memory.index);
-  const compiled = compile(forward.recording, memory, regions, places, (block) => (readAgain.has(block) ? FRAME : SCRATCH));
+  const compiled = compile(forward.recording, memory, regions, places, {
+    prepared: PACKED,
+    kindOf: (block) => (readAgain.has(block) ? FRAME : SCRATCH),
+  });
   const backward = back && compileBackward(back, places, memory, regions);
   for (const block of memory.constants) block.pinned = true;
   return {
@@ -248,13 +253,19 @@ function preparationsOf(
   return [chosen, filled];
 }
 
+/** Regions for what is prepared once, and for each of the step's own blocks. */
+interface Homes {
+  readonly prepared: string;
+  kindOf(block: Block): string;
+}
+
 /** Sorts a recording's calls into preparation and step, gives every block its home, and makes the programs. */
 function compile(
   { calls, blocks, constants }: Recording,
   memory: Memory,
   regions: readonly string[],
   places: ReadonlyMap<string, Tensor>,
-  kindOf: (block: Block) => string,
+  { prepared, kindOf }: Homes,
 ): Compiled {
   const locate = locator(regions, places, memory);
   const isFixed = (ptr: number) => regions[locate(ptr)?.region ?? -1]?.startsWith("p") ?? false;
@@ -263,8 +274,8 @@ function compile(
   const own = new Set(blocks);
   const uses = [...usesOf(calls, memory.index)].filter(([block]) => own.has(block) && !constants.has(block));
   const bytes: Record<string, number> = {};
-  for (const kind of [FRAME, SCRATCH, PACKED]) {
-    const members = uses.filter(([block]) => (packed.has(block) ? PACKED : kindOf(block)) === kind);
+  for (const kind of [FRAME, SCRATCH, prepared]) {
+    const members = uses.filter(([block]) => (packed.has(block) ? prepared : kindOf(block)) === kind);
     const planned = planMemory(new Map(members), kind === SCRATCH);
     for (const [block, offset] of planned.offsets) memory.homes.set(block, { region: regions.indexOf(kind), offset });
     bytes[kind] = planned.bytes;
@@ -380,6 +391,7 @@ function compileBackward(
   for (const block of back.recording.blocks) memory.index.add(block, block);
   for (const block of back.recording.constants) memory.constants.add(block);
   // Frame addresses were given as indices of the forward regions: these come first here, too.
-  const regions = [...forwardRegions, ...back.places.keys()];
-  return { ...compile(back.recording, memory, regions, places, () => SCRATCH), tied: back.tied, inputs: back.inputs, fixed: back.fixed };
+  const regions = [...forwardRegions, ...back.places.keys(), PACKED_BACK];
+  const compiled = compile(back.recording, memory, regions, places, { prepared: PACKED_BACK, kindOf: () => SCRATCH });
+  return { ...compiled, tied: back.tied, inputs: back.inputs, fixed: back.fixed };
 }

@@ -4,7 +4,7 @@
  */
 
 import { addInPlace } from "../autodiff/accumulate.ts";
-import { type CapturedStep, type Compiled, captureStep, FRAME, PACKED, SCRATCH, type Step } from "../autodiff/capture.ts";
+import { type CapturedStep, type Compiled, captureStep, FRAME, PACKED, PACKED_BACK, SCRATCH, type Step } from "../autodiff/capture.ts";
 import { box, unbox, withLevel } from "../autodiff/forward.ts";
 import { applyAll, type Evaluation, type Primitive } from "../autodiff/primitive.ts";
 import { enableGrad, gradients, isRecording } from "../autodiff/tape.ts";
@@ -140,9 +140,9 @@ type Places = Record<string, readonly [base: number, stride: number]>;
 /** A region that no call of this program refers to. */
 const NOWHERE: readonly [number, number] = [0, 0];
 
-/** Fresh memory for what lives within a step and for packed weights. */
-function workspace({ bytes: sizes }: Compiled): Places {
-  return { [SCRATCH]: [bytes(sizes[SCRATCH] ?? 0).ptr, 0], [PACKED]: [bytes(sizes[PACKED] ?? 0).ptr, 0] };
+/** Fresh memory for a region of a program that stays where it is. */
+function workspace({ bytes: sizes }: Compiled, region: string): Tensor {
+  return bytes(sizes[region] ?? 0);
 }
 
 /** The carried tensors of all steps, [T+1, …] each: row t is the state before step t in order of execution. */
@@ -158,10 +158,12 @@ function forward(inputs: readonly Tensor[], { scan, step }: ScanParams): Tensor[
   });
   const frameBytes = step.forward.bytes[FRAME] ?? 0;
   const frames = bytes(frameBytes * T);
+  const packed = workspace(step.forward, PACKED);
   const places: Places = {
     y: walk(ys, scan.reverse),
     [FRAME]: [frames.ptr, frameBytes],
-    ...workspace(step.forward),
+    [SCRATCH]: [workspace(step.forward, SCRATCH).ptr, 0],
+    [PACKED]: [packed.ptr, 0],
   };
   xs.forEach((x, i) => {
     places[`x${i}`] = walk(x, scan.reverse);
@@ -175,7 +177,7 @@ function forward(inputs: readonly Tensor[], { scan, step }: ScanParams): Tensor[
   });
   step.forward.prepare.run(1, places);
   step.forward.program.run(T, places);
-  return [ys, ...states.map((s) => row(s, T)), frames, ...states, ...xs];
+  return [ys, ...states.map((s) => row(s, T)), frames, packed, ...states, ...xs];
 }
 
 /** Row i of [n, …], as a view. */
@@ -219,8 +221,9 @@ function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, par
   const T = ys.dim(0);
   const n = carry.length;
   const frames = outputs[1 + n] as Tensor;
-  const states = outputs.slice(2 + n, 2 + 2 * n);
-  const xs = outputs.slice(2 + 2 * n, 2 + 2 * n + sequences.length);
+  const packed = outputs[2 + n] as Tensor;
+  const states = outputs.slice(3 + n, 3 + 2 * n);
+  const xs = outputs.slice(3 + 2 * n, 3 + 2 * n + sequences.length);
   const dyLast = dys && row(dense(dys), scan.reverse ? 0 : T - 1);
   const dCarry = carry.map((c, i) => lastCotangent(c, dLast[i] ?? null, back.tied === i ? dyLast : null));
   const dxs = xs.map((x) => zeros(x.shape, x.dtype));
@@ -230,7 +233,9 @@ function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, par
     ...outputCotangents(dys, ys, scan.reverse),
     y: NOWHERE,
     [FRAME]: [frames.ptr + (T - 1) * frameBytes, -frameBytes],
-    ...workspace(back),
+    [SCRATCH]: [workspace(back, SCRATCH).ptr, 0],
+    [PACKED]: [packed.ptr, 0],
+    [PACKED_BACK]: [workspace(back, PACKED_BACK).ptr, 0],
   };
   xs.forEach((x, i) => {
     places[`x${i}`] = walk(x, !scan.reverse);

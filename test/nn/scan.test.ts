@@ -54,6 +54,10 @@ describe.each(["float32", "float64"] as const)("captured scan, %s", (dtype) => {
       const next = add(mul(sigmoid(a), c as Tensor), mul(a, u));
       return { y: next, carry: [mul(next, a), next] };
     },
+    "values of fixed tensors alone, which the backward step reads again": ([x], [h, c]) => {
+      const gate = sigmoid(w);
+      return { y: add(x as Tensor, mul(gate, h as Tensor)), carry: [add(mul(gate, h as Tensor), x as Tensor), mul(tanh(u), c as Tensor)] };
+    },
     "output is the input": ([x], [h, c]) => ({ y: x as Tensor, carry: [mul(h as Tensor, c as Tensor), mul(c as Tensor, w)] }),
   };
 
