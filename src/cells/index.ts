@@ -2,6 +2,7 @@
 
 export type { Activation } from "./activations.ts";
 export { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "./elman.ts";
+export { GRU1, GRU2, GRU3 } from "./gate-variants.ts";
 export type { HiddenCellOptions } from "./hidden-cell.ts";
 export { type Complex, LRU, type LRUOptions } from "./lru.ts";
 export { LSTM1997, type LSTM1997Options, type LSTM1997State } from "./lstm-1997.ts";
