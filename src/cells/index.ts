@@ -4,9 +4,18 @@ export type { Activation } from "./activations.ts";
 export { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "./elman.ts";
 export { GRU1, GRU2, GRU3 } from "./gate-variants.ts";
 export type { HiddenCellOptions } from "./hidden-cell.ts";
+export {
+  type JordanDecayOptions,
+  JordanNetwork,
+  type JordanOptions,
+  JordanSequentialNetwork,
+  type JordanState,
+  JordanStateNetwork,
+  type JordanStateOptions,
+  TeacherForced,
+} from "./jordan.ts";
 export { type Complex, LRU, type LRUOptions } from "./lru.ts";
 export { LSTM1997, type LSTM1997Options, type LSTM1997State } from "./lstm-1997.ts";
-export { MGU } from "./mgu.ts";
 export {
   OdysseyLSTM,
   type OdysseyLSTMOptions,
@@ -15,6 +24,7 @@ export {
   type OdysseyVariant,
   odysseyVariants,
 } from "./lstm-odyssey.ts";
+export { MGU } from "./mgu.ts";
 export { MinGRU, MinLSTM, type MinRNNOptions } from "./min-rnn.ts";
 export { MUT1, MUT2, MUT3 } from "./mut.ts";
 export { QRNN, type QRNNOptions, type QRNNPooling, type QRNNState } from "./qrnn.ts";
