@@ -29,5 +29,7 @@ export { MGU } from "./mgu.ts";
 export { MinGRU, MinLSTM, type MinRNNOptions } from "./min-rnn.ts";
 export { MUT1, MUT2, MUT3 } from "./mut.ts";
 export { QRNN, type QRNNOptions, type QRNNPooling, type QRNNState } from "./qrnn.ts";
+export { RWKVChannelMix, type RWKVOptions, RWKVTimeMix, type RWKVTimeMixState } from "./rwkv.ts";
+export { Mamba, type MambaOptions, type MambaState, SelectiveScan, type SelectiveScanOptions } from "./selective-scan.ts";
 export { SRU, type SRUOptions } from "./sru.ts";
 export { MLSTM, type MLSTMState, SLSTM, type SLSTMOptions, type SLSTMState, type XLSTMOptions } from "./xlstm.ts";
