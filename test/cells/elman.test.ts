@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { GradientMismatch } from "../../src/autodiff/check.ts";
 import { gradients } from "../../src/autodiff/tape.ts";
 import { backward } from "../../src/autodiff/transforms.ts";
 import { SimpleRecurrentNetwork } from "../../src/cells/elman.ts";
@@ -13,6 +14,8 @@ import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import {
   accept,
+  checkGradients,
+  checkParameter,
   checkStepsEqualScan,
   expectClose,
   fillGolden,
@@ -33,6 +36,13 @@ const cell = (options = {}) => new SimpleRecurrentNetwork({ ...SIZES, dtype: "fl
 describe("SimpleRecurrentNetwork", () => {
   it("has the gradients of its equations, and steps that equal its scan", () => accept(cell()));
   it("is captured when truncated", () => checkStepsEqualScan(cell({ truncate: "elman1" })));
+
+  it("truncated, has other gradients than those of its equations, of the past and of parameters alike", () => {
+    const net = cell({ truncate: "elman1" });
+    expect(() => checkGradients(net)).toThrow(GradientMismatch);
+    const xs = new Generator(3).uniform([5, 1, 3], -1, 1, "float64");
+    expect(() => checkParameter("weight", net.weightHh, () => sum(net.scan(xs)[0]))).toThrow("weight[0]: expected gradient");
+  });
 
   it.each(["float32", "float64"] as const)("with tanh and a context of zero is the tanh network, %s", (dtype) => {
     const net = cell({ ...GOLDEN, dtype, activation: "tanh", restingContext: 0 });

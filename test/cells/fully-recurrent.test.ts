@@ -2,13 +2,14 @@ import { describe, expect, it } from "vitest";
 import { gradients } from "../../src/autodiff/tape.ts";
 import { backward } from "../../src/autodiff/transforms.ts";
 import { FullyRecurrentNetwork } from "../../src/cells/fully-recurrent.ts";
+import { JordanNetwork } from "../../src/cells/jordan.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { slice } from "../../src/ops/shape.ts";
 import { Adam } from "../../src/optim/adam.ts";
 import { ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
-import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { accept, expectClose, learn, logistic, rows, times } from "./acceptance.ts";
 
 const mask = () =>
@@ -40,6 +41,50 @@ describe("FullyRecurrentNetwork", () => {
     const xs = new Generator(3).uniform([5, 2, 3], -1, 1, "float64");
     const [dw] = gradients([sum(cell.scan(xs)[0])], [cell.weight], [ones([], "float64")]) as [Tensor];
     expect(Array.from(dw.data(), (d) => Number(d !== 0))).toEqual(Array.from(mask().data()));
+  });
+
+  it("is Jordan's network under that mask, with outputs that see the hidden units without delay", () => {
+    const options = { inputSize: 3, dtype: "float64" as const, generator: new Generator(5) };
+    const jordan = new JordanNetwork({ ...options, hiddenSize: 3, outputSize: 2, hiddenActivation: "logistic" });
+    // Units: two outputs, then three hidden.
+    const [x, c, bh] = [rows(jordan.weightIh), rows(jordan.weightCh), Array.from(jordan.biasH.data())];
+    const [o, bo] = [rows(jordan.weightHo), Array.from(jordan.biasO.data())];
+    const outputs = o.map((row, k) => [0, 0, 0, bo[k] as number, 0, 0, ...row]);
+    const hidden = x.map((row, k) => [...row, bh[k] as number, ...(c[k] as number[]), 0, 0, 0]);
+    const weight = [...outputs, ...hidden].flat();
+    const mask = tensor(
+      weight.map((w) => Number(w !== 0)),
+      { shape: [5, 9], dtype: "float64" },
+    );
+    const immediate = tensor(
+      Array.from({ length: 25 }, (_, k) => Number(k < 10)),
+      { shape: [5, 5], dtype: "float64" },
+    );
+    const cell = new FullyRecurrentNetwork({ ...options, units: 5, outputSize: 2, mask, immediate });
+    assign(cell.weight, weight);
+    const xs = new Generator(3).uniform([5, 2, 3], -1, 1, "float64");
+    expectClose(cell.scan(xs)[0], Array.from(jordan.scan(xs)[0].data()), 1e-12);
+    accept(cell);
+    expect(() => net({ immediate: ones([4, 4]) })).toThrow("to have no cycle");
+  });
+
+  it("lets a signal through a chain of units in one step", () => {
+    // Unit 0 sees unit 1, which sees unit 2, which sees the input.
+    const mask = tensor([0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0], { shape: [3, 5], dtype: "float64" });
+    const immediate = tensor([0, 1, 0, 0, 0, 1, 0, 0, 0], { shape: [3, 3], dtype: "float64" });
+    const cell = new FullyRecurrentNetwork({
+      inputSize: 1,
+      units: 3,
+      outputSize: 1,
+      mask,
+      immediate,
+      activation: "tanh",
+      dtype: "float64",
+    });
+    assign(cell.weight, new Array(15).fill(0.9));
+    const [y] = cell.step(tensor([[0.8]], { dtype: "float64" }), cell.initialState(1));
+    expectClose(y, [Math.tanh(0.9 * Math.tanh(0.9 * Math.tanh(0.9 * 0.8)))], 1e-12);
+    accept(cell);
   });
 
   it("names what does not fit", () => {
