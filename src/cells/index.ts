@@ -1,6 +1,7 @@
 /** The recurrent cells of the literature, one file for each paper. */
 
 export type { Activation } from "./activations.ts";
+export { ClosedFormContinuousTime, type ClosedFormOptions } from "./closed-form.ts";
 export { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "./elman.ts";
 export { FullyRecurrentNetwork, type FullyRecurrentOptions } from "./fully-recurrent.ts";
 export { GRU1, GRU2, GRU3 } from "./gate-variants.ts";
@@ -15,6 +16,7 @@ export {
   type JordanStateOptions,
   TeacherForced,
 } from "./jordan.ts";
+export { type LiquidOptions, LiquidTimeConstant } from "./liquid.ts";
 export { type Complex, LRU, type LRUOptions } from "./lru.ts";
 export { LSTM1997, type LSTM1997Options, type LSTM1997State } from "./lstm-1997.ts";
 export {

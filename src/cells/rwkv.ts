@@ -51,7 +51,7 @@ function joined(ka: Tensor, kb: Tensor): { m: Tensor; join: (a: Tensor, b: Tenso
  * Parameters mixR, mixK, mixV [I] (μ), weightR, weightK, weightV [H,I], decay and bonus [H] (u), weightOut [I,H]; output [B,I].
  * Sums are kept as (num, den)·e^{max}, so that no exponential overflows; before the first step they and x are zero.
  * Weights from U(±1/√fan-in), μ evenly over the channels, decay from −5 to 3, bonus log 0.3.
- * @see Peng et al., "RWKV: Reinventing RNNs for the transformer era", 2023, eq. 11-16 and appendix D
+ * @see Peng et al., "RWKV: Reinventing RNNs for the transformer era", 2023, eq. 11-13, 16 and 17
  * Deviates: initial values do not depend on the depth of the layer, which a cell does not know.
  * @example const [ys, state] = new RWKVTimeMix({ inputSize: 8 }).scan(xs);
  */
@@ -108,7 +108,7 @@ export class RWKVTimeMix extends Cell<RWKVTimeMixState> {
  *   r, k = W (μ∘x_t + (1 − μ)∘x_{t−1}), with a μ and a W each    y = σ(r)∘(W_v relu(k)²)
  *
  * Parameters mixR, mixK [I], weightR [I,I], weightK [H,I], weightV [I,H]; the state is the input before [B,I], from zero.
- * @see Peng et al., "RWKV: Reinventing RNNs for the transformer era", 2023, eq. 17-18
+ * @see Peng et al., "RWKV: Reinventing RNNs for the transformer era", 2023, eq. 14, 15 and 18
  * Deviates: as RWKVTimeMix.
  * @example const [y, x] = new RWKVChannelMix({ inputSize: 8 }).step(x, before);
  */
