@@ -1,6 +1,7 @@
 /** The recurrent cells of the literature, one file for each paper. */
 
 export type { Activation } from "./activations.ts";
+export { type Automaton, acceptsWord, differingWord, minimizeAutomaton, runAutomaton, tomita } from "./automata.ts";
 export { ClosedFormContinuousTime, type ClosedFormOptions } from "./closed-form.ts";
 export { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "./elman.ts";
 export { FullyRecurrentNetwork, type FullyRecurrentOptions } from "./fully-recurrent.ts";
@@ -32,6 +33,15 @@ export { MinGRU, MinLSTM, type MinRNNOptions } from "./min-rnn.ts";
 export { MUT1, MUT2, MUT3 } from "./mut.ts";
 export { QRNN, type QRNNOptions, type QRNNPooling, type QRNNState } from "./qrnn.ts";
 export { RWKVChannelMix, type RWKVOptions, RWKVTimeMix, type RWKVTimeMixState } from "./rwkv.ts";
+export {
+  type ExtractOptions,
+  extractAutomaton,
+  type InsertOptions,
+  insertAutomaton,
+  type LabelledWord,
+  SecondOrderRNN,
+  type SecondOrderRNNOptions,
+} from "./second-order.ts";
 export { Mamba, type MambaOptions, type MambaState, SelectiveScan, type SelectiveScanOptions } from "./selective-scan.ts";
 export { SRU, type SRUOptions } from "./sru.ts";
 export { MLSTM, type MLSTMState, SLSTM, type SLSTMOptions, type SLSTMState, type XLSTMOptions } from "./xlstm.ts";
