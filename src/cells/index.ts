@@ -2,11 +2,22 @@
 
 export type { Activation } from "./activations.ts";
 export { type Automaton, acceptsWord, differingWord, minimizeAutomaton, runAutomaton, tomita } from "./automata.ts";
+export { type ClockworkOptions, ClockworkRNN, type ClockworkState } from "./clockwork.ts";
 export { ClosedFormContinuousTime, type ClosedFormOptions } from "./closed-form.ts";
 export { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "./elman.ts";
 export { FullyRecurrentNetwork, type FullyRecurrentOptions } from "./fully-recurrent.ts";
 export { GRU1, GRU2, GRU3 } from "./gate-variants.ts";
 export type { HiddenCellOptions } from "./hidden-cell.ts";
+export {
+  clipRecurrentWeights,
+  DeepIndRNN,
+  type DeepIndRNNOptions,
+  IndRNN,
+  type IndRNNOptions,
+  type RecurrentClipOptions,
+  ResidualIndRNN,
+  type ResidualIndRNNOptions,
+} from "./ind-rnn.ts";
 export {
   type JordanDecayOptions,
   JordanNetwork,
@@ -32,6 +43,7 @@ export { MGU } from "./mgu.ts";
 export { MinGRU, MinLSTM, type MinRNNOptions } from "./min-rnn.ts";
 export { MUT1, MUT2, MUT3 } from "./mut.ts";
 export { QRNN, type QRNNOptions, type QRNNPooling, type QRNNState } from "./qrnn.ts";
+export { RMLP, type RMLPOptions } from "./rmlp.ts";
 export { RWKVChannelMix, type RWKVOptions, RWKVTimeMix, type RWKVTimeMixState } from "./rwkv.ts";
 export {
   type ExtractOptions,
