@@ -4,6 +4,7 @@ export type { Activation } from "./activations.ts";
 export { type Automaton, acceptsWord, differingWord, minimizeAutomaton, runAutomaton, tomita } from "./automata.ts";
 export { type ClockworkOptions, ClockworkRNN, type ClockworkState } from "./clockwork.ts";
 export { ClosedFormContinuousTime, type ClosedFormOptions } from "./closed-form.ts";
+export { ConvLSTM, type ConvLSTMOptions, type ConvLSTMState } from "./conv-lstm.ts";
 export { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "./elman.ts";
 export { FullyRecurrentNetwork, type FullyRecurrentOptions } from "./fully-recurrent.ts";
 export { GRU1, GRU2, GRU3 } from "./gate-variants.ts";
