@@ -72,6 +72,12 @@ describe("insertAutomaton", () => {
     expect(grammars.map((k) => rightStrings(tomita(k), strength, k))).toEqual([100, 100, 100, 100, 100, 100, 100]);
   });
 
+  it("at strength 5 runs the two simplest, about half of the strings of the fifth, none of the sixth", () => {
+    const right = grammars.map((k) => rightStrings(tomita(k), 5, k)) as [number, number, number, number, number, number, number];
+    expect([right[0], right[1], right[5]]).toEqual([100, 100, 0]);
+    expect(Math.abs(right[4] - 50)).toBeLessThan(12);
+  });
+
   it("forgets at strength 3", () => {
     const right = grammars.map((k) => rightStrings(tomita(k), 3, k));
     for (const percent of right.slice(2)) expect(percent).toBeLessThan(30);
