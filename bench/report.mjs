@@ -139,6 +139,12 @@ function casesTable({ cases }) {
   return table(["workload", OURS, "ceiling", "share", "spread", "core"], rows);
 }
 
+/** Below this part of the core's time, other work disturbed the figure. */
+const UNDISTURBED = 0.8;
+
+/** What makes a figure doubtful. */
+const remark = (count, core) => (core < UNDISTURBED ? " ~" : "") + (count < 5 ? ` [n = ${count}]` : "");
+
 /** Rates, and how many times faster this library is. */
 function rivalsTable({ cases, peers, versions }) {
   const others = peers.slice(1).filter((p) => cases.some((c) => c.rows.some((r) => r.peer === p && r.rate)));
@@ -148,8 +154,8 @@ function rivalsTable({ cases, peers, versions }) {
     `${item.workload} ${item.name}, ${item.unit}`,
     number(ours.rate),
     ...others.map((p) => {
-      const { rate, count } = rest.find((r) => r.peer === p);
-      return rate ? `${number(rate)}${count < 5 ? ` [n = ${count}]` : ""} (×${number(ours.rate / rate)})` : "–";
+      const { rate, count, core } = rest.find((r) => r.peer === p);
+      return rate ? `${number(rate)}${remark(count, core)} (×${number(ours.rate / rate)})` : "–";
     }),
   ]);
   const apart = shared.map(({ item, rows: [, ...rest] }) => [
@@ -160,7 +166,7 @@ function rivalsTable({ cases, peers, versions }) {
     }),
   ]);
   return [
-    `Peers: ${others.map((p) => `${p} ${versions[p]}`).join(", ")}. In brackets: how many times faster ${OURS} is.`,
+    `Peers: ${others.map((p) => `${p} ${versions[p]}`).join(", ")}. In brackets: how many times faster ${OURS} is; ~: other work took more than a fifth of the core.`,
     "",
     ...table(["workload", OURS, ...others], rows),
     `Largest absolute difference from ${OURS}'s result: outputs of W1 to W3, losses of three training steps in W4 and W5.`,
