@@ -358,7 +358,7 @@ const unstackOp: Primitive<number> = {
  */
 export function unstack(x: Tensor, axis = 0): Tensor[] {
   const at = axisOf("unstack", axis, x.rank);
-  return x.shape[at] === 0 ? [] : applyAll(unstackOp, [x], at);
+  return x.shape[at] === 0 ? [] : [...applyAll(unstackOp, [x], at)];
 }
 
 const stackOp: Primitive<number> = {
@@ -437,7 +437,7 @@ export function split(x: Tensor, size: number | readonly number[], axis = 0): Te
   if (sizes.reduce((a, b) => a + b, 0) !== n || sizes.some((s) => !(s >= 0 && Number.isInteger(s)))) {
     throw new ShapeError(`split: expected sizes that add up to ${n} (axis ${at} of x ${show(x.shape)}), got ${show(sizes)}`);
   }
-  return applyAll(splitOp, [x], { axis: at, sizes });
+  return [...applyAll(splitOp, [x], { axis: at, sizes })];
 }
 
 function evenSizes(n: number, size: number): number[] {

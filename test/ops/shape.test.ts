@@ -424,3 +424,14 @@ describe("errors", () => {
     expect(fn).toThrow(message);
   });
 });
+
+describe("lists of parts", () => {
+  test("belong to the caller: changing one does not change the tape", () => {
+    const x = requireGrad(tensor([1, 2, 3, 4], { dtype: "float64" }));
+    for (const parts of [ops.split(x, 2, 0), ops.unstack(x)]) {
+      const y = sum(parts[0] as Tensor);
+      parts.pop();
+      expect(gradients([y], [x], [tensor(1, { dtype: "float64" })])[0]?.data()[0]).toBe(1);
+    }
+  });
+});
