@@ -75,7 +75,7 @@ export async function bytesOf(files) {
 export async function bytesShipped() {
   const embedded = await bundle(program, "shipped.mjs");
   const edge = await bundle(program, "shipped-edge.mjs", { conditions: ["workerd"], external: ["*.wasm", "*.wasm?module"] });
-  const module = join(root, "dist/kernels.wasm");
+  const module = join(root, "dist/kernels-inference.wasm");
   return [
     { name: "tapeloop, WebAssembly in the script", ...(await bytesOf([embedded])) },
     {
