@@ -110,6 +110,8 @@ function elman() {
     H,
     unit: "training steps/s",
     units: 1,
+    // Nearly all of it is JavaScript, which engines compile for speed only after tens of thousands of runs.
+    warmUp: 2,
     least: ({ peak }) => flop / peak,
   };
 }

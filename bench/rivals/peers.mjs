@@ -109,7 +109,7 @@ async function shippedFiles({ name, start, entry = start, folder, files = [] }) 
   if (folder) return (await readdir(folder)).map((f) => join(folder, f));
   const outfile = join(here, "../../build/bench", `shipped-${name}.mjs`);
   // What a browser has no use for, and what the libraries ask for only in Node.
-  const external = ["fs", "path", "os", "crypto", "stream", "util", "url", "worker_threads", "perf_hooks", "gl", "gpu.js"];
+  const external = ["fs", "path", "os", "crypto", "stream", "util", "url", "worker_threads", "perf_hooks", "gl"];
   const options = {
     bundle: true,
     minify: true,
