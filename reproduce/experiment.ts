@@ -1,0 +1,74 @@
+/** What an experiment of the literature is: what was reported, how it is repeated, what has to come out. */
+
+/** What one seed gives: numbers by name. */
+export type Figures = Readonly<Record<string, number>>;
+
+/** One run of an experiment, for one seed. */
+export interface Run {
+  readonly seed: number;
+  /** Whether this is the short form, which takes seconds and only has to show that the system learns. */
+  readonly short: boolean;
+  /** To be called now and then with the part that is done, 0 to 1, and the loss where there is one. */
+  progress(done: number, loss?: number): void;
+  /** Hands over a picture, SVG text; the first seed's is kept. */
+  picture(name: string, svg: string): void;
+}
+
+/** What the seeds' figures come to. */
+export interface Verdict {
+  readonly pass: boolean;
+  /** Why, in a few words: "4 of 5 seeds". */
+  readonly reason: string;
+}
+
+export interface Experiment {
+  /** In kebab case, the system first: "jordan-serial-order". */
+  readonly name: string;
+  readonly system: string;
+  /** Where the system is written: "src/cells/jordan.ts". */
+  readonly file: string;
+  /** Authors, year, title. */
+  readonly paper: string;
+  /** The task, with its sizes, in a sentence or two. */
+  readonly task: string;
+  /** What the paper reports, with its numbers where it gives any. */
+  readonly reported: string;
+  /** What has to come out, with the baseline it is compared with. */
+  readonly claim: string;
+  /** What each figure is and in which unit, in the order in which they are shown. */
+  readonly figures: Readonly<Record<string, string>>;
+  /** How many seeds, 0 and up, are run (default 5). */
+  readonly seeds?: number;
+  /** What differs from the paper, or was tried where the claim is not reached. */
+  readonly remarks?: string;
+  run(run: Run): Figures;
+  /** Whether the claim holds for the figures of all seeds. */
+  verdict(all: readonly Figures[]): Verdict;
+  /** Whether the figures of a short run show that the system learns. */
+  learns(figures: Figures): boolean;
+}
+
+/** The claim holds seed by seed, for at least `needed` of them (for all if fewer are run). */
+export function inSeeds(needed: number, holds: (figures: Figures) => boolean): Experiment["verdict"] {
+  return (all) => {
+    const count = all.filter(holds).length;
+    return { pass: count >= Math.min(needed, all.length), reason: `${count} of ${all.length} seeds` };
+  };
+}
+
+/** The claim is one about all seeds together. */
+export function overall(holds: (all: readonly Figures[]) => boolean): Experiment["verdict"] {
+  return (all) => ({ pass: holds(all), reason: `all ${all.length} seeds together` });
+}
+
+/** A figure of every seed. */
+export function column(all: readonly Figures[], name: string): number[] {
+  return all.map((figures) => figures[name] as number);
+}
+
+/** The middle value, or the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+}

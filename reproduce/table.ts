@@ -1,0 +1,5 @@
+/** Every experiment there is; each file of reproduce/experiments adds its own. */
+
+import type { Experiment } from "./experiment.ts";
+
+export const experiments: readonly Experiment[] = [];
