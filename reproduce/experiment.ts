@@ -1,7 +1,7 @@
 /** What an experiment of the literature is: what was reported, how it is repeated, what has to come out. */
 
 /** What one seed gives: numbers by name. */
-export type Figures = Readonly<Record<string, number>>;
+export type Figures<K extends string = string> = Readonly<Record<K, number>>;
 
 /** One run of an experiment, for one seed. */
 export interface Run {
@@ -21,7 +21,7 @@ export interface Verdict {
   readonly reason: string;
 }
 
-export interface Experiment {
+export interface Experiment<K extends string = string> {
   /** In kebab case, the system first: "jordan-serial-order". */
   readonly name: string;
   readonly system: string;
@@ -36,34 +36,37 @@ export interface Experiment {
   /** What has to come out, with the baseline it is compared with. */
   readonly claim: string;
   /** What each figure is and in which unit, in the order in which they are shown. */
-  readonly figures: Readonly<Record<string, string>>;
+  readonly figures: Readonly<Record<K, string>>;
   /** How many seeds, 0 and up, are run (default 5). */
   readonly seeds?: number;
   /** What differs from the paper, or was tried where the claim is not reached. */
   readonly remarks?: string;
-  run(run: Run): Figures;
+  run(run: Run): Figures<NoInfer<K>>;
   /** Whether the claim holds for the figures of all seeds. */
-  verdict(all: readonly Figures[]): Verdict;
+  verdict(all: readonly Figures<NoInfer<K>>[]): Verdict;
   /** Whether the figures of a short run show that the system learns. */
-  learns(figures: Figures): boolean;
+  learns(figures: Figures<NoInfer<K>>): boolean;
 }
 
-/** The claim holds seed by seed, for at least `needed` of them (for all if fewer are run). */
-export function inSeeds(needed: number, holds: (figures: Figures) => boolean): Experiment["verdict"] {
-  return (all) => {
-    const count = all.filter(holds).length;
-    return { pass: count >= Math.min(needed, all.length), reason: `${count} of ${all.length} seeds` };
-  };
+/** An experiment whose run and verdict have the figures that it names. */
+export function experiment<K extends string>(definition: Experiment<K>): Experiment {
+  return definition;
 }
 
-/** The claim is one about all seeds together. */
-export function overall(holds: (all: readonly Figures[]) => boolean): Experiment["verdict"] {
-  return (all) => ({ pass: holds(all), reason: `all ${all.length} seeds together` });
+/** A claim that holds seed by seed, for at least `needed` of them (for all if fewer are run). */
+export function inSeeds<K extends string>(needed: number, all: readonly Figures<K>[], holds: (figures: Figures<K>) => boolean): Verdict {
+  const count = all.filter(holds).length;
+  return { pass: count >= Math.min(needed, all.length), reason: `${count} of ${all.length} seeds` };
+}
+
+/** A claim about all seeds together. */
+export function together(all: readonly Figures[], pass: boolean): Verdict {
+  return { pass, reason: `${all.length} seeds together` };
 }
 
 /** A figure of every seed. */
-export function column(all: readonly Figures[], name: string): number[] {
-  return all.map((figures) => figures[name] as number);
+export function column<K extends string>(all: readonly Figures<K>[], name: K): number[] {
+  return all.map((figures) => figures[name]);
 }
 
 /** The middle value, or the mean of the two in the middle. */

@@ -1,5 +1,6 @@
 /** Every experiment there is; each file of reproduce/experiments adds its own. */
 
 import type { Experiment } from "./experiment.ts";
+import { jordan } from "./experiments/jordan.ts";
 
-export const experiments: readonly Experiment[] = [];
+export const experiments: readonly Experiment[] = [...jordan];

@@ -17,6 +17,12 @@ export function thousands(n: number): string {
   return String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
+/** A bar for the part that is done, 0 to 1. */
+export function progressBar(done: number): string {
+  const filled = Math.floor(BAR * done);
+  return "█".repeat(filled) + "░".repeat(BAR - filled);
+}
+
 export interface ProgressOptions {
   /** Steps in all. */
   readonly total: number;
@@ -70,10 +76,8 @@ export class Progress {
     const { total, done, seconds } = this.#options;
     const elapsed = (now - this.#start) / 1000;
     const left = Math.min(((total - step) * elapsed) / Math.max(1, step - done), Math.max(0, seconds - elapsed));
-    const filled = Math.floor((BAR * step) / total);
-    const bar = "█".repeat(filled) + "░".repeat(BAR - filled);
     const rate = thousands(this.#characters / Math.max(elapsed, 1e-3));
-    return `${bar} step ${step}/${total}  ${this.#bits.toFixed(3)} bits/char  ${rate} chars/s  ${clock(left)} left`;
+    return `${progressBar(step / total)} step ${step}/${total}  ${this.#bits.toFixed(3)} bits/char  ${rate} chars/s  ${clock(left)} left`;
   }
 
   #draw(line: string): void {

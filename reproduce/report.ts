@@ -1,0 +1,104 @@
+/** Experiments and their results as text. */
+
+import { clock } from "../src/cli/progress.ts";
+import { column, type Experiment, type Figures, median } from "./experiment.ts";
+import type { RunRecord } from "./record.ts";
+
+/** 0.0123, 18.4, 31390: three digits, and no powers of ten where they can be avoided. */
+export function short(value: number): string {
+  if (Number.isInteger(value)) return String(value);
+  const digits = Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
+  return Math.abs(value) < 1e-4 ? value.toExponential(1) : String(Number(digits));
+}
+
+/** The median, and the range where the seeds differ. */
+export function spread(values: readonly number[]): string {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const middle = short(median(values));
+  return short(low) === short(high) ? middle : `${middle} (${short(low)} to ${short(high)})`;
+}
+
+export function listText(experiments: readonly Experiment[]): string {
+  const width = Math.max(...experiments.map((e) => e.name.length));
+  return experiments.map((e) => `${e.name.padEnd(width)}  ${e.system}: ${e.paper}\n`).join("");
+}
+
+export function headText(e: Experiment): string {
+  return [
+    `${e.name}: ${e.system}`,
+    `  ${e.paper}`,
+    `  task      ${e.task}`,
+    `  reported  ${e.reported}`,
+    `  claim     ${e.claim}`,
+    "",
+  ].join("\n");
+}
+
+/** The median of each figure over the seeds and its range, and whether the claim holds. */
+export function resultText(e: Experiment, record: RunRecord): string {
+  const names = Object.entries(e.figures);
+  const width = Math.max(...names.map(([, meaning]) => meaning.length));
+  const rows = names.map(([name, meaning]) => `  ${meaning.padEnd(width)}  ${spread(column(record.figures, name))}`);
+  const remarks = e.remarks === undefined ? [] : [`  remarks   ${e.remarks}`];
+  const verdict = `  ${record.pass ? "pass" : "FAIL"}: ${record.reason}, ${clock(record.seconds)} for all seeds one after another`;
+  return [...rows, ...remarks, verdict, "", ""].join("\n");
+}
+
+/** One line of JSON. */
+export function resultJson(e: Experiment, record: RunRecord): string {
+  const { system, file, paper, reported, claim } = e;
+  return `${JSON.stringify({ system, file, paper, reported, claim, ...record })}\n`;
+}
+
+// ---- docs/catalogue.md ----
+
+const INTRODUCTION = `# Catalogue
+
+What is in the library, the paper it comes from, what the paper reports and what \`npm run reproduce\` gives: the median over the seeds, with
+the range in brackets. *Reproduced* means that the claim in the last column held in as many seeds as it asks for; a result that was not
+reproduced says so. \`npm run reproduce -- NAME\` repeats a row, \`npm run reproduce -- --all\` all of them and this page.
+`;
+
+function cell(text: string): string {
+  return text.replaceAll("|", "\\|").replaceAll("\n", " ");
+}
+
+function ours(e: Experiment, figures: readonly Figures[]): string {
+  return Object.entries(e.figures)
+    .map(([name, meaning]) => `${meaning}: ${spread(column(figures, name))}`)
+    .join("; ");
+}
+
+function row(e: Experiment, record: RunRecord | undefined, pictures: readonly string[]): string {
+  const status = record === undefined ? "not run" : `${record.pass ? "reproduced" : "**not reproduced**"} (${record.reason})`;
+  const shown = pictures.map((file, i) => `[picture${pictures.length > 1 ? ` ${i + 1}` : ""}](pictures/${file})`);
+  const result = record === undefined ? "" : [ours(e, record.figures), ...shown].join(" ");
+  const claim = e.remarks === undefined ? e.claim : `${e.claim} *${e.remarks}*`;
+  const source = `${e.file
+    .split(", ")
+    .map((f) => `[${f}](../${f})`)
+    .join(", ")}`;
+  return `| ${[`\`${e.name}\``, e.system, e.paper, source, e.task, e.reported, result, status, claim].map(cell).join(" | ")} |`;
+}
+
+/** The page: a row for each experiment, in the table's order. */
+export function cataloguePage(
+  experiments: readonly Experiment[],
+  records: ReadonlyMap<string, RunRecord>,
+  pictures: readonly string[],
+): string {
+  const known = experiments.flatMap((e) => records.get(e.name) ?? []);
+  const passed = known.filter((r) => r.pass).length;
+  const seconds = known.reduce((total, r) => total + r.seconds, 0);
+  const summary = `${passed} of ${experiments.length} results reproduced; all seeds one after another take ${clock(seconds)} (minutes:seconds).`;
+  const head =
+    "| name | system | paper | file | task | paper reports | we get | status | claim, *remarks* |\n|---|---|---|---|---|---|---|---|---|";
+  const rows = experiments.map((e) =>
+    row(
+      e,
+      records.get(e.name),
+      pictures.filter((p) => p.startsWith(`${e.name}.`)),
+    ),
+  );
+  return `${INTRODUCTION}\n${summary}\n\n${head}\n${rows.join("\n")}\n`;
+}

@@ -1,0 +1,4 @@
+import { jordan } from "../../reproduce/experiments/jordan.ts";
+import { shortForms } from "./short-forms.ts";
+
+shortForms(jordan);
