@@ -43,6 +43,7 @@ export {
 export { MGU } from "./mgu.ts";
 export { MinGRU, MinLSTM, type MinRNNOptions } from "./min-rnn.ts";
 export { MUT1, MUT2, MUT3 } from "./mut.ts";
+export { HiddenDelayNetwork, type HiddenDelayOptions, NARX, type NARXOptions, type NARXState } from "./narx.ts";
 export { QRNN, type QRNNOptions, type QRNNPooling, type QRNNState } from "./qrnn.ts";
 export { RMLP, type RMLPOptions } from "./rmlp.ts";
 export { RWKVChannelMix, type RWKVOptions, RWKVTimeMix, type RWKVTimeMixState } from "./rwkv.ts";
