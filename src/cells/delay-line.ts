@@ -4,7 +4,7 @@ import { mul } from "../ops/arithmetic.ts";
 import { sum } from "../ops/reduce.ts";
 import { cat, reshape, slice, unsqueeze } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
-import type { FloatDType } from "../tensor/dtype.ts";
+import type { DType } from "../tensor/dtype.ts";
 import { ArgumentError } from "../tensor/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -18,7 +18,7 @@ export function checkDelays(op: string, delays: Readonly<Record<string, number>>
 }
 
 /** A line of zeros for D delays of a signal [B,…shape]. */
-export function emptyLine(batch: number, delays: number, shape: readonly number[], dtype: FloatDType): Tensor {
+export function emptyLine(batch: number, delays: number, shape: readonly number[], dtype: DType): Tensor {
   return zeros([batch, delays, ...shape], dtype);
 }
 
