@@ -7,18 +7,19 @@ const BUFFERED = 4096;
 
 /** Draws from a seeded generator; values are made in blocks. */
 export class Dice {
-  readonly #generator: Generator;
+  /** Where the numbers come from, for whole tensors of them. */
+  readonly generator: Generator;
   #values: Float64Array = new Float64Array(0);
   #next = 0;
 
   constructor(seed: number) {
-    this.#generator = new Generator(seed);
+    this.generator = new Generator(seed);
   }
 
   /** In [low, high). */
   uniform(low = 0, high = 1): number {
     if (this.#next === this.#values.length) {
-      this.#values = Float64Array.from(scope(() => [...this.#generator.uniform([BUFFERED], 0, 1, "float64").data()]));
+      this.#values = Float64Array.from(scope(() => [...this.generator.uniform([BUFFERED], 0, 1, "float64").data()]));
       this.#next = 0;
     }
     return low + (high - low) * (this.#values[this.#next++] as number);
