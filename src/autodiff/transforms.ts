@@ -4,10 +4,14 @@ import { add, mul } from "../ops/arithmetic.ts";
 import { sum } from "../ops/reduce.ts";
 import { contiguous, reshape, select, stack } from "../ops/shape.ts";
 import { onesLike, zeros } from "../tensor/create.ts";
+import { BYTES } from "../tensor/dtype.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { assign, empty, keep, type Tensor, tensor } from "../tensor/tensor.ts";
+import { storageCount } from "../tensor/storage.ts";
+import { copyOf } from "../tensor/strided.ts";
+import { keep, type Tensor, tensor } from "../tensor/tensor.ts";
 import { afterDryRun, isDry } from "../wasm/host.ts";
+import { cannotReplay } from "../wasm/recorder.ts";
 import { addInPlace } from "./accumulate.ts";
 import { box, unbox, withLevel } from "./forward.ts";
 import { apply, defineOp, type Primitive } from "./primitive.ts";
@@ -39,16 +43,24 @@ function seed(op: string, y: Tensor, cotangent?: Tensor): Tensor {
  * @param cotangent weights of a non-scalar output, of its shape
  */
 export function backward(output: Tensor, cotangent?: Tensor): void {
-  sweepLeaves(output, seed("backward", output, cotangent), (leaf, g) => {
+  cannotReplay("leaves gradients on tensors");
+  const start = seed("backward", output, cotangent);
+  const before = storageCount;
+  sweepLeaves(output, start, (leaf, g) => {
     if (leaf.grad !== null) return addInPlace(leaf.grad, g);
-    leaf.grad = keep(empty(leaf.shape, leaf.dtype));
-    assign(leaf.grad, g);
+    leaf.grad = keep(isOwn(g, before) ? g.detach() : copyOf(g));
     if (isDry()) {
       afterDryRun(() => {
         leaf.grad = null;
       });
     }
   });
+}
+
+/** Whether a gradient is all that its memory holds, made by this sweep (after storage number `before`) and kept by no other leaf. */
+function isOwn(g: Tensor, before: number): boolean {
+  const { storage } = g;
+  return storage.serial > before && !storage.pinned && g.isContiguous && g.size * BYTES[g.dtype] === storage.bytes;
 }
 
 /** Functional transforms in progress: an inner one must be recorded for the outer one's sake. */

@@ -10,6 +10,9 @@ import { host } from "../wasm/host.ts";
 import { recording } from "../wasm/recorder.ts";
 import { StateError } from "./errors.ts";
 
+/** How many storages were made so far. */
+export let storageCount = 0;
+
 /** A block of linear memory; tensors and their views share it. */
 export class Storage {
   readonly bytes: number;
@@ -20,6 +23,10 @@ export class Storage {
   pinned = false;
   /** Number of the scope end that found this storage in its result. */
   mark = 0;
+  /** Whether the registry knows this storage. */
+  watched = false;
+  /** Storages are numbered as they are made. */
+  readonly serial: number = ++storageCount;
 
   constructor(bytes: number) {
     this.bytes = bytes;
@@ -47,7 +54,7 @@ export class Storage {
     if (this.#ptr === 0 || recording !== null) return;
     if (this.bytes > 0) this.heap.release(this.#ptr, this.bytes);
     this.#ptr = 0;
-    registry?.unregister(this);
+    if (this.watched) registry?.unregister(this);
   }
 }
 
@@ -64,7 +71,26 @@ function watch(storage: Storage): void {
   if (typeof FinalizationRegistry !== "function") return;
   registry ??= new FinalizationRegistry<Block>(({ heap, ptr, bytes }) => heap.release(ptr, bytes));
   const { heap, ptr, bytes } = storage;
-  if (bytes > 0) registry.register(storage, { heap, ptr, bytes }, storage);
+  if (bytes === 0) return;
+  registry.register(storage, { heap, ptr, bytes }, storage);
+  storage.watched = true;
+}
+
+/** Small storages that have outlived their scope and wait to be watched: gradients are mostly released by hand before it comes to that. */
+let waiting: Storage[] = [];
+const WAITING = 64;
+const SMALL_BYTES = 4096;
+
+function watchLater(storage: Storage): void {
+  if (storage.bytes > SMALL_BYTES) {
+    watch(storage);
+    return;
+  }
+  waiting.push(storage);
+  if (waiting.length < WAITING) return;
+  const due = waiting;
+  waiting = [];
+  for (const s of due) if (!s.released) watch(s);
 }
 
 let made: Storage[] | null = null;
@@ -100,7 +126,7 @@ export function endScope(forEachKept: (keep: (storage: Storage) => void) => void
   const outer = scopes[scopes.length - 1];
   for (const storage of scope) {
     if (storage.released) continue;
-    if (storage.pinned) watch(storage);
+    if (storage.pinned) watchLater(storage);
     else if (storage.mark !== mark && recording === null) storage.release();
     else if (outer === undefined) watch(storage);
     else outer.push(storage);

@@ -74,7 +74,11 @@ export function copyInto(target: Tensor, source: Tensor): void {
 
 /** The tensor itself when its elements lie in row-major order, else a copy in which they do. */
 export function dense(x: Tensor): Tensor {
-  if (x.isContiguous) return x;
+  return x.isContiguous ? x : copyOf(x);
+}
+
+/** The same elements in memory of their own, in row-major order. */
+export function copyOf(x: Tensor): Tensor {
   const y = empty(x.shape, x.dtype);
   copyInto(y, x);
   return y;

@@ -17,13 +17,18 @@ const PAGE = 65536;
 function classOf(bytes: number): number {
   if (bytes <= MIN_CLASS_BYTES) return 0;
   const octave = 31 - Math.clz32((bytes - 1) >>> 6);
-  const base = MIN_CLASS_BYTES * 2 ** octave;
+  const base = MIN_CLASS_BYTES * (1 << octave);
   return 4 * octave + Math.ceil((4 * (bytes - base)) / base);
 }
 
-function classBytes(index: number): number {
+/** Bytes of each class that 32-bit addresses can have. */
+const CLASS_BYTES: readonly number[] = Array.from({ length: 4 * 27 }, (_, index) => {
   const base = MIN_CLASS_BYTES * 2 ** (index >> 2);
-  return ((base + (base * (index & 3)) / 4 + 63) >>> 6) * 64;
+  return Math.ceil((base + (base * (index & 3)) / 4) / 64) * 64;
+});
+
+function classBytes(index: number): number {
+  return CLASS_BYTES[index] as number;
 }
 
 export class Heap {

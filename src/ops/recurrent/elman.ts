@@ -2,6 +2,7 @@
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { applyAll, type Primitive } from "../../autodiff/primitive.ts";
+import { copyOf } from "../../tensor/strided.ts";
 import { empty, type Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
 import { elman_backward, elman_forward } from "../../wasm/kernels.gen.ts";
@@ -13,7 +14,6 @@ import {
   checkInput,
   checkMatrix,
   checkRows,
-  copyOf,
   type PackedRows,
   plain,
   pointer,

@@ -5,6 +5,7 @@ import { applyAll, type Primitive } from "../../autodiff/primitive.ts";
 import { BYTES } from "../../tensor/dtype.ts";
 import { ArgumentError } from "../../tensor/errors.ts";
 import type { Shape } from "../../tensor/shape.ts";
+import { copyOf } from "../../tensor/strided.ts";
 import { empty, type Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
 import { gru_backward, gru_forward } from "../../wasm/kernels.gen.ts";
@@ -17,7 +18,6 @@ import {
   checkInput,
   checkMatrix,
   checkRows,
-  copyOf,
   type PackedRows,
   plain,
   pointer,

@@ -4,6 +4,7 @@ import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { applyAll, type Inputs, type Primitive } from "../../autodiff/primitive.ts";
 import { zeros } from "../../tensor/create.ts";
 import type { Shape } from "../../tensor/shape.ts";
+import { copyOf } from "../../tensor/strided.ts";
 import { empty, type Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
 import { lstm_backward, lstm_forward } from "../../wasm/kernels.gen.ts";
@@ -15,7 +16,6 @@ import {
   checkInput,
   checkMatrix,
   checkRows,
-  copyOf,
   type PackedRows,
   plain,
   pointer,

@@ -4,7 +4,7 @@ import { zeros } from "../../tensor/create.ts";
 import { BYTES, type DType, isFloat } from "../../tensor/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../tensor/errors.ts";
 import { type Shape, sameShape, show } from "../../tensor/shape.ts";
-import { copyInto } from "../../tensor/strided.ts";
+import { copyOf } from "../../tensor/strided.ts";
 import { empty, hostView, Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
 import { pack_b } from "../../wasm/kernels.gen.ts";
@@ -106,12 +106,6 @@ function packInto(work: Tensor, weights: readonly Weight[], sizes: readonly numb
     call(pack_b, work.dtype, n, k, ptr, rowStride, colStride, to);
     to += (sizes[i] as number) * BYTES[work.dtype];
   });
-}
-
-export function copyOf(x: Tensor): Tensor {
-  const y = empty(x.shape, x.dtype);
-  copyInto(y, x);
-  return y;
 }
 
 /** A running cotangent: the given one, or zeros. */
