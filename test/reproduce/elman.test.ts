@@ -1,0 +1,4 @@
+import { elman } from "../../reproduce/experiments/elman.ts";
+import { shortForms } from "./short-forms.ts";
+
+shortForms(elman);
