@@ -26,15 +26,16 @@ export interface ScanOptions {
   readonly reverse?: boolean;
 }
 
+// NoInfer: S is read off what is returned. A `step` that may be called without a state would make it S | undefined.
 export interface Recurrence<S extends State = State> extends Module {
   readonly inputSize: number;
   readonly outputSize: number;
   /** The state before the first step, for a batch. */
   initialState(batch: number): S;
   /** One time step: x [B,I] and state to y [B,O] and the next state. Pure. */
-  step(x: Tensor, state: S): [y: Tensor, next: S];
+  step(x: Tensor, state: NoInfer<S>): [y: Tensor, next: S];
   /** A whole sequence: xs [T,B,I] to ys [T,B,O] and the last state. */
-  scan(xs: Tensor, state?: S, options?: ScanOptions): [ys: Tensor, last: S];
+  scan(xs: Tensor, state?: NoInfer<S>, options?: ScanOptions): [ys: Tensor, last: S];
 }
 
 /** Applies `fn` to corresponding tensors of states of one structure. */
@@ -85,6 +86,14 @@ function runningMask(lengths: readonly number[], T: number): Tensor {
     return t < (lengths[b] as number) ? 1 : 0;
   });
   return tensor(mask, { shape: [T, lengths.length], dtype: "bool" });
+}
+
+/** Zeros in ys [T,B,…] after each sequence's end, as every scan puts out. */
+export function zeroBeyond(ys: Tensor, lengths: readonly number[] | undefined): Tensor {
+  const T = ys.dim(0);
+  if (!lengths?.some((n) => n < T)) return ys;
+  const mask = runningMask(lengths, T);
+  return where(reshape(mask, [...mask.shape, ...new Array<number>(ys.rank - 2).fill(1)]), ys, 0);
 }
 
 /** A value per sequence of the batch, shaped to broadcast over the other axes of `like`. */

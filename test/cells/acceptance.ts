@@ -3,7 +3,7 @@
 import { checkGrads } from "../../src/autodiff/check.ts";
 import { gradients, noGrad } from "../../src/autodiff/tape.ts";
 import type { Module, Parameter } from "../../src/nn/module.ts";
-import { type Cell, mapState, restoreState, type State, scanSteps, stateTensors } from "../../src/nn/recurrence.ts";
+import { type Cell, mapState, type Recurrence, restoreState, type State, scanSteps, stateTensors } from "../../src/nn/recurrence.ts";
 import { add, mul } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { select, slice } from "../../src/ops/shape.ts";
@@ -31,7 +31,7 @@ export function accept<S extends State>(cell: Cell<S>, options: AcceptanceOption
 }
 
 /** Random inputs xs [T,B,I] and a state for a cell of float64. */
-function start<S extends State>(cell: Cell<S>, { state, seed = 1 }: AcceptanceOptions<S>): [xs: Tensor, state: S] {
+function start<S extends State>(cell: Recurrence<S>, { state, seed = 1 }: AcceptanceOptions<S>): [xs: Tensor, state: S] {
   const g = new Generator(seed);
   const xs = g.uniform([T, B, cell.inputSize], -1, 1, "float64");
   const random = (s: Tensor) => (isFloat(s.dtype) ? g.uniform(s.shape, -0.5, 0.5, "float64") : s);
@@ -46,7 +46,7 @@ function weighed<S extends State>([ys, last]: [Tensor, S]): Tensor {
 }
 
 /** Derivatives of a scan: of inputs and state in both modes, of every element of every parameter in reverse. */
-export function checkGradients<S extends State>(cell: Cell<S>, options: AcceptanceOptions<S> = {}): void {
+export function checkGradients<S extends State>(cell: Recurrence<S>, options: AcceptanceOptions<S> = {}): void {
   const [xs, state] = start(cell, options);
   const parts = stateTensors(state);
   const floats = parts.filter((s) => isFloat(s.dtype));
