@@ -156,9 +156,10 @@ export function adadelta<T>(n: i32, lr: f64, sign: f64, decay: f64, rho: f64, ep
 
 /**
  * m ← β₁·m + (1 − β₁)·d; v ← β₂·v + (1 − β₂)·d²; top ← max(top, v); p ← shrink·p − (cm·m + cg·d)/(scale·√top + ε).
- * d uses the shrunk p. `top` may be v itself. The coefficients make it Adam, AdamW, NAdam or RAdam. @kernel
+ * d uses the shrunk p. `top` may be v itself. The coefficients make it Adam, AdamW, NAdam or RAdam.
+ * The slots hold, for each of `count` parameters: n, p, g, m, v, top. @kernel
  */
-export function adam<T>(n: i32, sign: f64, decay: f64, shrink: f64, beta1: f64, beta2: f64, cm: f64, cg: f64, scale: f64, eps: f64, p: usize, g: usize, m: usize, v: usize, top: usize): void {
+export function adam<T>(count: i32, sign: f64, decay: f64, shrink: f64, beta1: f64, beta2: f64, cm: f64, cg: f64, scale: f64, eps: f64, slots: usize): void {
   const s = splat<T>(sign);
   const l2 = splat<T>(decay);
   const less = splat<T>(shrink);
@@ -170,27 +171,34 @@ export function adam<T>(n: i32, sign: f64, decay: f64, shrink: f64, beta1: f64, 
   const ofGradient = splat<T>(cg);
   const unit = splat<T>(scale);
   const e = splat<T>(eps);
-  const size = <usize>n * sizeof<T>();
-  for (let i: usize = 0; i < size; i += 16) {
-    if (size - i < 16) {
-      p = end(p, i, size - i);
-      g = end(g, i, size - i);
-      m = end(m, i, size - i);
-      v = end(v, i, size - i);
-      top = end(top, i, size - i);
+  for (let k = 0; k < count; k++, slots += 48) {
+    const size = <usize>load<f64>(slots) * sizeof<T>();
+    let p = <usize>load<f64>(slots, 8);
+    let g = <usize>load<f64>(slots, 16);
+    let m = <usize>load<f64>(slots, 24);
+    let v = <usize>load<f64>(slots, 32);
+    let top = <usize>load<f64>(slots, 40);
+    for (let i: usize = 0; i < size; i += 16) {
+      if (size - i < 16) {
+        p = end(p, i, size - i);
+        g = end(g, i, size - i);
+        m = end(m, i, size - i);
+        v = end(v, i, size - i);
+        top = end(top, i, size - i);
+      }
+      const w = v128.mul<T>(less, v128.load(p + i));
+      const d = mix<T>(s, v128.load(g + i), l2, w);
+      const mean = mix<T>(old1, v128.load(m + i), fresh1, d);
+      v128.store(m + i, mean);
+      const variance = mix<T>(old2, v128.load(v + i), fresh2, v128.mul<T>(d, d));
+      v128.store(v + i, variance);
+      const most = v128.max<T>(v128.load(top + i), variance);
+      v128.store(top + i, most);
+      const below = v128.add<T>(v128.mul<T>(unit, v128.sqrt<T>(most)), e);
+      v128.store(p + i, v128.sub<T>(w, v128.div<T>(mix<T>(ofMean, mean, ofGradient, d), below)));
     }
-    const w = v128.mul<T>(less, v128.load(p + i));
-    const d = mix<T>(s, v128.load(g + i), l2, w);
-    const mean = mix<T>(old1, v128.load(m + i), fresh1, d);
-    v128.store(m + i, mean);
-    const variance = mix<T>(old2, v128.load(v + i), fresh2, v128.mul<T>(d, d));
-    v128.store(v + i, variance);
-    const most = v128.max<T>(v128.load(top + i), variance);
-    v128.store(top + i, most);
-    const below = v128.add<T>(v128.mul<T>(unit, v128.sqrt<T>(most)), e);
-    v128.store(p + i, v128.sub<T>(w, v128.div<T>(mix<T>(ofMean, mean, ofGradient, d), below)));
+    putBack(size & 15);
   }
-  putBack(size & 15);
 }
 
 /** m ← β₁·m + (1 − β₁)·d; u ← max(β₂·u, |d| + ε); p ← p − lr·m/u @kernel */

@@ -1,7 +1,8 @@
 /** What Adam and its relatives share: two running moments and one update. */
 
+import type { DType } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { call } from "../wasm/host.ts";
+import { ARGUMENT_SLOTS, call } from "../wasm/host.ts";
 import { adam } from "../wasm/kernels.gen.ts";
 import {
   addressOf,
@@ -14,6 +15,7 @@ import {
   requireFraction,
   type Slots,
   signOf,
+  type Update,
 } from "./optimizer.ts";
 
 export interface MomentsOptions extends DecayOptions {
@@ -55,11 +57,60 @@ export abstract class Moments<O extends MomentsOptions> extends Optimizer<O> {
   protected abstract coefficients(group: Group<O>, numbers: Record<string, number>): Coefficients;
 
   protected override update(p: Tensor, g: Tensor, slots: Slots, group: Group<O>): void {
+    this.updateAll([{ p, g, slots, group }]);
+  }
+
+  /** Neighbours of one dtype with the same coefficients go into one call. */
+  protected override updateAll(updates: readonly Update<O>[]): void {
+    const lists: number[] = [];
+    let last: Shared | null = null;
+    for (const { p, g, slots, group } of updates) {
+      const shared = this.#shared(p.dtype, slots, group);
+      if (last !== null && (lists.length === MOST_SLOTS || !sameNumbers(last, shared))) updateListed(last, lists);
+      last = shared;
+      const v = addressOf(slots, "expAvgSq");
+      lists.push(p.size, p.ptr, g.ptr, addressOf(slots, "expAvg"), v, addressOf(slots, "maxExpAvgSq") || v);
+    }
+    if (last !== null) updateListed(last, lists);
+  }
+
+  #shared(dtype: DType, slots: Slots, group: Group<O>): Shared {
     const { ofMean, ofGradient = 0, scale, eps, shrink = 1, decay = 0 } = this.coefficients(group, slots.numbers);
     const options = group as Group<MomentsOptions>;
     const [beta1, beta2] = options.betas;
-    const [m, v] = [addressOf(slots, "expAvg"), addressOf(slots, "expAvgSq")];
-    const most = addressOf(slots, "maxExpAvgSq") || v;
-    call(adam, p.dtype, p.size, signOf(options), decay, shrink, beta1, beta2, ofMean, ofGradient, scale, eps, p.ptr, g.ptr, m, v, most);
+    return { dtype, sign: signOf(options), decay, shrink, beta1, beta2, ofMean, ofGradient, scale, eps };
   }
+}
+
+/** What one call of the kernel has for all of its parameters. */
+interface Shared extends Required<Coefficients> {
+  readonly dtype: DType;
+  readonly sign: number;
+  readonly beta1: number;
+  readonly beta2: number;
+}
+
+/** The kernel takes six numbers a parameter, behind ten of its own. */
+const MOST_SLOTS = 6 * Math.floor((ARGUMENT_SLOTS - 10) / 6);
+
+function sameNumbers(a: Shared, b: Shared): boolean {
+  return (
+    a.ofMean === b.ofMean &&
+    a.scale === b.scale &&
+    a.dtype === b.dtype &&
+    a.ofGradient === b.ofGradient &&
+    a.eps === b.eps &&
+    a.decay === b.decay &&
+    a.shrink === b.shrink &&
+    a.beta1 === b.beta1 &&
+    a.beta2 === b.beta2 &&
+    a.sign === b.sign
+  );
+}
+
+/** Calls the kernel for the listed parameters and empties the list. */
+function updateListed(shared: Shared, list: number[]): void {
+  const { dtype, sign, decay, shrink, beta1, beta2, ofMean, ofGradient, scale, eps } = shared;
+  call(adam, dtype, list.length / 6, sign, decay, shrink, beta1, beta2, ofMean, ofGradient, scale, eps, ...list);
+  list.length = 0;
 }

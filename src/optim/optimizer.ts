@@ -6,6 +6,7 @@ import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "
 import { sameShape, show } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
 import { assign, keep, scope, Tensor } from "../tensor/tensor.ts";
+import { cannotReplay } from "../wasm/recorder.ts";
 
 /** Options every optimiser has. */
 export interface CommonOptions {
@@ -36,6 +37,15 @@ export interface Slots {
   readonly tensors: Record<string, Tensor>;
   /** `step`, and other running numbers. */
   readonly numbers: Record<string, number>;
+}
+
+/** One parameter's part of a step. */
+export interface Update<O> {
+  readonly p: Tensor;
+  /** Contiguous. */
+  readonly g: Tensor;
+  readonly slots: Slots;
+  readonly group: Group<O>;
 }
 
 /** First values of slots: each tensor is filled with its number. */
@@ -180,22 +190,26 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends
     if (gradients !== undefined && gradients.length !== this.params.length) {
       throw new ArgumentError(`${this.kind}.step: expected ${this.params.length} gradients, got ${gradients.length}`);
     }
+    cannotReplay("changes parameters");
     const found = this.params.map((p, i) => (gradients === undefined ? p.grad : (gradients[i] as Tensor | null)));
     this.params.forEach((p, i) => {
       checkGradient(this.kind, p, found[i] as Tensor | null);
     });
     scope(() => {
+      const updates: Update<O>[] = [];
       let i = 0;
       for (const group of this.groups) {
         for (const p of group.params) {
           const g = found[i++];
-          if (g) this.#advance(p, dense(g), group);
+          if (g) updates.push({ p, g: dense(g), slots: this.#advance(p, group), group });
         }
       }
+      this.updateAll(updates);
     });
   }
 
-  #advance(p: Tensor, g: Tensor, group: Group<O>): void {
+  /** What is remembered for a parameter, at its next step. */
+  #advance(p: Tensor, group: Group<O>): Slots {
     let slots = this.slots.get(p);
     if (slots === undefined) {
       const { tensors, numbers } = this.initial(group);
@@ -204,7 +218,7 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends
       this.slots.set(p, slots);
     }
     slots.numbers.step = (slots.numbers.step as number) + 1;
-    this.update(p, g, slots, group);
+    return slots;
   }
 
   protected override checkSlots(slots: readonly Slots[], state: OptimizerState): void {
@@ -225,6 +239,11 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends
 
   /** One step of one parameter; `slots.numbers.step` is already this step's number, from 1. */
   protected abstract update(p: Tensor, g: Tensor, slots: Slots, group: Group<O>): void;
+
+  /** One step of every parameter that has a gradient; one after the other, unless a kernel takes several. */
+  protected updateAll(updates: readonly Update<O>[]): void {
+    for (const { p, g, slots, group } of updates) this.update(p, g, slots, group);
+  }
 }
 
 function namesOf({ tensors, numbers }: { readonly tensors: object; readonly numbers: object }): string {

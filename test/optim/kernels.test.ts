@@ -85,7 +85,7 @@ const cases: Case[] = [
     name: "adam",
     arrays: ["±", "±", "±", "+", "+"],
     run: (d, n, [p = 0, g = 0, m = 0, v = 0, t = 0]) =>
-      call(kernels.adam, d, n, 1, 0.2, 0.95, 0.9, 0.8, 0.1, 0.05, 1.5, 1e-3, p, g, m, v, t),
+      call(kernels.adam, d, 1, 1, 0.2, 0.95, 0.9, 0.8, 0.1, 0.05, 1.5, 1e-3, n, p, g, m, v, t),
     oracle: ([p = 0, g = 0, m = 0, v = 0, t = 0]) => {
       const w = 0.95 * p;
       const e = g + 0.2 * w;
@@ -98,7 +98,7 @@ const cases: Case[] = [
   {
     name: "adam whose largest square is the square",
     arrays: ["±", "±", "±", "+"],
-    run: (d, n, [p = 0, g = 0, m = 0, v = 0]) => call(kernels.adam, d, n, -1, 0, 1, 0.9, 0.8, 0.1, 0, 1, 1e-3, p, g, m, v, v),
+    run: (d, n, [p = 0, g = 0, m = 0, v = 0]) => call(kernels.adam, d, 1, -1, 0, 1, 0.9, 0.8, 0.1, 0, 1, 1e-3, n, p, g, m, v, v),
     oracle: ([p = 0, g = 0, m = 0, v = 0]) => {
       const m1 = 0.9 * m - 0.1 * g;
       const v1 = 0.8 * v + 0.2 * g * g;
