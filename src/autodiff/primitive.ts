@@ -73,22 +73,26 @@ export interface Op<P> {
 
 /** Makes a primitive from per-input rules. */
 export function defineOp<P = void>(op: Op<P>): Primitive<P> {
-  const ruleOf = <R>(rules: R | readonly R[], i: number): R => (Array.isArray(rules) ? rules[i] : rules) as R;
+  const { vjp, jvp } = op;
+  const vjpOf = typeof vjp === "function" ? () => vjp : (i: number) => vjp[i] as VjpRule<P>;
+  const jvpOf = typeof jvp === "function" ? () => jvp : (i: number) => jvp[i] as JvpRule<P>;
   return {
     name: op.name,
     forward: (inputs, params) => [op.forward(inputs, params)],
     vjp([g], { inputs, outputs, params, needs }) {
-      return inputs.map((_, i) => {
-        if (!g || !needs[i]) return null;
-        return ruleOf(op.vjp, i)(g, outputs[0] as Tensor, inputs, params, i);
-      });
+      const found = new Array<Tensor | null>(inputs.length).fill(null);
+      if (!g) return found;
+      for (let i = 0; i < inputs.length; i++) {
+        if (needs[i]) found[i] = vjpOf(i)(g, outputs[0] as Tensor, inputs, params, i);
+      }
+      return found;
     },
     jvp(tangents, { inputs, outputs, params }) {
       let total: Tensor | null = null;
       for (let i = 0; i < inputs.length; i++) {
         const t = tangents[i];
         if (!t) continue;
-        const part = ruleOf(op.jvp, i)(t, outputs[0] as Tensor, inputs, params, i);
+        const part = jvpOf(i)(t, outputs[0] as Tensor, inputs, params, i);
         if (part !== null) total = total === null ? part : accumulate(total, part);
       }
       return [total];

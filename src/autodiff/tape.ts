@@ -27,6 +27,8 @@ export class Node implements Evaluation {
   readonly outputs: readonly Tensor[];
   readonly params: unknown;
   readonly needs: readonly boolean[];
+  /** Number of the last walk over the tape that met this node. */
+  walk = 0;
 
   constructor(primitive: Primitive, inputs: Inputs, outputs: readonly Tensor[], params: unknown, needs: readonly boolean[]) {
     this.id = ++count;
@@ -69,49 +71,73 @@ export interface SweepOptions {
   readonly accumulators?: ReadonlyMap<Tensor, Tensor>;
 }
 
-/** A cotangent and whether the sweep made it, so that it may be added to in place. */
-interface Slot {
+/** The cotangent of one output (or of a leaf), and whether the sweep made it, so that it may be added to in place. */
+class Slot {
+  readonly index: number;
   value: Tensor;
   owned: boolean;
+  /** Of the same node's other outputs. */
+  readonly next: Slot | undefined;
+
+  constructor(index: number, value: Tensor, owned: boolean, next: Slot | undefined) {
+    this.index = index;
+    this.value = value;
+    this.owned = owned;
+    this.next = next;
+  }
+}
+
+function slotOf(first: Slot | undefined, index: number): Slot | undefined {
+  let slot = first;
+  while (slot !== undefined && slot.index !== index) slot = slot.next;
+  return slot;
 }
 
 /** Cotangents, by leaf or by node and output. */
 class Cotangents {
-  readonly #slots = new Map<Tensor | Node, (Slot | undefined)[]>();
+  readonly #slots = new Map<Tensor | Node, Slot>();
   readonly #inPlace: boolean;
 
   constructor(inPlace: boolean, accumulators?: ReadonlyMap<Tensor, Tensor>) {
     this.#inPlace = inPlace;
     accumulators?.forEach((value, leaf) => {
-      this.#slots.set(leaf, [{ value, owned: true }]);
+      this.#slots.set(leaf, new Slot(leaf.outputIndex, value, true, undefined));
     });
   }
 
   add(x: Tensor, g: Tensor): void {
     if (!sameShape(g.shape, x.shape)) throw new ShapeError(`backward: expected a gradient of shape ${show(x.shape)}, got ${show(g.shape)}`);
     const key = x.node ?? x;
-    const slots = this.#slots.get(key);
-    if (slots === undefined) {
-      const made: Slot[] = [];
-      made[x.outputIndex] = { value: g, owned: false };
-      this.#slots.set(key, made);
-      return;
+    const first = this.#slots.get(key);
+    const slot = slotOf(first, x.outputIndex);
+    if (slot === undefined) {
+      this.#slots.set(key, new Slot(x.outputIndex, g, false, first));
+    } else if (slot.owned && this.#inPlace && g.dual === null && slot.value.dual === null) {
+      addInPlace(slot.value, g);
+    } else {
+      slot.value = accumulate(slot.value, g);
+      slot.owned = true;
     }
-    const slot = slots[x.outputIndex];
-    if (slot === undefined) slots[x.outputIndex] = { value: g, owned: false };
-    else if (slot.owned && this.#inPlace && g.dual === null && slot.value.dual === null) addInPlace(slot.value, g);
-    else slots[x.outputIndex] = { value: accumulate(slot.value, g), owned: true };
   }
 
   of(x: Tensor): Tensor | null {
-    return this.#slots.get(x.node ?? x)?.[x.outputIndex]?.value ?? null;
+    return slotOf(this.#slots.get(x.node ?? x), x.outputIndex)?.value ?? null;
+  }
+
+  /** Every leaf that a cotangent has reached. */
+  forEachLeaf(visit: (leaf: Tensor, cotangent: Tensor) => void): void {
+    this.#slots.forEach((slot, key) => {
+      if (!(key instanceof Node)) visit(key, slot.value);
+    });
   }
 
   /** The cotangents of a node's outputs; null when none arrived. */
   take(node: Node): (Tensor | null)[] | null {
-    const slots = this.#slots.get(node);
-    if (slots === undefined) return null;
-    return node.outputs.map((_, i) => slots[i]?.value ?? null);
+    const first = this.#slots.get(node);
+    if (first === undefined) return null;
+    const values = new Array<Tensor | null>(node.outputs.length).fill(null);
+    for (let slot: Slot | undefined = first; slot !== undefined; slot = slot.next) values[slot.index] = slot.value;
+    return values;
   }
 
   /** Forgets a node's cotangents once they are used. */
@@ -120,26 +146,34 @@ class Cotangents {
   }
 }
 
+let walks = 0;
+
 /** The nodes between the roots and the targets, latest first. With no targets: down to every leaf. */
 function reachable(roots: readonly Tensor[], targets: ReadonlySet<Tensor> | null): Node[] {
-  const seen = new Set<Node>();
-  const stack: Node[] = [];
-  for (const { node } of roots) if (node !== null) stack.push(node);
-  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-    if (seen.has(node)) continue;
-    seen.add(node);
-    for (const x of node.inputs) if (x.node !== null && !seen.has(x.node)) stack.push(x.node);
+  const walk = ++walks;
+  const found: Node[] = [];
+  const meet = ({ node }: Tensor): void => {
+    if (node === null || node.walk === walk) return;
+    node.walk = walk;
+    found.push(node);
+  };
+  roots.forEach(meet);
+  // The list grows while it is walked.
+  for (let i = 0; i < found.length; i++) {
+    const { inputs } = found[i] as Node;
+    for (let k = 0; k < inputs.length; k++) meet(inputs[k] as Tensor);
   }
-  const order = [...seen].sort((a, b) => a.id - b.id);
-  if (targets === null) return order.reverse();
+  found.sort((a, b) => b.id - a.id);
+  if (targets === null) return found;
   const useful = new Set<Node>();
   const targetSlots = new Set<Node>();
   for (const t of targets) if (t.node !== null) targetSlots.add(t.node);
-  for (const node of order) {
+  for (let i = found.length - 1; i >= 0; i--) {
+    const node = found[i] as Node;
     const leads = node.inputs.some((x) => (x.node === null ? targets.has(x) : targetSlots.has(x.node) || useful.has(x.node)));
     if (leads) useful.add(node);
   }
-  return order.filter((n) => useful.has(n)).reverse();
+  return found.filter((n) => useful.has(n));
 }
 
 function checkRoot(op: string, y: Tensor, cotangent: Tensor): void {
@@ -202,14 +236,7 @@ export function sweepLeaves(
   if (output.node === null && !output.requiresGrad) {
     throw new StateError("backward: expected an output that depends on a tensor with requiresGrad, got one that does not");
   }
-  const leaves = new Set<Tensor>();
-  if (output.node === null) leaves.add(output);
-  for (const node of reachable([output], null)) {
-    for (const x of node.inputs) if (x.node === null && x.requiresGrad) leaves.add(x);
-  }
-  const found = sweep([output], [cotangent], null, options);
-  for (const leaf of leaves) {
-    const g = found.of(leaf);
-    if (g !== null) visit(leaf, g);
-  }
+  sweep([output], [cotangent], null, options).forEachLeaf((leaf, g) => {
+    if (leaf.requiresGrad) visit(leaf, g);
+  });
 }

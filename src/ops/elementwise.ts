@@ -42,9 +42,15 @@ export function codeFor(name: string, float: number, dtype: DType): number {
   throw new DTypeError(`${name}: expected float32 or float64, got ${dtype}`);
 }
 
-const isDense = (x: Operand, shape: Shape): boolean => typeof x === "number" || (x.isContiguous && sameShape(x.shape, shape));
 const address = (x: Operand): number => (typeof x === "number" ? 0 : x.ptr);
-const strideOf = (x: Operand): number => (typeof x === "number" ? 0 : 1);
+
+/** What an operand moves by from element to element of a result of this shape; −1 where that is not always the same. */
+function strideOf(x: Operand, shape: Shape): number {
+  if (typeof x === "number") return 0;
+  if (!sameShape(x.shape, shape)) return -1;
+  if (x.isContiguous) return 1;
+  return x.strides.every((stride, i) => stride === 0 || shape[i] === 1) ? 0 : -1;
+}
 
 /** Stride of an operand along an axis of the result: 0 where it is repeated. */
 function strideAlong(x: Operand, axis: number, rank: number): number {
@@ -73,8 +79,10 @@ export function compute(op: number, out: Tensor, dtype: DType, a: Operand, b: Op
   if (out.size === 0) return out;
   const numberA = typeof a === "number" ? a : 0;
   const numberB = typeof b === "number" ? b : 0;
-  if (isDense(a, out.shape) && isDense(b, out.shape) && isDense(c, out.shape)) {
-    const [sa, sb, sc] = [strideOf(a), strideOf(b), strideOf(c)];
+  const sa = strideOf(a, out.shape);
+  const sb = strideOf(b, out.shape);
+  const sc = strideOf(c, out.shape);
+  if (sa >= 0 && sb >= 0 && sc >= 0) {
     call(elementwise, dtype, op, address(a), address(b), address(c), numberA, numberB, out.ptr, 1, out.size, sa, sb, sc);
     return out;
   }

@@ -115,6 +115,14 @@ function batchedProduct(a: Tensor, b: Tensor, y: Tensor): void {
   walk(0, first.ptr, second.ptr, y.ptr);
 }
 
+/** a·b of two matrices. */
+function matrixProduct(a: Tensor, b: Tensor): Tensor {
+  const [m, k, n] = [a.shape[0] as number, a.shape[1] as number, b.shape[1] as number];
+  const y = empty([m, n], a.dtype);
+  if (y.size > 0) product(y.dtype, { m, n, k }, matrixOf(a), matrixOf(b), y.ptr);
+  return y;
+}
+
 // ---------------------------------------------------------------- checks and shapes
 
 type Named = Readonly<Record<string, Tensor | undefined>>;
@@ -141,6 +149,7 @@ function expectShapes(op: string, fits: boolean, expected: string, args: Named):
 
 /** [..., n] as a matrix of rows. */
 function rowsOf(x: Tensor): Tensor {
+  if (x.rank === 2) return x;
   return reshape(x, [sizeOf(x.shape.slice(0, -1)), x.dim(-1)]);
 }
 
@@ -156,6 +165,7 @@ const matmulOp: Primitive<void> = defineOp({
   name: "matmul",
   forward([x, w]) {
     const [a, b] = [x as Tensor, w as Tensor];
+    if (a.rank === 2 && b.rank === 2) return matrixProduct(a, b);
     const batch = broadcastShapes("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2));
     const y = empty([...batch, a.dim(-2), b.dim(-1)], a.dtype);
     batchedProduct(a, b, y);
@@ -179,6 +189,7 @@ const matmulOp: Primitive<void> = defineOp({
  * @example matmul(tensor([[1, 2], [3, 4]]), tensor([1, 1])).toArray() // [3, 7]
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
+  if (areMatrices(a, b)) return apply(matmulOp, [a, b], undefined);
   checkOperands("matmul", { a, b });
   const fits = a.rank > 0 && b.rank > 0 && a.dim(-1) === b.dim(b.rank === 1 ? 0 : -2);
   expectShapes("matmul", fits, "equal inner sizes", { a, b });
@@ -187,6 +198,11 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   if (a.rank === 2 || b.rank > 2) return apply(matmulOp, [a, b], undefined);
   // One product over all rows; so is its gradient.
   return reshape(apply(matmulOp, [rowsOf(a), b], undefined), [...a.shape.slice(0, -1), b.dim(-1)]);
+}
+
+/** Whether a and b are matrices that can be multiplied: what there is to check in most products. */
+function areMatrices(a: Tensor, b: Tensor): boolean {
+  return a.rank === 2 && b.rank === 2 && a.shape[1] === b.shape[0] && a.dtype === b.dtype && isFloat(a.dtype);
 }
 
 /** Drops the axis of one that stands `fromEnd` from the end. */

@@ -39,15 +39,15 @@ function reductionOf(op: string, x: Tensor, { axis, keepDim = false }: ReduceOpt
 
 function axesOf(op: string, x: Tensor, axis: ReduceOptions["axis"]): number[] {
   if (axis === undefined) return x.shape.map((_, i) => i);
-  const list = typeof axis === "number" ? [axis] : axis;
-  const axes = list.map((a) => axisOf(op, a, x.rank)).sort((a, b) => a - b);
-  if (new Set(axes).size !== axes.length) throw new ArgumentError(`${op}: expected different axes, got ${show(list)}`);
+  if (typeof axis === "number") return [axisOf(op, axis, x.rank)];
+  const axes = axis.map((a) => axisOf(op, a, x.rank)).sort((a, b) => a - b);
+  if (new Set(axes).size !== axes.length) throw new ArgumentError(`${op}: expected different axes, got ${show(axis)}`);
   return axes;
 }
 
 /** How many elements of x go into one of the result. */
 function countOf(x: Tensor, axes: readonly number[]): number {
-  return axes.reduce((n, a) => n * x.dim(a), 1);
+  return axes.length === x.rank ? x.size : axes.reduce((n, a) => n * x.dim(a), 1);
 }
 
 /** Refuses to look for the largest of nothing. */
@@ -99,6 +99,7 @@ function lastRun(axes: readonly number[]): number {
 function reduceWith(reducer: AxisReducer, x: Tensor, reduction: Reduction): Tensor {
   let y = dense(x);
   let axes = reduction.axes;
+  if (axes.length > 0 && axes.length === x.rank) return reduceAll(reducer, y, reduction);
   while (axes.length > 0) {
     const start = lastRun(axes);
     const run = axes.slice(start);
@@ -109,6 +110,13 @@ function reduceWith(reducer: AxisReducer, x: Tensor, reduction: Reduction): Tens
   }
   const shape = reducedShape(x.shape, reduction);
   return new Tensor(y.storage, y.dtype, shape, stridesOf(shape), y.offset);
+}
+
+/** Everything in one run. */
+function reduceAll(reducer: AxisReducer, x: Tensor, { axes, keepDim }: Reduction): Tensor {
+  const y = empty(keepDim ? axes.map(() => 1) : [], x.dtype);
+  reducer(x.dtype, 1, x.size, 1, x.ptr, y.ptr);
+  return y;
 }
 
 // ---------------------------------------------------------------- sums
@@ -143,8 +151,8 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
 
 /** The mean over axes; NaN over an empty axis. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
-  const { axes, keepDim } = reductionOf("mean", x, options);
-  return div(sum(x, { axis: axes, keepDim }), countOf(x, axes));
+  const reduction = reductionOf("mean", x, options);
+  return div(apply(sumOp, [x], reduction), countOf(x, reduction.axes));
 }
 
 export interface VarianceOptions extends ReduceOptions {

@@ -141,8 +141,11 @@ export function permute(x: Tensor, axes: readonly number[]): Tensor {
   return apply(permuteOp, [x], order);
 }
 
+const SWAPPED: Shape = [1, 0];
+
 /** Swaps two axes, by default the last two. A view. */
 export function transpose(x: Tensor, a = -2, b = -1): Tensor {
+  if (x.rank === 2 && a === -2 && b === -1) return apply(permuteOp, [x], SWAPPED);
   const first = axisOf("transpose", a, x.rank);
   const second = axisOf("transpose", b, x.rank);
   if (first === second) return x;

@@ -3,7 +3,7 @@
 
 import type { Dual } from "../autodiff/forward.ts";
 import type { Node } from "../autodiff/tape.ts";
-import { view } from "../wasm/host.ts";
+import { read, view } from "../wasm/host.ts";
 import { cannotReplay, recording } from "../wasm/recorder.ts";
 import { arrayOf, BYTES, type DType, isFloat, type TypedArray } from "./dtype.ts";
 import { DTypeError, ShapeError, StateError } from "./errors.ts";
@@ -80,7 +80,7 @@ export class Tensor {
   item(): number {
     cannotReplay("reads a value on the host");
     if (this.size !== 1) throw new ShapeError(`item: expected one element, got ${show(this.shape)}`);
-    return view(this.dtype, this.ptr, 1)[0] as number;
+    return read(this.dtype, this.ptr);
   }
 
   /** The elements as nested arrays; a number for a scalar. */

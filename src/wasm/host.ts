@@ -31,6 +31,7 @@ interface Host {
   readonly f64: Float64Array;
   readonly run: (id: number, args: number) => void;
   view(dtype: DType, ptr: number, length: number): TypedArray;
+  read(dtype: DType, ptr: number): number;
 }
 
 class WasmHost implements Host {
@@ -69,6 +70,13 @@ class WasmHost implements Host {
     return this.#u8.subarray(start, start + length);
   }
 
+  read(dtype: DType, ptr: number): number {
+    if (dtype === "float32") return this.#f32[ptr >>> 2] as number;
+    if (dtype === "float64") return this.f64[ptr >>> 3] as number;
+    if (dtype === "int32") return this.#i32[ptr >>> 2] as number;
+    return this.#u8[ptr >>> 0] as number;
+  }
+
   #grow(bytes: number): number {
     const pages = Math.ceil(bytes / 65536);
     try {
@@ -104,6 +112,10 @@ class DryHost implements Host {
 
   view(dtype: DType, ptr: number, length: number): TypedArray {
     return ptr < DRY_START ? this.#real.view(dtype, ptr, length).slice() : arrayOf(dtype, length);
+  }
+
+  read(dtype: DType, ptr: number): number {
+    return ptr < DRY_START ? this.#real.read(dtype, ptr) : 0;
   }
 }
 
@@ -172,6 +184,11 @@ export function isDry(): boolean {
 /** A typed view of linear memory; valid until the next allocation. */
 export function view(dtype: DType, ptr: number, length: number): TypedArray {
   return (current ?? host()).view(dtype, ptr, length);
+}
+
+/** The number at an address. */
+export function read(dtype: DType, ptr: number): number {
+  return (current ?? host()).read(dtype, ptr);
 }
 
 export interface MemoryInfo {
