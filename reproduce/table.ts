@@ -4,10 +4,14 @@ import type { Experiment } from "./experiment.ts";
 import { elman } from "./experiments/elman.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
 import { jordan } from "./experiments/jordan.ts";
+import { lstm1997 } from "./experiments/lstm-1997.ts";
+import { lstmOdyssey } from "./experiments/lstm-odyssey.ts";
 
 export const experiments: readonly Experiment[] = [
   // One line each.
   elman,
   fullyRecurrent,
   jordan,
+  lstm1997,
+  lstmOdyssey,
 ].flat();

@@ -1,0 +1,39 @@
+/** How well a cell learns to add. */
+
+import { noGrad } from "../src/autodiff/tape.ts";
+import { mseLoss } from "../src/nn/losses.ts";
+import type { Recurrence } from "../src/nn/recurrence.ts";
+import type { Generator } from "../src/tensor/random.ts";
+import { scope } from "../src/tensor/tensor.ts";
+import type { Run } from "./experiment.ts";
+import { Net } from "./net.ts";
+import { type AddingBatch, addingBatch } from "./tasks/adding.ts";
+import { streams } from "./tasks/dice.ts";
+import { train } from "./training.ts";
+
+export interface AddingSetting {
+  readonly steps: number;
+  /** Where the values lie (default [−1, 1]). */
+  readonly range?: readonly [number, number];
+  /** Sequences of a batch (default 32). */
+  readonly batch?: number;
+  readonly updates: number;
+  readonly lr: number;
+  readonly decay?: { readonly every: number; readonly factor: number };
+  readonly part: readonly [number, number];
+}
+
+/** Mean squared error on 1,000 fresh sequences after training with clipped gradients. */
+export function addingError(
+  run: Run,
+  cell: Recurrence,
+  { steps, updates, lr, decay, part, batch = 32, range = [-1, 1] }: AddingSetting,
+): number {
+  const { weights, training, test } = streams(run.seed);
+  const net = new Net(cell, 1, weights);
+  const draw = (generator: Generator, size: number): AddingBatch => addingBatch(generator, { steps, batch: size, range });
+  const error = ({ xs, targets }: AddingBatch) => mseLoss(net.final(xs), targets);
+  const loss = () => error(draw(training.generator, batch));
+  train(run, { parameters: net.parameters, updates, lr, clip: 1, part, loss, ...(decay && { decay }) });
+  return scope(() => noGrad(() => error(draw(test.generator, 1000)).item()));
+}
