@@ -5,16 +5,19 @@
  */
 
 import { add, div, mul, neg, square, sub } from "../ops/arithmetic.ts";
-import { clamp, greater, less, lessEqual, where } from "../ops/compare.ts";
-import { gather } from "../ops/gather.ts";
+import { clamp, equal, greater, less, lessEqual, where } from "../ops/compare.ts";
+import { gather, takeRows } from "../ops/gather.ts";
 import { abs, exp, log, logSigmoid } from "../ops/math.ts";
 import { mean, sum } from "../ops/reduce.ts";
 import { permute, reshape } from "../ops/shape.ts";
 import { crossEntropyWithLogits, logSoftmax } from "../ops/softmax.ts";
-import { type FloatDType, isFloat } from "../tensor/dtype.ts";
+import { isFloat } from "../tensor/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
 import { type Shape, sameShape, show } from "../tensor/shape.ts";
-import { type Tensor, tensor } from "../tensor/tensor.ts";
+import { dense } from "../tensor/strided.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { view } from "../wasm/host.ts";
+import { cannotReplay } from "../wasm/recorder.ts";
 
 /** What becomes of the single losses: their mean, their sum, or nothing. */
 export type Reduction = "mean" | "sum" | "none";
@@ -112,27 +115,30 @@ function classRows(op: string, x: Tensor): { rows: Tensor; shape: Shape } {
   return { rows: reshape(last, [shape.reduce((a, b) => a * b, 1), x.shape[axis] as number]), shape };
 }
 
-/** Class indices of rows with their weights: constants for differentiation. */
 interface ClassTarget {
-  /** [M], int32. */
-  readonly index: Int32Array;
-  /** Weight of each row's class, 0 where the row is ignored. */
-  readonly weights: Float64Array;
-  /** Sum of the weights: what the mean divides by. */
+  /** Class indices of the rows, int32 in row-major order. */
+  readonly index: Tensor;
+  /** Sum of the weights of the rows' classes, ignored rows left out: what the mean divides by. */
   readonly count: number;
 }
 
 function classTarget(op: string, target: Tensor, shape: Shape, classes: number, { weight, ignoreIndex = -100 }: ClassOptions): ClassTarget {
   if (target.dtype !== "int32") throw new DTypeError(`${op}: expected int32 class indices as target, got ${target.dtype}`);
   if (!sameShape(target.shape, shape)) throw new ShapeError(`${op}: expected a target of shape ${show(shape)}, got ${show(target.shape)}`);
-  const index = target.data() as Int32Array;
+  cannotReplay("reads values on the host");
+  const index = dense(target);
+  const values = view("int32", index.ptr, index.size);
   const weightOf = weight?.data();
-  const weights = Float64Array.from(index, (c, i) => {
-    if (c === ignoreIndex) return 0;
-    if (c >= 0 && c < classes) return weightOf === undefined ? 1 : (weightOf[c] as number);
-    throw new ArgumentError(`${op}: expected classes in [0, ${classes - 1}] or ${ignoreIndex}, got ${c} at element ${i}`);
-  });
-  return { index, weights, count: weights.reduce((a, b) => a + b, 0) };
+  let count = 0;
+  for (let i = 0; i < values.length; i++) {
+    const c = values[i] as number;
+    if (c === ignoreIndex) continue;
+    if (!(c >= 0 && c < classes)) {
+      throw new ArgumentError(`${op}: expected classes in [0, ${classes - 1}] or ${ignoreIndex}, got ${c} at element ${i}`);
+    }
+    count += weightOf === undefined ? 1 : (weightOf[c] as number);
+  }
+  return { index, count };
 }
 
 function checkWeight(op: string, weight: Tensor | undefined, input: Tensor, classes: number): void {
@@ -151,15 +157,13 @@ export function nllLoss(input: Tensor, target: Tensor, options: ClassOptions = {
   const { rows, shape } = classRows("nllLoss", input);
   const [M, C] = rows.shape as [number, number];
   checkWeight("nllLoss", options.weight, input, C);
-  const { index, weights, count } = classTarget("nllLoss", target, shape, C, options);
+  const { index, count } = classTarget("nllLoss", target, shape, C, options);
   // Ignored rows read class 0, whatever it holds: it is replaced, not multiplied by 0.
-  const ignored = index.map((c) => (c === options.ignoreIndex || c < 0 ? 1 : 0));
-  const read = tensor(
-    index.map((c, i) => (ignored[i] ? 0 : c)),
-    { shape: [M, 1] },
-  );
-  const picked = where(tensor(Uint8Array.from(ignored), { shape: [M, 1] }), 0, gather(rows, 1, read));
-  const losses = mul(neg(reshape(picked, shape)), tensor(weights, { shape, dtype: input.dtype as FloatDType }));
+  const ignored = equal(index, options.ignoreIndex ?? -100);
+  const read = where(ignored, 0, index);
+  const picked = neg(reshape(gather(rows, 1, reshape(read, [M, 1])), shape));
+  const { weight } = options;
+  const losses = where(ignored, 0, weight === undefined ? picked : mul(picked, takeRows(weight.detach(), read)));
   return reduceLosses("nllLoss", losses, options.reduction, count);
 }
 
@@ -185,7 +189,7 @@ export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntrop
 
 function crossEntropyOfClasses(rows: Tensor, shape: Shape, target: Tensor, options: CrossEntropyOptions): Tensor {
   const { index, count } = classTarget("crossEntropy", target, shape, rows.dim(1), options);
-  const losses = crossEntropyWithLogits(rows, tensor(index), options);
+  const losses = crossEntropyWithLogits(rows, reshape(index, [index.size]), options);
   return reduceLosses("crossEntropy", reshape(losses, shape), options.reduction, count);
 }
 

@@ -153,8 +153,12 @@ function checkTargets(targets: Tensor, shape: Shape, classes: number, ignore: nu
   const op = "crossEntropyWithLogits";
   if (targets.dtype !== "int32") throw new DTypeError(`${op}: expected int32 targets, got ${targets.dtype}`);
   if (!sameShape(targets.shape, shape)) throw new ShapeError(`${op}: expected targets of shape ${show(shape)}, got ${show(targets.shape)}`);
-  const bad = view("int32", targets.ptr, targets.size).find((t) => t !== ignore && !(t >= 0 && t < classes));
-  if (bad !== undefined) throw new ArgumentError(`${op}: expected targets in [0, ${classes - 1}] or ${ignore}, got ${bad}`);
+  const values = view("int32", targets.ptr, targets.size);
+  for (let i = 0; i < values.length; i++) {
+    const t = values[i] as number;
+    if (t === ignore || (t >= 0 && t < classes)) continue;
+    throw new ArgumentError(`${op}: expected targets in [0, ${classes - 1}] or ${ignore}, got ${t}`);
+  }
 }
 
 function checkWeight(weight: Tensor, logits: Tensor): void {
