@@ -1,7 +1,16 @@
 /** How recurrences of any kind are put together: read, stacked, in both directions, over grids and images, unrolled. */
 
+export type { AttentionState } from "./attention.ts";
+export { BahdanauDecoder, type BahdanauDecoderOptions } from "./bahdanau.ts";
 export { Bidirectional, type BidirectionalState } from "./bidirectional.ts";
+export { ContextDecoder, type ContextDecoderOptions, type ContextState } from "./cho.ts";
+export { Decoder, type EncoderSizes } from "./decoder.ts";
+export { type Autoregressive, type BeamOptions, beamSearch, type DecodingOptions, greedySearch, type Hypothesis } from "./decoding.ts";
+export { Encoder, type EncoderOptions, type Source } from "./encoder.ts";
+export { EncoderDecoder, type EncoderDecoderOptions, type SequenceLossOptions, type Sequences } from "./encoder-decoder.ts";
+export type { LineState } from "./lines.ts";
 export { LineRule, type LineState } from "./lines.ts";
+export { LuongDecoder, type LuongDecoderOptions, type LuongScore, type LuongState } from "./luong.ts";
 export { MaskedConv2d, type MaskedConv2dOptions, type MaskType } from "./masked-conv.ts";
 export { type FreeRunOptions, freeRun, lastStep, oneToMany } from "./modes.ts";
 export {
@@ -28,3 +37,4 @@ export {
   type SampleOptions,
 } from "./pixel-rnn.ts";
 export { type StackedLayer, StackedRNN, type StackedRNNOptions } from "./stacked.ts";
+export { StateDecoder, type StateDecoderOptions } from "./sutskever.ts";
