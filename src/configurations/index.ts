@@ -8,8 +8,10 @@ export { Decoder, type EncoderSizes } from "./decoder.ts";
 export { type Autoregressive, type BeamOptions, beamSearch, type DecodingOptions, greedySearch, type Hypothesis } from "./decoding.ts";
 export { Encoder, type EncoderOptions, type Source } from "./encoder.ts";
 export { EncoderDecoder, type EncoderDecoderOptions, type SequenceLossOptions, type Sequences } from "./encoder-decoder.ts";
+export type { LineState } from "./lines.ts";
 export { LineRule, type LineState } from "./lines.ts";
 export { LuongDecoder, type LuongDecoderOptions, type LuongScore, type LuongState } from "./luong.ts";
+export { MealyMachine, type MealyState, MooreMachine, type Readout } from "./machines.ts";
 export { MaskedConv2d, type MaskedConv2dOptions, type MaskType } from "./masked-conv.ts";
 export { type FreeRunOptions, freeRun, lastStep, oneToMany } from "./modes.ts";
 export {
@@ -37,3 +39,5 @@ export {
 } from "./pixel-rnn.ts";
 export { type StackedLayer, StackedRNN, type StackedRNNOptions } from "./stacked.ts";
 export { StateDecoder, type StateDecoderOptions } from "./sutskever.ts";
+export { DetachEvery, detachState, type TruncatedOptions, truncatedBptt } from "./truncated.ts";
+export { LearnedInitialState, Reversed, StateClip, Wrapper } from "./wrappers.ts";
