@@ -6,12 +6,6 @@ import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
 import { jordan } from "./experiments/jordan.ts";
 import { lstm1997 } from "./experiments/lstm-1997.ts";
 import { lstmOdyssey } from "./experiments/lstm-odyssey.ts";
+import { narx } from "./experiments/narx.ts";
 
-export const experiments: readonly Experiment[] = [
-  // One line each.
-  elman,
-  fullyRecurrent,
-  jordan,
-  lstm1997,
-  lstmOdyssey,
-].flat();
+export const experiments: readonly Experiment[] = [...jordan, ...narx];
