@@ -5,6 +5,7 @@ export { type Automaton, acceptsWord, differingWord, minimizeAutomaton, runAutom
 export { type ClockworkOptions, ClockworkRNN, type ClockworkState } from "./clockwork.ts";
 export { ClosedFormContinuousTime, type ClosedFormOptions } from "./closed-form.ts";
 export { ConvLSTM, type ConvLSTMOptions, type ConvLSTMState } from "./conv-lstm.ts";
+export { CTRNN, type CTRNNOptions } from "./ctrnn.ts";
 export { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "./elman.ts";
 export { FullyRecurrentNetwork, type FullyRecurrentOptions } from "./fully-recurrent.ts";
 export { GRU1, GRU2, GRU3 } from "./gate-variants.ts";

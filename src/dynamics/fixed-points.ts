@@ -1,0 +1,98 @@
+/** Where a dynamical system rests, and whether it stays there. */
+
+import { jacobian } from "../autodiff/transforms.ts";
+import { sub } from "../ops/arithmetic.ts";
+import { ArgumentError } from "../tensor/errors.ts";
+import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { type ComplexNumber, eigenvalues, type Matrix, solve } from "./matrix.ts";
+
+/** A differentiable function of a float64 vector [n] to another [n]. */
+export type VectorFunction = (y: Tensor) => Tensor;
+
+/** The Jacobian ∂f_i/∂y_j of a differentiable function of a vector, at y. */
+export function jacobianAt(f: VectorFunction, y: readonly number[]): number[][] {
+  const n = y.length;
+  const flat = scope(() => Array.from(jacobian((v) => f(v), tensor([...y], { dtype: "float64" }), { mode: "forward" }).data()));
+  return y.map((_, i) => flat.slice(i * n, (i + 1) * n));
+}
+
+export interface FixedPoint {
+  readonly point: readonly number[];
+  /** Of the Jacobian there, by falling real part. */
+  readonly eigenvalues: readonly ComplexNumber[];
+  /** Whether small deviations die out: all real parts below 0 for a flow, all sizes below 1 for a map. */
+  readonly stable: boolean;
+}
+
+export interface FixedPointOptions {
+  /** Where Newton's method starts, points [n]. */
+  readonly starts: Matrix;
+  /** Whether `f` is dy/dt or the next y (default "flow"). */
+  readonly kind?: "flow" | "map";
+  /** The largest |f(y)| (of a map |f(y) − y|) of a fixed point (default 1e-10). */
+  readonly tolerance?: number;
+  /** Newton steps from a start (default 100). */
+  readonly maxSteps?: number;
+}
+
+const size = (v: readonly number[]) => Math.max(0, ...v.map(Math.abs));
+
+/**
+ * The fixed points that Newton's method finds from the given starts, each once, in order of their coordinates:
+ * f(y) = 0 of a flow dy/dt = f(y), f(y) = y of a map. Steps are halved until they bring |f| down.
+ * @throws ArgumentError without starts, or for starts of different lengths
+ * @see Strogatz, "Nonlinear dynamics and chaos", 1994, section 6.3
+ * @example fixedPoints((y) => sub(tanh(mul(y, 2)), y), { starts: [[-1], [0.1], [1]] }) // two stable, one at 0 that is not
+ */
+export function fixedPoints(f: VectorFunction, options: FixedPointOptions): FixedPoint[] {
+  const { starts, kind = "flow", tolerance = 1e-10, maxSteps = 100 } = options;
+  const n = starts[0]?.length;
+  if (n === undefined || starts.some((start) => start.length !== n)) {
+    throw new ArgumentError(`fixedPoints: expected starts of one length, got lengths [${starts.map((s) => s.length).join(", ")}]`);
+  }
+  const root: VectorFunction = kind === "flow" ? f : (y) => sub(f(y), y);
+  const points: (readonly number[])[] = [];
+  for (const start of starts) {
+    const point = newton(root, start, tolerance, maxSteps);
+    if (point !== null && !points.some((p) => size(p.map((v, i) => v - (point[i] as number))) < 1e-6)) points.push(point);
+  }
+  return points.sort(byCoordinates).map((point) => describe(f, point, kind));
+}
+
+function byCoordinates(a: readonly number[], b: readonly number[]): number {
+  const i = a.findIndex((value, k) => Math.abs(value - (b[k] as number)) > 1e-6);
+  return i < 0 ? 0 : (a[i] as number) - (b[i] as number);
+}
+
+function describe(f: VectorFunction, point: readonly number[], kind: "flow" | "map"): FixedPoint {
+  const values = eigenvalues(jacobianAt(f, point));
+  const stable = values.every(({ re, im }) => (kind === "flow" ? re < 0 : re * re + im * im < 1));
+  return { point, eigenvalues: values, stable };
+}
+
+function valueAt(f: VectorFunction, y: readonly number[]): number[] {
+  return scope(() => Array.from(f(tensor([...y], { dtype: "float64" })).data()));
+}
+
+/** A root of f, or null where the method does not get on. */
+function newton(f: VectorFunction, start: readonly number[], tolerance: number, maxSteps: number): readonly number[] | null {
+  let y = start;
+  let value = valueAt(f, y);
+  for (let i = 0; i < maxSteps && !(size(value) <= tolerance); i++) {
+    const step = solve(jacobianAt(f, y), value);
+    const next = step && descend(f, y, step, size(value));
+    if (!next) return null;
+    [y, value] = next;
+  }
+  return size(value) <= tolerance ? y : null;
+}
+
+/** y − λ·step for the first λ = 1, ½, ¼, … that brings |f| below what it was. */
+function descend(f: VectorFunction, y: readonly number[], step: readonly number[], before: number): [number[], number[]] | null {
+  for (let lambda = 1; lambda > 1e-6; lambda /= 2) {
+    const next = y.map((v, i) => v - lambda * (step[i] as number));
+    const value = valueAt(f, next);
+    if (size(value) < before) return [next, value];
+  }
+  return null;
+}

@@ -1,0 +1,37 @@
+/** Period and amplitude of an oscillation. */
+
+import { ArgumentError } from "../tensor/errors.ts";
+
+export interface Oscillation {
+  /** Mean time between two upward crossings of the level; null with fewer than two of them. */
+  readonly period: number | null;
+  /** Half of the way from the least to the greatest value. */
+  readonly amplitude: number;
+}
+
+export interface OscillationOptions {
+  /** Time between two samples (default 1). */
+  readonly interval?: number;
+  /** What is crossed (default the middle between the least and the greatest value). */
+  readonly level?: number;
+}
+
+/**
+ * Period and amplitude of a sampled oscillation; crossings are found between samples on a straight line. Leave the transient out.
+ * @throws ArgumentError without samples
+ * @example oscillation(samples.slice(5000), { interval: 0.01 }).period
+ */
+export function oscillation(samples: ArrayLike<number>, options: OscillationOptions = {}): Oscillation {
+  const values = Array.from(samples);
+  if (values.length === 0) throw new ArgumentError("oscillation: expected at least one sample, got none");
+  const [least, greatest] = values.reduce(([lo, hi], v) => [Math.min(lo, v), Math.max(hi, v)], [Infinity, -Infinity]);
+  const level = options.level ?? (least + greatest) / 2;
+  const crossings: number[] = [];
+  for (let i = 1; i < values.length; i++) {
+    const [before, after] = [(values[i - 1] as number) - level, (values[i] as number) - level];
+    if (before < 0 && after >= 0) crossings.push(i - 1 + before / (before - after));
+  }
+  const [first, last] = [crossings[0], crossings.at(-1)];
+  const period = crossings.length < 2 ? null : (((last as number) - (first as number)) / (crossings.length - 1)) * (options.interval ?? 1);
+  return { period, amplitude: (greatest - least) / 2 };
+}
