@@ -8,4 +8,12 @@ import { lstm1997 } from "./experiments/lstm-1997.ts";
 import { lstmOdyssey } from "./experiments/lstm-odyssey.ts";
 import { narx } from "./experiments/narx.ts";
 
-export const experiments: readonly Experiment[] = [...jordan, ...narx];
+export const experiments: readonly Experiment[] = [
+  // One line each.
+  elman,
+  fullyRecurrent,
+  jordan,
+  lstm1997,
+  lstmOdyssey,
+  narx,
+].flat();
