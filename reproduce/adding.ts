@@ -2,7 +2,7 @@
 
 import { noGrad } from "../src/autodiff/tape.ts";
 import { mseLoss } from "../src/nn/losses.ts";
-import type { Recurrence } from "../src/nn/recurrence.ts";
+import type { Recurrence, State } from "../src/nn/recurrence.ts";
 import type { Generator } from "../src/tensor/random.ts";
 import { scope } from "../src/tensor/tensor.ts";
 import type { Run } from "./experiment.ts";
@@ -24,9 +24,9 @@ export interface AddingSetting {
 }
 
 /** Mean squared error on 1,000 fresh sequences after training with clipped gradients. */
-export function addingError(
+export function addingError<S extends State>(
   run: Run,
-  cell: Recurrence,
+  cell: Recurrence<S>,
   { steps, updates, lr, decay, part, batch = 32, range = [-1, 1] }: AddingSetting,
 ): number {
   const { weights, training, test } = streams(run.seed);

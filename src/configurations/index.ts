@@ -8,7 +8,6 @@ export { Decoder, type EncoderSizes } from "./decoder.ts";
 export { type Autoregressive, type BeamOptions, beamSearch, type DecodingOptions, greedySearch, type Hypothesis } from "./decoding.ts";
 export { Encoder, type EncoderOptions, type Source } from "./encoder.ts";
 export { EncoderDecoder, type EncoderDecoderOptions, type SequenceLossOptions, type Sequences } from "./encoder-decoder.ts";
-export type { LineState } from "./lines.ts";
 export { LineRule, type LineState } from "./lines.ts";
 export { LuongDecoder, type LuongDecoderOptions, type LuongScore, type LuongState } from "./luong.ts";
 export { MealyMachine, type MealyState, MooreMachine, type Readout } from "./machines.ts";
