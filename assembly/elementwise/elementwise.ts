@@ -67,8 +67,11 @@ function loop<T>(hot: bool, code: i32, n: i32, a: usize, aStep: usize, b: usize,
   copyElements<T>(rest, EDGE_Y, 1, y);
 }
 
-/** What is called most has a loop of its own; the rest chooses its operation vector by vector. */
-function span<T>(code: i32, n: i32, a: usize, aStep: usize, b: usize, bStep: usize, c: usize, cStep: usize, y: usize): void {
+/**
+ * y = code(a, b, c) for n neighbours; an operand of step 0 is one vector. y may be an operand.
+ * What is called most has a loop of its own; the rest chooses its operation vector by vector.
+ */
+export function span<T>(code: i32, n: i32, a: usize, aStep: usize, b: usize, bStep: usize, c: usize, cStep: usize, y: usize): void {
   if (code == op.ADD) loop<T>(true, op.ADD, n, a, aStep, b, bStep, c, 0, y);
   else if (code == op.SUB) loop<T>(true, op.SUB, n, a, aStep, b, bStep, c, 0, y);
   else if (code == op.MUL) loop<T>(true, op.MUL, n, a, aStep, b, bStep, c, 0, y);

@@ -8,7 +8,7 @@ import { cat } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import { ArgumentError } from "../tensor/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { mix } from "./linear-cell.ts";
+import { mix } from "./mixing.ts";
 
 export interface ClosedFormOptions extends LayerOptions {
   readonly inputSize: number;

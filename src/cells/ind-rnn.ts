@@ -1,17 +1,19 @@
 /** Independently recurrent networks: single layers, deep stacks, residual blocks. */
 
 import { heNormal } from "../nn/init.ts";
-import { LayerNorm, Linear } from "../nn/layers.ts";
+import { checkSizes, LayerNorm, Linear } from "../nn/layers.ts";
 import { type Module, Parameter } from "../nn/module.ts";
 import { Cell } from "../nn/recurrence.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";
+import { diagonalSequence } from "../ops/recurrent.ts";
 import { zeros } from "../tensor/create.ts";
 import { ArgumentError } from "../tensor/errors.ts";
 import { defaultGenerator } from "../tensor/random.ts";
 import { assign, type Tensor } from "../tensor/tensor.ts";
 import { type Activation, activations } from "./activations.ts";
-import { HiddenCell, type HiddenCellOptions } from "./hidden-cell.ts";
+import type { HiddenCellOptions } from "./hidden-cell.ts";
+import { after, type Lengths, lastOf, SequenceCell } from "./sequence-cell.ts";
 
 export interface IndRNNOptions extends HiddenCellOptions {
   /** φ (default "relu"). */
@@ -31,20 +33,32 @@ export interface IndRNNOptions extends HiddenCellOptions {
  * Deviates: none.
  * @example const [y, h] = new IndRNN({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
-export class IndRNN extends HiddenCell {
+export class IndRNN extends SequenceCell<Tensor> {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  readonly outputSize: number;
   readonly activation: Activation;
   readonly weightIh: Parameter;
   readonly weightHh: Parameter;
   readonly bias: Parameter;
 
   constructor(options: IndRNNOptions) {
-    super("IndRNN", options);
+    super();
     const { inputSize: I, hiddenSize: H, dtype = "float32", generator = defaultGenerator(), activation = "relu" } = options;
     const [low, high] = options.recurrentRange ?? [0, 1];
+    checkSizes("IndRNN", { inputSize: I, hiddenSize: H });
+    this.inputSize = I;
+    this.hiddenSize = H;
+    this.outputSize = H;
     this.activation = activation;
     this.weightIh = new Parameter(heNormal(zeros([H, I], dtype), { generator }));
     this.weightHh = new Parameter(generator.uniform([H], low, high, dtype));
     this.bias = new Parameter(zeros([H], dtype));
+  }
+
+  /** Zeros. */
+  initialState(batch: number): Tensor {
+    return zeros([batch, this.hiddenSize], this.bias.dtype);
   }
 
   /** x [B,I], h [B,H]. */
@@ -52,6 +66,13 @@ export class IndRNN extends HiddenCell {
     const phi = activations[this.activation];
     const next = phi(add(linear(x, this.weightIh, this.bias), mul(this.weightHh, h)));
     return [next, next];
+  }
+
+  /** One kernel for all steps, and one for their gradients. */
+  whole(xs: Tensor, h0: Tensor, lengths: Lengths): [ys: Tensor, last: Tensor] {
+    const sums = linear(xs, this.weightIh, this.bias);
+    const hs = diagonalSequence(sums, this.weightHh, h0, { activation: this.activation, lengths });
+    return [after(hs), lastOf(hs, null)];
   }
 }
 

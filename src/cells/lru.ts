@@ -5,12 +5,13 @@ import { Parameter } from "../nn/module.ts";
 import { add, mul, neg, sub } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";
 import { cos, exp, log, sin, sqrt } from "../ops/math.ts";
-import { pad, slice, unsqueeze } from "../ops/shape.ts";
+import { complexScan } from "../ops/scan.ts";
+import { broadcastTo, cat, reshape, select, stack, unsqueeze } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import { ArgumentError } from "../tensor/errors.ts";
 import { defaultGenerator } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { LinearCell, lastOf } from "./linear-cell.ts";
+import { after, type Lengths, lastOf, SequenceCell } from "./sequence-cell.ts";
 
 /** Complex numbers as two planes of one shape. */
 export type Complex = { readonly re: Tensor; readonly im: Tensor };
@@ -23,32 +24,9 @@ function times(a: Complex, b: Complex): Complex {
   return { re: sub(mul(a.re, b.re), mul(a.im, b.im)), im: add(mul(a.re, b.im), mul(a.im, b.re)) };
 }
 
-function mapPlanes(fn: (plane: Tensor) => Tensor, z: Complex): Complex {
-  return { re: fn(z.re), im: fn(z.im) };
-}
-
-/** Steps of b [T,…] moved d steps later, zeros first. */
-function delayed(b: Tensor, d: number): Tensor {
-  return pad(
-    slice(b, 0, 0, b.dim(0) - d),
-    b.shape.map((_, axis) => [axis === 0 ? d : 0, 0] as const),
-  );
-}
-
-/**
- * h[t] = λ∘h[t-1] + b[t] from zero, for all t at once: log₂T rounds, each of which lets every state see twice as many steps
- * (h ← h + λ^d∘h delayed by d, d = 1, 2, 4, …).
- * @param lambda [N] @param b [T,B,N]
- */
-export function complexStates(lambda: Complex, b: Complex): Complex {
-  let h = b;
-  let power = lambda;
-  for (let d = 1; d < b.re.dim(0); d *= 2) {
-    const before = mapPlanes((plane) => delayed(plane, d), h);
-    h = plus(h, times(power, before));
-    power = times(power, power);
-  }
-  return h;
+/** Real and imaginary parts [T,…] of each step as planes [T,2,…]. */
+function planes({ re, im }: Complex): Tensor {
+  return stack([re, im], 1);
 }
 
 export interface LRUOptions extends LayerOptions {
@@ -71,13 +49,13 @@ export interface LRUOptions extends LayerOptions {
  *
  * Parameters nu, theta, gamma [N] (as in the equation), bRe, bIm [N,I], cRe, cIm [O,N], d [I]. λ starts uniform on a ring
  * (u uniform on [0,1]: ν = log(−½ log(u(rMax² − rMin²) + rMin²)), θ = log(maxPhase·u)), γ = log √(1 − |λ|²), B from N(0, 1/2I),
- * C from N(0, 1/N), D from N(0, 1). Whole sequences run as a parallel scan of log₂T rounds.
+ * C from N(0, 1/N), D from N(0, 1). Whole sequences run as one complex scan.
  * @see Orvieto, Smith, Gu, Fernando, Gulcehre, Pascanu, De, "Resurrecting recurrent neural networks for long sequences", 2023,
  *   section 3 and appendix A
  * Deviates: none.
  * @example const [ys, h] = new LRU({ inputSize: 4, hiddenSize: 16, rMin: 0.9, rMax: 0.999 }).scan(xs);
  */
-export class LRU extends LinearCell<Complex> {
+export class LRU extends SequenceCell<Complex> {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly hiddenSize: number;
@@ -139,16 +117,13 @@ export class LRU extends LinearCell<Complex> {
     return [this.#output(next, x), next];
   }
 
-  protected whole(xs: Tensor, h0: Complex): [ys: Tensor, last: Complex] {
-    const lambda = this.eigenvalues();
+  whole(xs: Tensor, h0: Complex, lengths: Lengths): [ys: Tensor, last: Complex] {
     const drive = this.#drive(xs);
-    const carried = mapPlanes((plane) => firstOf(plane, xs.dim(0)), times(lambda, h0));
-    const hs = complexStates(lambda, plus(drive, carried));
-    return [this.#output(hs, xs), mapPlanes(lastOf, hs)];
+    const first = { re: unsqueeze(h0.re, 0), im: unsqueeze(h0.im, 0) };
+    const terms = cat([planes(first), planes(drive)]);
+    const { re, im } = this.eigenvalues();
+    const hs = complexScan(broadcastTo(reshape(stack([re, im]), [2, 1, this.hiddenSize]), terms.shape), terms);
+    const [hsRe, hsIm] = [select(hs, 1, 0), select(hs, 1, 1)];
+    return [this.#output({ re: after(hsRe), im: after(hsIm) }, xs), { re: lastOf(hsRe, lengths), im: lastOf(hsIm, lengths) }];
   }
-}
-
-/** x as the first of T steps, zeros after it. */
-function firstOf(x: Tensor, T: number): Tensor {
-  return pad(unsqueeze(x, 0), [[0, T - 1], ...x.shape.map(() => [0, 0] as const)]);
 }

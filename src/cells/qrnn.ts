@@ -8,7 +8,8 @@ import { sigmoid, tanh } from "../ops/math.ts";
 import { cat, split } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { complement, LinearCell, lastOf, linearStates, pastAfter, windows } from "./linear-cell.ts";
+import { complement } from "./mixing.ts";
+import { after, type Lengths, lastOf, linearStates, pastAfter, SequenceCell, windows } from "./sequence-cell.ts";
 
 export type QRNNPooling = "f" | "fo" | "ifo";
 
@@ -40,7 +41,7 @@ export type QRNNState = {
  * Deviates: there is a bias; zoneout of f is not part of the cell.
  * @example const [ys, last] = new QRNN({ inputSize: 4, hiddenSize: 8, pooling: "ifo" }).scan(xs);
  */
-export class QRNN extends LinearCell<QRNNState> {
+export class QRNN extends SequenceCell<QRNNState> {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly width: number;
@@ -81,9 +82,9 @@ export class QRNN extends LinearCell<QRNNState> {
     return [o ? mul(o, next) : next, { c: next, past: steps.slice(1) }];
   }
 
-  protected whole(xs: Tensor, { c, past }: QRNNState): [ys: Tensor, last: QRNNState] {
+  whole(xs: Tensor, { c, past }: QRNNState, lengths: Lengths): [ys: Tensor, last: QRNNState] {
     const { f, b, o } = this.#gates(windows(xs, past));
     const cs = linearStates(f, b, c);
-    return [o ? mul(o, cs) : cs, { c: lastOf(cs), past: pastAfter(xs, past) }];
+    return [o ? mul(o, after(cs)) : after(cs), { c: lastOf(cs, lengths), past: pastAfter(xs, past, lengths) }];
   }
 }

@@ -2,13 +2,15 @@
 
 import { checkSizes, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Parameter } from "../nn/module.ts";
-import { Cell } from "../nn/recurrence.ts";
-import { add, div, maximum, mul, square, sub } from "../ops/arithmetic.ts";
+import { add, div, maximum, mul, neg, square, sub } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";
 import { exp, relu, sigmoid } from "../ops/math.ts";
+import { maxScan } from "../ops/scan.ts";
+import { broadcastTo } from "../ops/shape.ts";
 import { full, linspace, zeros } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { mix } from "./linear-cell.ts";
+import { mix } from "./mixing.ts";
+import { after, before, type Lengths, lastOf, linearStates, SequenceCell, startingFrom } from "./sequence-cell.ts";
 
 export interface RWKVOptions extends LayerOptions {
   /** Channels, in and out. */
@@ -34,6 +36,13 @@ function shares(size: number, { dtype = "float32" }: LayerOptions): Parameter {
   return new Parameter(linspace(0.5 / size, 1 - 0.5 / size, size, dtype));
 }
 
+/** r, k and v of a step, from which the average is made. */
+interface Mixed {
+  readonly r: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+}
+
 /** e^{ka}·a + e^{kb}·b for two pairs of values, in the scale e^{−m} of the larger exponent m. */
 function joined(ka: Tensor, kb: Tensor): { m: Tensor; join: (a: Tensor, b: Tensor | null) => Tensor } {
   const m = maximum(ka, kb);
@@ -50,12 +59,13 @@ function joined(ka: Tensor, kb: Tensor): { m: Tensor; join: (a: Tensor, b: Tenso
  *
  * Parameters mixR, mixK, mixV [I] (μ), weightR, weightK, weightV [H,I], decay and bonus [H] (u), weightOut [I,H]; output [B,I].
  * Sums are kept as (num, den)·e^{max}, so that no exponential overflows; before the first step they and x are zero.
+ * Whole sequences run as three scans: of max, and of num and den in its scale.
  * Weights from U(±1/√fan-in), μ evenly over the channels, decay from −5 to 3, bonus log 0.3.
  * @see Peng et al., "RWKV: Reinventing RNNs for the transformer era", 2023, eq. 11-13, 16 and 17
  * Deviates: initial values do not depend on the depth of the layer, which a cell does not know.
  * @example const [ys, state] = new RWKVTimeMix({ inputSize: 8 }).scan(xs);
  */
-export class RWKVTimeMix extends Cell<RWKVTimeMixState> {
+export class RWKVTimeMix extends SequenceCell<RWKVTimeMixState> {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly hiddenSize: number;
@@ -90,15 +100,42 @@ export class RWKVTimeMix extends Cell<RWKVTimeMixState> {
     return { x: zeros([batch, this.inputSize], dtype), num: zero(), den: zero(), max: full([batch, this.hiddenSize], UNSET, dtype) };
   }
 
-  step(x: Tensor, { x: before, num, den, max }: RWKVTimeMixState): [y: Tensor, next: RWKVTimeMixState] {
-    const r = linear(mix(this.mixR, x, before), this.weightR);
-    const k = linear(mix(this.mixK, x, before), this.weightK);
-    const v = linear(mix(this.mixV, x, before), this.weightV);
+  #mixed(x: Tensor, past: Tensor): Mixed {
+    return {
+      r: linear(mix(this.mixR, x, past), this.weightR),
+      k: linear(mix(this.mixK, x, past), this.weightK),
+      v: linear(mix(this.mixV, x, past), this.weightV),
+    };
+  }
+
+  /** y, from the sums before the step. */
+  #output({ r, k, v }: Mixed, { num, den, max }: Omit<RWKVTimeMixState, "x">): Tensor {
     const now = joined(max, add(this.bonus, k));
     const wkv = div(now.join(num, v), now.join(den, null));
-    const later = joined(sub(max, exp(this.decay)), k);
-    const next = { x, num: later.join(num, v), den: later.join(den, null), max: later.m };
-    return [linear(mul(sigmoid(r), wkv), this.weightOut), next];
+    return linear(mul(sigmoid(r), wkv), this.weightOut);
+  }
+
+  step(x: Tensor, state: RWKVTimeMixState): [y: Tensor, next: RWKVTimeMixState] {
+    const { num, den, max } = state;
+    const mixed = this.#mixed(x, state.x);
+    const later = joined(sub(max, exp(this.decay)), mixed.k);
+    const next = { x, num: later.join(num, mixed.v), den: later.join(den, null), max: later.m };
+    return [this.#output(mixed, state), next];
+  }
+
+  whole(xs: Tensor, state: RWKVTimeMixState, lengths: Lengths): [ys: Tensor, last: RWKVTimeMixState] {
+    const inputs = startingFrom(state.x, xs);
+    const mixed = this.#mixed(xs, before(inputs));
+    const { k, v } = mixed;
+    const decays = broadcastTo(neg(exp(this.decay)), k.shape);
+    const max = maxScan(startingFrom(state.max, decays), startingFrom(state.max, k), { axis: 0 });
+    const keep = exp(sub(add(before(max), decays), after(max)));
+    const take = exp(sub(k, after(max)));
+    const num = linearStates(keep, mul(take, v), state.num);
+    const den = linearStates(keep, take, state.den);
+    const ys = this.#output(mixed, { num: before(num), den: before(den), max: before(max) });
+    const at = (states: Tensor) => lastOf(states, lengths);
+    return [ys, { x: at(inputs), num: at(num), den: at(den), max: at(max) }];
   }
 }
 
@@ -112,7 +149,7 @@ export class RWKVTimeMix extends Cell<RWKVTimeMixState> {
  * Deviates: as RWKVTimeMix.
  * @example const [y, x] = new RWKVChannelMix({ inputSize: 8 }).step(x, before);
  */
-export class RWKVChannelMix extends Cell<Tensor> {
+export class RWKVChannelMix extends SequenceCell<Tensor> {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly mixR: Parameter;
@@ -137,9 +174,14 @@ export class RWKVChannelMix extends Cell<Tensor> {
     return zeros([batch, this.inputSize], this.mixR.dtype);
   }
 
-  step(x: Tensor, before: Tensor): [y: Tensor, next: Tensor] {
-    const r = linear(mix(this.mixR, x, before), this.weightR);
-    const k = linear(mix(this.mixK, x, before), this.weightK);
+  step(x: Tensor, past: Tensor): [y: Tensor, next: Tensor] {
+    const r = linear(mix(this.mixR, x, past), this.weightR);
+    const k = linear(mix(this.mixK, x, past), this.weightK);
     return [mul(sigmoid(r), linear(square(relu(k)), this.weightV)), x];
+  }
+
+  whole(xs: Tensor, x0: Tensor, lengths: Lengths): [ys: Tensor, last: Tensor] {
+    const inputs = startingFrom(x0, xs);
+    return [this.step(xs, before(inputs))[0], lastOf(inputs, lengths)];
   }
 }

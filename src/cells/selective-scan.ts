@@ -10,7 +10,7 @@ import { select, split, unsqueeze } from "../ops/shape.ts";
 import { arange, ones, zeros } from "../tensor/create.ts";
 import { defaultGenerator } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { LinearCell, lastOf, linearStates, pastAfter, windows } from "./linear-cell.ts";
+import { after, type Lengths, lastOf, linearStates, pastAfter, SequenceCell, windows } from "./sequence-cell.ts";
 
 export interface SelectiveScanOptions extends LayerOptions {
   /** Channels D, in and out. */
@@ -34,7 +34,7 @@ export interface SelectiveScanOptions extends LayerOptions {
  * Deviates: none from the authors' code (B is discretised by Euler's rule there, not by zero-order hold as in the paper's eq. 4).
  * @example const [ys, h] = new SelectiveScan({ inputSize: 8 }).scan(xs);
  */
-export class SelectiveScan extends LinearCell<Tensor> {
+export class SelectiveScan extends SequenceCell<Tensor> {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly stateSize: number;
@@ -83,10 +83,10 @@ export class SelectiveScan extends LinearCell<Tensor> {
     return [this.#output(c, next, x), next];
   }
 
-  protected whole(xs: Tensor, h0: Tensor): [ys: Tensor, last: Tensor] {
+  whole(xs: Tensor, h0: Tensor, lengths: Lengths): [ys: Tensor, last: Tensor] {
     const { a, b, c } = this.#coefficients(xs);
     const hs = linearStates(a, b, h0);
-    return [this.#output(c, hs, xs), lastOf(hs)];
+    return [this.#output(c, after(hs), xs), lastOf(hs, lengths)];
   }
 }
 
@@ -121,7 +121,7 @@ export type MambaState = {
  * Deviates: none; normalisation and residual path around the block are the caller's.
  * @example const [ys, last] = new Mamba({ inputSize: 8 }).scan(xs);
  */
-export class Mamba extends LinearCell<MambaState> {
+export class Mamba extends SequenceCell<MambaState> {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly width: number;
@@ -167,9 +167,9 @@ export class Mamba extends LinearCell<MambaState> {
     return [linear(mul(v, silu(z)), this.weightOut), { h: next, past: steps.slice(1) }];
   }
 
-  protected whole(xs: Tensor, { h, past }: MambaState): [ys: Tensor, last: MambaState] {
+  whole(xs: Tensor, { h, past }: MambaState, lengths: Lengths): [ys: Tensor, last: MambaState] {
     const [us, zs] = this.#branches(xs);
-    const [vs, last] = this.ssm.scan(this.#convolve(windows(us, past)), h);
-    return [linear(mul(vs, silu(zs)), this.weightOut), { h: last, past: pastAfter(us, past) }];
+    const [vs, last] = this.ssm.whole(this.#convolve(windows(us, past)), h, lengths);
+    return [linear(mul(vs, silu(zs)), this.weightOut), { h: last, past: pastAfter(us, past, lengths) }];
   }
 }

@@ -2,14 +2,15 @@
 
 import { checkSizes, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Parameter } from "../nn/module.ts";
-import { Cell } from "../nn/recurrence.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";
 import { sigmoid } from "../ops/math.ts";
+import { diagonalSequence } from "../ops/recurrent.ts";
 import { slice, split } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import { assign, type Tensor } from "../tensor/tensor.ts";
-import { mix } from "./linear-cell.ts";
+import { mix } from "./mixing.ts";
+import { after, before, type Lengths, lastOf, SequenceCell } from "./sequence-cell.ts";
 
 export interface SRUOptions extends LayerOptions {
   readonly inputSize: number;
@@ -30,7 +31,7 @@ export interface SRUOptions extends LayerOptions {
  * Deviates: where sizes differ, the highway gets a projection of its own.
  * @example const [h, c] = new SRU({ inputSize: 8, hiddenSize: 8 }).step(x, state);
  */
-export class SRU extends Cell<Tensor> {
+export class SRU extends SequenceCell<Tensor> {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly weightIh: Parameter;
@@ -56,13 +57,32 @@ export class SRU extends Cell<Tensor> {
     return zeros([batch, this.outputSize], this.weightIh.dtype);
   }
 
+  /** v or b of the gate whose rows begin at `from`. */
+  #part(parameter: Tensor, from: number): Tensor {
+    return slice(parameter, 0, from, from + this.outputSize);
+  }
+
+  /** What the matrices make of x [...,I]: x̃, the sums of f and r, and what the highway carries. */
+  #sums(x: Tensor): [candidate: Tensor, f: Tensor, r: Tensor, carried: Tensor] {
+    const [candidate, f, r, projected] = split(linear(x, this.weightIh), this.outputSize, -1) as [Tensor, Tensor, Tensor, Tensor?];
+    return [candidate, add(f, this.#part(this.bias, 0)), add(r, this.#part(this.bias, this.outputSize)), projected ?? x];
+  }
+
+  /** h, from the states before and after a step. */
+  #output(r: Tensor, c: Tensor, next: Tensor, carried: Tensor): Tensor {
+    const gate = sigmoid(add(r, mul(this.#part(this.weightHh, this.outputSize), c)));
+    return mix(gate, next, mul(carried, this.highwayScale));
+  }
+
   step(x: Tensor, c: Tensor): [y: Tensor, next: Tensor] {
-    const H = this.outputSize;
-    const [candidate, wf, wr, projected] = split(linear(x, this.weightIh), H, 1) as [Tensor, Tensor, Tensor, Tensor?];
-    const gate = (w: Tensor, from: number) =>
-      sigmoid(add(add(w, mul(slice(this.weightHh, 0, from, from + H), c)), slice(this.bias, 0, from, from + H)));
-    const r = gate(wr, H);
-    const next = mix(gate(wf, 0), c, candidate);
-    return [mix(r, next, mul(projected ?? x, this.highwayScale)), next];
+    const [candidate, f, r, carried] = this.#sums(x);
+    const next = mix(sigmoid(add(f, mul(this.#part(this.weightHh, 0), c))), c, candidate);
+    return [this.#output(r, c, next, carried), next];
+  }
+
+  whole(xs: Tensor, c0: Tensor, lengths: Lengths): [ys: Tensor, last: Tensor] {
+    const [candidate, f, r, carried] = this.#sums(xs);
+    const cs = diagonalSequence(f, this.#part(this.weightHh, 0), c0, { activation: "logistic", lengths }, candidate);
+    return [this.#output(r, before(cs), after(cs), carried), lastOf(cs, null)];
   }
 }

@@ -80,7 +80,7 @@ export function restoreState<S extends State>(like: S, tensors: readonly Tensor[
 }
 
 /** Which sequences of the batch are still running at each step: bool [T,B]. */
-function runningMask(lengths: readonly number[], T: number): Tensor {
+export function runningMask(lengths: readonly number[], T: number): Tensor {
   const mask = Uint8Array.from({ length: T * lengths.length }, (_, i) => {
     const [t, b] = [Math.floor(i / lengths.length), i % lengths.length];
     return t < (lengths[b] as number) ? 1 : 0;

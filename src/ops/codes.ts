@@ -70,3 +70,8 @@ export const INT_EQUAL = 68;
 export const INT_NOT_EQUAL = 69;
 export const INT_LESS = 70;
 export const INT_LESS_EQUAL = 71;
+
+// What a scan along an axis computes.
+export const LINEAR_SCAN = 0;
+export const COMPLEX_SCAN = 1;
+export const MAX_SCAN = 2;

@@ -67,6 +67,9 @@ export {
 } from "./math.ts";
 export { layerNorm } from "./normalize.ts";
 export {
+  type DiagonalActivation,
+  type DiagonalOptions,
+  diagonalSequence,
   type ElmanOptions,
   type ElmanResult,
   elmanSequence,
@@ -101,6 +104,7 @@ export {
   type VarianceOptions,
   variance,
 } from "./reduce.ts";
+export { type ChunkedOptions, chunkedScan, complexScan, logLinearScan, maxScan } from "./scan.ts";
 export {
   broadcastTo,
   cat,

@@ -1,5 +1,5 @@
 /**
- * Whole sequences of the recurrent work horses: simple (Elman), LSTM, GRU.
+ * Whole sequences of the recurrent work horses: simple (Elman), LSTM, GRU; and of units that see only their own past.
  *
  * Each takes the inputs' part of all steps at once (gx = x·W_ihᵀ + b, one product) and runs the recurrence in one kernel,
  * forward and backward. The composed form beside it says the same in basic operations: it is what second derivatives
@@ -10,10 +10,12 @@
  */
 
 import type { Primitive } from "../autodiff/primitive.ts";
+import { diagonalOp } from "./recurrent/diagonal.ts";
 import { elmanOp } from "./recurrent/elman.ts";
 import { gruOp } from "./recurrent/gru.ts";
 import { lstmOp } from "./recurrent/lstm.ts";
 
+export { type DiagonalActivation, type DiagonalOptions, diagonalSequence } from "./recurrent/diagonal.ts";
 export { type ElmanOptions, type ElmanResult, elmanComposed, elmanSequence, type Nonlinearity } from "./recurrent/elman.ts";
 export { type GruOptions, type GruResult, gruComposed, gruSequence } from "./recurrent/gru.ts";
 export { type LstmOptions, type LstmResult, lstmComposed, lstmSequence } from "./recurrent/lstm.ts";
@@ -24,4 +26,5 @@ export const primitives: Readonly<Record<string, Primitive<never>>> = {
   elmanSequence: elmanOp,
   lstmSequence: lstmOp,
   gruSequence: gruOp,
+  diagonalSequence: diagonalOp,
 };

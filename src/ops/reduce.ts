@@ -75,7 +75,7 @@ function spread(y: Tensor, shape: Shape, axes: readonly number[]): Tensor {
 }
 
 /** A tensor seen as [outer, axis, inner], its axes first to last taken as one. */
-function viewAround(shape: Shape, first: number, last: number = first): [outer: number, axis: number, inner: number] {
+export function viewAround(shape: Shape, first: number, last: number = first): [outer: number, axis: number, inner: number] {
   return [sizeOf(shape.slice(0, first)), sizeOf(shape.slice(first, last + 1)), sizeOf(shape.slice(last + 1))];
 }
 
@@ -311,16 +311,16 @@ export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
 
 // ---------------------------------------------------------------- running totals and products
 
-interface Scan {
+export interface Scan {
   readonly axis: number;
   readonly reverse: boolean;
 }
 
 /** Inputs are the factors and the terms, or the terms alone where all factors are 1. */
-function scanValue(inputs: Inputs, { axis, reverse }: Scan): Tensor {
+export function scanValue(inputs: Inputs, { axis, reverse }: Scan, kind: number = code.LINEAR_SCAN): Tensor {
   const [a, b] = inputs.length === 2 ? [dense(inputs[0] as Tensor), dense(inputs[1] as Tensor)] : [null, dense(inputs[0] as Tensor)];
   const y = empty(b.shape, b.dtype);
-  call(scanAxis, b.dtype, ...viewAround(b.shape, axis), reverse ? 1 : 0, a === null ? 0 : a.ptr, b.ptr, y.ptr);
+  call(scanAxis, b.dtype, kind, ...viewAround(b.shape, axis), reverse ? 1 : 0, a === null ? 0 : a.ptr, b.ptr, y.ptr);
   return y;
 }
 
@@ -338,7 +338,7 @@ export function cumsum(x: Tensor, { axis }: { readonly axis: number }): Tensor {
 }
 
 /** Each element moved on to the next place along the axis (back, with `reverse`), `first` in the place left free. */
-function moved(x: Tensor, { axis, reverse }: Scan, first: number): Tensor {
+export function moved(x: Tensor, { axis, reverse }: Scan, first: number): Tensor {
   const n = x.dim(axis);
   if (n === 0) return x;
   const padding = x.shape.map((_, i) => [i === axis && !reverse ? 1 : 0, i === axis && reverse ? 1 : 0] as const);
@@ -365,16 +365,19 @@ const linearScanOp: Primitive<Scan> = {
   },
 };
 
+export function checkScanned(op: string, a: Tensor, b: Tensor): void {
+  checkFloat(op, b);
+  if (!sameShape(a.shape, b.shape)) throw new ShapeError(`${op}: expected a and b of one shape, got ${show(a.shape)} and ${show(b.shape)}`);
+  if (a.dtype !== b.dtype) throw new DTypeError(`${op}: expected a and b of one dtype, got ${a.dtype} and ${b.dtype}`);
+}
+
 /**
  * The linear recurrence y[k] = a[k]·y[k-1] + b[k] along an axis, from y[0] = b[0]; a[0] is not used.
  * @param a factors, of the shape and dtype of b
  * @example linearScan(decay, inputs, { axis: 0 }); // a leaky integrator over time
  */
 export function linearScan(a: Tensor, b: Tensor, { axis }: { readonly axis: number }): Tensor {
-  checkFloat("linearScan", b);
-  if (!sameShape(a.shape, b.shape))
-    throw new ShapeError(`linearScan: expected a and b of one shape, got ${show(a.shape)} and ${show(b.shape)}`);
-  if (a.dtype !== b.dtype) throw new DTypeError(`linearScan: expected a and b of one dtype, got ${a.dtype} and ${b.dtype}`);
+  checkScanned("linearScan", a, b);
   return apply(linearScanOp, [a, b], { axis: axisOf("linearScan", axis, b.rank), reverse: false });
 }
 

@@ -13,6 +13,7 @@ import { primitives as math } from "./math.ts";
 import { primitives as normalize } from "./normalize.ts";
 import { primitives as recurrent } from "./recurrent.ts";
 import { primitives as reduce } from "./reduce.ts";
+import { primitives as scan } from "./scan.ts";
 import { primitives as shape } from "./shape.ts";
 import { primitives as softmax } from "./softmax.ts";
 
@@ -26,6 +27,7 @@ export const primitives: Readonly<Record<string, Primitive<never>>> = {
   ...gather,
   ...linear,
   ...reduce,
+  ...scan,
   ...softmax,
   ...normalize,
   ...conv,

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import * as code from "../../src/ops/codes.ts";
 import type { FloatDType } from "../../src/tensor/dtype.ts";
 import { scope } from "../../src/tensor/tensor.ts";
-import { call, view } from "../../src/wasm/host.ts";
+import { call } from "../../src/wasm/host.ts";
 import { argLargest, joinAxis, scanAxis, sumAxis } from "../../src/wasm/kernels.gen.ts";
 import { epsilonOf, expectClose, FLOATS, noise, place, room, rounding } from "./memory.ts";
 
@@ -154,17 +154,25 @@ describe.each(FLOATS)("the linear recurrence, %s", (dtype) => {
     axis: number,
     inner: number,
     reverse: boolean,
+    kind = 0,
   ): number[] => {
     const y = [...b];
+    const half = inner >> 1;
     const order = reverse ? range(axis).reverse() : range(axis);
     for (const o of range(outer)) {
-      for (const j of range(inner)) {
-        const at = (k: number) => (o * axis + k) * inner + j;
-        order.slice(1).forEach((k, before) => {
-          const last = y[at(order[before] as number)] as number;
-          y[at(k)] = round((a === null ? last : round((a[at(k)] as number) * last)) + (b[at(k)] as number));
-        });
-      }
+      order.slice(1).forEach((k, before) => {
+        for (const j of range(inner)) {
+          const at = (o * axis + k) * inner + j;
+          const last = (shift: number) => y[(o * axis + (order[before] as number)) * inner + j + shift] as number;
+          const factor = (shift: number) => (a === null ? 1 : (a[at + shift] as number));
+          const product = (p: number, q: number) => round(factor(p) * last(q));
+          const term = b[at] as number;
+          if (kind === 2) y[at] = Math.max(round(factor(0) + last(0)), term);
+          else if (kind === 0) y[at] = round(product(0, 0) + term);
+          else if (j < half) y[at] = round(round(product(0, 0) - product(half, half)) + term);
+          else y[at] = round(round(product(-half, 0) + product(0, -half)) + term);
+        }
+      });
     }
     return y;
   };
@@ -177,18 +185,27 @@ describe.each(FLOATS)("the linear recurrence, %s", (dtype) => {
         for (const reverse of [false, true]) {
           const y = room(dtype, n);
           const from = factors === null ? 0 : place(dtype, factors);
-          call(scanAxis, dtype, 2, axis, inner, reverse ? 1 : 0, from, place(dtype, b), y.ptr);
+          call(scanAxis, dtype, 0, 2, axis, inner, reverse ? 1 : 0, from, place(dtype, b), y.ptr);
           expect(y.read()).toEqual(inTurn(factors, b, 2, axis, inner, reverse));
         }
       }
     }
   });
 
-  it("may run in place", () => {
-    const [a, b] = [noise(dtype, 15, 3), noise(dtype, 15, 4)];
-    const y = room(dtype, 15);
-    view(dtype, y.ptr, 15).set(b);
-    call(scanAxis, dtype, 1, 5, 3, 0, place(dtype, a), y.ptr, y.ptr);
-    expect(y.read()).toEqual(inTurn(a, b, 1, 5, 3, false));
+  it.each([
+    ["complex numbers", 1],
+    ["maxima", 2],
+  ] as const)("%s", (_, kind) => {
+    for (const inner of [0, 2, 6, 8, 10, 2 * 128 + 4, 4 * 128 + 2]) {
+      for (const axis of [0, 1, 2, 5]) {
+        const n = 2 * axis * inner;
+        const [a, b] = [noise(dtype, n, 5), noise(dtype, n, 6)];
+        for (const reverse of [false, true]) {
+          const y = room(dtype, n);
+          call(scanAxis, dtype, kind, 2, axis, inner, reverse ? 1 : 0, place(dtype, a), place(dtype, b), y.ptr);
+          expect(y.read()).toEqual(inTurn(a, b, 2, axis, inner, reverse, kind));
+        }
+      }
+    }
   });
 });

@@ -14,8 +14,9 @@ import * as rows from "../../src/ops/gather.ts";
 import * as linear from "../../src/ops/linear.ts";
 import * as math from "../../src/ops/math.ts";
 import { layerNorm } from "../../src/ops/normalize.ts";
-import { elmanSequence, gruSequence, lstmSequence } from "../../src/ops/recurrent.ts";
+import { diagonalSequence, elmanSequence, gruSequence, lstmSequence } from "../../src/ops/recurrent.ts";
 import * as reduce from "../../src/ops/reduce.ts";
+import * as scan from "../../src/ops/scan.ts";
 import * as shape from "../../src/ops/shape.ts";
 import * as softmax from "../../src/ops/softmax.ts";
 import { primitives } from "../../src/ops/table.ts";
@@ -142,6 +143,8 @@ const cases: Record<string, () => Case> = {
   logSumExp: () => on((x) => reduce.logSumExp(x, { axis: 1 })),
   cumsum: () => on((x) => reduce.cumsum(x, { axis: 1 })),
   linearScan: () => both((a, b) => reduce.linearScan(a, b, { axis: 1 }), some(2, 3), some(2, 3)),
+  complexScan: () => both(scan.complexScan, some(3, 2, 2), some(3, 2, 2)),
+  maxScan: () => both((a, b) => scan.maxScan(a, b, { axis: 1 }), some(2, 4), some(2, 4)),
   softmax: () => on((x) => softmax.softmax(x)),
   logSoftmax: () => on((x) => softmax.logSoftmax(x)),
   crossEntropyWithLogits: () => on((x) => softmax.crossEntropyWithLogits(x, targets)),
@@ -155,6 +158,7 @@ const cases: Record<string, () => Case> = {
   elmanSequence: () =>
     both((gx, w) => last(elmanSequence(gx, w, some0, { batchSizes: [2, 1], nonlinearity: "tanh" })), some(3, 2), some(2, 2)),
   lstmSequence: () => both((gx, w) => last(lstmSequence(gx, w, some0, some0, { batchSizes: [2, 1] })), some(3, 8), some(8, 2)),
+  diagonalSequence: () => both((g, u) => diagonalSequence(g, u, some0, { activation: "tanh" }), some(3, 2, 2), some(2)),
   gruSequence: () => both((gx, w) => last(gruSequence(gx, w, some0, { batchSizes: [2, 1], resetAfter: true })), some(3, 6), some(6, 2)),
 };
 /** Rounds, so no finite difference is smooth; and a gradient that is scaled on purpose. Both have tests of their own below. */
