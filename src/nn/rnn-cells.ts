@@ -208,7 +208,9 @@ abstract class FusedCell<S extends Tensor | LstmState> extends Module implements
     return this.stateOf(this.#kind.stateSizes.map((size) => zeros([batch, size], this.weightHh.dtype)));
   }
 
-  /** One time step: x [B,I] and the state to y [B,O] and the next state. */
+  /** One time step: x [B,I] and the state, zeros unless given, to y [B,O] and the next state. */
+  step(x: Tensor, state?: S): [y: Tensor, next: S];
+  step(x: Tensor, state: S): [y: Tensor, next: S]; // the interface's own form, from which types of states are inferred
   step(x: Tensor, state: S = this.initialState(x.dim(0))): [y: Tensor, next: S] {
     const batch = x.dim(0);
     if (x.rank !== 2 || x.dim(1) !== this.inputSize) {

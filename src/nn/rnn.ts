@@ -146,6 +146,8 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
   }
 
   /** One time step: x [B,I] (or indices [B]) and the state to y [B,O] and the next state. @throws StateError when bidirectional */
+  step(x: Tensor, state?: S): [y: Tensor, next: S];
+  step(x: Tensor, state: S): [y: Tensor, next: S]; // the interface's own form, from which types of states are inferred
   step(x: Tensor, state?: S): [y: Tensor, next: S] {
     if (this.bidirectional) throw new StateError("step: expected a layer of one direction, got a bidirectional one");
     if (!isIndex(x) && (x.rank !== 2 || x.dim(1) !== this.inputSize)) {
