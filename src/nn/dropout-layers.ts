@@ -10,7 +10,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { type DropoutOptions, dropout, recurrentDropout, variationalDropout, zoneout } from "./dropout.ts";
 import { Module } from "./module.ts";
 import { Cell, restoreState, type State, stateTensors } from "./recurrence.ts";
-import { type GRUCell, LSTMCell, type LSTMCellOptions, type LstmState, type RNNCell } from "./rnn-cells.ts";
+import { LSTMCell, type LSTMCellOptions, type LstmState } from "./rnn-cells.ts";
 
 export interface DropoutLayerOptions {
   /** Where masks come from; the default generator unless given. */
@@ -102,7 +102,7 @@ export class RecurrentDropoutLSTM extends Cell<LstmState> {
 
 /**
  * A cell whose state elements keep their old value at random: with probability p each (by state tensor: h, then c).
- * The output is the new h, as in the cells it wraps.
+ * The output is the new h: it wraps cells whose output is the first tensor of their state.
  * @see Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", 2017, eq. 1-3
  * @example new Zoneout(new LSTMCell({ inputSize: 4, hiddenSize: 8 }), [0.05, 0.5])
  */
@@ -110,14 +110,10 @@ export class Zoneout<S extends State> extends Cell<S> {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly p: readonly number[];
-  readonly cell: Cell<S> | RNNCell | GRUCell | LSTMCell;
+  readonly cell: Recurrence<S>;
   readonly #generator: Generator | undefined;
 
-  constructor(
-    cell: (RNNCell | GRUCell | LSTMCell) & { initialState(batch: number): S },
-    p: number | readonly number[],
-    { generator }: DropoutLayerOptions = {},
-  ) {
+  constructor(cell: Recurrence<S>, p: number | readonly number[], { generator }: DropoutLayerOptions = {}) {
     super();
     this.p = (typeof p === "number" ? [p, p] : p).map((value) => checkProbability("Zoneout", value));
     this.cell = cell;
@@ -127,11 +123,11 @@ export class Zoneout<S extends State> extends Cell<S> {
   }
 
   initialState(batch: number): S {
-    return this.cell.initialState(batch) as S;
+    return this.cell.initialState(batch);
   }
 
   step(x: Tensor, state: S): [y: Tensor, next: S] {
-    const [, candidate] = this.cell.step(x, state as never);
+    const [, candidate] = this.cell.step(x, state);
     const before = stateTensors(state);
     const mixed = stateTensors(candidate).map((next, i) =>
       zoneout(before[i] as Tensor, next, this.p[i] ?? 0, optionsOf(this, this.#generator)),
