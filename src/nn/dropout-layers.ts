@@ -9,7 +9,7 @@ import type { Generator } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type DropoutOptions, dropout, recurrentDropout, variationalDropout, zoneout } from "./dropout.ts";
 import { Module } from "./module.ts";
-import { Cell, restoreState, type State, stateTensors } from "./recurrence.ts";
+import { Cell, type Recurrence, restoreState, type State, stateTensors } from "./recurrence.ts";
 import { LSTMCell, type LSTMCellOptions, type LstmState } from "./rnn-cells.ts";
 
 export interface DropoutLayerOptions {
