@@ -12,7 +12,7 @@ import { cat, slice, transpose } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
-import { show } from "../tensor/shape.ts";
+import { sameShape, show } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { checkSizes, type LayerOptions, uniformParameter } from "./layers.ts";
 import { Module, type Parameter } from "./module.ts";
@@ -161,7 +161,7 @@ export function checkRecurrentOptions(op: string, { inputSize, hiddenSize, biase
 export function checkState(op: string, state: readonly Tensor[], lead: readonly number[], sizes: readonly number[]): void {
   state.forEach((s, i) => {
     const expected = [...lead, sizes[i] as number];
-    if (show(s.shape) !== show(expected)) {
+    if (!sameShape(s.shape, expected)) {
       throw new ShapeError(`${op}: expected state ${"hc"[i]} ${show(expected)}, got ${show(s.shape)}`);
     }
   });

@@ -1,6 +1,8 @@
 /** Products of matrices and vectors. Sums run in order of the inner index, starting from the bias if there is one. */
 
-import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
+import { dualLevel } from "../autodiff/forward.ts";
+import { apply, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { isRecording } from "../autodiff/tape.ts";
 import { BYTES, type DType, type FloatDType, isFloat } from "../tensor/dtype.ts";
 import { DTypeError, ShapeError } from "../tensor/errors.ts";
 import { broadcastShapes, type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
@@ -266,18 +268,37 @@ export function addmm(c: Tensor, a: Tensor, b: Tensor): Tensor {
   return apply(addmmOp, [c, a, b], undefined);
 }
 
-const linearOp: Primitive<void> = defineOp({
+/** A tensor as a matrix of rows. */
+function rowsMatrix(x: Tensor): Matrix {
+  return x.rank === 2 ? matrixOf(x) : { ptr: dense(x).ptr, row: x.dim(-1), column: 1 };
+}
+
+const swapped = ({ ptr, row, column }: Matrix): Matrix => ({ ptr, row: column, column: row });
+
+/** Cotangents of x, W and b from that of x·Wᵀ + b: values only, as the rules below have them. */
+function linearBackward(g: Tensor, [x, w, b]: Inputs, needs: readonly boolean[]): (Tensor | null)[] {
+  const [input, weight] = [x as Tensor, w as Tensor];
+  const { dtype } = g;
+  const [n, k] = weight.shape as [number, number];
+  const m = n === 0 ? 0 : g.size / n;
+  const rows = rowsMatrix(g);
+  const dx = needs[0] ? empty(input.shape, dtype) : null;
+  if (dx && dx.size > 0) product(dtype, { m, n: k, k: n }, rows, matrixOf(weight), dx.ptr);
+  const dw = needs[1] ? empty(weight.shape, dtype) : null;
+  if (dw && dw.size > 0) product(dtype, { m: n, n: k, k: m }, swapped(rows), rowsMatrix(input), dw.ptr);
+  return [dx, dw, ...(b ? [needs[2] ? sum(rowsOf(g), { axis: 0 }) : null] : [])];
+}
+
+const linearRules: Primitive<void> = defineOp({
   name: "linear",
   forward([x, w, b]) {
     const weight = w as Tensor;
     const input = (x as Tensor).rank === 2 ? (x as Tensor) : dense(x as Tensor);
     const [n, k] = [weight.dim(0), weight.dim(1)];
-    const y = empty([...input.shape.slice(0, -1), n], input.dtype);
+    const y = empty(input.shape.with(-1, n), input.dtype);
     if (y.size === 0) return y;
-    const a = input.rank === 2 ? matrixOf(input) : { ptr: input.ptr, row: k, column: 1 };
-    const { ptr, row, column } = matrixOf(weight);
     const bias = b ? dense(b).ptr : 0;
-    product(y.dtype, { m: y.size / n, n, k }, a, { ptr, row: column, column: row }, y.ptr, { bias });
+    product(y.dtype, { m: y.size / n, n, k }, rowsMatrix(input), swapped(matrixOf(weight)), y.ptr, { bias });
     return y;
   },
   vjp: [
@@ -292,6 +313,15 @@ const linearOp: Primitive<void> = defineOp({
   ],
 });
 
+const linearOp: Primitive<void> = {
+  ...linearRules,
+  vjp(cotangents, at) {
+    const [g] = cotangents;
+    const direct = g && !isRecording() && dualLevel([g, ...at.inputs]) === 0;
+    return direct ? linearBackward(g, at.inputs, at.needs) : linearRules.vjp(cotangents, at);
+  },
+};
+
 /**
  * y = x·Wᵀ + b, the affine map of PyTorch's layers; the sums start at the bias.
  * @param x [..., I]
@@ -301,9 +331,14 @@ const linearOp: Primitive<void> = defineOp({
  * @throws ShapeError when the sizes do not fit
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
-  checkOperands("linear", { x, weight, bias });
-  const fits = x.rank > 0 && weight.rank === 2 && x.dim(-1) === weight.dim(1) && (!bias || sameShape(bias.shape, [weight.dim(0)]));
-  expectShapes("linear", fits, "x [...,I], weight [O,I] and bias [O]", { x, weight, bias });
+  const fits =
+    x.rank > 0 &&
+    weight.rank === 2 &&
+    x.shape[x.rank - 1] === weight.shape[1] &&
+    (!bias || (bias.rank === 1 && bias.shape[0] === weight.shape[0]));
+  const alike = isFloat(x.dtype) && x.dtype === weight.dtype && (!bias || bias.dtype === x.dtype);
+  if (!alike) checkOperands("linear", { x, weight, bias });
+  if (!fits) expectShapes("linear", fits, "x [...,I], weight [O,I] and bias [O]", { x, weight, bias });
   return apply(linearOp, bias ? [x, weight, bias] : [x, weight], undefined);
 }
 

@@ -17,19 +17,11 @@ abstract class AdamFamily extends Moments<AdamOptions> {
   }
 
   protected override coefficients(group: Group<AdamOptions>, { step = 0 }: Record<string, number>): Coefficients {
-    const { betas, lr, eps } = group;
-    if (step !== this.#faded.step || betas[0] !== this.#faded.beta1 || betas[1] !== this.#faded.beta2) {
-      this.#faded = { step, beta1: betas[0], beta2: betas[1], first: power(betas[0], step), second: power(betas[1], step) };
-    }
-    const { first, second } = this.#faded;
-    const { decay, shrink } = this.weightDecay(group);
-    return { ofMean: lr / (1 - first), scale: 1 / Math.sqrt(1 - second), eps, decay, shrink };
+    const { lr, betas, eps } = group;
+    return { ofMean: lr / (1 - power(betas[0], step)), scale: 1 / Math.sqrt(1 - power(betas[1], step)), eps, ...this.weightDecay(group) };
   }
 
-  /** The powers of both betas at the last step asked for: parameters mostly step together. */
-  #faded = { step: 0, beta1: 1, beta2: 1, first: 1, second: 1 };
-
-  protected abstract weightDecay(group: Group<AdamOptions>): Required<Pick<Coefficients, "decay" | "shrink">>;
+  protected abstract weightDecay(group: Group<AdamOptions>): Pick<Coefficients, "decay" | "shrink">;
 }
 
 /**
@@ -47,8 +39,8 @@ export class Adam extends AdamFamily {
     super("Adam", params, options);
   }
 
-  protected override weightDecay(group: Group<AdamOptions>): Required<Pick<Coefficients, "decay" | "shrink">> {
-    return { decay: group.weightDecay, shrink: 1 };
+  protected override weightDecay(group: Group<AdamOptions>): Pick<Coefficients, "decay"> {
+    return { decay: group.weightDecay };
   }
 }
 
@@ -61,7 +53,7 @@ export class AdamW extends AdamFamily {
     super("AdamW", params, { weightDecay: 0.01, ...options });
   }
 
-  protected override weightDecay(group: Group<AdamOptions>): Required<Pick<Coefficients, "decay" | "shrink">> {
-    return { decay: 0, shrink: 1 - group.lr * group.weightDecay };
+  protected override weightDecay(group: Group<AdamOptions>): Pick<Coefficients, "shrink"> {
+    return { shrink: 1 - group.lr * group.weightDecay };
   }
 }

@@ -60,25 +60,39 @@ export abstract class Moments<O extends MomentsOptions> extends Optimizer<O> {
     this.updateAll([{ p, g, slots, group }]);
   }
 
-  /** Neighbours of one dtype with the same coefficients go into one call. */
-  protected override updateAll(updates: readonly Update<O>[]): void {
-    const lists: number[] = [];
-    let last: Shared | null = null;
-    for (const { p, g, slots, group } of updates) {
-      const shared = this.#shared(p.dtype, slots, group);
-      if (last !== null && (lists.length === MOST_SLOTS || !sameNumbers(last, shared))) updateListed(last, lists);
-      last = shared;
-      const v = addressOf(slots, "expAvgSq");
-      lists.push(p.size, p.ptr, g.ptr, addressOf(slots, "expAvg"), v, addressOf(slots, "maxExpAvgSq") || v);
-    }
-    if (last !== null) updateListed(last, lists);
+  /** Whether coefficients depend on nothing but the group and the number of the step. */
+  protected get sharesCoefficients(): boolean {
+    return true;
   }
 
-  #shared(dtype: DType, slots: Slots, group: Group<O>): Shared {
+  /** Neighbours with the same coefficients go into one call. */
+  protected override updateAll(updates: readonly Update<O>[]): void {
+    const list: number[] = [];
+    let shared: Shared | null = null;
+    let last: Update<O> | null = null;
+    for (const update of updates) {
+      const { p, g, slots } = update;
+      if (shared === null || list.length === MOST_SLOTS || !this.#goesWith(update, last)) {
+        if (shared !== null) updateListed(shared, list);
+        shared = this.#shared(update);
+      }
+      last = update;
+      const v = addressOf(slots, "expAvgSq");
+      list.push(p.size, p.ptr, g.ptr, addressOf(slots, "expAvg"), v, addressOf(slots, "maxExpAvgSq") || v);
+    }
+    if (shared !== null) updateListed(shared, list);
+  }
+
+  #goesWith({ p, slots, group }: Update<O>, last: Update<O> | null): boolean {
+    if (last === null || !this.sharesCoefficients) return false;
+    return group === last.group && slots.numbers.step === last.slots.numbers.step && p.dtype === last.p.dtype;
+  }
+
+  #shared({ p, slots, group }: Update<O>): Shared {
     const { ofMean, ofGradient = 0, scale, eps, shrink = 1, decay = 0 } = this.coefficients(group, slots.numbers);
     const options = group as Group<MomentsOptions>;
     const [beta1, beta2] = options.betas;
-    return { dtype, sign: signOf(options), decay, shrink, beta1, beta2, ofMean, ofGradient, scale, eps };
+    return { dtype: p.dtype, sign: signOf(options), decay, shrink, beta1, beta2, ofMean, ofGradient, scale, eps };
   }
 }
 
@@ -92,21 +106,6 @@ interface Shared extends Required<Coefficients> {
 
 /** The kernel takes six numbers a parameter, behind ten of its own. */
 const MOST_SLOTS = 6 * Math.floor((ARGUMENT_SLOTS - 10) / 6);
-
-function sameNumbers(a: Shared, b: Shared): boolean {
-  return (
-    a.ofMean === b.ofMean &&
-    a.scale === b.scale &&
-    a.dtype === b.dtype &&
-    a.ofGradient === b.ofGradient &&
-    a.eps === b.eps &&
-    a.decay === b.decay &&
-    a.shrink === b.shrink &&
-    a.beta1 === b.beta1 &&
-    a.beta2 === b.beta2 &&
-    a.sign === b.sign
-  );
-}
 
 /** Calls the kernel for the listed parameters and empties the list. */
 function updateListed(shared: Shared, list: number[]): void {

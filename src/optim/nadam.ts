@@ -29,6 +29,11 @@ export class NAdam extends Moments<NAdamOptions> {
     return { tensors: { expAvg: 0, expAvgSq: 0 }, numbers: { muProduct: 1 } };
   }
 
+  /** Every parameter has a momentum's product of its own, which a step takes on. */
+  protected override get sharesCoefficients(): boolean {
+    return false;
+  }
+
   protected override coefficients(group: Group<NAdamOptions>, numbers: Record<string, number>): Coefficients {
     const { lr, betas, eps, weightDecay, momentumDecay } = group;
     const { step = 0, muProduct = 1 } = numbers;

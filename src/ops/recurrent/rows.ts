@@ -39,8 +39,19 @@ function walk({ batchSizes, reverse }: PackedRows): Step[] {
 
 // ---- For the kernels ----
 
+/** Tables of operations in progress: forward and backward pass read the same. */
+const tables = new WeakMap<PackedRows, Tensor>();
+
 /** The steps as the kernels read them: first row and number of rows of each, in the order in which they are walked. */
-export function stepTable({ batchSizes, reverse }: PackedRows): Tensor {
+export function stepTable(rows: PackedRows): Tensor {
+  const known = tables.get(rows);
+  if (known !== undefined && !known.storage.released && recording === null) return known;
+  const table = newStepTable(rows);
+  tables.set(rows, table);
+  return table;
+}
+
+function newStepTable({ batchSizes, reverse }: PackedRows): Tensor {
   const T = batchSizes.length;
   const table = empty([T, 2], "int32");
   const entries = hostView(table);
