@@ -58,15 +58,22 @@ export function lineChart(lines: readonly Line[], options: ChartOptions = {}): s
     6,
   );
   const color = (i: number) => lines[i]?.color ?? (COLORS[i % COLORS.length] as string);
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" font-family="system-ui, sans-serif" font-size="12" fill="#222">`,
-    title === undefined ? "" : `<title>${escapeXml(title)}</title>`,
-    `<rect width="${width}" height="${height}" fill="#fff"/>`,
+  return picture(width, height, title, [
     title === undefined ? "" : text(MARGIN.left, 22, title, 'font-size="15" font-weight="600"'),
     legend(lines, color, width),
     xAxis(x, width, height, xLabel),
     yAxis(y, width, height, yLabel),
     ...points.map((runs, i) => path(runs, x, y, color(i), lines[i]?.dashed ?? false)),
+  ]);
+}
+
+/** SVG text of parts on a white ground. */
+export function picture(width: number, height: number, title: string | undefined, parts: readonly string[]): string {
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" font-family="system-ui, sans-serif" font-size="12" fill="#222">`,
+    title === undefined ? "" : `<title>${escapeXml(title)}</title>`,
+    `<rect width="${width}" height="${height}" fill="#fff"/>`,
+    ...parts,
     "</svg>\n",
   ]
     .filter((part) => part !== "")
@@ -160,7 +167,7 @@ function stroke(color: string, dashed: boolean): string {
   return `fill="none" stroke="${escapeXml(color)}" stroke-width="1.6" stroke-linejoin="round" stroke-linecap="round"${dashed ? ' stroke-dasharray="6 4"' : ""}`;
 }
 
-function text(x: number, y: number, content: string, attributes = ""): string {
+export function text(x: number, y: number, content: string, attributes = ""): string {
   return `<text x="${x}" y="${y}"${attributes === "" ? "" : ` ${attributes}`}>${escapeXml(content)}</text>`;
 }
 

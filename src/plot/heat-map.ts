@@ -1,0 +1,77 @@
+/** Matrices as SVG text: alignments, weights, images. */
+
+import { ArgumentError } from "../tensor/errors.ts";
+import { type ChartOptions, picture, text } from "./svg.ts";
+
+export interface HeatMapOptions extends Omit<ChartOptions, "width" | "height"> {
+  /** What stands under the columns, and before the rows. */
+  readonly columns?: readonly string[];
+  readonly rows?: readonly string[];
+  /** Values of the two ends of the scale (default: least and greatest). */
+  readonly range?: readonly [low: number, high: number];
+  /** Side of a cell in pixels (default 24). */
+  readonly cell?: number;
+}
+
+const MARGIN = { top: 40, right: 16, bottom: 44, left: 56 };
+/** The ends of the scale. */
+const [LOW, HIGH] = [
+  [255, 255, 255],
+  [8, 48, 107],
+] as const;
+
+/**
+ * A matrix as a grid of cells from white (low) to dark blue (high); cells that are not finite are left out.
+ * @throws ArgumentError for no cells, rows of different lengths, or labels of another number
+ * @example const svg = heatMap(alignment, { columns: source, rows: target, xLabel: "source", yLabel: "target" });
+ */
+export function heatMap(matrix: readonly ArrayLike<number>[], options: HeatMapOptions = {}): string {
+  const { title, xLabel, yLabel, columns, rows, cell = 24 } = options;
+  const [m, n] = [matrix.length, matrix[0]?.length ?? 0];
+  checkMatrix(matrix, options);
+  const [left, top] = [MARGIN.left, MARGIN.top];
+  const [right, bottom] = [left + n * cell, top + m * cell];
+  const [width, height] = [right + MARGIN.right, bottom + MARGIN.bottom];
+  const color = scaleOf(matrix, options.range);
+  const cells = matrix.flatMap((row, i) =>
+    Array.from(row, (value, j) => {
+      if (!Number.isFinite(value)) return "";
+      return `<rect x="${left + j * cell}" y="${top + i * cell}" width="${cell}" height="${cell}" fill="${color(value)}"/>`;
+    }),
+  );
+  const middle = (i: number) => (i + 0.5) * cell;
+  return picture(width, height, title, [
+    title === undefined ? "" : text(left, 22, title, 'font-size="15" font-weight="600"'),
+    `<g shape-rendering="crispEdges">${cells.join("")}</g>`,
+    `<rect x="${left}" y="${top}" width="${n * cell}" height="${m * cell}" fill="none" stroke="#222"/>`,
+    ...(columns ?? []).map((label, j) => text(left + middle(j), bottom + 16, label, 'text-anchor="middle"')),
+    ...(rows ?? []).map((label, i) => text(left - 8, top + middle(i) + 4, label, 'text-anchor="end"')),
+    xLabel === undefined ? "" : text((left + right) / 2, height - 10, xLabel, 'text-anchor="middle"'),
+    yLabel === undefined
+      ? ""
+      : text(16, (top + bottom) / 2, yLabel, `text-anchor="middle" transform="rotate(-90 16 ${(top + bottom) / 2})"`),
+  ]);
+}
+
+function checkMatrix(matrix: readonly ArrayLike<number>[], { columns, rows, range }: HeatMapOptions): void {
+  const [m, n] = [matrix.length, matrix[0]?.length ?? 0];
+  if (n === 0) throw new ArgumentError("heatMap: expected at least one cell, got none");
+  const other = matrix.find((row) => row.length !== n);
+  if (other !== undefined) throw new ArgumentError(`heatMap: expected rows of ${n} cells, got one of ${other.length}`);
+  if (columns !== undefined && columns.length !== n)
+    throw new ArgumentError(`heatMap: expected ${n} columns, got ${columns.length} labels`);
+  if (rows !== undefined && rows.length !== m) throw new ArgumentError(`heatMap: expected ${m} rows, got ${rows.length} labels`);
+  if (range !== undefined && !(range[0] < range[1]))
+    throw new ArgumentError(`heatMap: expected a range low < high, got ${range.join(", ")}`);
+}
+
+/** From a value to its colour. */
+function scaleOf(matrix: readonly ArrayLike<number>[], range?: readonly [number, number]): (value: number) => string {
+  const finite = matrix.flatMap((row) => Array.from(row).filter(Number.isFinite));
+  const low = range?.[0] ?? finite.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+  const high = range?.[1] ?? finite.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  return (value) => {
+    const part = Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
+    return `rgb(${LOW.map((from, i) => Math.round(from + part * ((HIGH[i] as number) - from))).join(",")})`;
+  };
+}
