@@ -5,6 +5,8 @@ import { elman } from "./experiments/elman.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
 import { jordan } from "./experiments/jordan.ts";
 import { lstm1997 } from "./experiments/lstm-1997.ts";
+import { lstmCounting } from "./experiments/lstm-counting.ts";
+import { lstmForget } from "./experiments/lstm-forget.ts";
 import { lstmOdyssey } from "./experiments/lstm-odyssey.ts";
 import { narx } from "./experiments/narx.ts";
 
@@ -14,6 +16,8 @@ export const experiments: readonly Experiment[] = [
   fullyRecurrent,
   jordan,
   lstm1997,
+  lstmCounting,
+  lstmForget,
   lstmOdyssey,
   narx,
 ].flat();
