@@ -2,6 +2,7 @@
 
 import type { Experiment } from "./experiment.ts";
 import { elman } from "./experiments/elman.ts";
+import { encoderDecoder } from "./experiments/encoder-decoder.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
 import { jordan } from "./experiments/jordan.ts";
 import { lstm1997 } from "./experiments/lstm-1997.ts";
@@ -13,6 +14,7 @@ import { narx } from "./experiments/narx.ts";
 export const experiments: readonly Experiment[] = [
   // One line each.
   elman,
+  encoderDecoder,
   fullyRecurrent,
   jordan,
   lstm1997,
