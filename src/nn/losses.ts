@@ -11,6 +11,7 @@ import { abs, exp, log, logSigmoid } from "../ops/math.ts";
 import { mean, sum } from "../ops/reduce.ts";
 import { permute, reshape } from "../ops/shape.ts";
 import { crossEntropyWithLogits, logSoftmax } from "../ops/softmax.ts";
+import { meanSquaredError } from "../ops/squared-error.ts";
 import { isFloat } from "../tensor/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
 import { type Shape, sameShape, show } from "../tensor/shape.ts";
@@ -49,6 +50,7 @@ function checkPositive(op: string, name: string, value: number): void {
 /** (input − target)². */
 export function mseLoss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
   checkAlike("mseLoss", input, target);
+  if ((options.reduction ?? "mean") === "mean" && isFloat(input.dtype)) return meanSquaredError(input, target);
   return reduceLosses("mseLoss", square(sub(input, target)), options.reduction);
 }
 

@@ -16,6 +16,7 @@ import { primitives as reduce } from "./reduce.ts";
 import { primitives as scan } from "./scan.ts";
 import { primitives as shape } from "./shape.ts";
 import { primitives as softmax } from "./softmax.ts";
+import { primitives as squaredError } from "./squared-error.ts";
 
 export const primitives: Readonly<Record<string, Primitive<never>>> = {
   accumulate: accumulateOp,
@@ -29,6 +30,7 @@ export const primitives: Readonly<Record<string, Primitive<never>>> = {
   ...reduce,
   ...scan,
   ...softmax,
+  ...squaredError,
   ...normalize,
   ...conv,
   ...ctc,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { checkGrads } from "../../src/autodiff/check.ts";
-import { grad } from "../../src/autodiff/transforms.ts";
+import { backward, grad } from "../../src/autodiff/transforms.ts";
 import {
   bceLoss,
   bceWithLogits,
@@ -15,12 +15,14 @@ import {
   type Reduction,
   smoothL1Loss,
 } from "../../src/nn/losses.ts";
+import { mul, square, sub } from "../../src/ops/arithmetic.ts";
 import { sigmoid } from "../../src/ops/math.ts";
+import { mean } from "../../src/ops/reduce.ts";
 import { transpose } from "../../src/ops/shape.ts";
 import { softmax } from "../../src/ops/softmax.ts";
 import type { FloatDType } from "../../src/tensor/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/tensor/errors.ts";
-import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { expectClose, FLOATS, noise } from "../kernels/memory.ts";
 
 const REDUCTIONS: readonly Reduction[] = ["mean", "sum", "none"];
@@ -120,6 +122,16 @@ test("options out of range are rejected", () => {
     expect(() => crossEntropy(x, int([0, 0]), { labelSmoothing: value })).toThrow(ArgumentError);
   }
   expect(() => huberLoss(x, x, { delta: 0 })).toThrow(ArgumentError);
+});
+
+test.each(FLOATS)("the mean square error in one operation has the bits of the one in four: %s", (dtype) => {
+  const run = (loss: (x: Tensor, t: Tensor) => Tensor) => {
+    const [x, t] = [requireGrad(random([3, 87], dtype, 1)), requireGrad(random([3, 87], dtype, 2))];
+    const y = loss(x, t);
+    backward(mul(y, 0.3));
+    return [y, x.grad, t.grad].map((v) => Array.from((v as Tensor).data()));
+  };
+  expect(run(mseLoss)).toEqual(run((x, t) => mean(square(sub(x, t)))));
 });
 
 test("the mean of no losses is not a number", () => {

@@ -19,6 +19,7 @@ import * as reduce from "../../src/ops/reduce.ts";
 import * as scan from "../../src/ops/scan.ts";
 import * as shape from "../../src/ops/shape.ts";
 import * as softmax from "../../src/ops/softmax.ts";
+import { meanSquaredError } from "../../src/ops/squared-error.ts";
 import { primitives } from "../../src/ops/table.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
@@ -149,6 +150,7 @@ const cases: Record<string, () => Case> = {
   logSoftmax: () => on((x) => softmax.logSoftmax(x)),
   crossEntropyWithLogits: () => on((x) => softmax.crossEntropyWithLogits(x, targets)),
   crossEntropyGrad: () => through((x) => softmax.crossEntropyWithLogits(x, targets)),
+  meanSquaredError: () => both(meanSquaredError, some(2, 3), some(2, 3)),
   layerNorm: () => on((x) => layerNorm(x, [3])),
   layerNormGrad: () => through((x) => layerNorm(x, [3])),
   unfold: () => both((x, w) => conv1d(x, w), some(1, 2, 5), some(2, 2, 3)),

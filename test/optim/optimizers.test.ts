@@ -426,3 +426,38 @@ describe("LBFGS", () => {
     expect(p.item()).toBeCloseTo(3.25, 6);
   });
 });
+
+describe.each([
+  ["Adam", Adam],
+  ["AdamW", AdamW],
+  ["NAdam", NAdam],
+  ["RAdam", RAdam],
+] as const)("%s of many parameters", (_name, Class) => {
+  // One call of the kernel takes nine parameters: these go into three, and two dtypes and two groups besides.
+  const sizes = Array.from({ length: 23 }, (_, i) => 1 + ((5 * i) % 9));
+  const values = (seed: number) => sizes.map((n, i) => Array.from({ length: n }, (_, k) => Math.sin(seed + 7 * i + k)));
+  const made = () => values(1).map((v, i) => tensor(v, { dtype: i % 11 === 10 ? "float64" : "float32", requiresGrad: true }));
+  const gradientsOf = (params: Tensor[], seed: number) => values(seed).map((v, i) => tensor(v, { dtype: (params[i] as Tensor).dtype }));
+
+  test("steps as each of them would alone", () => {
+    const together = made();
+    const alone = made();
+    const lr = (i: number) => (i < 15 ? 0.1 : 0.02);
+    const groups = [
+      { params: together.slice(0, 15), lr: lr(0) },
+      { params: together.slice(15), lr: lr(15) },
+    ];
+    const one = new Class(groups, { weightDecay: 0.05 });
+    const each = alone.map((p, i) => new Class([p], { weightDecay: 0.05, lr: lr(i) }));
+    for (const seed of [2, 3, 4]) {
+      // Parameter 4 misses the second step, so that it is at another step than its neighbours from then on.
+      const gradients = gradientsOf(together, seed).map((g, i) => (i === 4 && seed === 3 ? null : g));
+      one.step(gradients);
+      each.forEach((optimizer, i) => {
+        optimizer.step([gradients[i] ?? null]);
+      });
+    }
+    expect(together.map((p) => p.toArray())).toEqual(alone.map((p) => p.toArray()));
+    expect(together[0]?.toArray()).not.toEqual(values(1)[0]);
+  });
+});
