@@ -5,6 +5,7 @@ import { elman } from "./experiments/elman.ts";
 import { encoderDecoder } from "./experiments/encoder-decoder.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
 import { jordan } from "./experiments/jordan.ts";
+import { localFeedback } from "./experiments/local-feedback.ts";
 import { lstm1997 } from "./experiments/lstm-1997.ts";
 import { lstmCounting } from "./experiments/lstm-counting.ts";
 import { lstmForget } from "./experiments/lstm-forget.ts";
@@ -17,6 +18,7 @@ export const experiments: readonly Experiment[] = [
   encoderDecoder,
   fullyRecurrent,
   jordan,
+  localFeedback,
   lstm1997,
   lstmCounting,
   lstmForget,

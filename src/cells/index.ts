@@ -31,6 +31,14 @@ export {
   TeacherForced,
 } from "./jordan.ts";
 export { type LiquidOptions, LiquidTimeConstant } from "./liquid.ts";
+export {
+  type LocalFeedback,
+  LocalFeedbackLayer,
+  LocalFeedbackNetwork,
+  type LocalFeedbackNetworkOptions,
+  type LocalFeedbackOptions,
+  type LocalFeedbackState,
+} from "./local-feedback.ts";
 export { type Complex, LRU, type LRUOptions } from "./lru.ts";
 export { LSTM1997, type LSTM1997Options, type LSTM1997State } from "./lstm-1997.ts";
 export {

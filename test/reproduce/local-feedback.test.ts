@@ -1,0 +1,4 @@
+import { localFeedback } from "../../reproduce/experiments/local-feedback.ts";
+import { shortForms } from "./short-forms.ts";
+
+shortForms(localFeedback);
