@@ -130,12 +130,17 @@ describe("LocalFeedbackLayer", () => {
     const net = layer({ inputSize: 1, outputSize: 8, inputDelays: 0, feedbackDelays: 4, activation: "linear", lattice: true });
     assign(net.weightFb as NonNullable<typeof net.weightFb>, new Generator(5).uniform([4, 8, 1], -2, 2, "float64"));
     const impulse = tensor(
-      Float64Array.from({ length: 3000 }, (_, t) => Number(t === 0)),
-      { shape: [3000, 1, 1] },
+      Float64Array.from({ length: 40000 }, (_, t) => Number(t === 0)),
+      { shape: [40000, 1, 1] },
     );
     assign(net.bias, new Array<number>(8).fill(0));
-    const ends = Array.from(noGrad(() => net.scan(impulse)[0].data()).slice(-8), Math.abs);
-    expect(Math.max(...ends)).toBeLessThan(1e-6);
+    // Some poles are as close as 0.9998: the second half of the response is to be far smaller than the first.
+    const response = noGrad(() => net.scan(impulse)[0].data());
+    for (let unit = 0; unit < 8; unit++) {
+      const largest = (from: number) =>
+        Math.max(...Array.from({ length: 20000 }, (_, t) => Math.abs(response[(from + t) * 8 + unit] as number)));
+      expect(largest(20000)).toBeLessThan(0.05 * largest(0));
+    }
   });
 
   it("refuses what it cannot be", () => {
