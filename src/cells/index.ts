@@ -10,6 +10,7 @@ export { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "./el
 export { FullyRecurrentNetwork, type FullyRecurrentOptions } from "./fully-recurrent.ts";
 export { GRU1, GRU2, GRU3 } from "./gate-variants.ts";
 export type { HiddenCellOptions } from "./hidden-cell.ts";
+export { HierarchicalRNN, type HierarchicalRNNOptions, type HierarchicalState, type HierarchyLevel } from "./hierarchical.ts";
 export {
   clipRecurrentWeights,
   DeepIndRNN,
@@ -51,6 +52,7 @@ export {
 } from "./lstm-odyssey.ts";
 export { MGU } from "./mgu.ts";
 export { MinGRU, MinLSTM, type MinRNNOptions } from "./min-rnn.ts";
+export { MTRNN, type MTRNNOptions } from "./mtrnn.ts";
 export { MUT1, MUT2, MUT3 } from "./mut.ts";
 export { HiddenDelayNetwork, type HiddenDelayOptions, NARX, type NARXOptions, type NARXState } from "./narx.ts";
 export { QRNN, type QRNNOptions, type QRNNPooling, type QRNNState } from "./qrnn.ts";

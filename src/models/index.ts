@@ -1,4 +1,4 @@
-/** Whole models, ready to be loaded: the character model that the command line trains. */
+/** Whole models: the character model that the command line trains, forecasts of trees of series. */
 
 export {
   bitsPerCharacter,
@@ -10,3 +10,4 @@ export {
   encodeModel,
 } from "./char-model.ts";
 export { CharStream, drawCharacter } from "./char-stream.ts";
+export { correlation, HRNN, type HRNNOptions, SeriesForecaster, type SeriesNode } from "./hrnn.ts";
