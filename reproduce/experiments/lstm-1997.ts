@@ -83,7 +83,7 @@ function addingRun(run: Run) {
   const setting = { steps, updates, lr: run.short ? 2e-2 : 5e-3, decay: { every: run.short ? 600 : 1500, factor: 0.5 } };
   return {
     lstm: addingError(run, lstm, { ...setting, part: [0, 0.7] }),
-    rnn: addingError(run, rnn, { ...setting, part: [0.7, 1] }),
+    rnn: addingError(run, rnn, { ...setting, ...(run.short && { updates: 100 }), part: [0.7, 1] }),
   };
 }
 
