@@ -11,9 +11,9 @@ import { lstmCounting } from "./experiments/lstm-counting.ts";
 import { lstmForget } from "./experiments/lstm-forget.ts";
 import { lstmOdyssey } from "./experiments/lstm-odyssey.ts";
 import { narx } from "./experiments/narx.ts";
+import { secondOrder } from "./experiments/second-order.ts";
 
 export const experiments: readonly Experiment[] = [
-  // One line each.
   elman,
   encoderDecoder,
   fullyRecurrent,
@@ -24,4 +24,5 @@ export const experiments: readonly Experiment[] = [
   lstmForget,
   lstmOdyssey,
   narx,
+  secondOrder,
 ].flat();

@@ -1,0 +1,96 @@
+/** Finite automata as SVG text. */
+
+import { ArgumentError } from "../tensor/errors.ts";
+import { type ChartOptions, picture, text } from "./svg.ts";
+
+/** What is drawn of an automaton: its states 0 … n−1, of which 0 is the start. */
+export interface DrawnAutomaton {
+  /** transitions[q][a]: the state after symbol a in state q. */
+  readonly transitions: readonly (readonly number[])[];
+  readonly accepting: readonly boolean[];
+}
+
+export interface AutomatonOptions extends Pick<ChartOptions, "title"> {
+  /** What the symbols are called (default their numbers). */
+  readonly symbols?: readonly string[];
+}
+
+const NODE = 20;
+const MARGIN = 74;
+
+type Point = readonly [x: number, y: number];
+
+/**
+ * States on a circle, clockwise from the left; accepting ones have a double ring, the start an arrow of its own. Symbols that lead
+ * the same way share an arrow.
+ * @throws ArgumentError for no states, and for transitions to states that are not there
+ * @example const svg = automatonDiagram(extractAutomaton(cell), { title: "Language 4" });
+ */
+export function automatonDiagram({ transitions, accepting }: DrawnAutomaton, { title, symbols }: AutomatonOptions = {}): string {
+  const n = transitions.length;
+  const unknown = transitions.flat().find((q) => !Number.isInteger(q) || q < 0 || q >= n);
+  if (n === 0 || unknown !== undefined) {
+    throw new ArgumentError(
+      `automatonDiagram: expected transitions between states, got ${n === 0 ? "no states" : `one to ${unknown} of ${n}`}`,
+    );
+  }
+  const radius = Math.max(80, n * 22);
+  const size = 2 * (radius + MARGIN);
+  const middle: Point = [size / 2, size / 2 + 14];
+  const place = (q: number): Point => {
+    const angle = Math.PI * (1 + (2 * q) / n);
+    return [middle[0] + radius * Math.cos(angle), middle[1] + radius * Math.sin(angle)];
+  };
+  const arrows = transitions.flatMap((row, q) =>
+    [...new Set(row)].map((to) => {
+      const label = row.flatMap((next, a) => (next === to ? [symbols?.[a] ?? String(a)] : [])).join(", ");
+      return to === q ? loop(place(q), middle, label) : arc(place(q), place(to), label);
+    }),
+  );
+  const [x, y] = place(0);
+  return picture(size, size + 28, title, [
+    '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>',
+    title === undefined ? "" : text(16, 22, title, 'font-size="15" font-weight="600"'),
+    `<path d="M${round(x - 42)} ${round(y - 42)}L${round(x - 0.71 * NODE)} ${round(y - 0.71 * NODE)}" ${EDGE}/>`,
+    ...arrows,
+    ...transitions.map((_, q) => node(place(q), q, accepting[q] === true)),
+  ]);
+}
+
+const EDGE = 'fill="none" stroke="#222" stroke-width="1.2" marker-end="url(#head)"';
+
+function node([x, y]: Point, q: number, accepting: boolean): string {
+  const ring = (r: number) => `<circle cx="${round(x)}" cy="${round(y)}" r="${r}" fill="#fff" stroke="#0072b2" stroke-width="1.6"/>`;
+  return [ring(NODE), accepting ? ring(NODE - 4) : "", text(round(x), round(y + 4), String(q), 'text-anchor="middle"')].join("");
+}
+
+/** A bow to the left of the straight way, so that two states can point at each other. */
+function arc([x1, y1]: Point, [x2, y2]: Point, label: string): string {
+  const length = Math.hypot(x2 - x1, y2 - y1);
+  const [ux, uy] = [(x2 - x1) / length, (y2 - y1) / length];
+  const bow = 18 + length * 0.08;
+  const [cx, cy] = [(x1 + x2) / 2 + uy * bow, (y1 + y2) / 2 - ux * bow];
+  const from = towards([x1, y1], [cx, cy]);
+  const to = towards([x2, y2], [cx, cy]);
+  const d = `M${from.map(round).join(" ")}Q${round(cx)} ${round(cy)} ${to.map(round).join(" ")}`;
+  return `<path d="${d}" ${EDGE}/>${text(round(cx), round(cy + 4), label, 'text-anchor="middle"')}`;
+}
+
+/** A loop on the outer side. */
+function loop([x, y]: Point, [mx, my]: Point, label: string): string {
+  const angle = Math.atan2(y - my, x - mx);
+  const at = (turn: number, r: number): Point => [x + r * Math.cos(angle + turn), y + r * Math.sin(angle + turn)];
+  const points = [at(-0.5, NODE), at(-0.5, NODE + 34), at(0.5, NODE + 34), at(0.5, NODE)].map((p) => p.map(round).join(" "));
+  const [lx, ly] = at(0, NODE + 38);
+  return `<path d="M${points[0]}C${points[1]} ${points[2]} ${points[3]}" ${EDGE}/>${text(round(lx), round(ly + 4), label, 'text-anchor="middle"')}`;
+}
+
+/** The point on the ring around `center` that faces `other`. */
+function towards([x, y]: Point, [ox, oy]: Point): Point {
+  const length = Math.hypot(ox - x, oy - y);
+  return [x + ((ox - x) / length) * NODE, y + ((oy - y) / length) * NODE];
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
