@@ -56,7 +56,9 @@ export { MTRNN, type MTRNNOptions } from "./mtrnn.ts";
 export { MUT1, MUT2, MUT3 } from "./mut.ts";
 export { HiddenDelayNetwork, type HiddenDelayOptions, NARX, type NARXOptions, type NARXState } from "./narx.ts";
 export { QRNN, type QRNNOptions, type QRNNPooling, type QRNNState } from "./qrnn.ts";
+export { RecursiveNetwork, type RecursiveOptions } from "./recursive.ts";
 export { RMLP, type RMLPOptions } from "./rmlp.ts";
+export { RecursiveNeuralTensorNetwork, type TensorNetworkOptions } from "./rntn.ts";
 export { RWKVChannelMix, type RWKVOptions, RWKVTimeMix, type RWKVTimeMixState } from "./rwkv.ts";
 export {
   type ExtractOptions,
@@ -69,4 +71,6 @@ export {
 } from "./second-order.ts";
 export { Mamba, type MambaOptions, type MambaState, SelectiveScan, type SelectiveScanOptions } from "./selective-scan.ts";
 export { SRU, type SRUOptions } from "./sru.ts";
+export { Children, type Forest, forestOf, Structure, StructureNetwork, type StructureOptions, type Tree, visitNodes } from "./structure.ts";
+export { ChildSumTreeLSTM, NaryTreeLSTM, type NaryTreeLSTMOptions, type TreeLSTMOptions } from "./tree-lstm.ts";
 export { MLSTM, type MLSTMState, SLSTM, type SLSTMOptions, type SLSTMState, type XLSTMOptions } from "./xlstm.ts";

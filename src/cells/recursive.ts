@@ -1,0 +1,84 @@
+/** Recursive networks: the vector of a whole from those of its parts, by the same weights everywhere. */
+
+import { checkSizes, type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { Parameter } from "../nn/module.ts";
+import { linear } from "../ops/linear.ts";
+import { tanh } from "../ops/math.ts";
+import { cat } from "../ops/shape.ts";
+import { zeros } from "../tensor/create.ts";
+import { assign, type Tensor } from "../tensor/tensor.ts";
+import { type Children, StructureNetwork } from "./structure.ts";
+
+export interface RecursiveOptions extends LayerOptions {
+  /** d, of every node's vector. */
+  readonly size: number;
+  /** Most children K of a node, each with weights of its own (default 2); "sum": any number, with the same weights. */
+  readonly arity?: number | "sum";
+  /** Whether there is a bias (default true). */
+  readonly bias?: boolean;
+}
+
+/**
+ * The vector of a node from its children's, that of a leaf is its input:
+ *
+ *   p = tanh(W [p_1; …; p_K] + b),  or with `arity: "sum"`  p = tanh(W Σ_k p_k + b)
+ *
+ * Missing children count as zeros. `weight` W [d, K·d] begins as the mean of the children, [I/K, …, I/K], plus U(±1/√(K·d)) / 2; `bias` b [d]
+ * as zero. What is said of a node is a layer of its own on its vector.
+ * @param options xs [N,d] to p [N,d]
+ * @throws ArgumentError for sizes below 1, and for nodes with more than K children
+ * @see Pollack, "Recursive distributed representations", 1990; Goller and Küchler, "Learning task-dependent distributed representations
+ * by backpropagation through structure", 1996; Socher et al., "Parsing with compositional vector grammars", 2013, for the start at the mean
+ * Deviates: inner nodes have no labels.
+ * @example
+ * const { structure, symbols, roots } = forestOf([[1, [2, 3]]]);
+ * const p = new RecursiveNetwork({ size: 8 }).forward(structure, embedding.forward(tensor([...symbols], { dtype: "int32" })));
+ */
+export class RecursiveNetwork extends StructureNetwork<Tensor> {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  readonly arity: number | "sum";
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+
+  constructor(options: RecursiveOptions) {
+    super();
+    const { size, arity = 2, bias = true, dtype = "float32" } = options;
+    const K = arity === "sum" ? 1 : arity;
+    checkSizes("RecursiveNetwork", { size, arity: K });
+    this.inputSize = size;
+    this.outputSize = size;
+    this.arity = arity;
+    this.weight = uniformParameter([size, K * size], 0.5 / Math.sqrt(K * size), options);
+    this.bias = bias ? new Parameter(zeros([size], dtype)) : null;
+    addMean(this.weight, K);
+  }
+
+  leaf(x: Tensor): Tensor {
+    return x;
+  }
+
+  node(_x: Tensor, children: Children<Tensor>): Tensor {
+    return tanh(this.compose(this.#parts(children)));
+  }
+
+  /** What goes into tanh, from the children's vectors side by side or summed. */
+  protected compose(q: Tensor): Tensor {
+    return linear(q, this.weight, this.bias ?? undefined);
+  }
+
+  #parts(children: Children<Tensor>): Tensor {
+    if (this.arity === "sum") return children.total(children.all());
+    return cat(children.upTo("RecursiveNetwork", this.arity), 1);
+  }
+}
+
+/** Adds [I/K, …, I/K] to a weight [d, K·d]. */
+function addMean(weight: Parameter, K: number): void {
+  const [d, width] = weight.shape as [number, number];
+  const mean = (i: number) => (i % width) % d === Math.floor(i / width);
+  assign(
+    weight,
+    weight.data().map((w, i) => w + (mean(i) ? 1 / K : 0)),
+  );
+}
