@@ -21,19 +21,21 @@ export interface AddingSetting {
   readonly lr: number;
   readonly decay?: { readonly every: number; readonly factor: number };
   readonly part: readonly [number, number];
+  /** After each update. */
+  readonly after?: () => void;
 }
 
 /** Mean squared error on 1,000 fresh sequences after training with clipped gradients. */
 export function addingError<S extends State>(
   run: Run,
   cell: Recurrence<S>,
-  { steps, updates, lr, decay, part, batch = 32, range = [-1, 1] }: AddingSetting,
+  { steps, updates, lr, decay, part, after, batch = 32, range = [-1, 1] }: AddingSetting,
 ): number {
   const { weights, training, test } = streams(run.seed);
   const net = new Net(cell, 1, weights);
   const draw = (generator: Generator, size: number): AddingBatch => addingBatch(generator, { steps, batch: size, range });
   const error = ({ xs, targets }: AddingBatch) => mseLoss(net.final(xs), targets);
   const loss = () => error(draw(training.generator, batch));
-  train(run, { parameters: net.parameters, updates, lr, clip: 1, part, loss, ...(decay && { decay }) });
+  train(run, { parameters: net.parameters, updates, lr, clip: 1, part, loss, ...(decay && { decay }), ...(after && { after }) });
   return scope(() => noGrad(() => error(draw(test.generator, 1000)).item()));
 }

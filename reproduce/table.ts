@@ -4,6 +4,7 @@ import type { Experiment } from "./experiment.ts";
 import { elman } from "./experiments/elman.ts";
 import { encoderDecoder } from "./experiments/encoder-decoder.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
+import { indRNN } from "./experiments/ind-rnn.ts";
 import { jordan } from "./experiments/jordan.ts";
 import { localFeedback } from "./experiments/local-feedback.ts";
 import { lstm1997 } from "./experiments/lstm-1997.ts";
@@ -17,6 +18,7 @@ export const experiments: readonly Experiment[] = [
   elman,
   encoderDecoder,
   fullyRecurrent,
+  indRNN,
   jordan,
   localFeedback,
   lstm1997,

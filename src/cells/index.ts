@@ -6,21 +6,22 @@ export { type ClockworkOptions, ClockworkRNN, type ClockworkState } from "./cloc
 export { ClosedFormContinuousTime, type ClosedFormOptions } from "./closed-form.ts";
 export { ConvLSTM, type ConvLSTMOptions, type ConvLSTMState } from "./conv-lstm.ts";
 export { CTRNN, type CTRNNOptions } from "./ctrnn.ts";
+export {
+  DeepIndRNN,
+  type DeepIndRNNOptions,
+  DenseIndRNN,
+  type DenseIndRNNOptions,
+  type IndRNNNetOptions,
+  type IndRNNNorm,
+  ResidualIndRNN,
+  type ResidualIndRNNOptions,
+} from "./deep-ind-rnn.ts";
 export { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "./elman.ts";
 export { FullyRecurrentNetwork, type FullyRecurrentOptions } from "./fully-recurrent.ts";
 export { GRU1, GRU2, GRU3 } from "./gate-variants.ts";
 export type { HiddenCellOptions } from "./hidden-cell.ts";
 export { HierarchicalRNN, type HierarchicalRNNOptions, type HierarchicalState, type HierarchyLevel } from "./hierarchical.ts";
-export {
-  clipRecurrentWeights,
-  DeepIndRNN,
-  type DeepIndRNNOptions,
-  IndRNN,
-  type IndRNNOptions,
-  type RecurrentClipOptions,
-  ResidualIndRNN,
-  type ResidualIndRNNOptions,
-} from "./ind-rnn.ts";
+export { clipRecurrentWeights, IndRNN, type IndRNNOptions, type RecurrentClipOptions } from "./ind-rnn.ts";
 export {
   type JordanDecayOptions,
   JordanNetwork,

@@ -1,5 +1,6 @@
 /** Modules: layers, recurrences, losses. */
 
+export { type NormalizedSequence, SequenceBatchNorm, type SequenceBatchNormOptions } from "./batch-norm.ts";
 export { type CtcOptions, ctcLoss } from "./ctc.ts";
 export {
   type DropoutOptions,

@@ -1,0 +1,138 @@
+/** Batch normalisation of sequences of different lengths. */
+
+import { noGrad } from "../autodiff/tape.ts";
+import { add, div, mul, square, sub } from "../ops/arithmetic.ts";
+import { where } from "../ops/compare.ts";
+import { takeRows } from "../ops/gather.ts";
+import { sqrt } from "../ops/math.ts";
+import { sum } from "../ops/reduce.ts";
+import { unsqueeze } from "../ops/shape.ts";
+import { ones, zeros } from "../tensor/create.ts";
+import type { FloatDType } from "../tensor/dtype.ts";
+import { ShapeError } from "../tensor/errors.ts";
+import { show } from "../tensor/shape.ts";
+import { assign, keep, type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkSizes } from "./layers.ts";
+import { Module, Parameter } from "./module.ts";
+import { runningMask } from "./recurrence.ts";
+
+export interface SequenceBatchNormOptions {
+  /** How many steps have statistics of their own, the later ones those of the last; all steps share one unless given. */
+  readonly steps?: number;
+  /** Share of a batch in the running statistics (default 0.1). */
+  readonly momentum?: number;
+  /** Added to the variance (default 1e-5). */
+  readonly eps?: number;
+  readonly dtype?: FloatDType;
+}
+
+export interface NormalizedSequence {
+  /** Real steps of each sequence, null for all: what lies after them takes no part in the statistics. */
+  readonly lengths?: readonly number[] | null;
+  /** Steps that each sequence has had before [B,1]; none unless given. */
+  readonly past?: Tensor | null;
+}
+
+/**
+ * Batch normalisation of every feature over the batch and all real steps, or step by step:
+ *
+ *   y = w∘(x − μ)/√(σ² + ε) + b
+ *
+ * In training a sequence is normalised by the batch's own μ and σ², which enter runningMean and runningVar [S,F] (σ² unbiased);
+ * otherwise, and in a single step, by these. weight w = 1 and bias b = 0 [F] at first.
+ * @see Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift", 2015, algorithm 1;
+ *   over sequences: Laurent, Pereyra, Brakel, Zhang and Bengio, "Batch normalized recurrent neural networks", 2016, section 4; step by step:
+ *   Cooijmans, Ballas, Laurent, Gülçehre and Courville, "Recurrent batch normalization", 2017, section 3
+ * Deviates: none.
+ * @example const ys = new SequenceBatchNorm(8).forward(xs, { lengths: [5, 3] });
+ */
+export class SequenceBatchNorm extends Module {
+  readonly features: number;
+  readonly steps: number | null;
+  readonly momentum: number;
+  readonly eps: number;
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+  readonly runningMean: Tensor;
+  readonly runningVar: Tensor;
+
+  constructor(features: number, { steps, momentum = 0.1, eps = 1e-5, dtype = "float32" }: SequenceBatchNormOptions = {}) {
+    super();
+    checkSizes("SequenceBatchNorm", { features, steps: steps ?? 1 });
+    this.features = features;
+    this.steps = steps ?? null;
+    this.momentum = momentum;
+    this.eps = eps;
+    this.weight = new Parameter(ones([features], dtype));
+    this.bias = new Parameter(zeros([features], dtype));
+    this.runningMean = keep(zeros([steps ?? 1, features], dtype));
+    this.runningVar = keep(ones([steps ?? 1, features], dtype));
+  }
+
+  /** xs [T,B,F]; in training every sequence has to have the past of the first. @throws ShapeError for anything else */
+  forward(xs: Tensor, { lengths = null, past = null }: NormalizedSequence = {}): Tensor {
+    if (xs.rank !== 3 || xs.dim(2) !== this.features)
+      throw new ShapeError(`SequenceBatchNorm: expected xs [T,B,${this.features}], got ${show(xs.shape)}`);
+    const [T, B] = [xs.dim(0), xs.dim(1)];
+    if (this.training) return this.#byBatch(xs, lengths, Number(past?.data()[0] ?? 0));
+    const starts = past?.data() ?? new Float32Array(B);
+    return this.#byRunning(xs, [T, B], (i) => Math.floor(i / B) + Number(starts[i % B]));
+  }
+
+  /** One step x [B,F] by the running statistics. */
+  step(x: Tensor, past: Tensor | null = null): Tensor {
+    const starts = past?.data();
+    return this.#byRunning(x, [x.dim(0)], (i) => Number(starts?.[i] ?? 0));
+  }
+
+  #apply(x: Tensor, mean: Tensor, variance: Tensor): Tensor {
+    return add(mul(div(sub(x, mean), sqrt(add(variance, this.eps))), this.weight), this.bias);
+  }
+
+  /** By the rows of the running statistics of each element's step. */
+  #byRunning(x: Tensor, shape: readonly number[], stepOf: (i: number) => number): Tensor {
+    if (this.steps === null) return this.#apply(x, this.runningMean, this.runningVar);
+    const last = this.steps - 1;
+    const rows = Int32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.min(last, stepOf(i)));
+    const index = tensor(rows, { shape });
+    return this.#apply(x, takeRows(this.runningMean, index), takeRows(this.runningVar, index));
+  }
+
+  #byBatch(xs: Tensor, lengths: readonly number[] | null, first: number): Tensor {
+    const [T, B] = [xs.dim(0), xs.dim(1)];
+    const ends = lengths ?? new Array<number>(B).fill(T);
+    const running = Array.from({ length: T }, (_, t) => ends.filter((n) => t < n).length);
+    const together = this.steps === null;
+    const counts = together ? [ends.reduce((a, b) => a + b, 0)] : running;
+    const divisor = tensor(
+      counts.map((n) => Math.max(1, n)),
+      { shape: [counts.length, 1, 1], dtype: xs.dtype },
+    );
+    const mask = lengths && unsqueeze(runningMask(lengths, T), -1);
+    const over = { axis: together ? [0, 1] : [1], keepDim: true };
+    const average = (values: Tensor) => div(sum(mask ? where(mask, values, 0) : values, over), divisor);
+    const mean = average(xs);
+    const variance = average(square(sub(xs, mean)));
+    noGrad(() => this.#remember(mean, variance, counts, first));
+    return this.#apply(xs, mean, variance);
+  }
+
+  /** Moves the running statistics [S,F] towards those of a batch [S,1,F], from step `first` on. */
+  #remember(mean: Tensor, variance: Tensor, counts: readonly number[], first: number): void {
+    const [means, variances] = [mean.data(), variance.data()];
+    const [oldMeans, oldVariances] = [this.runningMean.data(), this.runningVar.data()];
+    const [rows, F, m] = [this.steps ?? 1, this.features, this.momentum];
+    for (const [t, n] of counts.entries()) {
+      const row = this.steps === null ? 0 : first + t;
+      if (n === 0 || row >= rows) continue;
+      const unbiased = n > 1 ? n / (n - 1) : 1;
+      for (let j = 0; j < F; j++) {
+        const [to, from] = [row * F + j, t * F + j];
+        oldMeans[to] = (1 - m) * Number(oldMeans[to]) + m * Number(means[from]);
+        oldVariances[to] = (1 - m) * Number(oldVariances[to]) + m * unbiased * Number(variances[from]);
+      }
+    }
+    assign(this.runningMean, oldMeans);
+    assign(this.runningVar, oldVariances);
+  }
+}
