@@ -1,6 +1,7 @@
 /** Every experiment there is; each file of reproduce/experiments adds its own. */
 
 import type { Experiment } from "./experiment.ts";
+import { bidirectional } from "./experiments/bidirectional.ts";
 import { elman } from "./experiments/elman.ts";
 import { encoderDecoder } from "./experiments/encoder-decoder.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
@@ -13,6 +14,8 @@ import { lstmForget } from "./experiments/lstm-forget.ts";
 import { lstmOdyssey } from "./experiments/lstm-odyssey.ts";
 import { narx } from "./experiments/narx.ts";
 import { secondOrder } from "./experiments/second-order.ts";
+import { stacked } from "./experiments/stacked.ts";
+import { standard } from "./experiments/standard.ts";
 
 export const experiments: readonly Experiment[] = [
   elman,
@@ -27,4 +30,7 @@ export const experiments: readonly Experiment[] = [
   lstmOdyssey,
   narx,
   secondOrder,
+  standard,
+  stacked,
+  bidirectional,
 ].flat();

@@ -12,51 +12,16 @@ import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { addingError } from "../adding.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
 import { Net, setGateBiases } from "../net.ts";
+import { stringsNeeded } from "../reber.ts";
 import { streams } from "../tasks/dice.ts";
 import { lagBatch } from "../tasks/lag.ts";
 import { ORDER, orderBatch } from "../tasks/order.ts";
-import { coins, embeddedReber, legalPredictions, oneHotSymbols, REBER_SYMBOLS, type ReberStep, symbolIds } from "../tasks/reber.ts";
+import { REBER_SYMBOLS } from "../tasks/reber.ts";
 import { train } from "../training.ts";
 
 const K = REBER_SYMBOLS.length;
 
 // ---- Embedded Reber grammar ----
-
-/** Whether every prediction is legal, the second T or P with them. */
-function understood<S extends State>(net: Net<S>, steps: readonly ReberStep[]): boolean {
-  return scope(() => noGrad(() => legalPredictions(reshape(net.run(oneHotSymbols([steps]))[0], [steps.length, K]), steps).every(Boolean)));
-}
-
-/** A string without its last symbol, which nothing follows. */
-function embeddedString(coin: () => boolean): { steps: ReberStep[]; targets: Tensor } {
-  const all = [...embeddedReber(coin)];
-  return { steps: all.slice(0, -1), targets: symbolIds(all.slice(1)) };
-}
-
-/** Strings seen before 200 fresh ones in a row are understood; NaN if `most` do not suffice. */
-function stringsNeeded<S extends State>(run: Run, net: Net<S>, most: number): { strings: number; share: number } {
-  const { training, test } = streams(run.seed);
-  const [coin, fresh] = [coins(training.generator), coins(test.generator)];
-  const every = 500;
-  let [strings, share] = [most, 0];
-  train(run, {
-    parameters: net.parameters,
-    updates: most,
-    lr: 1e-2,
-    clip: 5,
-    loss: () => {
-      const { steps, targets } = embeddedString(coin);
-      return crossEntropy(reshape(net.run(oneHotSymbols([steps]))[0], [steps.length, K]), targets);
-    },
-    after: (update) => {
-      if ((update + 1) % every !== 0) return false;
-      share = Array.from({ length: 200 }, () => understood(net, embeddedString(fresh).steps)).filter(Boolean).length / 200;
-      if (share === 1) strings = update + 1;
-      return share === 1;
-    },
-  });
-  return { strings, share };
-}
 
 function reberRun(run: Run) {
   const { weights } = streams(run.seed);

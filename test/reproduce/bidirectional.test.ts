@@ -1,0 +1,4 @@
+import { bidirectional } from "../../reproduce/experiments/bidirectional.ts";
+import { shortForms } from "./short-forms.ts";
+
+shortForms(bidirectional);
