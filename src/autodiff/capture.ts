@@ -28,6 +28,8 @@ export interface StepSpec {
   readonly carry: readonly Tensor[];
   /** Parameters and buffers the step reads. */
   readonly fixed: readonly Tensor[];
+  /** For each input: whether its gradient is wanted, in a step captured with gradients (default: all of them). */
+  readonly wanted?: readonly boolean[];
 }
 
 /** Thrown inside this file only: the reason why a step cannot be captured. */
@@ -145,8 +147,6 @@ function named(prefix: string, tensors: readonly Tensor[]): [string, Tensor][] {
   return tensors.map((t, i) => [`${prefix}${i}`, t]);
 }
 
-const wants = (t: Tensor) => isFloat(t.dtype);
-
 /**
  * Captures a step, forward and (if `grad`) backward; or says why it cannot be captured.
  * @returns the captured step, or the reason as a string: "draws random numbers", "reads values on the host", …
@@ -166,7 +166,8 @@ function capture(spec: StepSpec, grad: boolean): CapturedStep {
   const carry = spec.carry.map(blank);
   const next = spec.carry.map(blank);
   const y = blank(sample);
-  if (grad) for (const t of [...inputs, ...carry]) if (wants(t)) requireGrad(t);
+  const differentiated = [...inputs.filter((_, i) => spec.wanted?.[i] ?? true), ...carry];
+  if (grad) for (const t of differentiated) if (isFloat(t.dtype)) requireGrad(t);
   const firstNode = Node.next;
   const once = () => recordForward(spec, inputs, carry, y, next, grad);
   const forward = once();
@@ -343,9 +344,9 @@ function recordBackward(
       roots.map(([, g]) => g),
       { accumulators },
     );
-    inputs.forEach((_, i) => {
+    inputs.forEach((x, i) => {
       const g = found[i];
-      if (!g) return;
+      if (!g || !x.requiresGrad) return;
       reached.inputs[i] = true;
       copyInto(dInputs[i] as Tensor, g);
     });

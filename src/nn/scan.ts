@@ -80,20 +80,23 @@ function cacheHere(cache: CaptureCache): CaptureCache {
 
 const describe = (t: Tensor) => `${t.dtype}${show(t.shape)}`;
 
-function keyOf({ sequences, carry, fixed, variant }: Scan, grad: boolean): string {
+const wantsGradient = (t: Tensor): boolean => t.requiresGrad || t.node !== null;
+
+function keyOf({ sequences, carry, fixed, variant }: Scan, wanted: readonly boolean[] | null): string {
   const slices = sequences.map((s) => `${s.dtype}${show(s.shape.slice(1))}`);
   const trained = fixed.map((p) => (p.requiresGrad ? 1 : 0)).join("");
-  return [variant, grad, trained, ...slices, "|", ...carry.map(describe)].join(" ");
+  return [variant, wanted === null ? "values" : wanted.map(Number).join(""), trained, ...slices, "|", ...carry.map(describe)].join(" ");
 }
 
 /** The captured step for a scan's shapes, or the reason why there is none. */
 export function captured(scan: Scan, cache: CaptureCache, grad: boolean): CapturedStep | string {
-  const key = keyOf(scan, grad);
+  const wanted = grad ? scan.sequences.map(wantsGradient) : null;
+  const key = keyOf(scan, wanted);
   const known = cacheHere(cache);
   let found = known.get(key);
   if (found === undefined) {
     const inputs = scan.sequences.map((s) => new Tensor(s.storage, s.dtype, s.shape.slice(1), s.strides.slice(1), s.offset));
-    found = captureStep({ step: scan.step, inputs, carry: scan.carry, fixed: scan.fixed }, grad);
+    found = captureStep({ step: scan.step, inputs, carry: scan.carry, fixed: scan.fixed, ...(wanted && { wanted }) }, grad);
     known.set(key, found);
   }
   return found;
@@ -103,7 +106,7 @@ export function captured(scan: Scan, cache: CaptureCache, grad: boolean): Captur
 export function scanCaptured(scan: Scan, cache: CaptureCache): ScanResult {
   const inputs = [...scan.sequences, ...scan.carry, ...scan.fixed];
   if (recording !== null || inputs.some((t) => t.dual !== null)) return scanEagerly(scan);
-  const grad = isRecording() && inputs.some((t) => t.requiresGrad || t.node !== null);
+  const grad = isRecording() && inputs.some(wantsGradient);
   const step = captured(scan, cache, grad);
   if (typeof step === "string") return scanEagerly(scan);
   const outputs = applyAll(scanOp, inputs, { scan, step });
@@ -226,7 +229,7 @@ function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, par
   const xs = outputs.slice(3 + 2 * n, 3 + 2 * n + sequences.length);
   const dyLast = dys && row(dense(dys), scan.reverse ? 0 : T - 1);
   const dCarry = carry.map((c, i) => lastCotangent(c, dLast[i] ?? null, back.tied === i ? dyLast : null));
-  const dxs = xs.map((x) => zeros(x.shape, x.dtype));
+  const dxs = xs.map((x, i) => (back.inputs[i] ? empty(x.shape, x.dtype) : null));
   const sums = fixed.map((p) => (p.requiresGrad ? zeros(p.shape, p.dtype) : null));
   const frameBytes = step.forward.bytes[FRAME] ?? 0;
   const places: Places = {
@@ -239,7 +242,8 @@ function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, par
   };
   xs.forEach((x, i) => {
     places[`x${i}`] = walk(x, !scan.reverse);
-    places[`dx${i}`] = walk(dxs[i] as Tensor, !scan.reverse);
+    const dx = dxs[i];
+    places[`dx${i}`] = dx ? walk(dx, !scan.reverse) : NOWHERE;
   });
   states.forEach((s, i) => {
     places[`s${i}`] = walk(s, true, 1);
@@ -252,7 +256,7 @@ function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, par
   });
   back.prepare.run(1, places);
   back.program.run(T, places);
-  const gradients = [...dxs.map((d, i) => (back.inputs[i] ? d : null)), ...dCarry, ...sums];
+  const gradients = [...dxs, ...dCarry, ...sums];
   return gradients.map((g, i) => (needs[i] && g !== null && isFloat(g.dtype) ? g : null));
 }
 

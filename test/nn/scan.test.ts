@@ -72,6 +72,24 @@ describe.each(["float32", "float64"] as const)("captured scan, %s", (dtype) => {
       const plain = noGrad(() => scanCaptured(scan, cache));
       expect([plain.ys, ...plain.carry].map((t) => Array.from(t.data()))).toEqual(eager.slice(0, 3));
     });
+
+    it("leaves out the gradient of inputs that want none, and has it again for those that do", () => {
+      const cache: CaptureCache = new Map();
+      for (const inputs of [xs.detach(), xs]) {
+        const scan: Scan = {
+          step: steps[name] as Scan["step"],
+          sequences: [inputs],
+          carry: [h0, c0],
+          fixed: [w, u, m],
+          reverse: false,
+          variant: "",
+        };
+        const wrt = [inputs, h0, c0, w, u, m];
+        expect(evaluate((s) => scanCaptured(s, cache), scan, wrt)).toEqual(evaluate(scanEagerly, scan, wrt));
+      }
+      const reached = [...cache.values()].map((c) => (typeof c === "string" ? c : c.backward?.inputs));
+      expect(reached).toEqual([[false], [true]]);
+    });
   });
 
   it("differentiates twice through the eager form", () => {
