@@ -12,7 +12,9 @@ import { lstm1997 } from "./experiments/lstm-1997.ts";
 import { lstmCounting } from "./experiments/lstm-counting.ts";
 import { lstmForget } from "./experiments/lstm-forget.ts";
 import { lstmOdyssey } from "./experiments/lstm-odyssey.ts";
+import { multiDimensional } from "./experiments/multi-dimensional.ts";
 import { narx } from "./experiments/narx.ts";
+import { pixelRnn } from "./experiments/pixel-rnn.ts";
 import { secondOrder } from "./experiments/second-order.ts";
 import { stacked } from "./experiments/stacked.ts";
 import { standard } from "./experiments/standard.ts";
@@ -28,7 +30,9 @@ export const experiments: readonly Experiment[] = [
   lstmCounting,
   lstmForget,
   lstmOdyssey,
+  multiDimensional,
   narx,
+  pixelRnn,
   secondOrder,
   standard,
   stacked,

@@ -1,5 +1,6 @@
-/** Charts as SVG text. */
+/** Charts and images as SVG text. */
 
 export { type AutomatonOptions, automatonDiagram, type DrawnAutomaton } from "./automaton.ts";
 export { type HeatMapOptions, heatMap } from "./heat-map.ts";
+export { type ImageGridOptions, imageGrid } from "./images.ts";
 export { type ChartOptions, type Line, lineChart } from "./svg.ts";

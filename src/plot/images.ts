@@ -1,0 +1,58 @@
+/** Small images side by side, as SVG text. */
+
+import { ArgumentError } from "../tensor/errors.ts";
+import { picture, text } from "./svg.ts";
+
+export interface ImageGridOptions {
+  /** Pixels in a row of an image. */
+  readonly width: number;
+  /** Images in a row of the grid (default: as many as make it about square). */
+  readonly columns?: number;
+  /** Side of a pixel in the picture (default 8). */
+  readonly scale?: number;
+  readonly title?: string;
+}
+
+/** Space around and between images, in pixels of the images. */
+const GAP = 1;
+const TITLE_HEIGHT = 28;
+
+/**
+ * Images in rows and columns, 0 white and 1 black.
+ * @param images values in [0, 1] (others are cut), row by row; all of one size
+ * @throws ArgumentError when there are no images, or they are not whole rows of `width` or differ in size
+ * @example const svg = imageGrid(samples, { width: 8, columns: 4 });
+ */
+export function imageGrid(images: readonly ArrayLike<number>[], { width, columns, scale = 8, title }: ImageGridOptions): string {
+  const size = images[0]?.length ?? 0;
+  const height = size / width;
+  if (!(Number.isInteger(height) && height > 0) || images.some((image) => image.length !== size)) {
+    throw new ArgumentError(
+      `imageGrid: expected images of equal size in rows of ${width}, got sizes ${images.map((i) => i.length).join(", ")}`,
+    );
+  }
+  const across = columns ?? Math.ceil(Math.sqrt(images.length));
+  const top = title === undefined ? 0 : TITLE_HEIGHT;
+  const [stepX, stepY] = [(width + GAP) * scale, (height + GAP) * scale];
+  const totalWidth = across * stepX + GAP * scale;
+  const totalHeight = top + Math.ceil(images.length / across) * stepY + GAP * scale;
+  return picture(totalWidth, totalHeight, title, [
+    `<rect width="${totalWidth}" height="${totalHeight}" fill="#ddd"/>`,
+    title === undefined ? "" : text(GAP * scale, 20, title, 'font-size="14"'),
+    ...images.map((image, n) => {
+      const [x, y] = [GAP * scale + (n % across) * stepX, top + GAP * scale + Math.floor(n / across) * stepY];
+      const ground = `<rect width="${width}" height="${height}" fill="#fff"/>`;
+      return `<g transform="translate(${x} ${y}) scale(${scale})" shape-rendering="crispEdges">${ground}${shades(image, width)}</g>`;
+    }),
+  ]);
+}
+
+/** One path for each shade but white. */
+function shades(image: ArrayLike<number>, width: number): string {
+  const places = new Map<number, string>();
+  for (let k = 0; k < image.length; k++) {
+    const grey = Math.round(255 * (1 - Math.min(1, Math.max(0, image[k] as number))));
+    if (grey < 255) places.set(grey, `${places.get(grey) ?? ""}M${k % width} ${Math.floor(k / width)}h1v1h-1z`);
+  }
+  return Array.from(places, ([grey, d]) => `<path d="${d}" fill="rgb(${grey},${grey},${grey})"/>`).join("");
+}
