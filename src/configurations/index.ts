@@ -3,9 +3,17 @@
 export type { AttentionState } from "./attention.ts";
 export { BahdanauDecoder, type BahdanauDecoderOptions } from "./bahdanau.ts";
 export { Bidirectional, type BidirectionalState } from "./bidirectional.ts";
+export { CharacterEncoder, type CharacterEncoderOptions, Highway, type HighwayOptions } from "./character-encoder.ts";
 export { ContextDecoder, type ContextDecoderOptions, type ContextState } from "./cho.ts";
 export { Decoder, type EncoderSizes } from "./decoder.ts";
 export { type Autoregressive, type BeamOptions, beamSearch, type DecodingOptions, greedySearch, type Hypothesis } from "./decoding.ts";
+export {
+  BidirectionalLanguageModel,
+  type BidirectionalLanguageModelOptions,
+  ELMo,
+  type SentenceOptions,
+  type WordEncoder,
+} from "./elmo.ts";
 export { Encoder, type EncoderOptions, type Source } from "./encoder.ts";
 export { EncoderDecoder, type EncoderDecoderOptions, type SequenceLossOptions, type Sequences } from "./encoder-decoder.ts";
 export { LineRule, type LineState } from "./lines.ts";
