@@ -2,6 +2,7 @@
 
 import type { Experiment } from "./experiment.ts";
 import { bidirectional } from "./experiments/bidirectional.ts";
+import { ctrnn } from "./experiments/ctrnn.ts";
 import { elman } from "./experiments/elman.ts";
 import { encoderDecoder } from "./experiments/encoder-decoder.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
@@ -20,6 +21,9 @@ import { stacked } from "./experiments/stacked.ts";
 import { standard } from "./experiments/standard.ts";
 
 export const experiments: readonly Experiment[] = [
+  // One line each.
+  bidirectional,
+  ctrnn,
   elman,
   encoderDecoder,
   fullyRecurrent,
@@ -34,7 +38,6 @@ export const experiments: readonly Experiment[] = [
   narx,
   pixelRnn,
   secondOrder,
-  standard,
   stacked,
-  bidirectional,
+  standard,
 ].flat();

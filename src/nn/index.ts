@@ -72,14 +72,5 @@ export {
   RNNCell,
   type RNNCellOptions,
 } from "./rnn-cells.ts";
-export {
-  type AdaptiveMethod,
-  type AdaptiveOptions,
-  type AdaptiveResult,
-  type FixedMethod,
-  integrate,
-  integrateAdaptively,
-  type Slope,
-} from "./runge-kutta.ts";
 export { stateFromBytes, stateToBytes } from "./state-bytes.ts";
 export { Stream, type StreamOptions } from "./stream.ts";

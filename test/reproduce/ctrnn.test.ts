@@ -1,0 +1,4 @@
+import { ctrnn } from "../../reproduce/experiments/ctrnn.ts";
+import { shortForms } from "./short-forms.ts";
+
+shortForms(ctrnn);
