@@ -26,35 +26,41 @@ export function gemm<T>(
   bias: usize, beta: i32, batch: i32, aBatch: i32, bBatch: i32, cBatch: i32
 ): void {
   for (let i = 0; i < batch; i++) {
-    if (beta == 0) start<T>(m, n, bias, c, ldc);
-    product<T>(m, n, k, a, aRow, aCol, b, bRow, bCol, c, ldc);
+    product<T>(m, n, k, a, aRow, aCol, b, bRow, bCol, beta ? c : bias, beta ? ldc : 0, c, ldc);
     a = at<T>(a, aBatch);
     b = at<T>(b, bBatch);
     c = at<T>(c, cBatch);
   }
 }
 
-/** Every row of C becomes the bias, or zeros. A loop: calls of memory.copy would cost as much as a small product. */
-function start<T>(m: i32, n: i32, bias: usize, c: usize, ldc: i32): void {
+/** C = start + A·B. s may be c, other rows lds apart, one row for all (lds = 0), or null for zeros. */
+export function product<T>(
+  m: i32, n: i32, k: i32, a: usize, aRow: i32, aCol: i32, b: usize, bRow: i32, bCol: i32, s: usize, lds: i32, c: usize, ldc: i32,
+): void {
+  const column = n == 1 && ldc == 1;
+  if (m > 1 && k > 0 && !column) {
+    matrixProduct<T>(m, n, k, a, aRow, aCol, b, bRow, bCol, s, lds, c, ldc);
+    return;
+  }
+  if (s != c) start<T>(m, n, s, lds, c, ldc);
+  // A column is a row of the transposed product: (A·b)ᵀ = bᵀ·Aᵀ.
+  if (m == 1) rowProduct<T>(n, k, a, aCol, b, bRow, bCol, c);
+  else if (column) rowProduct<T>(m, k, b, bRow, a, aCol, aRow, c);
+}
+
+/** Every row of C becomes that of the start. A loop: calls of memory.copy would cost as much as a small product. */
+function start<T>(m: i32, n: i32, s: usize, lds: i32, c: usize, ldc: i32): void {
   const whole = n - (n % lanes<T>());
   for (let i = 0; i < m; i++) {
     let j = 0;
-    for (; j < whole; j += lanes<T>()) v128.store(at<T>(c, j), bias ? v128.load(at<T>(bias, j)) : v128.splat<T>(<T>0));
-    for (; j < n; j++) store<T>(at<T>(c, j), bias ? load<T>(at<T>(bias, j)) : <T>0);
+    for (; j < whole; j += lanes<T>()) v128.store(at<T>(c, j), s ? v128.load(at<T>(s, j)) : v128.splat<T>(<T>0));
+    for (; j < n; j++) store<T>(at<T>(c, j), s ? load<T>(at<T>(s, j)) : <T>0);
+    s = at<T>(s, lds);
     c = at<T>(c, ldc);
   }
 }
 
-/** C += A·B. */
-function product<T>(m: i32, n: i32, k: i32, a: usize, aRow: i32, aCol: i32, b: usize, bRow: i32, bCol: i32, c: usize, ldc: i32): void {
-  if (m == 0 || k == 0) return;
-  // A column is a row of the transposed product: (A·b)ᵀ = bᵀ·Aᵀ.
-  if (m == 1) rowProduct<T>(n, k, a, aCol, b, bRow, bCol, c);
-  else if (n == 1 && ldc == 1) rowProduct<T>(m, k, b, bRow, a, aCol, aRow, c);
-  else matrixProduct<T>(m, n, k, a, aRow, aCol, b, bRow, bCol, c, ldc);
-}
-
-/** One row of C: whole vectors of it from B where it lies, the rest from packed panels. */
+/** One row of C += a·B: whole vectors of it from B where it lies, the rest from packed panels. */
 function rowProduct<T>(n: i32, k: i32, a: usize, aCol: i32, b: usize, bRow: i32, bCol: i32, c: usize): void {
   let done = 0;
   if (bCol == 1) {
@@ -64,31 +70,42 @@ function rowProduct<T>(n: i32, k: i32, a: usize, aCol: i32, b: usize, bRow: i32,
     done = n - (n % NR<T>());
     const depth = k - (k % lanes<T>());
     rowTimesTransposed<T>(done, depth, a, at<T>(0, aCol), b, at<T>(0, bCol), c);
-    packedProduct<T>(1, done, k - depth, at<T>(a, depth * aCol), 0, aCol, at<T>(b, depth), bRow, bCol, c, 0);
+    packedProduct<T>(1, done, k - depth, at<T>(a, depth * aCol), 0, aCol, at<T>(b, depth), bRow, bCol, c, 0, c, 0);
   }
-  packedProduct<T>(1, n - done, k, a, 0, aCol, at<T>(b, done * bCol), bRow, bCol, at<T>(c, done), 0);
+  const rest = at<T>(c, done);
+  packedProduct<T>(1, n - done, k, a, 0, aCol, at<T>(b, done * bCol), bRow, bCol, rest, 0, rest, 0);
 }
 
-function matrixProduct<T>(m: i32, n: i32, k: i32, a: usize, aRow: i32, aCol: i32, b: usize, bRow: i32, bCol: i32, c: usize, ldc: i32): void {
+function matrixProduct<T>(
+  m: i32, n: i32, k: i32, a: usize, aRow: i32, aCol: i32, b: usize, bRow: i32, bCol: i32, s: usize, lds: i32, c: usize, ldc: i32,
+): void {
   let done = 0;
   if (bCol == 1 && bRow >= n && (m <= DIRECT_ROWS || k * n * <i32>sizeof<T>() <= DIRECT_BYTES)) {
     done = n - (n % NR<T>());
     for (let kk = 0; kk < k; kk += KC) {
-      block<T>(m, done, min(KC, k - kk), at<T>(a, kk * aCol), aRow, aCol, at<T>(b, kk * bRow), 32, at<T>(0, bRow), c, ldc);
+      const depth = min(KC, k - kk);
+      block<T>(m, done, depth, at<T>(a, kk * aCol), aRow, aCol, at<T>(b, kk * bRow), 32, at<T>(0, bRow), kk ? c : s, kk ? ldc : lds, c, ldc);
     }
   }
-  packedProduct<T>(m, n - done, k, a, aRow, aCol, at<T>(b, done * bCol), bRow, bCol, at<T>(c, done), ldc);
+  const from = s ? at<T>(s, done) : 0;
+  packedProduct<T>(m, n - done, k, a, aRow, aCol, at<T>(b, done * bCol), bRow, bCol, from, lds, at<T>(c, done), ldc);
 }
 
 /** B packed block by block. */
-function packedProduct<T>(m: i32, n: i32, k: i32, a: usize, aRow: i32, aCol: i32, b: usize, bRow: i32, bCol: i32, c: usize, ldc: i32): void {
+function packedProduct<T>(
+  m: i32, n: i32, k: i32, a: usize, aRow: i32, aCol: i32, b: usize, bRow: i32, bCol: i32, s: usize, lds: i32, c: usize, ldc: i32,
+): void {
   const nc = B_BLOCK_BYTES / (32 * KC) * NR<T>();
   for (let j = 0; j < n; j += nc) {
     const columns = min(nc, n - j);
+    const to = at<T>(c, j);
+    const from = s ? at<T>(s, j) : 0;
     for (let kk = 0; kk < k; kk += KC) {
       const depth = min(KC, k - kk);
       packB<T>(columns, depth, at<T>(b, kk * bRow + j * bCol), bRow, bCol, B_BLOCK);
-      block<T>(m, columns, depth, at<T>(a, kk * aCol), aRow, aCol, B_BLOCK, <usize>depth * 32, 32, at<T>(c, j), ldc);
+      block<T>(
+        m, columns, depth, at<T>(a, kk * aCol), aRow, aCol, B_BLOCK, <usize>depth * 32, 32, kk ? to : from, kk ? ldc : lds, to, ldc,
+      );
     }
   }
 }
@@ -96,7 +113,8 @@ function packedProduct<T>(m: i32, n: i32, k: i32, a: usize, aRow: i32, aCol: i32
 // @ts-ignore: decorator
 @inline
 function block<T>(
-  m: i32, n: i32, k: i32, a: usize, aRow: i32, aCol: i32, b: usize, panel: usize, bStep: usize, c: usize, ldc: i32,
+  m: i32, n: i32, k: i32, a: usize, aRow: i32, aCol: i32, b: usize, panel: usize, bStep: usize,
+  s: usize, lds: i32, c: usize, ldc: i32,
 ): void {
-  blockProduct<T>(m, n, k, a, at<T>(0, aRow), at<T>(0, aCol), b, panel, bStep, c, at<T>(0, ldc));
+  blockProduct<T>(m, n, k, a, at<T>(0, aRow), at<T>(0, aCol), b, panel, bStep, s, at<T>(0, lds), c, at<T>(0, ldc));
 }

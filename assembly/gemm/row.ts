@@ -4,43 +4,55 @@ import { at, lanes, madd } from "../lanes";
 import { NR, tiles } from "./tile";
 
 /**
- * c (n) += a·B over panels. Two or three panels stream by at once, so that their chains of additions hide each
- * other's latency; a fourth would need more registers than V8 has, as it moves all loads to the front of a loop.
+ * c (n) = s + a·B over panels; s may be c, null stands for zeros. Several panels stream by at once, so that their chains of
+ * additions hide each other's latency: four where the multiply-add is fused, else three or two, for want of registers.
  */
-export function rowTimesPanels<T>(n: i32, k: i32, a: usize, b: usize, panel: usize, bStep: usize, c: usize): void {
+export function rowTimesPanels<T>(n: i32, k: i32, a: usize, b: usize, panel: usize, bStep: usize, s: usize, c: usize): void {
+  if (s == 0) {
+    memory.fill(c, 0, <usize>n * sizeof<T>());
+    s = c;
+  }
   while (n >= 2 * NR<T>()) {
-    // Four panels left are taken as two and two, so that none is left alone.
-    const three = n >= 3 * NR<T>() && n / NR<T>() != 4;
-    if (three) threePanels<T>(k, a, b, panel, bStep, c);
-    else twoPanels<T>(k, a, b, panel, bStep, c);
-    const count = three ? 3 : 2;
+    // Without a fourth, four panels left are taken as two and two, so that none is left alone.
+    const left = n / NR<T>();
+    const many = isDefined(RELAXED) ? left >= 4 : left == 3 || left > 4;
+    if (many) manyPanels<T>(k, a, b, panel, bStep, s, c);
+    else twoPanels<T>(k, a, b, panel, bStep, s, c);
+    const count = many ? MANY : 2;
     n -= count * NR<T>();
     b += <usize>count * panel;
+    s += <usize>count * 32;
     c += <usize>count * 32;
   }
-  tiles<T>(false, 1, n, k, a, 0, b, panel, bStep, c, 0);
+  tiles<T>(false, 1, n, k, a, 0, b, panel, bStep, s, 0, c, 0);
 }
 
-function twoPanels<T>(k: i32, a: usize, b: usize, panel: usize, bStep: usize, c: usize): void {
-  panels<T>(false, k, a, b, panel, bStep, c);
+/** Panels that stream by at once. */
+const MANY: i32 = isDefined(RELAXED) ? 4 : 3;
+
+function twoPanels<T>(k: i32, a: usize, b: usize, panel: usize, bStep: usize, s: usize, c: usize): void {
+  panels<T>(2, k, a, b, panel, bStep, s, c);
 }
 
-function threePanels<T>(k: i32, a: usize, b: usize, panel: usize, bStep: usize, c: usize): void {
-  panels<T>(true, k, a, b, panel, bStep, c);
+function manyPanels<T>(k: i32, a: usize, b: usize, panel: usize, bStep: usize, s: usize, c: usize): void {
+  panels<T>(MANY, k, a, b, panel, bStep, s, c);
 }
 
 // @ts-ignore: decorator
 @inline
-function panels<T>(three: bool, k: i32, a: usize, b: usize, panel: usize, bStep: usize, c: usize): void {
+function panels<T>(count: i32, k: i32, a: usize, b: usize, panel: usize, bStep: usize, s: usize, c: usize): void {
   let p0 = b;
   let p1 = p0 + panel;
   let p2 = p1 + panel;
-  let s0 = v128.load(c);
-  let s1 = v128.load(c, 16);
-  let s2 = v128.load(c, 32);
-  let s3 = v128.load(c, 48);
-  let s4 = three ? v128.load(c, 64) : s0;
-  let s5 = three ? v128.load(c, 80) : s0;
+  let p3 = p2 + panel;
+  let s0 = v128.load(s);
+  let s1 = v128.load(s, 16);
+  let s2 = v128.load(s, 32);
+  let s3 = v128.load(s, 48);
+  let s4 = count > 2 ? v128.load(s, 64) : s0;
+  let s5 = count > 2 ? v128.load(s, 80) : s0;
+  let s6 = count > 3 ? v128.load(s, 96) : s0;
+  let s7 = count > 3 ? v128.load(s, 112) : s0;
   for (const end = p0 + <usize>k * bStep; p0 != end; p0 += bStep) {
     const x = v128.load_splat<T>(a);
     s0 = madd<T>(x, v128.load(p0), s0);
@@ -49,19 +61,28 @@ function panels<T>(three: bool, k: i32, a: usize, b: usize, panel: usize, bStep:
     s3 = madd<T>(x, v128.load(p1, 16), s3);
     a += sizeof<T>();
     p1 += bStep;
-    if (three) {
+    if (count > 2) {
       s4 = madd<T>(x, v128.load(p2), s4);
       s5 = madd<T>(x, v128.load(p2, 16), s5);
       p2 += bStep;
     }
+    if (count > 3) {
+      s6 = madd<T>(x, v128.load(p3), s6);
+      s7 = madd<T>(x, v128.load(p3, 16), s7);
+      p3 += bStep;
+    }
   }
-  v128.store(c, s0);
-  v128.store(c, s1, 16);
-  v128.store(c, s2, 32);
-  v128.store(c, s3, 48);
-  if (!three) return;
-  v128.store(c, s4, 64);
-  v128.store(c, s5, 80);
+  storePanel(c, s0, s1);
+  storePanel(c + 32, s2, s3);
+  if (count > 2) storePanel(c + 64, s4, s5);
+  if (count > 3) storePanel(c + 96, s6, s7);
+}
+
+// @ts-ignore: decorator
+@inline
+function storePanel(c: usize, left: v128, right: v128): void {
+  v128.store(c, left);
+  v128.store(c, right, 16);
 }
 
 /** c (n) += a·B for a row-major B with rows bRow bytes apart: four rows a pass over c. n is a multiple of the lanes. */

@@ -7,7 +7,7 @@
 import { packB } from "../gemm/packed";
 import { at, lanes } from "../lanes";
 import { tanh, tanhSlope } from "./gates";
-import { addElements, clearElements, copyElements, firstRow, isPacked, loadLanes, multiply, rowCount, storeLanes } from "./rows";
+import { addElements, copyElements, firstRow, isPacked, loadLanes, multiply, rowCount, storeLanes } from "./rows";
 
 /**
  * h [B,H] goes in as the initial state and comes out as the last; ys [N,H]. `hidden` may be null.
@@ -22,8 +22,7 @@ export function elman_forward<T>(
     const rows = rowCount(table, s);
     const at1 = firstRow(table, s) * H;
     const y = at<T>(ys, at1);
-    copyElements<T>(y, at<T>(gx, at1), rows * H);
-    multiply<T>(packed, rows, H, H, h, H, w, 1, H, work, y, H);
+    multiply<T>(packed, rows, H, H, h, H, w, 1, H, work, at<T>(gx, at1), H, y, H);
     if (hidden) copyElements<T>(at<T>(hidden, at1), h, rows * H);
     activate<T>(rows * H, relu, y);
     copyElements<T>(h, y, rows * H);
@@ -54,8 +53,7 @@ export function elman_backward<T>(
     const at1 = firstRow(table, s) * H;
     if (dys) addElements<T>(dh, at<T>(dys, at1), rows * H);
     activateBackward<T>(rows * H, relu, at<T>(ys, at1), dh, at<T>(dgx, at1));
-    clearElements<T>(dh, rows * H);
-    multiply<T>(packed, rows, H, H, at<T>(dgx, at1), H, w, H, 1, work, dh, H);
+    multiply<T>(packed, rows, H, H, at<T>(dgx, at1), H, w, H, 1, work, 0, 0, dh, H);
   }
 }
 

@@ -12,9 +12,7 @@
 import { packB } from "../gemm/packed";
 import { at, lanes, madd } from "../lanes";
 import { sigmoid, sigmoidSlope, tanh, tanhSlope } from "./gates";
-import {
-  addElements, clearElements, copyElements, firstRow, isPacked, loadEnds, multiply, rowCount, storeEnds, workSize,
-} from "./rows";
+import { addElements, copyElements, firstRow, isPacked, loadEnds, multiply, rowCount, storeEnds, workSize } from "./rows";
 
 /**
  * h [B,H] goes in as the initial state and comes out as the last; ys [N,H]. `saved` may be null.
@@ -41,25 +39,21 @@ export function gru_forward<T>(
     const rows = rowCount(table, s);
     const gates = saved ? at<T>(saved, row * G) : scratch;
     const q = saved ? at<T>(qs, row * H) : at<T>(scratch, B * G);
-    copyElements<T>(gates, at<T>(gx, row * G), rows * G);
-    multiply<T>(packed, rows, 2 * H, H, h, H, w, 1, H, work, gates, G);
+    const sums = at<T>(gx, row * G);
+    multiply<T>(packed, rows, 2 * H, H, h, H, w, 1, H, work, sums, G, gates, G);
     if (after) {
-      repeatRow<T>(rows, H, bias, q);
-      multiply<T>(packed, rows, H, H, h, H, wn, 1, H, packedN, q, H);
+      multiply<T>(packed, rows, H, H, h, H, wn, 1, H, packedN, bias, 0, q, H);
     } else {
       for (let r = 0; r < rows; r++) resetBefore<T>(H, at<T>(gates, r * G), at<T>(h, r * H), at<T>(q, r * H));
-      multiply<T>(packed, rows, H, H, q, H, wn, 1, H, packedN, at<T>(gates, 2 * H), G);
+      multiply<T>(packed, rows, H, H, q, H, wn, 1, H, packedN, at<T>(sums, 2 * H), G, at<T>(gates, 2 * H), G);
     }
     if (saved) copyElements<T>(at<T>(hidden, row * H), h, rows * H);
-    for (let r = 0; r < rows; r++) cell<T>(H, after, at<T>(gates, r * G), at<T>(q, r * H), at<T>(h, r * H), saved != 0);
+    for (let r = 0; r < rows; r++) {
+      const candidate = at<T>(after ? sums : gates, r * G + 2 * H);
+      cell<T>(H, after, at<T>(gates, r * G), candidate, at<T>(q, r * H), at<T>(h, r * H), saved != 0);
+    }
     copyElements<T>(at<T>(ys, row * H), h, rows * H);
   }
-}
-
-/** The row [H], or zeros where it is null, in each of `rows` rows. */
-function repeatRow<T>(rows: i32, H: i32, row: usize, to: usize): void {
-  if (row == 0) return clearElements<T>(to, rows * H);
-  for (let r = 0; r < rows; r++) copyElements<T>(at<T>(to, r * H), row, H);
 }
 
 /** The end of a row, one vector for each array: 3 gates, q, h, hidden, dh, 3 of dgates, dq. */
@@ -88,30 +82,30 @@ function resetVectors<T>(n: i32, gates: usize, h: usize, q: usize): void {
   }
 }
 
-/** One row: the remaining sums become activations (stored when `keep`), h its successor. */
-function cell<T>(H: i32, after: i32, gates: usize, q: usize, h: usize, keep: bool): void {
+/** One row: the remaining sums, those of n at `candidate`, become activations (stored when `keep`), h its successor. */
+function cell<T>(H: i32, after: i32, gates: usize, candidate: usize, q: usize, h: usize, keep: bool): void {
   const n = H % lanes<T>();
   const whole = H - n;
-  cellVectors<T>(whole, H, after, gates, q, h, keep);
+  cellVectors<T>(whole, H, after, gates, candidate, q, h, keep);
   if (n == 0) return;
   gates = at<T>(gates, whole);
   h = at<T>(h, whole);
-  loadEnds<T>(n, 3, gates, H, ENDS);
+  loadEnds<T>(n, 2, gates, H, ENDS);
+  loadEnds<T>(n, 1, at<T>(candidate, whole), 0, ENDS + 32);
   loadEnds<T>(n, 1, at<T>(q, whole), 0, ENDS + 48);
   loadEnds<T>(n, 1, h, 0, ENDS + 64);
-  cellVectors<T>(lanes<T>(), lanes<T>(), after, ENDS, ENDS + 48, ENDS + 64, keep);
+  cellVectors<T>(lanes<T>(), lanes<T>(), after, ENDS, ENDS + 32, ENDS + 48, ENDS + 64, keep);
   storeEnds<T>(n, 1, ENDS + 64, h, 0);
   if (keep) storeEnds<T>(n, 3, ENDS, gates, H);
 }
 
 /** The same for n elements, a multiple of the lanes; gates lie `stride` elements apart. */
-function cellVectors<T>(n: i32, stride: i32, after: i32, gates: usize, q: usize, h: usize, keep: bool): void {
+function cellVectors<T>(n: i32, stride: i32, after: i32, gates: usize, candidate: usize, q: usize, h: usize, keep: bool): void {
   const gate = at<T>(0, stride);
   for (const end = at<T>(h, n); h != end; h += 16) {
     const pz = gates + gate;
-    const pn = pz + gate;
     let r = v128.load(gates);
-    let a = v128.load(pn);
+    let a = v128.load(candidate);
     if (after) {
       r = sigmoid<T>(r);
       a = madd<T>(r, v128.load(q), a);
@@ -123,9 +117,10 @@ function cellVectors<T>(n: i32, stride: i32, after: i32, gates: usize, q: usize,
     if (keep) {
       v128.store(gates, r);
       v128.store(pz, z);
-      v128.store(pn, n1);
+      v128.store(pz + gate, n1);
     }
     gates += 16;
+    candidate += 16;
   }
 }
 
@@ -161,16 +156,15 @@ export function gru_backward<T>(
       );
     }
     if (after) {
-      multiply<T>(packed, rows, H, H, dq, H, wn, H, 1, packedN, dh, H);
+      multiply<T>(packed, rows, H, H, dq, H, wn, H, 1, packedN, dh, H, dh, H);
     } else {
-      clearElements<T>(dq, rows * H);
-      multiply<T>(packed, rows, H, H, at<T>(dg, 2 * H), G, wn, H, 1, packedN, dq, H);
+      multiply<T>(packed, rows, H, H, at<T>(dg, 2 * H), G, wn, H, 1, packedN, 0, 0, dq, H);
       for (let r = 0; r < rows; r++) {
         const at1 = (row + r) * H;
         resetBeforeBackward<T>(H, at<T>(saved, (row + r) * G), at<T>(hidden, at1), at<T>(dq, r * H), at<T>(dh, r * H), at<T>(dg, r * G));
       }
     }
-    multiply<T>(packed, rows, H, 2 * H, dg, G, w, H, 1, work, dh, H);
+    multiply<T>(packed, rows, H, 2 * H, dg, G, w, H, 1, work, dh, H, dh, H);
   }
 }
 

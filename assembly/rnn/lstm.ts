@@ -11,9 +11,7 @@
 import { packB } from "../gemm/packed";
 import { at, lanes, madd } from "../lanes";
 import { sigmoid, sigmoidSlope, tanh, tanhSlope } from "./gates";
-import {
-  addElements, clearElements, copyElements, firstRow, isPacked, loadEnds, multiply, rowCount, storeEnds, workSize,
-} from "./rows";
+import { addElements, copyElements, firstRow, isPacked, loadEnds, multiply, rowCount, storeEnds, workSize } from "./rows";
 
 /**
  * h [B,P] and c [B,H] go in as the initial state and come out as the last; ys [N,P]. `saved` may be null.
@@ -40,8 +38,7 @@ export function lstm_forward<T>(
     const row = firstRow(table, s);
     const rows = rowCount(table, s);
     const gates = saved ? at<T>(saved, row * G) : scratch;
-    copyElements<T>(gates, at<T>(gx, row * G), rows * G);
-    multiply<T>(packed, rows, G, P, h, P, w, 1, P, work, gates, G);
+    multiply<T>(packed, rows, G, P, h, P, w, 1, P, work, at<T>(gx, row * G), G, gates, G);
     if (saved) copyElements<T>(at<T>(hidden, row * P), h, rows * P);
     const y = at<T>(ys, row * P);
     let m = y;
@@ -50,10 +47,7 @@ export function lstm_forward<T>(
       const kept = saved ? at<T>(before, (row + r) * H) : 0;
       cell<T>(H, at<T>(gates, r * G), at<T>(c, r * H), peepholes, at<T>(m, r * H), kept, at<T>(tanhs, (row + r) * H));
     }
-    if (projection) {
-      clearElements<T>(y, rows * P);
-      multiply<T>(packed, rows, P, H, m, H, projection, 1, H, packedR, y, P);
-    }
+    if (projection) multiply<T>(packed, rows, P, H, m, H, projection, 1, H, packedR, 0, 0, y, P);
     copyElements<T>(h, y, rows * P);
   }
 }
@@ -150,8 +144,7 @@ export function lstm_backward<T>(
     let dm = dh;
     if (projection) {
       copyElements<T>(at<T>(dhs, row * P), dh, rows * P);
-      clearElements<T>(unprojected, rows * H);
-      multiply<T>(packed, rows, H, P, dh, P, projection, H, 1, packedR, unprojected, H);
+      multiply<T>(packed, rows, H, P, dh, P, projection, H, 1, packedR, 0, 0, unprojected, H);
       dm = unprojected;
     }
     for (let r = 0; r < rows; r++) {
@@ -162,8 +155,7 @@ export function lstm_backward<T>(
         at<T>(dm, r * H), at<T>(dc, r * H), at<T>(dgates, at4), dpeepholes,
       );
     }
-    clearElements<T>(dh, rows * P);
-    multiply<T>(packed, rows, P, G, at<T>(dgates, row * G), G, w, P, 1, work, dh, P);
+    multiply<T>(packed, rows, P, G, at<T>(dgates, row * G), G, w, P, 1, work, 0, 0, dh, P);
   }
 }
 

@@ -8,7 +8,7 @@
 // `table` lists the steps in the order in which they are walked: (first row, number of rows), two i32 each.
 // Running in reverse is a table written backwards; a gradient walks the same table from its end.
 
-import { gemm } from "../gemm/gemm";
+import { product } from "../gemm/gemm";
 import { gemmPacked, packedSize } from "../gemm/packed";
 import { at, lanes } from "../lanes";
 
@@ -41,12 +41,16 @@ export function workSize<T>(packed: bool, n: i32, k: i32): usize {
   return packed ? packedSize<T>(n, k) : 0;
 }
 
-/** C (m × n) += A (m × k)·B (k × n; strides in elements), from packed B where it is packed: both ways give the same bits. */
+/**
+ * C (m × n) = start + A (m × k)·B (k × n; strides in elements), from packed B where it is packed: both ways give the same bits.
+ * s may be c, other rows lds apart, one row for all (lds = 0), or null for zeros.
+ */
 export function multiply<T>(
-  packed: bool, m: i32, n: i32, k: i32, a: usize, lda: i32, b: usize, rowStride: i32, colStride: i32, packedB: usize, c: usize, ldc: i32,
+  packed: bool, m: i32, n: i32, k: i32, a: usize, lda: i32, b: usize, rowStride: i32, colStride: i32, packedB: usize,
+  s: usize, lds: i32, c: usize, ldc: i32,
 ): void {
-  if (packed) gemmPacked<T>(m, n, k, a, lda, packedB, c, ldc);
-  else gemm<T>(m, n, k, a, lda, 1, b, rowStride, colStride, c, ldc, 0, 1, 1, 0, 0, 0);
+  if (packed) gemmPacked<T>(m, n, k, a, lda, packedB, s, lds, c, ldc);
+  else product<T>(m, n, k, a, lda, 1, b, rowStride, colStride, s, lds, c, ldc);
 }
 
 /** The n ≤ lanes elements at p; the lanes beyond are zero and their memory is not touched. */
@@ -84,13 +88,6 @@ function storePart<T>(p: usize, v: v128, n: i32): void {
 @inline
 export function copyElements<T>(to: usize, from: usize, n: i32): void {
   memory.copy(to, from, <usize>n * sizeof<T>());
-}
-
-/** to[0 … n) = 0. */
-// @ts-ignore: decorator
-@inline
-export function clearElements<T>(to: usize, n: i32): void {
-  memory.fill(to, 0, <usize>n * sizeof<T>());
 }
 
 /** to[0 … n) += from[0 … n). */

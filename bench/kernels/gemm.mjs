@@ -77,7 +77,7 @@ function rungs(ladder, { memory, call }) {
     ["2 rows of B", ladder.memory, (n) => ladder.rows(n, A, B, C)],
     ["3 vectors", ladder.memory, (n) => ladder.vectors(n, A, B, C)],
     ["4 register tiles", ladder.memory, (n) => ladder.tiles(n, A, B, C)],
-    square("5 packed panels of B (gemm_packed)", (n) => call("gemm_packed", n, n, n, A, n, PACKED, C, n)),
+    square("5 packed panels of B (gemm_packed)", (n) => call("gemm_packed", n, n, n, A, n, PACKED, C, n, 0, 0)),
     square("6 gemm, A·B", (n) => gemm(n, n, 1, n, 1)),
     square("6 gemm, A·Bᵀ", (n) => gemm(n, n, 1, 1, n)),
     square("6 gemm, Aᵀ·B", (n) => gemm(n, 1, n, n, 1)),
@@ -119,7 +119,7 @@ function benchSquares(ladder, lib, peak, sizes) {
 function benchRows(lib, sizes) {
   const gemm = (m, n, k, strides) => lib.call("gemm", m, n, k, A, ...strides(m, n, k), 0, 0, 1, 0, 0, 0);
   const forms = [
-    ["x·W, W packed", (n, k) => lib.call("gemm_packed", 1, n, k, A, k, PACKED, C, n)],
+    ["x·W, W packed", (n, k) => lib.call("gemm_packed", 1, n, k, A, k, PACKED, C, n, 0, 0)],
     ["x·W", (n, k) => gemm(1, n, k, () => [k, 1, B, n, 1, C, n])],
     ["x·Wᵀ", (n, k) => gemm(1, n, k, () => [k, 1, B, 1, k, C, n])],
     ["W·x", (n, k) => gemm(n, 1, k, () => [k, 1, B, 1, 1, C, 1])],
@@ -144,7 +144,7 @@ function benchLayers(lib, peak, sizes) {
     lib.call("pack_b", n, k, B, 1, k, PACKED);
     const rate = (run) => (2 * m * n * k) / measure(run) / 1e6;
     const cells = [
-      rate(() => lib.call("gemm_packed", m, n, k, A, k, PACKED, C, n)),
+      rate(() => lib.call("gemm_packed", m, n, k, A, k, PACKED, C, n, 0, 0)),
       rate(() => lib.call("gemm", m, n, k, A, k, 1, B, 1, k, C, n, 0, 0, 1, 0, 0, 0)),
     ].map((r) => `${r.toFixed(1)} (${Math.round((100 * r) / peak)} %)`);
     console.log(`| ${m} × ${n} × ${k} | ${cells.join(" | ")} |`);

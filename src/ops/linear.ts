@@ -9,7 +9,7 @@ import { broadcastShapes, type Shape, sameShape, show, sizeOf } from "../tensor/
 import { copyInto, dense } from "../tensor/strided.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
-import { copyStrided, fill, gemm, gemm_packed, pack_b } from "../wasm/kernels.gen.ts";
+import { gemm, gemm_packed, pack_b } from "../wasm/kernels.gen.ts";
 import { recording } from "../wasm/recorder.ts";
 import { add, mul } from "./arithmetic.ts";
 import { sum, sumTo } from "./reduce.ts";
@@ -53,7 +53,7 @@ interface Batch {
 const ONE: Batch = { count: 1, a: 0, b: 0 };
 
 function product(dtype: DType, sizes: Sizes, a: Matrix, b: Matrix, c: number, start: Start = {}, batch: Batch = ONE): void {
-  if (recording !== null && batch.count === 1 && a.column === 1 && isFloat(dtype)) {
+  if (recording !== null && batch.count === 1 && a.column === 1 && sizes.k > 0 && isFloat(dtype)) {
     packedProduct(dtype, sizes, a, b, c, start);
     return;
   }
@@ -64,16 +64,14 @@ function product(dtype: DType, sizes: Sizes, a: Matrix, b: Matrix, c: number, st
 }
 
 /**
- * The same product in three calls: start, packing, accumulation. A recorded step is replayed many times, and the packing
+ * The same product in two calls, packing and product. A recorded step is replayed many times, and the packing
  * of a weight, being a call of its own, is then made once.
  */
-function packedProduct(dtype: FloatDType, { m, n, k }: Sizes, a: Matrix, b: Matrix, c: number, start: Start): void {
-  if (!start.add && start.bias) call(copyStrided, "int32", BYTES[dtype], 1, 1, m, n, 0, 0, 0, 1, 0, 0, n, 1, start.bias, c);
-  else if (!start.add) call(fill, dtype, m * n, 0, c);
+function packedProduct(dtype: FloatDType, { m, n, k }: Sizes, a: Matrix, b: Matrix, c: number, { bias = 0, add = false }: Start): void {
   const panel = 32 / BYTES[dtype];
   const packed = empty([Math.ceil(n / panel) * panel * k], dtype);
   call(pack_b, dtype, n, k, b.ptr, b.row, b.column, packed.ptr);
-  call(gemm_packed, dtype, m, n, k, a.ptr, a.row, packed.ptr, c, n);
+  call(gemm_packed, dtype, m, n, k, a.ptr, a.row, packed.ptr, c, n, bias, add ? 1 : 0);
 }
 
 /** Strides of the batch axes of x along those of the result: 0 where x is repeated. */

@@ -84,6 +84,8 @@ function runPacked(
   b: readonly number[],
   bs: Strides,
   c: readonly number[],
+  bias: readonly number[] | null = null,
+  beta = 1,
 ): number[] {
   return scope(() => {
     const size = BYTES[dtype];
@@ -99,7 +101,7 @@ function runPacked(
     const around = new Array<number>(m * ldc + 2).fill(CANARY);
     for (let i = 0; i < m; i++) for (let j = 0; j < n; j++) around[1 + i * ldc + j] = c[i * n + j] as number;
     const cPtr = place(dtype, around);
-    call(gemm_packed, dtype, m, n, k, aPtr, lda, packed, cPtr + size, ldc);
+    call(gemm_packed, dtype, m, n, k, aPtr, lda, packed, cPtr + size, ldc, bias ? place(dtype, bias) : 0, beta);
     const out = view(dtype, cPtr, around.length);
     const got: number[] = [];
     for (let at = 0; at < around.length; at++) {
@@ -113,7 +115,7 @@ function runPacked(
 }
 
 describe.each(DTYPES)("packed product, %s", (dtype) => {
-  const sizes = [0, 1, 3, 4, 5, 8, 11, 19, 33];
+  const sizes = [0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 19, 33];
   it.each(sizes)("adds to C in order of k, m = %i", (m) => {
     for (const n of sizes) {
       for (const k of [0, 1, 2, 7, 65]) {
@@ -129,6 +131,27 @@ describe.each(DTYPES)("packed product, %s", (dtype) => {
             dtype,
             got,
             inOrder(dtype, m, n, k, a, { rs: k + 2, cs: 1 }, b, bs, (i, j) => c[i * n + j] as number),
+            k,
+          );
+        }
+      }
+    }
+  });
+
+  it.each([...sizes, 141])("starts from a bias or zeros, m = %i", (m) => {
+    for (const n of [1, 8, 11, 70]) {
+      for (const k of [1, 7, 300]) {
+        const a = rounded(dtype, noise(m * k, 1));
+        const b = rounded(dtype, noise(k * n, 2));
+        const bias = rounded(dtype, noise(n, 3));
+        const junk = new Array<number>(m * n).fill(Number.NaN);
+        for (const start of [bias, null]) {
+          const got = runPacked(dtype, m, n, k, a, k, b, { rs: n, cs: 1 }, junk, start, 0);
+          const as = { rs: k, cs: 1 };
+          expectProduct(
+            dtype,
+            got,
+            inOrder(dtype, m, n, k, a, as, b, { rs: n, cs: 1 }, (_, j) => (start ? (start[j] as number) : 0)),
             k,
           );
         }
