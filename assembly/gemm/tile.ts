@@ -49,20 +49,25 @@ export function tiles<T>(
   if (s == 0) sRow = 0;
   for (let j = 0; j < n; j += NR<T>()) {
     const columns = min(NR<T>(), n - j);
+    const edge = columns < NR<T>();
     let aTile = a;
     let sTile = s == 0 ? ZEROS : s;
     let cTile = c;
     let i = 0;
     while (i < m) {
-      const height = tileRows<T>(m - i);
+      const height = hasTall<T>() ? tileRows<T>(m - i) : 4;
       const rows = min(height, m - i);
-      if (columns == NR<T>()) {
-        oneTile<T>(packed, height, rows, k, aTile, aRow, b, bStep, sTile, sRow, cTile, cRow);
-      } else {
-        copyTile<T>(rows, columns, sTile, sRow, EDGE, 32);
-        oneTile<T>(packed, height, rows, k, aTile, aRow, b, bStep, EDGE, 32, EDGE, 32);
-        copyTile<T>(rows, columns, EDGE, 32, cTile, cRow);
-      }
+      if (edge) copyTile<T>(rows, columns, sTile, sRow, EDGE, 32);
+      const from = edge ? EDGE : sTile;
+      const fromRow = edge ? 32 : sRow;
+      const to = edge ? EDGE : cTile;
+      const toRow = edge ? 32 : cRow;
+      // One call of each form: then it is inlined here, and V8 unrolls the inner loop.
+      if (packed && height == 6) packedTall<T>(rows, k, aTile, b, bStep, from, fromRow, to, toRow);
+      else if (packed) packedTile<T>(rows, k, aTile, b, bStep, from, fromRow, to, toRow);
+      else if (height == 6) directTall<T>(rows, k, aTile, aRow, b, bStep, from, fromRow, to, toRow);
+      else directTile<T>(rows, k, aTile, aRow, b, bStep, from, fromRow, to, toRow);
+      if (edge) copyTile<T>(rows, columns, EDGE, 32, cTile, cRow);
       aTile += <usize>height * aRow;
       sTile += <usize>height * sRow;
       cTile += <usize>height * cRow;
@@ -80,19 +85,6 @@ function copyTile<T>(rows: i32, columns: i32, from: usize, fromRow: usize, to: u
     from += fromRow;
     to += toRow;
   }
-}
-
-// @ts-ignore: decorator
-@inline
-function oneTile<T>(
-  packed: bool, height: i32, rows: i32, k: i32, a: usize, aRow: usize, b: usize, bStep: usize,
-  s: usize, sRow: usize, c: usize, cRow: usize,
-): void {
-  const tall = hasTall<T>() && height == 6;
-  if (packed && tall) packedTall<T>(rows, k, a, b, bStep, s, sRow, c, cRow);
-  else if (packed) packedTile<T>(rows, k, a, b, bStep, s, sRow, c, cRow);
-  else if (tall) directTall<T>(rows, k, a, aRow, b, bStep, s, sRow, c, cRow);
-  else directTile<T>(rows, k, a, aRow, b, bStep, s, sRow, c, cRow);
 }
 
 function directTile<T>(
