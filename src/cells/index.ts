@@ -19,6 +19,24 @@ export {
 export { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "./elman.ts";
 export { FullyRecurrentNetwork, type FullyRecurrentOptions } from "./fully-recurrent.ts";
 export { GRU1, GRU2, GRU3 } from "./gate-variants.ts";
+export {
+  GatedFeedbackGRU,
+  GatedFeedbackLSTM,
+  type GatedFeedbackLSTMState,
+  type GatedFeedbackOptions,
+  GatedFeedbackRNN,
+} from "./gated-feedback.ts";
+export {
+  DelayGraph,
+  type DelayGraphOptions,
+  FilterStore,
+  type FilterStoreOptions,
+  type FilterStoreState,
+  GatedStore,
+  type GatedStoreOptions,
+  type GatedStoreState,
+  IdentityStore,
+} from "./gated-store.ts";
 export type { HiddenCellOptions } from "./hidden-cell.ts";
 export { HierarchicalRNN, type HierarchicalRNNOptions, type HierarchicalState, type HierarchyLevel } from "./hierarchical.ts";
 export { clipRecurrentWeights, IndRNN, type IndRNNOptions, type RecurrentClipOptions } from "./ind-rnn.ts";
