@@ -37,13 +37,13 @@ export {
 export {
   DiagonalBiLSTM,
   DiagonalLSTM,
+  type PixelLayer,
   type PixelLSTMOptions,
   type PixelLSTMState,
-  PixelRNN,
-  type PixelRNNOptions,
+  type RasterMemory,
   RowLSTM,
-  type SampleOptions,
-} from "./pixel-rnn.ts";
+} from "./pixel-lstm.ts";
+export { PixelRNN, type PixelRNNOptions, type SampleOptions } from "./pixel-rnn.ts";
 export { type StackedLayer, StackedRNN, type StackedRNNOptions } from "./stacked.ts";
 export { StateDecoder, type StateDecoderOptions } from "./sutskever.ts";
 export { DetachEvery, detachState, type TruncatedOptions, truncatedBptt } from "./truncated.ts";

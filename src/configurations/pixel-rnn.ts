@@ -1,161 +1,20 @@
 /** Generative models of images, pixel by pixel. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { glorotUniform } from "../nn/init.ts";
 import { checkSizes, type LayerOptions } from "../nn/layers.ts";
 import { bceWithLogits, crossEntropy } from "../nn/losses.ts";
-import { Module, Parameter } from "../nn/module.ts";
-import { add, div, mul } from "../ops/arithmetic.ts";
+import { Module } from "../nn/module.ts";
+import { add, div } from "../ops/arithmetic.ts";
 import { cast } from "../ops/compare.ts";
-import { linear } from "../ops/linear.ts";
-import { relu, sigmoid, tanh } from "../ops/math.ts";
-import { cat, flip, permute, reshape, select, split } from "../ops/shape.ts";
+import { relu, sigmoid } from "../ops/math.ts";
+import { permute, reshape, select } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
-import { zeros } from "../tensor/create.ts";
-import type { FloatDType } from "../tensor/dtype.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import { assign, scope, type Tensor, tensor } from "../tensor/tensor.ts";
-import { antiDiagonals, fromAntiDiagonals, LineRule, shifted } from "./lines.ts";
+import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { MaskedConv2d } from "./masked-conv.ts";
-
-export interface PixelLSTMOptions extends LayerOptions {
-  readonly inputChannels: number;
-  readonly hiddenChannels: number;
-  /** Colours of the image, into which channels are cut (default 1). */
-  readonly colors?: number;
-  /** Bias of the forget gates at first (default 1). */
-  readonly forgetBias?: number;
-}
-
-/** Output h and cell c of a line, [B, places, H] each. */
-export type PixelLSTMState = { readonly h: Tensor; readonly c: Tensor };
-
-/**
- * LSTM whose step is a line of pixels: the input-to-state part is a masked convolution of the whole image, the state-to-state part
- * one of the line before.
- *
- *   i, f, o = σ(K_ss ∗ h₋₁ + K_is ∗ x)    g = tanh(K_ss ∗ h₋₁ + K_is ∗ x)    c = f∘c₋₁ + i∘g    h = o∘tanh(c)
- *
- * Gates in the order i f g o. `inputToState.weight` K_is [4H,C,1,k] masked B; `weightHh` K_ss [4H,k'·H], the taps side by side.
- */
-abstract class PixelLSTM extends LineRule<PixelLSTMState> {
-  readonly inputToState: MaskedConv2d;
-  readonly weightHh: Parameter;
-  protected readonly stateNames = ["h", "c"] as const;
-  readonly #hidden: number;
-  /** Where the taps lie in the line before: a pixel reads its places p − s. */
-  readonly #shifts: readonly number[];
-
-  constructor(op: string, width: number, shifts: readonly number[], options: PixelLSTMOptions) {
-    super();
-    const { inputChannels, hiddenChannels: H, colors = 1, forgetBias = 1, ...layer } = options;
-    checkSizes(op, { inputChannels, hiddenChannels: H });
-    this.#hidden = H;
-    this.#shifts = shifts;
-    const sizes = { inputChannels, outputChannels: 4 * H, kernelSize: [1, width], blocks: 4 } as const;
-    this.inputToState = new MaskedConv2d({ ...sizes, mask: "B", colors, ...layer });
-    assign(this.inputToState.bias, this.inputToState.bias.data().fill(forgetBias, H, 2 * H));
-    this.weightHh = new Parameter(zeros([4 * H, shifts.length * H], layer.dtype ?? "float32"));
-    glorotUniform(this.weightHh, layer);
-  }
-
-  protected get inputWidth(): number {
-    return 4 * this.#hidden;
-  }
-
-  protected get outputWidth(): number {
-    return this.#hidden;
-  }
-
-  protected get dtype(): FloatDType {
-    return this.weightHh.dtype as FloatDType;
-  }
-
-  protected recurrentWeights(): readonly Parameter[] {
-    return [this.weightHh];
-  }
-
-  protected advance(x: Tensor, before: PixelLSTMState): PixelLSTMState {
-    const taps = this.#shifts.map((s) => shifted(before.h, 1, s));
-    const sums = add(x, linear(cat(taps, -1), this.weightHh));
-    const [i, f, g, o] = split(sums, this.#hidden, -1) as [Tensor, Tensor, Tensor, Tensor];
-    const c = add(mul(sigmoid(f), before.c), mul(sigmoid(i), tanh(g)));
-    return { h: mul(sigmoid(o), tanh(c)), c };
-  }
-
-  /** x [B, inputChannels, H, W] to [B, hiddenChannels, H, W]. */
-  abstract forward(x: Tensor): Tensor;
-}
-
-/**
- * Row LSTM: the rows, from top to bottom, are the steps. A pixel sees the three pixels above it in the row before, and so a
- * triangle of what precedes it. K_is is one by three, masked; K_ss [4H,3H] reads the places to the left, above and to the right.
- *
- * x [B, inputChannels, H, W] to [B, hiddenChannels, H, W]. Glorot's uniform weights, biases zero but for the forget gate's.
- * @throws ArgumentError for sizes below 1
- * @see van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel recurrent neural networks", ICML 2016, section 3.1, eq. 3
- * Deviates: K_is has a bias; the order of the gates (the paper's is o f i g).
- * @example new RowLSTM({ inputChannels: 24, hiddenChannels: 12 }).forward(features)
- */
-export class RowLSTM extends PixelLSTM {
-  constructor(options: PixelLSTMOptions) {
-    super("RowLSTM", 3, [1, 0, -1], options);
-  }
-
-  forward(x: Tensor): Tensor {
-    const rows = permute(this.inputToState.forward(x), [2, 0, 3, 1]);
-    return permute(this.run(rows), [1, 3, 0, 2]);
-  }
-}
-
-/**
- * Diagonal LSTM: the anti-diagonals, from the upper left corner, are the steps, so that a pixel sees the whole rectangle above
- * and to the left. K_is is one by one; K_ss [4H,2H] reads the pixel above and the pixel to the left, and c₋₁ is that of the latter.
- *
- * x [B, inputChannels, H, W] to [B, hiddenChannels, H, W]. Glorot's uniform weights, biases zero but for the forget gate's.
- * @throws ArgumentError for sizes below 1
- * @see van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel recurrent neural networks", ICML 2016, section 3.2
- * Deviates: K_is has a bias; the order of the gates (the paper's is o f i g).
- * @example new DiagonalLSTM({ inputChannels: 24, hiddenChannels: 12 }).forward(features)
- */
-export class DiagonalLSTM extends PixelLSTM {
-  constructor(options: PixelLSTMOptions) {
-    super("DiagonalLSTM", 1, [1, 0], options);
-  }
-
-  forward(x: Tensor): Tensor {
-    const diagonals = antiDiagonals(permute(this.inputToState.forward(x), [0, 2, 3, 1]));
-    return permute(fromAntiDiagonals(this.run(diagonals)), [0, 3, 1, 2]);
-  }
-}
-
-/**
- * Diagonal LSTMs from the upper left and from the upper right corner, added: every pixel sees all that precedes it. The map from the
- * right is moved down by a row first, because a pixel's right neighbours in its own row are not among its predecessors.
- *
- * x [B, inputChannels, H, W] to [B, hiddenChannels, H, W].
- * @throws ArgumentError for sizes below 1
- * @see van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel recurrent neural networks", ICML 2016, section 3.2
- * Deviates: none.
- * @example new DiagonalBiLSTM({ inputChannels: 24, hiddenChannels: 12 }).forward(features)
- */
-export class DiagonalBiLSTM extends Module {
-  readonly left: DiagonalLSTM;
-  readonly right: DiagonalLSTM;
-
-  constructor(options: PixelLSTMOptions) {
-    super();
-    this.left = new DiagonalLSTM(options);
-    this.right = new DiagonalLSTM(options);
-  }
-
-  forward(x: Tensor): Tensor {
-    const fromRight = flip(this.right.forward(flip(x, 3)), 3);
-    return add(this.left.forward(x), shifted(fromRight, 2, 1));
-  }
-}
+import { DiagonalBiLSTM, lastPixel, type PixelLayer, type RasterMemory, RowLSTM } from "./pixel-lstm.ts";
 
 export interface PixelRNNOptions extends LayerOptions {
   /** Which layers: rows or diagonals. */
@@ -182,7 +41,7 @@ export interface SampleOptions {
 
 /** An LSTM layer and its way back to the width of its input, to which it is added. */
 class ResidualLayer extends Module {
-  readonly lstm: RowLSTM | DiagonalBiLSTM;
+  readonly lstm: PixelLayer;
   readonly projection: MaskedConv2d;
 
   constructor(kind: PixelRNNOptions["kind"], hiddenChannels: number, options: LayerOptions & { readonly colors: number }) {
@@ -195,6 +54,11 @@ class ResidualLayer extends Module {
 
   forward(x: Tensor): Tensor {
     return add(x, this.projection.forward(this.lstm.forward(x)));
+  }
+
+  pixel(x: Tensor, memory: RasterMemory): [y: Tensor, next: RasterMemory] {
+    const [h, next] = this.lstm.pixel(x, memory);
+    return [add(x, lastPixel(this.projection, [h])), next];
   }
 }
 
@@ -275,51 +139,80 @@ export class PixelRNN extends Module {
   }
 
   /**
-   * Images drawn pixel by pixel, colour by colour; for each only the rows down to its own are computed, since nothing below counts.
+   * Images drawn pixel by pixel, colour by colour. Nothing is computed twice but for the colours of one pixel: the layers remember a row.
    * @returns [count, colors, height, width], whole numbers as floats
+   * @throws ArgumentError for sizes below 1
    */
   sample({ count, height, width, generator = defaultGenerator() }: SampleOptions): Tensor {
     checkSizes("sample", { count, height, width });
-    const images = new Float64Array(count * this.colors * height * width);
-    const at = (n: number, color: number, pixel: number) => (n * this.colors + color) * height * width + pixel;
+    const canvas = new Canvas(count, this.colors, height, width);
+    let memories = this.layers.map(({ lstm }) => lstm.begin(count, width));
     for (let pixel = 0; pixel < height * width; pixel++) {
-      const rows = Math.floor(pixel / width) + 1;
+      let after = memories;
       for (let color = 0; color < this.colors; color++) {
-        const above = this.#upTo(images, [count, height, width], rows);
-        const values = this.#draw(above, [rows - 1, pixel % width, color], generator);
-        for (const [n, value] of values.entries()) images[at(n, color, pixel)] = value;
+        const draws = scope(() => Array.from(generator.uniform([count], 0, 1, "float64").data(), Number));
+        const next = scope(() => noGrad(() => this.#pixel(canvas, pixel, color, memories)));
+        canvas.paint(pixel, color, (n) => this.#level(next.chances, n, draws[n] as number));
+        after = next.memories;
       }
+      memories = after;
     }
-    return tensor(images, { shape: [count, this.colors, height, width], dtype: this.input.bias.dtype });
+    return tensor(canvas.values, { shape: canvas.shape, dtype: this.input.bias.dtype });
   }
 
-  /** The first rows of the images so far, [count, colors, rows, width] in row-major order. */
-  #upTo(images: Float64Array, [count, height, width]: readonly [number, number, number], rows: number): Tensor {
-    const maps = Array.from({ length: count * this.colors }, (_, m) => images.subarray(m * height * width, (m * height + rows) * width));
-    const values = new Float64Array(maps.length * rows * width);
-    for (const [m, map] of maps.entries()) values.set(map, m * rows * width);
-    return tensor(values, { shape: [count, this.colors, rows, width], dtype: this.input.bias.dtype });
+  /** Chances of the values of one colour of the next pixel: of 1 for each image, or of all levels, image by image. */
+  #pixel(canvas: Canvas, pixel: number, color: number, before: readonly RasterMemory[]): { chances: number[]; memories: RasterMemory[] } {
+    const { values, shape, column } = canvas.around(pixel, this.input.weight.dim(2) >> 1);
+    const seen = this.input.forward(div(tensor(values, { shape, dtype: this.input.bias.dtype }), this.levels - 1));
+    let features = select(select(seen, 3, column), 2, -1);
+    const memories = this.layers.map((layer, k) => {
+      const [y, next] = layer.pixel(features, before[k] as RasterMemory);
+      features = y;
+      return next;
+    });
+    const scores = lastPixel(this.output, [relu(lastPixel(this.hidden, [relu(features)]))]);
+    const own = select(reshape(scores, [shape[0], this.colors, -1]), 1, color);
+    return { chances: Array.from((this.levels === 2 ? sigmoid(own) : softmax(own, 1)).data(), Number), memories };
   }
 
-  /** A value of one colour of one pixel for each image. */
-  #draw(x: Tensor, [row, column, color]: readonly [number, number, number], generator: Generator): number[] {
-    const chances = scope(() =>
-      noGrad(() => {
-        const scores = select(select(select(this.forward(x), -1, column), -1, row), 1, color);
-        return Array.from(this.levels === 2 ? sigmoid(scores).data() : softmax(scores, 1).data(), Number);
-      }),
-    );
-    const draws = scope(() => Array.from(generator.uniform([x.dim(0)], 0, 1, "float64").data(), Number));
-    return draws.map((u, n) => (this.levels === 2 ? Number(u < (chances[n] as number)) : this.#level(chances, n, u)));
-  }
-
-  /** The level at which image n's chances add up to more than u. */
+  /** The value of image n that a number u in [0, 1) picks: each with its chance. */
   #level(chances: readonly number[], n: number, u: number): number {
+    if (this.levels === 2) return Number(u < (chances[n] as number));
     let rest = u;
     for (let level = 0; level < this.levels - 1; level++) {
       rest -= chances[n * this.levels + level] as number;
       if (rest < 0) return level;
     }
     return this.levels - 1;
+  }
+}
+
+/** Images while they are drawn. */
+class Canvas {
+  readonly shape: readonly [count: number, colors: number, height: number, width: number];
+  readonly values: Float64Array;
+
+  constructor(count: number, colors: number, height: number, width: number) {
+    this.shape = [count, colors, height, width];
+    this.values = new Float64Array(count * colors * height * width);
+  }
+
+  paint(pixel: number, color: number, value: (n: number) => number): void {
+    const [count, colors, height, width] = this.shape;
+    for (let n = 0; n < count; n++) this.values[(n * colors + color) * height * width + pixel] = value(n);
+  }
+
+  /** What lies within `reach` of a pixel, its own row being the last, and in which column of that the pixel is. */
+  around(pixel: number, reach: number): { values: Float64Array; shape: [number, number, number, number]; column: number } {
+    const [count, colors, height, width] = this.shape;
+    const [r, c] = [Math.floor(pixel / width), pixel % width];
+    const [top, left, right] = [Math.max(0, r - reach), Math.max(0, c - reach), Math.min(width, c + reach + 1)];
+    const [h, w] = [r - top + 1, right - left];
+    const values = new Float64Array(count * colors * h * w);
+    for (let line = 0; line < count * colors * h; line++) {
+      const from = (Math.floor(line / h) * height + top + (line % h)) * width;
+      values.set(this.values.subarray(from + left, from + right), line * w);
+    }
+    return { values, shape: [count, colors, h, w], column: c - left };
   }
 }

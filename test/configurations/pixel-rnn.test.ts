@@ -2,10 +2,12 @@ import { describe, expect, it } from "vitest";
 import { checkGrads } from "../../src/autodiff/check.ts";
 import { noGrad } from "../../src/autodiff/tape.ts";
 import { MaskedConv2d } from "../../src/configurations/masked-conv.ts";
-import { DiagonalBiLSTM, type DiagonalLSTM, PixelRNN, type PixelRNNOptions, RowLSTM } from "../../src/configurations/pixel-rnn.ts";
+import { DiagonalBiLSTM, type DiagonalLSTM, RowLSTM } from "../../src/configurations/pixel-lstm.ts";
+import { PixelRNN, type PixelRNNOptions } from "../../src/configurations/pixel-rnn.ts";
 import type { Module } from "../../src/nn/module.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/reduce.ts";
+import { select } from "../../src/ops/shape.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { accept, checkParameter, expectClose, logistic, plus, rows, times } from "../cells/acceptance.ts";
@@ -324,6 +326,49 @@ describe("PixelRNN: a distribution", () => {
     const d = expected.length - 1;
     const chi = expected.reduce((total, p, k) => total + ((found[k] as number) - count * p) ** 2 / (count * p), 0);
     expect(chi).toBeLessThan(d + 5 * Math.sqrt(2 * d));
+  });
+
+  it.each([
+    ["diagonal", 1, 2, 2],
+    ["row", 1, 2, 2],
+    ["diagonal", 3, 3, 1],
+    ["row", 3, 3, 2],
+  ] as const)("draws what whole images would have it draw: %s, %i colours, %i levels, %i layers", (kind, colors, levels, layers) => {
+    const net = model({ kind, colors, levels, layers, hiddenChannels: 6, inputKernel: 5 });
+    const [count, height, width] = [3, 4, 5];
+    const drawn = net.sample({ count, height, width, generator: new Generator(6) });
+    const [generator, pixelsOf] = [new Generator(6), height * width];
+    const values = new Float64Array(drawn.size);
+    for (let k = 0; k < pixelsOf * colors; k++) {
+      const [pixel, color] = [Math.floor(k / colors), k % colors];
+      const draws = generator.uniform([count], 0, 1, "float64").data();
+      for (let n = 0; n < count; n++) {
+        const own = values.slice(n * colors * pixelsOf, (n + 1) * colors * pixelsOf);
+        const scores = scoresOf(net, tensor(own, { shape: [1, colors, height, width], dtype: "float64" }))[k] as number[];
+        const weights = levels === 2 ? [1, Math.exp(scores[0] as number)] : scores.map(Math.exp);
+        const parts = weights.map((w) => w / weights.reduce((a, b) => a + b));
+        // Two levels: 1 below its chance. More: the first level whose chances add up to more.
+        const u = draws[n] as number;
+        const level =
+          levels === 2 ? Number(u < (parts[1] as number)) : parts.findIndex((_, j) => u < parts.slice(0, j + 1).reduce((a, b) => a + b));
+        values[(n * colors + color) * pixelsOf + pixel] = level;
+      }
+    }
+    expect(Array.from(drawn.data())).toEqual(Array.from(values));
+  });
+
+  it.each(["row", "diagonal"] as const)("runs %s layers pixel by pixel to the same numbers", (kind) => {
+    const layer = kind === "row" ? row() : diagonal();
+    const [R, C] = [3, 4];
+    const x = new Generator(3).uniform([2, I, R, C], -1, 1, "float64");
+    const whole = layer.forward(x);
+    let memory = layer.begin(2, C);
+    for (let k = 0; k < R * C; k++) {
+      const at = (t: Tensor) => select(select(t, 3, k % C), 2, Math.floor(k / C));
+      const [h, next] = layer.pixel(at(x), memory);
+      expectClose(h, Array.from(at(whole).data()), 1e-12);
+      memory = next;
+    }
   });
 
   it("refuses what does not fit", () => {
