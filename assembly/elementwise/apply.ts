@@ -21,6 +21,8 @@ export function applyHot<T>(code: i32, a: v128, b: v128): v128 {
   if (code == op.RELU) return v128.max<T>(a, all<T>(0.0));
   if (code == op.EXP) return vexp<T>(a);
   if (code == op.TANH) return vtanh<T>(a);
+  if (code == op.TANH_GRAD) return v128.mul<T>(a, v128.sub<T>(all<T>(1.0), v128.mul<T>(b, b)));
+  if (code == op.SIGMOID_GRAD) return v128.mul<T>(a, v128.mul<T>(b, v128.sub<T>(all<T>(1.0), b)));
   return vsigmoid<T>(a);
 }
 
@@ -53,8 +55,6 @@ export function apply<T>(code: i32, a: v128, b: v128, c: v128): v128 {
     case op.POW: return vpow<T>(a, b);
     case op.SHARE: return v128.andnot(v128.bitselect(all<T>(0.5), all<T>(1.0), v128.eq<T>(a, b)), v128.lt<T>(a, b));
     case op.GATE: return v128.and(a, v128.gt<T>(b, all<T>(0.0)));
-    case op.TANH_GRAD: return v128.mul<T>(a, v128.sub<T>(all<T>(1.0), v128.mul<T>(b, b)));
-    case op.SIGMOID_GRAD: return v128.mul<T>(a, v128.mul<T>(b, v128.sub<T>(all<T>(1.0), b)));
     case op.SELECT:
     case op.INT_SELECT: return v128.bitselect(a, b, c);
     case op.EQUAL: return v128.eq<T>(a, b);

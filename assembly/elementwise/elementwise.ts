@@ -78,6 +78,8 @@ export function span<T>(code: i32, n: i32, a: usize, aStep: usize, b: usize, bSt
   else if (code == op.RELU) loop<T>(true, op.RELU, n, a, aStep, b, bStep, c, 0, y);
   else if (code == op.EXP) loop<T>(true, op.EXP, n, a, aStep, b, bStep, c, 0, y);
   else if (code == op.TANH) loop<T>(true, op.TANH, n, a, aStep, b, bStep, c, 0, y);
+  else if (code == op.TANH_GRAD) loop<T>(true, op.TANH_GRAD, n, a, aStep, b, bStep, c, 0, y);
+  else if (code == op.SIGMOID_GRAD) loop<T>(true, op.SIGMOID_GRAD, n, a, aStep, b, bStep, c, 0, y);
   else if (code == op.SIGMOID) loop<T>(true, op.SIGMOID, n, a, aStep, b, bStep, c, 0, y);
   else loop<T>(false, code, n, a, aStep, b, bStep, c, cStep, y);
 }
