@@ -4,6 +4,7 @@ import type { Experiment } from "./experiment.ts";
 import { bidirectional } from "./experiments/bidirectional.ts";
 import { ctrnn } from "./experiments/ctrnn.ts";
 import { elman } from "./experiments/elman.ts";
+import { elmo } from "./experiments/elmo.ts";
 import { encoderDecoder } from "./experiments/encoder-decoder.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
 import { indRNN } from "./experiments/ind-rnn.ts";
@@ -25,6 +26,7 @@ export const experiments: readonly Experiment[] = [
   bidirectional,
   ctrnn,
   elman,
+  elmo,
   encoderDecoder,
   fullyRecurrent,
   indRNN,
