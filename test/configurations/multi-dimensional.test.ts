@@ -9,7 +9,7 @@ import { sum } from "../../src/ops/reduce.ts";
 import { permute } from "../../src/ops/shape.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { accept, checkParameter, expectClose, logistic, plus, rows, times } from "../cells/acceptance.ts";
+import { accept, checkParameter, expectClose, goldenInputs, logistic, plus, rows, times } from "../cells/acceptance.ts";
 
 const [I, H] = [2, 3];
 const kinds = { MDRNN, MDLSTM, StableMDLSTM } as const;
@@ -154,6 +154,21 @@ describe("one axis", () => {
     const x = new Generator(5).uniform([2, 6, I], -1, 1, "float64");
     const [ys] = cell.scan(permute(x, [1, 0, 2]));
     expectClose(grid.forward(x), Array.from(permute(ys, [1, 0, 2]).data()), 1e-12);
+  });
+});
+
+/** Parameter number s of the golden vectors: n values. */
+const golden = (s: number, n: number) => Array.from({ length: n }, (_, k) => 0.5 * Math.sin(1 + 0.7 * k + 1.3 * s));
+
+describe("golden vector", () => {
+  it("of the LSTM with peepholes, along one axis", () => {
+    const grid = new MDLSTM({ axes: 1, inputSize: 3, hiddenSize: 2, dtype: "float64" });
+    assign(grid.weightIh, golden(0, 24));
+    assign(grid.weightHh, golden(1, 16));
+    assign(grid.bias, plus(golden(2, 8), golden(3, 8)));
+    if (grid.weightPeephole) assign(grid.weightPeephole, [...golden(4, 2), ...golden(5, 2), ...golden(6, 2)]);
+    const ys = grid.forward(permute(goldenInputs("float64"), [1, 0, 2])).data();
+    expectClose(Array.from(ys.slice(-2), Number), [0.146996, 0.269063], 1e-6);
   });
 });
 

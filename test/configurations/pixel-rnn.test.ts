@@ -7,10 +7,10 @@ import { PixelRNN, type PixelRNNOptions } from "../../src/configurations/pixel-r
 import type { Module } from "../../src/nn/module.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/reduce.ts";
-import { select } from "../../src/ops/shape.ts";
+import { permute, reshape, select } from "../../src/ops/shape.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { accept, checkParameter, expectClose, logistic, plus, rows, times } from "../cells/acceptance.ts";
+import { accept, checkParameter, expectClose, goldenInputs, logistic, plus, rows, times } from "../cells/acceptance.ts";
 
 /** Biases away from zero, so that padding shows if it is carried along. */
 function withBiases<M extends Module>(module: M, seed = 9): M {
@@ -183,6 +183,39 @@ describe("DiagonalBiLSTM", () => {
   });
 });
 
+describe("golden vector", () => {
+  it("of the LSTM, along the one row or column of an image", () => {
+    const golden = (s: number, n: number) => Array.from({ length: n }, (_, k) => 0.5 * Math.sin(1 + 0.7 * k + 1.3 * s));
+    const sizes = { inputChannels: 3, hiddenChannels: 2, dtype: "float64" } as const;
+    const [byRow, byDiagonal] = [new RowLSTM(sizes), new DiagonalBiLSTM(sizes).left];
+    const x = goldenInputs("float64");
+    for (const [layer, image, tap] of [
+      [byRow, permute(x, [1, 2, 0]), 1],
+      [byDiagonal, permute(x, [1, 2, 0]), 0],
+    ] as const) {
+      const { inputToState: own, weightHh } = layer;
+      // The one tap of the input that a line of one pixel has, and the one of the state: above, or beside.
+      const width = own.weight.dim(3);
+      assign(
+        own.weight,
+        golden(0, 24).flatMap((w) => Array.from({ length: width }, (_, k) => (k === tap ? w : 9))),
+      );
+      assign(own.bias, plus(golden(2, 8), golden(3, 8)));
+      const blocks = weightHh.dim(1) / 2;
+      const w = golden(1, 16);
+      assign(
+        weightHh,
+        Array.from({ length: 8 }, (_, r) =>
+          Array.from({ length: 2 * blocks }, (_, k) => (Math.floor(k / 2) === 1 ? (w[2 * r + (k % 2)] as number) : 9)),
+        ).flat(),
+      );
+      const shape = layer === byRow ? [1, 3, 4, 1] : [1, 3, 1, 4];
+      const y = layer.forward(reshape(image, shape)).data();
+      expectClose([y[3] as number, y[7] as number], [0.136258, 0.249471], 1e-6);
+    }
+  });
+});
+
 /** Scores of each pixel and colour: [place in raster order, colours innermost][scores]. */
 function scoresOf(net: PixelRNN, x: Tensor): number[][] {
   const [, K, R, C] = x.shape as [number, number, number, number];
@@ -304,6 +337,21 @@ describe("PixelRNN: a distribution", () => {
       return total - v * Math.log(logistic(s)) - (1 - v) * Math.log(1 - logistic(s));
     }, 0);
     expect(Math.abs(net.nll(x).item() - expected)).toBeLessThanOrEqual(1e-9);
+  });
+
+  it("of 256 levels of three colours is a softmax for each", () => {
+    const net = model({ colors: 3, levels: 256, hiddenChannels: 3 });
+    const x = new Generator(4).integers([2, 3, 2, 2], 0, 256);
+    const images = tensor(Array.from(x.data(), Number), { shape: x.shape, dtype: "float64" });
+    const scores = net.forward(images);
+    expect(scores.shape).toEqual([2, 3, 256, 2, 2]);
+    const values = scores.data();
+    const nats = Array.from(x.data(), (level, k) => {
+      const [map, pixel] = [Math.floor(k / 4), k % 4];
+      const own = Array.from({ length: 256 }, (_, j) => values[(map * 256 + j) * 4 + pixel] as number);
+      return Math.log(own.reduce((a, s) => a + Math.exp(s), 0)) - (own[Number(level)] as number);
+    });
+    expect(Math.abs(net.nll(images).item() - nats.reduce((a, b) => a + b) / 2)).toBeLessThanOrEqual(1e-9);
   });
 
   it.each([
