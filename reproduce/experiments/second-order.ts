@@ -36,10 +36,20 @@ function allWords(longest: number): number[][] {
   return words;
 }
 
-/** Half accepted, half not. */
-function balanced(dice: Dice, examples: readonly LabelledWord[], size: number): LabelledWord[] {
-  const sides = [true, false].map((side) => examples.filter(({ accepted }) => accepted === side));
-  return Array.from({ length: size }, (_, b) => dice.pick(sides[b % 2] as LabelledWord[]));
+/** Examples by class and length. */
+type Lesson = readonly (readonly (readonly LabelledWord[])[])[];
+
+function lessonOf(examples: readonly LabelledWord[]): Lesson {
+  const longest = Math.max(...examples.map(({ word }) => word.length));
+  const lengths = Array.from({ length: longest + 1 }, (_, n) => examples.filter(({ word }) => word.length === n));
+  return [true, false].map((side) =>
+    lengths.map((same) => same.filter(({ accepted }) => accepted === side)).filter((same) => same.length > 0),
+  );
+}
+
+/** Half accepted, half not, and short strings as often as long ones. */
+function balanced(dice: Dice, lesson: Lesson, size: number): LabelledWord[] {
+  return Array.from({ length: size }, (_, b) => dice.pick(dice.pick(lesson[b % 2] as Lesson[number])));
 }
 
 /** The response unit S₀ at the end of each string, [B]. */
@@ -91,20 +101,18 @@ function learned(run: Run, k: Index): number {
   const longest = run.short ? 6 : TRAINED;
   const examples = allWords(longest).map((word) => ({ word, accepted: acceptsWord(target, word) }));
   const cell = new SecondOrderRNN({ inputSize: 2, hiddenSize: UNITS[k - 1] as number, generator: weights });
+  const lesson = lessonOf(examples);
   const loss = () => {
-    const batch = balanced(training, examples, 64);
+    const batch = balanced(training, lesson, 64);
     const wanted = batch.map(({ accepted }) => Number(accepted));
     return mseLoss(responses(cell, batch), tensor(wanted, { dtype: "float32" }));
   };
-  const every = 50;
   train(run, {
     parameters: cell.parameters(),
     updates: run.short ? 600 : 3000,
     lr: 1e-2,
     part: [(k - 1) / 7, k / 7],
     loss,
-    // The error has to be small too: on the right side of one half by a hair, longer strings go wrong.
-    after: (update, value) => (update + 1) % every === 0 && value < 0.01 && rightShare(cell, target, 0, longest) === 1,
   });
   const right = rightShare(cell, target, longest + 1, run.short ? 9 : TRIED) === 1;
   const found = right ? extracted(cell, examples.slice(-512)) : null;
@@ -159,12 +167,14 @@ export const secondOrder: readonly Experiment[] = [
     file: "src/cells/second-order.ts, src/cells/automata.ts",
     paper:
       "Giles, Miller, Chen, Chen, Sun and Lee (1992), Learning and extracting finite state automata with second-order recurrent neural networks",
-    task: "Tomita's seven languages from all strings of up to 10 symbols; 3 to 6 units, balanced batches of 64, at most 3,000 updates with Adam 1e-2",
+    task: "Tomita's seven languages from all strings of up to 10 symbols; 3 to 6 units, batches of 64 balanced over classes and lengths, 3,000 updates with Adam 1e-2",
     reported:
       "grammars learned within about a hundred epochs, and the minimal automaton extracted from the trained network is the true one",
     claim:
       "for each grammar in 2 of 5 seeds: all 63,488 strings of 11 to 15 symbols are right, and the automaton read out is the smallest one of the language",
     figures: MEANINGS,
+    remarks:
+      "drawn from all strings alike, three quarters of which have 9 or 10 symbols, languages 5 and 6 are not learned in 3,000 updates: the short ones lead the way, as in the paper's growing training set",
     run: (run) => each((k) => (run.short && k !== 1 && k !== 4 ? 0 : learned(run, k))),
     verdict: (all) =>
       together(
