@@ -13,7 +13,7 @@ import { BYTES, type DType, isFloat } from "../tensor/dtype.ts";
 import { type Shape, sameShape, show } from "../tensor/shape.ts";
 import { copyInto } from "../tensor/strided.ts";
 import { empty, requireGrad, scope, type Tensor } from "../tensor/tensor.ts";
-import { elementwise, pack_b } from "../wasm/kernels.gen.ts";
+import { copyStrided, elementwise, pack_b } from "../wasm/kernels.gen.ts";
 import { type Block, type RecordedCall, type Recording, record } from "../wasm/recorder.ts";
 import { type Address, BlockIndex, isAddress, Program, planMemory, type Use, usesOf } from "./program.ts";
 import { enableGrad, gradients, Node, noGrad } from "./tape.ts";
@@ -271,17 +271,59 @@ function compile(
   const locate = locator(regions, places, memory);
   const isFixed = (ptr: number) => regions[locate(ptr)?.region ?? -1]?.startsWith("p") ?? false;
   const [preparation, packed] = preparationsOf(calls, memory.index, isFixed);
-  const step = calls.filter((c) => !preparation.includes(c));
   const own = new Set(blocks);
   const uses = [...usesOf(calls, memory.index)].filter(([block]) => own.has(block) && !constants.has(block));
+  const isScratch = (block: Block) => own.has(block) && !constants.has(block) && !packed.has(block) && kindOf(block) === SCRATCH;
+  const settled = settle(calls, memory, regions, places, isScratch);
+  const step = calls.filter((c) => !preparation.includes(c) && !settled.has(c));
   const bytes: Record<string, number> = {};
   for (const kind of [FRAME, SCRATCH, prepared]) {
-    const members = uses.filter(([block]) => (packed.has(block) ? prepared : kindOf(block)) === kind);
+    const members = uses
+      .filter(([block]) => !memory.homes.has(block))
+      .filter(([block]) => (packed.has(block) ? prepared : kindOf(block)) === kind);
     const planned = planMemory(new Map(members), kind === SCRATCH);
     for (const [block, offset] of planned.offsets) memory.homes.set(block, { region: regions.indexOf(kind), offset });
     bytes[kind] = planned.bytes;
   }
   return { prepare: new Program(regions, preparation, locate), program: new Program(regions, step, locate), bytes };
+}
+
+/** Regions that a step writes and never reads: its output, the next state, gradients of its inputs. */
+const RESULT = /^(y|n\d+|dx\d+)$/;
+
+/**
+ * Gives blocks of which a step only copies the whole to a result that place from the start.
+ * @returns the copies that this saves
+ */
+function settle(
+  calls: readonly RecordedCall[],
+  { index, homes }: Memory,
+  regions: readonly string[],
+  places: ReadonlyMap<string, Tensor>,
+  isScratch: (block: Block) => boolean,
+): Set<RecordedCall> {
+  const saved = new Set<RecordedCall>();
+  const results = new Map([...places].filter(([name]) => RESULT.test(name)).map(([name, t]) => [t.ptr, name]));
+  for (const recorded of calls) {
+    const copy = wholeCopy(recorded);
+    const found = copy && index.find(copy.source);
+    const region = copy && results.get(copy.target);
+    if (!copy || !found || !region) continue;
+    const { start, value: block } = found;
+    if (start !== copy.source || block.bytes !== copy.bytes || !isScratch(block) || homes.has(block)) continue;
+    homes.set(block, { region: regions.indexOf(region), offset: 0 });
+    results.delete(copy.target);
+    saved.add(recorded);
+  }
+  return saved;
+}
+
+/** A copy of neighbouring bytes to neighbouring bytes; null for any other call. */
+function wholeCopy({ id, args }: RecordedCall): { readonly source: number; readonly target: number; readonly bytes: number } | null {
+  if (id >> 1 !== copyStrided >> 1) return null;
+  const [width, n0, n1, n2, n3, , , , s3, , , , t3, source, target] = args as number[];
+  if (n0 !== 1 || n1 !== 1 || n2 !== 1 || (n3 !== 1 && (s3 !== 1 || t3 !== 1))) return null;
+  return { source: source as number, target: target as number, bytes: (width as number) * (n3 as number) };
 }
 
 /** A step that makes other calls the second time depends on something that is not in its arguments. */

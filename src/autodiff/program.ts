@@ -2,7 +2,7 @@
 
 import { empty, keep, type Tensor } from "../tensor/tensor.ts";
 import { call, host, view } from "../wasm/host.ts";
-import { copyStrided, KERNEL_POINTERS, replay } from "../wasm/kernels.gen.ts";
+import { KERNEL_POINTERS, replay } from "../wasm/kernels.gen.ts";
 import type { Block, RecordedCall } from "../wasm/recorder.ts";
 
 /** A place in a region. */
@@ -19,13 +19,6 @@ export interface Use {
 
 /** A region's address at the first step, and how far it moves with each step, in bytes. */
 export type Place = readonly [base: number, stride: number];
-
-/** Bytes copied from one fixed place to another. */
-export interface Copy {
-  readonly from: number;
-  readonly to: number;
-  readonly bytes: number;
-}
 
 /** A call and where its addresses lie. */
 interface PlacedCall extends RecordedCall {
@@ -63,18 +56,17 @@ export class Program {
   }
 
   /**
-   * The program with its regions at fixed places, followed by copies: a function that runs it once, in one call into
-   * WebAssembly, and neither writes nor allocates anything in JavaScript.
+   * The program with its regions at fixed places: a function that runs it once, in one call into WebAssembly, and
+   * neither writes nor allocates anything in JavaScript.
    */
-  bind(places: Readonly<Record<string, Place>>, copies: readonly Copy[]): () => void {
-    const fixed = this.#calls.map(({ id, args, pointers }) => {
+  bind(places: Readonly<Record<string, Place>>): () => void {
+    const calls = this.#calls.map(({ id, args, pointers }) => {
       const placed = [...args];
       for (const { slot, address } of pointers) {
         placed[slot] = (places[this.regions[address.region] as string] as Place)[0] + address.offset;
       }
       return { id, args: placed };
     });
-    const calls = [...fixed, ...copies.map(copyCall)];
     const program = resident(calls.flatMap(({ id, args }) => [id, args.length, 0, ...args]));
     const args = resident([1, calls.length, program.ptr, 0, 0, 0]);
     const [run, argsPtr] = [host().run, args.ptr];
@@ -91,11 +83,6 @@ function resident(words: readonly number[]): Tensor {
   const memory = keep(empty([words.length], "float64"));
   view("float64", memory.ptr, words.length).set(words);
   return memory;
-}
-
-/** A copy of bytes as a kernel call: one row of one-byte elements. */
-function copyCall({ from, to, bytes }: Copy): RecordedCall {
-  return { id: copyStrided, args: [1, 1, 1, 1, bytes, 0, 0, 0, 1, 0, 0, 0, 1, from, to] };
 }
 
 /** Whether an argument of a kernel is an address. */

@@ -2,7 +2,7 @@
 
 import { type CapturedStep, captureStep, PACKED, SCRATCH } from "../autodiff/capture.ts";
 import { noGrad } from "../autodiff/tape.ts";
-import { arrayOf, BYTES, type DType, type TypedArray } from "../tensor/dtype.ts";
+import { arrayOf, type DType, type TypedArray } from "../tensor/dtype.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
 import { show } from "../tensor/shape.ts";
 import { copyInto } from "../tensor/strided.ts";
@@ -35,7 +35,8 @@ export class Stream<S extends State> {
   readonly #recurrence: Recurrence<S>;
   readonly #like: S;
   readonly #x: Tensor;
-  readonly #state: readonly Tensor[];
+  /** Where the state is now. */
+  #state: readonly Tensor[];
   readonly #y: TypedArray;
   readonly #run: () => void;
   readonly #prepare: () => void;
@@ -148,30 +149,39 @@ export class Stream<S extends State> {
   #replayed({ y: { shape, dtype }, forward, constants }: CapturedStep, fixed: readonly Tensor[]): Runner {
     const y = keep(empty(shape, dtype));
     const bytes = (kind: string): Tensor => keep(empty([Math.max(1, (forward.bytes[kind] ?? 0) / 8)], "float64"));
-    const next = this.#state.map((t) => keep(empty(t.shape, t.dtype)));
+    const [here, there] = [this.#state, this.#state.map((t) => keep(empty(t.shape, t.dtype)))];
     const [scratch, packed] = [bytes(SCRATCH), bytes(PACKED)];
-    const places: Record<string, readonly [number, number]> = { x0: [this.#x.ptr, 0], y: [y.ptr, 0], frame: [0, 0] };
-    places[SCRATCH] = [scratch.ptr, 0];
-    places[PACKED] = [packed.ptr, 0];
-    this.#state.forEach((t, i) => {
-      places[`s${i}`] = [t.ptr, 0];
-      places[`n${i}`] = [(next[i] as Tensor).ptr, 0];
-    });
-    fixed.forEach((p, i) => {
-      places[`p${i}`] = [p.ptr, 0];
-    });
-    const back = this.#state.map((t, i) => [next[i] as Tensor, t] as const);
-    const advance = forward.program.bind(
-      places,
-      back.map(([from, to]) => ({ from: from.ptr, to: to.ptr, bytes: to.size * BYTES[to.dtype] })),
-    );
-    // What the bound program addresses must live as long as the stream.
-    const held = [y, ...next, scratch, packed, constants, fixed];
+    const placesOf = (from: readonly Tensor[], to: readonly Tensor[]): Places => {
+      const places: Places = { x0: [this.#x.ptr, 0], y: [y.ptr, 0], frame: [0, 0] };
+      places[SCRATCH] = [scratch.ptr, 0];
+      places[PACKED] = [packed.ptr, 0];
+      from.forEach((t, i) => {
+        places[`s${i}`] = [t.ptr, 0];
+        places[`n${i}`] = [(to[i] as Tensor).ptr, 0];
+      });
+      fixed.forEach((p, i) => {
+        places[`p${i}`] = [p.ptr, 0];
+      });
+      return places;
+    };
+    // The state goes to and fro between two places, so that it need not be copied back.
+    const forth = forward.program.bind(placesOf(here, there));
+    const back = forward.program.bind(placesOf(there, here));
+    const places = placesOf(here, there);
+    // What the bound programs address must live as long as the stream.
+    const held = [y, ...here, ...there, scratch, packed, constants, fixed];
     return {
       y,
       prepare: () => forward.prepare.run(1, places),
       run: () => {
-        if (held.length > 0) advance();
+        if (held.length === 0) return;
+        if (this.#state === here) {
+          forth();
+          this.#state = there;
+        } else {
+          back();
+          this.#state = here;
+        }
       },
     };
   }
@@ -199,6 +209,8 @@ export class Stream<S extends State> {
     };
   }
 }
+
+type Places = Record<string, readonly [base: number, stride: number]>;
 
 interface Runner {
   readonly y: Tensor;
