@@ -46,5 +46,5 @@ export {
 export { PixelRNN, type PixelRNNOptions, type SampleOptions } from "./pixel-rnn.ts";
 export { type StackedLayer, StackedRNN, type StackedRNNOptions } from "./stacked.ts";
 export { StateDecoder, type StateDecoderOptions } from "./sutskever.ts";
-export { DetachEvery, detachState, type TruncatedOptions, truncatedBptt } from "./truncated.ts";
+export { DetachEvery, type TruncatedOptions, truncatedBptt } from "./truncated.ts";
 export { LearnedInitialState, Reversed, StateClip, Wrapper } from "./wrappers.ts";

@@ -2,21 +2,11 @@
 
 import { noGrad } from "../autodiff/tape.ts";
 import { backward } from "../autodiff/transforms.ts";
-import { checkSequence, mapState, type Recurrence, type ScanOptions, type State, stateTensors } from "../nn/recurrence.ts";
+import { checkSequence, detachState, type Recurrence, type ScanOptions, type State, stateTensors } from "../nn/recurrence.ts";
 import { cat, slice } from "../ops/shape.ts";
 import { ArgumentError } from "../tensor/errors.ts";
-import { copyInto } from "../tensor/strided.ts";
-import { empty, scope, type Tensor } from "../tensor/tensor.ts";
+import { scope, type Tensor } from "../tensor/tensor.ts";
 import { Wrapper } from "./wrappers.ts";
-
-/** The values of a state in memory of their own: no tape behind them, and no sequence of states kept for the sake of one. */
-export function detachState<S extends State>(state: S): S {
-  return mapState((s) => {
-    const copy = empty(s.shape, s.dtype);
-    copyInto(copy, s);
-    return copy;
-  }, state);
-}
 
 function checkCount(op: string, name: string, value: number): void {
   if (!(Number.isInteger(value) && value >= 1))

@@ -1,7 +1,16 @@
 /** Options that any recurrence can have: each wraps one and is one. */
 
 import { Parameter } from "../nn/module.ts";
-import { Cell, mapState, type Recurrence, restoreState, type ScanOptions, type State, stateTensors } from "../nn/recurrence.ts";
+import {
+  Cell,
+  detachState,
+  mapState,
+  type Recurrence,
+  restoreState,
+  type ScanOptions,
+  type State,
+  stateTensors,
+} from "../nn/recurrence.ts";
 import { clamp } from "../ops/compare.ts";
 import { broadcastTo } from "../ops/shape.ts";
 import { isFloat } from "../tensor/dtype.ts";
@@ -41,7 +50,7 @@ export class LearnedInitialState<S extends State = State> extends Wrapper<S> {
 
   constructor(recurrence: Recurrence<S>) {
     super(recurrence);
-    this.initial = stateTensors(recurrence.initialState(1))
+    this.initial = stateTensors(detachState(recurrence.initialState(1)))
       .filter((s) => isFloat(s.dtype))
       .map((s) => new Parameter(s));
   }

@@ -47,7 +47,7 @@ export {
 } from "./losses.ts";
 export { type LoadOptions, Module, Parameter } from "./module.ts";
 export type { PlanOptions } from "./plan.ts";
-export { Cell, mapState, type Recurrence, type ScanOptions, type State, scanSteps, stateTensors } from "./recurrence.ts";
+export { Cell, detachState, mapState, type Recurrence, type ScanOptions, type State, scanSteps, stateTensors } from "./recurrence.ts";
 export {
   type ForwardOptions,
   type ForwardResult,

@@ -11,6 +11,7 @@ import { reshape } from "../ops/shape.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
 import { show } from "../tensor/shape.ts";
+import { copyOf } from "../tensor/strided.ts";
 import { Tensor, tensor } from "../tensor/tensor.ts";
 import { Module } from "./module.ts";
 import { type PlanOptions, planScan } from "./plan.ts";
@@ -51,6 +52,11 @@ export function mapState<S extends State>(fn: (...tensors: Tensor[]) => Tensor, 
       mapState(fn, part, ...rest.map((r) => (r as { readonly [name: string]: State })[name] as State)),
     ]),
   ) as unknown as S;
+}
+
+/** The values of a state in memory of their own: no tape behind them, and no sequence of states kept for the sake of its last. */
+export function detachState<S extends State>(state: S): S {
+  return mapState((s) => copyOf(s), state);
 }
 
 /** The tensors of a state, in order of structure. */

@@ -7,13 +7,14 @@ import { MGU } from "../../src/cells/mgu.ts";
 import { MealyMachine, MooreMachine } from "../../src/configurations/machines.ts";
 import { freeRun, lastStep, oneToMany } from "../../src/configurations/modes.ts";
 import { StackedRNN } from "../../src/configurations/stacked.ts";
-import { DetachEvery, detachState, truncatedBptt } from "../../src/configurations/truncated.ts";
+import { DetachEvery, truncatedBptt } from "../../src/configurations/truncated.ts";
 import { LearnedInitialState, Reversed, StateClip } from "../../src/configurations/wrappers.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import type { Module } from "../../src/nn/module.ts";
-import { type Cell, type Recurrence, type State, stateTensors } from "../../src/nn/recurrence.ts";
+import { type Cell, detachState, type Recurrence, type State, stateTensors } from "../../src/nn/recurrence.ts";
 import { LSTM } from "../../src/nn/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/nn/rnn-cells.ts";
+import { Stream } from "../../src/nn/stream.ts";
 import { add, mul, square } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { select, slice } from "../../src/ops/shape.ts";
@@ -143,6 +144,12 @@ describe("LearnedInitialState", () => {
     checkGradients(stack);
   });
 
+  it("has parameters of its own, also around another one", () => {
+    const inner = new LearnedInitialState(rnn());
+    const [a, b] = [inner.initial[0] as Tensor, new LearnedInitialState(inner).initial[0] as Tensor];
+    expect(b.storage).not.toBe(a.storage);
+  });
+
   it("starts as the recurrence does; its gradient is the sum over the batch", () => {
     const net = new LearnedInitialState(new SimpleRecurrentNetwork({ inputSize: 3, hiddenSize: 4, ...options }));
     expect(list(net.initialState(1))).toEqual([0.5, 0.5, 0.5, 0.5]);
@@ -152,6 +159,17 @@ describe("LearnedInitialState", () => {
     const rowsOf = requireGrad(tensor(new Float64Array(B * 4).fill(0.5), { shape: [B, 4], dtype: "float64" }));
     const each = gradients([loss(xs, rowsOf)], [rowsOf], [ones([], "float64")])[0] as Tensor;
     expectClose(total, list(sum(each, { axis: 0 })), 1e-12);
+  });
+});
+
+describe("configurations of configurations", () => {
+  it("stream a step a call, by replay, with the bits of whole sequences", () => {
+    const stack = new StackedRNN<State>([lstm(), new MGU({ inputSize: 4, hiddenSize: 3, ...options })]);
+    const net = new MooreMachine(new LearnedInitialState(new StateClip(stack, 0.5)), linear(3, 2));
+    const stream = new Stream(net);
+    expect(stream.whyEager).toBeNull();
+    const [ys] = noGrad(() => net.scan(slice(xs, 1, 0, 1)));
+    for (let t = 0; t < T; t++) expect([...stream.step(slice(select(xs, 0, t), 0, 0, 1))]).toEqual(list(select(ys, 0, t)));
   });
 });
 
