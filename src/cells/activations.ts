@@ -1,9 +1,30 @@
-/** Squashing functions by name, as options of cells. */
+/** Squashing functions, as options of cells. */
 
+import { clamp } from "../ops/compare.ts";
 import { relu, sigmoid, tanh } from "../ops/math.ts";
+import { ArgumentError } from "../tensor/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** "logistic" is 1/(1 + e⁻ˣ), "linear" the identity. */
-export type Activation = "linear" | "logistic" | "tanh" | "relu";
+export type ActivationName = "linear" | "logistic" | "tanh" | "relu";
 
-export const activations: Readonly<Record<Activation, (x: Tensor) => Tensor>> = { linear: (x) => x, logistic: sigmoid, tanh, relu };
+/** One of those with a name, or a function of one's own, element by element. */
+export type Activation = ActivationName | ((x: Tensor) => Tensor);
+
+export const activations: Readonly<Record<ActivationName, (x: Tensor) => Tensor>> = { linear: (x) => x, logistic: sigmoid, tanh, relu };
+
+/** The function that an option stands for. */
+export function activationOf(activation: Activation): (x: Tensor) => Tensor {
+  return typeof activation === "string" ? activations[activation] : activation;
+}
+
+/**
+ * An activation whose argument is limited to [−bound, bound]: f(clamp(x, −bound, bound)), the "clip" of recurrent operators in ONNX.
+ * @throws ArgumentError unless bound > 0
+ * @example new SimpleRecurrentNetwork({ inputSize: 4, hiddenSize: 8, activation: clippedActivation("tanh", 3) })
+ */
+export function clippedActivation(activation: Activation, bound: number): (x: Tensor) => Tensor {
+  if (!(bound > 0)) throw new ArgumentError(`clippedActivation: expected a bound above 0, got ${bound}`);
+  const f = activationOf(activation);
+  return (x) => f(clamp(x, -bound, bound));
+}

@@ -7,7 +7,7 @@ import { add } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";
 import { full } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type Activation, activations } from "./activations.ts";
+import { type Activation, activationOf } from "./activations.ts";
 
 export interface SimpleRecurrentNetworkOptions extends LayerOptions {
   readonly inputSize: number;
@@ -57,7 +57,7 @@ export class SimpleRecurrentNetwork extends Cell<Tensor> {
     this.bias = draw(H);
     this.restingContext = options.restingContext ?? 0.5;
     this.truncate = options.truncate ?? "none";
-    this.#f = activations[options.activation ?? "logistic"];
+    this.#f = activationOf(options.activation ?? "logistic");
   }
 
   initialState(batch: number): Tensor {

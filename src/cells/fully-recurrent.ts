@@ -11,7 +11,7 @@ import { ones, zeros } from "../tensor/create.ts";
 import { ArgumentError, ShapeError } from "../tensor/errors.ts";
 import { type Shape, sameShape, show } from "../tensor/shape.ts";
 import { keep, type Tensor, tensor } from "../tensor/tensor.ts";
-import { type Activation, activations } from "./activations.ts";
+import { type Activation, activationOf } from "./activations.ts";
 
 export interface FullyRecurrentOptions extends LayerOptions {
   readonly inputSize: number;
@@ -70,7 +70,7 @@ export class FullyRecurrentNetwork extends Cell<Tensor> {
     this.#depth = longestPath(instant, n);
     this.mask = keep(cat([cast(slice(mask, 1, 0, I + 1), dtype), tensor(delayed, { shape: [n, n], dtype })], 1));
     this.instant = this.#depth > 0 ? keep(tensor(instant, { shape: [n, n], dtype })) : null;
-    this.#f = activations[options.activation ?? "logistic"];
+    this.#f = activationOf(options.activation ?? "logistic");
   }
 
   initialState(batch: number): Tensor {

@@ -10,7 +10,7 @@ import { cat, slice } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import type { FloatDType } from "../tensor/dtype.ts";
 import { keep, type Tensor, tensor } from "../tensor/tensor.ts";
-import { type Activation, activations } from "./activations.ts";
+import { type Activation, activationOf } from "./activations.ts";
 
 export interface HierarchyLevel {
   readonly size: number;
@@ -115,7 +115,7 @@ export class HierarchicalRNN extends Cell<HierarchicalState> {
       }
       const above = h[l + 1];
       const seen = above === undefined ? below : cat([below, above], 1);
-      const updated = activations[activation](add(linear(seen, weightIh, bias), linear(h[l] as Tensor, weightHh)));
+      const updated = activationOf(activation)(add(linear(seen, weightIh, bias), linear(h[l] as Tensor, weightHh)));
       after.push(where(now, updated, h[l] as Tensor));
     }
     return [cat(after, 1), { h: after, wait: where(due, this.rest, sub(wait, 1)), sums: left }];

@@ -10,13 +10,13 @@ import { zeros } from "../tensor/create.ts";
 import { ArgumentError } from "../tensor/errors.ts";
 import { defaultGenerator } from "../tensor/random.ts";
 import { assign, type Tensor } from "../tensor/tensor.ts";
-import { type Activation, activations } from "./activations.ts";
+import { type ActivationName, activations } from "./activations.ts";
 import type { HiddenCellOptions } from "./hidden-cell.ts";
 import { after, type Lengths, lastOf, SequenceCell } from "./sequence-cell.ts";
 
 export interface IndRNNOptions extends HiddenCellOptions {
   /** φ (default "relu"). */
-  readonly activation?: Activation;
+  readonly activation?: ActivationName;
   /** Where the recurrent weights are drawn from, uniformly (default [0, 1]). */
   readonly recurrentRange?: readonly [low: number, high: number];
 }
@@ -36,7 +36,7 @@ export class IndRNN extends SequenceCell<Tensor> {
   readonly inputSize: number;
   readonly hiddenSize: number;
   readonly outputSize: number;
-  readonly activation: Activation;
+  readonly activation: ActivationName;
   readonly weightIh: Parameter;
   readonly weightHh: Parameter;
   readonly bias: Parameter;

@@ -1,6 +1,6 @@
 /** The recurrent cells of the literature, one file for each paper. */
 
-export type { Activation } from "./activations.ts";
+export { type Activation, type ActivationName, clippedActivation } from "./activations.ts";
 export { type Automaton, acceptsWord, differingWord, minimizeAutomaton, runAutomaton, tomita } from "./automata.ts";
 export { type ClockworkOptions, ClockworkRNN, type ClockworkState } from "./clockwork.ts";
 export { ClosedFormContinuousTime, type ClosedFormOptions } from "./closed-form.ts";

@@ -8,7 +8,7 @@ import { linear } from "../ops/linear.ts";
 import { slice } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type Activation, activations } from "./activations.ts";
+import { type Activation, activationOf } from "./activations.ts";
 
 export interface JordanOptions extends LayerOptions {
   readonly inputSize: number;
@@ -47,8 +47,8 @@ abstract class Jordan<S extends State & WithOutput> extends Cell<S> {
     this.biasH = draw(H);
     this.weightHo = draw(O, H);
     this.biasO = draw(O);
-    this.#f = activations[options.hiddenActivation ?? "tanh"];
-    this.#g = activations[options.outputActivation ?? "logistic"];
+    this.#f = activationOf(options.hiddenActivation ?? "tanh");
+    this.#g = activationOf(options.outputActivation ?? "logistic");
   }
 
   protected output(x: Tensor, context: Tensor): Tensor {
@@ -163,7 +163,7 @@ export class JordanStateNetwork extends Jordan<JordanState> {
     this.weightSs = draw(S, S);
     this.weightOs = draw(S, this.outputSize);
     this.biasS = draw(S);
-    this.#fs = activations[options.stateActivation ?? "tanh"];
+    this.#fs = activationOf(options.stateActivation ?? "tanh");
   }
 
   initialState(batch: number): JordanState {

@@ -10,7 +10,7 @@ import { sum } from "../ops/reduce.ts";
 import { reshape, stack, unsqueeze, unstack } from "../ops/shape.ts";
 import { ArgumentError } from "../tensor/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type Activation, activations } from "./activations.ts";
+import { type Activation, activationOf } from "./activations.ts";
 import { advance, checkDelays, emptyLine, sideBySide, tapsOf, weighTaps } from "./delay-line.ts";
 
 /** Where a neuron's feedback comes from: its synapses' outputs, its activation before the squashing function, or its output. */
@@ -87,7 +87,7 @@ export class LocalFeedbackLayer extends Cell<LocalFeedbackState> {
     this.weightIh = uniformParameter([O, P + 1, I], Math.sqrt(6 / (I + O)) / (P + 1), options);
     this.bias = uniformParameter([O], 0.1, options);
     this.weightFb = Q === 0 ? null : uniformParameter([Q, ...this.#fedShape()], 0.1, options);
-    this.#f = activations[options.activation ?? "tanh"];
+    this.#f = activationOf(options.activation ?? "tanh");
   }
 
   #fedShape(): number[] {

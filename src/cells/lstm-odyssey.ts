@@ -11,7 +11,7 @@ import { zeros } from "../tensor/create.ts";
 import { ArgumentError } from "../tensor/errors.ts";
 import { defaultGenerator } from "../tensor/random.ts";
 import { assign, type Tensor } from "../tensor/tensor.ts";
-import { type Activation, activations } from "./activations.ts";
+import { type Activation, activationOf } from "./activations.ts";
 
 /** What the cell is made of; the defaults are the vanilla LSTM. */
 export interface OdysseyParts {
@@ -105,8 +105,8 @@ export class OdysseyLSTM extends Cell<OdysseyState> {
     this.#gates = (["i", "f", "o"] as const).filter((gate) => present[gate]);
     this.#rows = (["i", "f", "z", "o"] as const).filter((row) => row === "z" || present[row]);
     this.#coupled = forgetGate === "coupled";
-    this.#g = activations[options.inputActivation ?? "tanh"];
-    this.#h = activations[options.outputActivation ?? "tanh"];
+    this.#g = activationOf(options.inputActivation ?? "tanh");
+    this.#h = activationOf(options.outputActivation ?? "tanh");
     const dtype = options.dtype ?? "float32";
     const generator = options.generator ?? defaultGenerator();
     const draw = (...shape: number[]) => new Parameter(generator.normal(shape, 0, 0.1, dtype));

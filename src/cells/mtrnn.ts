@@ -11,7 +11,7 @@ import { softmax } from "../ops/softmax.ts";
 import { zeros } from "../tensor/create.ts";
 import { ArgumentError } from "../tensor/errors.ts";
 import { keep, type Tensor, tensor } from "../tensor/tensor.ts";
-import { type Activation, activations } from "./activations.ts";
+import { type Activation, activationOf } from "./activations.ts";
 
 export interface MTRNNOptions extends LayerOptions {
   /** Input-output units in each map: [64, 36]. */
@@ -114,7 +114,7 @@ export class MTRNN extends Cell<Tensor> {
   #io(u: Tensor): Tensor {
     const { maps, ioActivation = "softmax" } = this.#options;
     const io = slice(u, 1, 0, this.inputSize);
-    if (ioActivation !== "softmax") return activations[ioActivation](io);
+    if (ioActivation !== "softmax") return activationOf(ioActivation)(io);
     return cat(
       split(io, [...maps], 1).map((map) => softmax(map, 1)),
       1,
@@ -122,6 +122,6 @@ export class MTRNN extends Cell<Tensor> {
   }
 
   #context(u: Tensor): Tensor {
-    return activations[this.#options.contextActivation ?? "logistic"](slice(u, 1, this.inputSize));
+    return activationOf(this.#options.contextActivation ?? "logistic")(slice(u, 1, this.inputSize));
   }
 }

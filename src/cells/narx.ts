@@ -7,7 +7,7 @@ import { add } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";
 import { zeros } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type Activation, activations } from "./activations.ts";
+import { type Activation, activationOf } from "./activations.ts";
 import { advance, checkDelays, emptyLine, sideBySide, tapsOf } from "./delay-line.ts";
 
 export interface NARXOptions extends LayerOptions {
@@ -78,8 +78,8 @@ export class NARX extends Cell<NARXState> {
     this.bias = uniformParameter([H], 1 / Math.sqrt(this.weightIh.dim(1)), options);
     this.weightHo = hiddenSize ? draw(O, H) : null;
     this.biasO = hiddenSize ? uniformParameter([O], 1 / Math.sqrt(H), options) : null;
-    this.#f = activations[options.activation ?? "tanh"];
-    this.#g = activations[options.outputActivation ?? "linear"];
+    this.#f = activationOf(options.activation ?? "tanh");
+    this.#g = activationOf(options.outputActivation ?? "linear");
   }
 
   /** Zeros; a state filled with the last known inputs and outputs starts a forecast from them. */
@@ -144,7 +144,7 @@ export class HiddenDelayNetwork extends Cell<Tensor> {
     this.weightIh = uniformParameter([H, I], bound, options);
     this.weightHh = uniformParameter([H, D * H], bound / Math.sqrt(D), options);
     this.bias = uniformParameter([H], bound, options);
-    this.#f = activations[options.activation ?? "tanh"];
+    this.#f = activationOf(options.activation ?? "tanh");
   }
 
   initialState(batch: number): Tensor {

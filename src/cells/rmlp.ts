@@ -8,7 +8,7 @@ import { linear } from "../ops/linear.ts";
 import { zeros } from "../tensor/create.ts";
 import { ArgumentError } from "../tensor/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type Activation, activations } from "./activations.ts";
+import { type Activation, activationOf } from "./activations.ts";
 
 export interface RMLPOptions extends LayerOptions {
   /** Sizes from input to output; R after a size stands for a recurrent layer: "2-8R-6R-1". */
@@ -87,7 +87,7 @@ export class RMLP extends Cell<readonly Tensor[]> {
     const { activation = "tanh", outputActivation = "linear" } = this.#options;
     const next: Tensor[] = [];
     const y = this.layers.reduce((below, { weightIh, weightHh, bias }, l) => {
-      const f = activations[l === this.layers.length - 1 ? outputActivation : activation];
+      const f = activationOf(l === this.layers.length - 1 ? outputActivation : activation);
       const sums = linear(below, weightIh, bias);
       if (weightHh === null) return f(sums);
       const out = f(add(sums, linear(state[next.length] as Tensor, weightHh)));

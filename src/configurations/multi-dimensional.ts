@@ -1,6 +1,6 @@
 /** Recurrent networks over grids of any number of axes, in one scan order or in all of them. */
 
-import { type Activation, activations } from "../cells/activations.ts";
+import { type Activation, activationOf } from "../cells/activations.ts";
 import { checkSizes, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";
 import { add, div, mul } from "../ops/arithmetic.ts";
@@ -104,7 +104,7 @@ export class MDRNN extends MultiDimensional<{ readonly h: Tensor }> {
 
   constructor(options: MDRNNOptions) {
     super("MDRNN", 1, options);
-    this.#activation = activations[options.activation ?? "tanh"];
+    this.#activation = activationOf(options.activation ?? "tanh");
   }
 
   protected recurrentWeights(): readonly Parameter[] {
