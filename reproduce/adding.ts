@@ -2,9 +2,10 @@
 
 import { noGrad } from "../src/autodiff/tape.ts";
 import { mseLoss } from "../src/nn/losses.ts";
+import type { Parameter } from "../src/nn/module.ts";
 import type { Recurrence, State } from "../src/nn/recurrence.ts";
 import type { Generator } from "../src/tensor/random.ts";
-import { scope } from "../src/tensor/tensor.ts";
+import { scope, type Tensor } from "../src/tensor/tensor.ts";
 import type { Run } from "./experiment.ts";
 import { Net } from "./net.ts";
 import { type AddingBatch, addingBatch } from "./tasks/adding.ts";
@@ -25,14 +26,25 @@ export interface AddingSetting {
   readonly after?: () => void;
 }
 
+/** What puts out a number [B,1] after the last step of xs [T,B,2]. */
+export interface Adder {
+  readonly parameters: readonly Parameter[];
+  final(xs: Tensor): Tensor;
+}
+
+/** As `adderError`, for a cell and a linear layer that reads it. */
+export function addingError<S extends State>(run: Run, cell: Recurrence<S>, setting: AddingSetting): number {
+  const { weights } = streams(run.seed);
+  return adderError(run, new Net(cell, 1, weights), setting);
+}
+
 /** Mean squared error on 1,000 fresh sequences after training with clipped gradients. */
-export function addingError<S extends State>(
+export function adderError(
   run: Run,
-  cell: Recurrence<S>,
+  net: Adder,
   { steps, updates, lr, decay, part, after, batch = 32, range = [-1, 1] }: AddingSetting,
 ): number {
-  const { weights, training, test } = streams(run.seed);
-  const net = new Net(cell, 1, weights);
+  const { training, test } = streams(run.seed);
   const draw = (generator: Generator, size: number): AddingBatch => addingBatch(generator, { steps, batch: size, range });
   const error = ({ xs, targets }: AddingBatch) => mseLoss(net.final(xs), targets);
   const loss = () => error(draw(training.generator, batch));

@@ -9,6 +9,7 @@ import { encoderDecoder } from "./experiments/encoder-decoder.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
 import { indRNN } from "./experiments/ind-rnn.ts";
 import { jordan } from "./experiments/jordan.ts";
+import { linearAdding } from "./experiments/linear-adding.ts";
 import { localFeedback } from "./experiments/local-feedback.ts";
 import { lstm1997 } from "./experiments/lstm-1997.ts";
 import { lstmCounting } from "./experiments/lstm-counting.ts";
@@ -16,8 +17,10 @@ import { lstmForget } from "./experiments/lstm-forget.ts";
 import { lstmOdyssey } from "./experiments/lstm-odyssey.ts";
 import { multiDimensional } from "./experiments/multi-dimensional.ts";
 import { narx } from "./experiments/narx.ts";
+import { parity } from "./experiments/parity.ts";
 import { pixelRnn } from "./experiments/pixel-rnn.ts";
 import { secondOrder } from "./experiments/second-order.ts";
+import { selectiveCopying } from "./experiments/selective-copying.ts";
 import { stacked } from "./experiments/stacked.ts";
 import { standard } from "./experiments/standard.ts";
 
@@ -31,6 +34,7 @@ export const experiments: readonly Experiment[] = [
   fullyRecurrent,
   indRNN,
   jordan,
+  linearAdding,
   localFeedback,
   lstm1997,
   lstmCounting,
@@ -38,8 +42,10 @@ export const experiments: readonly Experiment[] = [
   lstmOdyssey,
   multiDimensional,
   narx,
+  parity,
   pixelRnn,
   secondOrder,
+  selectiveCopying,
   stacked,
   standard,
 ].flat();

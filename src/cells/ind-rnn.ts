@@ -15,6 +15,8 @@ import type { HiddenCellOptions } from "./hidden-cell.ts";
 import { after, type Lengths, lastOf, SequenceCell } from "./sequence-cell.ts";
 
 export interface IndRNNOptions extends HiddenCellOptions {
+  /** Standard deviation of W at first (default √(2/I)): smaller for long sequences, over which units near u = 1 add everything up. */
+  readonly weightStd?: number;
   /** φ (default "relu"). */
   readonly activation?: ActivationName;
   /** Where the recurrent weights are drawn from, uniformly (default [0, 1]). */
@@ -26,7 +28,7 @@ export interface IndRNNOptions extends HiddenCellOptions {
  *
  *   h' = φ(W x + u∘h + b)
  *
- * weightIh = W [H,I] from N(0, 2/I), weightHh = u [H], bias = b [H] zero; h starts at zero.
+ * weightIh = W [H,I] from N(0, 2/I) or N(0, `weightStd`²), weightHh = u [H], bias = b [H] zero; h starts at zero.
  * Over T steps a gradient is multiplied by u^T: after each update, `clipRecurrentWeights` keeps this below γ.
  * @see Li, Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN): building a longer and deeper RNN", 2018, eq. 2
  * Deviates: none.
@@ -50,7 +52,9 @@ export class IndRNN extends SequenceCell<Tensor> {
     this.hiddenSize = H;
     this.outputSize = H;
     this.activation = activation;
-    this.weightIh = new Parameter(heNormal(zeros([H, I], dtype), { generator }));
+    const { weightStd } = options;
+    const weights = zeros([H, I], dtype);
+    this.weightIh = new Parameter(weightStd === undefined ? heNormal(weights, { generator }) : generator.fillNormal(weights, 0, weightStd));
     this.weightHh = new Parameter(generator.uniform([H], low, high, dtype));
     this.bias = new Parameter(zeros([H], dtype));
   }
