@@ -92,4 +92,4 @@ export { Mamba, type MambaOptions, type MambaState, SelectiveScan, type Selectiv
 export { SRU, type SRUOptions } from "./sru.ts";
 export { Children, type Forest, forestOf, Structure, StructureNetwork, type StructureOptions, type Tree, visitNodes } from "./structure.ts";
 export { ChildSumTreeLSTM, NaryTreeLSTM, type NaryTreeLSTMOptions, type TreeLSTMOptions } from "./tree-lstm.ts";
-export { MLSTM, type MLSTMState, SLSTM, type SLSTMOptions, type SLSTMState, type XLSTMOptions } from "./xlstm.ts";
+export { MLSTM, type MLSTMOptions, type MLSTMState, SLSTM, type SLSTMOptions, type SLSTMState, type XLSTMOptions } from "./xlstm.ts";

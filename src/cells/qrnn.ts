@@ -20,6 +20,8 @@ export interface QRNNOptions extends LayerOptions {
   readonly width?: number;
   /** Which gates there are: forget, output, input (default "fo"). */
   readonly pooling?: QRNNPooling;
+  /** Steps of a chunk where whole sequences run as an associative scan; one step after another unless given. */
+  readonly chunk?: number;
 }
 
 export type QRNNState = {
@@ -46,16 +48,18 @@ export class QRNN extends SequenceCell<QRNNState> {
   readonly outputSize: number;
   readonly width: number;
   readonly pooling: QRNNPooling;
+  readonly chunk: number | undefined;
   readonly weightIh: Parameter;
   readonly bias: Parameter;
 
-  constructor({ inputSize, hiddenSize, width = 2, pooling = "fo", ...options }: QRNNOptions) {
+  constructor({ inputSize, hiddenSize, width = 2, pooling = "fo", chunk, ...options }: QRNNOptions) {
     super();
     checkSizes("QRNN", { inputSize, hiddenSize, width });
     this.inputSize = inputSize;
     this.outputSize = hiddenSize;
     this.width = width;
     this.pooling = pooling;
+    this.chunk = chunk;
     const rows = (1 + pooling.length) * hiddenSize;
     const bound = 1 / Math.sqrt(width * inputSize);
     this.weightIh = uniformParameter([rows, width * inputSize], bound, options);
@@ -84,7 +88,7 @@ export class QRNN extends SequenceCell<QRNNState> {
 
   whole(xs: Tensor, { c, past }: QRNNState, lengths: Lengths): [ys: Tensor, last: QRNNState] {
     const { f, b, o } = this.#gates(windows(xs, past));
-    const cs = linearStates(f, b, c);
+    const cs = linearStates(f, b, c, this.chunk);
     return [o ? mul(o, after(cs)) : after(cs), { c: lastOf(cs, lengths), past: pastAfter(xs, past, lengths) }];
   }
 }

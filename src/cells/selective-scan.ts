@@ -19,6 +19,8 @@ export interface SelectiveScanOptions extends LayerOptions {
   readonly stateSize?: number;
   /** Rank of the step size's projection (default ⌈D/16⌉). */
   readonly rank?: number;
+  /** Steps of a chunk where whole sequences run as an associative scan; one step after another unless given. */
+  readonly chunk?: number;
 }
 
 /**
@@ -39,19 +41,21 @@ export class SelectiveScan extends SequenceCell<Tensor> {
   readonly outputSize: number;
   readonly stateSize: number;
   readonly rank: number;
+  readonly chunk: number | undefined;
   readonly weightX: Parameter;
   readonly weightDt: Parameter;
   readonly biasDt: Parameter;
   readonly aLog: Parameter;
   readonly skip: Parameter;
 
-  constructor({ inputSize, stateSize = 16, rank = Math.ceil(inputSize / 16), ...options }: SelectiveScanOptions) {
+  constructor({ inputSize, stateSize = 16, rank = Math.ceil(inputSize / 16), chunk, ...options }: SelectiveScanOptions) {
     super();
     checkSizes("SelectiveScan", { inputSize, stateSize, rank });
     this.inputSize = inputSize;
     this.outputSize = inputSize;
     this.stateSize = stateSize;
     this.rank = rank;
+    this.chunk = chunk;
     const { dtype = "float32" } = options;
     this.weightX = uniformParameter([rank + 2 * stateSize, inputSize], 1 / Math.sqrt(inputSize), options);
     this.weightDt = uniformParameter([inputSize, rank], 1 / Math.sqrt(rank), options);
@@ -85,7 +89,7 @@ export class SelectiveScan extends SequenceCell<Tensor> {
 
   whole(xs: Tensor, h0: Tensor, lengths: Lengths): [ys: Tensor, last: Tensor] {
     const { a, b, c } = this.#coefficients(xs);
-    const hs = linearStates(a, b, h0);
+    const hs = linearStates(a, b, h0, this.chunk);
     return [this.#output(c, after(hs), xs), lastOf(hs, lengths)];
   }
 }

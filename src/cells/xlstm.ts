@@ -2,15 +2,18 @@
 
 import { checkSizes, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Parameter } from "../nn/module.ts";
-import { Cell } from "../nn/recurrence.ts";
+import { Cell, runningMask } from "../nn/recurrence.ts";
 import { add, div, maximum, mul, neg, sub } from "../ops/arithmetic.ts";
+import { logicalNot, maskedFill } from "../ops/compare.ts";
 import { linear, matmul } from "../ops/linear.ts";
 import { abs, exp, logSigmoid, sigmoid, tanh } from "../ops/math.ts";
-import { cat, reshape, split, squeeze, transpose, unsqueeze } from "../ops/shape.ts";
+import { amax, cumsum, sum } from "../ops/reduce.ts";
+import { cat, permute, reshape, select, slice, split, squeeze, transpose, unsqueeze } from "../ops/shape.ts";
 import { full, linspace, zeros } from "../tensor/create.ts";
 import { ArgumentError } from "../tensor/errors.ts";
 import { defaultGenerator } from "../tensor/random.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { type Tensor, tensor } from "../tensor/tensor.ts";
+import { type Lengths, SequenceCell } from "./sequence-cell.ts";
 
 export interface XLSTMOptions extends LayerOptions {
   readonly inputSize: number;
@@ -113,6 +116,11 @@ export class SLSTM extends Cell<SLSTMState> {
   }
 }
 
+export interface MLSTMOptions extends XLSTMOptions {
+  /** Steps of a whole sequence that are computed side by side, by attention (default 64). */
+  readonly chunk?: number;
+}
+
 export type MLSTMState = {
   /** The memory [B,heads,d,d], values by keys. */
   readonly c: Tensor;
@@ -130,24 +138,32 @@ export type MLSTMState = {
  *   m' = max(log f + m, ĩ)    i = exp(ĩ − m')    f' = exp(log f + m − m')
  *   C' = f' C + i v kᵀ    n' = f' n + i k    h = σ(õ)∘C' q / max(|n'ᵀ q|, exp(−m'))
  *
+ * Whole sequences run chunk by chunk in the parallel form: in a chunk, with F the running sum of log f,
+ *
+ *   D̃_ts = F_t − F_s + ĩ_s for s ≤ t    m_t = max(F_t + m, max_s D̃_ts)    S = QKᵀ∘exp(D̃ − m)    e = exp(F + m − m_t)
+ *   h = σ(õ)∘(S V + e Q Cᵀ)/max(|S 1 + e Q n|, exp(−m_t))
+ *
  * The state starts from zero. Weights from U(±1/√I); the gates' weights are zero, the bias of f evenly from 3 to 6, of i from N(0, 0.1²).
  * @see Beck et al., "xLSTM: Extended long short-term memory", 2024, eq. 19-27 and appendix A.2
  * Deviates: none; the block around the cell (convolution, normalisation, projections) is not part of it.
  * @example const [ys, state] = new MLSTM({ inputSize: 4, hiddenSize: 8, heads: 2 }).scan(xs);
  */
-export class MLSTM extends Cell<MLSTMState> {
+export class MLSTM extends SequenceCell<MLSTMState> {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly heads: number;
+  readonly chunk: number;
   readonly weightIh: Parameter;
   readonly bias: Parameter;
   readonly weightGates: Parameter;
   readonly biasGates: Parameter;
 
-  constructor(options: XLSTMOptions) {
+  constructor(options: MLSTMOptions) {
     super();
-    const { inputSize, hiddenSize, dtype = "float32", generator = defaultGenerator() } = options;
+    const { inputSize, hiddenSize, chunk = 64, dtype = "float32", generator = defaultGenerator() } = options;
     const heads = checkHeads("MLSTM", options);
+    checkSizes("MLSTM", { chunk });
+    this.chunk = chunk;
     this.inputSize = inputSize;
     this.outputSize = hiddenSize;
     this.heads = heads;
@@ -178,4 +194,65 @@ export class MLSTM extends Cell<MLSTMState> {
     const read = div(squeeze(matmul(c1, q), 3), size);
     return [mul(sigmoid(so), reshape(read, [B, H])), { c: c1, n: n1, m: gates.m }];
   }
+
+  /** [T,B,N·d] as [B,N,T,d]. */
+  #byHead(x: Tensor): Tensor {
+    return permute(reshape(x, [x.dim(0), x.dim(1), this.heads, -1]), [1, 2, 0, 3]);
+  }
+
+  whole(xs: Tensor, state: MLSTMState, lengths: Lengths): [ys: Tensor, last: MLSTMState] {
+    const [T, B] = [xs.dim(0), xs.dim(1)];
+    const [sq, sk, sv, so] = split(linear(xs, this.weightIh, this.bias), this.outputSize, 2) as [Tensor, Tensor, Tensor, Tensor];
+    const d = this.outputSize / this.heads;
+    const [si, sf] = split(linear(xs, this.weightGates, this.biasGates), this.heads, 2) as [Tensor, Tensor];
+    const padding = lengths && logicalNot(unsqueeze(runningMask(lengths, T), -1));
+    const [i, logF] = padding ? [maskedFill(si, padding, UNSET), maskedFill(logSigmoid(sf), padding, 0)] : [si, logSigmoid(sf)];
+    const all = [sq, mul(sk, 1 / Math.sqrt(d)), sv, logF, i].map((x) => this.#byHead(x));
+    let last = state;
+    const reads: Tensor[] = [];
+    for (let t = 0; t < T; t += this.chunk) {
+      const [q, k, v, f, g] = all.map((x) => slice(x, 2, t, Math.min(T, t + this.chunk))) as [Tensor, Tensor, Tensor, Tensor, Tensor];
+      const step = attended({ q, k, v, logF: squeeze(f, 3), i: squeeze(g, 3) }, last);
+      reads.push(step.read);
+      last = step.next;
+    }
+    const read = reshape(permute(cat(reads, 2), [2, 0, 1, 3]), [T, B, this.outputSize]);
+    return [mul(sigmoid(so), read), last];
+  }
+}
+
+/** Steps side by side: queries, keys and values [B,N,L,d], gates [B,N,L]. */
+interface Chunk {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+  readonly logF: Tensor;
+  readonly i: Tensor;
+}
+
+/** What the queries of a chunk read, and the memory after it. */
+function attended({ q, k, v, logF, i }: Chunk, { c, n, m }: MLSTMState): { read: Tensor; next: MLSTMState } {
+  const L = q.dim(2);
+  const kept = cumsum(logF, { axis: 2 });
+  const later = tensor(
+    Uint8Array.from({ length: L * L }, (_, at) => Number(at % L > Math.floor(at / L))),
+    { shape: [L, L] },
+  );
+  const scores = maskedFill(add(sub(unsqueeze(kept, 3), unsqueeze(kept, 2)), unsqueeze(i, 2)), later, Number.NEGATIVE_INFINITY);
+  const carried = add(kept, unsqueeze(m, 2));
+  const top = maximum(carried, amax(scores, { axis: 3 }));
+  const weights = exp(sub(scores, unsqueeze(top, 3)));
+  const old = exp(sub(carried, top));
+  const attention = mul(matmul(q, transpose(k)), weights);
+  const values = add(matmul(attention, v), mul(unsqueeze(old, 3), matmul(q, transpose(c))));
+  const total = add(sum(attention, { axis: 3 }), mul(old, squeeze(matmul(q, unsqueeze(n, 3)), 3)));
+  const size = maximum(abs(total), exp(neg(top)));
+  const [end, rest] = [select(weights, 2, L - 1), select(old, 2, L - 1)];
+  const taken = mul(unsqueeze(end, 3), k);
+  const next = {
+    c: add(mul(reshape(rest, [...rest.shape, 1, 1]), c), matmul(transpose(v), taken)),
+    n: add(mul(unsqueeze(rest, 2), n), sum(taken, { axis: 2 })),
+    m: select(top, 2, L - 1),
+  };
+  return { read: div(values, unsqueeze(size, 3)), next };
 }

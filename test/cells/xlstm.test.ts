@@ -1,7 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { MLSTM, SLSTM, type SLSTMOptions, type XLSTMOptions } from "../../src/cells/xlstm.ts";
-import { mul } from "../../src/ops/arithmetic.ts";
+import { gradients } from "../../src/autodiff/tape.ts";
+import { MLSTM, type MLSTMOptions, type MLSTMState, SLSTM, type SLSTMOptions } from "../../src/cells/xlstm.ts";
+import { scanSteps } from "../../src/nn/recurrence.ts";
+import { add, mul } from "../../src/ops/arithmetic.ts";
+import { sum } from "../../src/ops/reduce.ts";
 import { reshape, slice } from "../../src/ops/shape.ts";
+import { ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor } from "../../src/tensor/tensor.ts";
 import {
@@ -22,7 +26,7 @@ import { latchError } from "./memory-tasks.ts";
 
 const options = { ...SIZES, dtype: "float64" } as const;
 const slstm = (more: Partial<SLSTMOptions> = {}) => new SLSTM({ ...options, generator: new Generator(2), ...more });
-const mlstm = (more: Partial<XLSTMOptions> = {}) => new MLSTM({ ...options, generator: new Generator(2), ...more });
+const mlstm = (more: Partial<MLSTMOptions> = {}) => new MLSTM({ ...options, generator: new Generator(2), ...more });
 const numbers = (t: Tensor) => Array.from(t.data());
 const sequence = (n: number) => new Generator(3).uniform([n, 1, 3], -1, 1, "float64");
 
@@ -104,6 +108,30 @@ describe("MLSTM", () => {
     };
     const expected = Array.from({ length: T }, (_, t) => [...attend(t, 0), ...attend(t, 1)]).flat();
     expectClose(cell.scan(sequence(T))[0], expected, 1e-12);
+  });
+
+  it.each([1, 2, 4])("in chunks of %i it is its steps, gradients and all, over ragged batches too", (chunk) => {
+    const cell = mlstm({ heads: 2, chunk });
+    assign(cell.weightGates, numbers(new Generator(5).uniform([4, 3], -1, 1, "float64")));
+    accept(cell, { captured: true });
+    const xs = new Generator(3).uniform([7, 3, 3], -1, 1, "float64");
+    const lengths = [7, 0, 3];
+    const gradientsOf = ([ys, last]: [Tensor, MLSTMState]) => {
+      const loss = [ys, last.c, last.n, last.m].map((y) => sum(mul(y, new Generator(6).uniform(y.shape, -1, 1, "float64"))));
+      return gradients([loss.reduce((a, b) => add(a, b))], cell.parameters(), [ones([], "float64")]).flatMap((g) => numbers(g as Tensor));
+    };
+    const found = gradientsOf(cell.scan(xs, undefined, { lengths }));
+    expectClose(found, gradientsOf(scanSteps(cell, xs, undefined, { lengths })), 1e-10);
+  });
+
+  it("is its steps over 2,000 steps whose forget gates' product is no float32", () => {
+    const cell = mlstm({ heads: 2, dtype: "float32" });
+    assign(cell.biasGates, [0, 0, 1, 3]);
+    const xs = new Generator(3).uniform([2000, 1, 3], -2, 2);
+    const [expected, last] = scanSteps(cell, xs);
+    const [ys, state] = cell.scan(xs);
+    expectClose(ys, numbers(expected), 1e-5);
+    expectClose(state.c, numbers(last.c), 1e-5);
   });
 
   it("bears large input gates in float32", () => {

@@ -1,6 +1,10 @@
 import { expect, it } from "vitest";
+import { parity } from "../../reproduce/experiments/parity.ts";
 import { parityBatch } from "../../reproduce/tasks/parity.ts";
 import { Generator } from "../../src/tensor/random.ts";
+import { shortForms } from "./short-forms.ts";
+
+shortForms(parity);
 
 it("tells after each step whether the ones so far are odd", () => {
   const [T, B] = [30, 20];

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { gradients } from "../../src/autodiff/tape.ts";
-import { LRU, Mamba, MinGRU, MinLSTM, QRNN, SelectiveScan } from "../../src/cells/index.ts";
+import { gradients, noGrad } from "../../src/autodiff/tape.ts";
+import { IndRNN, LRU, Mamba, MinGRU, MinLSTM, QRNN, RWKVChannelMix, RWKVTimeMix, SelectiveScan, SRU } from "../../src/cells/index.ts";
 import { type Cell, type ScanOptions, type State, scanSteps, stateTensors } from "../../src/nn/recurrence.ts";
 import { add, mul } from "../../src/ops/arithmetic.ts";
-import { linearScan, sum } from "../../src/ops/reduce.ts";
+import { sum } from "../../src/ops/reduce.ts";
 import { slice } from "../../src/ops/shape.ts";
 import { ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
@@ -13,10 +13,17 @@ import { expectClose, leaf } from "./acceptance.ts";
 const options = { inputSize: 3, hiddenSize: 4, dtype: "float64", generator: new Generator(2) } as const;
 const cells: readonly Cell<State>[] = [
   new MinGRU(options),
+  new MinGRU({ ...options, chunk: 4 }),
   new MinLSTM({ ...options, logSpace: true }),
   new QRNN({ ...options, width: 4 }),
+  new QRNN({ ...options, width: 3, pooling: "ifo", chunk: 2 }),
+  new SRU(options),
+  new IndRNN({ ...options, activation: "tanh" }),
+  new RWKVTimeMix(options),
+  new RWKVChannelMix(options),
   new LRU(options),
   new SelectiveScan(options),
+  new SelectiveScan({ ...options, chunk: 4 }),
   new Mamba(options),
 ] as unknown as readonly Cell<State>[];
 
@@ -29,12 +36,13 @@ function everything(cell: Cell<State>, xs: Tensor, [ys, last]: [Tensor, State]):
   return [...outputs, ...found].flatMap((t) => Array.from((t as Tensor).data()));
 }
 
-describe.each(cells.map((cell) => [cell.constructor.name, cell] as const))("%s", (_, cell) => {
+describe.each(cells.map((cell, i) => [`${i}: ${cell.constructor.name}`, cell] as const))("%s", (_, cell) => {
   it.each<[string, number, ScanOptions]>([
     ["whole batches", 6, {}],
     ["reversed", 6, { reverse: true }],
     ["full lengths", 6, { lengths: [6, 6] }],
     ["ragged batches", 6, { lengths: [2, 6] }],
+    ["a sequence without steps", 6, { lengths: [5, 0] }],
     ["ragged batches, reversed", 6, { lengths: [2, 6], reverse: true }],
     ["a single step", 1, {}],
     ["fewer steps than the convolution sees", 2, {}],
@@ -50,25 +58,17 @@ describe.each(cells.map((cell) => [cell.constructor.name, cell] as const))("%s",
   });
 });
 
-it.each([32, 64, 100])("a linear scan of 1000 steps is its chunked, associative form, float32, chunks of %i", (size) => {
-  const g = new Generator(7);
-  const [n, width] = [1000, 8];
-  const [a, b] = [g.uniform([n, width], 0, 1), g.uniform([n, width], -1, 1)];
-  const [av, bv] = [a.data(), b.data()];
-  // (a₂,b₂)∘(a₁,b₁) = (a₂a₁, a₂b₁ + b₂), within chunks from rest, then over the chunks' ends.
-  const expected = new Float64Array(n * width);
-  for (let j = 0; j < width; j++) {
-    let carried = 0;
-    for (let from = 0; from < n; from += size) {
-      let [product, state] = [1, 0];
-      for (let t = from; t < Math.min(n, from + size); t++) {
-        const k = t * width + j;
-        product *= av[k] as number;
-        state = (av[k] as number) * state + (bv[k] as number);
-        expected[k] = product * carried + state;
-      }
-      carried = product * carried + state;
-    }
-  }
-  expectClose(linearScan(a, b, { axis: 0 }), Array.from(expected), 1e-5);
+it.each([
+  ["MinGRU", new MinGRU({ inputSize: 3, hiddenSize: 4, generator: new Generator(2) })],
+  ["MinGRU in chunks", new MinGRU({ inputSize: 3, hiddenSize: 4, chunk: 64, generator: new Generator(2) })],
+  ["MinLSTM in log space", new MinLSTM({ inputSize: 3, hiddenSize: 4, logSpace: true, generator: new Generator(2) })],
+  ["RWKVTimeMix", new RWKVTimeMix({ inputSize: 3, hiddenSize: 4, generator: new Generator(2) })],
+  ["LRU", new LRU({ inputSize: 3, hiddenSize: 4, generator: new Generator(2) })],
+] as const)("%s is its steps over 10,000 of them, float32", (_, cell) => {
+  const any = cell as unknown as Cell<State>;
+  const xs = new Generator(3).uniform([10_000, 1, 3], -2, 2);
+  const [ys, last] = noGrad(() => any.scan(xs));
+  const [expected, expectedLast] = noGrad(() => scanSteps(any, xs));
+  expectClose(ys, Array.from(expected.data()), 1e-5);
+  for (const [i, s] of stateTensors(last).entries()) expectClose(s, Array.from((stateTensors(expectedLast)[i] as Tensor).data()), 1e-5);
 });

@@ -1,0 +1,4 @@
+import { linearAdding } from "../../reproduce/experiments/linear-adding.ts";
+import { shortForms } from "./short-forms.ts";
+
+shortForms(linearAdding);
