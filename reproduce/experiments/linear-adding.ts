@@ -42,6 +42,11 @@ function openQRNN(inputSize: number, generator: Generator, steps: number): QRNN 
   return cell;
 }
 
+/** A unit whose eigenvalues turn little and fade little over the sequence. */
+function slowLRU(inputSize: number, generator: Generator, steps: number): LRU {
+  return new LRU({ inputSize, hiddenSize: H, rMin: 1 - 2 / steps, rMax: 1 - 0.1 / steps, maxPhase: 3 / steps, generator });
+}
+
 const systems: readonly System[] = [
   {
     id: "lru",
@@ -49,7 +54,7 @@ const systems: readonly System[] = [
     file: "src/cells/lru.ts",
     paper: "Orvieto, Smith, Gu, Fernando, Gulcehre, Pascanu, De 2023, Resurrecting recurrent neural networks for long sequences",
     between: "residual blocks",
-    layer: (inputSize, generator) => new LRU({ inputSize, hiddenSize: H, rMin: 0.98, rMax: 0.9999, maxPhase: 0.3, generator }),
+    layer: slowLRU,
   },
   {
     id: "min-gru",
