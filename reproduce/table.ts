@@ -7,6 +7,7 @@ import { elman } from "./experiments/elman.ts";
 import { elmo } from "./experiments/elmo.ts";
 import { encoderDecoder } from "./experiments/encoder-decoder.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
+import { hierarchical } from "./experiments/hierarchical.ts";
 import { indRNN } from "./experiments/ind-rnn.ts";
 import { jordan } from "./experiments/jordan.ts";
 import { linearAdding } from "./experiments/linear-adding.ts";
@@ -15,6 +16,7 @@ import { lstm1997 } from "./experiments/lstm-1997.ts";
 import { lstmCounting } from "./experiments/lstm-counting.ts";
 import { lstmForget } from "./experiments/lstm-forget.ts";
 import { lstmOdyssey } from "./experiments/lstm-odyssey.ts";
+import { mtrnn } from "./experiments/mtrnn.ts";
 import { multiDimensional } from "./experiments/multi-dimensional.ts";
 import { narx } from "./experiments/narx.ts";
 import { parity } from "./experiments/parity.ts";
@@ -32,6 +34,7 @@ export const experiments: readonly Experiment[] = [
   elmo,
   encoderDecoder,
   fullyRecurrent,
+  hierarchical,
   indRNN,
   jordan,
   linearAdding,
@@ -40,6 +43,7 @@ export const experiments: readonly Experiment[] = [
   lstmCounting,
   lstmForget,
   lstmOdyssey,
+  mtrnn,
   multiDimensional,
   narx,
   parity,

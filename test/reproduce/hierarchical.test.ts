@@ -1,0 +1,4 @@
+import { hierarchical } from "../../reproduce/experiments/hierarchical.ts";
+import { shortForms } from "./short-forms.ts";
+
+shortForms(hierarchical);
