@@ -2,6 +2,7 @@
 
 import { noGrad } from "../../src/autodiff/tape.ts";
 import { OdysseyLSTM } from "../../src/cells/lstm-odyssey.ts";
+import { normal } from "../../src/nn/init.ts";
 import { bceWithLogits } from "../../src/nn/losses.ts";
 import { assign, scope } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
@@ -28,6 +29,7 @@ function reach(run: Run, { letters, hiddenSize, updates, most }: Language): numb
     cell.bias.data().map((b, k) => (k < hiddenSize ? -1 : b)),
   );
   const net = new Net(cell, K, weights);
+  for (const p of net.head.parameters()) normal(p, { std: 0.1, generator: weights });
   const longest = run.short ? 4 : 10;
   train(run, {
     parameters: net.parameters,
@@ -36,7 +38,7 @@ function reach(run: Run, { letters, hiddenSize, updates, most }: Language): numb
     clip: 1,
     loss: () => {
       const { xs, targets } = countingString(letters, training.between(1, longest));
-      return bceWithLogits(net.run(xs)[0], targets);
+      return bceWithLogits(net.run(xs)[0], targets, { reduction: "sum" });
     },
   });
   const accepted = (n: number) => {
