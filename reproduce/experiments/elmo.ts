@@ -8,6 +8,7 @@ import { bceWithLogits } from "../../src/nn/losses.ts";
 import { embedding, takeRows } from "../../src/ops/gather.ts";
 import { reshape } from "../../src/ops/shape.ts";
 import { softmax } from "../../src/ops/softmax.ts";
+import { heatMap } from "../../src/plot/heat-map.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { bitAccuracy } from "../bits.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
@@ -51,8 +52,9 @@ function trainedModel(run: Run, language: TopicLanguage, dice: Dice): Bidirectio
   return model;
 }
 
-/** For each ambiguous word: what each layer says of it [N,2R], and the topic it was used in [N,1]. */
+/** For each ambiguous word that occurs: what each layer says of it [N,2R], and the topic it was used in [N,1]. */
 interface Occurrences {
+  readonly words: readonly number[];
   readonly layers: readonly Tensor[];
   readonly topics: Tensor;
 }
@@ -62,7 +64,8 @@ function occurrences(model: BidirectionalLanguageModel, language: TopicLanguage,
   const rows = tensor(places, { dtype: "int32" });
   const layers = noGrad(() => model.layers(read(model, language, words)).map((h) => takeRows(reshape(h, [words.size, 2 * R]), rows)));
   const wanted = places.map((i) => topics[i % topics.length] as number);
-  return { layers, topics: tensor(wanted, { shape: [places.length, 1], dtype: "float32" }) };
+  const used = places.map((i) => words.data()[i] as number);
+  return { words: used, layers, topics: tensor(wanted, { shape: [places.length, 1], dtype: "float32" }) };
 }
 
 /** Share of fresh ambiguous words whose topic is told from a mixture of the given layers; and the mixture. */
@@ -95,6 +98,22 @@ function probe(
   };
 }
 
+/** What the second layer says of each ambiguous word, on average, on either topic: one row each. */
+function meanings(language: TopicLanguage, { words, layers, topics }: Occurrences): string {
+  const [values, topicOf] = [(layers[2] as Tensor).data(), topics.data()];
+  const senses = [...new Set(words)].sort((a, b) => a - b).flatMap((word) => [0, 1].map((topic) => ({ word, topic })));
+  const rows = senses.map(({ word, topic }) => {
+    const places = words.flatMap((w, i) => (w === word && topicOf[i] === topic ? [i] : []));
+    return Array.from({ length: 2 * R }, (_, j) => places.reduce((sum, i) => sum + (values[i * 2 * R + j] as number), 0) / places.length);
+  });
+  return heatMap(rows, {
+    title: "Second layer at ambiguous words, on topic 1 and 2",
+    rows: senses.map(({ word, topic }) => `${language.text(word)} ${topic + 1}`),
+    xLabel: "left to right, then right to left",
+    cell: 18,
+  });
+}
+
 function topicsRun(run: Run) {
   const { training, test } = streams(run.seed);
   const language = new TopicLanguage(training);
@@ -103,6 +122,7 @@ function topicsRun(run: Run) {
   const from = (layers: readonly number[], part: number, by = model) =>
     probe(run, layers, occurrences(by, language, taught), occurrences(by, language, asked), part);
   const [words, first, second] = [0, 1, 2].map((j) => from([j], 0.8 + 0.04 * j).share) as [number, number, number];
+  if (!run.short) run.picture("meanings", meanings(language, occurrences(model, language, asked)));
   const { share: mixed, mixture } = from([0, 1, 2], 0.92);
   const untrained = from([0, 1, 2], 0.96, newModel(run, language)).share;
   return { words, first, second, mixed, weightOfWords: mixture.data()[0] as number, untrained };

@@ -43,6 +43,12 @@ export class TopicLanguage {
     return { words: tensor(words, { shape: [LENGTH, count], dtype: "int32" }), topics };
   }
 
+  /** A word in letters. */
+  text(word: number): string {
+    const codes = this.spelling.data().slice(word * WORD_LENGTH, (word + 1) * WORD_LENGTH);
+    return Array.from(codes, (c) => (c < LETTERS ? "abcdefghijklmnopqrstuvwxyz"[c] : "")).join("");
+  }
+
   isAmbiguous(word: number): boolean {
     return word >= 2 * OF_TOPIC;
   }

@@ -42,7 +42,8 @@ type RunLayer = (u: Tensor, layer: number) => Tensor;
  * D is dropout, between layers only. With `skip` uˡ⁺¹ = [x; D(yˡ)] and y = [y¹; …; y^L]; with `residual`
  * yˡ = (the layer's output) + uˡ for l ≥ 2. State: that of each layer.
  * Whole sequences run layer by layer, so that every layer keeps its own fast form, bidirectional ones among them; a step with such a layer throws.
- * In training a step is a sequence of its own for `variational` dropout.
+ * In training a step is a sequence of its own for `variational` dropout. `LSTM`, `GRU` and `RNN` of tapeloop/nn are such stacks of one kind,
+ * in one object with PyTorch's names.
  * @param layers from the lowest; their sizes have to fit, with `skip` I + outputSize of the layer below
  * @throws ShapeError for sizes that do not fit
  * @throws ArgumentError for no layers, a probability outside [0, 1), `skip` together with `residual`
