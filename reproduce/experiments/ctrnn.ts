@@ -107,13 +107,18 @@ function hopf(run: Run) {
   };
 }
 
+/** Every fourth value: what a picture needs. */
+function thinned(values: readonly number[]): number[] {
+  return values.filter((_, k) => k % 4 === 0);
+}
+
 /** Outputs of the two units against each other, for weights on both sides of the bifurcation. */
 function portrait(): string {
   const lines = [3.8, 4.2, 4.5, 5].map((w) => {
     const [x, y] = trajectory(circuit(w, { interval: 0.05 }), 300, [w / 2 + 2, w / 2 - 0.5]) as [number[], number[]];
     // Of the cycles only the last turns, of the spiral all.
     const from = w < 4 ? 0 : 5200;
-    return { name: w < 4 ? `w = ${w}: comes to rest` : `w = ${w}: cycles`, x: x.slice(from), y: y.slice(from) };
+    return { name: w < 4 ? `w = ${w}: comes to rest` : `w = ${w}: cycles`, x: thinned(x.slice(from)), y: thinned(y.slice(from)) };
   });
   const title = "Two units of a continuous-time network";
   return lineChart(lines, { title, xLabel: "output of the first unit", yLabel: "output of the second", width: 560, height: 480 });
@@ -143,7 +148,7 @@ function chaos(run: Run) {
     every: 20,
     state: [tensor([start], { dtype: "float64" })],
   }) as [number, number, number];
-  const [x, y] = trajectory(cell, 700, start).map((o) => o.slice(4000)) as [number[], number[]];
+  const [x, y] = trajectory(cell, 700, start).map((o) => thinned(o.slice(4000))) as [number[], number[]];
   const options = { title: "A chaotic attractor of three units", xLabel: "output of the first unit", yLabel: "output of the second" };
   run.picture("attractor", lineChart([{ name: "500 time constants", x, y }], { ...options, width: 560, height: 480 }));
   return { first, second, third, dimension: 2 + (first + second) / Math.abs(third) };
