@@ -163,7 +163,8 @@ function reachable(roots: readonly Tensor[], targets: ReadonlySet<Tensor> | null
     const { inputs } = found[i] as Node;
     for (let k = 0; k < inputs.length; k++) meet(inputs[k] as Tensor);
   }
-  found.sort((a, b) => b.id - a.id);
+  // A chain of operations is met in that order already.
+  if (found.some((node, i) => i > 0 && node.id > (found[i - 1] as Node).id)) found.sort((a, b) => b.id - a.id);
   if (targets === null) return found;
   const useful = new Set<Node>();
   const targetSlots = new Set<Node>();

@@ -9,7 +9,7 @@ import { broadcastShapes, type Shape, sameShape, show, sizeOf } from "../tensor/
 import { copyInto, dense } from "../tensor/strided.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
-import { gemm, gemm_packed, pack_b } from "../wasm/kernels.gen.ts";
+import { gemm, gemm_packed, pack_b, sumAxis } from "../wasm/kernels.gen.ts";
 import { recording } from "../wasm/recorder.ts";
 import { add, mul } from "./arithmetic.ts";
 import { sum, sumTo } from "./reduce.ts";
@@ -284,7 +284,9 @@ function linearBackward(g: Tensor, [x, w, b]: Inputs, needs: readonly boolean[])
   if (dx && dx.size > 0) product(dtype, { m, n: k, k: n }, rows, matrixOf(weight), dx.ptr);
   const dw = needs[1] ? empty(weight.shape, dtype) : null;
   if (dw && dw.size > 0) product(dtype, { m: n, n: k, k: m }, swapped(rows), rowsMatrix(input), dw.ptr);
-  return [dx, dw, ...(b ? [needs[2] ? sum(rowsOf(g), { axis: 0 }) : null] : [])];
+  const db = b && needs[2] ? empty([n], dtype) : null;
+  if (db) call(sumAxis, dtype, 1, m, n, dense(g).ptr, db.ptr);
+  return [dx, dw, db];
 }
 
 const linearRules: Primitive<void> = defineOp({
