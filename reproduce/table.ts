@@ -21,6 +21,7 @@ import { multiDimensional } from "./experiments/multi-dimensional.ts";
 import { narx } from "./experiments/narx.ts";
 import { parity } from "./experiments/parity.ts";
 import { pixelRnn } from "./experiments/pixel-rnn.ts";
+import { recursive } from "./experiments/recursive.ts";
 import { secondOrder } from "./experiments/second-order.ts";
 import { selectiveCopying } from "./experiments/selective-copying.ts";
 import { stacked } from "./experiments/stacked.ts";
@@ -52,4 +53,5 @@ export const experiments: readonly Experiment[] = [
   selectiveCopying,
   stacked,
   standard,
+  recursive,
 ].flat();
