@@ -49,9 +49,9 @@ export const experiments: readonly Experiment[] = [
   narx,
   parity,
   pixelRnn,
+  recursive,
   secondOrder,
   selectiveCopying,
   stacked,
   standard,
-  recursive,
 ].flat();

@@ -1,5 +1,6 @@
 /** Encoders and decoders that say sequences of symbols again: with attention to every source symbol, or through one state. */
 
+import { noGrad } from "../../src/autodiff/tape.ts";
 import { BahdanauDecoder } from "../../src/configurations/bahdanau.ts";
 import { Bidirectional } from "../../src/configurations/bidirectional.ts";
 import { ContextDecoder } from "../../src/configurations/cho.ts";
@@ -8,8 +9,11 @@ import { Encoder } from "../../src/configurations/encoder.ts";
 import { EncoderDecoder, type Sequences } from "../../src/configurations/encoder-decoder.ts";
 import { LuongDecoder } from "../../src/configurations/luong.ts";
 import { StateDecoder } from "../../src/configurations/sutskever.ts";
+import * as initializers from "../../src/nn/init.ts";
+import type { Parameter } from "../../src/nn/module.ts";
 import type { State } from "../../src/nn/recurrence.ts";
 import { GRUCell, LSTMCell } from "../../src/nn/rnn-cells.ts";
+import { chunk } from "../../src/ops/shape.ts";
 import { heatMap } from "../../src/plot/heat-map.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
@@ -38,7 +42,17 @@ function modelOf(generator: Generator, decoderFor: (encoder: Encoder) => Decoder
 
 function bahdanau(generator: Generator): Model {
   const cell = new GRUCell({ inputSize: X + 2 * E, hiddenSize: H, generator });
-  return modelOf(generator, (encoder) => new BahdanauDecoder({ encoder, cell, attentionSize: A, generator }) as Decoder<State>);
+  const model = modelOf(generator, (encoder) => new BahdanauDecoder({ encoder, cell, attentionSize: A, generator }) as Decoder<State>);
+  for (const [name, p] of model.namedParameters()) asPublished(name, p, generator);
+  return model;
+}
+
+/** The paper's initial values (appendix B.1): orthogonal from state to state, zero biases, the rest from N(0, 0.01²) but the alignment model's. */
+function asPublished(name: string, p: Parameter, generator: Generator): void {
+  if (/weight_(query|key|score)$/.test(name)) return;
+  if (/bias/.test(name)) initializers.constant(p, 0);
+  else if (name.endsWith("weight_hh")) for (const gate of noGrad(() => chunk(p, 3))) initializers.orthogonal(gate, { generator });
+  else initializers.normal(p, { std: 0.01, generator });
 }
 
 function luong(generator: Generator, window?: number): Model {
@@ -175,7 +189,8 @@ export const encoderDecoder: readonly Experiment[] = [
       summed: "exact without attention",
       summedLongest: "exact at 10 symbols without attention",
     },
-    remarks: "the readout is linear instead of a maxout layer",
+    remarks:
+      "the readout is linear instead of a maxout layer. From initial values of U(±1/√H) three seeds of five passed; in another the weights were even over all symbols not yet said, with a sharp edge, and 97 % of the sequences right",
     run: runBahdanau,
     verdict: (all) => inSeeds(4, all, (f) => f.exact >= 0.98 && f.aligned >= 0.8 && f.summedLongest <= f.longest / 2),
     learns: ({ exact, aligned }) => exact >= 0.7 && aligned >= 0.7,
