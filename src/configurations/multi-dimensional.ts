@@ -162,7 +162,7 @@ const total = (parts: readonly Tensor[]): Tensor => parts.reduce((a, b) => add(a
  * `weightPeephole` [2n+1,H] in the order p_{i,1} … p_{i,n} p_{f,1} … p_{f,n} p_o. Weights from U(±1/√H), biases zero.
  * @throws ArgumentError for sizes below 1
  * @see Graves, Fernández, Schmidhuber, "Multi-dimensional recurrent neural networks", ICANN 2007, section 3
- * Deviates: initial weights; the paper draws them from U(±0.1).
+ * Deviates: initial weights.
  * @example new MDLSTM({ axes: 3, inputSize: 2, hiddenSize: 8 }).forward(videos); // [B,T,H,W,2] → [B,T,H,W,8]
  */
 export class MDLSTM extends GatedGrid {
