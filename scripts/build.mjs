@@ -80,6 +80,9 @@ async function inference() {
       name: "small-binary",
       setup(plugin) {
         plugin.onResolve({ filter: /\/binary\.ts$/ }, ({ resolveDir, path }) => ({ path: join(resolveDir, path, "..", file) }));
+        plugin.onResolve({ filter: /\/loader\.ts$/ }, ({ resolveDir, path }) => ({
+          path: join(resolveDir, path, "..", "loader.inference.ts"),
+        }));
         plugin.onResolve({ filter: /\.wasm/ }, ({ path }) => ({ path, external: true }));
       },
     };
