@@ -124,11 +124,14 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
 
   /** Logits [T,B,V] of targets and the end symbol after them, with the true symbols before each. */
   forward(sources: Sequences, targets: Sequences): Tensor {
-    const before = padded(
-      targets.map((t) => [this.end, ...t]),
-      this.end,
-    );
-    return this.readout.forward(this.decoder.scan(this.targetEmbedding.forward(before), this.encode(sources))[0]);
+    const state = this.encode(sources);
+    return this.readout.forward(this.decoder.scan(this.targetEmbedding.forward(this.#before(targets)), state)[0]);
+  }
+
+  /** What stands before each target symbol and the end, int32 [T,B]. */
+  #before(targets: Sequences): Tensor {
+    const shifted = targets.map((t) => [this.end, ...t]);
+    return padded(shifted, this.end);
   }
 
   /** Mean cross-entropy of the target symbols and the end symbol after them, in nats a symbol. */
@@ -181,11 +184,8 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
   }
 
   #alignments(sources: Sequences, targets: Sequences): number[][][] {
-    const before = padded(
-      targets.map((t) => [this.end, ...t]),
-      this.end,
-    );
     let state = this.encode(sources);
+    const before = this.#before(targets);
     return Array.from({ length: before.dim(0) }, (_, t) => {
       state = this.step(select(before, 0, t), state)[1];
       const alignment = this.decoder.alignment(state);

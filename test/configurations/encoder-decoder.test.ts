@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { gradients, noGrad } from "../../src/autodiff/tape.ts";
 import { backward } from "../../src/autodiff/transforms.ts";
+import { SimpleRecurrentNetwork } from "../../src/cells/elman.ts";
 import { BahdanauDecoder } from "../../src/configurations/bahdanau.ts";
 import { Bidirectional } from "../../src/configurations/bidirectional.ts";
 import { ContextDecoder } from "../../src/configurations/cho.ts";
@@ -18,7 +19,7 @@ import { select, slice } from "../../src/ops/shape.ts";
 import { Adam } from "../../src/optim/adam.ts";
 import { ones } from "../../src/tensor/create.ts";
 import { isFloat } from "../../src/tensor/dtype.ts";
-import { ArgumentError } from "../../src/tensor/errors.ts";
+import { ArgumentError, ShapeError } from "../../src/tensor/errors.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor } from "../../src/tensor/tensor.ts";
 import { accept, checkParameter, expectClose, learn, logistic, plus, rows, times } from "../cells/acceptance.ts";
@@ -69,6 +70,16 @@ describe("decoders as cells", () => {
     );
     accept(decoder, { state: begun(decoder) });
     accept(decoder);
+  });
+  it("additive attention over two layers of different cells", () => {
+    const layers = [
+      new GRUCell({ inputSize: I + E, hiddenSize: H, ...f64(1) }),
+      new SimpleRecurrentNetwork({ inputSize: H, hiddenSize: 3, ...f64(2) }),
+    ];
+    const decoder = spread(new BahdanauDecoder({ encoder: SIZES, cell: new StackedRNN<State>(layers), attentionSize: 3, ...f64(2) }));
+    // The alignment model sees the upper layer.
+    expect(decoder.weightQuery.shape).toEqual([3, 3]);
+    accept(decoder, { state: begun(decoder) });
   });
   it.each(["dot", "general", "concat"] as const)("product attention, %s", (score) =>
     accept(luong({ score }), { state: begun(luong({ score })) }),
@@ -236,6 +247,20 @@ describe("Encoder", () => {
   });
 });
 
+describe("StateDecoder", () => {
+  it("goes on from the last states of all the encoder's layers", () => {
+    const stack = (seed: number) =>
+      new StackedRNN([I, H].map((inputSize, l) => new LSTMCell({ inputSize, hiddenSize: H, ...f64(seed + l) })));
+    const [encoder, cell] = [new Encoder(stack(1)), stack(5)];
+    const xs = new Generator(1).uniform([5, 2, I], -1, 1, "float64");
+    const read = encoder.encode(xs, [5, 3]);
+    const decoder = new StateDecoder({ encoder, cell });
+    expectClose(decoder.scan(xs, decoder.start(read))[0], vector(cell.scan(xs, read.last as never)[0]), 0);
+    const [alone] = stack(1).scan(slice(slice(xs, 0, 0, 3), 1, 1, 2));
+    expectClose(select(vectorOf(decoder.start(read)), 0, 1), vector(select(alone, 0, 2)), 1e-15);
+  });
+});
+
 describe("what does not fit", () => {
   it("is named", () => {
     expect(() => new BahdanauDecoder({ encoder: SIZES, cell: rnn(4), attentionSize: 3 })).toThrow(
@@ -315,6 +340,13 @@ describe.each(Object.keys(models()))("EncoderDecoder, %s", (name) => {
         parameter,
       ).toBe(true);
     }
+  });
+
+  it("says which batches it cannot take", () => {
+    expect(() => model.loss([], [])).toThrow("at least one source, got none");
+    expect(() => model.loss(SOURCES, [[1]])).toThrow("as many targets as sources, got 1 and 3");
+    expect(() => model.loss([[]], [[1]])).toThrow(ShapeError);
+    expect(() => model.loss([[1], []], [[1], [2]])).toThrow("none at position 1");
   });
 
   it("samples its own symbols in training where it is told to", () => {
