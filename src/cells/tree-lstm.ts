@@ -73,6 +73,7 @@ abstract class TreeLSTM extends StructureNetwork<LstmState> {
  * @throws ArgumentError for sizes below 1
  * @see Tai, Socher and Manning, "Improved semantic representations from tree-structured long short-term memory networks", 2015,
  * eq. 2-8
+ * Deviates: initial weights and the forget bias of 1, which the paper does not give.
  * @example const { h } = new ChildSumTreeLSTM({ inputSize: 8, hiddenSize: 16 }).forward(structure, xs);
  */
 export class ChildSumTreeLSTM extends TreeLSTM {
@@ -111,6 +112,7 @@ export interface NaryTreeLSTMOptions extends TreeLSTMOptions {
  * @param options xs [N,I] to { h, c }, [N,H] each
  * @throws ArgumentError for sizes below 1, and for nodes with more than N children
  * @see Tai, Socher and Manning, 2015, eq. 9-14
+ * Deviates: as `ChildSumTreeLSTM`.
  * @example const { h } = new NaryTreeLSTM({ inputSize: 8, hiddenSize: 16, arity: 2 }).forward(structure, xs);
  */
 export class NaryTreeLSTM extends TreeLSTM {

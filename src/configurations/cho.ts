@@ -33,6 +33,7 @@ export type ContextState<S extends State> = { readonly cell: S; readonly context
  * @throws ArgumentError for a cell whose input has no room beside the context
  * @see Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", 2014, section 2.2,
  * appendix A
+ * Deviates: initial weights; the cell is any.
  * @example new ContextDecoder({ encoder, contextSize: 32, cell: new GRUCell({ inputSize: 16 + 32, hiddenSize: 48 }) })
  */
 export class ContextDecoder<S extends State> extends Decoder<ContextState<S>> {

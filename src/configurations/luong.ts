@@ -77,6 +77,7 @@ class PredictedPosition extends Module {
  * `position.weightPosition` W_p [H,H], `position.weightPredict` v_p [1,H], all from U(±0.1). The memory is part of the state and is copied at every step of a scan.
  * @throws ArgumentError for sizes that do not fit
  * @see Luong, Pham and Manning, "Effective approaches to attention-based neural machine translation", 2015, eq. 5-10, sections 3.1-3.3
+ * Deviates: positions count from 0; the cell is any, with its own initial weights; "linear" is not in the paper.
  * @example new LuongDecoder({ encoder, cell: new GRUCell({ inputSize: 16 + 48, hiddenSize: 48 }), start: "linear" })
  */
 export class LuongDecoder<S extends State> extends Decoder<LuongState<S>> {

@@ -25,6 +25,7 @@ export interface StateDecoderOptions<S extends State> extends LayerOptions {
  * @param options x [B,I] to the cell's output; the cell's state
  * @throws ShapeError from `start` when the states differ in form
  * @see Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks", 2014, section 2; figure 1
+ * Deviates: initial weights are the cell's own; "linear" is not in the paper.
  * @example new StateDecoder({ encoder, cell: new LSTMCell({ inputSize: 16, hiddenSize: 32 }) })
  */
 export class StateDecoder<S extends State> extends Decoder<S> {
