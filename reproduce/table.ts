@@ -7,6 +7,7 @@ import { elman } from "./experiments/elman.ts";
 import { elmo } from "./experiments/elmo.ts";
 import { encoderDecoder } from "./experiments/encoder-decoder.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
+import { gruFamily } from "./experiments/gru-family.ts";
 import { hierarchical } from "./experiments/hierarchical.ts";
 import { indRNN } from "./experiments/ind-rnn.ts";
 import { jordan } from "./experiments/jordan.ts";
@@ -22,6 +23,7 @@ import { narx } from "./experiments/narx.ts";
 import { parity } from "./experiments/parity.ts";
 import { pixelRnn } from "./experiments/pixel-rnn.ts";
 import { recursive } from "./experiments/recursive.ts";
+import { rmlp } from "./experiments/rmlp.ts";
 import { secondOrder } from "./experiments/second-order.ts";
 import { selectiveCopying } from "./experiments/selective-copying.ts";
 import { stacked } from "./experiments/stacked.ts";
@@ -37,6 +39,7 @@ export const experiments: readonly Experiment[] = [
   fullyRecurrent,
   hierarchical,
   indRNN,
+  gruFamily,
   jordan,
   linearAdding,
   localFeedback,
@@ -50,6 +53,7 @@ export const experiments: readonly Experiment[] = [
   parity,
   pixelRnn,
   recursive,
+  rmlp,
   secondOrder,
   selectiveCopying,
   stacked,

@@ -59,7 +59,7 @@ export const stacked: readonly Experiment[] = [
       residualShare: "share right",
     },
     remarks:
-      "In 2 of 5 seeds the plain stack learned the inner grammar and then stayed at a share of 0.4 to 0.5, which is to guess the second symbol. Forget biases of 1 did not change that (3 of 5 seeds).",
+      "In 2 of 5 seeds the plain stack learned the inner grammar and then stayed at a share of 0.4 to 0.5, which is to guess the second symbol. Forget biases of 1 did not change that (2 of 5 seeds).",
     run: reberRun,
     verdict: (all) => {
       const skip = inSeeds(4, all, ({ skipShare }) => skipShare === 1);
