@@ -30,16 +30,15 @@ import { stacked } from "./experiments/stacked.ts";
 import { standard } from "./experiments/standard.ts";
 
 export const experiments: readonly Experiment[] = [
-  // One line each.
   bidirectional,
   ctrnn,
   elman,
   elmo,
   encoderDecoder,
   fullyRecurrent,
+  gruFamily,
   hierarchical,
   indRNN,
-  gruFamily,
   jordan,
   linearAdding,
   localFeedback,

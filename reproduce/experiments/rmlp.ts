@@ -128,6 +128,6 @@ export const rmlp: readonly Experiment[] = [
       "random inputs under which the plant diverges (8 %) are drawn again; trained by truncated backpropagation, not by the extended Kalman filter of the paper",
     run: identification,
     verdict: (all) => inSeeds(3, all, ({ rmse }) => rmse <= 0.05),
-    learns: ({ rmse, persistence }) => rmse < persistence,
+    learns: ({ rmse }) => rmse <= 0.15,
   }),
 ];
