@@ -27,7 +27,7 @@ class Block extends Module {
   }
 }
 
-/** A linear layer into the cells' width, a block for each cell, and a linear layer out of it. */
+/** gelu of a linear layer into the cells' width, a block for each cell, and a linear layer out of it. */
 export class ResidualNet extends Module {
   readonly embed: Linear;
   readonly blocks: readonly Block[];
@@ -52,6 +52,6 @@ export class ResidualNet extends Module {
   }
 
   #features(xs: Tensor): Tensor {
-    return this.blocks.reduce((x, block) => block.forward(x), this.embed.forward(xs));
+    return this.blocks.reduce((x, block) => block.forward(x), gelu(this.embed.forward(xs)));
   }
 }

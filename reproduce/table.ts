@@ -2,6 +2,7 @@
 
 import type { Experiment } from "./experiment.ts";
 import { bidirectional } from "./experiments/bidirectional.ts";
+import { convLstm } from "./experiments/conv-lstm.ts";
 import { ctrnn } from "./experiments/ctrnn.ts";
 import { elman } from "./experiments/elman.ts";
 import { elmo } from "./experiments/elmo.ts";
@@ -22,6 +23,7 @@ import { multiDimensional } from "./experiments/multi-dimensional.ts";
 import { narx } from "./experiments/narx.ts";
 import { parity } from "./experiments/parity.ts";
 import { pixelRnn } from "./experiments/pixel-rnn.ts";
+import { recall } from "./experiments/recall.ts";
 import { recursive } from "./experiments/recursive.ts";
 import { rmlp } from "./experiments/rmlp.ts";
 import { secondOrder } from "./experiments/second-order.ts";
@@ -30,7 +32,9 @@ import { stacked } from "./experiments/stacked.ts";
 import { standard } from "./experiments/standard.ts";
 
 export const experiments: readonly Experiment[] = [
+  // One line each.
   bidirectional,
+  convLstm,
   ctrnn,
   elman,
   elmo,
@@ -51,6 +55,7 @@ export const experiments: readonly Experiment[] = [
   narx,
   parity,
   pixelRnn,
+  recall,
   recursive,
   rmlp,
   secondOrder,

@@ -6,8 +6,8 @@ import { add, mul } from "../ops/arithmetic.ts";
 import { sigmoid, tanh } from "../ops/math.ts";
 import { cat } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
-import { ArgumentError } from "../tensor/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { checkTime, seenAndTime } from "./liquid.ts";
 import { mix } from "./mixing.ts";
 
 export interface ClosedFormOptions extends LayerOptions {
@@ -17,6 +17,8 @@ export interface ClosedFormOptions extends LayerOptions {
   readonly backboneSize?: number;
   /** Time t between two inputs (default 1). */
   readonly interval?: number;
+  /** Whether the last of the inputs is the time since the input before, in place of `interval` (default false). */
+  readonly timed?: boolean;
 }
 
 /**
@@ -25,7 +27,7 @@ export interface ClosedFormOptions extends LayerOptions {
  *   s = 1.7159·tanh(⅔ (W [I; x] + b))    g, h = tanh(W s + b)    f, τ = W s + b
  *   x' = σ(−(f t + τ))∘g + (1 − σ(−(f t + τ)))∘h
  *
- * Layers backbone [·,I+H], and g, h, f, tau [H,·]; state and output x [B,H] from zero; weights as in `Linear`.
+ * With `timed` t is the last input. Layers backbone [·,I+H], and g, h, f, tau [H,·]; state and output x [B,H] from zero; weights as in `Linear`.
  * @see Hasani, Lechner, Amini, Liebenwein, Ray, Tschaikowski, Teschl, Rus, "Closed-form continuous-time neural networks", 2022
  * Deviates: the time is offset by a head of its own, as in the authors' code; the backbone has one layer.
  * @example const [x1] = new ClosedFormContinuousTime({ inputSize: 4, hiddenSize: 8, interval: 0.1 }).step(input, x);
@@ -34,21 +36,23 @@ export class ClosedFormContinuousTime extends Cell<Tensor> {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly interval: number;
+  readonly timed: boolean;
   readonly backbone: Linear;
   readonly g: Linear;
   readonly h: Linear;
   readonly f: Linear;
   readonly tau: Linear;
 
-  constructor({ inputSize, hiddenSize, backboneSize = hiddenSize, interval = 1, ...options }: ClosedFormOptions) {
+  constructor({ inputSize, hiddenSize, backboneSize = hiddenSize, interval = 1, timed = false, ...options }: ClosedFormOptions) {
     super();
     checkSizes("ClosedFormContinuousTime", { inputSize, hiddenSize, backboneSize });
-    if (!(interval > 0)) throw new ArgumentError(`ClosedFormContinuousTime: expected a positive interval, got ${interval}`);
+    const seen = checkTime("ClosedFormContinuousTime", inputSize, interval, timed);
     this.inputSize = inputSize;
     this.outputSize = hiddenSize;
     this.interval = interval;
+    this.timed = timed;
     const head = () => new Linear(backboneSize, hiddenSize, options);
-    this.backbone = new Linear(inputSize + hiddenSize, backboneSize, options);
+    this.backbone = new Linear(seen + hiddenSize, backboneSize, options);
     this.g = head();
     this.h = head();
     this.f = head();
@@ -60,8 +64,9 @@ export class ClosedFormContinuousTime extends Cell<Tensor> {
   }
 
   step(input: Tensor, x: Tensor): [y: Tensor, next: Tensor] {
-    const s = mul(tanh(mul(this.backbone.forward(cat([input, x], 1)), 2 / 3)), 1.7159);
-    const time = add(mul(this.f.forward(s), this.interval), this.tau.forward(s));
+    const [seen, t] = seenAndTime(input, this.interval, this.timed);
+    const s = mul(tanh(mul(this.backbone.forward(cat([seen, x], 1)), 2 / 3)), 1.7159);
+    const time = add(mul(this.f.forward(s), t), this.tau.forward(s));
     const next = mix(sigmoid(mul(time, -1)), tanh(this.g.forward(s)), tanh(this.h.forward(s)));
     return [next, next];
   }

@@ -3,7 +3,8 @@ import { ClosedFormContinuousTime, type ClosedFormOptions } from "../../src/cell
 import { type LiquidOptions, LiquidTimeConstant } from "../../src/cells/liquid.ts";
 import type { Linear } from "../../src/nn/layers.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
-import { reshape } from "../../src/ops/shape.ts";
+import { cat, reshape } from "../../src/ops/shape.ts";
+import { full } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { accept, expectClose, logistic, plus, rows, SIZES, times } from "./acceptance.ts";
@@ -104,4 +105,25 @@ describe("ClosedFormContinuousTime", () => {
   });
 
   it("learns to latch", () => expect(latchError(closed({ inputSize: 2, hiddenSize: 16, dtype: "float32" }), 600)).toBeLessThan(0.05));
+});
+
+describe.each([
+  ["LiquidTimeConstant", (more: { interval?: number; timed?: boolean; inputSize?: number }) => liquid({ unfolds: 2, ...more })],
+  ["ClosedFormContinuousTime", (more: { interval?: number; timed?: boolean; inputSize?: number }) => closed(more)],
+] as const)("%s with times among its inputs", (_, build) => {
+  it("has the gradients of its equations, that of the times too", () => accept(build({ timed: true, inputSize: 4 })));
+
+  it("is the cell of that interval", () => {
+    const timed = build({ timed: true, inputSize: 4 });
+    for (const interval of [0.3, 2]) {
+      const plain = build({ interval });
+      plain.loadStateDict(timed.stateDict());
+      const xs = sequence(5);
+      const given = cat([xs, full([5, 1, 1], interval, "float64")], -1);
+      expectClose(timed.scan(given)[0], numbers(plain.scan(xs)[0]), 1e-12);
+    }
+  });
+
+  it("needs an input beside the time", () =>
+    expect(() => build({ timed: true, inputSize: 1 })).toThrow("expected an input beside the time"));
 });
