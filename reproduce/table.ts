@@ -2,6 +2,7 @@
 
 import type { Experiment } from "./experiment.ts";
 import { bidirectional } from "./experiments/bidirectional.ts";
+import { continuousTime } from "./experiments/continuous-time.ts";
 import { convLstm } from "./experiments/conv-lstm.ts";
 import { ctrnn } from "./experiments/ctrnn.ts";
 import { elman } from "./experiments/elman.ts";
@@ -26,6 +27,7 @@ import { pixelRnn } from "./experiments/pixel-rnn.ts";
 import { recall } from "./experiments/recall.ts";
 import { recursive } from "./experiments/recursive.ts";
 import { rmlp } from "./experiments/rmlp.ts";
+import { rwkv } from "./experiments/rwkv.ts";
 import { secondOrder } from "./experiments/second-order.ts";
 import { selectiveCopying } from "./experiments/selective-copying.ts";
 import { stacked } from "./experiments/stacked.ts";
@@ -34,6 +36,7 @@ import { standard } from "./experiments/standard.ts";
 export const experiments: readonly Experiment[] = [
   // One line each.
   bidirectional,
+  continuousTime,
   convLstm,
   ctrnn,
   elman,
@@ -58,6 +61,7 @@ export const experiments: readonly Experiment[] = [
   recall,
   recursive,
   rmlp,
+  rwkv,
   secondOrder,
   selectiveCopying,
   stacked,

@@ -100,3 +100,24 @@ export function copyingAccuracy(logits: Tensor, batch: CopyingBatch): number {
   const wanted = batch.targets.data();
   return said.filter((c, i) => c === wanted[i]).length / said.length;
 }
+
+export interface RepeatOptions {
+  readonly batch: number;
+  /** Letters of a word. */
+  readonly period: number;
+  /** Letters there are. */
+  readonly symbols: number;
+  /** How often the word comes (default 3). */
+  readonly times?: number;
+}
+
+/** Strings that are a random word several times over: letters xs int32 [T,B], and from the word's end on the next letter, int32 [(T + 1 − period)·B]. */
+export function repeatBatch(random: Generator, { batch, period, symbols, times = 3 }: RepeatOptions): { xs: Tensor; targets: Tensor } {
+  const word = random.integers([period * batch], 0, symbols).data() as Int32Array;
+  const text = Int32Array.from({ length: period * times * batch }, (_, i) => word[i % word.length] as number);
+  const T = period * times - 1;
+  return {
+    xs: tensor(text.slice(0, T * batch), { shape: [T, batch], dtype: "int32" }),
+    targets: tensor(text.slice(period * batch)),
+  };
+}

@@ -6,6 +6,7 @@ import {
   copyBatch,
   copyingAccuracy,
   copyingLoss,
+  repeatBatch,
   selectiveCopyBatch,
 } from "../../reproduce/tasks/copying.ts";
 import { Generator } from "../../src/tensor/random.ts";
@@ -73,5 +74,18 @@ describe("selectiveCopyBatch", () => {
     );
     expect(answersOf(logits, batch).shape).toEqual([180, 4]);
     expect(copyingAccuracy(logits, batch)).toBe(1);
+  });
+});
+
+describe("repeatBatch", () => {
+  it("says a word three times, and asks for the letters of the second and the third", () => {
+    const [period, B] = [4, 20];
+    const { xs, targets } = repeatBatch(new Generator(3), { period, symbols: 5, batch: B });
+    expect(xs.shape).toEqual([11, B]);
+    const [text, next] = [Array.from(xs.data(), Number), Array.from(targets.data(), Number)];
+    expect(next.length).toBe(8 * B);
+    for (let i = period * B; i < text.length; i++) expect(text[i]).toBe(text[i - period * B]);
+    for (let i = 0; i < next.length; i++) expect(next[i]).toBe(text[i]);
+    expect(new Set(text.slice(0, period * B)).size).toBe(5);
   });
 });
