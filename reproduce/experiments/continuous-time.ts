@@ -75,7 +75,7 @@ function waveError<S extends State>(run: Run, updates: number, { cell, timed, pa
 function waveRun(run: Run) {
   const { weights: generator } = streams(run.seed);
   const sizes = { hiddenSize: H, generator };
-  const updates = run.short ? 120 : 800;
+  const updates = run.short ? 120 : 600;
   const lesson = <S extends State>(cell: Recurrence<S>, timed: boolean, i: number): Lesson<S> => ({
     cell,
     timed,
@@ -97,7 +97,7 @@ export const continuousTime: readonly Experiment[] = [
     system: "closed-form continuous-time and liquid time-constant networks",
     file: "src/cells/closed-form.ts",
     paper: "Hasani, Lechner, Amini, Liebenwein, Ray, Tschaikowski, Teschl, Rus 2022, Closed-form continuous-time neural networks",
-    task: "waves of random frequency and phase, sampled 24 times after gaps from 0.1 to 1.9: the next sample from the 8th on; 24 units, 800 updates with Adam 1e-2, falling; mean squared error",
+    task: "waves of random frequency and phase, sampled 24 times after gaps from 0.1 to 1.9: the next sample from the 8th on; 24 units, 600 updates with Adam 1e-2, falling; mean squared error",
     reported:
       "on irregularly sampled series the closed form is as good as or better than liquid time constants and other solved equations, and much faster (tables 1-4)",
     claim:

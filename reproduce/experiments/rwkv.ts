@@ -55,7 +55,7 @@ function accuracy(run: Run, mixes: boolean, part: readonly [number, number]): nu
   const { weights, training, test } = streams(run.seed);
   const net = new LanguageModel(mixes, weights);
   const period = run.short ? 2 : 4;
-  const updates = run.short ? 150 : 900;
+  const updates = run.short ? 150 : 500;
   const size = { period, symbols: SYMBOLS, batch: 32 };
   const repeated = (logits: Tensor) => reshape(slice(logits, 0, period - 1), [-1, SYMBOLS]);
   const loss = () => {
@@ -83,7 +83,7 @@ export const rwkv: readonly Experiment[] = [
     system: "RWKV-4",
     file: "src/cells/rwkv.ts",
     paper: "Peng et al. 2023, RWKV: Reinventing RNNs for the transformer era",
-    task: "a language whose strings are a random word of 4 letters out of 5, three times over: the next letter from the second time on; two blocks of width 32, batch 32, 900 updates with Adam 5e-3, falling",
+    task: "a language whose strings are a random word of 4 letters out of 5, three times over: the next letter from the second time on; two blocks of width 32, batch 32, 500 updates with Adam 5e-3, falling",
     reported:
       "section 5: as good as transformers of its size on language; the time mix is what carries information from step to step, with decays learned for each channel",
     claim:
