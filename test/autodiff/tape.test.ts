@@ -10,7 +10,7 @@ import { sum } from "../../src/ops/reduce.ts";
 import { reshape, select, transpose } from "../../src/ops/shape.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";
 import { DTypeError, ShapeError, StateError } from "../../src/tensor/errors.ts";
-import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 
 const f64 = (data: number[] | number[][]) => tensor(data, { dtype: "float64" });
 const leaf = (data: number[]) => tensor(data, { dtype: "float64", requiresGrad: true });
@@ -36,6 +36,22 @@ describe("reverse mode", () => {
     backward(sum(add(a, b)));
     backward(sum(a));
     expect([a.grad?.item(), b.grad?.item()]).toEqual([2, 1]);
+  });
+
+  it("gives each leaf a gradient of its own, whatever the sweep shares", () => {
+    const [a, b] = [leaf([1, 2]), leaf([3, 4])];
+    const c = tensor([[5, 6]], { dtype: "float64", requiresGrad: true });
+    // One product reaches a and b; c's gradient is a view of it; the weights are the caller's.
+    const weights = tensor([2, 3], { dtype: "float64" });
+    backward(mul(add(add(a, b), reshape(c, [2])), 2), weights);
+    const grads = [a, b, c].map((t) => t.grad as Tensor);
+    expect(new Set([...grads.map((t) => t.storage), weights.storage]).size).toBe(4);
+    assign(grads[0] as Tensor, [0, 0]);
+    expect([...grads, weights].map((t) => t.toArray())).toEqual([[0, 0], [4, 6], [[4, 6]], [2, 3]]);
+    const d = leaf([1]);
+    const seed = tensor([7], { dtype: "float64" });
+    backward(add(d, 0), seed);
+    expect(d.grad?.storage).not.toBe(seed.storage);
   });
 
   it("walks 10,000 steps without recursion", () => {

@@ -102,6 +102,31 @@ describe("scope", () => {
   });
 });
 
+describe("small tensors that are kept beyond their scope", () => {
+  it("are released when they are collected, all but the few that wait to be watched", async () => {
+    if (globalThis.gc === undefined) return console.warn("collection test skipped: run with --expose-gc");
+    const before = memory().blocks;
+    for (let i = 0; i < 1000; i++) scope(() => void keep(full([4], i)));
+    for (let i = 0; i < 20 && memory().blocks > before + 64; i++) {
+      globalThis.gc();
+      await new Promise((r) => setTimeout(r, 5));
+    }
+    expect(memory().blocks).toBeLessThanOrEqual(before + 64);
+  });
+
+  it("can be released by hand while they wait", () => {
+    const before = memory().liveBytes;
+    for (let i = 0; i < 1000; i++) {
+      let kept: Tensor | undefined;
+      scope(() => {
+        kept = keep(full([4], i));
+      });
+      kept?.dispose();
+    }
+    expect(memory().liveBytes).toBe(before);
+  });
+});
+
 describe("heap", () => {
   const make = (limit = Number.POSITIVE_INFINITY) => {
     let end = 65536;
