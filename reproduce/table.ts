@@ -9,8 +9,10 @@ import { elman } from "./experiments/elman.ts";
 import { elmo } from "./experiments/elmo.ts";
 import { encoderDecoder } from "./experiments/encoder-decoder.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
+import { gatedStore } from "./experiments/gated-store.ts";
 import { gruFamily } from "./experiments/gru-family.ts";
 import { hierarchical } from "./experiments/hierarchical.ts";
+import { historyCompressor } from "./experiments/history-compressor.ts";
 import { indRNN } from "./experiments/ind-rnn.ts";
 import { jordan } from "./experiments/jordan.ts";
 import { linearAdding } from "./experiments/linear-adding.ts";
@@ -43,8 +45,10 @@ export const experiments: readonly Experiment[] = [
   elmo,
   encoderDecoder,
   fullyRecurrent,
+  gatedStore,
   gruFamily,
   hierarchical,
+  historyCompressor,
   indRNN,
   jordan,
   linearAdding,

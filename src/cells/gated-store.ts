@@ -122,7 +122,7 @@ export type FilterStoreState = { readonly stored: Tensor; readonly given: Tensor
  *   D(m)(t) = Σ_p d_p m(t−p) + Σ_q a_q D(m)(t−q)    p = 1 … P, q = 1 … Q
  *
  * `weightIh` d [P,H], `weightFb` a [Q,H], null with Q = 0. At first the filter passes constants unchanged: d = 1/P, or with feedback
- * d = 1/(2P) and a = 1/(2Q), a leaky integrator for P = Q = 1. Lines start at zero.
+ * d = 0.7/P and a = 0.3/Q, a leaky integrator for P = Q = 1. Lines start at zero.
  * @param options m(t−1) [B,H] to D(m)(t) [B,H]; state stored and given
  * @throws ArgumentError for sizes below 1 and a negative number of feedback delays
  * @example new FilterStore({ size: 6, delays: 1, feedbackDelays: 1 });
@@ -136,7 +136,7 @@ export class FilterStore extends Cell<FilterStoreState> {
   constructor({ size, delays: P, feedbackDelays: Q = 0, dtype = "float32" }: FilterStoreOptions) {
     super();
     checkSizes("FilterStore", { size, delays: P, ...(Q === 0 ? {} : { feedbackDelays: Q }) });
-    const direct = Q === 0 ? 1 : 0.5;
+    const direct = Q === 0 ? 1 : 0.7;
     this.inputSize = size;
     this.outputSize = size;
     this.weightIh = new Parameter(full([P, size], direct / P, dtype));

@@ -39,6 +39,17 @@ export {
 } from "./gated-store.ts";
 export type { HiddenCellOptions } from "./hidden-cell.ts";
 export { HierarchicalRNN, type HierarchicalRNNOptions, type HierarchicalState, type HierarchyLevel } from "./hierarchical.ts";
+export {
+  type ChunkingOutputs,
+  type ChunkingState,
+  ChunkingSystem,
+  type ChunkingSystemOptions,
+  HistoryCompressor,
+  type HistoryCompressorOptions,
+  type HistoryDescription,
+  type HistoryItem,
+  Predictor,
+} from "./history-compressor.ts";
 export { clipRecurrentWeights, IndRNN, type IndRNNOptions, type RecurrentClipOptions } from "./ind-rnn.ts";
 export {
   type JordanDecayOptions,
