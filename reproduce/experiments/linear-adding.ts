@@ -30,14 +30,19 @@ interface System {
   readonly layer: (inputSize: number, generator: Generator, steps: number) => Recurrence;
 }
 
-/** A QRNN with input gate whose forget gates stay open for 1 to `steps` steps: biases log u, u uniform (Tallec and Ollivier, 2018). */
+/** A QRNN whose gates keep for 1 to `steps` steps and let as little in: biases ±log u, u uniform (Tallec and Ollivier, 2018). */
 function openQRNN(inputSize: number, generator: Generator, steps: number): QRNN {
   const cell = new QRNN({ inputSize, hiddenSize: H, pooling: "ifo", generator });
-  const bias = Array.from(cell.bias.data(), Number);
   const ages = generator.uniform([H], 1, steps).data();
+  const open = (j: number) => Math.log(Number(ages[j]));
+  const [forget, input] = [1, 3];
   assign(
     cell.bias,
-    bias.map((b, k) => (k >= H && k < 2 * H ? Math.log(Number(ages[k - H])) : b)),
+    Array.from(cell.bias.data(), (b, k) => {
+      const [gate, j] = [Math.floor(k / H), k % H];
+      if (gate === forget) return open(j);
+      return gate === input ? -open(j) : Number(b);
+    }),
   );
   return cell;
 }

@@ -68,7 +68,7 @@ export const selectiveCopying: readonly Experiment[] = [
     paper: "Gu, Dao 2023, Mamba: Linear-time sequence modeling with selective state spaces; Feng et al. 2024, Were RNNs all we needed?",
     task: "6 tokens of 6 kinds among 26 steps of noise, to be said in order at 6 steps more; residual blocks of width 32, batch 16, 700 updates with Adam 3e-3, falling",
     reported:
-      "at 4,096 steps and 16 tokens Mamba's selective layer 99.8 %, S4 18.3 % (chance 6.25 %); minGRU 99.5 % with 3 layers, 37.6 % with 1",
+      "at 4,096 steps and 16 tokens Mamba's selective layer 99.8 %, S4 18.3 % (chance 6.25 %); minGRU 99.5 % with 3 layers, about 37 % with 1",
     claim:
       "Mamba (2 layers) and minGRU (3 layers) at least 95 % and a linear recurrent unit (3 layers), whose memory does not depend on the input, at least 10 points lower, in 3 of 5 seeds",
     figures: { mamba: "Mamba, 2 layers", mingru: "minGRU, 3 layers", mingru1: "minGRU, 1 layer", lru: "linear recurrent unit, 3 layers" },
