@@ -25,6 +25,7 @@ export {
   Linear,
   Sequential,
 } from "./layers.ts";
+export { exportWeights, importWeights, type Layout, type RecurrentModule } from "./layouts.ts";
 export {
   type BceOptions,
   type BceWithLogitsOptions,

@@ -302,7 +302,10 @@ export interface GRUCellOptions extends RecurrentOptions, GruNetOptions {}
  * @example const [y, h] = new GRUCell({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class GRUCell extends OutputCell {
+  readonly resetAfter: boolean;
+
   constructor(options: GRUCellOptions) {
     super("GRUCell", gruKind(options.hiddenSize, options), options);
+    this.resetAfter = options.resetAfter ?? true;
   }
 }

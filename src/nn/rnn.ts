@@ -265,7 +265,10 @@ export interface GRUOptions extends StackedOptions, GruNetOptions {}
  * @example const { output, state } = new GRU({ inputSize: 4, hiddenSize: 8, bidirectional: true }).forward(xs);
  */
 export class GRU extends OutputLayers {
+  readonly resetAfter: boolean;
+
   constructor(options: GRUOptions) {
     super("GRU", gruKind(options.hiddenSize, options), options);
+    this.resetAfter = options.resetAfter ?? true;
   }
 }
