@@ -152,6 +152,7 @@ function placesOf(op: string, module: RecurrentModule, layout: Layout): Map<stri
   return places;
 }
 
+/** One of these without a place of its own is held as part of a sum. */
 function isSecondBias(name: string): boolean {
   return name.startsWith("bias_hh");
 }
