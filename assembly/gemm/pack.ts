@@ -1,7 +1,6 @@
 // Packing: operands copied into panels, so that the register tile reads them in one stream.
 
 import { lanes, transposeTile } from "../lanes";
-import { tileRows } from "./tile";
 
 /**
  * Panels of `width` (at least the lanes) out of `count` vectors of length k; `across` bytes lead from vector
@@ -10,28 +9,14 @@ import { tileRows } from "./tile";
  */
 export function packPanels<T>(width: i32, count: i32, k: i32, from: usize, across: usize, along: usize, out: usize): void {
   for (let j = 0; j < count; j += width) {
-    packPanel<T>(width, min(width, count - j), k, from, across, along, out);
+    const columns = min(width, count - j);
+    if (columns < width) packPartial<T>(width, columns, k, from, across, along, out);
+    else if (across == sizeof<T>()) packRows<T>(width, k, from, along, out);
+    else if (along == sizeof<T>()) packTransposed<T>(width, k, from, across, out);
+    else packPartial<T>(width, columns, k, from, across, along, out);
     from += <usize>width * across;
     out += (<usize>width * <usize>k) * sizeof<T>();
   }
-}
-
-/** The same for the rows of A: panels as wide as the register tiles that will read them. */
-export function packTiles<T>(rows: i32, k: i32, from: usize, across: usize, along: usize, out: usize): void {
-  let i = 0;
-  while (i < rows) {
-    const width = tileRows<T>(rows - i);
-    packPanel<T>(width, min(width, rows - i), k, from, across, along, out);
-    from += <usize>width * across;
-    out += (<usize>width * <usize>k) * sizeof<T>();
-    i += width;
-  }
-}
-
-function packPanel<T>(width: i32, columns: i32, k: i32, from: usize, across: usize, along: usize, out: usize): void {
-  if (columns == width && across == sizeof<T>()) packRows<T>(width, k, from, along, out);
-  else if (columns == width && along == sizeof<T>()) packTransposed<T>(width, k, from, across, out);
-  else packPartial<T>(width, columns, k, from, across, along, out);
 }
 
 /** Any strides, element by element. */

@@ -7,9 +7,9 @@
 //   b[1][0 … NR-1]       b[1][NR … 2NR-1]
 //   …                    …
 
-import { packPanels, packTiles } from "./pack";
+import { packPanels } from "./pack";
 import { rowTimesPanels } from "./row";
-import { hasTall, NR, tiles } from "./tile";
+import { directTiles, hasTall, NR, packedRows, tiles } from "./tile";
 
 /** Steps along k between two visits to C: a panel's share, 8 KiB, stays in the first-level cache. */
 export const KC: i32 = 256;
@@ -17,7 +17,7 @@ export const KC: i32 = 256;
 /** Rows of A that stay in the second-level cache while the panels go by: whole tiles of four or six. */
 const MC: i32 = 132;
 
-/** From this many columns on, a tile of A is read often enough to be worth a packed copy. */
+/** From this many columns on, a tile of four rows is read often enough to be worth a packed copy; one of six never is. */
 const PACK_A_COLUMNS: i32 = 64;
 
 /** A packed block of A: MC × KC elements of at most 8 bytes. */
@@ -63,7 +63,7 @@ export function blockProduct<T>(
   for (let i = 0; i < m; i += MC) {
     const rows = min(MC, m - i);
     if (packed) {
-      packTiles<T>(rows, k, a, aRow, aStep, A_BLOCK);
+      packPanels<T>(packedRows<T>(), rows, k, a, aRow, aStep, A_BLOCK);
       tiles<T>(true, rows, n, k, A_BLOCK, <usize>k * sizeof<T>(), b, panel, bStep, s, sRow, c, cRow);
     } else {
       directRows<T>(rows, n, k, a, aRow, b, panel, bStep, s, sRow, c, cRow);
@@ -80,7 +80,7 @@ function directRows<T>(
 ): void {
   const alone = hasTall<T>() ? m == 1 : m % 4 == 1;
   const together = alone ? m - 1 : m;
-  tiles<T>(false, together, n, k, a, aRow, b, panel, bStep, s, sRow, c, cRow);
+  directTiles<T>(together, n, k, a, aRow, b, panel, bStep, s, sRow, c, cRow);
   if (!alone) return;
   const from = s == 0 ? 0 : s + <usize>together * sRow;
   rowTimesPanels<T>(n, k, a + <usize>together * aRow, b, panel, bStep, from, c + <usize>together * cRow);

@@ -1,11 +1,11 @@
 // One row of A against B (a step at batch 1): the same sums in the same order as the register tile.
 
 import { at, lanes, madd } from "../lanes";
-import { NR, tiles } from "./tile";
+import { directTiles, NR } from "./tile";
 
 /**
  * c (n) = s + a·B over panels; s may be c, null stands for zeros. Several panels stream by at once, so that their chains of
- * additions hide each other's latency: four where the multiply-add is fused, else three or two, for want of registers.
+ * additions hide each other's latency: four where the multiply-add is fused, else three, for want of registers; two in f64.
  */
 export function rowTimesPanels<T>(n: i32, k: i32, a: usize, b: usize, panel: usize, bStep: usize, s: usize, c: usize): void {
   if (s == 0) {
@@ -16,15 +16,19 @@ export function rowTimesPanels<T>(n: i32, k: i32, a: usize, b: usize, panel: usi
     // Without a fourth, four panels left are taken as two and two, so that none is left alone.
     const left = n / NR<T>();
     const many = isDefined(RELAXED) ? left >= 4 : left == 3 || left > 4;
-    if (many) manyPanels<T>(k, a, b, panel, bStep, s, c);
-    else twoPanels<T>(k, a, b, panel, bStep, s, c);
-    const count = many ? MANY : 2;
+    let count = 2;
+    if (sizeof<T>() == 4 && many) {
+      manyPanels<T>(k, a, b, panel, bStep, s, c);
+      count = MANY;
+    } else {
+      twoPanels<T>(k, a, b, panel, bStep, s, c);
+    }
     n -= count * NR<T>();
     b += <usize>count * panel;
     s += <usize>count * 32;
     c += <usize>count * 32;
   }
-  tiles<T>(false, 1, n, k, a, 0, b, panel, bStep, s, 0, c, 0);
+  directTiles<T>(1, n, k, a, 0, b, panel, bStep, s, 0, c, 0);
 }
 
 /** Panels that stream by at once. */

@@ -24,10 +24,17 @@ export function hasTall<T>(): bool {
   return isDefined(RELAXED) && sizeof<T>() == 4;
 }
 
+/** Rows of a tile of packed A. */
+// @ts-ignore: decorator
+@inline
+export function packedRows<T>(): i32 {
+  return hasTall<T>() ? 6 : 4;
+}
+
 /** Rows of the next tile where `left` are left: six if there are such tiles and no four would do better. */
 // @ts-ignore: decorator
 @inline
-export function tileRows<T>(left: i32): i32 {
+function directRows<T>(left: i32): i32 {
   return hasTall<T>() && left > 4 && left != 7 && left != 8 ? 6 : 4;
 }
 
@@ -37,7 +44,7 @@ const ZEROS = memory.data(32, 64);
 
 /**
  * C (m × n) = start + A·B over panels that lie `panel` bytes apart. Row i of A is at a + i·aRow, its elements adjacent; a
- * `packed` A is tiles of k × tileRows elements, k-major, with aRow = k elements. aRow, bStep, sRow and cRow are in bytes.
+ * `packed` A is tiles of k × packedRows elements, k-major, with aRow = k elements. aRow, bStep, sRow and cRow are in bytes.
  * A panel stays in the first-level cache while the rows go by.
  */
 // @ts-ignore: decorator
@@ -55,7 +62,7 @@ export function tiles<T>(
     let cTile = c;
     let i = 0;
     while (i < m) {
-      const height = hasTall<T>() ? tileRows<T>(m - i) : 4;
+      const height = packed ? packedRows<T>() : directRows<T>(m - i);
       const rows = min(height, m - i);
       if (edge) copyTile<T>(rows, columns, sTile, sRow, EDGE, 32);
       const from = edge ? EDGE : sTile;
@@ -63,9 +70,8 @@ export function tiles<T>(
       const to = edge ? EDGE : cTile;
       const toRow = edge ? 32 : cRow;
       // One call of each form: then it is inlined here, and V8 unrolls the inner loop.
-      if (packed && height == 6) packedTall<T>(rows, k, aTile, b, bStep, from, fromRow, to, toRow);
-      else if (packed) packedTile<T>(rows, k, aTile, b, bStep, from, fromRow, to, toRow);
-      else if (height == 6) directTall<T>(rows, k, aTile, aRow, b, bStep, from, fromRow, to, toRow);
+      if (packed) packedTile<T>(rows, k, aTile, b, bStep, from, fromRow, to, toRow);
+      else if (hasTall<T>() && height == 6) directTall<T>(rows, k, aTile, aRow, b, bStep, from, fromRow, to, toRow);
       else directTile<T>(rows, k, aTile, aRow, b, bStep, from, fromRow, to, toRow);
       if (edge) copyTile<T>(rows, columns, EDGE, 32, cTile, cRow);
       aTile += <usize>height * aRow;
@@ -77,6 +83,13 @@ export function tiles<T>(
     if (s != 0) s += 32;
     c += 32;
   }
+}
+
+/** The same from rows of A where they lie: one copy for all callers. */
+export function directTiles<T>(
+  m: i32, n: i32, k: i32, a: usize, aRow: usize, b: usize, panel: usize, bStep: usize, s: usize, sRow: usize, c: usize, cRow: usize,
+): void {
+  tiles<T>(false, m, n, k, a, aRow, b, panel, bStep, s, sRow, c, cRow);
 }
 
 function copyTile<T>(rows: i32, columns: i32, from: usize, fromRow: usize, to: usize, toRow: usize): void {
@@ -100,11 +113,7 @@ function directTall<T>(
 }
 
 function packedTile<T>(rows: i32, k: i32, a: usize, b: usize, bStep: usize, s: usize, sRow: usize, c: usize, cRow: usize): void {
-  tile<T>(true, false, rows, k, a, 0, b, bStep, s, sRow, c, cRow);
-}
-
-function packedTall<T>(rows: i32, k: i32, a: usize, b: usize, bStep: usize, s: usize, sRow: usize, c: usize, cRow: usize): void {
-  tile<T>(true, true, rows, k, a, 0, b, bStep, s, sRow, c, cRow);
+  tile<T>(true, hasTall<T>(), rows, k, a, 0, b, bStep, s, sRow, c, cRow);
 }
 
 /** 4 or 6 rows × NR accumulators in registers. Missing rows read what the last one reads and are not stored. */

@@ -12,7 +12,7 @@ import { all, horner } from "./vector";
 /** 1.5·2^(mantissa bits): added to a small number, it leaves that number's nearest integer in the low bits. */
 // @ts-ignore: decorator
 @inline
-function shifter<T>(): v128 {
+export function shifter<T>(): v128 {
   return all<T>(sizeof<T>() == 4 ? 12582912.0 : 6755399441055744.0);
 }
 

@@ -41,17 +41,16 @@ export function gru_forward<T>(
     const q = saved ? at<T>(qs, row * H) : at<T>(scratch, B * G);
     const sums = at<T>(gx, row * G);
     multiply<T>(packed, rows, 2 * H, H, h, H, w, 1, H, work, sums, G, gates, G);
+    const candidate = at<T>(gates, 2 * H);
     if (after) {
       multiply<T>(packed, rows, H, H, h, H, wn, 1, H, packedN, bias, 0, q, H);
+      for (let r = 0; r < rows; r++) reset<T>(H, at<T>(gates, r * G), at<T>(q, r * H), at<T>(sums, r * G + 2 * H), at<T>(candidate, r * G));
     } else {
-      for (let r = 0; r < rows; r++) resetBefore<T>(H, at<T>(gates, r * G), at<T>(h, r * H), at<T>(q, r * H));
-      multiply<T>(packed, rows, H, H, q, H, wn, 1, H, packedN, at<T>(sums, 2 * H), G, at<T>(gates, 2 * H), G);
+      for (let r = 0; r < rows; r++) reset<T>(H, at<T>(gates, r * G), at<T>(h, r * H), 0, at<T>(q, r * H));
+      multiply<T>(packed, rows, H, H, q, H, wn, 1, H, packedN, at<T>(sums, 2 * H), G, candidate, G);
     }
     if (saved) copyElements<T>(at<T>(hidden, row * H), h, rows * H);
-    for (let r = 0; r < rows; r++) {
-      const candidate = at<T>(after ? sums : gates, r * G + 2 * H);
-      cell<T>(H, after, at<T>(gates, r * G), candidate, at<T>(q, r * H), at<T>(h, r * H), saved != 0);
-    }
+    for (let r = 0; r < rows; r++) cell<T>(H, at<T>(gates, r * G + H), at<T>(h, r * H), saved != 0);
     copyElements<T>(at<T>(ys, row * H), h, rows * H);
   }
 }
@@ -59,68 +58,59 @@ export function gru_forward<T>(
 /** The end of a row, one vector for each array: 3 gates, q, h, hidden, dh, 3 of dgates, dq. */
 const ENDS = memory.data(176, 16);
 
-/** One row: the sum of r becomes its activation, q = r∘h. */
-function resetBefore<T>(H: i32, gates: usize, h: usize, q: usize): void {
+/** One row: the sum of r becomes its activation, and y = r∘x, plus `sums` where given. */
+function reset<T>(H: i32, gates: usize, x: usize, sums: usize, y: usize): void {
   const n = H % lanes<T>();
   const whole = H - n;
-  resetVectors<T>(whole, gates, h, q);
+  resetVectors<T>(whole, gates, x, sums, y);
   if (n == 0) return;
-  loadEnds<T>(n, 1, at<T>(gates, whole), 0, ENDS);
-  loadEnds<T>(n, 1, at<T>(h, whole), 0, ENDS + 64);
-  resetVectors<T>(lanes<T>(), ENDS, ENDS + 64, ENDS + 48);
-  storeEnds<T>(n, 1, ENDS, at<T>(gates, whole), 0);
-  storeEnds<T>(n, 1, ENDS + 48, at<T>(q, whole), 0);
+  gates = at<T>(gates, whole);
+  loadEnds<T>(n, 1, gates, 0, ENDS);
+  loadEnds<T>(n, 1, at<T>(x, whole), 0, ENDS + 16);
+  if (sums) loadEnds<T>(n, 1, at<T>(sums, whole), 0, ENDS + 32);
+  resetVectors<T>(lanes<T>(), ENDS, ENDS + 16, sums ? ENDS + 32 : 0, ENDS + 48);
+  storeEnds<T>(n, 1, ENDS, gates, 0);
+  storeEnds<T>(n, 1, ENDS + 48, at<T>(y, whole), 0);
 }
 
-function resetVectors<T>(n: i32, gates: usize, h: usize, q: usize): void {
-  for (const end = at<T>(h, n); h != end; h += 16) {
+function resetVectors<T>(n: i32, gates: usize, x: usize, sums: usize, y: usize): void {
+  for (const end = at<T>(gates, n); gates != end; gates += 16) {
     const r = sigmoid<T>(v128.load(gates));
     v128.store(gates, r);
-    v128.store(q, v128.mul<T>(r, v128.load(h)));
-    gates += 16;
-    q += 16;
+    v128.store(y, sums ? madd<T>(r, v128.load(x), v128.load(sums)) : v128.mul<T>(r, v128.load(x)));
+    x += 16;
+    y += 16;
+    if (sums) sums += 16;
   }
 }
 
-/** One row: the remaining sums, those of n at `candidate`, become activations (stored when `keep`), h its successor. */
-function cell<T>(H: i32, after: i32, gates: usize, candidate: usize, q: usize, h: usize, keep: bool): void {
+/** One row: the sums of z and n become activations (stored when `keep`), h its successor. */
+function cell<T>(H: i32, gates: usize, h: usize, keep: bool): void {
   const n = H % lanes<T>();
   const whole = H - n;
-  cellVectors<T>(whole, H, after, gates, candidate, q, h, keep);
+  cellVectors<T>(whole, H, gates, h, keep);
   if (n == 0) return;
   gates = at<T>(gates, whole);
   h = at<T>(h, whole);
   loadEnds<T>(n, 2, gates, H, ENDS);
-  loadEnds<T>(n, 1, at<T>(candidate, whole), 0, ENDS + 32);
-  loadEnds<T>(n, 1, at<T>(q, whole), 0, ENDS + 48);
-  loadEnds<T>(n, 1, h, 0, ENDS + 64);
-  cellVectors<T>(lanes<T>(), lanes<T>(), after, ENDS, ENDS + 32, ENDS + 48, ENDS + 64, keep);
-  storeEnds<T>(n, 1, ENDS + 64, h, 0);
-  if (keep) storeEnds<T>(n, 3, ENDS, gates, H);
+  loadEnds<T>(n, 1, h, 0, ENDS + 32);
+  cellVectors<T>(lanes<T>(), lanes<T>(), ENDS, ENDS + 32, keep);
+  storeEnds<T>(n, 1, ENDS + 32, h, 0);
+  if (keep) storeEnds<T>(n, 2, ENDS, gates, H);
 }
 
 /** The same for n elements, a multiple of the lanes; gates lie `stride` elements apart. */
-function cellVectors<T>(n: i32, stride: i32, after: i32, gates: usize, candidate: usize, q: usize, h: usize, keep: bool): void {
+function cellVectors<T>(n: i32, stride: i32, gates: usize, h: usize, keep: bool): void {
   const gate = at<T>(0, stride);
   for (const end = at<T>(h, n); h != end; h += 16) {
-    const pz = gates + gate;
-    let r = v128.load(gates);
-    let a = v128.load(candidate);
-    if (after) {
-      r = sigmoid<T>(r);
-      a = madd<T>(r, v128.load(q), a);
-      q += 16;
-    }
-    const z = sigmoid<T>(v128.load(pz));
-    const n1 = tanh<T>(a);
+    const z = sigmoid<T>(v128.load(gates));
+    const n1 = tanh<T>(v128.load(gates + gate));
     v128.store(h, madd<T>(z, v128.sub<T>(v128.load(h), n1), n1));
     if (keep) {
-      v128.store(gates, r);
-      v128.store(pz, z);
-      v128.store(pz + gate, n1);
+      v128.store(gates, z);
+      v128.store(gates + gate, n1);
     }
     gates += 16;
-    candidate += 16;
   }
 }
 

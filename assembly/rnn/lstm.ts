@@ -78,41 +78,57 @@ function cell<T>(H: i32, gates: usize, c: usize, peepholes: usize, m: usize, bef
 /** The same for n elements, a multiple of the lanes; gates lie `stride` elements apart. */
 function cellVectors<T>(n: i32, stride: i32, gates: usize, c: usize, peepholes: usize, m: usize, before: usize, tanhs: usize): void {
   const gate = at<T>(0, stride);
-  for (const end = at<T>(c, n); c != end; c += 16) {
+  // In two loops: one chain from i to tanh(c') would be too long for a core to work on the next vector meanwhile.
+  nextCells<T>(at<T>(c, n), gate, gates, c, peepholes, before);
+  outputs<T>(at<T>(c, n), gates + 3 * gate, c, peepholes == 0 ? 0 : peepholes + 2 * gate, m, before == 0 ? 0 : tanhs);
+}
+
+/** Gates i, f, g and the next cell. */
+function nextCells<T>(end: usize, gate: usize, gates: usize, c: usize, peepholes: usize, before: usize): void {
+  for (; c != end; c += 16) {
     const c0 = v128.load(c);
     const pf = gates + gate;
     const pg = pf + gate;
-    const po = pg + gate;
     let i = v128.load(gates);
     let f = v128.load(pf);
-    let o = v128.load(po);
     if (peepholes) {
       i = madd<T>(v128.load(peepholes), c0, i);
       f = madd<T>(v128.load(peepholes + gate), c0, f);
+      peepholes += 16;
     }
     i = sigmoid<T>(i);
     f = sigmoid<T>(f);
     const g = tanh<T>(v128.load(pg));
-    const c1 = madd<T>(f, c0, v128.mul<T>(i, g));
-    if (peepholes) {
-      o = madd<T>(v128.load(peepholes + 2 * gate), c1, o);
-      peepholes += 16;
-    }
-    o = sigmoid<T>(o);
-    const t = tanh<T>(c1);
-    v128.store(c, c1);
-    v128.store(m, v128.mul<T>(o, t));
+    v128.store(c, madd<T>(f, c0, v128.mul<T>(i, g)));
     if (before) {
       v128.store(gates, i);
       v128.store(pf, f);
       v128.store(pg, g);
-      v128.store(po, o);
       v128.store(before, c0);
-      v128.store(tanhs, t);
       before += 16;
-      tanhs += 16;
     }
     gates += 16;
+  }
+}
+
+/** Gate o and the output. */
+function outputs<T>(end: usize, gate: usize, c: usize, peephole: usize, m: usize, tanhs: usize): void {
+  for (; c != end; c += 16) {
+    const c1 = v128.load(c);
+    let o = v128.load(gate);
+    if (peephole) {
+      o = madd<T>(v128.load(peephole), c1, o);
+      peephole += 16;
+    }
+    o = sigmoid<T>(o);
+    const t = tanh<T>(c1);
+    v128.store(m, v128.mul<T>(o, t));
+    if (tanhs) {
+      v128.store(gate, o);
+      v128.store(tanhs, t);
+      tanhs += 16;
+    }
+    gate += 16;
     m += 16;
   }
 }

@@ -5,65 +5,16 @@
 //
 // Both builds are measured where the host accepts relaxed SIMD. Every rung's result is compared with rung 1.
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { scanKernels } from "../../scripts/build-kernels.mjs";
-import { compileBenchKernel } from "./compile.mjs";
+import { eachBuild, fill, measure, peakOf } from "./common.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const SAMPLES = 25;
-const MINIMUM_MS = 2;
 const A = 8 << 20;
 const B = 24 << 20;
 const C = 40 << 20;
 const PACKED = 56 << 20;
-const ids = new Map((await scanKernels()).map((kernel, i) => [kernel.name, 2 * i]));
-
-function instance(path) {
-  const bytes = readFileSync(path);
-  return WebAssembly.validate(bytes) ? new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports : null;
-}
-
-/** The library's kernels with room for the matrices. */
-function library(target) {
-  const exports = instance(join(root, "build", `${target}.wasm`));
-  if (exports === null) return null;
-  exports.memory.grow(1024);
-  const slots = (exports.heapBase() + 63) & ~63;
-  const args = new Float64Array(exports.memory.buffer, slots, 64);
-  const call = (name, ...values) => {
-    args.set(values);
-    exports.run(ids.get(name), slots);
-  };
-  return { memory: exports.memory, call };
-}
-
-/** Time of one call in milliseconds: the fastest sample, for whatever else the machine does can only slow it down. */
-function measure(run) {
-  let repeats = 1;
-  while (timed(run, repeats) < MINIMUM_MS) repeats *= 2;
-  return Math.min(...Array.from({ length: SAMPLES }, () => timed(run, repeats) / repeats));
-}
-
-function timed(run, repeats) {
-  const start = performance.now();
-  for (let i = 0; i < repeats; i++) run();
-  return performance.now() - start;
-}
 
 function fillMatrices(memory, n) {
-  for (const [ptr, seed] of [
-    [A, 1],
-    [B, 2],
-  ]) {
-    let state = seed;
-    const values = new Float32Array(memory.buffer, ptr, n * n);
-    for (let i = 0; i < values.length; i++) {
-      state = (Math.imul(state, 1664525) + 1013904223) | 0;
-      values[i] = state / 2 ** 31;
-    }
-  }
+  fill(memory, A, n * n, 1);
+  fill(memory, B, n * n, 2);
 }
 
 const result = (memory, n) => new Float32Array(memory.buffer, C, n * n);
@@ -151,15 +102,9 @@ function benchLayers(lib, peak, sizes) {
   }
 }
 
-for (const target of ["simd", "relaxed"]) {
-  const ladder = instance(await compileBenchKernel("ladder", target));
-  const lib = library(target);
-  if (ladder === null || lib === null) continue;
-  const rounds = 2000;
-  new Float32Array(ladder.memory.buffer, C, 8).fill(1);
-  const flops = 14 * 4 * (target === "relaxed" ? 2 : 1);
-  const peak = (flops * rounds) / measure(() => ladder.peak(rounds, C)) / 1e6;
-  console.log(`\n### ${process.version}, ${target}: peak from registers ${peak.toFixed(1)} GFLOP/s\n`);
+await eachBuild("ladder", (ladder, lib, target) => {
+  const peak = peakOf(ladder, target);
+  console.log(`Peak from registers: ${peak.toFixed(1)} GFLOP/s.\n`);
   benchSquares(ladder, lib, peak, [64, 128, 256, 512]);
   benchLayers(lib, peak, [
     [4, 512, 128],
@@ -175,4 +120,4 @@ for (const target of ["simd", "relaxed"]) {
     [1024, 256],
     [2048, 512],
   ]);
-}
+});
