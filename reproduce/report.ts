@@ -1,7 +1,7 @@
 /** Experiments and their results as text. */
 
 import { clock } from "../src/cli/progress.ts";
-import { column, type Experiment, type Figures, median } from "./experiment.ts";
+import { column, type Experiment, median } from "./experiment.ts";
 import type { RunRecord } from "./record.ts";
 
 /** 0.0123, 18.4, 31390: three digits, and no powers of ten where they can be avoided. */
@@ -54,34 +54,43 @@ export function resultJson(e: Experiment, record: RunRecord): string {
 
 const INTRODUCTION = `# Catalogue
 
-What is in the library, the paper it comes from, what the paper reports and what \`npm run reproduce\` gives: the median over the seeds, with
-the range in brackets. *Reproduced* means that the claim in the last column held in as many seeds as it asks for; a result that was not
-reproduced says so. \`npm run reproduce -- NAME\` repeats a row, \`npm run reproduce -- --all\` all of them and this page.
+What each paper reports and what \`npm run reproduce\` gives: the median over the seeds, with the range in brackets. *Reproduced* means that the
+claim, which stands with the task under the experiment's name below, held in as many seeds as it asks for; a result that was not reproduced
+says so. \`npm run reproduce -- NAME\` repeats one, \`npm run reproduce -- --all\` all of them, and writes this page.
 `;
 
 function cell(text: string): string {
   return text.replaceAll("|", "\\|").replaceAll("\n", " ");
 }
 
-function ours(e: Experiment, figures: readonly Figures[]): string {
+function ours(e: Experiment, record: RunRecord | undefined): string {
+  if (record === undefined) return "";
   return Object.entries(e.figures)
-    .map(([name, meaning]) => `${meaning}: ${spread(column(figures, name))}`)
+    .map(([name, meaning]) => `${meaning}: ${spread(column(record.figures, name))}`)
     .join("; ");
 }
 
-function row(e: Experiment, record: RunRecord | undefined, pictures: readonly string[]): string {
-  const status = record === undefined ? "not run" : `${record.pass ? "reproduced" : "**not reproduced**"} (${record.reason})`;
-  const shown = pictures.map((file, i) => `[picture${pictures.length > 1 ? ` ${i + 1}` : ""}](pictures/${file})`);
-  const result = record === undefined ? "" : [ours(e, record.figures), ...shown].join(" ");
-  const claim = e.remarks === undefined ? e.claim : `${e.claim} *${e.remarks}*`;
-  const source = `${e.file
-    .split(", ")
-    .map((f) => `[${f}](../${f})`)
-    .join(", ")}`;
-  return `| ${[`\`${e.name}\``, e.system, e.paper, source, e.task, e.reported, result, status, claim].map(cell).join(" | ")} |`;
+function status(record: RunRecord | undefined): string {
+  if (record === undefined) return "not run";
+  return `${record.pass ? "reproduced" : "**not reproduced**"} (${record.reason})`;
 }
 
-/** The page: a row for each experiment, in the table's order. */
+function row(e: Experiment, record: RunRecord | undefined): string {
+  const files = e.file.split(", ").map((f) => `[${f.replace(/^src\//, "")}](../${f})`);
+  const cells = [`[${e.name}](#${e.name})`, e.system, e.paper, files.join(", "), e.reported, ours(e, record), status(record)];
+  return `| ${cells.map(cell).join(" | ")} |`;
+}
+
+/** What stands under an experiment's name. */
+function details(e: Experiment, record: RunRecord | undefined, pictures: readonly string[]): string {
+  const remarks = e.remarks === undefined ? [] : [`- Remarks: ${e.remarks}`];
+  const time =
+    record === undefined ? [] : [`- Time: ${clock(record.seconds)} for ${record.figures.length} seeds one after another, ${record.date}`];
+  const shown = pictures.map((file) => `\n![${e.name}](pictures/${file})`);
+  return [`### ${e.name}`, "", `- Task: ${e.task}`, `- Claim: ${e.claim}`, ...remarks, ...time, ...shown].join("\n");
+}
+
+/** The page: a row for each experiment in the table's order, then what was done in each. */
 export function cataloguePage(
   experiments: readonly Experiment[],
   records: ReadonlyMap<string, RunRecord>,
@@ -90,15 +99,10 @@ export function cataloguePage(
   const known = experiments.flatMap((e) => records.get(e.name) ?? []);
   const passed = known.filter((r) => r.pass).length;
   const seconds = known.reduce((total, r) => total + r.seconds, 0);
-  const summary = `${passed} of ${experiments.length} results reproduced; all seeds one after another take ${clock(seconds)} (minutes:seconds).`;
-  const head =
-    "| name | system | paper | file | task | paper reports | we get | status | claim, *remarks* |\n|---|---|---|---|---|---|---|---|---|";
-  const rows = experiments.map((e) =>
-    row(
-      e,
-      records.get(e.name),
-      pictures.filter((p) => p.startsWith(`${e.name}.`)),
-    ),
-  );
-  return `${INTRODUCTION}\n${summary}\n\n${head}\n${rows.join("\n")}\n`;
+  const summary = `${passed} of ${experiments.length} results reproduced; all seeds one after another took ${clock(seconds)} (minutes:seconds).`;
+  const head = "| experiment | system | paper | file | paper reports | we get | status |\n|---|---|---|---|---|---|---|";
+  const rows = experiments.map((e) => row(e, records.get(e.name)));
+  const of = (e: Experiment) => pictures.filter((p) => p.startsWith(`${e.name}.`));
+  const sections = experiments.map((e) => details(e, records.get(e.name), of(e)));
+  return [INTRODUCTION, summary, "", head, ...rows, "", "## What was done", "", sections.join("\n\n"), ""].join("\n");
 }

@@ -51,7 +51,7 @@ describe("the report", () => {
     expect(page).toContain("0 of 1 results reproduced");
     expect(page).toContain("A \\| B");
     expect(page).toContain("**not reproduced** (1 of 3 seeds)");
-    expect(page).toContain("[picture](pictures/sample.b.svg)");
+    expect(page).toContain("![sample](pictures/sample.b.svg)");
     expect(page).not.toContain("sampler");
   });
 });
