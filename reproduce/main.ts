@@ -1,7 +1,7 @@
 /** Repeats the results of the literature: `npm run reproduce -- NAME`. */
 
 import { mkdir, readdir } from "node:fs/promises";
-import { availableParallelism, cpus } from "node:os";
+import { availableParallelism } from "node:os";
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { isMainThread, workerData } from "node:worker_threads";
@@ -95,7 +95,7 @@ class Collector {
       if (seed === 0) this.pictures.set(message.name, message.svg);
       return;
     }
-    if (message.kind === "result") this.results.push({ seed, figures: message.figures, seconds: message.seconds });
+    if (message.kind === "result") this.results.push({ seed, figures: message.figures });
     this.#parts[seed] = message.kind === "result" ? 1 : message.done;
     const done = this.#parts.reduce((a, b) => a + b) / this.#parts.length;
     const loss = message.kind === "progress" && message.loss !== null ? `  loss ${message.loss.toPrecision(4)}` : "";
@@ -106,6 +106,7 @@ class Collector {
 async function reproduce(experiment: Experiment, options: Options): Promise<{ record: RunRecord; pictures: Collector["pictures"] }> {
   const seeds = options.seeds ?? experiment.seeds ?? 5;
   const bar = new Bar(process.stderr);
+  const before = process.cpuUsage();
   const collector = new Collector(seeds, bar);
   const jobs = Array.from({ length: seeds }, (_, seed): Job => ({ name: experiment.name, seed }));
   try {
@@ -113,7 +114,8 @@ async function reproduce(experiment: Experiment, options: Options): Promise<{ re
   } finally {
     bar.clear();
   }
-  return { record: recordOf(experiment, collector.results, cpus()[0]?.model.trim() ?? "unknown"), pictures: collector.pictures };
+  const { user, system } = process.cpuUsage(before);
+  return { record: recordOf(experiment, collector.results, (user + system) / 1e6), pictures: collector.pictures };
 }
 
 async function writePictures(folder: string, name: string, pictures: Collector["pictures"]): Promise<string[]> {

@@ -12,14 +12,13 @@ export interface Job {
 export interface SeedResult {
   readonly seed: number;
   readonly figures: Figures;
-  readonly seconds: number;
 }
 
 /** What a thread tells. */
 export type Message =
   | { readonly kind: "progress"; readonly done: number; readonly loss: number | null }
   | { readonly kind: "picture"; readonly name: string; readonly svg: string }
-  | { readonly kind: "result"; readonly figures: Figures; readonly seconds: number };
+  | { readonly kind: "result"; readonly figures: Figures };
 
 export interface PoolOptions {
   /** Threads at once. */

@@ -1,6 +1,7 @@
 /** What a run of an experiment came to, kept as a file so that the catalogue can be made from the last run of each. */
 
 import { mkdir, readdir, readFile } from "node:fs/promises";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { writeAtomic } from "../src/io/files.ts";
 import type { Experiment, Figures } from "./experiment.ts";
@@ -11,21 +12,21 @@ export interface RunRecord {
   readonly date: string;
   readonly node: string;
   readonly cpu: string;
-  /** Of all seeds, one after another. */
+  /** Processor time of all seeds: what one quiet core would take. */
   readonly seconds: number;
   readonly pass: boolean;
   readonly reason: string;
   readonly figures: readonly Figures[];
 }
 
-export function recordOf(experiment: Experiment, results: readonly SeedResult[], cpu: string): RunRecord {
+export function recordOf(experiment: Experiment, results: readonly SeedResult[], seconds: number): RunRecord {
   const figures = [...results].sort((a, b) => a.seed - b.seed).map((r) => rounded(r.figures));
   return {
     name: experiment.name,
     date: new Date().toISOString().slice(0, 10),
     node: process.versions.node,
-    cpu,
-    seconds: Math.round(results.reduce((total, r) => total + r.seconds, 0) * 10) / 10,
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    seconds: Math.round(seconds * 10) / 10,
     ...experiment.verdict(results.map((r) => r.figures)),
     figures,
   };
