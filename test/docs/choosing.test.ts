@@ -1,0 +1,26 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { experiments } from "../../reproduce/table.ts";
+import * as cells from "../../src/cells/index.ts";
+import * as configurations from "../../src/configurations/index.ts";
+import * as library from "../../src/index.ts";
+import * as models from "../../src/models/index.ts";
+
+const page = readFileSync(new URL("../../docs/choosing.md", import.meta.url), "utf8");
+const inCode = [...new Set([...page.matchAll(/`([^`\n]+)`/g)].map((m) => m[1] as string))];
+
+describe("docs/choosing.md", () => {
+  it("names experiments that exist", () => {
+    const named = inCode.filter((word) => /^[a-z0-9]+(-[a-z0-9]+)+$/.test(word));
+    expect(named.length).toBeGreaterThan(20);
+    const known = new Set(experiments.map((e) => e.name));
+    expect(named.filter((name) => !known.has(name))).toEqual([]);
+  });
+
+  it("names systems that exist", () => {
+    const named = inCode.filter((word) => /^[A-Z][A-Za-z0-9]+$/.test(word));
+    expect(named.length).toBeGreaterThan(20);
+    const known = { ...library, ...cells, ...configurations, ...models };
+    expect(named.filter((name) => !(name in known))).toEqual([]);
+  });
+});
