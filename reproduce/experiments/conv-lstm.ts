@@ -21,7 +21,12 @@ const SQUARES = 1;
 /** Films that are shown in training, again and again. */
 const KNOWN = 50;
 const BATCH = 12;
-const [SIDE, FRAMES, CHANNELS] = [8, 8, 12];
+const [SIDE, FRAMES] = [8, 8];
+
+interface Filters {
+  readonly hiddenChannels: number;
+  readonly kernelSize: number;
+}
 
 /** Frames [T,B,side²] to the logits of each next frame. */
 interface Painter {
@@ -34,15 +39,15 @@ class ConvPainter extends Module implements Painter {
   readonly cell: ConvLSTM;
   readonly head: Linear;
 
-  constructor(generator: Generator) {
+  constructor(filters: Filters, generator: Generator) {
     super();
-    this.cell = new ConvLSTM({ height: SIDE, width: SIDE, inputChannels: 1, hiddenChannels: CHANNELS, generator });
-    this.head = new Linear(CHANNELS, 1, { generator });
+    this.cell = new ConvLSTM({ height: SIDE, width: SIDE, inputChannels: 1, ...filters, generator });
+    this.head = new Linear(filters.hiddenChannels, 1, { generator });
   }
 
   forward(xs: Tensor): Tensor {
     const [T, B] = [xs.dim(0), xs.dim(1)];
-    const maps = reshape(this.cell.scan(xs)[0], [T, B, CHANNELS, SIDE * SIDE]);
+    const maps = reshape(this.cell.scan(xs)[0], [T, B, this.cell.hiddenChannels, SIDE * SIDE]);
     return reshape(this.head.forward(permute(maps, [0, 1, 3, 2])), [T, B, SIDE * SIDE]);
   }
 }
@@ -77,7 +82,7 @@ function entropy(run: Run, net: Painter, updates: number, part: readonly [number
     updates,
     lr: 2e-2,
     clip: 1,
-    decay: { every: Math.ceil(updates / 3), factor: 0.4 },
+    decay: { every: Math.ceil(updates / 2), factor: 0.3 },
     part,
     loss,
   });
@@ -104,9 +109,9 @@ function draw(run: Run, net: Painter): void {
 
 function filmRun(run: Run) {
   const { weights } = streams(run.seed);
-  const conv = new ConvPainter(weights);
+  const conv = new ConvPainter(run.short ? { hiddenChannels: 12, kernelSize: 3 } : { hiddenChannels: 8, kernelSize: 5 }, weights);
   const full = new FullPainter(weights);
-  const updates = run.short ? 160 : 400;
+  const updates = run.short ? 160 : 800;
   const found = {
     conv: entropy(run, conv, updates, [0, 0.7]),
     full: run.short ? 0 : entropy(run, full, updates, [0.7, 1]),
@@ -121,15 +126,16 @@ export const convLstm: readonly Experiment[] = [
     system: "convolutional LSTM",
     file: "src/cells/conv-lstm.ts",
     paper: "Shi, Chen, Wang, Yeung, Wong, Woo 2015, Convolutional LSTM network: a machine learning approach for precipitation nowcasting",
-    task: "a square of 2 × 2 on 8 × 8 points, thrown back by the walls: the 8th frame from seven; 12 channels, 3 × 3 filters (8,000 parameters, of which 2,300 peepholes) against an LSTM of 96 units (68,000), 50 films to learn from, batch 12, 400 updates with Adam 2e-2, falling",
+    task: "a square of 2 × 2 on 8 × 8 points, thrown back by the walls: the 8th frame from seven; 8 channels, 5 × 5 filters (8,800 parameters, of which 1,500 peepholes) against an LSTM of 96 units (68,000), 50 films to learn from, batch 12, 800 updates with Adam 2e-2, falling",
     reported:
       "table 1, Moving-MNIST, cross-entropy of a frame: LSTM of 2 × 2,048 units 4,832.49 with 143 million parameters; ConvLSTM 3,887.94 to 3,670.85 with 14 to 8 million",
-    claim: "cross-entropy of the frame at most half of the LSTM's, with an eighth of its parameters, in 4 of 5 seeds",
+    claim: "cross-entropy of the frame at most half of the LSTM's, with an eighth of its parameters, in all of 3 seeds",
     figures: { conv: "ConvLSTM, nats a frame", full: "LSTM, nats a frame" },
+    seeds: 3,
     remarks:
-      "films to learn from are few, as in the paper: with fresh ones at every update the LSTM reaches 0.7 to 1.0 nats in 500 updates and the ConvLSTM 4.6 to 6.9",
+      "few films, as in the paper: with fresh ones at every update an LSTM of this size learns the little world by heart sooner (0.7 to 1.0 nats after 500 updates; the ConvLSTM with 12 channels and 3 × 3 filters 4.6 to 6.9)",
     run: filmRun,
-    verdict: (all) => inSeeds(4, all, ({ conv, full }) => conv <= full / 2),
+    verdict: (all) => inSeeds(3, all, ({ conv, full }) => conv <= full / 2),
     learns: ({ conv }) => conv <= 11,
   }),
 ];
