@@ -18,6 +18,12 @@ export function applyHot<T>(code: i32, a: v128, b: v128): v128 {
   if (code == op.ADD) return v128.add<T>(a, b);
   if (code == op.SUB) return v128.sub<T>(a, b);
   if (code == op.MUL) return v128.mul<T>(a, b);
+  if (code == op.DIV) return v128.div<T>(a, b);
+  if (code == op.NEG) return v128.neg<T>(a);
+  if (code == op.SQUARE) return v128.mul<T>(a, a);
+  if (code == op.MAXIMUM) return v128.max<T>(a, b);
+  if (code == op.MINIMUM) return v128.min<T>(a, b);
+  if (code == op.GATE) return v128.and(a, v128.gt<T>(b, all<T>(0.0)));
   if (code == op.RELU) return v128.max<T>(a, all<T>(0.0));
   if (code == op.EXP) return vexp<T>(a);
   if (code == op.TANH) return vtanh<T>(a);
@@ -31,10 +37,8 @@ export function applyHot<T>(code: i32, a: v128, b: v128): v128 {
 @inline
 export function apply<T>(code: i32, a: v128, b: v128, c: v128): v128 {
   switch (code) {
-    case op.NEG: return v128.neg<T>(a);
     case op.ABS: return v128.abs<T>(a);
     case op.SIGN: return sign<T>(a);
-    case op.SQUARE: return v128.mul<T>(a, a);
     case op.SQRT: return v128.sqrt<T>(a);
     case op.RSQRT: return v128.div<T>(all<T>(1.0), v128.sqrt<T>(a));
     case op.RECIPROCAL: return v128.div<T>(all<T>(1.0), a);
@@ -49,12 +53,8 @@ export function apply<T>(code: i32, a: v128, b: v128, c: v128): v128 {
     case op.SOFTPLUS: return softplus<T>(a);
     case op.SILU: return v128.div<T>(a, v128.add<T>(all<T>(1.0), calledExp<T>(v128.neg<T>(a))));
     case op.GELU: return gelu<T>(a);
-    case op.DIV: return v128.div<T>(a, b);
-    case op.MAXIMUM: return v128.max<T>(a, b);
-    case op.MINIMUM: return v128.min<T>(a, b);
     case op.POW: return vpow<T>(a, b);
     case op.SHARE: return v128.andnot(v128.bitselect(all<T>(0.5), all<T>(1.0), v128.eq<T>(a, b)), v128.lt<T>(a, b));
-    case op.GATE: return v128.and(a, v128.gt<T>(b, all<T>(0.0)));
     case op.SELECT:
     case op.INT_SELECT: return v128.bitselect(a, b, c);
     case op.EQUAL: return v128.eq<T>(a, b);

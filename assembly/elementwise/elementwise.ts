@@ -36,52 +36,56 @@ function padded<T>(n: i32, from: usize, step: usize, to: usize): usize {
   return to;
 }
 
-/**
- * n elements in whole vectors; an operand moves on by its step, 16 bytes, or 0 where one vector serves all.
- * What is left over goes through the same instructions, padded.
- */
+/** Whole vectors; an operand moves on by its step, 16 bytes, or 0 where one vector serves all. */
 // @ts-ignore: decorator
 @inline
-function loop<T>(hot: bool, code: i32, n: i32, a: usize, aStep: usize, b: usize, bStep: usize, c: usize, cStep: usize, y: usize): void {
-  let vectors = n / lanes<T>();
-  const rest = n % lanes<T>();
-  let target = y;
-  for (let pass = 0; pass < 2; pass++) {
-    for (; vectors > 0; vectors--) {
-      if (hot) v128.store(target, applyHot<T>(code, v128.load(a), v128.load(b)));
-      else v128.store(target, apply<T>(code, v128.load(a), v128.load(b), v128.load(c)));
-      a += aStep;
-      b += bStep;
-      c += cStep;
-      target += 16;
-    }
-    if (rest == 0) return;
-    if (pass == 1) break;
-    a = padded<T>(rest, a, aStep, EDGE_A);
-    b = padded<T>(rest, b, bStep, EDGE_B);
-    c = padded<T>(rest, c, cStep, EDGE_C);
-    y = target;
-    target = EDGE_Y;
-    vectors = 1;
+function loop<T>(hot: bool, code: i32, vectors: i32, a: usize, aStep: usize, b: usize, bStep: usize, c: usize, cStep: usize, y: usize): void {
+  for (; vectors > 0; vectors--) {
+    if (hot) v128.store(y, applyHot<T>(code, v128.load(a), v128.load(b)));
+    else v128.store(y, apply<T>(code, v128.load(a), v128.load(b), v128.load(c)));
+    a += aStep;
+    b += bStep;
+    c += cStep;
+    y += 16;
   }
-  copyElements<T>(rest, EDGE_Y, 1, y);
+}
+
+/** What is called most, and what a call and a branch a vector would cost several times its own time, has a loop of its own. */
+function run<T>(code: i32, n: i32, a: usize, aStep: usize, b: usize, bStep: usize, c: usize, cStep: usize, y: usize): void {
+  switch (code) {
+    case op.ADD: loop<T>(true, op.ADD, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.SUB: loop<T>(true, op.SUB, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.MUL: loop<T>(true, op.MUL, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.DIV: loop<T>(true, op.DIV, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.NEG: loop<T>(true, op.NEG, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.SQUARE: loop<T>(true, op.SQUARE, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.MAXIMUM: loop<T>(true, op.MAXIMUM, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.MINIMUM: loop<T>(true, op.MINIMUM, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.GATE: loop<T>(true, op.GATE, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.RELU: loop<T>(true, op.RELU, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.EXP: loop<T>(true, op.EXP, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.TANH: loop<T>(true, op.TANH, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.SIGMOID: loop<T>(true, op.SIGMOID, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.TANH_GRAD: loop<T>(true, op.TANH_GRAD, n, a, aStep, b, bStep, c, 0, y); break;
+    case op.SIGMOID_GRAD: loop<T>(true, op.SIGMOID_GRAD, n, a, aStep, b, bStep, c, 0, y); break;
+    default: loop<T>(false, code, n, a, aStep, b, bStep, c, cStep, y);
+  }
 }
 
 /**
  * y = code(a, b, c) for n neighbours; an operand of step 0 is one vector. y may be an operand.
- * What is called most has a loop of its own; the rest chooses its operation vector by vector.
+ * What is left over goes through the same instructions, padded.
  */
 export function span<T>(code: i32, n: i32, a: usize, aStep: usize, b: usize, bStep: usize, c: usize, cStep: usize, y: usize): void {
-  if (code == op.ADD) loop<T>(true, op.ADD, n, a, aStep, b, bStep, c, 0, y);
-  else if (code == op.SUB) loop<T>(true, op.SUB, n, a, aStep, b, bStep, c, 0, y);
-  else if (code == op.MUL) loop<T>(true, op.MUL, n, a, aStep, b, bStep, c, 0, y);
-  else if (code == op.RELU) loop<T>(true, op.RELU, n, a, aStep, b, bStep, c, 0, y);
-  else if (code == op.EXP) loop<T>(true, op.EXP, n, a, aStep, b, bStep, c, 0, y);
-  else if (code == op.TANH) loop<T>(true, op.TANH, n, a, aStep, b, bStep, c, 0, y);
-  else if (code == op.TANH_GRAD) loop<T>(true, op.TANH_GRAD, n, a, aStep, b, bStep, c, 0, y);
-  else if (code == op.SIGMOID_GRAD) loop<T>(true, op.SIGMOID_GRAD, n, a, aStep, b, bStep, c, 0, y);
-  else if (code == op.SIGMOID) loop<T>(true, op.SIGMOID, n, a, aStep, b, bStep, c, 0, y);
-  else loop<T>(false, code, n, a, aStep, b, bStep, c, cStep, y);
+  const vectors = n / lanes<T>();
+  const rest = n % lanes<T>();
+  run<T>(code, vectors, a, aStep, b, bStep, c, cStep, y);
+  if (rest == 0) return;
+  a = padded<T>(rest, a + vectors * aStep, aStep, EDGE_A);
+  b = padded<T>(rest, b + vectors * bStep, bStep, EDGE_B);
+  c = padded<T>(rest, c + vectors * cStep, cStep, EDGE_C);
+  run<T>(code, 1, a, 0, b, 0, c, 0, EDGE_Y);
+  copyElements<T>(rest, EDGE_Y, 1, y + (<usize>vectors << 4));
 }
 
 /** m elements of an operand as neighbours; one vector of copies where its stride is 0. */
