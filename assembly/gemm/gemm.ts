@@ -9,8 +9,8 @@ import { rowTimesRows, rowTimesTransposed } from "./row";
 import { NR } from "./tile";
 
 /** A packed block of B: half of a 512 KiB second-level cache. */
-const B_BLOCK_BYTES: i32 = 262144;
-const B_BLOCK = memory.data(262144, 64);
+export const B_BLOCK_BYTES: i32 = 262144;
+export const B_BLOCK = memory.data(262144, 64);
 
 /** Up to this many rows, or while all of B takes no more than half of the first-level cache, B is read where it lies. */
 const DIRECT_ROWS: i32 = 16;

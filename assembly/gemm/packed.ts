@@ -15,13 +15,13 @@ import { directTiles, hasTall, NR, packedRows, tiles } from "./tile";
 export const KC: i32 = 256;
 
 /** Rows of A that stay in the second-level cache while the panels go by: whole tiles of four or six. */
-const MC: i32 = 132;
+export const MC: i32 = 132;
 
 /** From this many columns on, a tile of four rows is read often enough to be worth a packed copy; one of six never is. */
 const PACK_A_COLUMNS: i32 = 64;
 
 /** A packed block of A: MC × KC elements of at most 8 bytes. */
-const A_BLOCK = memory.data(270336, 64);
+export const A_BLOCK = memory.data(270336, 64);
 
 /** Bytes of a packed k × n operand. */
 export function packedSize<T>(n: i32, k: i32): usize {

@@ -39,7 +39,7 @@ function directRows<T>(left: i32): i32 {
 }
 
 /** Where a tile of fewer than NR columns is computed: six rows of 32 bytes; and a row of zeros. */
-const EDGE = memory.data(192, 64);
+export const EDGE = memory.data(192, 64);
 const ZEROS = memory.data(32, 64);
 
 /**
@@ -92,7 +92,7 @@ export function directTiles<T>(
   tiles<T>(false, m, n, k, a, aRow, b, panel, bStep, s, sRow, c, cRow);
 }
 
-function copyTile<T>(rows: i32, columns: i32, from: usize, fromRow: usize, to: usize, toRow: usize): void {
+export function copyTile<T>(rows: i32, columns: i32, from: usize, fromRow: usize, to: usize, toRow: usize): void {
   for (let r = 0; r < rows; r++) {
     for (let x = 0; x < columns; x++) store<T>(at<T>(to, x), load<T>(at<T>(from, x)));
     from += fromRow;
@@ -103,24 +103,27 @@ function copyTile<T>(rows: i32, columns: i32, from: usize, fromRow: usize, to: u
 function directTile<T>(
   rows: i32, k: i32, a: usize, aRow: usize, b: usize, bStep: usize, s: usize, sRow: usize, c: usize, cRow: usize,
 ): void {
-  tile<T>(false, false, rows, k, a, aRow, b, bStep, s, sRow, c, cRow);
+  tile<T>(false, false, false, rows, k, a, aRow, b, bStep, s, sRow, c, cRow);
 }
 
 function directTall<T>(
   rows: i32, k: i32, a: usize, aRow: usize, b: usize, bStep: usize, s: usize, sRow: usize, c: usize, cRow: usize,
 ): void {
-  tile<T>(false, true, rows, k, a, aRow, b, bStep, s, sRow, c, cRow);
+  tile<T>(false, true, false, rows, k, a, aRow, b, bStep, s, sRow, c, cRow);
 }
 
 function packedTile<T>(rows: i32, k: i32, a: usize, b: usize, bStep: usize, s: usize, sRow: usize, c: usize, cRow: usize): void {
-  tile<T>(true, hasTall<T>(), rows, k, a, 0, b, bStep, s, sRow, c, cRow);
+  tile<T>(true, hasTall<T>(), false, rows, k, a, 0, b, bStep, s, sRow, c, cRow);
 }
 
-/** 4 or 6 rows × NR accumulators in registers. Missing rows read what the last one reads and are not stored. */
+/**
+ * 4 or 6 rows × NR accumulators in registers. Missing rows read what the last one reads and are not stored. Where it `adds`,
+ * the sums start from zeros, whatever s holds, and are added to C when they are complete.
+ */
 // @ts-ignore: decorator
 @inline
-function tile<T>(
-  packed: bool, tall: bool, rows: i32, k: i32, a: usize, aRow: usize, b: usize, bStep: usize,
+export function tile<T>(
+  packed: bool, tall: bool, adds: bool, rows: i32, k: i32, a: usize, aRow: usize, b: usize, bStep: usize,
   s: usize, sRow: usize, c: usize, cRow: usize,
 ): void {
   // Sums, not choices between addresses: of a sum V8 knows that it needs no widening in the loop.
@@ -131,23 +134,23 @@ function tile<T>(
   let a4 = a3 + (rows > 4 ? aRow : 0);
   let a5 = a4 + (rows > 5 ? aRow : 0);
   const size = sizeof<T>();
-  let s00 = v128.load(s);
-  let s01 = v128.load(s, 16);
+  let s00 = adds ? v128.splat<T>(<T>0) : v128.load(s);
+  let s01 = adds ? v128.splat<T>(<T>0) : v128.load(s, 16);
   if (rows > 1) s += sRow;
-  let s10 = v128.load(s);
-  let s11 = v128.load(s, 16);
+  let s10 = adds ? v128.splat<T>(<T>0) : v128.load(s);
+  let s11 = adds ? v128.splat<T>(<T>0) : v128.load(s, 16);
   if (rows > 2) s += sRow;
-  let s20 = v128.load(s);
-  let s21 = v128.load(s, 16);
+  let s20 = adds ? v128.splat<T>(<T>0) : v128.load(s);
+  let s21 = adds ? v128.splat<T>(<T>0) : v128.load(s, 16);
   if (rows > 3) s += sRow;
-  let s30 = v128.load(s);
-  let s31 = v128.load(s, 16);
+  let s30 = adds ? v128.splat<T>(<T>0) : v128.load(s);
+  let s31 = adds ? v128.splat<T>(<T>0) : v128.load(s, 16);
   if (tall && rows > 4) s += sRow;
-  let s40 = tall ? v128.load(s) : s30;
-  let s41 = tall ? v128.load(s, 16) : s30;
+  let s40 = tall && !adds ? v128.load(s) : s30;
+  let s41 = tall && !adds ? v128.load(s, 16) : s30;
   if (tall && rows > 5) s += sRow;
-  let s50 = tall ? v128.load(s) : s30;
-  let s51 = tall ? v128.load(s, 16) : s30;
+  let s50 = tall && !adds ? v128.load(s) : s30;
+  let s51 = tall && !adds ? v128.load(s, 16) : s30;
   for (const end = b + <usize>k * bStep; b != end; b += bStep) {
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
@@ -179,27 +182,27 @@ function tile<T>(
     }
     if (packed) a0 += (tall ? 6 : 4) * size;
   }
-  storeRow(c, s00, s01);
+  storeRow<T>(adds, c, s00, s01);
   if (rows == 1) return;
   c += cRow;
-  storeRow(c, s10, s11);
+  storeRow<T>(adds, c, s10, s11);
   if (rows == 2) return;
   c += cRow;
-  storeRow(c, s20, s21);
+  storeRow<T>(adds, c, s20, s21);
   if (rows == 3) return;
   c += cRow;
-  storeRow(c, s30, s31);
+  storeRow<T>(adds, c, s30, s31);
   if (!tall || rows == 4) return;
   c += cRow;
-  storeRow(c, s40, s41);
+  storeRow<T>(adds, c, s40, s41);
   if (rows == 5) return;
   c += cRow;
-  storeRow(c, s50, s51);
+  storeRow<T>(adds, c, s50, s51);
 }
 
 // @ts-ignore: decorator
 @inline
-function storeRow(c: usize, left: v128, right: v128): void {
-  v128.store(c, left);
-  v128.store(c, right, 16);
+function storeRow<T>(adds: bool, c: usize, left: v128, right: v128): void {
+  v128.store(c, adds ? v128.add<T>(v128.load(c), left) : left);
+  v128.store(c, adds ? v128.add<T>(v128.load(c, 16), right) : right, 16);
 }

@@ -15,6 +15,7 @@ import { copyInto } from "../tensor/strided.ts";
 import { empty, requireGrad, scope, type Tensor } from "../tensor/tensor.ts";
 import { copyStrided, elementwise, pack_b } from "../wasm/kernels.gen.ts";
 import { type Block, type RecordedCall, type Recording, record } from "../wasm/recorder.ts";
+import { type AddedProduct, addedProducts, placed, type Spot } from "./deferred.ts";
 import { type Address, BlockIndex, isAddress, Program, planMemory, type Use, usesOf } from "./program.ts";
 import { enableGrad, gradients, Node, noGrad } from "./tape.ts";
 
@@ -49,6 +50,8 @@ export const SCRATCH = "scratch";
 export const PACKED = "packed";
 /** The same of the backward step, which reads the forward step's too. */
 export const PACKED_BACK = "packedBack";
+/** What the backward step leaves for the products that are made for many steps at once. */
+export const HISTORY = "history";
 
 /** Blocks of one recording, and where its program keeps them. */
 interface Memory {
@@ -135,6 +138,8 @@ export interface CapturedStep {
 }
 
 export interface CapturedBackward extends Compiled {
+  /** Products that the program leaves out, in no order: each has a total of its own. */
+  readonly deferred: readonly AddedProduct<Spot>[];
   /** The carried tensor that is also the output, if one is. */
   readonly tied: number | null;
   /** For each input and fixed tensor: whether a gradient reaches it. */
@@ -277,7 +282,7 @@ function compile(
   const settled = settle(calls, memory, regions, places, isScratch);
   const step = calls.filter((c) => !preparation.includes(c) && !settled.has(c));
   const bytes: Record<string, number> = {};
-  for (const kind of [FRAME, SCRATCH, prepared]) {
+  for (const kind of [FRAME, SCRATCH, HISTORY, prepared]) {
     const members = uses
       .filter(([block]) => !memory.homes.has(block))
       .filter(([block]) => (packed.has(block) ? prepared : kindOf(block)) === kind);
@@ -424,6 +429,9 @@ function replaceAll(targets: readonly Tensor[], values: readonly (Tensor | null)
   });
 }
 
+/** Regions that nothing writes while steps run backwards. */
+const LASTING = /^([xsnp]\d+|dy)$/;
+
 function compileBackward(
   back: BackwardRecord,
   forwardPlaces: ReadonlyMap<string, Tensor>,
@@ -434,7 +442,30 @@ function compileBackward(
   for (const block of back.recording.blocks) memory.index.add(block, block);
   for (const block of back.recording.constants) memory.constants.add(block);
   // Frame addresses were given as indices of the forward regions: these come first here, too.
-  const regions = [...forwardRegions, ...back.places.keys(), PACKED_BACK];
-  const compiled = compile(back.recording, memory, regions, places, { prepared: PACKED_BACK, kindOf: () => SCRATCH });
-  return { ...compiled, tied: back.tied, inputs: back.inputs, fixed: back.fixed };
+  const regions = [...forwardRegions, ...back.places.keys(), HISTORY, PACKED_BACK];
+  const deferred = deferredProducts(back, places, memory);
+  const left = new Set(deferred.flatMap(({ calls }) => calls));
+  const history = new Set(deferred.flatMap(({ a, b }) => [a, b].map(({ at }) => memory.index.find(at)?.value)));
+  const recording = { ...back.recording, calls: back.recording.calls.filter((c) => !left.has(c)) };
+  const kindOf = (block: Block) => (history.has(block) ? HISTORY : SCRATCH);
+  const compiled = compile(recording, memory, regions, places, { prepared: PACKED_BACK, kindOf });
+  const locate = locator(regions, places, memory);
+  const spotOf = (ptr: number): Spot => {
+    const { region, offset } = locate(ptr) as Address;
+    return { region: regions[region] as string, offset };
+  };
+  return { ...compiled, deferred: deferred.map((p) => placed(p, spotOf)), tied: back.tied, inputs: back.inputs, fixed: back.fixed };
+}
+
+function deferredProducts(
+  { recording, places: own }: BackwardRecord,
+  places: ReadonlyMap<string, Tensor>,
+  { index, constants }: Memory,
+): ReturnType<typeof addedProducts> {
+  const totals = new Set([...own].filter(([name]) => /^g\d+$/.test(name)).map(([, t]) => t.ptr));
+  const lasting = new BlockIndex<true>();
+  for (const [name, t] of places) if (LASTING.test(name)) lasting.add({ ptr: t.ptr, bytes: t.size * BYTES[t.dtype] }, true);
+  const isConstant = (ptr: number) => constants.has(index.find(ptr)?.value as Block);
+  const found = addedProducts(recording.calls, index, totals, (ptr) => lasting.find(ptr) !== null);
+  return found.filter(({ a, b }) => !isConstant(a.at) && !isConstant(b.at));
 }

@@ -4,7 +4,19 @@
  */
 
 import { addInPlace } from "../autodiff/accumulate.ts";
-import { type CapturedStep, type Compiled, captureStep, FRAME, PACKED, PACKED_BACK, SCRATCH, type Step } from "../autodiff/capture.ts";
+import {
+  type CapturedBackward,
+  type CapturedStep,
+  type Compiled,
+  captureStep,
+  FRAME,
+  HISTORY,
+  PACKED,
+  PACKED_BACK,
+  SCRATCH,
+  type Step,
+} from "../autodiff/capture.ts";
+import { addProducts, stepsTogether } from "../autodiff/deferred.ts";
 import { box, unbox, withLevel } from "../autodiff/forward.ts";
 import { applyAll, type Evaluation, type Primitive } from "../autodiff/primitive.ts";
 import { enableGrad, gradients, isRecording } from "../autodiff/tape.ts";
@@ -213,6 +225,24 @@ function lastCotangent(like: Tensor, d: Tensor | null, dy: Tensor | null): Tenso
   return own;
 }
 
+/** Runs all steps; the products that are left out of them follow, for as many steps at once as is good. */
+function runBackward(back: CapturedBackward, T: number, places: Places): void {
+  const together = back.deferred.length > 0 ? Math.min(T, stepsTogether(back.deferred)) : T;
+  const historyBytes = back.bytes[HISTORY] ?? 0;
+  const history = bytes(historyBytes * together);
+  for (let t = 0; t < T; t += together) {
+    const steps = Math.min(together, T - t);
+    const now: Places = { ...after(places, t), [HISTORY]: [history.ptr, historyBytes] };
+    back.program.run(steps, now);
+    for (const product of back.deferred) addProducts(steps, product, now);
+  }
+}
+
+/** Where the regions are after so many steps. */
+function after(places: Places, steps: number): Places {
+  return Object.fromEntries(Object.entries(places).map(([name, [base, stride]]) => [name, [base + steps * stride, stride]]));
+}
+
 /** Gradients by the captured backward step, run from the last step to the first. */
 function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, params, needs }: Evaluation<ScanParams>): (Tensor | null)[] {
   const { scan, step } = params;
@@ -239,6 +269,7 @@ function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, par
     [SCRATCH]: [workspace(back, SCRATCH).ptr, 0],
     [PACKED]: [packed.ptr, 0],
     [PACKED_BACK]: [workspace(back, PACKED_BACK).ptr, 0],
+    [HISTORY]: NOWHERE,
   };
   xs.forEach((x, i) => {
     places[`x${i}`] = walk(x, !scan.reverse);
@@ -255,7 +286,7 @@ function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, par
     places[`g${i}`] = sums[i] ? [(sums[i] as Tensor).ptr, 0] : NOWHERE;
   });
   back.prepare.run(1, places);
-  back.program.run(T, places);
+  runBackward(back, T, places);
   const gradients = [...dxs, ...dCarry, ...sums];
   return gradients.map((g, i) => (needs[i] && g !== null && isFloat(g.dtype) ? g : null));
 }

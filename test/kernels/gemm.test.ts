@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { BYTES, type FloatDType } from "../../src/tensor/dtype.ts";
 import { empty, scope } from "../../src/tensor/tensor.ts";
 import { call, view } from "../../src/wasm/host.ts";
-import { gemm, gemm_packed, pack_b } from "../../src/wasm/kernels.gen.ts";
+import { add_products, gemm, gemm_packed, pack_b } from "../../src/wasm/kernels.gen.ts";
 
 const DTYPES: readonly FloatDType[] = ["float32", "float64"];
 const RELAXED = process.env.TAPELOOP_KERNELS === "relaxed";
@@ -346,5 +346,81 @@ describe.each(DTYPES)("gemm, %s", (dtype) => {
     b[n - 1] = Number.NaN;
     const got = runGemm(dtype, { m, n, k, as: { rs: k, cs: 1 }, bs: { rs: n, cs: 1 }, a, b });
     expect(got).toEqual(inOrder(dtype, m, n, k, a, { rs: k, cs: 1 }, b, { rs: n, cs: 1 }, () => 0));
+  });
+});
+
+describe.each(DTYPES)("products added to one matrix, %s", (dtype) => {
+  const width = BYTES[dtype];
+  const nr = 32 / width;
+
+  /** The same products one by one: each from zero, then added. */
+  function oneByOne(count: number, m: number, n: number, k: number, a: number, aNext: number, b: number, bNext: number, c: number): void {
+    const round = rounding(dtype);
+    const total = view(dtype, c, m * n);
+    const part = empty([m * n], dtype);
+    for (let p = 0; p < count; p++) {
+      call(gemm, dtype, m, n, k, a + p * aNext * width, 1, m, b + p * bNext * width, n, 1, part.ptr, n, 0, 0, 1, 0, 0, 0);
+      const made = view(dtype, part.ptr, m * n);
+      made.forEach((x, i) => {
+        total[i] = round((total[i] as number) + x);
+      });
+    }
+  }
+
+  it.each([
+    [1, 1, 1, 1],
+    [3, 2, 2, 1],
+    [2, 5, nr - 1, 3],
+    [5, 6, nr, 64],
+    [9, 7, nr + 1, 32],
+    [3, 13, 2 * nr + 3, 100],
+    [2, 134, nr + 3, 256],
+    [17, 135, 3, 15],
+    [300, 9, nr + 2, 1],
+    [3, 8, 32 * nr + 5, 2],
+  ])("has the bits of %i products of %i × %i × %i one by one, forwards and backwards", (count, m, n, k) => {
+    scope(() => {
+      for (const backwards of [false, true]) {
+        const [aSize, bSize] = [m * k + 3, n * k];
+        const a = place(dtype, noise(count * aSize, 5));
+        const b = place(dtype, noise(count * bSize, 6));
+        const first = backwards ? b + (count - 1) * bSize * width : b;
+        const bNext = backwards ? -bSize : bSize;
+        const start = noise(m * n, 7);
+        const got = place(dtype, [CANARY, ...start, CANARY]);
+        const want = place(dtype, start);
+        oneByOne(count, m, n, k, a, aSize, first, bNext, want);
+        call(add_products, dtype, count, m, n, k, a, 1, m, aSize, first, n, 1, bNext, got + width, n);
+        expect(Array.from(view(dtype, got, m * n + 2))).toEqual([CANARY, ...view(dtype, want, m * n), CANARY]);
+      }
+    });
+  });
+
+  it("adds nothing for no products, and to rows that lie apart", () => {
+    scope(() => {
+      const [m, n, k, ldc] = [3, 4, 2, 6];
+      const a = place(dtype, noise(m * k, 1));
+      const b = place(dtype, noise(n * k, 2));
+      const c = place(dtype, new Array<number>(m * ldc).fill(CANARY));
+      call(add_products, dtype, 0, m, n, k, a, k, 1, 0, b, n, 1, 0, c, ldc);
+      expect(new Set(view(dtype, c, m * ldc))).toEqual(new Set([CANARY]));
+      call(add_products, dtype, 1, m, n, k, a, k, 1, 0, b, n, 1, 0, c, ldc);
+      const strides = [
+        { rs: k, cs: 1 },
+        { rs: n, cs: 1 },
+      ] as const;
+      const product = inOrder(dtype, m, n, k, view(dtype, a, m * k), strides[0], view(dtype, b, n * k), strides[1], () => 0);
+      const round = rounding(dtype);
+      const want = product.map((x) => round(CANARY + x));
+      const rows = Array.from(view(dtype, c, m * ldc));
+      const inside = rows.filter((_, i) => i % ldc < n);
+      expectProduct(
+        dtype,
+        inside.map((x) => x / CANARY),
+        want.map((x) => x / CANARY),
+        k,
+      );
+      expect(new Set(rows.filter((_, i) => i % ldc >= n))).toEqual(new Set([CANARY]));
+    });
   });
 });

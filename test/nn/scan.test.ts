@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { gradients, noGrad } from "../../src/autodiff/tape.ts";
 import { type CaptureCache, type Scan, scanCaptured, scanEagerly } from "../../src/nn/scan.ts";
 import { add, mul, neg } from "../../src/ops/arithmetic.ts";
-import { linear } from "../../src/ops/linear.ts";
+import { linear, matmul } from "../../src/ops/linear.ts";
 import { sigmoid, tanh } from "../../src/ops/math.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { cat, reshape, select, slice } from "../../src/ops/shape.ts";
@@ -89,6 +89,58 @@ describe.each(["float32", "float64"] as const)("captured scan, %s", (dtype) => {
       }
       const reached = [...cache.values()].map((c) => (typeof c === "string" ? c : c.backward?.inputs));
       expect(reached).toEqual([[false], [true]]);
+    });
+  });
+
+  const [v, q] = [leaf([H, H], dtype), leaf([H, H], dtype)];
+  const products: Record<string, { step: Scan["step"]; deferred: number }> = {
+    "weights of the input and of the state": {
+      step: ([x], [h]) => {
+        const next = tanh(add(linear(x as Tensor, v), matmul(h as Tensor, q)));
+        return { y: next, carry: [next] };
+      },
+      deferred: 2,
+    },
+    "a weight used twice, whose gradient takes both in turns": {
+      step: ([x], [h]) => {
+        const next = tanh(add(linear(x as Tensor, v), linear(h as Tensor, v)));
+        return { y: mul(next, sum(q)), carry: [next] };
+      },
+      deferred: 0,
+    },
+    "a cotangent that the next step overwrites": {
+      step: ([x], [h]) => ({ y: matmul(x as Tensor, v), carry: [linear(h as Tensor, q)] }),
+      deferred: 1,
+    },
+    "the input of a product made in the step": {
+      step: ([x], [h]) => {
+        const next = mul(
+          sigmoid(linear(mul(x as Tensor, h as Tensor), v)),
+          tanh(linear(cat([slice(h as Tensor, 1, 1), slice(x as Tensor, 1, 0, 1)], 1), q)),
+        );
+        return { y: neg(next), carry: [next] };
+      },
+      deferred: 2,
+    },
+  };
+
+  // Batches of 1, 100 and 300: all steps at once, two at a time, and more than can be added at once.
+  describe.each(Object.keys(products))("%s", (name) => {
+    it.each([
+      [1, 5],
+      [100, 5],
+      [300, 2],
+    ])("has the bits of eager execution where products of steps are added together, batch %i", (batch, steps) => {
+      const { step, deferred } = products[name] as { step: Scan["step"]; deferred: number };
+      const [inputs, state] = [leaf([steps, batch, H], dtype), leaf([batch, H], dtype)];
+      for (const reverse of [false, true]) {
+        const scan: Scan = { step, sequences: [inputs], carry: [state], fixed: [v, q], reverse, variant: "" };
+        const cache: CaptureCache = new Map();
+        const wrt = [inputs, state, v, q];
+        expect(evaluate((s) => scanCaptured(s, cache), scan, wrt)).toEqual(evaluate(scanEagerly, scan, wrt));
+        const found = [...cache.values()].map((c) => (typeof c === "string" ? c : c.backward?.deferred.length));
+        expect(found).toEqual([batch > 256 ? 0 : deferred]);
+      }
     });
   });
 
