@@ -50,7 +50,7 @@ function loop<T>(hot: bool, code: i32, vectors: i32, a: usize, aStep: usize, b: 
   }
 }
 
-/** What is called most, and what a call and a branch a vector would cost several times its own time, has a loop of its own. */
+/** What is called most has a loop of its own: a call and a branch for every vector take several times what an addition takes. */
 function run<T>(code: i32, n: i32, a: usize, aStep: usize, b: usize, bStep: usize, c: usize, cStep: usize, y: usize): void {
   switch (code) {
     case op.ADD: loop<T>(true, op.ADD, n, a, aStep, b, bStep, c, 0, y); break;
