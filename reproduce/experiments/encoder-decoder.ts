@@ -1,6 +1,5 @@
 /** Encoders and decoders that say sequences of symbols again: with attention to every source symbol, or through one state. */
 
-import { noGrad } from "../../src/autodiff/tape.ts";
 import { BahdanauDecoder } from "../../src/configurations/bahdanau.ts";
 import { Bidirectional } from "../../src/configurations/bidirectional.ts";
 import { ContextDecoder } from "../../src/configurations/cho.ts";
@@ -9,11 +8,8 @@ import { Encoder } from "../../src/configurations/encoder.ts";
 import { EncoderDecoder, type Sequences } from "../../src/configurations/encoder-decoder.ts";
 import { LuongDecoder } from "../../src/configurations/luong.ts";
 import { StateDecoder } from "../../src/configurations/sutskever.ts";
-import * as initializers from "../../src/nn/init.ts";
-import type { Parameter } from "../../src/nn/module.ts";
 import type { State } from "../../src/nn/recurrence.ts";
 import { GRUCell, LSTMCell } from "../../src/nn/rnn-cells.ts";
-import { chunk } from "../../src/ops/shape.ts";
 import { heatMap } from "../../src/plot/heat-map.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
@@ -42,17 +38,7 @@ function modelOf(generator: Generator, decoderFor: (encoder: Encoder) => Decoder
 
 function bahdanau(generator: Generator): Model {
   const cell = new GRUCell({ inputSize: X + 2 * E, hiddenSize: H, generator });
-  const model = modelOf(generator, (encoder) => new BahdanauDecoder({ encoder, cell, attentionSize: A, generator }) as Decoder<State>);
-  for (const [name, p] of model.namedParameters()) asPublished(name, p, generator);
-  return model;
-}
-
-/** The paper's initial values (appendix B.1): orthogonal from state to state, zero biases, the rest from N(0, 0.01²) but the alignment model's. */
-function asPublished(name: string, p: Parameter, generator: Generator): void {
-  if (/weight_(query|key|score)$/.test(name)) return;
-  if (/bias/.test(name)) initializers.constant(p, 0);
-  else if (name.endsWith("weight_hh")) for (const gate of noGrad(() => chunk(p, 3))) initializers.orthogonal(gate, { generator });
-  else initializers.normal(p, { std: 0.01, generator });
+  return modelOf(generator, (encoder) => new BahdanauDecoder({ encoder, cell, attentionSize: A, generator }) as Decoder<State>);
 }
 
 function luong(generator: Generator, window?: number): Model {
@@ -68,7 +54,7 @@ function cho(generator: Generator): Model {
 }
 
 /** Lengths, updates and test sequences of the full and of the short form. */
-const FULL = { lengths: [4, LONGEST], updates: 2000, test: 1000 } as const;
+const FULL = { lengths: [4, LONGEST], updates: 3000, test: 1000 } as const;
 const SHORT = { lengths: [2, 5], updates: 220, test: 100 } as const;
 
 function learnToReverse(run: Run, model: Model, dice: Dice, part: readonly [number, number]): void {
@@ -77,7 +63,15 @@ function learnToReverse(run: Run, model: Model, dice: Dice, part: readonly [numb
     const { sources, targets } = reversalBatch(dice, 32, lengths);
     return model.loss(sources, targets);
   };
-  train(run, { parameters: model.parameters(), updates, lr: run.short ? 1e-2 : 3e-3, clip: 1, loss, part });
+  train(run, {
+    parameters: model.parameters(),
+    updates,
+    lr: run.short ? 1e-2 : 3e-3,
+    clip: 1,
+    decay: { every: Math.ceil((2 * updates) / 3), factor: 0.3 },
+    loss,
+    part,
+  });
 }
 
 /** Runs `judge` over fresh sequences a hundred at a time; the mean of what it says of each. */
@@ -169,7 +163,7 @@ function runSutskever(run: Run) {
 }
 
 const SETTING =
-  "GRUs, 2 x 32 units in the encoder and 48 in the decoder, 2,000 updates of 32 with Adam 3e-3, teacher forcing; greedy decoding";
+  "GRUs, 2 x 32 units in the encoder and 48 in the decoder, 3,000 updates of 32 with Adam 3e-3, 9e-4 after two thirds, teacher forcing; greedy decoding";
 
 export const encoderDecoder: readonly Experiment[] = [
   experiment({
@@ -190,7 +184,7 @@ export const encoderDecoder: readonly Experiment[] = [
       summedLongest: "exact at 10 symbols without attention",
     },
     remarks:
-      "the readout is linear instead of a maxout layer. One seed of five (two from initial values of U(±1/√H)) finds another alignment; in one that was looked at, the weights were even over all symbols not yet said, with a sharp edge, and the sequences right all the same",
+      "the readout is linear instead of a maxout layer, and weights are from U(±1/√H): from the paper's (orthogonal, and N(0, 0.01²)), one seed of three found another alignment, even over all symbols not yet said with a sharp edge, from which 99 % of the sequences are right all the same",
     run: runBahdanau,
     verdict: (all) => inSeeds(4, all, (f) => f.exact >= 0.98 && f.aligned >= 0.8 && f.summedLongest <= f.longest / 2),
     learns: ({ exact, aligned }) => exact >= 0.7 && aligned >= 0.7,
@@ -214,7 +208,7 @@ export const encoderDecoder: readonly Experiment[] = [
     system: "Sequence to sequence without attention",
     file: "src/configurations/sutskever.ts",
     paper: "Sutskever, Vinyals & Le (2014), Sequence to sequence learning with neural networks",
-    task: "sequences of 4 to 10 of 10 symbols are said again in order, one LSTM of 48 units on either side, 2,000 updates of 32 with Adam 3e-3",
+    task: "sequences of 4 to 10 of 10 symbols are said again in order, one LSTM of 48 units on either side, 3,000 updates of 32 with Adam 3e-3",
     reported: "reading sources from their ends lowers the test perplexity from 5.8 to 4.7 and raises BLEU from 25.9 to 30.6",
     claim: "nats a symbol on 1,000 fresh sequences are at least 10 % lower with sources read from their ends; 4 of 5",
     figures: { forwards: "sources forwards, nats", reversed: "sources reversed, nats" },
