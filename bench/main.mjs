@@ -167,5 +167,5 @@ if (options.profile) {
   const figures = await measure();
   if (options.json) printJson(figures);
   else printTables(figures);
-  if (options.only === undefined && options.peers === undefined) await writeResults(figures);
+  if (options.only === undefined) await writeResults(figures);
 }

@@ -228,7 +228,7 @@ in [docs/performance.md](../docs/performance.md).
 /** Puts the run in the place of the last one of its kind. */
 export async function writeResults(figures) {
   const { machine, peers } = figures;
-  const heading = `## Node ${machine.node.split(".")[0]}, ${machine.kernels} kernels, ${peers.length > 1 ? "beside its peers" : "alone"}`;
+  const heading = `## Node ${machine.node.split(".")[0]}, ${machine.kernels} kernels, ${peers.length > 1 ? `beside ${peers.slice(1).join(", ")}` : "alone"}`;
   const old = await readFile(resultsPath, "utf8").catch(() => "");
   const sections = new Map(
     old
