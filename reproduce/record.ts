@@ -12,21 +12,21 @@ export interface RunRecord {
   readonly date: string;
   readonly node: string;
   readonly cpu: string;
-  /** Processor time of all seeds: what one quiet core would take. */
-  readonly seconds: number;
+  /** Processor time of all seeds: what one quiet core would take. Records of earlier versions lack it. */
+  readonly processorSeconds?: number;
   readonly pass: boolean;
   readonly reason: string;
   readonly figures: readonly Figures[];
 }
 
-export function recordOf(experiment: Experiment, results: readonly SeedResult[], seconds: number): RunRecord {
+export function recordOf(experiment: Experiment, results: readonly SeedResult[], processorSeconds: number): RunRecord {
   const figures = [...results].sort((a, b) => a.seed - b.seed).map((r) => rounded(r.figures));
   return {
     name: experiment.name,
     date: new Date().toISOString().slice(0, 10),
     node: process.versions.node,
     cpu: cpus()[0]?.model.trim() ?? "unknown",
-    seconds: Math.round(seconds * 10) / 10,
+    processorSeconds: Math.round(processorSeconds * 10) / 10,
     ...experiment.verdict(results.map((r) => r.figures)),
     figures,
   };

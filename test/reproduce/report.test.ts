@@ -44,7 +44,7 @@ describe("the report", () => {
   it("keeps the seeds in order and says what was not reproduced", () => {
     const record = recordOf(sample, results(3, 2, 1), 6.04);
     expect(record.figures).toEqual([{ error: 3 }, { error: 2 }, { error: 1 }]);
-    expect(record.seconds).toBe(6);
+    expect(record.processorSeconds).toBe(6);
     expect(resultText(sample, record)).toContain("FAIL: 1 of 3 seeds, 0:06 of processor time");
     expect(JSON.parse(resultJson(sample, record))).toMatchObject({ name: "sample", pass: false, paper: "Somebody (1999)" });
     const page = cataloguePage([sample], new Map([["sample", record]]), ["sample.b.svg", "sampler.c.svg"]);
