@@ -69,6 +69,15 @@ export function column<K extends string>(all: readonly Figures<K>[], name: K): n
   return all.map((figures) => figures[name]);
 }
 
+export function mean(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0) / values.length;
+}
+
+/** How many of the verdicts are good, as a part of all. */
+export function share(verdicts: readonly boolean[]): number {
+  return verdicts.filter(Boolean).length / verdicts.length;
+}
+
 /** The middle value, or the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

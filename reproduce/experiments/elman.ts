@@ -7,7 +7,7 @@ import { mseLoss } from "../../src/nn/losses.ts";
 import { sigmoid } from "../../src/ops/math.ts";
 import { lineChart } from "../../src/plot/svg.ts";
 import { keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
+import { type Experiment, experiment, inSeeds, mean, type Run } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
 import { train } from "../training.ts";
 
@@ -111,10 +111,6 @@ function errors(net: Predictor, vectors: readonly (readonly number[])[], reset?:
       return mean(squares);
     }),
   );
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / values.length;
 }
 
 // ---- Exclusive or in a stream of bits ----

@@ -10,7 +10,7 @@ import { argmax, mean } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { addingError } from "../adding.ts";
-import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
+import { type Experiment, experiment, inSeeds, type Run, share } from "../experiment.ts";
 import { Net, setGateBiases } from "../net.ts";
 import { stringsNeeded } from "../reber.ts";
 import { streams } from "../tasks/dice.ts";
@@ -105,7 +105,6 @@ function lagRun(run: Run) {
   const { xs, targets } = lagBatch(test, p, 100);
   const said = scope(() => noGrad(() => Array.from(argmax(logits(xs), { axis: 1 }).data())));
   const right = said.map((c, k) => c === targets.data()[k]);
-  const share = (list: readonly boolean[]) => list.filter(Boolean).length / list.length;
   return { last: share(right.slice(-100)), others: share(right.slice(0, -100)) };
 }
 

@@ -9,7 +9,7 @@ import { norm } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { assign, keep, scope } from "../../src/tensor/tensor.ts";
-import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
+import { type Experiment, experiment, inSeeds, type Run, share } from "../experiment.ts";
 import { Net } from "../net.ts";
 import { streams } from "../tasks/dice.ts";
 import { coins, continualReber, legalPredictions, oneHotSymbols, REBER_SYMBOLS, type ReberStep, symbolIds } from "../tasks/reber.ts";
@@ -97,10 +97,6 @@ function continual(run: Run, forgetGate: boolean, part: readonly [number, number
     understood.push(...perString(steps, said));
   }
   return { strings: share(understood), legal: share(verdicts), cells: norm(carried.c).item() };
-}
-
-function share(list: readonly boolean[]): number {
-  return list.filter(Boolean).length / list.length;
 }
 
 /** Whether all verdicts on a string are good, for each of `STRINGS` strings. */

@@ -12,7 +12,7 @@ import { lineChart } from "../../src/plot/svg.ts";
 import { zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
+import { type Experiment, experiment, type Figures, inSeeds, type Run } from "../experiment.ts";
 import { trajectories } from "../tasks/trajectories.ts";
 import { train } from "../training.ts";
 
@@ -143,43 +143,40 @@ function primitives(run: Run, coding: Coding) {
   return { slow: slow.mse, even: even.mse, slowness: slow.slowness };
 }
 
+const FIGURES = {
+  slow: "mean squared error, ratio 14",
+  even: "mean squared error, ratio 1",
+  slowness: "change of slow over fast units, ratio 14",
+} as const;
+
+type Found = Figures<keyof typeof FIGURES>;
+
+/** What both codings have in common. */
+const COMMON = {
+  system: "Multiple-timescale recurrent network",
+  file: "src/cells/mtrnn.ts",
+  paper: "Yamashita and Tani (2008), Emergence of functional hierarchy in a multiple timescale neural network model",
+  reported: "errors are significantly larger when the ratio of slow to fast time constants is small (figure 9); no table",
+  claim:
+    "closed-loop error at ratio 14 at most 0.05 and below that at ratio 1, slow units change less than a third as much as fast ones in a step; 4 of 5",
+  figures: FIGURES,
+  verdict: (all: readonly Found[]) => inSeeds(4, all, ({ slow, even, slowness }) => slow <= 0.05 && slow < even && slowness < 1 / 3),
+  learns: ({ slow, slowness }: Found) => slow < 0.1 && slowness < 1 / 3,
+};
+
 export const mtrnn: readonly Experiment[] = [
   experiment({
+    ...COMMON,
     name: "mtrnn-primitives",
-    system: "Multiple-timescale recurrent network",
-    file: "src/cells/mtrnn.ts",
-    paper: "Yamashita and Tani (2008), Emergence of functional hierarchy in a multiple timescale neural network model",
     task: "PPQQRR, PQPQRR, QQRRPP and RPRPQQ of a circle P, a figure of eight Q and a line R, 24 steps each; 24 fast units (τ = 5), 6 slow (τ = 70 or 5), 2,500 updates with Adam 2e-3, a tenth of the input is its own output; then in closed loop from the learned initial states",
-    reported: "errors are significantly larger when the ratio of slow to fast time constants is small (figure 9); no table",
-    claim:
-      "closed-loop error at ratio 14 at most 0.05 and below that at ratio 1, slow units change less than a third as much as fast ones in a step; 4 of 5",
-    figures: {
-      slow: "mean squared error, ratio 14",
-      even: "mean squared error, ratio 1",
-      slowness: "change of slow over fast units, ratio 14",
-    },
     remarks: "two coordinates with tanh units in place of 100 population-coded ones",
     run: (run) => primitives(run, coordinates),
-    verdict: (all) => inSeeds(4, all, ({ slow, even, slowness }) => slow <= 0.05 && slow < even && slowness < 1 / 3),
-    learns: ({ slow, slowness }) => slow < 0.1 && slowness < 1 / 3,
   }),
   experiment({
+    ...COMMON,
     name: "mtrnn-population",
-    system: "Multiple-timescale recurrent network",
-    file: "src/cells/mtrnn.ts",
-    paper: "Yamashita and Tani (2008), Emergence of functional hierarchy in a multiple timescale neural network model",
     task: "PPQQRR, PQPQRR, QQRRPP and RPRPQQ of a circle P, a figure of eight Q and a line R, 24 steps each; a softmax map of 10 units for each coordinate, 24 fast units (τ = 5), 6 slow (τ = 70 or 5), Kullback-Leibler divergence, 2,500 updates with Adam 2e-3, a tenth of the input is its own output; then in closed loop from the learned initial states",
-    reported: "errors are significantly larger when the ratio of slow to fast time constants is small (figure 9); no table",
-    claim:
-      "closed-loop error at ratio 14 at most 0.05 and below that at ratio 1, slow units change less than a third as much as fast ones in a step; 4 of 5",
-    figures: {
-      slow: "mean squared error, ratio 14",
-      even: "mean squared error, ratio 1",
-      slowness: "change of slow over fast units, ratio 14",
-    },
     remarks: "20 population-coded units in place of 100; the closed loop feeds activities back as they are, without a point in between",
     run: (run) => primitives(run, population),
-    verdict: (all) => inSeeds(4, all, ({ slow, even, slowness }) => slow <= 0.05 && slow < even && slowness < 1 / 3),
-    learns: ({ slow, slowness }) => slow < 0.1 && slowness < 1 / 3,
   }),
 ];

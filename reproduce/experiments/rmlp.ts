@@ -7,7 +7,7 @@ import { mapState } from "../../src/nn/recurrence.ts";
 import { slice } from "../../src/ops/shape.ts";
 import { lineChart } from "../../src/plot/svg.ts";
 import { keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
+import { type Experiment, experiment, inSeeds, mean, type Run } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
 import { train } from "../training.ts";
 
@@ -98,10 +98,6 @@ function identification(run: Run) {
   );
   if (!run.short) run.picture("forecast", forecast(wanted, said));
   return { rmse, persistence };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / values.length;
 }
 
 function forecast(wanted: readonly number[], said: readonly number[]): string {

@@ -8,7 +8,7 @@ import { cat, select } from "../../src/ops/shape.ts";
 import { automatonDiagram } from "../../src/plot/automaton.ts";
 import { ArgumentError } from "../../src/tensor/errors.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { type Experiment, experiment, type Figures, inSeeds, median, type Run, together } from "../experiment.ts";
+import { type Experiment, experiment, type Figures, inSeeds, median, type Run, share, together } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
 import { oneHot } from "../tasks/one-hot.ts";
 import { train } from "../training.ts";
@@ -147,7 +147,7 @@ function runsWell(run: Run, k: Index, strength: number): number {
       return (states[t * STRINGS + b] as number) > 0.5 === automaton.accepting[q];
     }).every(Boolean);
   });
-  return right.filter(Boolean).length / STRINGS;
+  return share(right);
 }
 
 function insertion(run: Run) {

@@ -18,6 +18,22 @@ function widthOf(readout: Readout, inputs: number): number {
   return scope(() => noGrad(() => readout.forward(zeros([1, inputs], dtype)).dim(1)));
 }
 
+/** What both readings have in common. */
+abstract class Machine<S extends State, T extends State> extends Cell<T> {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  readonly recurrence: Recurrence<S>;
+  readonly readout: Readout;
+
+  constructor(recurrence: Recurrence<S>, readout: Readout, readSize: number) {
+    super();
+    this.recurrence = recurrence;
+    this.readout = readout;
+    this.inputSize = recurrence.inputSize;
+    this.outputSize = widthOf(readout, readSize);
+  }
+}
+
 /**
  * Outputs are read off what the recurrence puts out, its new state:
  *
@@ -30,18 +46,9 @@ function widthOf(readout: Readout, inputs: number): number {
  * Deviates: none.
  * @example const [logits] = new MooreMachine(new GRUCell({ inputSize: 4, hiddenSize: 8 }), new Linear(8, 3)).scan(xs);
  */
-export class MooreMachine<S extends State = State> extends Cell<S> {
-  readonly inputSize: number;
-  readonly outputSize: number;
-  readonly recurrence: Recurrence<S>;
-  readonly readout: Readout;
-
+export class MooreMachine<S extends State = State> extends Machine<S, S> {
   constructor(recurrence: Recurrence<S>, readout: Readout) {
-    super();
-    this.recurrence = recurrence;
-    this.readout = readout;
-    this.inputSize = recurrence.inputSize;
-    this.outputSize = widthOf(readout, recurrence.outputSize);
+    super(recurrence, readout, recurrence.outputSize);
   }
 
   initialState(batch: number): S {
@@ -74,18 +81,9 @@ export type MealyState<S extends State> = { readonly h: Tensor; readonly state: 
  * Deviates: none.
  * @example const [ys] = new MealyMachine(new RNNCell({ inputSize: 1, hiddenSize: 2 }), new Linear(3, 1)).scan(xs);
  */
-export class MealyMachine<S extends State = State> extends Cell<MealyState<S>> {
-  readonly inputSize: number;
-  readonly outputSize: number;
-  readonly recurrence: Recurrence<S>;
-  readonly readout: Readout;
-
+export class MealyMachine<S extends State = State> extends Machine<S, MealyState<S>> {
   constructor(recurrence: Recurrence<S>, readout: Readout) {
-    super();
-    this.recurrence = recurrence;
-    this.readout = readout;
-    this.inputSize = recurrence.inputSize;
-    this.outputSize = widthOf(readout, recurrence.inputSize + recurrence.outputSize);
+    super(recurrence, readout, recurrence.inputSize + recurrence.outputSize);
   }
 
   initialState(batch: number): MealyState<S> {

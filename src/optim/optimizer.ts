@@ -4,8 +4,8 @@ import { full } from "../tensor/create.ts";
 import { isFloat } from "../tensor/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "../tensor/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { dense } from "../tensor/strided.ts";
-import { assign, keep, scope, Tensor } from "../tensor/tensor.ts";
+import { copyOf, dense } from "../tensor/strided.ts";
+import { keep, scope, Tensor } from "../tensor/tensor.ts";
 import { cannotReplay } from "../wasm/recorder.ts";
 
 /** Options every optimiser has. */
@@ -134,7 +134,7 @@ export abstract class ParameterGroups<O extends object> {
     this.params.forEach((p, i) => {
       const { numbers, tensors } = slots[i] as Slots;
       if (Object.keys(numbers).length === 0) return;
-      this.slots.set(p, { numbers, tensors: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, copyOf(t)])) });
+      this.slots.set(p, { numbers, tensors: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, keep(copyOf(t))])) });
     });
     this.groups.forEach((group, i) => {
       Object.assign(group, state.groups[i]);
@@ -308,10 +308,4 @@ function checkGradient(op: string, p: Tensor, g: Tensor | null): void {
   if (g === null) return;
   if (!sameShape(g.shape, p.shape)) throw new ShapeError(`${op}.step: expected a gradient of shape ${show(p.shape)}, got ${show(g.shape)}`);
   if (g.dtype !== p.dtype) throw new DTypeError(`${op}.step: expected a ${p.dtype} gradient, got ${g.dtype}`);
-}
-
-function copyOf(t: Tensor): Tensor {
-  const copy = keep(full(t.shape, 0, t.dtype));
-  assign(copy, t);
-  return copy;
 }

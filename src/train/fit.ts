@@ -12,7 +12,8 @@ import type { Schedule } from "../optim/schedules.ts";
 import { ArgumentError, FormatError, ShapeError, StateError } from "../tensor/errors.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import { keep, scope, Tensor, tensor } from "../tensor/tensor.ts";
+import { copyOf } from "../tensor/strided.ts";
+import { keep, scope, Tensor } from "../tensor/tensor.ts";
 import { nextTask } from "./next-task.ts";
 
 /** A batch may say that it does not continue the one before: the carried state is dropped. */
@@ -237,7 +238,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   /** Copies the state out of the step's scope and releases the one before. */
   #carry(next: S | null): void {
     const before = this.#state;
-    this.#state = next === null ? null : mapState(keptCopy, next);
+    this.#state = next === null ? null : mapState((s) => keep(copyOf(s)), next);
     if (before !== null) for (const t of stateTensors(before)) t.dispose();
   }
 
@@ -266,7 +267,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
 
   #keepBest(weights: ReadonlyMap<string, Tensor>): void {
     for (const t of this.#best.values()) t.dispose();
-    this.#best = new Map(Array.from(weights, ([name, t]) => [name, keptCopy(t)]));
+    this.#best = new Map(Array.from(weights, ([name, t]) => [name, keep(copyOf(t))]));
   }
 
   /** Takes over a checkpoint, or nothing of it. */
@@ -321,10 +322,6 @@ function checkOptions(options: Counts): void {
 function finite(what: string, value: number, step: number): number {
   if (!Number.isFinite(value)) throw new StateError(`fit: expected a finite ${what} in step ${step}, got ${value}`);
   return value;
-}
-
-function keptCopy(t: Tensor): Tensor {
-  return keep(tensor(t.data(), { shape: t.shape, dtype: t.dtype }));
 }
 
 function cursorOf(batches: Iterable<unknown>): Cursor | null {

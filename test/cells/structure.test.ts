@@ -163,6 +163,19 @@ function recursion<V>({ children }: Structure, value: (node: number, children: V
   return done;
 }
 
+/** Outputs and cells of all nodes against an oracle's. */
+function expectStates({ h, c }: { readonly h: Tensor; readonly c: Tensor }, states: readonly { h: Vector; c: Vector }[]): void {
+  for (const [found, key] of [
+    [h, "h"],
+    [c, "c"],
+  ] as const)
+    expectClose(
+      found,
+      states.flatMap((s) => [...s[key]]),
+      1e-12,
+    );
+}
+
 describe("the papers' equations", () => {
   const graph = randomGraph(11, 25, 2);
   const xs = new Generator(2).uniform([graph.size, D], -1, 1, "float64");
@@ -226,17 +239,7 @@ describe("the papers' equations", () => {
       const c = plus(scaled(i, u), total(kept, H));
       return { h: scaled(o, c.map(Math.tanh)), c };
     });
-    const { h, c } = net.forward(bigGraph, inputs);
-    expectClose(
-      h,
-      states.flatMap((s) => [...s.h]),
-      1e-12,
-    );
-    expectClose(
-      c,
-      states.flatMap((s) => [...s.c]),
-      1e-12,
-    );
+    expectStates(net.forward(bigGraph, inputs), states);
   });
 
   it("children in their places, forget gates that see them all (Tai et al. 2015, eq. 9-14)", () => {
@@ -263,17 +266,7 @@ describe("the papers' equations", () => {
       const c = plus(scaled(i, u), total(kept, H));
       return { h: scaled(o, c.map(Math.tanh)), c };
     });
-    const { h, c } = net.forward(graph, xs);
-    expectClose(
-      h,
-      states.flatMap((s) => [...s.h]),
-      1e-12,
-    );
-    expectClose(
-      c,
-      states.flatMap((s) => [...s.c]),
-      1e-12,
-    );
+    expectStates(net.forward(graph, xs), states);
   });
 
   it("over a chain, the child-sum Tree-LSTM is an LSTM", () => {
