@@ -9,7 +9,7 @@ export default defineConfig({
     alias: [
       { find: /^tapeloop$/, replacement: `${src}index.ts` },
       { find: /^tapeloop\/node$/, replacement: `${src}node.ts` },
-      { find: /^tapeloop\/(\w+)$/, replacement: `${src}$1/index.ts` },
+      { find: /^tapeloop\/([\w-]+)$/, replacement: `${src}$1/index.ts` },
     ],
   },
   test: { include: ["test/**/*.test.ts"], testTimeout: 60_000, pool: "forks", execArgv: ["--expose-gc"], setupFiles: ["test/setup.ts"] },

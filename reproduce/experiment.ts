@@ -25,7 +25,7 @@ export interface Experiment<K extends string = string> {
   /** In kebab case, the system first: "jordan-serial-order". */
   readonly name: string;
   readonly system: string;
-  /** Where the system is written: "src/cells/jordan.ts". */
+  /** Where the system is written: "src/cells/simple/jordan.ts". */
   readonly file: string;
   /** Authors, year, title. */
   readonly paper: string;

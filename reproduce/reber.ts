@@ -2,8 +2,8 @@
 
 import { noGrad } from "../src/autodiff/tape.ts";
 import { crossEntropy } from "../src/nn/losses.ts";
-import type { State } from "../src/nn/recurrence.ts";
 import { reshape } from "../src/ops/shape.ts";
+import type { State } from "../src/recurrence/recurrence.ts";
 import { scope, type Tensor } from "../src/tensor/tensor.ts";
 import type { Run } from "./experiment.ts";
 import type { Net } from "./net.ts";

@@ -2,10 +2,10 @@
 
 import { LayerNorm, Linear } from "../src/nn/layers.ts";
 import { Module } from "../src/nn/module.ts";
-import type { Recurrence, State } from "../src/nn/recurrence.ts";
 import { add } from "../src/ops/arithmetic.ts";
 import { gelu } from "../src/ops/math.ts";
 import { select } from "../src/ops/shape.ts";
+import type { Recurrence, State } from "../src/recurrence/recurrence.ts";
 import type { Generator } from "../src/tensor/random.ts";
 import type { Tensor } from "../src/tensor/tensor.ts";
 

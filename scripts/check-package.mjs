@@ -72,7 +72,7 @@ function typesResolve() {
 
 const CONSUMER = `import { Adam, LSTM, Linear, Module, init, tensor, type Tensor } from "tapeloop";
 import kernels from "tapeloop/kernels.wasm";
-import { GRU } from "tapeloop/nn";
+import { GRU } from "tapeloop/recurrence";
 import { save } from "tapeloop/node";
 import { relaxedKernels } from "tapeloop/relaxed";
 
@@ -204,9 +204,9 @@ function importIsInert() {
 
 /** An import of one name brings its own family's floors and nothing beside them. */
 const SHAKEN = [
-  { name: "LSTM", allowed: /^dist\/(nn|ops|autodiff|tensor|wasm)\// },
-  { name: "Adam", allowed: /^dist\/(optim|nn\/module|ops|autodiff|tensor|wasm)\b/ },
-  { name: "tensor", allowed: /^dist\/(autodiff|tensor|wasm)\// },
+  { name: "LSTM", allowed: /^dist\/(recurrence|nn|replay|ops|autodiff|transforms|tensor|wasm|base)\// },
+  { name: "Adam", allowed: /^dist\/(optim|nn\/module|ops|autodiff|tensor|wasm|base)\b/ },
+  { name: "tensor", allowed: /^dist\/(autodiff|tensor|wasm|base)\// },
 ];
 
 async function shakes() {

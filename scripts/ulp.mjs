@@ -39,7 +39,7 @@ const FUNCTIONS = {
 };
 
 async function loadCodes() {
-  const text = await readFile(new URL("src/ops/codes.ts", root), "utf8");
+  const text = await readFile(new URL("assembly/codes.ts", root), "utf8");
   return Object.fromEntries([...text.matchAll(/export const (\w+) = (\d+);/g)].map(([, name, value]) => [name, Number(value)]));
 }
 

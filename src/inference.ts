@@ -11,13 +11,13 @@
  */
 
 export { noGrad } from "./autodiff/tape.ts";
+export { ArgumentError, DTypeError, FormatError, MemoryLimitError, ShapeError, StateError } from "./base/errors.ts";
 export { parse as parseSafetensors, type Safetensors } from "./io/safetensors.ts";
 export { Linear } from "./nn/layers.ts";
 export { Module, Parameter } from "./nn/module.ts";
-export { GRU, LSTM, RNN } from "./nn/rnn.ts";
-export type { LstmState } from "./nn/rnn-cells.ts";
-export { stateFromBytes, stateToBytes } from "./nn/state-bytes.ts";
-export { Stream, type StreamOptions } from "./nn/stream.ts";
-export { ArgumentError, DTypeError, FormatError, MemoryLimitError, ShapeError, StateError } from "./tensor/errors.ts";
+export { GRU, LSTM, RNN } from "./recurrence/rnn.ts";
+export type { LstmState } from "./recurrence/rnn-cells.ts";
+export { stateFromBytes, stateToBytes } from "./recurrence/state-bytes.ts";
+export { Stream, type StreamOptions } from "./recurrence/stream.ts";
 export { assign, scope, type Tensor, tensor } from "./tensor/tensor.ts";
 export { type MemoryInfo, memory, setMemoryLimit } from "./wasm/host.ts";

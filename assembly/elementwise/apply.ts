@@ -1,6 +1,6 @@
 // One vector of every elementwise operation.
 
-import * as op from "../../src/ops/codes";
+import * as op from "../codes";
 import { verf } from "../math/erf";
 import { calledExp, vexp } from "../math/exp";
 import { vexpm1 } from "../math/expm1";

@@ -1,7 +1,7 @@
 // Any elementwise operation over any strides: one walk over the outer axes, one loop along the innermost.
 
 import { at, lanes } from "../lanes";
-import * as op from "../../src/ops/codes";
+import * as op from "../codes";
 import { apply, applyHot } from "./apply";
 
 /** Elements staged at a time where an operand's are not neighbours, and where masks meet lanes. */

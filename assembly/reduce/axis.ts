@@ -6,7 +6,7 @@
 //   them; they are joined as (0·1)·(2·3), then the lanes from left to right.
 // - inner > 1: every column goes down the axis in runs of RUN rows, which are joined in order.
 
-import { MAXIMUM, MUL } from "../../src/ops/codes";
+import { MAXIMUM, MUL } from "../codes";
 import { at, lanes, loadLanes, storeLanes } from "../lanes";
 
 /** How elements are joined: by addition or the maximum, compiled on their own, or as the code `op` says at run time. */

@@ -6,8 +6,8 @@
 // `lengths` (i32 a sequence, or null) says how many steps each sequence has: its state stays after them.
 
 import { at } from "../lanes";
-import { each } from "../reduce/scan";
-import * as op from "../../src/ops/codes";
+import { each } from "../reduce/prefix-scan";
+import * as op from "../codes";
 
 /** What can be done at once: the whole batch, or a sequence where each has its own length. */
 // @ts-ignore: decorator

@@ -1,17 +1,17 @@
 /** What can be known from the past alone, from past and future side by side, and from both together. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { Bidirectional } from "../../src/configurations/bidirectional.ts";
-import { MooreMachine } from "../../src/configurations/machines.ts";
-import { StackedRNN } from "../../src/configurations/stacked.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { bceWithLogits } from "../../src/nn/losses.ts";
-import type { Recurrence, State } from "../../src/nn/recurrence.ts";
-import { LSTMCell } from "../../src/nn/rnn-cells.ts";
 import { add, mul } from "../../src/ops/arithmetic.ts";
 import { slice } from "../../src/ops/shape.ts";
+import type { Recurrence, State } from "../../src/recurrence/recurrence.ts";
+import { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { scope, type Tensor } from "../../src/tensor/tensor.ts";
+import { Bidirectional } from "../../src/wrappers/bidirectional.ts";
+import { MooreMachine } from "../../src/wrappers/machines.ts";
+import { StackedRNN } from "../../src/wrappers/stacked.ts";
 import { bitAccuracy } from "../bits.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
@@ -78,7 +78,7 @@ export const bidirectional: readonly Experiment[] = [
   experiment({
     name: "bidirectional-xor",
     system: "Bidirectional network",
-    file: "src/configurations/bidirectional.ts",
+    file: "src/wrappers/bidirectional.ts",
     paper:
       "Schuster and Paliwal (1997), Bidirectional recurrent neural networks; Graves and Schmidhuber (2005), Framewise phoneme classification with bidirectional LSTM",
     task: "y_t = x_t-2 xor x_t+2 of random bits, 20 steps, batch 32, 1,500 updates with Adam 5e-3; LSTM cells with 16 units a direction (32 where there is one), a linear output",

@@ -1,11 +1,11 @@
 /** Samples at irregular times: cells that are told how much time has passed. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { ClosedFormContinuousTime } from "../../src/cells/closed-form.ts";
-import { LiquidTimeConstant } from "../../src/cells/liquid.ts";
+import { ClosedFormContinuousTime } from "../../src/cells/timescales/closed-form.ts";
+import { LiquidTimeConstant } from "../../src/cells/timescales/liquid.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
-import type { Recurrence, State } from "../../src/nn/recurrence.ts";
 import { slice } from "../../src/ops/shape.ts";
+import type { Recurrence, State } from "../../src/recurrence/recurrence.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
 import { Net } from "../net.ts";
@@ -95,7 +95,7 @@ export const continuousTime: readonly Experiment[] = [
   experiment({
     name: "closed-form-irregular-samples",
     system: "closed-form continuous-time and liquid time-constant networks",
-    file: "src/cells/closed-form.ts",
+    file: "src/cells/timescales/closed-form.ts",
     paper: "Hasani, Lechner, Amini, Liebenwein, Ray, Tschaikowski, Teschl, Rus 2022, Closed-form continuous-time neural networks",
     task: "waves of random frequency and phase, sampled 24 times after gaps from 0.1 to 1.9: the next sample from the 8th on; 24 units, 600 updates with Adam 1e-2, falling; mean squared error",
     reported:

@@ -1,15 +1,15 @@
 /** The next frame of a film: convolutions in place of products, against an LSTM on flattened frames. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { ConvLSTM } from "../../src/cells/conv-lstm.ts";
+import { ConvLSTM } from "../../src/cells/gated/conv-lstm.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { bceWithLogits } from "../../src/nn/losses.ts";
 import { Module } from "../../src/nn/module.ts";
-import { LSTMCell } from "../../src/nn/rnn-cells.ts";
 import { indexSelect } from "../../src/ops/gather.ts";
 import { sigmoid } from "../../src/ops/math.ts";
 import { permute, reshape, select, slice } from "../../src/ops/shape.ts";
 import { imageGrid } from "../../src/plot/images.ts";
+import { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { keep, scope, type Tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
@@ -124,7 +124,7 @@ export const convLstm: readonly Experiment[] = [
   experiment({
     name: "conv-lstm-moving-squares",
     system: "convolutional LSTM",
-    file: "src/cells/conv-lstm.ts",
+    file: "src/cells/gated/conv-lstm.ts",
     paper: "Shi, Chen, Wang, Yeung, Wong, Woo 2015, Convolutional LSTM network: a machine learning approach for precipitation nowcasting",
     task: "a square of 2 × 2 on 8 × 8 points, thrown back by the walls: the 8th frame from seven; 8 channels, 5 × 5 filters (8,800 parameters, of which 1,500 peepholes) against an LSTM of 96 units (68,000), 50 films to learn from, batch 12, 800 updates with Adam 2e-2, falling",
     reported:

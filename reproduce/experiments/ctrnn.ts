@@ -1,7 +1,7 @@
 /** Continuous-time networks: the oscillator of two units, chaos in three, the order of the solvers, training through one. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { CTRNN, type CTRNNOptions } from "../../src/cells/ctrnn.ts";
+import { CTRNN, type CTRNNOptions } from "../../src/cells/timescales/ctrnn.ts";
 import { fixedPoints } from "../../src/dynamics/fixed-points.ts";
 import { type Oscillation, oscillation } from "../../src/dynamics/limit-cycle.ts";
 import { lyapunovExponents } from "../../src/dynamics/lyapunov.ts";
@@ -16,7 +16,7 @@ import { train } from "../training.ts";
 
 const BEER = "Beer (1995), On the dynamics of small continuous-time recurrent neural networks";
 const SYSTEM = "Continuous-time recurrent network";
-const FILE = "src/cells/ctrnn.ts";
+const FILE = "src/cells/timescales/ctrnn.ts";
 
 /** Two units that excite themselves by `wSelf`; the second excites the first, the first inhibits the second. */
 function circuit(wSelf: number, options: Partial<CTRNNOptions> = {}): CTRNN {
@@ -293,7 +293,7 @@ export const ctrnn: readonly Experiment[] = [
   experiment({
     name: "ctrnn-solver-order",
     system: "Runge-Kutta methods",
-    file: "src/nn/runge-kutta.ts",
+    file: "src/numerics/runge-kutta.ts",
     paper: "Dormand and Prince (1980), A family of embedded Runge-Kutta formulae; Bogacki and Shampine (1989)",
     task: "the circuit of ctrnn-hopf with w = 4.5 from five random states to t = 10, steps of 0.2, 0.1 and 0.05 against RK4 with 0.001",
     reported: "orders 1 (Euler), 2 (Heun), 4 (RK4); adaptive steps keep the local error at the tolerance",

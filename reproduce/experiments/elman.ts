@@ -1,7 +1,7 @@
 /** Finding structure in time: where the next symbol can be known the error is small, and where it cannot it is large. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "../../src/cells/elman.ts";
+import { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "../../src/cells/simple/elman.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
 import { sigmoid } from "../../src/ops/math.ts";
@@ -218,7 +218,7 @@ export const elman: readonly Experiment[] = [
   experiment({
     name: "elman-temporal-xor",
     system: "Simple recurrent network",
-    file: "src/cells/elman.ts",
+    file: "src/cells/simple/elman.ts",
     paper: PAPER,
     task: "predict the next bit of triples a, b, a xor b; 8 tanh units and a linear output, 3,000 bits in chunks of 12, 100 passes with Adam 1e-2; and as in the paper: 2 hidden units, one stream, gradient of one step, 600 passes",
     reported: "after 600 passes the error drops on every third bit (figure 4); no number",
@@ -237,7 +237,7 @@ export const elman: readonly Experiment[] = [
   experiment({
     name: "elman-letters",
     system: "Simple recurrent network",
-    file: "src/cells/elman.ts",
+    file: "src/cells/simple/elman.ts",
     paper: PAPER,
     task: "predict the next letter's six features in a random order of ba, dii, guuu; 20 hidden units, 1,000 consonants, 200 passes",
     reported:

@@ -1,8 +1,8 @@
 /** What a language model that was never told of topics knows of them. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { CharacterEncoder } from "../../src/configurations/character-encoder.ts";
-import { BidirectionalLanguageModel, ELMo } from "../../src/configurations/elmo.ts";
+import { CharacterEncoder } from "../../src/models/character-encoder.ts";
+import { BidirectionalLanguageModel, ELMo } from "../../src/models/elmo.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { bceWithLogits } from "../../src/nn/losses.ts";
 import { embedding, takeRows } from "../../src/ops/gather.ts";
@@ -132,7 +132,7 @@ export const elmo: readonly Experiment[] = [
   experiment({
     name: "elmo-topics",
     system: "ELMo: bidirectional language model over characters",
-    file: "src/configurations/elmo.ts",
+    file: "src/models/elmo.ts",
     paper: "Peters, Neumann, Iyyer, Gardner, Clark, Lee and Zettlemoyer (2018), Deep contextualized word representations",
     task: "two topics of 20 words and 10 words of both, of 3 to 6 random letters; sentences of 8 words, ambiguous with probability 0.3; a language model (32 filters of widths 1 to 3, 2 layers of 32 cells projected to 16) reads 4,000 sentences ten times; then, with its weights held, a linear probe is told the topic of the ambiguous words of 500 sentences and asked for that of 1,000 others",
     reported:

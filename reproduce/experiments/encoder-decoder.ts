@@ -1,17 +1,17 @@
 /** Encoders and decoders that say sequences of symbols again: with attention to every source symbol, or through one state. */
 
-import { BahdanauDecoder } from "../../src/configurations/bahdanau.ts";
-import { Bidirectional } from "../../src/configurations/bidirectional.ts";
-import { ContextDecoder } from "../../src/configurations/cho.ts";
-import type { Decoder } from "../../src/configurations/decoder.ts";
-import { Encoder } from "../../src/configurations/encoder.ts";
-import { EncoderDecoder, type Sequences } from "../../src/configurations/encoder-decoder.ts";
-import { LuongDecoder } from "../../src/configurations/luong.ts";
-import { StateDecoder } from "../../src/configurations/sutskever.ts";
-import type { State } from "../../src/nn/recurrence.ts";
-import { GRUCell, LSTMCell } from "../../src/nn/rnn-cells.ts";
+import { BahdanauDecoder } from "../../src/encoder-decoder/bahdanau.ts";
+import { ContextDecoder } from "../../src/encoder-decoder/cho.ts";
+import type { Decoder } from "../../src/encoder-decoder/decoder.ts";
+import { Encoder } from "../../src/encoder-decoder/encoder.ts";
+import { EncoderDecoder, type Sequences } from "../../src/encoder-decoder/encoder-decoder.ts";
+import { LuongDecoder } from "../../src/encoder-decoder/luong.ts";
+import { StateDecoder } from "../../src/encoder-decoder/sutskever.ts";
 import { heatMap } from "../../src/plot/heat-map.ts";
+import type { State } from "../../src/recurrence/recurrence.ts";
+import { GRUCell, LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import type { Generator } from "../../src/tensor/random.ts";
+import { Bidirectional } from "../../src/wrappers/bidirectional.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
 import { REVERSAL_SYMBOLS, reversalBatch } from "../tasks/reversal.ts";
@@ -169,7 +169,7 @@ export const encoderDecoder: readonly Experiment[] = [
   experiment({
     name: "bahdanau-reversal",
     system: "Encoder-decoder with additive attention",
-    file: "src/configurations/bahdanau.ts",
+    file: "src/encoder-decoder/bahdanau.ts",
     paper: "Bahdanau, Cho & Bengio (2015), Neural machine translation by jointly learning to align and translate",
     task: `sequences of 4 to 10 of 10 symbols are said from their ends; ${SETTING}`,
     reported:
@@ -192,7 +192,7 @@ export const encoderDecoder: readonly Experiment[] = [
   experiment({
     name: "luong-reversal",
     system: "Encoder-decoder with general and local attention, input feeding",
-    file: "src/configurations/luong.ts",
+    file: "src/encoder-decoder/luong.ts",
     paper: "Luong, Pham & Manning (2015), Effective approaches to attention-based neural machine translation",
     task: `sequences of 4 to 10 of 10 symbols are said from their ends; ${SETTING}; local: window of 2`,
     reported: "translation: attention gains up to 5.0 BLEU over the encoder-decoder without; local-p with general scores is best",
@@ -206,7 +206,7 @@ export const encoderDecoder: readonly Experiment[] = [
   experiment({
     name: "sutskever-reversed-source",
     system: "Sequence to sequence without attention",
-    file: "src/configurations/sutskever.ts",
+    file: "src/encoder-decoder/sutskever.ts",
     paper: "Sutskever, Vinyals & Le (2014), Sequence to sequence learning with neural networks",
     task: "sequences of 4 to 10 of 10 symbols are said again in order, one LSTM of 48 units on either side, 3,000 updates of 32 with Adam 3e-3",
     reported: "reading sources from their ends lowers the test perplexity from 5.8 to 4.7 and raises BLEU from 25.9 to 30.6",

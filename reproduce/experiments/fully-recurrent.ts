@@ -1,7 +1,7 @@
 /** Pipelined XOR: a network that runs on and on answers about the inputs of two ticks before. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { FullyRecurrentNetwork } from "../../src/cells/fully-recurrent.ts";
+import { FullyRecurrentNetwork } from "../../src/cells/simple/fully-recurrent.ts";
 import { bceLoss } from "../../src/nn/losses.ts";
 import { slice } from "../../src/ops/shape.ts";
 import { keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";
@@ -91,7 +91,7 @@ export const fullyRecurrent: readonly Experiment[] = [
   experiment({
     name: "fully-recurrent-pipelined-xor",
     system: "Fully recurrent network with a connectivity mask",
-    file: "src/cells/fully-recurrent.ts",
+    file: "src/cells/simple/fully-recurrent.ts",
     paper: "Williams and Zipser (1989), A learning algorithm for continually running fully recurrent neural networks",
     task: "two random bits a tick; the output unit is to be their exclusive or two ticks later; 4 logistic units, windows of 8, batch 16, 3,000 updates with Adam 2e-2",
     reported: "learned; no number",

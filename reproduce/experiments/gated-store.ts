@@ -1,13 +1,13 @@
 /** Gated stores over filters tell which of two letters came first; gated feedback learns the embedded Reber grammar. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { GatedFeedbackRNN } from "../../src/cells/gated-feedback.ts";
-import { FilterStore, GatedStore } from "../../src/cells/gated-store.ts";
+import { FilterStore, GatedStore } from "../../src/cells/delays/gated-store.ts";
+import { GatedFeedbackRNN } from "../../src/cells/gated/gated-feedback.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
-import type { Recurrence, State } from "../../src/nn/recurrence.ts";
-import { RNNCell } from "../../src/nn/rnn-cells.ts";
 import { argmax } from "../../src/ops/reduce.ts";
 import { reshape, select, slice } from "../../src/ops/shape.ts";
+import type { Recurrence, State } from "../../src/recurrence/recurrence.ts";
+import { RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
@@ -129,7 +129,7 @@ export const gatedStore: readonly Experiment[] = [
   experiment({
     name: "gated-store-order",
     system: "Gated stores over filters: finite impulse response of 3 taps, leaky integrator",
-    file: "src/cells/gated-store.ts",
+    file: "src/cells/delays/gated-store.ts",
     paper: "Hochreiter and Schmidhuber (1997), Long short-term memory, for the task and for gates over the identity",
     task: "temporal order: X or Y at steps 3 to 12 and 25 to 40 of 50, which of four pairs; 6 units, at most 2,000 updates of 32 with Adam 5e-3",
     reported: "an LSTM (the identity as store) classifies all but one or two of 2,560 sequences correctly, on lengths 100 to 110",
@@ -147,7 +147,7 @@ export const gatedStore: readonly Experiment[] = [
   experiment({
     name: "gated-feedback-reber",
     system: "Gated-feedback network of tanh units",
-    file: "src/cells/gated-feedback.ts",
+    file: "src/cells/gated/gated-feedback.ts",
     paper: "Chung, Gulcehre, Cho and Bengio (2015), Gated feedback recurrent neural networks",
     task: "embedded Reber grammar, two layers of 12 units, 6,000 updates of 16 strings with Adam 5e-3; 1,000 fresh strings",
     reported:

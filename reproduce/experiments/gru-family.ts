@@ -1,13 +1,13 @@
 /** Gated recurrent units in both forms, with fewer gates, and as mutations of each other, on one task. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { GRU1, GRU2, GRU3 } from "../../src/cells/gate-variants.ts";
-import type { HiddenCellOptions } from "../../src/cells/hidden-cell.ts";
-import { MGU } from "../../src/cells/mgu.ts";
-import { MUT1, MUT2, MUT3 } from "../../src/cells/mut.ts";
+import { GRU1, GRU2, GRU3 } from "../../src/cells/gated/gate-variants.ts";
+import type { HiddenCellOptions } from "../../src/cells/gated/hidden-cell.ts";
+import { MGU } from "../../src/cells/gated/mgu.ts";
+import { MUT1, MUT2, MUT3 } from "../../src/cells/gated/mut.ts";
 import type { Parameter } from "../../src/nn/module.ts";
-import type { Recurrence } from "../../src/nn/recurrence.ts";
-import { GRUCell } from "../../src/nn/rnn-cells.ts";
+import type { Recurrence } from "../../src/recurrence/recurrence.ts";
+import { GRUCell } from "../../src/recurrence/rnn-cells.ts";
 import { assign, scope, type Tensor } from "../../src/tensor/tensor.ts";
 import { addingError } from "../adding.ts";
 import { type Experiment, experiment, type Figures, inSeeds, type Run } from "../experiment.ts";
@@ -111,7 +111,7 @@ export const gruFamily: readonly Experiment[] = [
   experiment({
     name: "gru-family-adding",
     system: "GRU in both reset forms, MGU, MUT1 to MUT3, GRU1 to GRU3",
-    file: "src/nn/rnn-cells.ts, src/cells/mgu.ts, src/cells/mut.ts, src/cells/gate-variants.ts",
+    file: "src/recurrence/rnn-cells.ts, src/cells/gated/mgu.ts, src/cells/gated/mut.ts, src/cells/gated/gate-variants.ts",
     paper:
       "Cho et al. (2014), Learning phrase representations using RNN encoder-decoder; Zhou et al. (2016), Minimal gated unit; Jozefowicz, Zaremba and Sutskever (2015), An empirical exploration of recurrent network architectures; Dey and Salem (2017), Gate-variants of GRU",
     task: "adding, 50 steps, values on [0, 1], 24 units, batch 32, 2,500 updates with Adam 5e-3, clipped at 1, update gates biased by 1 to keep; a constant leaves 0.167",
@@ -126,7 +126,7 @@ export const gruFamily: readonly Experiment[] = [
   experiment({
     name: "gru-copying",
     system: "GRU",
-    file: "src/nn/rnn-cells.ts",
+    file: "src/recurrence/rnn-cells.ts",
     paper: "Arjovsky, Shah and Bengio (2016), Unitary evolution recurrent neural networks (the task)",
     task: "ten symbols of eight copied after 30 blanks; 64 units, batch 32, 5,000 updates with Adam 6e-3, clipped at 1, update gates biased by 3 to keep",
     reported: "gated units do better than a net that remembers nothing only on short delays, and slowly",

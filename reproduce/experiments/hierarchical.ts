@@ -1,17 +1,17 @@
 /** Hierarchies of rates and of series: the two-sequence problem, the clockwork network's waves, forecasts of a tree of series. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { ClockworkRNN } from "../../src/cells/clockwork.ts";
-import { HierarchicalRNN } from "../../src/cells/hierarchical.ts";
+import { ClockworkRNN } from "../../src/cells/timescales/clockwork.ts";
+import { HierarchicalRNN } from "../../src/cells/timescales/hierarchical.ts";
 import { correlation, HRNN } from "../../src/models/hrnn.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
-import type { Recurrence } from "../../src/nn/recurrence.ts";
-import { RNNCell } from "../../src/nn/rnn-cells.ts";
 import { mul, neg } from "../../src/ops/arithmetic.ts";
 import { softplus } from "../../src/ops/math.ts";
 import { mean } from "../../src/ops/reduce.ts";
 import { SGD } from "../../src/optim/sgd.ts";
 import { lineChart } from "../../src/plot/svg.ts";
+import type { Recurrence } from "../../src/recurrence/recurrence.ts";
+import { RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { ones } from "../../src/tensor/create.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
@@ -197,7 +197,7 @@ export const hierarchical: readonly Experiment[] = [
   experiment({
     name: "hierarchical-two-sequence",
     system: "Hierarchical recurrent network, levels of different rates",
-    file: "src/cells/hierarchical.ts",
+    file: "src/cells/timescales/hierarchical.ts",
     paper: "El Hihi and Bengio (1995), Hierarchical recurrent neural networks for long-term dependencies",
     task: "one of two patterns of three steps, then noise to T = 100, the class at the end; 8 units every step and 8 every ten steps against 16 tanh units; 2,000 updates of 32 with Adam 5e-3",
     reported: "the hierarchical network solves the two-sequence problem at lengths at which the flat one fails in most runs",
@@ -213,7 +213,7 @@ export const hierarchical: readonly Experiment[] = [
   experiment({
     name: "clockwork-waves",
     system: "Clockwork RNN",
-    file: "src/cells/clockwork.ts",
+    file: "src/cells/timescales/clockwork.ts",
     paper: "Koutník, Greff, Gomez and Schmidhuber (2014), A clockwork RNN",
     task: "320 steps of the sum of sines with periods 8, 32, 80 and 160 from a constant input; 8 modules of 8 units (2,497 weights) against 48 tanh units (2,449); SGD 0.02, gradients clipped to 1, 1,500 epochs",
     reported:

@@ -1,8 +1,8 @@
 /** Units that see only their own past: adding over hundreds of steps, and six layers deep. */
 
-import { DeepIndRNN, ResidualIndRNN } from "../../src/cells/deep-ind-rnn.ts";
-import { clipRecurrentWeights } from "../../src/cells/ind-rnn.ts";
-import { RNNCell } from "../../src/nn/rnn-cells.ts";
+import { DeepIndRNN, ResidualIndRNN } from "../../src/cells/diagonal/deep-ind-rnn.ts";
+import { clipRecurrentWeights } from "../../src/cells/diagonal/ind-rnn.ts";
+import { RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { addingError } from "../adding.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
 import { streams } from "../tasks/dice.ts";
@@ -45,7 +45,7 @@ export const indRNN: readonly Experiment[] = [
   experiment({
     name: "ind-rnn-adding-100",
     system: "IndRNN",
-    file: "src/cells/ind-rnn.ts",
+    file: "src/cells/diagonal/ind-rnn.ts",
     paper: PAPER,
     task: "adding, 100 steps, values on [0, 1]; 2 layers of 40 units, batch 32, 1,000 updates with Adam 4e-3, falling; |u| ≤ 2^(1/100)",
     reported: "figure 2a: mean squared error about 0 at T = 100, where tanh RNN stays at that of a constant, 0.167",
@@ -62,7 +62,7 @@ export const indRNN: readonly Experiment[] = [
   experiment({
     name: "ind-rnn-adding-500",
     system: "IndRNN",
-    file: "src/cells/ind-rnn.ts",
+    file: "src/cells/diagonal/ind-rnn.ts",
     paper: PAPER,
     task: "adding, 500 steps, values on [0, 1]; 2 layers of 40 units, batch 32, 1,500 updates with Adam 2e-3, falling; |u| ≤ 2^(1/500)",
     reported: "figure 2b: mean squared error about 0 at T = 500; abstract: sequences of over 5,000 steps",
@@ -79,7 +79,7 @@ export const indRNN: readonly Experiment[] = [
   experiment({
     name: "ind-rnn-residual",
     system: "residual IndRNN",
-    file: "src/cells/deep-ind-rnn.ts",
+    file: "src/cells/diagonal/deep-ind-rnn.ts",
     paper: PAPER,
     task: "adding, 60 steps, values on [0, 1]; 3 residual blocks of 2 layers of 32 units, batch 32, 800 updates with Adam 2e-3, falling",
     reported: "section 4: deep residual IndRNNs train, to 21 layers in language modelling; deep tanh and LSTM stacks do not",

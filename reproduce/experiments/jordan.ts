@@ -1,10 +1,10 @@
 /** Jordan's networks produce letters from a plan; what a context of outputs alone cannot tell apart, state units can. */
 
-import { JordanNetwork, JordanSequentialNetwork, JordanStateNetwork, TeacherForced } from "../../src/cells/jordan.ts";
+import { JordanNetwork, JordanSequentialNetwork, JordanStateNetwork, TeacherForced } from "../../src/cells/simple/jordan.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
-import type { Recurrence } from "../../src/nn/recurrence.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
 import { reshape } from "../../src/ops/shape.ts";
+import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
@@ -45,7 +45,7 @@ export const jordan: readonly Experiment[] = [
   experiment({
     name: "jordan-serial-order",
     system: "Jordan networks: output context, and state units",
-    file: "src/cells/jordan.ts",
+    file: "src/cells/simple/jordan.ts",
     paper: "Jordan (1986), Attractor dynamics and parallelism in a connectionist sequential machine",
     task: "AAAB or BBBA as the plan says, teacher forcing, 8 hidden units, 1,500 updates with Adam 1e-2",
     reported: "state units that average past outputs let one network produce sequences in which a letter occurs repeatedly; no number",

@@ -1,18 +1,18 @@
 /** Adding over 200 steps with recurrences that are linear, or nearly so, in their state. */
 
-import { LRU } from "../../src/cells/lru.ts";
-import { MinGRU } from "../../src/cells/min-rnn.ts";
-import { QRNN } from "../../src/cells/qrnn.ts";
-import { SRU } from "../../src/cells/sru.ts";
-import { StackedRNN } from "../../src/configurations/stacked.ts";
+import { LRU } from "../../src/cells/diagonal/lru.ts";
+import { MinGRU } from "../../src/cells/diagonal/min-rnn.ts";
+import { QRNN } from "../../src/cells/diagonal/qrnn.ts";
+import { SRU } from "../../src/cells/diagonal/sru.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import type { Parameter } from "../../src/nn/module.ts";
-import type { Recurrence } from "../../src/nn/recurrence.ts";
-import { RNNCell } from "../../src/nn/rnn-cells.ts";
 import { gelu } from "../../src/ops/math.ts";
 import { select } from "../../src/ops/shape.ts";
+import type { Recurrence } from "../../src/recurrence/recurrence.ts";
+import { RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor } from "../../src/tensor/tensor.ts";
+import { StackedRNN } from "../../src/wrappers/stacked.ts";
 import { type Adder, adderError, addingError } from "../adding.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
 import { Net } from "../net.ts";
@@ -60,7 +60,7 @@ const systems: readonly System[] = [
   {
     id: "lru",
     name: "linear recurrent unit",
-    file: "src/cells/lru.ts",
+    file: "src/cells/diagonal/lru.ts",
     paper: "Orvieto, Smith, Gu, Fernando, Gulcehre, Pascanu, De 2023, Resurrecting recurrent neural networks for long sequences",
     layers: 1,
     nonlinear: true,
@@ -70,21 +70,21 @@ const systems: readonly System[] = [
   {
     id: "min-gru",
     name: "minGRU",
-    file: "src/cells/min-rnn.ts",
+    file: "src/cells/diagonal/min-rnn.ts",
     paper: "Feng, Tung, Ahmed, Bengio, Hajimirsadeghi 2024, Were RNNs all we needed?",
     layer: (inputSize, generator) => new MinGRU({ inputSize, hiddenSize: H, generator }),
   },
   {
     id: "sru",
     name: "simple recurrent unit",
-    file: "src/cells/sru.ts",
+    file: "src/cells/diagonal/sru.ts",
     paper: "Lei, Zhang, Wang, Dai, Artzi 2018, Simple recurrent units for highly parallelizable recurrence",
     layer: (inputSize, generator) => new SRU({ inputSize, hiddenSize: H, generator }),
   },
   {
     id: "qrnn",
     name: "quasi-recurrent network",
-    file: "src/cells/qrnn.ts",
+    file: "src/cells/diagonal/qrnn.ts",
     paper: "Bradbury, Merity, Xiong, Socher 2017, Quasi-recurrent neural networks",
     layer: openQRNN,
   },

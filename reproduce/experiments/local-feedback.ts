@@ -1,7 +1,7 @@
 /** Filters for synapses identify a filter followed by a sine, which a net without memory cannot. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { LocalFeedbackNetwork } from "../../src/cells/local-feedback.ts";
+import { LocalFeedbackNetwork } from "../../src/cells/delays/local-feedback.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
 import { slice } from "../../src/ops/shape.ts";
 import { lineChart } from "../../src/plot/svg.ts";
@@ -76,7 +76,7 @@ export const localFeedback: readonly Experiment[] = [
   experiment({
     name: "local-feedback-filter",
     system: "Networks with static, FIR and IIR synapses",
-    file: "src/cells/local-feedback.ts",
+    file: "src/cells/delays/local-feedback.ts",
     paper: "Back and Tsoi (1991), FIR and IIR synapses, a new neural network architecture for time series modeling",
     task:
       "white input through a third-order low-pass filter, then sin(πv/3); 20 sequences of 200 steps, 4 tanh units, 3 delays, 400 updates with " +

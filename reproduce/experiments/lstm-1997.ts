@@ -1,13 +1,13 @@
 /** What long short-term memory was first shown to do. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { LSTM1997 } from "../../src/cells/lstm-1997.ts";
+import { LSTM1997 } from "../../src/cells/gated/lstm-1997.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
-import type { Recurrence, State } from "../../src/nn/recurrence.ts";
-import { LSTMCell, RNNCell } from "../../src/nn/rnn-cells.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
 import { argmax, mean } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
+import type { Recurrence, State } from "../../src/recurrence/recurrence.ts";
+import { LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { addingError } from "../adding.ts";
 import { type Experiment, experiment, inSeeds, type Run, share } from "../experiment.ts";
@@ -114,7 +114,7 @@ export const lstm1997: readonly Experiment[] = [
   experiment({
     name: "lstm-1997-embedded-reber",
     system: "LSTM of 1997: no forget gate",
-    file: "src/cells/lstm-1997.ts",
+    file: "src/cells/gated/lstm-1997.ts",
     paper: PAPER,
     task: "embedded Reber grammar, string by string; 8 cells, gate biases −1, Adam 1e-2, clipped at 5; until 200 fresh strings are predicted without an error, tried every 500",
     reported:
@@ -128,7 +128,7 @@ export const lstm1997: readonly Experiment[] = [
   experiment({
     name: "lstm-1997-adding",
     system: "LSTM, with forget gate",
-    file: "src/nn/rnn-cells.ts",
+    file: "src/recurrence/rnn-cells.ts",
     paper: PAPER,
     task: "adding, 100 steps, values on [−1, 1], 8 cells, batch 32, 8,000 updates with Adam 5e-3 halved every 1,500, clipped at 1",
     reported: "table 7: T = 100 learned after 74,000 sequences, mean squared error 0.0013 or less",
@@ -142,7 +142,7 @@ export const lstm1997: readonly Experiment[] = [
   experiment({
     name: "lstm-1997-temporal-order",
     system: "LSTM of 1997: no forget gate",
-    file: "src/cells/lstm-1997.ts",
+    file: "src/cells/gated/lstm-1997.ts",
     paper: PAPER,
     task: "class of the order of two symbols X or Y among distractors, 50 steps; 4 cells, input gate bias −1, batch 32, 1,500 updates with Adam 2e-2, clipped at 1",
     reported: "table 9, task 6a, 100 to 110 steps: learned after 31,390 sequences",
@@ -155,7 +155,7 @@ export const lstm1997: readonly Experiment[] = [
   experiment({
     name: "lstm-1997-long-lag",
     system: "LSTM, with forget gate",
-    file: "src/nn/rnn-cells.ts",
+    file: "src/recurrence/rnn-cells.ts",
     paper: PAPER,
     task: "x or y, 49 symbols that are always the same, then the first one again: predict the next symbol; 16 cells, forget bias 5, Adam 2e-2, 8,000 sequences, the last step weighs 100",
     reported: "table 4, lag 100: 18 of 18 runs successful after 5,040 sequences; backpropagation through time 0 of 18",

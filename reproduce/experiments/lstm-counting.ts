@@ -1,7 +1,7 @@
 /** Peepholes count: languages of strings aⁿbⁿ and aⁿbⁿcⁿ beyond those that were trained. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { OdysseyLSTM } from "../../src/cells/lstm-odyssey.ts";
+import { OdysseyLSTM } from "../../src/cells/gated/lstm-odyssey.ts";
 import { normal } from "../../src/nn/init.ts";
 import { bceWithLogits } from "../../src/nn/losses.ts";
 import { assign, scope } from "../../src/tensor/tensor.ts";
@@ -56,7 +56,7 @@ export const lstmCounting: readonly Experiment[] = [
   experiment({
     name: "lstm-peephole-anbn",
     system: "LSTM with peepholes",
-    file: "src/cells/lstm-odyssey.ts",
+    file: "src/cells/gated/lstm-odyssey.ts",
     paper: PAPER,
     task: "which symbols may follow in S aⁿbⁿ T; 2 cells, n = 1 to 10, 4,000 strings one by one with Adam 1e-2, clipped at 1",
     reported: "trained on 1 to 10, generalises to n = 1 to 118 on average and to 1,000 at best",
@@ -69,7 +69,7 @@ export const lstmCounting: readonly Experiment[] = [
   experiment({
     name: "lstm-peephole-anbncn",
     system: "LSTM with peepholes",
-    file: "src/cells/lstm-odyssey.ts",
+    file: "src/cells/gated/lstm-odyssey.ts",
     paper: PAPER,
     task: "which symbols may follow in S aⁿbⁿcⁿ T; 3 cells, n = 1 to 10, 8,000 strings one by one with Adam 1e-2, clipped at 1",
     reported: "trained on 1 to 40, generalises to n = 1 to 500 at best",

@@ -1,12 +1,12 @@
 /** Streams without end: without a forget gate the cells fill up. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { OdysseyLSTM, type OdysseyState } from "../../src/cells/lstm-odyssey.ts";
+import { OdysseyLSTM, type OdysseyState } from "../../src/cells/gated/lstm-odyssey.ts";
 import { uniform } from "../../src/nn/init.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
-import { mapState } from "../../src/nn/recurrence.ts";
 import { norm } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
+import { mapState } from "../../src/recurrence/recurrence.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { assign, keep, scope } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, type Run, share } from "../experiment.ts";
@@ -121,7 +121,7 @@ export const lstmForget: readonly Experiment[] = [
   experiment({
     name: "lstm-forget-continual-reber",
     system: "LSTM with and without forget gate",
-    file: "src/cells/lstm-odyssey.ts",
+    file: "src/cells/gated/lstm-odyssey.ts",
     paper: "Gers, Schmidhuber and Cummins (2000), Learning to forget: continual prediction with LSTM",
     task: "embedded Reber strings one after another without resets; 12 cells, 2,000 chunks of 6 strings with the state carried, Adam 1e-2, clipped at 5; then 300 fresh strings",
     reported:

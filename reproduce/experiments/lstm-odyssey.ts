@@ -1,6 +1,6 @@
 /** The LSTM and its eight variants on one task. */
 
-import { OdysseyLSTM, type OdysseyVariant, odysseyVariants } from "../../src/cells/lstm-odyssey.ts";
+import { OdysseyLSTM, type OdysseyVariant, odysseyVariants } from "../../src/cells/gated/lstm-odyssey.ts";
 import { addingError } from "../adding.ts";
 import { column, type Experiment, experiment, type Figures, median, type Run, together } from "../experiment.ts";
 import { streams } from "../tasks/dice.ts";
@@ -40,7 +40,7 @@ export const lstmOdyssey: readonly Experiment[] = [
   experiment({
     name: "lstm-odyssey-variants",
     system: "LSTM with peepholes and its eight variants",
-    file: "src/cells/lstm-odyssey.ts",
+    file: "src/cells/gated/lstm-odyssey.ts",
     paper: "Greff, Srivastava, Koutník, Steunebrink and Schmidhuber (2017), LSTM: a search space odyssey",
     task: "adding, 50 steps, values on [−1, 1], 12 cells, batch 32, 1,500 updates with Adam 5e-3, clipped at 1; mean squared error, a constant leaves 0.667",
     reported:

@@ -1,7 +1,7 @@
 /** MTRNN: movements that are rows of primitives, brought forth again from what was learned of their beginnings. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { MTRNN, type MTRNNOptions } from "../../src/cells/mtrnn.ts";
+import { MTRNN, type MTRNNOptions } from "../../src/cells/timescales/mtrnn.ts";
 import { klDiv, mseLoss } from "../../src/nn/losses.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
 import { log } from "../../src/ops/math.ts";
@@ -154,7 +154,7 @@ type Found = Figures<keyof typeof FIGURES>;
 /** What both codings have in common. */
 const COMMON = {
   system: "Multiple-timescale recurrent network",
-  file: "src/cells/mtrnn.ts",
+  file: "src/cells/timescales/mtrnn.ts",
   paper: "Yamashita and Tani (2008), Emergence of functional hierarchy in a multiple timescale neural network model",
   reported: "errors are significantly larger when the ratio of slow to fast time constants is small (figure 9); no table",
   claim:

@@ -1,7 +1,7 @@
 /** Multi-dimensional networks carry what they have seen across a grid, also one larger than those they learned on. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { type GridNetwork, MDLSTM, MDRNN, MultiDirectional, StableMDLSTM } from "../../src/configurations/multi-dimensional.ts";
+import { type GridNetwork, MDLSTM, MDRNN, MultiDirectional, StableMDLSTM } from "../../src/grids/multi-dimensional.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { bceWithLogits } from "../../src/nn/losses.ts";
 import { broadcastTo, reshape } from "../../src/ops/shape.ts";
@@ -114,7 +114,7 @@ export const multiDimensional: readonly Experiment[] = [
   experiment({
     name: "multi-dimensional-prefix",
     system: "MDRNN, MDLSTM, MDLSTM with stable cells",
-    file: "src/configurations/multi-dimensional.ts",
+    file: "src/grids/multi-dimensional.ts",
     paper: PAPER,
     task: "10 × 10 grids with ones at a density of 0.02: at each place, has there been a one in its rectangle above and to the left? One direction, 8 units, Adam 5e-3, batches of 16, 1,000 updates; then 20 × 20 untrained",
     reported: REPORTED,
@@ -134,7 +134,7 @@ export const multiDimensional: readonly Experiment[] = [
   experiment({
     name: "multi-dimensional-directions",
     system: "MDRNN in four directions",
-    file: "src/configurations/multi-dimensional.ts",
+    file: "src/grids/multi-dimensional.ts",
     paper: PAPER,
     task: "10 × 10 grids, half of them without a one: is there one? Said once from the four corners where the scans end, and at every place from the four outputs there; 8 units a direction, Adam 5e-3, batches of 16, 1,000 updates (4,000 from the corners, which give one answer a grid)",
     reported: REPORTED,

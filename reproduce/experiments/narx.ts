@@ -1,15 +1,15 @@
 /** NARX networks: a plant followed without feedback from it, and a bit kept longer the more output delays there are. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { backward } from "../../src/autodiff/transforms.ts";
-import { TeacherForced } from "../../src/cells/jordan.ts";
-import { NARX } from "../../src/cells/narx.ts";
+import { NARX } from "../../src/cells/delays/narx.ts";
+import { TeacherForced } from "../../src/cells/simple/jordan.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
 import { select } from "../../src/ops/shape.ts";
 import { LBFGS } from "../../src/optim/lbfgs.ts";
 import { SGD } from "../../src/optim/sgd.ts";
 import { lineChart } from "../../src/plot/svg.ts";
 import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { backward } from "../../src/transforms/transforms.ts";
 import { column, type Experiment, experiment, inSeeds, median, type Run, together } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
 import { train } from "../training.ts";
@@ -198,7 +198,7 @@ export const narx: readonly Experiment[] = [
   experiment({
     name: "narx-identification",
     system: "NARX, trained series-parallel, run in parallel",
-    file: "src/cells/narx.ts",
+    file: "src/cells/delays/narx.ts",
     paper: "Narendra and Parthasarathy (1990), Identification and control of dynamical systems using neural networks",
     task:
       "plant y(k+1) = 0.3 y(k) + 0.6 y(k−1) + 0.6 sin πu + 0.3 sin 3πu + 0.1 sin 5πu; 5,000 points of random levels, 2 output delays, " +
@@ -216,7 +216,7 @@ export const narx: readonly Experiment[] = [
   experiment({
     name: "narx-latching",
     system: "NARX with one and with six output delays",
-    file: "src/cells/narx.ts",
+    file: "src/cells/delays/narx.ts",
     paper: "Lin, Horne, Tiňo and Giles (1996), Learning long-term dependencies in NARX recurrent neural networks",
     task:
       "one of two classes at the first of T steps, noise U(±0.155) after the third; one tanh unit with feedback 1.25 over D delays, of which " +

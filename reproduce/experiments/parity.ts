@@ -1,14 +1,14 @@
 /** What a recurrence without mixing of states cannot follow: parity beyond the lengths it was trained on. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { MinGRU } from "../../src/cells/min-rnn.ts";
-import { Mamba } from "../../src/cells/selective-scan.ts";
-import { MLSTM, SLSTM } from "../../src/cells/xlstm.ts";
+import { MinGRU } from "../../src/cells/diagonal/min-rnn.ts";
+import { Mamba } from "../../src/cells/diagonal/selective-scan.ts";
+import { MLSTM, SLSTM } from "../../src/cells/gated/xlstm.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
-import type { Recurrence, State } from "../../src/nn/recurrence.ts";
-import { LSTMCell } from "../../src/nn/rnn-cells.ts";
 import { argmax } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
+import type { Recurrence, State } from "../../src/recurrence/recurrence.ts";
+import { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { scope } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
@@ -82,7 +82,7 @@ export const parity: readonly Experiment[] = [
   experiment({
     name: "xlstm-parity",
     system: "sLSTM, against cells without mixing of states",
-    file: "src/cells/xlstm.ts",
+    file: "src/cells/gated/xlstm.ts",
     paper: "Beck et al. 2024, xLSTM: Extended long short-term memory",
     task: "running parity of random bits, lengths 3 to 20 in training, 40 in the test; one layer of 16 units (minGRU 32), batch 32, 1,500 updates with Adam 1e-2, falling",
     reported:

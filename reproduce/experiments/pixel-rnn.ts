@@ -1,7 +1,7 @@
 /** PixelRNN on small images whose entropy is known. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { PixelRNN, type PixelRNNOptions } from "../../src/configurations/pixel-rnn.ts";
+import { PixelRNN, type PixelRNNOptions } from "../../src/grids/pixel-rnn.ts";
 import { slice } from "../../src/ops/shape.ts";
 import { imageGrid } from "../../src/plot/images.ts";
 import { scope, type Tensor } from "../../src/tensor/tensor.ts";
@@ -95,7 +95,7 @@ export const pixelRnn: readonly Experiment[] = [
   experiment({
     name: "pixel-rnn-parity",
     system: "PixelRNN (Diagonal BiLSTM, Row LSTM)",
-    file: "src/configurations/pixel-rnn.ts",
+    file: "src/grids/pixel-rnn.ts",
     paper: PAPER,
     task: `8 × 8 images whose pixels are the exclusive or of left and upper neighbour, flipped in one of ten cases; ${SETTING}, 1,500 updates`,
     reported: MNIST,
@@ -113,7 +113,7 @@ export const pixelRnn: readonly Experiment[] = [
   experiment({
     name: "pixel-rnn-context",
     system: "PixelRNN (Diagonal BiLSTM, Row LSTM)",
-    file: "src/configurations/pixel-rnn.ts",
+    file: "src/grids/pixel-rnn.ts",
     paper: PAPER,
     task: `8 × 8 images whose rows repeat the row above moved by four columns, one pixel of ten flipped; ${SETTING}; Row LSTM on a first convolution of 3 × 3`,
     reported: `the Row LSTM sees a triangle, the Diagonal BiLSTM the whole context (section 3, figure 4); ${MNIST}`,
@@ -141,7 +141,7 @@ export const pixelRnn: readonly Experiment[] = [
   experiment({
     name: "pixel-rnn-digits",
     system: "PixelRNN (Diagonal BiLSTM)",
-    file: "src/configurations/pixel-rnn.ts",
+    file: "src/grids/pixel-rnn.ts",
     paper: PAPER,
     task: `5 × 7 digits at one of eight places of an 8 × 8 image, one pixel of fifty flipped; ${SETTING}, 1,500 updates; 16 samples`,
     reported: MNIST,

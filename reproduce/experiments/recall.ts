@@ -1,12 +1,12 @@
 /** What fits into a matrix of keys and values: associative recall with mLSTM, against an LSTM. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { MLSTM } from "../../src/cells/xlstm.ts";
+import { MLSTM } from "../../src/cells/gated/xlstm.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
-import type { Recurrence, State } from "../../src/nn/recurrence.ts";
-import { LSTMCell } from "../../src/nn/rnn-cells.ts";
 import { argmax } from "../../src/ops/reduce.ts";
 import { reshape, slice } from "../../src/ops/shape.ts";
+import type { Recurrence, State } from "../../src/recurrence/recurrence.ts";
+import { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import { scope, type Tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
 import { Net } from "../net.ts";
@@ -49,7 +49,7 @@ export const recall: readonly Experiment[] = [
   experiment({
     name: "xlstm-associative-recall",
     system: "mLSTM",
-    file: "src/cells/xlstm.ts",
+    file: "src/cells/gated/xlstm.ts",
     paper: "Beck et al. 2024, xLSTM: Extended long short-term memory",
     task: "16 pairs of 32 keys and 8 values, one a step, then all 16 keys in another order; one head of 32 (5,600 parameters) against an LSTM of 64 units (27,000), batch 32, 500 updates with Adam 1e-2, falling",
     reported:

@@ -1,19 +1,19 @@
 /** Networks over trees say the values of expressions: logic deeper than in training, and lists of digits against an LSTM. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { RecursiveNetwork } from "../../src/cells/recursive.ts";
-import { RecursiveNeuralTensorNetwork } from "../../src/cells/rntn.ts";
-import { forestOf, type StructureNetwork } from "../../src/cells/structure.ts";
-import { NaryTreeLSTM } from "../../src/cells/tree-lstm.ts";
 import { Embedding, Linear } from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { Module } from "../../src/nn/module.ts";
-import { type State, stateTensors } from "../../src/nn/recurrence.ts";
-import { LSTMCell } from "../../src/nn/rnn-cells.ts";
 import { takeRows } from "../../src/ops/gather.ts";
 import { argmax } from "../../src/ops/reduce.ts";
+import { type State, stateTensors } from "../../src/recurrence/recurrence.ts";
+import { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { RecursiveNetwork } from "../../src/trees/recursive.ts";
+import { RecursiveNeuralTensorNetwork } from "../../src/trees/rntn.ts";
+import { forestOf, type StructureNetwork } from "../../src/trees/structure.ts";
+import { NaryTreeLSTM } from "../../src/trees/tree-lstm.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
 import { type Expression, LIST_OPS, LOGIC, listExpression, logicExpression } from "../tasks/expressions.ts";
@@ -168,7 +168,7 @@ export const recursive: readonly Experiment[] = [
   experiment({
     name: "recursive-logic",
     system: "Recursive network, recursive neural tensor network, binary Tree-LSTM",
-    file: "src/cells/rntn.ts",
+    file: "src/trees/rntn.ts",
     paper: "Bowman, Potts & Manning (2015), Recursive neural networks can learn logical semantics",
     task: "values of expressions over true, false, not, and, or, xor; 16 units, 5,000 of depth 1 to 4 in training (loss at the root), 1,000 of depth 5 and 6 in the test",
     reported:
@@ -184,7 +184,7 @@ export const recursive: readonly Experiment[] = [
   experiment({
     name: "tree-lstm-list-ops",
     system: "Tree-LSTM",
-    file: "src/cells/tree-lstm.ts",
+    file: "src/trees/tree-lstm.ts",
     paper:
       "Tai, Socher & Manning (2015), Improved semantic representations from tree-structured LSTM networks; task: Nangia & Bowman (2018), ListOps",
     task: "values of nested MAX, MIN, MED, SM of 2 to 4 digits, up to three deep; 32 units, 40,000 in training with a loss at every list, six epochs; 1,000 fresh ones in the test",

@@ -1,11 +1,11 @@
 /** A recurrent multilayer perceptron identifies a nonlinear plant of which it sees only the last input and output. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { RMLP } from "../../src/cells/rmlp.ts";
+import { RMLP } from "../../src/cells/simple/rmlp.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
-import { mapState } from "../../src/nn/recurrence.ts";
 import { slice } from "../../src/ops/shape.ts";
 import { lineChart } from "../../src/plot/svg.ts";
+import { mapState } from "../../src/recurrence/recurrence.ts";
 import { keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, mean, type Run } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
@@ -113,7 +113,7 @@ export const rmlp: readonly Experiment[] = [
   experiment({
     name: "rmlp-plant",
     system: "Recurrent multilayer perceptron",
-    file: "src/cells/rmlp.ts",
+    file: "src/cells/simple/rmlp.ts",
     paper:
       "Puskorius and Feldkamp (1994), Neurocontrol of nonlinear dynamical systems with Kalman filter trained recurrent networks; the plant: Narendra and Parthasarathy (1990)",
     task: "one-step forecast of a nonlinear plant from u(k) and y(k) alone; 2-10R-8R-1, runs of 900 steps in windows of 30, batch 8, 6,000 updates with Adam 3e-3 halved every 1,500; tested on sines and steps, 1,000 steps",

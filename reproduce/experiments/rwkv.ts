@@ -1,7 +1,7 @@
 /** A language of repetitions: what RWKV's time mix is for. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { RWKVChannelMix, RWKVTimeMix } from "../../src/cells/rwkv.ts";
+import { RWKVChannelMix, RWKVTimeMix } from "../../src/cells/diagonal/rwkv.ts";
 import { Embedding, LayerNorm, Linear } from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { Module } from "../../src/nn/module.ts";
@@ -81,7 +81,7 @@ export const rwkv: readonly Experiment[] = [
   experiment({
     name: "rwkv-repetition",
     system: "RWKV-4",
-    file: "src/cells/rwkv.ts",
+    file: "src/cells/diagonal/rwkv.ts",
     paper: "Peng et al. 2023, RWKV: Reinventing RNNs for the transformer era",
     task: "a language whose strings are a random word of 4 letters out of 5, three times over: the next letter from the second time on; two blocks of width 32, batch 32, 500 updates with Adam 5e-3, falling",
     reported:

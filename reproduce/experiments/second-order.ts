@@ -1,12 +1,12 @@
 /** Automata and second-order networks: read out of trained ones, and built into untrained ones. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { type Automaton, acceptsWord, differingWord, minimizeAutomaton, tomita } from "../../src/cells/automata.ts";
-import { extractAutomaton, insertAutomaton, type LabelledWord, SecondOrderRNN } from "../../src/cells/second-order.ts";
+import { type Automaton, acceptsWord, differingWord, minimizeAutomaton, tomita } from "../../src/automata/automaton.ts";
+import { ArgumentError } from "../../src/base/errors.ts";
+import { extractAutomaton, insertAutomaton, type LabelledWord, SecondOrderRNN } from "../../src/cells/simple/second-order.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
 import { cat, select } from "../../src/ops/shape.ts";
 import { automatonDiagram } from "../../src/plot/automaton.ts";
-import { ArgumentError } from "../../src/tensor/errors.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, type Figures, inSeeds, median, type Run, share, together } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
@@ -164,7 +164,7 @@ export const secondOrder: readonly Experiment[] = [
   experiment({
     name: "second-order-tomita",
     system: "Second-order network; automaton extraction",
-    file: "src/cells/second-order.ts, src/cells/automata.ts",
+    file: "src/cells/simple/second-order.ts, src/automata/automaton.ts",
     paper:
       "Giles, Miller, Chen, Chen, Sun and Lee (1992), Learning and extracting finite state automata with second-order recurrent neural networks",
     task: "Tomita's seven languages from all strings of up to 10 symbols; 3 to 6 units, batches of 64 balanced over classes and lengths, 3,000 updates with Adam 1e-2",
@@ -186,7 +186,7 @@ export const secondOrder: readonly Experiment[] = [
   experiment({
     name: "second-order-insertion",
     system: "Second-order network; automaton insertion",
-    file: "src/cells/second-order.ts",
+    file: "src/cells/simple/second-order.ts",
     paper: "Omlin and Giles (1996), Constructing deterministic finite-state automata in recurrent neural networks",
     task: "Tomita's automata built in with weights of ±H; the response unit after every symbol of 200 random strings of 300",
     reported:

@@ -1,10 +1,10 @@
 /** Selective copying: what is kept has to depend on what comes in. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { LRU } from "../../src/cells/lru.ts";
-import { MinGRU } from "../../src/cells/min-rnn.ts";
-import { Mamba } from "../../src/cells/selective-scan.ts";
-import type { Recurrence } from "../../src/nn/recurrence.ts";
+import { LRU } from "../../src/cells/diagonal/lru.ts";
+import { MinGRU } from "../../src/cells/diagonal/min-rnn.ts";
+import { Mamba } from "../../src/cells/diagonal/selective-scan.ts";
+import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { scope } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
@@ -70,7 +70,7 @@ export const selectiveCopying: readonly Experiment[] = [
   experiment({
     name: "mamba-selective-copying",
     system: "Mamba and minGRU",
-    file: "src/cells/selective-scan.ts",
+    file: "src/cells/diagonal/selective-scan.ts",
     paper: "Gu, Dao 2023, Mamba: Linear-time sequence modeling with selective state spaces; Feng et al. 2024, Were RNNs all we needed?",
     task: "6 tokens of 6 kinds among 26 steps of noise, to be said in order at 6 steps more; residual blocks of width 32, batch 16, 1,800 updates with Adam, 1e-2 for Mamba and 5e-3 for the others, halved every 600",
     reported:

@@ -1,7 +1,7 @@
 /** Stacks of LSTM layers on the embedded Reber grammar. */
 
-import { StackedRNN, type StackedRNNOptions } from "../../src/configurations/stacked.ts";
-import { LSTMCell, type LstmState } from "../../src/nn/rnn-cells.ts";
+import { LSTMCell, type LstmState } from "../../src/recurrence/rnn-cells.ts";
+import { StackedRNN, type StackedRNNOptions } from "../../src/wrappers/stacked.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
 import { Net } from "../net.ts";
 import { stringsNeeded } from "../reber.ts";
@@ -40,7 +40,7 @@ export const stacked: readonly Experiment[] = [
   experiment({
     name: "stacked-embedded-reber",
     system: "Stacked recurrent network",
-    file: "src/configurations/stacked.ts",
+    file: "src/wrappers/stacked.ts",
     paper:
       "Graves (2013), Generating sequences with recurrent neural networks; Hermans and Schrauwen (2013), Training and analysing deep recurrent neural networks",
     task: "embedded Reber grammar, string by string; 1 and 3 layers of 8 LSTM cells, Adam 1e-2, clipped at 5; until 200 fresh strings are predicted without an error, tried every 500",

@@ -1,13 +1,13 @@
 /** The standard recurrence: a delay of three steps, with outputs read in both ways. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { MealyMachine, MooreMachine } from "../../src/configurations/machines.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { bceWithLogits } from "../../src/nn/losses.ts";
-import type { Recurrence, State } from "../../src/nn/recurrence.ts";
-import { RNNCell } from "../../src/nn/rnn-cells.ts";
 import { slice } from "../../src/ops/shape.ts";
+import type { Recurrence, State } from "../../src/recurrence/recurrence.ts";
+import { RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { scope, type Tensor } from "../../src/tensor/tensor.ts";
+import { MealyMachine, MooreMachine } from "../../src/wrappers/machines.ts";
 import { bitAccuracy } from "../bits.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
@@ -52,7 +52,7 @@ export const standard: readonly Experiment[] = [
   experiment({
     name: "standard-recurrence-echo",
     system: "Standard recurrence, read as a Moore and as a Mealy machine",
-    file: "src/configurations/machines.ts",
+    file: "src/wrappers/machines.ts",
     paper:
       "Rumelhart, Hinton and Williams (1986), Learning internal representations by error propagation; Werbos (1990), Backpropagation through time: what it does and how to do it",
     task: "random bits, each to be put out three steps later; 16 tanh units, 40 steps, batch 32, 1,000 updates with Adam 1e-2",

@@ -1,6 +1,6 @@
 /** Expressions with a value: logic, and operations on lists of digits. */
 
-import type { Tree } from "../../src/cells/structure.ts";
+import type { Tree } from "../../src/trees/structure.ts";
 import type { Dice } from "./dice.ts";
 
 /** An expression as a binary tree of symbols (0 is left for nodes with children), as a sequence of symbols, and its value. */

@@ -5,8 +5,8 @@
  * and simple recurrent networks", 1989; continual: Gers, Schmidhuber and Cummins, "Learning to forget: continual prediction with LSTM", 2000.
  */
 
+import type { FloatDType } from "../../src/base/dtype.ts";
 import { argmax } from "../../src/ops/reduce.ts";
-import type { FloatDType } from "../../src/tensor/dtype.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 

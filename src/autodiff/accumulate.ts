@@ -1,8 +1,8 @@
 /** The one operation differentiation itself needs: sums of cotangents, and of tangents, of one shape. */
 
-import * as code from "../ops/codes.ts";
 import { dense } from "../tensor/strided.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
+import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { elementwise } from "../wasm/kernels.gen.ts";
 import { apply, defineOp, type Primitive } from "./primitive.ts";

@@ -1,11 +1,11 @@
 /** Rules for fused operations: derivatives of derivatives, and forward mode, by way of an unfused form. */
 
-import { isFloat } from "../tensor/dtype.ts";
+import { isFloat } from "../base/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { track } from "../transforms/transforms.ts";
 import { box, unbox, withLevel } from "./forward.ts";
 import type { Inputs, Primitive } from "./primitive.ts";
 import { enableGrad, gradients, isRecording } from "./tape.ts";
-import { track } from "./transforms.ts";
 
 /**
  * Both rules of an operation from a function that computes the same outputs in differentiable operations.

@@ -1,6 +1,5 @@
 /** Differentiation: reverse and forward mode, transforms, checks, and what an operation of one's own is made with. */
 
-export { type CheckGradsOptions, checkGrads, GradientMismatch } from "./check.ts";
 export {
   apply,
   applyAll,
@@ -13,15 +12,3 @@ export {
   type VjpRule,
 } from "./primitive.ts";
 export { enableGrad, gradients, noGrad, type SweepOptions } from "./tape.ts";
-export {
-  backward,
-  grad,
-  hvp,
-  type JacobianOptions,
-  jacobian,
-  jvp,
-  jvpStacked,
-  type TensorFunction,
-  valueAndGrad,
-  vjp,
-} from "./transforms.ts";

@@ -4,7 +4,7 @@
  * Rules are written in differentiable operations, so that gradients of gradients follow by themselves.
  */
 
-import { isFloat } from "../tensor/dtype.ts";
+import { isFloat } from "../base/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { accumulate } from "./accumulate.ts";
 import { dualLevel, pushForward } from "./forward.ts";

@@ -5,8 +5,8 @@
  * so the sweep walks the reachable nodes by falling number. No recursion: sequences are thousands of steps long.
  */
 
-import { isFloat } from "../tensor/dtype.ts";
-import { DTypeError, ShapeError, StateError } from "../tensor/errors.ts";
+import { isFloat } from "../base/dtype.ts";
+import { DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { accumulate, addInPlace } from "./accumulate.ts";

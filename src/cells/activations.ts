@@ -1,8 +1,8 @@
 /** Squashing functions, as options of cells. */
 
+import { ArgumentError } from "../base/errors.ts";
 import { clamp } from "../ops/compare.ts";
 import { relu, sigmoid, tanh } from "../ops/math.ts";
-import { ArgumentError } from "../tensor/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** "logistic" is 1/(1 + e⁻ˣ), "linear" the identity. */

@@ -2,10 +2,10 @@
 
 import { readFile } from "node:fs/promises";
 import { noGrad } from "../autodiff/tape.ts";
+import { ArgumentError } from "../base/errors.ts";
 import type { Vocabulary } from "../data/text.ts";
 import { type CharModel, type CharState, decodeModel } from "../models/char-model.ts";
 import { drawCharacter } from "../models/char-stream.ts";
-import { ArgumentError } from "../tensor/errors.ts";
 import { Generator } from "../tensor/random.ts";
 import { scope, tensor } from "../tensor/tensor.ts";
 import { nextTask } from "../train/next-task.ts";

@@ -1,6 +1,6 @@
 /** What training reads from. */
 
-import { FormatError } from "../tensor/errors.ts";
+import { FormatError } from "../base/errors.ts";
 
 /** A place in a source of batches, as plain numbers that can be stored. */
 export type Cursor = Readonly<Record<string, number>>;

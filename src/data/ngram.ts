@@ -1,6 +1,6 @@
 /** Interpolated n-gram models: what a sequence model has to beat. */
 
-import { ArgumentError } from "../tensor/errors.ts";
+import { ArgumentError } from "../base/errors.ts";
 
 export interface NgramOptions {
   /** Symbols looked at, the predicted one included: 1 unigram, 3 trigram. */

@@ -1,7 +1,7 @@
 /** Numeric series: scaling, and windows with what follows them. */
 
-import { arrayOf, type FloatDType, isFloat } from "../tensor/dtype.ts";
-import { ArgumentError, DTypeError, FormatError, ShapeError } from "../tensor/errors.ts";
+import { arrayOf, type FloatDType, isFloat } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, FormatError, ShapeError } from "../base/errors.ts";
 import { Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";

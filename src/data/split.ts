@@ -1,6 +1,6 @@
 /** Splits in order of time: what is learned from never follows what is predicted. */
 
-import { ArgumentError } from "../tensor/errors.ts";
+import { ArgumentError } from "../base/errors.ts";
 
 /** Strings, arrays and typed arrays. */
 export interface Sliceable<T> {

@@ -1,6 +1,6 @@
 /** Text as whole numbers: a vocabulary of characters. */
 
-import { ArgumentError } from "../tensor/errors.ts";
+import { ArgumentError } from "../base/errors.ts";
 
 export interface VocabularyOptions {
   /**

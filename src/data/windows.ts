@@ -1,6 +1,6 @@
 /** Windows over long sequences, for truncated backpropagation through time. */
 
-import { ArgumentError } from "../tensor/errors.ts";
+import { ArgumentError } from "../base/errors.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 import { type Batches, type Cursor, cursorField } from "./batches.ts";
 

@@ -1,10 +1,10 @@
 /** Where a dynamical system rests, and whether it stays there. */
 
-import { jacobian } from "../autodiff/transforms.ts";
+import { ArgumentError } from "../base/errors.ts";
+import { type ComplexNumber, eigenvalues, type Matrix, solve } from "../numerics/matrix.ts";
 import { sub } from "../ops/arithmetic.ts";
-import { ArgumentError } from "../tensor/errors.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
-import { type ComplexNumber, eigenvalues, type Matrix, solve } from "./matrix.ts";
+import { jacobian } from "../transforms/transforms.ts";
 
 /** A differentiable function of a float64 vector [n] to another [n]. */
 export type VectorFunction = (y: Tensor) => Tensor;

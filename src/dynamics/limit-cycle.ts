@@ -1,6 +1,6 @@
 /** Period and amplitude of an oscillation. */
 
-import { ArgumentError } from "../tensor/errors.ts";
+import { ArgumentError } from "../base/errors.ts";
 
 export interface Oscillation {
   /** Mean time between two upward crossings of the level; null with fewer than two of them. */

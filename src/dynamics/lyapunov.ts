@@ -1,15 +1,15 @@
 /** How fast neighbouring states of a recurrence part or meet. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { jvpStacked } from "../autodiff/transforms.ts";
+import { ArgumentError } from "../base/errors.ts";
 import { checkSizes } from "../nn/layers.ts";
-import { Cell, type Recurrence, restoreState, type State, stateTensors } from "../nn/recurrence.ts";
+import { orthonormalRows } from "../numerics/matrix.ts";
 import { log } from "../ops/math.ts";
 import { cat, reshape, slice } from "../ops/shape.ts";
+import { Cell, type Recurrence, restoreState, type State, stateTensors } from "../recurrence/recurrence.ts";
 import { eye, zeros } from "../tensor/create.ts";
-import { ArgumentError } from "../tensor/errors.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
-import { orthonormalRows } from "./matrix.ts";
+import { jvpStacked } from "../transforms/transforms.ts";
 
 /** A state of a batch of one as a vector [n], and K tangents of it [K,n]. */
 type TangentState = { readonly state: Tensor; readonly tangents: Tensor };

@@ -1,9 +1,9 @@
 /** Checkpoints: everything a run needs to go on, in one safetensors file. */
 
+import { FormatError } from "../base/errors.ts";
 import type { Cursor } from "../data/batches.ts";
-import { type State, stateTensors } from "../nn/recurrence.ts";
 import type { OptimizerState } from "../optim/optimizer.ts";
-import { FormatError } from "../tensor/errors.ts";
+import { type State, stateTensors } from "../recurrence/recurrence.ts";
 import { Generator } from "../tensor/random.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { quote } from "./quote.ts";

@@ -8,8 +8,8 @@
  * @see Hugging Face, safetensors: the format, https://github.com/huggingface/safetensors#format
  */
 
-import { arrayOf, BYTES, type DType } from "../tensor/dtype.ts";
-import { ArgumentError, FormatError } from "../tensor/errors.ts";
+import { arrayOf, BYTES, type DType } from "../base/dtype.ts";
+import { ArgumentError, FormatError } from "../base/errors.ts";
 import { show, sizeOf } from "../tensor/shape.ts";
 import { empty, scope, type Tensor } from "../tensor/tensor.ts";
 import { view } from "../wasm/host.ts";

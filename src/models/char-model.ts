@@ -1,19 +1,19 @@
 /** A character language model: one-hot → LSTM → linear. */
 
+import { FormatError } from "../base/errors.ts";
 import { Vocabulary } from "../data/text.ts";
 import { WindowBatches } from "../data/windows.ts";
 import { parse, serialize } from "../io/safetensors.ts";
 import { Linear } from "../nn/layers.ts";
-import { Cell } from "../nn/recurrence.ts";
-import { LSTM } from "../nn/rnn.ts";
 import { add } from "../ops/arithmetic.ts";
 import { embedding } from "../ops/gather.ts";
 import { lstmSequence } from "../ops/recurrent.ts";
 import { mean } from "../ops/reduce.ts";
 import { reshape, transpose } from "../ops/shape.ts";
 import { crossEntropyWithLogits } from "../ops/softmax.ts";
+import { Cell } from "../recurrence/recurrence.ts";
+import { LSTM } from "../recurrence/rnn.ts";
 import { zeros } from "../tensor/create.ts";
-import { FormatError } from "../tensor/errors.ts";
 import { Generator } from "../tensor/random.ts";
 import { assign, scope, type Tensor } from "../tensor/tensor.ts";
 

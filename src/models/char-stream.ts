@@ -1,12 +1,12 @@
 /** A character model that reads and writes one character after another, with a state that is bytes. */
 
+import { ArgumentError, FormatError, StateError } from "../base/errors.ts";
 import type { Vocabulary } from "../data/text.ts";
-import { stateFromBytes, stateToBytes } from "../nn/state-bytes.ts";
-import { Stream } from "../nn/stream.ts";
 import { div } from "../ops/arithmetic.ts";
 import { softmax } from "../ops/softmax.ts";
+import { stateFromBytes, stateToBytes } from "../recurrence/state-bytes.ts";
+import { Stream } from "../recurrence/stream.ts";
 import { zeros } from "../tensor/create.ts";
-import { ArgumentError, FormatError, StateError } from "../tensor/errors.ts";
 import { Generator } from "../tensor/random.ts";
 import { bytesOf, scope, tensor } from "../tensor/tensor.ts";
 import type { CharModel, CharState } from "./char-model.ts";

@@ -1,16 +1,16 @@
 /** Forecasts of a tree of series, each child's network drawn towards its parent's. */
 
 import { noGrad } from "../autodiff/tape.ts";
+import { ArgumentError } from "../base/errors.ts";
 import { checkSizes, type LayerOptions, Linear } from "../nn/layers.ts";
 import { mseLoss } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
-import { GRU } from "../nn/rnn.ts";
 import { add, mul, square, sub } from "../ops/arithmetic.ts";
 import { exp } from "../ops/math.ts";
 import { sum } from "../ops/reduce.ts";
 import { select } from "../ops/shape.ts";
+import { GRU } from "../recurrence/rnn.ts";
 import { scalar } from "../tensor/create.ts";
-import { ArgumentError } from "../tensor/errors.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 
 /** One series of the tree. */

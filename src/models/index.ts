@@ -10,4 +10,12 @@ export {
   encodeModel,
 } from "./char-model.ts";
 export { CharStream, drawCharacter } from "./char-stream.ts";
+export { CharacterEncoder, type CharacterEncoderOptions, Highway, type HighwayOptions } from "./character-encoder.ts";
+export {
+  BidirectionalLanguageModel,
+  type BidirectionalLanguageModelOptions,
+  ELMo,
+  type SentenceOptions,
+  type WordEncoder,
+} from "./elmo.ts";
 export { correlation, HRNN, type HRNNOptions, SeriesForecaster, type SeriesNode } from "./hrnn.ts";

@@ -1,20 +1,20 @@
 /** Batch normalisation of sequences of different lengths. */
 
 import { noGrad } from "../autodiff/tape.ts";
+import type { FloatDType } from "../base/dtype.ts";
+import { ShapeError } from "../base/errors.ts";
 import { add, div, mul, square, sub } from "../ops/arithmetic.ts";
 import { where } from "../ops/compare.ts";
 import { takeRows } from "../ops/gather.ts";
 import { sqrt } from "../ops/math.ts";
 import { sum } from "../ops/reduce.ts";
 import { unsqueeze } from "../ops/shape.ts";
+import { runningMask } from "../recurrence/recurrence.ts";
 import { ones, zeros } from "../tensor/create.ts";
-import type { FloatDType } from "../tensor/dtype.ts";
-import { ShapeError } from "../tensor/errors.ts";
 import { show } from "../tensor/shape.ts";
 import { assign, keep, type Tensor, tensor } from "../tensor/tensor.ts";
 import { checkSizes } from "./layers.ts";
 import { Module, Parameter } from "./module.ts";
-import { runningMask } from "./recurrence.ts";
 
 export interface SequenceBatchNormOptions {
   /** How many steps have statistics of their own, the later ones those of the last; all steps share one unless given. */

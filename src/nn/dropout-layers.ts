@@ -1,16 +1,16 @@
 /** Dropout as modules: active in training, silent in evaluation. */
 
+import { ArgumentError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
+import { type DropoutOptions, dropout, recurrentDropout, variationalDropout, zoneout } from "../ops/dropout.ts";
 import { linear } from "../ops/linear.ts";
 import { sigmoid, tanh } from "../ops/math.ts";
 import { split } from "../ops/shape.ts";
-import { ArgumentError } from "../tensor/errors.ts";
+import { Cell, type Recurrence, restoreState, type State, stateTensors } from "../recurrence/recurrence.ts";
+import { LSTMCell, type LSTMCellOptions, type LstmState } from "../recurrence/rnn-cells.ts";
 import type { Generator } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type DropoutOptions, dropout, recurrentDropout, variationalDropout, zoneout } from "./dropout.ts";
 import { Module } from "./module.ts";
-import { Cell, type Recurrence, restoreState, type State, stateTensors } from "./recurrence.ts";
-import { LSTMCell, type LSTMCellOptions, type LstmState } from "./rnn-cells.ts";
 
 export interface DropoutLayerOptions {
   /** Where masks come from; the default generator unless given. */

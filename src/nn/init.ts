@@ -4,8 +4,8 @@
  * A weight [out, in, …] has fan-in `in` and fan-out `out`, each times the size of the remaining axes.
  */
 
+import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { log } from "../ops/math.ts";
-import { ArgumentError, ShapeError } from "../tensor/errors.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
 import { assign, scope, type Tensor } from "../tensor/tensor.ts";

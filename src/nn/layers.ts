@@ -1,11 +1,11 @@
 /** Linear, Bilinear, Embedding, LayerNorm, Sequential. */
 
+import type { FloatDType } from "../base/dtype.ts";
+import { ArgumentError } from "../base/errors.ts";
 import { embedding } from "../ops/gather.ts";
 import { bilinear, linear } from "../ops/linear.ts";
 import { layerNorm } from "../ops/normalize.ts";
 import { ones, zeros } from "../tensor/create.ts";
-import type { FloatDType } from "../tensor/dtype.ts";
-import { ArgumentError } from "../tensor/errors.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { assign, type Tensor } from "../tensor/tensor.ts";

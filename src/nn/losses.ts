@@ -4,6 +4,8 @@
  * Every loss is a tensor of per-element (or per-row) losses, then reduced: their mean, their sum, or left as it is.
  */
 
+import { isFloat } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { add, div, mul, neg, square, sub } from "../ops/arithmetic.ts";
 import { clamp, equal, greater, less, lessEqual, where } from "../ops/compare.ts";
 import { gather, takeRows } from "../ops/gather.ts";
@@ -12,8 +14,6 @@ import { mean, sum } from "../ops/reduce.ts";
 import { permute, reshape } from "../ops/shape.ts";
 import { crossEntropyWithLogits, logSoftmax } from "../ops/softmax.ts";
 import { meanSquaredError } from "../ops/squared-error.ts";
-import { isFloat } from "../tensor/dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
 import { type Shape, sameShape, show } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
 import type { Tensor } from "../tensor/tensor.ts";

@@ -1,6 +1,6 @@
 /** Modules: objects that own parameters, named as PyTorch names them. */
 
-import { ArgumentError, FormatError, ShapeError } from "../tensor/errors.ts";
+import { ArgumentError, FormatError, ShapeError } from "../base/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { assign, keep, requireGrad, Tensor } from "../tensor/tensor.ts";
 

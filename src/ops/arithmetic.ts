@@ -4,7 +4,7 @@ import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { noGrad } from "../autodiff/tape.ts";
 import { full } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import * as code from "./codes.ts";
+import * as code from "../wasm/codes.gen.ts";
 import { equal, greaterEqual, logicalAnd, where } from "./compare.ts";
 import { applyBinary, binaryOp, type Numbers, type Operand, unaryOp, unaryValue } from "./elementwise.ts";
 import { log, reciprocal, rsqrt, sqrt } from "./math.ts";

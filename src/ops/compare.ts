@@ -1,14 +1,14 @@
 /** Comparisons, masks and what is chosen by them. */
 
 import { apply, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
-import { type DType, isFloat } from "../tensor/dtype.ts";
-import { ArgumentError } from "../tensor/errors.ts";
+import { type DType, isFloat } from "../base/dtype.ts";
+import { ArgumentError } from "../base/errors.ts";
 import { broadcastShapes, type Shape } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
+import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { convert, maskLogic } from "../wasm/kernels.gen.ts";
-import * as code from "./codes.ts";
 import { binaryValue, broadcastTangent, codeFor, commonDType, compute, type Operand, shapeOf, unaryOp } from "./elementwise.ts";
 import { sumTo } from "./reduce.ts";
 

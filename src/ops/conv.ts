@@ -6,7 +6,7 @@
  */
 
 import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";

@@ -7,10 +7,10 @@
 
 import { composedRules } from "../autodiff/composed.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
-import { vjp } from "../autodiff/transforms.ts";
+import { BYTES } from "../base/dtype.ts";
 import { full, onesLike } from "../tensor/create.ts";
-import { BYTES } from "../tensor/dtype.ts";
 import { empty, scratch, type Tensor, tensor } from "../tensor/tensor.ts";
+import { vjp } from "../transforms/transforms.ts";
 import { call } from "../wasm/host.ts";
 import { ctcForward, ctcOccupancy } from "../wasm/kernels.gen.ts";
 import { add, mul, neg } from "./arithmetic.ts";

@@ -1,13 +1,13 @@
 /** The bridge to the elementwise kernel, and the forms most operations of this folder have. */
 
 import { apply, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
-import { type DType, isFloat } from "../tensor/dtype.ts";
-import { ArgumentError, DTypeError } from "../tensor/errors.ts";
+import { type DType, isFloat } from "../base/dtype.ts";
+import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { broadcastShapes, type Shape, sameShape } from "../tensor/shape.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
+import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { elementwise } from "../wasm/kernels.gen.ts";
-import * as code from "./codes.ts";
 import { sumTo } from "./reduce.ts";
 import { broadcastTo, reshape } from "./shape.ts";
 

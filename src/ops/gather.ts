@@ -5,9 +5,9 @@
  */
 
 import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
+import { BYTES, type DType, isFloat } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { arange, full, zeros } from "../tensor/create.ts";
-import { BYTES, type DType, isFloat } from "../tensor/dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
 import { axisOf, broadcastShapes, type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
 import { empty, Tensor, tensor } from "../tensor/tensor.ts";

@@ -19,6 +19,15 @@ export {
   where,
 } from "./compare.ts";
 export { type Conv1dOptions, type Conv2dOptions, conv1d, conv2d } from "./conv.ts";
+export {
+  type DropoutOptions,
+  dropout,
+  type RecurrentDropoutOptions,
+  recurrentDropout,
+  type VariationalDropoutOptions,
+  variationalDropout,
+  zoneout,
+} from "./dropout.ts";
 export type { Operand } from "./elementwise.ts";
 export {
   type EmbeddingOptions as EmbeddingLookupOptions,
@@ -66,6 +75,7 @@ export {
   tanh,
 } from "./math.ts";
 export { layerNorm } from "./normalize.ts";
+export { type ChunkedOptions, chunkedScan, complexScan, logLinearScan, maxScan } from "./prefix-scan.ts";
 export {
   type DiagonalActivation,
   type DiagonalOptions,
@@ -104,7 +114,6 @@ export {
   type VarianceOptions,
   variance,
 } from "./reduce.ts";
-export { type ChunkedOptions, chunkedScan, complexScan, logLinearScan, maxScan } from "./scan.ts";
 export {
   broadcastTo,
   cat,

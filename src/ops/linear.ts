@@ -3,8 +3,8 @@
 import { dualLevel } from "../autodiff/forward.ts";
 import { apply, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { isRecording } from "../autodiff/tape.ts";
-import { BYTES, type DType, type FloatDType, isFloat } from "../tensor/dtype.ts";
-import { DTypeError, ShapeError } from "../tensor/errors.ts";
+import { BYTES, type DType, type FloatDType, isFloat } from "../base/dtype.ts";
+import { DTypeError, ShapeError } from "../base/errors.ts";
 import { broadcastShapes, type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";

@@ -2,8 +2,8 @@
 
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import * as code from "../wasm/codes.gen.ts";
 import { add, div, mul, neg, square, sub } from "./arithmetic.ts";
-import * as code from "./codes.ts";
 import { greater, less, limited, logicalAnd, where } from "./compare.ts";
 import { applyBinary, binaryOp, type Numbers, type Slope, unaryOp, unaryValue } from "./elementwise.ts";
 

@@ -2,7 +2,7 @@
 
 import { composedRules } from "../autodiff/composed.ts";
 import { applyAll, type Inputs, type Primitive } from "../autodiff/primitive.ts";
-import { DTypeError, ShapeError } from "../tensor/errors.ts";
+import { DTypeError, ShapeError } from "../base/errors.ts";
 import { type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";

@@ -1,15 +1,15 @@
 /** Reductions over axes, and running totals. */
 
 import { apply, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
-import { type DType, isFloat } from "../tensor/dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
+import { type DType, isFloat } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { axisOf, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
+import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { argLargest, joinAxis, logSumExpRows, scanAxis, sumAxis } from "../wasm/kernels.gen.ts";
 import { add, div, mul, pow, square, sub } from "./arithmetic.ts";
-import * as code from "./codes.ts";
 import { cast, equal, maskedFill, notEqual, where } from "./compare.ts";
 import { gather } from "./gather.ts";
 import { abs, exp, sqrt } from "./math.ts";

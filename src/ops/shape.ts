@@ -6,8 +6,8 @@
  */
 
 import { apply, applyAll, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { full, zeros } from "../tensor/create.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
 import { axisOf, checkShape, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";

@@ -2,8 +2,8 @@
 
 import { composedRules } from "../autodiff/composed.ts";
 import { apply, applyAll, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { full, ones } from "../tensor/create.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../tensor/errors.ts";
 import { axisOf, type Shape, sameShape, show } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";

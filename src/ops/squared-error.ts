@@ -2,13 +2,13 @@
 
 import { fusedOp } from "../autodiff/fused.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
-import { DTypeError, ShapeError } from "../tensor/errors.ts";
+import { DTypeError, ShapeError } from "../base/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
+import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { elementwise, sumAxis } from "../wasm/kernels.gen.ts";
 import { square, sub } from "./arithmetic.ts";
-import * as code from "./codes.ts";
 import { compute } from "./elementwise.ts";
 import { checkFloat, mean } from "./reduce.ts";
 

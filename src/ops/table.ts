@@ -2,7 +2,7 @@
 
 import { accumulateOp } from "../autodiff/accumulate.ts";
 import type { Primitive } from "../autodiff/primitive.ts";
-import { aliasOp } from "../autodiff/transforms.ts";
+import { aliasOp } from "../transforms/transforms.ts";
 import { primitives as arithmetic } from "./arithmetic.ts";
 import { primitives as compare } from "./compare.ts";
 import { primitives as conv } from "./conv.ts";
@@ -11,9 +11,9 @@ import { primitives as gather } from "./gather.ts";
 import { primitives as linear } from "./linear.ts";
 import { primitives as math } from "./math.ts";
 import { primitives as normalize } from "./normalize.ts";
+import { primitives as scan } from "./prefix-scan.ts";
 import { primitives as recurrent } from "./recurrent.ts";
 import { primitives as reduce } from "./reduce.ts";
-import { primitives as scan } from "./scan.ts";
 import { primitives as shape } from "./shape.ts";
 import { primitives as softmax } from "./softmax.ts";
 import { primitives as squaredError } from "./squared-error.ts";

@@ -1,7 +1,7 @@
 /** Clipping of gradients, between `backward` and the optimiser's step. */
 
-import { isFloat } from "../tensor/dtype.ts";
-import { ArgumentError, DTypeError, ShapeError, StateError } from "../tensor/errors.ts";
+import { isFloat } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { show } from "../tensor/shape.ts";
 import { empty, scope, type Tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";

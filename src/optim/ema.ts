@@ -1,4 +1,4 @@
-import { ArgumentError, FormatError } from "../tensor/errors.ts";
+import { ArgumentError, FormatError } from "../base/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { assign, empty, keep, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";

@@ -1,5 +1,5 @@
+import { ArgumentError, DTypeError, FormatError } from "../base/errors.ts";
 import { zeros } from "../tensor/create.ts";
-import { ArgumentError, DTypeError, FormatError } from "../tensor/errors.ts";
 import { sameShape } from "../tensor/shape.ts";
 import { empty, keep, scope, Tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";

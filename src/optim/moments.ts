@@ -1,6 +1,6 @@
 /** What Adam and its relatives share: two running moments and one update. */
 
-import type { DType } from "../tensor/dtype.ts";
+import type { DType } from "../base/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { ARGUMENT_SLOTS, call } from "../wasm/host.ts";
 import { adam } from "../wasm/kernels.gen.ts";

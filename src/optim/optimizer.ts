@@ -1,8 +1,8 @@
 /** What all optimisers share: parameter groups, state, and the walk over both. */
 
+import { isFloat } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "../base/errors.ts";
 import { full } from "../tensor/create.ts";
-import { isFloat } from "../tensor/dtype.ts";
-import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "../tensor/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { copyOf, dense } from "../tensor/strided.ts";
 import { keep, scope, Tensor } from "../tensor/tensor.ts";

@@ -1,4 +1,4 @@
-import { ArgumentError } from "../tensor/errors.ts";
+import { ArgumentError } from "../base/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { rprop } from "../wasm/kernels.gen.ts";

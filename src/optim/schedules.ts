@@ -3,7 +3,7 @@
  * and `Scheduler` writes its value into an optimiser's groups.
  */
 
-import { ArgumentError, FormatError } from "../tensor/errors.ts";
+import { ArgumentError, FormatError } from "../base/errors.ts";
 import { power, requireAtLeast } from "./optimizer.ts";
 import { cos } from "./scalar.ts";
 

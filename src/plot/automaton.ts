@@ -1,6 +1,6 @@
 /** Finite automata as SVG text. */
 
-import { ArgumentError } from "../tensor/errors.ts";
+import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
 /** What is drawn of an automaton: its states 0 … n−1, of which 0 is the start. */

@@ -1,6 +1,6 @@
 /** Matrices as SVG text: alignments, weights, images. */
 
-import { ArgumentError } from "../tensor/errors.ts";
+import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
 export interface HeatMapOptions extends Omit<ChartOptions, "width" | "height"> {

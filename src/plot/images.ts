@@ -1,6 +1,6 @@
 /** Small images side by side, as SVG text. */
 
-import { ArgumentError } from "../tensor/errors.ts";
+import { ArgumentError } from "../base/errors.ts";
 import { picture, text } from "./svg.ts";
 
 export interface ImageGridOptions {

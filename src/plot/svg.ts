@@ -1,6 +1,6 @@
 /** Line charts as SVG text. */
 
-import { ArgumentError } from "../tensor/errors.ts";
+import { ArgumentError } from "../base/errors.ts";
 
 export interface Line {
   readonly name: string;

@@ -1,9 +1,9 @@
 /** Tensors from nothing: constants and ranges. */
 
+import { type DType, isFloat } from "../base/dtype.ts";
+import { ArgumentError } from "../base/errors.ts";
 import { call } from "../wasm/host.ts";
 import { fill } from "../wasm/kernels.gen.ts";
-import { type DType, isFloat } from "./dtype.ts";
-import { ArgumentError } from "./errors.ts";
 import { checkShape, type Shape } from "./shape.ts";
 import { empty, hostView, type Tensor } from "./tensor.ts";
 

@@ -1,10 +1,10 @@
 /** Tensors, where they live, and the errors that everything throws. */
 
+export type { DType, FloatDType, TypedArray } from "../base/dtype.ts";
+export { ArgumentError, DTypeError, FormatError, MemoryLimitError, ShapeError, StateError } from "../base/errors.ts";
 export { init, type MemoryInfo, memory, setMemoryLimit } from "../wasm/host.ts";
 export { arange, eye, full, linspace, ones, onesLike, scalar, zeros, zerosLike } from "./create.ts";
 export { dryRun, type MemoryPlan } from "./dry-run.ts";
-export type { DType, FloatDType, TypedArray } from "./dtype.ts";
-export { ArgumentError, DTypeError, FormatError, MemoryLimitError, ShapeError, StateError } from "./errors.ts";
 export { defaultGenerator, Generator, type GeneratorState, manualSeed } from "./random.ts";
 export type { Shape } from "./shape.ts";
 export { assign, bytesOf, empty, keep, type NestedArray, requireGrad, scope, Tensor, type TensorOptions, tensor } from "./tensor.ts";

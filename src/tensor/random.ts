@@ -7,11 +7,11 @@
  * one word a value (float64: two), and for whole numbers one word more for each rejected.
  */
 
+import { type DType, type FloatDType, isFloat } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, FormatError, ShapeError } from "../base/errors.ts";
 import { call, isDry, view } from "../wasm/host.ts";
 import { philox, wordsToBernoulli, wordsToNormal, wordsToUniform } from "../wasm/kernels.gen.ts";
 import { recording } from "../wasm/recorder.ts";
-import { type DType, type FloatDType, isFloat } from "./dtype.ts";
-import { ArgumentError, DTypeError, FormatError, ShapeError } from "./errors.ts";
 import { type Shape, show } from "./shape.ts";
 import { empty, scope, type Tensor } from "./tensor.ts";
 

@@ -1,4 +1,4 @@
-import { ArgumentError, ShapeError } from "./errors.ts";
+import { ArgumentError, ShapeError } from "../base/errors.ts";
 
 export type Shape = readonly number[];
 

@@ -5,10 +5,10 @@
  * Outside every scope, blocks are released when their tensors are collected.
  */
 
+import { StateError } from "../base/errors.ts";
 import type { Heap } from "../wasm/heap.ts";
 import { host } from "../wasm/host.ts";
 import { recording } from "../wasm/recorder.ts";
-import { StateError } from "./errors.ts";
 
 /** How many storages were made so far. */
 export let storageCount = 0;

@@ -1,8 +1,8 @@
 /** Copies between tensors of any strides: values only, off the tape. */
 
+import { BYTES } from "../base/dtype.ts";
 import { call } from "../wasm/host.ts";
 import { copyStrided } from "../wasm/kernels.gen.ts";
-import { BYTES } from "./dtype.ts";
 import { empty, type Tensor } from "./tensor.ts";
 
 /** Axes the kernel takes; copies of more (after merging) are looped over here. */

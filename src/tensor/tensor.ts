@@ -3,10 +3,10 @@
 
 import type { Dual } from "../autodiff/forward.ts";
 import type { Node } from "../autodiff/tape.ts";
+import { arrayOf, BYTES, type DType, isFloat, type TypedArray } from "../base/dtype.ts";
+import { DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { read, view } from "../wasm/host.ts";
 import { cannotReplay, recording } from "../wasm/recorder.ts";
-import { arrayOf, BYTES, type DType, isFloat, type TypedArray } from "./dtype.ts";
-import { DTypeError, ShapeError, StateError } from "./errors.ts";
 import { printTensor } from "./print.ts";
 import { checkShape, type Shape, show, sizeOf, stridesOf } from "./shape.ts";
 import { beginScope, endScope, Storage } from "./storage.ts";

@@ -1,19 +1,19 @@
 /** The training loop, as an asynchronous iteration over steps. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { backward } from "../autodiff/transforms.ts";
+import { ArgumentError, FormatError, ShapeError, StateError } from "../base/errors.ts";
 import type { Batches, Cursor } from "../data/batches.ts";
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, type Json } from "../io/checkpoint.ts";
 import type { Module } from "../nn/module.ts";
-import { mapState, type State, stateTensors } from "../nn/recurrence.ts";
 import { clipGradNorm } from "../optim/clip.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Schedule } from "../optim/schedules.ts";
-import { ArgumentError, FormatError, ShapeError, StateError } from "../tensor/errors.ts";
+import { mapState, type State, stateTensors } from "../recurrence/recurrence.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
 import { copyOf } from "../tensor/strided.ts";
 import { keep, scope, Tensor } from "../tensor/tensor.ts";
+import { backward } from "../transforms/transforms.ts";
 import { nextTask } from "./next-task.ts";
 
 /** A batch may say that it does not continue the one before: the carried state is dropped. */

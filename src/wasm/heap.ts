@@ -5,7 +5,7 @@
  * on a free list per class, so that a training step that repeats itself never grows the memory.
  */
 
-import { MemoryLimitError } from "../tensor/errors.ts";
+import { MemoryLimitError } from "../base/errors.ts";
 
 const MIN_CLASS_BYTES = 64;
 /** Growth is at least this, and an eighth of what is there: few growths, little slack. */

@@ -5,8 +5,8 @@
  * Nothing happens at import: the module is instantiated on first use, synchronously.
  */
 
-import { arrayOf, BYTES, type DType, type TypedArray } from "../tensor/dtype.ts";
-import { MemoryLimitError, StateError } from "../tensor/errors.ts";
+import { arrayOf, BYTES, type DType, type TypedArray } from "../base/dtype.ts";
+import { MemoryLimitError, StateError } from "../base/errors.ts";
 import { defaultModule } from "./binary.ts";
 import { Heap } from "./heap.ts";
 import { type Kernel, philox } from "./kernels.gen.ts";

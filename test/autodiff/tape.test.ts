@@ -1,16 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { checkGrads, GradientMismatch } from "../../src/autodiff/check.ts";
 import { apply, defineOp } from "../../src/autodiff/primitive.ts";
 import { gradients, noGrad } from "../../src/autodiff/tape.ts";
-import { backward, grad, hvp, jacobian, jvp, jvpStacked, valueAndGrad, vjp } from "../../src/autodiff/transforms.ts";
+import { DTypeError, ShapeError, StateError } from "../../src/base/errors.ts";
 import { add, mul, square } from "../../src/ops/arithmetic.ts";
 import { matmul } from "../../src/ops/linear.ts";
 import { exp, sin, tanh } from "../../src/ops/math.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { reshape, select, transpose } from "../../src/ops/shape.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";
-import { DTypeError, ShapeError, StateError } from "../../src/tensor/errors.ts";
 import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { checkGrads, GradientMismatch } from "../../src/transforms/check-grads.ts";
+import { backward, grad, hvp, jacobian, jvp, jvpStacked, valueAndGrad, vjp } from "../../src/transforms/transforms.ts";
 
 const f64 = (data: number[] | number[][]) => tensor(data, { dtype: "float64" });
 const leaf = (data: number[]) => tensor(data, { dtype: "float64", requiresGrad: true });

@@ -1,16 +1,24 @@
 /** What every cell of the literature has to pass, and plain numbers for oracles that are written from its paper. */
 
-import { checkGrads } from "../../src/autodiff/check.ts";
 import { gradients, noGrad } from "../../src/autodiff/tape.ts";
+import { type FloatDType, isFloat } from "../../src/base/dtype.ts";
 import type { Module, Parameter } from "../../src/nn/module.ts";
-import { type Cell, mapState, type Recurrence, restoreState, type State, scanSteps, stateTensors } from "../../src/nn/recurrence.ts";
 import { add, mul } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { select, slice } from "../../src/ops/shape.ts";
+import {
+  type Cell,
+  mapState,
+  type Recurrence,
+  restoreState,
+  type State,
+  scanSteps,
+  stateTensors,
+} from "../../src/recurrence/recurrence.ts";
 import { ones } from "../../src/tensor/create.ts";
-import { type FloatDType, isFloat } from "../../src/tensor/dtype.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { checkGrads } from "../../src/transforms/check-grads.ts";
 
 export const SIZES = { inputSize: 3, hiddenSize: 4 } as const;
 export const [T, B] = [6, 2];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { clippedActivation } from "../../src/cells/activations.ts";
-import { SimpleRecurrentNetwork } from "../../src/cells/elman.ts";
-import { JordanNetwork } from "../../src/cells/jordan.ts";
+import { SimpleRecurrentNetwork } from "../../src/cells/simple/elman.ts";
+import { JordanNetwork } from "../../src/cells/simple/jordan.ts";
 import { softsign } from "../../src/ops/math.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { accept, expectClose, plus, rows, times } from "../cells/acceptance.ts";

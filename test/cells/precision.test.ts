@@ -4,9 +4,9 @@ import { describe, expect, it } from "vitest";
 import { noGrad } from "../../src/autodiff/tape.ts";
 import * as cells from "../../src/cells/index.ts";
 import type { LayerOptions } from "../../src/nn/layers.ts";
-import type { Recurrence } from "../../src/nn/recurrence.ts";
-import { GRUCell, LSTMCell, RNNCell } from "../../src/nn/rnn-cells.ts";
 import { cast } from "../../src/ops/compare.ts";
+import type { Recurrence } from "../../src/recurrence/recurrence.ts";
+import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign } from "../../src/tensor/tensor.ts";
 

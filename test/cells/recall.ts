@@ -1,15 +1,15 @@
 /** A task that takes memory: the first input's sign, told after a stretch of noise. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { backward } from "../../src/autodiff/transforms.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
-import type { Recurrence } from "../../src/nn/recurrence.ts";
 import { select } from "../../src/ops/shape.ts";
 import { Adam } from "../../src/optim/adam.ts";
 import { clipGradNorm } from "../../src/optim/clip.ts";
+import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { backward } from "../../src/transforms/transforms.ts";
 import { learn } from "./acceptance.ts";
 
 export interface RecallOptions {

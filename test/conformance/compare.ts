@@ -1,6 +1,6 @@
 /** How a computed tensor is compared with a stored one, and within which limits. */
 
-import { isFloat } from "../../src/tensor/dtype.ts";
+import { isFloat } from "../../src/base/dtype.ts";
 import { sameShape, show } from "../../src/tensor/shape.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 

@@ -1,6 +1,6 @@
 /** The group `losses`: losses, and layers without a state. */
 
-import { ctcLoss } from "../../src/nn/ctc.ts";
+import { ctcLoss } from "../../src/nn/ctc-loss.ts";
 import * as nn from "../../src/nn/losses.ts";
 import { embedding } from "../../src/ops/gather.ts";
 import { bilinear, linear } from "../../src/ops/linear.ts";

@@ -1,6 +1,6 @@
 /** Reads ONNX files, as far as recurrent nodes need it: fields of protocol buffers by number. */
 
-import { ArgumentError } from "../../src/tensor/errors.ts";
+import { ArgumentError } from "../../src/base/errors.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 
 type Field = number | Uint8Array;

@@ -1,9 +1,9 @@
 /** The groups `rnn` and `cells`: layers and cells made from a case's configuration, with its weights loaded by name. */
 
+import type { FloatDType } from "../../src/base/dtype.ts";
 import type { Module } from "../../src/nn/module.ts";
-import { GRU, LSTM, RNN } from "../../src/nn/rnn.ts";
-import { GRUCell, LSTMCell, type LstmState, RNNCell } from "../../src/nn/rnn-cells.ts";
-import type { FloatDType } from "../../src/tensor/dtype.ts";
+import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";
+import { GRUCell, LSTMCell, type LstmState, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import type { Case, Group, Named, Outcome } from "./runner.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { ArgumentError } from "../../src/base/errors.ts";
 import { NgramModel } from "../../src/data/ngram.ts";
-import { ArgumentError } from "../../src/tensor/errors.ts";
 
 /** Ids from a small language with structure: a second-order chain over V symbols, with noise that prefers small ids when skewed. */
 function chain(n: number, V: number, seed: number, skew = 1): Int32Array {

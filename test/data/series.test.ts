@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { ArgumentError, DTypeError, FormatError, ShapeError } from "../../src/base/errors.ts";
 import { Scaler, SeriesWindows } from "../../src/data/series.ts";
-import { ArgumentError, DTypeError, FormatError, ShapeError } from "../../src/tensor/errors.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
 
 const f64 = { dtype: "float64" } as const;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { ArgumentError } from "../../src/base/errors.ts";
 import { split } from "../../src/data/split.ts";
 import { Vocabulary } from "../../src/data/text.ts";
-import { ArgumentError } from "../../src/tensor/errors.ts";
 
 describe("Vocabulary", () => {
   it("numbers characters in code point order and goes round", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { ArgumentError, FormatError } from "../../src/base/errors.ts";
 import { WindowBatches, type WindowOptions } from "../../src/data/windows.ts";
-import { ArgumentError, FormatError } from "../../src/tensor/errors.ts";
 
 const range = (n: number) => Int32Array.from({ length: n }, (_, i) => i);
 

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { CTRNN } from "../../src/cells/ctrnn.ts";
+import { CTRNN } from "../../src/cells/timescales/ctrnn.ts";
 import { fixedPoints, jacobianAt } from "../../src/dynamics/fixed-points.ts";
 import { oscillation } from "../../src/dynamics/limit-cycle.ts";
 import { lyapunovExponents } from "../../src/dynamics/lyapunov.ts";
-import { eigenvalues } from "../../src/dynamics/matrix.ts";
-import { Cell } from "../../src/nn/recurrence.ts";
-import { LSTMCell, type LstmState, RNNCell } from "../../src/nn/rnn-cells.ts";
+import { eigenvalues } from "../../src/numerics/matrix.ts";
 import { add, mul, square, sub } from "../../src/ops/arithmetic.ts";
 import { linear } from "../../src/ops/linear.ts";
 import { tanh } from "../../src/ops/math.ts";
+import { Cell } from "../../src/recurrence/recurrence.ts";
+import { LSTMCell, type LstmState, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";

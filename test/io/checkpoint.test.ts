@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { FormatError } from "../../src/base/errors.ts";
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from "../../src/io/checkpoint.ts";
 import { parse, serialize } from "../../src/io/safetensors.ts";
-import { FormatError } from "../../src/tensor/errors.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";

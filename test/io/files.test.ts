@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { FormatError } from "../../src/base/errors.ts";
 import { load, save, writeAtomic } from "../../src/io/files.ts";
-import { FormatError } from "../../src/tensor/errors.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
 
 let folder: string;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { ArgumentError, FormatError } from "../../src/base/errors.ts";
 import { parse, serialize } from "../../src/io/safetensors.ts";
-import { ArgumentError, FormatError } from "../../src/tensor/errors.ts";
 import { Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
 

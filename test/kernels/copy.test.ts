@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { arrayOf, type DType, type TypedArray } from "../../src/tensor/dtype.ts";
+import { arrayOf, type DType, type TypedArray } from "../../src/base/dtype.ts";
 import { copyInto } from "../../src/tensor/strided.ts";
 import { empty, Tensor } from "../../src/tensor/tensor.ts";
 import { view } from "../../src/wasm/host.ts";

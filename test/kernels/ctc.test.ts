@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { BYTES, type FloatDType } from "../../src/tensor/dtype.ts";
+import { BYTES, type FloatDType } from "../../src/base/dtype.ts";
 import { scope } from "../../src/tensor/tensor.ts";
 import { call } from "../../src/wasm/host.ts";
 import { ctcForward, ctcOccupancy } from "../../src/wasm/kernels.gen.ts";

@@ -1,8 +1,8 @@
 /** Diagonal recurrences against plain loops: values, and gradients by differences of the plain loops. */
 
 import { describe, expect, it } from "vitest";
-import * as code from "../../src/ops/codes.ts";
-import type { FloatDType } from "../../src/tensor/dtype.ts";
+import type { FloatDType } from "../../src/base/dtype.ts";
+import * as code from "../../src/wasm/codes.gen.ts";
 import { call, view } from "../../src/wasm/host.ts";
 import { diagonal_backward, diagonal_forward } from "../../src/wasm/kernels.gen.ts";
 import { expectClose, FLOATS, noise, place, room } from "./memory.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import * as code from "../../src/ops/codes.ts";
+import type { DType } from "../../src/base/dtype.ts";
+import { DTypeError } from "../../src/base/errors.ts";
 import { codeFor, compute } from "../../src/ops/elementwise.ts";
-import type { DType } from "../../src/tensor/dtype.ts";
-import { DTypeError } from "../../src/tensor/errors.ts";
 import { empty, Tensor, tensor } from "../../src/tensor/tensor.ts";
+import * as code from "../../src/wasm/codes.gen.ts";
 import { call, view } from "../../src/wasm/host.ts";
 import { convert, elementwise, maskLogic } from "../../src/wasm/kernels.gen.ts";
 import { elements, type Grid, stridedOf, tensorOf } from "../ops/grid.ts";

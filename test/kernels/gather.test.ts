@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { BYTES, type DType, type FloatDType } from "../../src/tensor/dtype.ts";
+import { BYTES, type DType, type FloatDType } from "../../src/base/dtype.ts";
 import { empty, type Tensor } from "../../src/tensor/tensor.ts";
 import { call, view } from "../../src/wasm/host.ts";
 import { addElements, addRows, gatherElements, gatherRows, scatterElements } from "../../src/wasm/kernels.gen.ts";

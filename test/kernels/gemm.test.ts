@@ -1,7 +1,7 @@
 /** Matrix products against plain loops: values to the last bit, edges, strides and canaries. */
 
 import { describe, expect, it } from "vitest";
-import { BYTES, type FloatDType } from "../../src/tensor/dtype.ts";
+import { BYTES, type FloatDType } from "../../src/base/dtype.ts";
 import { empty, scope } from "../../src/tensor/tensor.ts";
 import { call, view } from "../../src/wasm/host.ts";
 import { add_products, gemm, gemm_packed, pack_b } from "../../src/wasm/kernels.gen.ts";

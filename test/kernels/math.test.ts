@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import * as code from "../../src/ops/codes.ts";
-import type { FloatDType } from "../../src/tensor/dtype.ts";
+import type { FloatDType } from "../../src/base/dtype.ts";
+import * as code from "../../src/wasm/codes.gen.ts";
 import { call } from "../../src/wasm/host.ts";
 import { elementwise } from "../../src/wasm/kernels.gen.ts";
 import { erf } from "../oracle/erf.ts";

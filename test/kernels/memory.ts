@@ -1,6 +1,6 @@
 /** Inputs and guarded outputs in the kernels' memory, for tests that call kernels directly. */
 
-import { BYTES, type DType, type FloatDType } from "../../src/tensor/dtype.ts";
+import { BYTES, type DType, type FloatDType } from "../../src/base/dtype.ts";
 import { empty } from "../../src/tensor/tensor.ts";
 import { view } from "../../src/wasm/host.ts";
 

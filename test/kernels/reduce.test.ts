@@ -1,9 +1,9 @@
 /** Axis reductions against plain loops, with the order of joining followed to the last bit. */
 
 import { describe, expect, it } from "vitest";
-import * as code from "../../src/ops/codes.ts";
-import type { FloatDType } from "../../src/tensor/dtype.ts";
+import type { FloatDType } from "../../src/base/dtype.ts";
 import { scope } from "../../src/tensor/tensor.ts";
+import * as code from "../../src/wasm/codes.gen.ts";
 import { call } from "../../src/wasm/host.ts";
 import { argLargest, joinAxis, scanAxis, sumAxis } from "../../src/wasm/kernels.gen.ts";
 import { epsilonOf, expectClose, FLOATS, noise, place, room, rounding } from "./memory.ts";

@@ -1,7 +1,7 @@
 /** Recurrent kernels against plain loops: values, gradients by differences of the plain loops, edges and canaries. */
 
 import { describe, expect, it } from "vitest";
-import { BYTES, type FloatDType } from "../../src/tensor/dtype.ts";
+import { BYTES, type FloatDType } from "../../src/base/dtype.ts";
 import { empty, scope } from "../../src/tensor/tensor.ts";
 import { call, view } from "../../src/wasm/host.ts";
 import {

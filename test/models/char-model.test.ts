@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { backward } from "../../src/autodiff/transforms.ts";
+import { FormatError } from "../../src/base/errors.ts";
 import { characters } from "../../src/cli/generate.ts";
 import { Vocabulary } from "../../src/data/text.ts";
 import { parse, serialize } from "../../src/io/safetensors.ts";
@@ -8,8 +8,8 @@ import { bitsPerCharacter, CharModel, type CharState, decodeModel, encodeModel }
 import { mean } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
 import { crossEntropyWithLogits } from "../../src/ops/softmax.ts";
-import { FormatError } from "../../src/tensor/errors.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { backward } from "../../src/transforms/transforms.ts";
 import { memory } from "../../src/wasm/host.ts";
 
 const [T, B, V, H] = [5, 3, 7, 9];

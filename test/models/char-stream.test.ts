@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { noGrad } from "../../src/autodiff/tape.ts";
+import { ArgumentError, FormatError, StateError } from "../../src/base/errors.ts";
 import { characters } from "../../src/cli/generate.ts";
 import { Vocabulary } from "../../src/data/text.ts";
 import { CharModel, decodeModel, encodeModel } from "../../src/models/char-model.ts";
 import { CharStream } from "../../src/models/char-stream.ts";
-import { Stream } from "../../src/nn/stream.ts";
-import { ArgumentError, FormatError, StateError } from "../../src/tensor/errors.ts";
+import { Stream } from "../../src/recurrence/stream.ts";
 import { scope, tensor } from "../../src/tensor/tensor.ts";
 
 const vocabulary = new Vocabulary(["?", ..."abcdef"], { unknown: "?" });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { checkGrads } from "../../src/autodiff/check.ts";
 import { SequenceBatchNorm } from "../../src/nn/batch-norm.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { checkGrads } from "../../src/transforms/check-grads.ts";
 
 const [T, B, F] = [5, 4, 3];
 const lengths = [5, 1, 3, 5];

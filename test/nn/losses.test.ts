@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { checkGrads } from "../../src/autodiff/check.ts";
-import { backward, grad } from "../../src/autodiff/transforms.ts";
+import type { FloatDType } from "../../src/base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import {
   bceLoss,
   bceWithLogits,
@@ -20,9 +20,9 @@ import { sigmoid } from "../../src/ops/math.ts";
 import { mean } from "../../src/ops/reduce.ts";
 import { transpose } from "../../src/ops/shape.ts";
 import { softmax } from "../../src/ops/softmax.ts";
-import type { FloatDType } from "../../src/tensor/dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../../src/tensor/errors.ts";
 import { requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { checkGrads } from "../../src/transforms/check-grads.ts";
+import { backward, grad } from "../../src/transforms/transforms.ts";
 import { expectClose, FLOATS, noise } from "../kernels/memory.ts";
 
 const REDUCTIONS: readonly Reduction[] = ["mean", "sum", "none"];

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { checkGrads } from "../../src/autodiff/check.ts";
-import { grad } from "../../src/autodiff/transforms.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import * as ops from "../../src/ops/compare.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { permute } from "../../src/ops/shape.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../../src/tensor/errors.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { checkGrads } from "../../src/transforms/check-grads.ts";
+import { grad } from "../../src/transforms/transforms.ts";
 import { binaryRows, broadcast, unaryRow } from "./elementwise.ts";
 import { elements, grid, stridedOf, tensorOf } from "./grid.ts";
 import { describeRows } from "./rows.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { type Conv2dOptions, conv1d, conv2d } from "../../src/ops/conv.ts";
 import { slice } from "../../src/ops/shape.ts";
 import { zeros } from "../../src/tensor/create.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../../src/tensor/errors.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { type Grid, tensorOf } from "./grid.ts";
 import { describeRows, type Row, waves } from "./rows.ts";

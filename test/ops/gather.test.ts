@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { checkGrads } from "../../src/autodiff/check.ts";
 import { gradients } from "../../src/autodiff/tape.ts";
-import { jvp, vjp } from "../../src/autodiff/transforms.ts";
+import type { DType } from "../../src/base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { square } from "../../src/ops/arithmetic.ts";
 import * as ops from "../../src/ops/gather.ts";
-import type { DType } from "../../src/tensor/dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../../src/tensor/errors.ts";
 import { requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { checkGrads } from "../../src/transforms/check-grads.ts";
+import { jvp, vjp } from "../../src/transforms/transforms.ts";
 import { elements, type Grid, grid, stridedOf, tensorOf } from "./grid.ts";
 import { checkStackedTangents } from "./stacked.ts";
 

@@ -1,6 +1,6 @@
 /** Arrays of numbers by coordinates, in plain loops: what the operations are compared with. */
 
-import type { DType } from "../../src/tensor/dtype.ts";
+import type { DType } from "../../src/base/dtype.ts";
 import { sizeOf, stridesOf } from "../../src/tensor/shape.ts";
 import { empty, Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { view } from "../../src/wasm/host.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { grad } from "../../src/autodiff/transforms.ts";
+import { DTypeError } from "../../src/base/errors.ts";
 import * as ops from "../../src/ops/math.ts";
 import { sum } from "../../src/ops/reduce.ts";
-import { DTypeError } from "../../src/tensor/errors.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { grad } from "../../src/transforms/transforms.ts";
 import { erf } from "../oracle/erf.ts";
 import { unaryRow } from "./elementwise.ts";
 import { describeRows } from "./rows.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { gradients } from "../../src/autodiff/tape.ts";
+import { DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { layerNorm } from "../../src/ops/normalize.ts";
 import { zeros } from "../../src/tensor/create.ts";
-import { DTypeError, ShapeError } from "../../src/tensor/errors.ts";
 import { requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { expectClose, FLOATS } from "../kernels/memory.ts";
 import { elements, type Grid, tensorOf } from "./grid.ts";

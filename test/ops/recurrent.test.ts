@@ -1,8 +1,9 @@
 /** Fused recurrences: equal to the composed form in value and gradient, differentiable twice, and the same to the bit in pieces. */
 
 import { describe, expect, it } from "vitest";
-import { checkGrads } from "../../src/autodiff/check.ts";
 import { gradients } from "../../src/autodiff/tape.ts";
+import type { FloatDType } from "../../src/base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import {
   elmanComposed,
   elmanSequence,
@@ -13,10 +14,9 @@ import {
   type PackedRows,
 } from "../../src/ops/recurrent.ts";
 import { slice, transpose } from "../../src/ops/shape.ts";
-import type { FloatDType } from "../../src/tensor/dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../../src/tensor/errors.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { checkGrads } from "../../src/transforms/check-grads.ts";
 
 interface Sizes {
   readonly H: number;

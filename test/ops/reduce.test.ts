@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { checkGrads } from "../../src/autodiff/check.ts";
 import { gradients } from "../../src/autodiff/tape.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { square } from "../../src/ops/arithmetic.ts";
 import * as ops from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../../src/tensor/errors.ts";
 import { requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { checkGrads } from "../../src/transforms/check-grads.ts";
 import { type Grid, stridedOf, tensorOf } from "./grid.ts";
 import { describeRows, gridOf, mapLines, type Row, reduceGrid, waves } from "./rows.ts";
 

@@ -1,10 +1,10 @@
 /** One row an operation: its value against plain loops, its derivatives against finite differences. */
 
 import { describe, expect, test } from "vitest";
-import { checkGrads } from "../../src/autodiff/check.ts";
-import type { DType } from "../../src/tensor/dtype.ts";
+import type { DType } from "../../src/base/dtype.ts";
 import { stridesOf } from "../../src/tensor/shape.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
+import { checkGrads } from "../../src/transforms/check-grads.ts";
 import { expectClose } from "../kernels/memory.ts";
 import { elements, type Grid, stridedOf, tensorOf } from "./grid.ts";
 import { checkStackedTangents } from "./stacked.ts";

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { checkGrads } from "../../src/autodiff/check.ts";
 import { gradients } from "../../src/autodiff/tape.ts";
+import type { FloatDType } from "../../src/base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { type CrossEntropyOptions, crossEntropyWithLogits, logSoftmax, softmax } from "../../src/ops/softmax.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";
-import type { FloatDType } from "../../src/tensor/dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../../src/tensor/errors.ts";
 import { requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { checkGrads } from "../../src/transforms/check-grads.ts";
 import { expectClose, FLOATS } from "../kernels/memory.ts";
 import { elements, type Grid, stridedOf, tensorOf } from "./grid.ts";
 import { describeRows, mapLines, type Row, waves } from "./rows.ts";

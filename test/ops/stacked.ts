@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import { jvp, jvpStacked, type TensorFunction } from "../../src/autodiff/transforms.ts";
 import { zeros } from "../../src/tensor/create.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { jvp, jvpStacked, type TensorFunction } from "../../src/transforms/transforms.ts";
 
 const K = 3;
 

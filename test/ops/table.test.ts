@@ -3,9 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { accumulate } from "../../src/autodiff/accumulate.ts";
-import { checkGrads } from "../../src/autodiff/check.ts";
 import type { Primitive } from "../../src/autodiff/primitive.ts";
-import { grad, jvp, track } from "../../src/autodiff/transforms.ts";
 import * as arithmetic from "../../src/ops/arithmetic.ts";
 import * as compare from "../../src/ops/compare.ts";
 import { conv1d } from "../../src/ops/conv.ts";
@@ -14,15 +12,17 @@ import * as rows from "../../src/ops/gather.ts";
 import * as linear from "../../src/ops/linear.ts";
 import * as math from "../../src/ops/math.ts";
 import { layerNorm } from "../../src/ops/normalize.ts";
+import * as scan from "../../src/ops/prefix-scan.ts";
 import { diagonalSequence, elmanSequence, gruSequence, lstmSequence } from "../../src/ops/recurrent.ts";
 import * as reduce from "../../src/ops/reduce.ts";
-import * as scan from "../../src/ops/scan.ts";
 import * as shape from "../../src/ops/shape.ts";
 import * as softmax from "../../src/ops/softmax.ts";
 import { meanSquaredError } from "../../src/ops/squared-error.ts";
 import { primitives } from "../../src/ops/table.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { checkGrads } from "../../src/transforms/check-grads.ts";
+import { grad, jvp, track } from "../../src/transforms/transforms.ts";
 
 const random = new Generator(11);
 /** Values away from kinks and poles: ±[0.3, 0.9], or [0.3, 0.9]. */

@@ -1,6 +1,6 @@
 /** Every update kernel against a plain loop, at sizes around a vector, with canaries. */
 import { describe, expect, test } from "vitest";
-import { BYTES, type FloatDType } from "../../src/tensor/dtype.ts";
+import { BYTES, type FloatDType } from "../../src/base/dtype.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
 import { call } from "../../src/wasm/host.ts";
 import * as kernels from "../../src/wasm/kernels.gen.ts";

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { FloatDType } from "../../src/base/dtype.ts";
 import { Adadelta } from "../../src/optim/adadelta.ts";
 import { Adagrad } from "../../src/optim/adagrad.ts";
 import { Adam, AdamW } from "../../src/optim/adam.ts";
@@ -10,7 +11,6 @@ import { RAdam } from "../../src/optim/radam.ts";
 import { RMSprop } from "../../src/optim/rmsprop.ts";
 import { Rprop } from "../../src/optim/rprop.ts";
 import { SGD } from "../../src/optim/sgd.ts";
-import type { FloatDType } from "../../src/tensor/dtype.ts";
 import { assign, empty, keep, scope, Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { tomita } from "../../src/cells/automata.ts";
+import { tomita } from "../../src/automata/automaton.ts";
 import { automatonDiagram } from "../../src/plot/automaton.ts";
 
 const labels = (svg: string) => [...svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map((m) => m[1]);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { ArgumentError } from "../../src/base/errors.ts";
 import { heatMap } from "../../src/plot/heat-map.ts";
-import { ArgumentError } from "../../src/tensor/errors.ts";
 
 /** Position and colour of each cell. */
 const cells = (svg: string) =>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { ArgumentError } from "../../src/base/errors.ts";
 import { type Line, lineChart } from "../../src/plot/svg.ts";
-import { ArgumentError } from "../../src/tensor/errors.ts";
 
 /** Checks that every tag is closed in order and returns the elements with their attributes. */
 function elements(svg: string): { tag: string; attributes: Record<string, string>; content: string }[] {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { recursive } from "../../reproduce/experiments/recursive.ts";
 import { Dice } from "../../reproduce/tasks/dice.ts";
 import { LIST_OPS, LOGIC, listExpression, logicExpression } from "../../reproduce/tasks/expressions.ts";
-import type { Tree } from "../../src/cells/structure.ts";
+import type { Tree } from "../../src/trees/structure.ts";
 import { shortForms } from "./short-forms.ts";
 
 const leaves = (tree: Tree): number[] => (typeof tree === "number" ? [tree] : tree.flatMap(leaves));

@@ -1,19 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { gradients, noGrad } from "../../src/autodiff/tape.ts";
-import { backward } from "../../src/autodiff/transforms.ts";
+import { MemoryLimitError, StateError } from "../../src/base/errors.ts";
 import { Linear } from "../../src/nn/layers.ts";
-import { Cell, scanSteps } from "../../src/nn/recurrence.ts";
-import { LSTM } from "../../src/nn/rnn.ts";
-import { LSTMCell } from "../../src/nn/rnn-cells.ts";
 import { add } from "../../src/ops/arithmetic.ts";
 import { tanh } from "../../src/ops/math.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { Adam } from "../../src/optim/adam.ts";
+import { Cell, scanSteps } from "../../src/recurrence/recurrence.ts";
+import { LSTM } from "../../src/recurrence/rnn.ts";
+import { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import { ones, onesLike, zeros } from "../../src/tensor/create.ts";
 import { dryRun, type MemoryPlan } from "../../src/tensor/dry-run.ts";
-import { MemoryLimitError, StateError } from "../../src/tensor/errors.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, keep, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { backward } from "../../src/transforms/transforms.ts";
 import { Heap } from "../../src/wasm/heap.ts";
 import { memory, setMemoryLimit } from "../../src/wasm/host.ts";
 

@@ -2,15 +2,15 @@
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { apply, type Primitive } from "../../autodiff/primitive.ts";
+import { ArgumentError, ShapeError } from "../../base/errors.ts";
 import { zeros } from "../../tensor/create.ts";
-import { ArgumentError, ShapeError } from "../../tensor/errors.ts";
 import { show } from "../../tensor/shape.ts";
 import { copyInto, dense } from "../../tensor/strided.ts";
 import { empty, Tensor, tensor } from "../../tensor/tensor.ts";
+import * as code from "../../wasm/codes.gen.ts";
 import { call } from "../../wasm/host.ts";
 import { diagonal_backward, diagonal_forward } from "../../wasm/kernels.gen.ts";
 import { add, mul, sub } from "../arithmetic.ts";
-import * as code from "../codes.ts";
 import { where } from "../compare.ts";
 import { relu, sigmoid, tanh } from "../math.ts";
 import { sumTo } from "../reduce.ts";

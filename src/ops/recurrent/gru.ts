@@ -2,8 +2,8 @@
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { applyAll, type Primitive } from "../../autodiff/primitive.ts";
-import { BYTES } from "../../tensor/dtype.ts";
-import { ArgumentError } from "../../tensor/errors.ts";
+import { BYTES } from "../../base/dtype.ts";
+import { ArgumentError } from "../../base/errors.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { copyOf } from "../../tensor/strided.ts";
 import { empty, type Tensor } from "../../tensor/tensor.ts";

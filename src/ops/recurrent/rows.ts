@@ -1,8 +1,8 @@
 /** What the fused recurrences share: packed rows, work space, and the scan in basic operations. */
 
+import { BYTES, type DType, isFloat } from "../../base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../base/errors.ts";
 import { zeros } from "../../tensor/create.ts";
-import { BYTES, type DType, isFloat } from "../../tensor/dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../../tensor/errors.ts";
 import { type Shape, sameShape, show } from "../../tensor/shape.ts";
 import { copyOf } from "../../tensor/strided.ts";
 import { empty, hostView, Tensor } from "../../tensor/tensor.ts";

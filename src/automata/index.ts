@@ -1,0 +1,3 @@
+/** Finite automata: running, minimising and comparing them. */
+
+export { type Automaton, acceptsWord, differingWord, minimizeAutomaton, runAutomaton, tomita } from "./automaton.ts";

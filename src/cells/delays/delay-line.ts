@@ -1,0 +1,43 @@
+/** Tapped delay lines: the last D values of a signal, newest first, as one tensor [B,D,…]. */
+
+import type { DType } from "../../base/dtype.ts";
+import { ArgumentError } from "../../base/errors.ts";
+import { mul } from "../../ops/arithmetic.ts";
+import { sum } from "../../ops/reduce.ts";
+import { cat, reshape, slice, unsqueeze } from "../../ops/shape.ts";
+import { zeros } from "../../tensor/create.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+
+/** Whole numbers of delays, zero included, or an error that names the argument. */
+export function checkDelays(op: string, delays: Readonly<Record<string, number>>): void {
+  for (const [name, count] of Object.entries(delays)) {
+    if (!Number.isInteger(count) || count < 0) {
+      throw new ArgumentError(`${op}: expected ${name} to be a whole number of at least 0, got ${count}`);
+    }
+  }
+}
+
+/** A line of zeros for D delays of a signal [B,…shape]. */
+export function emptyLine(batch: number, delays: number, shape: readonly number[], dtype: DType): Tensor {
+  return zeros([batch, delays, ...shape], dtype);
+}
+
+/** The present value in front of the line: x(t), x(t−1), …, x(t−D) as [B,D+1,…]. */
+export function tapsOf(x: Tensor, line: Tensor): Tensor {
+  return line.dim(1) === 0 ? unsqueeze(x, 1) : cat([unsqueeze(x, 1), line], 1);
+}
+
+/** The line one step later: all taps but the oldest. */
+export function advance(taps: Tensor): Tensor {
+  return slice(taps, 1, 0, taps.dim(1) - 1);
+}
+
+/** Taps side by side, [B,D·n], as a matrix product wants them. */
+export function sideBySide(taps: Tensor): Tensor {
+  return reshape(taps, [taps.dim(0), taps.size / taps.dim(0)]);
+}
+
+/** Σ_d c_d x(t−d) for coefficients [D,…] that broadcast to the signal's shape. */
+export function weighTaps(taps: Tensor, coefficients: Tensor): Tensor {
+  return sum(mul(taps, coefficients), { axis: 1 });
+}

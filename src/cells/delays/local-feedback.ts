@@ -1,0 +1,190 @@
+/** Networks with filters for synapses, and neurons with feedback of their own: locally recurrent, globally feed-forward. */
+
+import { ArgumentError } from "../../base/errors.ts";
+import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import type { Parameter } from "../../nn/module.ts";
+import { add, mul, neg } from "../../ops/arithmetic.ts";
+import { linear } from "../../ops/linear.ts";
+import { tanh } from "../../ops/math.ts";
+import { sum } from "../../ops/reduce.ts";
+import { reshape, stack, unsqueeze, unstack } from "../../ops/shape.ts";
+import { Cell } from "../../recurrence/recurrence.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import { type Activation, activationOf } from "../activations.ts";
+import { advance, checkDelays, emptyLine, sideBySide, tapsOf, weighTaps } from "./delay-line.ts";
+
+/** Where a neuron's feedback comes from: its synapses' outputs, its activation before the squashing function, or its output. */
+export type LocalFeedback = "synapse" | "activation" | "output";
+
+export interface LocalFeedbackOptions extends LayerOptions {
+  readonly inputSize: number;
+  /** Neurons of the layer. */
+  readonly outputSize: number;
+  /** P: how many inputs before the present one a synapse sees (default 0). */
+  readonly inputDelays?: number;
+  /** Q: how many past values are fed back (default 0, none). */
+  readonly feedbackDelays?: number;
+  /** Default "synapse". */
+  readonly feedback?: LocalFeedback;
+  /** f (default "tanh"). */
+  readonly activation?: Activation;
+  /**
+   * Whether the feedback filter is given by reflection coefficients k = tanh ρ, |k| < 1, which keep its poles inside the unit circle
+   * (default false: the coefficients a themselves). Not for feedback of the output, whose loop has f in it.
+   */
+  readonly lattice?: boolean;
+}
+
+/** Past inputs [B,P,I], and past values of what is fed back, [B,Q,O,I] of synapses or [B,Q,O] of neurons; newest first. */
+export type LocalFeedbackState = { readonly inputs: Tensor; readonly fed: Tensor };
+
+/**
+ * A layer of neurons that remember only through filters of their own. With P past inputs and Q past values fed back:
+ *
+ *   v_ij(t) = Σ_p b_ipj x_j(t−p) + Σ_q a_qij v_ij(t−q)      "synapse": IIR synapses, or FIR with Q = 0
+ *   s_i(t) = Σ_j v_ij(t) + c_i      y_i(t) = f(s_i(t))
+ *
+ *   s_i(t) = Σ_jp b_ipj x_j(t−p) + c_i + Σ_q a_qi s_i(t−q)   "activation"
+ *   s_i(t) = Σ_jp b_ipj x_j(t−p) + c_i + Σ_q a_qi y_i(t−q)   "output"
+ *
+ * p = 0 … P, q = 1 … Q. Feedback is added (filter libraries subtract it). `weightIh` b [O,P+1,I] from U(±√(6/(I + O))/(P+1)), `bias` c
+ * from U(±0.1), `weightFb` a [Q,O,I] or [Q,O] (null with Q = 0) from U(±0.1), which keeps poles inside the unit circle for Q < 10;
+ * with `lattice` `weightFb` holds ρ. Lines start at zero.
+ * @param options x [B,I] to y [B,O]; state inputs and fed
+ * @throws ArgumentError for sizes below 1, negative numbers of delays, a lattice around the output
+ * @see Back and Tsoi, "FIR and IIR synapses, a new neural network architecture for time series modeling", 1991
+ * @see Frasconi, Gori and Soda, "Local feedback multilayered networks", 1992, for feedback of activation and output
+ * @see Gray and Markel, "Digital lattice and ladder filter synthesis", 1973, for the step-up recursion
+ * Deviates: the papers' gain factor of an IIR synapse is part of b; initial values.
+ * @example const [ys] = new LocalFeedbackLayer({ inputSize: 1, outputSize: 4, inputDelays: 3, feedbackDelays: 3 }).scan(xs);
+ */
+export class LocalFeedbackLayer extends Cell<LocalFeedbackState> {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  readonly inputDelays: number;
+  readonly feedbackDelays: number;
+  readonly feedback: LocalFeedback;
+  readonly lattice: boolean;
+  readonly weightIh: Parameter;
+  readonly bias: Parameter;
+  readonly weightFb: Parameter | null;
+  readonly #f: (x: Tensor) => Tensor;
+
+  constructor(options: LocalFeedbackOptions) {
+    super();
+    const { inputSize: I, outputSize: O, inputDelays: P = 0, feedbackDelays: Q = 0, feedback = "synapse", lattice = false } = options;
+    checkSizes("LocalFeedbackLayer", { inputSize: I, outputSize: O });
+    checkDelays("LocalFeedbackLayer", { inputDelays: P, feedbackDelays: Q });
+    if (lattice && feedback === "output") {
+      throw new ArgumentError('LocalFeedbackLayer: expected feedback "synapse" or "activation" with lattice, got "output"');
+    }
+    this.inputSize = I;
+    this.outputSize = O;
+    this.inputDelays = P;
+    this.feedbackDelays = Q;
+    this.feedback = feedback;
+    this.lattice = lattice;
+    this.weightIh = uniformParameter([O, P + 1, I], Math.sqrt(6 / (I + O)) / (P + 1), options);
+    this.bias = uniformParameter([O], 0.1, options);
+    this.weightFb = Q === 0 ? null : uniformParameter([Q, ...this.#fedShape()], 0.1, options);
+    this.#f = activationOf(options.activation ?? "tanh");
+  }
+
+  #fedShape(): number[] {
+    return this.feedback === "synapse" ? [this.outputSize, this.inputSize] : [this.outputSize];
+  }
+
+  /** The feedback coefficients a [Q,…]; null without feedback. */
+  get coefficients(): Tensor | null {
+    return this.lattice && this.weightFb ? stepUp(tanh(this.weightFb)) : this.weightFb;
+  }
+
+  initialState(batch: number): LocalFeedbackState {
+    const { dtype } = this.bias;
+    return {
+      inputs: emptyLine(batch, this.inputDelays, [this.inputSize], dtype),
+      fed: emptyLine(batch, this.feedbackDelays, this.#fedShape(), dtype),
+    };
+  }
+
+  step(x: Tensor, { inputs, fed }: LocalFeedbackState): [y: Tensor, next: LocalFeedbackState] {
+    const taps = tapsOf(x, inputs);
+    const a = this.coefficients;
+    const recalled = a && weighTaps(fed, a);
+    const v = this.feedback === "synapse" ? this.#synapses(taps, recalled) : null;
+    const s = v ? add(sum(v, { axis: 2 }), this.bias) : this.#activation(taps, recalled);
+    const y = this.#f(s);
+    const next = v ?? (this.feedback === "output" ? y : s);
+    return [y, { inputs: advance(taps), fed: a ? advance(tapsOf(next, fed)) : fed }];
+  }
+
+  /** v [B,O,I]. */
+  #synapses(taps: Tensor, recalled: Tensor | null): Tensor {
+    const now = sum(mul(unsqueeze(taps, 1), this.weightIh), { axis: 2 });
+    return recalled ? add(now, recalled) : now;
+  }
+
+  /** s [B,O]. */
+  #activation(taps: Tensor, recalled: Tensor | null): Tensor {
+    const now = linear(sideBySide(taps), reshape(this.weightIh, [this.outputSize, taps.size / taps.dim(0)]), this.bias);
+    return recalled ? add(now, recalled) : now;
+  }
+}
+
+/**
+ * Feedback coefficients [Q,…] from reflection coefficients k [Q,…] by the step-up recursion on A(z) = 1 − Σ a_q z^−q:
+ *
+ *   A_m(z) = A_m−1(z) + k_m z^−m A_m−1(1/z)
+ *
+ * All zeros of A, the filter's poles, lie inside the unit circle if and only if every |k| < 1.
+ */
+export function stepUp(k: Tensor): Tensor {
+  const [first, ...rest] = unstack(k, 0) as [Tensor, ...Tensor[]];
+  const polynomial = rest.reduce((p: Tensor[], km) => [...p.map((c, i) => add(c, mul(km, p[p.length - 1 - i] as Tensor))), km], [first]);
+  return neg(stack(polynomial));
+}
+
+export interface LocalFeedbackNetworkOptions extends Omit<LocalFeedbackOptions, "inputSize" | "outputSize"> {
+  /** Sizes from input to output: [1, 4, 1]. */
+  readonly sizes: readonly number[];
+  /** f of the last layer (default "linear"). */
+  readonly outputActivation?: Activation;
+}
+
+/**
+ * Layers of `LocalFeedbackLayer`, each reading the one below at the same step; `feedback`, delays and `lattice` are those of all.
+ * @param options x [B,sizes[0]] to y [B,sizes.at(-1)]; the state is that of each layer
+ * @throws ArgumentError for fewer than two sizes, and as the layer does
+ * @see Tsoi and Back, "Locally recurrent globally feedforward networks: a critical review of architectures", 1994
+ * @example new LocalFeedbackNetwork({ sizes: [1, 4, 1], inputDelays: 3, feedbackDelays: 3, lattice: true });
+ */
+export class LocalFeedbackNetwork extends Cell<readonly LocalFeedbackState[]> {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  readonly layers: readonly LocalFeedbackLayer[];
+
+  constructor({ sizes, outputActivation = "linear", ...options }: LocalFeedbackNetworkOptions) {
+    super();
+    if (sizes.length < 2) throw new ArgumentError(`LocalFeedbackNetwork: expected at least two sizes, got [${sizes.join(", ")}]`);
+    this.layers = sizes.slice(1).map((outputSize, l) => {
+      const top = l === sizes.length - 2 ? { activation: outputActivation } : {};
+      return new LocalFeedbackLayer({ ...options, inputSize: sizes[l] as number, outputSize, ...top });
+    });
+    this.inputSize = sizes[0] as number;
+    this.outputSize = sizes.at(-1) as number;
+  }
+
+  initialState(batch: number): readonly LocalFeedbackState[] {
+    return this.layers.map((layer) => layer.initialState(batch));
+  }
+
+  step(x: Tensor, state: readonly LocalFeedbackState[]): [y: Tensor, next: readonly LocalFeedbackState[]] {
+    const next: LocalFeedbackState[] = [];
+    const y = this.layers.reduce((below, layer, l) => {
+      const [out, own] = layer.step(below, state[l] as LocalFeedbackState);
+      next.push(own);
+      return out;
+    }, x);
+    return [y, next];
+  }
+}

@@ -1,0 +1,117 @@
+/** Independently recurrent networks: single layers, deep stacks, residual blocks. */
+
+import { ArgumentError } from "../../base/errors.ts";
+import { heNormal } from "../../nn/init.ts";
+import { checkSizes } from "../../nn/layers.ts";
+import { type Module, Parameter } from "../../nn/module.ts";
+import { add, mul } from "../../ops/arithmetic.ts";
+import { linear } from "../../ops/linear.ts";
+import { diagonalSequence } from "../../ops/recurrent.ts";
+import { zeros } from "../../tensor/create.ts";
+import { defaultGenerator } from "../../tensor/random.ts";
+import { assign, type Tensor } from "../../tensor/tensor.ts";
+import { type ActivationName, activations } from "../activations.ts";
+import type { HiddenCellOptions } from "../gated/hidden-cell.ts";
+import { after, type Lengths, lastOf, SequenceCell } from "./sequence-cell.ts";
+
+export interface IndRNNOptions extends HiddenCellOptions {
+  /** Standard deviation of W at first (default √(2/I)): smaller for long sequences, over which units near u = 1 add everything up. */
+  readonly weightStd?: number;
+  /** φ (default "relu"). */
+  readonly activation?: ActivationName;
+  /** Where the recurrent weights are drawn from, uniformly (default [0, 1]). */
+  readonly recurrentRange?: readonly [low: number, high: number];
+}
+
+/**
+ * A layer whose units see of the past only their own.
+ *
+ *   h' = φ(W x + u∘h + b)
+ *
+ * weightIh = W [H,I] from N(0, 2/I) or N(0, `weightStd`²), weightHh = u [H], bias = b [H] zero; h starts at zero.
+ * Over T steps a gradient is multiplied by u^T: after each update, `clipRecurrentWeights` keeps this below γ.
+ * @see Li, Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN): building a longer and deeper RNN", 2018, eq. 2
+ * Deviates: none.
+ * @example const [y, h] = new IndRNN({ inputSize: 4, hiddenSize: 8 }).step(x, state);
+ */
+export class IndRNN extends SequenceCell<Tensor> {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  readonly outputSize: number;
+  readonly activation: ActivationName;
+  readonly weightIh: Parameter;
+  readonly weightHh: Parameter;
+  readonly bias: Parameter;
+
+  constructor(options: IndRNNOptions) {
+    super();
+    const { inputSize: I, hiddenSize: H, dtype = "float32", generator = defaultGenerator(), activation = "relu" } = options;
+    const [low, high] = options.recurrentRange ?? [0, 1];
+    checkSizes("IndRNN", { inputSize: I, hiddenSize: H });
+    this.inputSize = I;
+    this.hiddenSize = H;
+    this.outputSize = H;
+    this.activation = activation;
+    const { weightStd } = options;
+    const weights = zeros([H, I], dtype);
+    this.weightIh = new Parameter(weightStd === undefined ? heNormal(weights, { generator }) : generator.fillNormal(weights, 0, weightStd));
+    this.weightHh = new Parameter(generator.uniform([H], low, high, dtype));
+    this.bias = new Parameter(zeros([H], dtype));
+  }
+
+  /** Zeros. */
+  initialState(batch: number): Tensor {
+    return zeros([batch, this.hiddenSize], this.bias.dtype);
+  }
+
+  /** W x + b, for x [...,I]. */
+  sums(x: Tensor): Tensor {
+    return linear(x, this.weightIh, this.bias);
+  }
+
+  /** h', from the inputs' part of a step [B,H]. */
+  advance(sums: Tensor, h: Tensor): Tensor {
+    return activations[this.activation](add(sums, mul(this.weightHh, h)));
+  }
+
+  /** h after every step, and the last: from the inputs' part of all steps [T,B,H], by one kernel, and another for the gradient. */
+  advanceAll(sums: Tensor, h0: Tensor, lengths: Lengths): [hs: Tensor, last: Tensor] {
+    const hs = diagonalSequence(sums, this.weightHh, h0, { activation: this.activation, lengths });
+    return [after(hs), lastOf(hs, null)];
+  }
+
+  /** x [B,I], h [B,H]. */
+  step(x: Tensor, h: Tensor): [y: Tensor, next: Tensor] {
+    const next = this.advance(this.sums(x), h);
+    return [next, next];
+  }
+
+  whole(xs: Tensor, h0: Tensor, lengths: Lengths): [ys: Tensor, last: Tensor] {
+    return this.advanceAll(this.sums(xs), h0, lengths);
+  }
+}
+
+export interface RecurrentClipOptions {
+  /** Length T of the sequences. */
+  readonly steps: number;
+  /** Largest growth over all steps (default 2). */
+  readonly gamma?: number;
+}
+
+/**
+ * Brings the recurrent weights of every IndRNN in a module back to |u| ≤ γ^(1/T); call it after each update.
+ * @see Li, Li, Cook, Zhu and Gao, 2018, section 3.1
+ * @throws ArgumentError unless T ≥ 1 and γ > 0
+ */
+export function clipRecurrentWeights(module: Module, { steps, gamma = 2 }: RecurrentClipOptions): void {
+  if (!(steps >= 1 && gamma > 0))
+    throw new ArgumentError(`clipRecurrentWeights: expected steps ≥ 1 and gamma > 0, got ${steps} and ${gamma}`);
+  const bound = gamma ** (1 / steps);
+  for (const part of module.modules()) {
+    if (part instanceof IndRNN)
+      assign(
+        part.weightHh,
+        part.weightHh.data().map((u) => Math.min(bound, Math.max(-bound, u))),
+      );
+  }
+}

@@ -1,0 +1,94 @@
+/** The quasi-recurrent network: causal convolutions for gates, pooling for memory. */
+
+import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import type { Parameter } from "../../nn/module.ts";
+import { add, mul } from "../../ops/arithmetic.ts";
+import { linear } from "../../ops/linear.ts";
+import { sigmoid, tanh } from "../../ops/math.ts";
+import { cat, split } from "../../ops/shape.ts";
+import { zeros } from "../../tensor/create.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import { complement } from "./mixing.ts";
+import { after, type Lengths, lastOf, linearStates, pastAfter, SequenceCell, windows } from "./sequence-cell.ts";
+
+export type QRNNPooling = "f" | "fo" | "ifo";
+
+export interface QRNNOptions extends LayerOptions {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  /** How many steps the convolution sees, the present one last (default 2). */
+  readonly width?: number;
+  /** Which gates there are: forget, output, input (default "fo"). */
+  readonly pooling?: QRNNPooling;
+  /** Steps of a chunk where whole sequences run as an associative scan; one step after another unless given. */
+  readonly chunk?: number;
+}
+
+export type QRNNState = {
+  /** [B,H] */
+  readonly c: Tensor;
+  /** The last width − 1 inputs [B,I], oldest first. */
+  readonly past: readonly Tensor[];
+};
+
+/**
+ * Quasi-recurrent network; rows of weightIh [G·H, width·I] in the order z f (o) (i), columns oldest step first.
+ *
+ *   X = x_{t−k+1} … x_t    z = tanh(W_z X + b_z)    f, o, i = σ(W X + b)
+ *   c' = f∘c + (1 − f)∘z, or f∘c + i∘z with "ifo" pooling    h = c' with "f" pooling, else o∘c'
+ *
+ * The state starts from zeros, which are the left padding of the convolution; weights from U(±1/√(k I)), output h [B,H].
+ * Whole sequences run as one linear scan.
+ * @see Bradbury, Merity, Xiong, Socher, "Quasi-recurrent neural networks", 2017, eq. 1-5
+ * Deviates: there is a bias; zoneout of f is not part of the cell.
+ * @example const [ys, last] = new QRNN({ inputSize: 4, hiddenSize: 8, pooling: "ifo" }).scan(xs);
+ */
+export class QRNN extends SequenceCell<QRNNState> {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  readonly width: number;
+  readonly pooling: QRNNPooling;
+  readonly chunk: number | undefined;
+  readonly weightIh: Parameter;
+  readonly bias: Parameter;
+
+  constructor({ inputSize, hiddenSize, width = 2, pooling = "fo", chunk, ...options }: QRNNOptions) {
+    super();
+    checkSizes("QRNN", { inputSize, hiddenSize, width });
+    this.inputSize = inputSize;
+    this.outputSize = hiddenSize;
+    this.width = width;
+    this.pooling = pooling;
+    this.chunk = chunk;
+    const rows = (1 + pooling.length) * hiddenSize;
+    const bound = 1 / Math.sqrt(width * inputSize);
+    this.weightIh = uniformParameter([rows, width * inputSize], bound, options);
+    this.bias = uniformParameter([rows], bound, options);
+  }
+
+  /** From the windows' steps [...,I]: a and b of c' = a∘c + b, and the output gate. */
+  #gates(steps: readonly Tensor[]): { f: Tensor; b: Tensor; o: Tensor | null } {
+    const [z, ...sums] = split(linear(cat(steps, -1), this.weightIh, this.bias), this.outputSize, -1) as [Tensor, ...Tensor[]];
+    const [f, o, i] = sums.map(sigmoid) as [Tensor, Tensor?, Tensor?];
+    return { f, b: mul(i ?? complement(f), tanh(z)), o: o ?? null };
+  }
+
+  initialState(batch: number): QRNNState {
+    const { dtype } = this.weightIh;
+    const past = Array.from({ length: this.width - 1 }, () => zeros([batch, this.inputSize], dtype));
+    return { c: zeros([batch, this.outputSize], dtype), past };
+  }
+
+  step(x: Tensor, { c, past }: QRNNState): [y: Tensor, next: QRNNState] {
+    const steps = [...past, x];
+    const { f, b, o } = this.#gates(steps);
+    const next = add(mul(f, c), b);
+    return [o ? mul(o, next) : next, { c: next, past: steps.slice(1) }];
+  }
+
+  whole(xs: Tensor, { c, past }: QRNNState, lengths: Lengths): [ys: Tensor, last: QRNNState] {
+    const { f, b, o } = this.#gates(windows(xs, past));
+    const cs = linearStates(f, b, c, this.chunk);
+    return [o ? mul(o, after(cs)) : after(cs), { c: lastOf(cs, lengths), past: pastAfter(xs, past, lengths) }];
+  }
+}

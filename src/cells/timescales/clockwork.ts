@@ -1,0 +1,102 @@
+/** The clockwork RNN. */
+
+import { ArgumentError } from "../../base/errors.ts";
+import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import type { Parameter } from "../../nn/module.ts";
+import { add, mul, sub } from "../../ops/arithmetic.ts";
+import { less, where } from "../../ops/compare.ts";
+import { linear } from "../../ops/linear.ts";
+import { tanh } from "../../ops/math.ts";
+import { Cell } from "../../recurrence/recurrence.ts";
+import { zeros } from "../../tensor/create.ts";
+import { keep, type Tensor, tensor } from "../../tensor/tensor.ts";
+
+export interface ClockworkOptions extends LayerOptions {
+  readonly inputSize: number;
+  /** Units in all, the same number in each module. */
+  readonly hiddenSize: number;
+  /** Steps between updates, of each module, rising. */
+  readonly periods: readonly number[];
+}
+
+/** The units, and for each how many steps from now it is updated next. */
+export type ClockworkState = { readonly h: Tensor; readonly wait: Tensor };
+
+/**
+ * Modules that are updated at different rates: module g when t is a multiple of T_g, else it keeps its value.
+ *
+ *   h'_g = tanh(W_g x + Σ_k≥g U_gk h_k + b_g) if t mod T_g = 0, else h_g
+ *
+ * Modules read the slower ones and themselves: U is block upper triangular for rising periods.
+ * weightIh = W [H,I], weightHh = U [H,H], of which blocks below the diagonal are not used, bias = b [H], all from U(±1/√H).
+ * State: h and wait [B,H]; t counts from 0, so all modules are updated at first.
+ * @see Koutník, Greff, Gomez and Schmidhuber, "A clockwork RNN", 2014, section 3
+ * Deviates: initial values, as in PyTorch's cells.
+ * @example const [ys] = new ClockworkRNN({ inputSize: 1, hiddenSize: 64, periods: [1, 2, 4, 8] }).scan(xs);
+ */
+export class ClockworkRNN extends Cell<ClockworkState> {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  readonly outputSize: number;
+  readonly weightIh: Parameter;
+  readonly weightHh: Parameter;
+  readonly bias: Parameter;
+  /** [H,H], 1 where a unit reads another. */
+  readonly mask: Tensor;
+  /** [H], steps after an update until the next. */
+  readonly rest: Tensor;
+
+  constructor(options: ClockworkOptions) {
+    super();
+    const { inputSize: I, hiddenSize: H, periods, dtype = "float32" } = options;
+    checkSizes("ClockworkRNN", { inputSize: I, hiddenSize: H });
+    const size = moduleSize(H, periods);
+    const period = Array.from({ length: H }, (_, i) => periods[Math.floor(i / size)] as number);
+    const draw = (...shape: number[]): Parameter => uniformParameter(shape, 1 / Math.sqrt(H), options);
+    this.inputSize = I;
+    this.hiddenSize = H;
+    this.outputSize = H;
+    this.weightIh = draw(H, I);
+    this.weightHh = draw(H, H);
+    this.bias = draw(H);
+    this.mask = keep(
+      tensor(
+        period.flatMap((own) => period.map((other) => Number(other >= own))),
+        { shape: [H, H], dtype },
+      ),
+    );
+    this.rest = keep(
+      tensor(
+        period.map((T) => T - 1),
+        { dtype },
+      ),
+    );
+  }
+
+  /** Zeros: every module is updated at the first step. */
+  initialState(batch: number): ClockworkState {
+    const { dtype } = this.mask;
+    return { h: zeros([batch, this.hiddenSize], dtype), wait: zeros([batch, this.hiddenSize], dtype) };
+  }
+
+  /** x [B,I], h and wait [B,H]. */
+  step(x: Tensor, { h, wait }: ClockworkState): [y: Tensor, next: ClockworkState] {
+    // Whole numbers: half a step is as far from either side as can be.
+    const due = less(wait, 0.5);
+    const updated = tanh(add(linear(x, this.weightIh, this.bias), linear(h, mul(this.weightHh, this.mask))));
+    const next = where(due, updated, h);
+    return [next, { h: next, wait: where(due, this.rest, sub(wait, 1)) }];
+  }
+}
+
+/** Units in each module. */
+function moduleSize(H: number, periods: readonly number[]): number {
+  const size = H / periods.length;
+  const rising = periods.every((T, g) => Number.isInteger(T) && T > (periods[g - 1] ?? 0));
+  if (!(Number.isInteger(size) && rising)) {
+    throw new ArgumentError(
+      `ClockworkRNN: expected rising whole periods, as many as divide ${H} units evenly, got [${periods.join(", ")}]`,
+    );
+  }
+  return size;
+}

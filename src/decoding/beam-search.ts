@@ -1,0 +1,156 @@
+/** Search for the symbols that a model says one after another: greedy, and with a beam. */
+
+import { noGrad } from "../autodiff/tape.ts";
+import { ArgumentError } from "../base/errors.ts";
+import { indexSelect } from "../ops/gather.ts";
+import { logSoftmax } from "../ops/softmax.ts";
+import { mapState, type State, stateTensors } from "../recurrence/recurrence.ts";
+import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+
+/** A model of the next symbol: int32 symbols [B] and a state to logits [B,V] and the next state. */
+export interface Autoregressive<S extends State = State> {
+  step(symbols: Tensor, state: S): [logits: Tensor, next: S];
+}
+
+/** What was found. */
+export interface Hypothesis {
+  /** Without the end symbol. */
+  readonly symbols: readonly number[];
+  /** Of all its symbols, the end among them. */
+  readonly logProbability: number;
+  /** What it is ranked by. */
+  readonly score: number;
+  /** Whether the end symbol was said; else the search stopped at the greatest length. */
+  readonly ended: boolean;
+}
+
+export interface DecodingOptions {
+  /** Most symbols said, the end included. */
+  readonly maxLength: number;
+  /** Symbol after which nothing is said (default 0). */
+  readonly end?: number;
+  /** Symbol that comes before the first (default: `end`). */
+  readonly start?: number;
+}
+
+export interface BeamOptions extends DecodingOptions {
+  /** Hypotheses kept. */
+  readonly width: number;
+  /** α of the length penalty ((5 + length)/6)^α, by which log-probabilities are divided (default 0: none). */
+  readonly lengthPenalty?: number;
+}
+
+function checkWhole(op: string, name: string, value: number): void {
+  if (!(Number.isInteger(value) && value >= 1)) throw new ArgumentError(`${op}: expected ${name} of at least 1, got ${value}`);
+}
+
+/** What has been said so far. */
+interface Path {
+  readonly symbols: readonly number[];
+  readonly logProbability: number;
+}
+
+/** One path one symbol longer; `row` is that of the path's state. */
+interface Step extends Path {
+  readonly row: number;
+  readonly symbol: number;
+}
+
+/** The log-probabilities [B][V] of what follows the paths, and the states after their last symbols. */
+function follow<S extends State>(model: Autoregressive<S>, paths: readonly Path[], state: S, start: number): [ArrayLike<number>[], S] {
+  const last = paths.map(({ symbols }) => symbols.at(-1) ?? start);
+  const [logits, next] = model.step(tensor(last, { dtype: "int32" }), state);
+  const V = logits.dim(-1);
+  const values = logSoftmax(logits, -1).data();
+  return [paths.map((_, b) => values.subarray(b * V, (b + 1) * V)), next];
+}
+
+/** Runs a search without leaving anything on the tape or in memory. */
+function search<R>(run: () => R): R {
+  return scope(() => noGrad(run));
+}
+
+/**
+ * The likeliest symbol at each step, for every row of the batch on its own.
+ * @param state of a batch, before the first symbol
+ * @example const [best] = greedySearch(model, model.encode([[3, 1, 2]]), { maxLength: 10 });
+ */
+export function greedySearch<S extends State>(model: Autoregressive<S>, state: S, options: DecodingOptions): Hypothesis[] {
+  const { maxLength, end = 0, start = end } = options;
+  checkWhole("greedySearch", "maxLength", maxLength);
+  return search(() => {
+    const B = stateTensors(state)[0]?.dim(0) ?? 0;
+    let [paths, now] = [Array.from({ length: B }, (): Path => ({ symbols: [], logProbability: 0 })), state];
+    for (let i = 0; i < maxLength && paths.some((path) => path.symbols.at(-1) !== end); i++) {
+      const [logProbabilities, next] = follow(model, paths, now, start);
+      paths = paths.map((path, b) => (path.symbols.at(-1) === end ? path : likeliest(path, logProbabilities[b] as ArrayLike<number>)));
+      now = next;
+    }
+    return paths.map((path) => hypothesis(path, end, 0));
+  });
+}
+
+function likeliest({ symbols, logProbability }: Path, next: ArrayLike<number>): Path {
+  let best = 0;
+  for (let v = 1; v < next.length; v++) if ((next[v] as number) > (next[best] as number)) best = v;
+  return { symbols: [...symbols, best], logProbability: logProbability + (next[best] as number) };
+}
+
+function hypothesis({ symbols, logProbability }: Path, end: number, alpha: number): Hypothesis {
+  const ended = symbols.at(-1) === end;
+  return {
+    symbols: ended ? symbols.slice(0, -1) : symbols,
+    logProbability,
+    score: logProbability / ((5 + symbols.length) / 6) ** alpha,
+    ended,
+  };
+}
+
+/**
+ * The likeliest sequences that a beam finds, best first: of all continuations of the paths in the beam the `width` likeliest stay,
+ * and a path that says the end symbol leaves it and takes its place along. With a beam as wide as there are sequences this is
+ * exhaustive search; with width 1 it is greedy.
+ * @param state of a batch of one, before the first symbol
+ * @throws ArgumentError for a width or a length below 1, or a state of another batch
+ * @see Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks", 2014, section 3.2; length penalty: Wu et al.,
+ * "Google's neural machine translation system", 2016, eq. 14
+ * @example const [best] = beamSearch(model, model.encode([[3, 1, 2]]), { width: 4, maxLength: 10 });
+ */
+export function beamSearch<S extends State>(model: Autoregressive<S>, state: S, options: BeamOptions): Hypothesis[] {
+  const { width, maxLength, end = 0, start = end, lengthPenalty = 0 } = options;
+  checkWhole("beamSearch", "width", width);
+  checkWhole("beamSearch", "maxLength", maxLength);
+  const batch = stateTensors(state)[0]?.dim(0);
+  if (batch !== 1) throw new ArgumentError(`beamSearch: expected a state of a batch of 1, got ${batch}`);
+  return search(() => {
+    const done: Path[] = [];
+    let [beam, now]: [readonly Path[], S] = [[{ symbols: [], logProbability: 0 }], state];
+    for (let i = 0; i < maxLength && beam.length > 0; i++) {
+      const [logProbabilities, next] = follow(model, beam, now, start);
+      const best = continuations(beam, logProbabilities, width - done.length);
+      done.push(...best.filter(({ symbol }) => symbol === end));
+      const alive = best.filter(({ symbol }) => symbol !== end);
+      if (alive.length > 0) now = reordered(next, alive);
+      beam = alive;
+    }
+    return [...done, ...beam].map((path) => hypothesis(path, end, lengthPenalty)).sort((a, b) => b.score - a.score);
+  });
+}
+
+/** The `count` likeliest paths that are one symbol longer; of equals the first. */
+function continuations(paths: readonly Path[], next: readonly ArrayLike<number>[], count: number): Step[] {
+  const all = paths.flatMap(({ symbols, logProbability }, row) =>
+    Array.from(next[row] as ArrayLike<number>, (p, symbol) => ({ row, symbol, symbols, logProbability: logProbability + p })),
+  );
+  const best = all.sort((a, b) => b.logProbability - a.logProbability).slice(0, count);
+  return best.map((step) => ({ ...step, symbols: [...step.symbols, step.symbol] }));
+}
+
+/** The states of the rows that the steps went on from. */
+function reordered<S extends State>(state: S, steps: readonly Step[]): S {
+  const rows = tensor(
+    steps.map(({ row }) => row),
+    { dtype: "int32" },
+  );
+  return mapState((t) => indexSelect(t, 0, rows), state);
+}

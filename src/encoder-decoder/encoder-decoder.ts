@@ -1,0 +1,209 @@
+/** Symbols to symbols: embeddings, an encoder, a decoder and a readout as one model. */
+
+import { noGrad } from "../autodiff/tape.ts";
+import type { FloatDType } from "../base/dtype.ts";
+import { ArgumentError } from "../base/errors.ts";
+import {
+  type Autoregressive,
+  type BeamOptions,
+  beamSearch,
+  type DecodingOptions,
+  greedySearch,
+  type Hypothesis,
+} from "../decoding/beam-search.ts";
+import { checkSizes, Embedding, type LayerOptions, Linear } from "../nn/layers.ts";
+import { crossEntropy } from "../nn/losses.ts";
+import { Module } from "../nn/module.ts";
+import { neg, sub } from "../ops/arithmetic.ts";
+import { where } from "../ops/compare.ts";
+import { log } from "../ops/math.ts";
+import { amax, argmax } from "../ops/reduce.ts";
+import { reshape, select, stack } from "../ops/shape.ts";
+import type { State } from "../recurrence/recurrence.ts";
+import { defaultGenerator, type Generator } from "../tensor/random.ts";
+import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import type { Decoder } from "./decoder.ts";
+import type { Encoder } from "./encoder.ts";
+
+/** Sequences of symbols, one an element of the batch. */
+export type Sequences = readonly (readonly number[])[];
+
+/** Class of steps that have no loss. */
+const NO_TARGET = -100;
+
+/** Sequences below each other, int32 [T,B], filled up with a value. */
+function padded(sequences: Sequences, filling: number): Tensor {
+  const T = Math.max(...sequences.map((s) => s.length));
+  const B = sequences.length;
+  const values = Int32Array.from({ length: T * B }, (_, i) => sequences[i % B]?.[Math.floor(i / B)] ?? filling);
+  return tensor(values, { shape: [T, B] });
+}
+
+/** Hidden units in pairs, of which the greater counts, then logits: W max(U y + b, U' y + b') + c. */
+class Maxout extends Module {
+  readonly hidden: Linear;
+  readonly output: Linear;
+
+  constructor(inputSize: number, units: number, outputSize: number, options: LayerOptions) {
+    super();
+    this.hidden = new Linear(inputSize, 2 * units, options);
+    this.output = new Linear(units, outputSize, options);
+  }
+
+  forward(y: Tensor): Tensor {
+    const pairs = [...y.shape.slice(0, -1), this.output.inFeatures, 2];
+    return this.output.forward(amax(reshape(this.hidden.forward(y), pairs), { axis: -1 }));
+  }
+}
+
+export interface EncoderDecoderOptions<S extends State> extends LayerOptions {
+  readonly encoder: Encoder;
+  readonly decoder: Decoder<S>;
+  /** How many symbols there are in sources, and in targets with the end symbol. */
+  readonly sourceSymbols: number;
+  readonly targetSymbols: number;
+  /** The target symbol that stands before the first symbol and after the last (default 0). */
+  readonly end?: number;
+  /** Units of a maxout layer before the logits (Cho 2014, Bahdanau 2015); without, the readout is linear. */
+  readonly maxout?: number;
+}
+
+export interface SequenceLossOptions {
+  /**
+   * Scheduled sampling: probability with which the decoder is given the true symbol before, instead of one drawn from its own
+   * distribution (default 1: teacher forcing).
+   */
+  readonly truth?: number;
+  /** Of these draws. */
+  readonly generator?: Generator;
+}
+
+/**
+ * Reads a sequence of symbols and says another:
+ *
+ *   state₀ = start(encode(E x_1, …, E x_S))      y_i, state_i = decoder(E' t_{i−1}, state_{i−1})      p(t_i) = softmax(W y_i + b)
+ *
+ * t_0 is the end symbol, and it is the last one said. Sequences are given and returned without it. `sourceEmbedding`,
+ * `targetEmbedding` and `readout` are made to fit; with `truth` below 1, symbols are drawn from the model in training (scheduled sampling).
+ * @throws ArgumentError for sizes below 1, an end that is no symbol, a batch without sequences
+ * @see Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks", 2014; Bengio, Vinyals, Jaitly and Shazeer,
+ * "Scheduled sampling for sequence prediction with recurrent neural networks", 2015
+ * @example
+ * const model = new EncoderDecoder({ encoder, decoder, sourceSymbols: 11, targetSymbols: 11 });
+ * const loss = model.loss([[3, 1, 2]], [[2, 1, 3]]);
+ * const [said] = model.greedy([[3, 1, 2]], { maxLength: 11 });
+ */
+export class EncoderDecoder<S extends State> extends Module implements Autoregressive<S> {
+  readonly encoder: Encoder;
+  readonly decoder: Decoder<S>;
+  readonly sourceEmbedding: Embedding;
+  readonly targetEmbedding: Embedding;
+  readonly readout: Linear | Maxout;
+  readonly end: number;
+
+  constructor({ encoder, decoder, sourceSymbols, targetSymbols, end = 0, maxout, ...options }: EncoderDecoderOptions<S>) {
+    super();
+    checkSizes("EncoderDecoder", { sourceSymbols, targetSymbols, ...(maxout !== undefined && { maxout }) });
+    if (!(Number.isInteger(end) && end >= 0 && end < targetSymbols)) {
+      throw new ArgumentError(`EncoderDecoder: expected end in [0, ${targetSymbols - 1}], got ${end}`);
+    }
+    this.encoder = encoder;
+    this.decoder = decoder;
+    this.sourceEmbedding = new Embedding(sourceSymbols, encoder.inputSize, options);
+    this.targetEmbedding = new Embedding(targetSymbols, decoder.inputSize, options);
+    const O = decoder.outputSize;
+    this.readout = maxout === undefined ? new Linear(O, targetSymbols, options) : new Maxout(O, maxout, targetSymbols, options);
+    this.end = end;
+  }
+
+  /** The decoder's state after reading sources, before the first target symbol. */
+  encode(sources: Sequences): S {
+    if (sources.length === 0) throw new ArgumentError("encode: expected at least one source, got none");
+    const lengths = sources.map((s) => s.length);
+    return this.decoder.start(this.encoder.encode(this.sourceEmbedding.forward(padded(sources, 0)), lengths));
+  }
+
+  /** The symbols before, int32 [B], and a state to logits [B,V] and the next state. */
+  step(symbols: Tensor, state: S): [logits: Tensor, next: S] {
+    const [y, next] = this.decoder.step(this.targetEmbedding.forward(symbols), state);
+    return [this.readout.forward(y), next];
+  }
+
+  /** Logits [T,B,V] of targets and the end symbol after them, with the true symbols before each. */
+  forward(sources: Sequences, targets: Sequences): Tensor {
+    const state = this.encode(sources);
+    return this.readout.forward(this.decoder.scan(this.targetEmbedding.forward(this.#before(targets)), state)[0]);
+  }
+
+  /** What stands before each target symbol and the end, int32 [T,B]. */
+  #before(targets: Sequences): Tensor {
+    const shifted = targets.map((t) => [this.end, ...t]);
+    return padded(shifted, this.end);
+  }
+
+  /** Mean cross-entropy of the target symbols and the end symbol after them, in nats a symbol. */
+  loss(sources: Sequences, targets: Sequences, options: SequenceLossOptions = {}): Tensor {
+    const { truth = 1, generator = defaultGenerator() } = options;
+    if (!(truth >= 0 && truth <= 1)) throw new ArgumentError(`loss: expected truth in [0, 1], got ${truth}`);
+    if (sources.length !== targets.length) {
+      throw new ArgumentError(`loss: expected as many targets as sources, got ${targets.length} and ${sources.length}`);
+    }
+    const wanted = targets.map((t) => [...t, this.end]);
+    const logits = truth === 1 ? this.forward(sources, targets) : this.#sampled(sources, wanted, truth, generator);
+    return crossEntropy(reshape(logits, [-1, logits.dim(2)]), reshape(padded(wanted, NO_TARGET), [-1]), { ignoreIndex: NO_TARGET });
+  }
+
+  /** Logits with symbols of the model's own mixed in among the true ones. */
+  #sampled(sources: Sequences, wanted: Sequences, truth: number, generator: Generator): Tensor {
+    const symbols = padded(wanted, this.end);
+    const [T, B] = symbols.shape as [number, number];
+    let state = this.encode(sources);
+    let before = tensor(new Int32Array(B).fill(this.end));
+    const logits = Array.from({ length: T }, (_, t) => {
+      const [l, next] = this.step(before, state);
+      state = next;
+      before = where(generator.bernoulli([B], truth, "bool"), select(symbols, 0, t), drawn(l, generator));
+      return l;
+    });
+    return stack(logits);
+  }
+
+  /** The likeliest symbol at each step. */
+  greedy(sources: Sequences, options: Omit<DecodingOptions, "end" | "start">): Hypothesis[] {
+    return scope(() => noGrad(() => greedySearch(this, this.encode(sources), { ...options, end: this.end })));
+  }
+
+  /** The likeliest targets of one source that a beam finds, best first. */
+  beam(source: readonly number[], options: Omit<BeamOptions, "end" | "start">): Hypothesis[] {
+    return scope(() => noGrad(() => beamSearch(this, this.encode([source]), { ...options, end: this.end })));
+  }
+
+  /**
+   * Of each pair, how much every source symbol counted when a target symbol (in the end: the end symbol) was said: [T + 1][S].
+   * @throws ArgumentError for a decoder without attention
+   */
+  alignments(sources: Sequences, targets: Sequences): number[][][] {
+    const rows = scope(() => noGrad(() => this.#alignments(sources, targets)));
+    return sources.map((source, b) => {
+      const said = (targets[b] as readonly number[]).length + 1;
+      return rows.slice(0, said).map((row) => (row[b] as number[]).slice(0, source.length));
+    });
+  }
+
+  #alignments(sources: Sequences, targets: Sequences): number[][][] {
+    let state = this.encode(sources);
+    const before = this.#before(targets);
+    return Array.from({ length: before.dim(0) }, (_, t) => {
+      state = this.step(select(before, 0, t), state)[1];
+      const alignment = this.decoder.alignment(state);
+      if (alignment === null) throw new ArgumentError("alignments: expected a decoder with attention, got one without");
+      return alignment.toArray() as number[][];
+    });
+  }
+}
+
+/** One symbol of each row [B,V] from its softmax: the greatest of the logits plus Gumbel noise −log(−log u). */
+function drawn(logits: Tensor, generator: Generator): Tensor {
+  const u = generator.uniform(logits.shape, 0, 1, logits.dtype as FloatDType);
+  return argmax(sub(logits.detach(), log(neg(log(u)))), { axis: 1 });
+}

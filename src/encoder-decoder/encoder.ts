@@ -1,0 +1,86 @@
+/** Encoders: what a decoder is given of a source sequence that any recurrence has read. */
+
+import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { Module } from "../nn/module.ts";
+import { checkSequence, type State } from "../recurrence/recurrence.ts";
+import { show } from "../tensor/shape.ts";
+import { scope, Tensor } from "../tensor/tensor.ts";
+import type { StackedLayer } from "../wrappers/stacked.ts";
+
+/** What a decoder is given of a batch of source sequences. */
+export interface Source {
+  /** What the encoder put out at each step, [S,B,E]; zero after a sequence's end. */
+  readonly states: Tensor;
+  /** Steps of each sequence, at least 1. */
+  readonly lengths: readonly number[];
+  /** The encoder's last state. */
+  readonly last: State;
+}
+
+/**
+ * The vector [B,H] that stands for a state: the first tensor of a cell's state (its output, where the state has it), of the
+ * backward one of two directions, and of the last one of several layers.
+ * @throws ShapeError when it is no vector
+ */
+export function vectorOf(state: State): Tensor {
+  if (state instanceof Tensor) {
+    if (state.rank !== 2) throw new ShapeError(`vectorOf: expected a state with a vector [B,H], got ${show(state.shape)}`);
+    return state;
+  }
+  const parts = Object.values(state) as State[];
+  const part = Array.isArray(state) || "backward" in state ? parts.at(-1) : parts[0];
+  if (part === undefined) throw new ShapeError("vectorOf: expected a state with a vector [B,H], got an empty one");
+  return vectorOf(part);
+}
+
+/** The size H of the vector that stands for a recurrence's state. */
+export function stateSizeOf(cell: { initialState(batch: number): State }): number {
+  return scope(() => vectorOf(cell.initialState(1)).dim(1));
+}
+
+export interface EncoderOptions {
+  /** Whether sources are read from their ends (default false). */
+  readonly reverse?: boolean;
+}
+
+/**
+ * Reads source sequences with a recurrence of one direction, of both (`Bidirectional`), or of several layers:
+ *
+ *   e_j, h_j = recurrence(x_j, h_{j−1}),  or with `reverse`  recurrence(x_j, h_{j+1})
+ *
+ * Each sequence is read within its own length, so that padding is never seen.
+ * @see Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks", 2014, section 3.3 on reversed sources
+ * @example
+ * const gru = () => new GRUCell({ inputSize: 16, hiddenSize: 32 });
+ * const encoder = new Encoder(new Bidirectional(gru(), gru()));
+ */
+export class Encoder extends Module {
+  readonly recurrence: StackedLayer<State>;
+  readonly reverse: boolean;
+  readonly inputSize: number;
+  /** E, size of what is put out for each step. */
+  readonly outputSize: number;
+  /** Size of the vector of the last state. */
+  readonly stateSize: number;
+
+  constructor(recurrence: StackedLayer<State>, { reverse = false }: EncoderOptions = {}) {
+    super();
+    this.recurrence = recurrence;
+    this.reverse = reverse;
+    this.inputSize = recurrence.inputSize;
+    this.outputSize = recurrence.outputSize;
+    this.stateSize = stateSizeOf(recurrence);
+  }
+
+  /**
+   * Reads xs [S,B,I].
+   * @throws ArgumentError for sequences of length 0, of which nothing could be said
+   */
+  encode(xs: Tensor, lengths: readonly number[] = new Array<number>(xs.dim(1)).fill(xs.dim(0))): Source {
+    checkSequence("encode", xs, this.inputSize, lengths);
+    const empty = lengths.indexOf(0);
+    if (empty >= 0) throw new ArgumentError(`encode: expected sequences of at least one step, got none at position ${empty}`);
+    const [states, last] = this.recurrence.scan(xs, undefined, { lengths, reverse: this.reverse });
+    return { states, lengths, last };
+  }
+}

@@ -1,0 +1,56 @@
+/** Sequence to sequence without attention: all of the source goes through one state. */
+
+import type { LayerOptions } from "../nn/layers.ts";
+import type { Recurrence, State } from "../recurrence/recurrence.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { Bridge, Decoder, type EncoderSizes, takenOver } from "./decoder.ts";
+import { type Source, vectorOf } from "./encoder.ts";
+
+export interface StateDecoderOptions<S extends State> extends LayerOptions {
+  readonly encoder: EncoderSizes;
+  readonly cell: Recurrence<S>;
+  /**
+   * "state" (default): the encoder's last state is the decoder's first, as published; both are cells of one kind and size.
+   * "linear": s₀ = tanh(W h + b) of the encoder's last vector h, for cells of different sizes.
+   */
+  readonly start?: "state" | "linear";
+}
+
+/**
+ * A decoder whose first state is the encoder's last:
+ *
+ *   s₀ = h_S      s_i = cell(y_{i−1}, s_{i−1})      p(y_i) = softmax(W s_i)
+ *
+ * The paper reads its sources backwards (`reverse` of `Encoder`), draws all parameters from U(±0.08), and searches with a beam.
+ * @param options x [B,I] to the cell's output; the cell's state
+ * @throws ShapeError from `start` when the states differ in form
+ * @see Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks", 2014, section 2; figure 1
+ * Deviates: initial weights are the cell's own; "linear" is not in the paper.
+ * @example new StateDecoder({ encoder, cell: new LSTMCell({ inputSize: 16, hiddenSize: 32 }) })
+ */
+export class StateDecoder<S extends State> extends Decoder<S> {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  readonly cell: Recurrence<S>;
+  readonly bridge: Bridge<S> | null;
+
+  constructor({ encoder, cell, start = "state", ...options }: StateDecoderOptions<S>) {
+    super();
+    this.inputSize = cell.inputSize;
+    this.outputSize = cell.outputSize;
+    this.cell = cell;
+    this.bridge = start === "linear" ? new Bridge(cell, encoder.stateSize, options) : null;
+  }
+
+  initialState(batch: number): S {
+    return this.cell.initialState(batch);
+  }
+
+  start(source: Source): S {
+    return this.bridge?.from(vectorOf(source.last)) ?? takenOver(this.cell, source);
+  }
+
+  step(x: Tensor, state: S): [y: Tensor, next: S] {
+    return this.cell.step(x, state);
+  }
+}

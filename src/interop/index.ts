@@ -1,0 +1,3 @@
+/** Weights in the layouts of other frameworks. */
+
+export { exportWeights, importWeights, type Layout, type RecurrentModule } from "./layouts.ts";

@@ -1,0 +1,108 @@
+/** The loss of an unsegmented label sequence. */
+
+import { isFloat } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
+import { div } from "../ops/arithmetic.ts";
+import { equal, where } from "../ops/compare.ts";
+import { ctc, type Labels } from "../ops/ctc.ts";
+import { show } from "../tensor/shape.ts";
+import { Tensor, tensor } from "../tensor/tensor.ts";
+import { type LossOptions, reduceLosses } from "./losses.ts";
+
+export interface CtcOptions extends LossOptions {
+  /** Class that stands for "no label here"; default 0. */
+  readonly blank?: number;
+  /** Whether sequences without any alignment count as loss 0 instead of +∞. */
+  readonly zeroInfinity?: boolean;
+}
+
+function lengthsOf(name: string, given: Tensor | readonly number[], batch: number, limit: number): Int32Array {
+  const values = Int32Array.from(given instanceof Tensor ? given.data() : given);
+  if (values.length !== batch) throw new ShapeError(`ctcLoss: expected ${batch} ${name}, got ${values.length}`);
+  const wrong = values.findIndex((n) => n < 0 || n > limit);
+  if (wrong >= 0) throw new ArgumentError(`ctcLoss: expected ${name} in [0, ${limit}], got ${values[wrong]} at element ${wrong}`);
+  return values;
+}
+
+/** Targets [N,S], or one after the other, as [N, longest] padded with blanks. */
+function padTargets(targets: Tensor, lengths: Int32Array, classes: number, blank: number): Tensor {
+  const N = lengths.length;
+  const width = lengths.reduce((a, b) => Math.max(a, b), 0);
+  const source = targets.data();
+  const padded = new Int32Array(N * width).fill(blank);
+  let start = 0;
+  lengths.forEach((length, n) => {
+    if (targets.rank === 2) start = n * targets.dim(1);
+    for (let i = 0; i < length; i++) {
+      const c = source[start + i] as number;
+      if (!(c >= 0 && c < classes) || c === blank) {
+        throw new ArgumentError(
+          `ctcLoss: expected targets in [0, ${classes - 1}] other than the blank ${blank}, got ${c} in sequence ${n}`,
+        );
+      }
+      padded[n * width + i] = c;
+    }
+    start += length;
+  });
+  return tensor(padded, { shape: [N, width] });
+}
+
+function checkTargets(targets: Tensor, lengths: Int32Array, batch: number): void {
+  if (targets.dtype !== "int32") throw new DTypeError(`ctcLoss: expected int32 targets, got ${targets.dtype}`);
+  const total = lengths.reduce((a, b) => a + b, 0);
+  const fits = targets.rank === 2 ? targets.dim(0) === batch : targets.rank === 1 && targets.size === total;
+  if (!fits) throw new ShapeError(`ctcLoss: expected targets [${batch},S] or, one after the other, [${total}], got ${show(targets.shape)}`);
+}
+
+function checkedLabels(
+  logProbs: Tensor,
+  targets: Tensor,
+  inputLengths: Tensor | readonly number[],
+  targetLengths: Tensor | readonly number[],
+  blank: number,
+): Labels {
+  if (logProbs.rank !== 3) throw new ShapeError(`ctcLoss: expected logProbs [T,N,C], got ${show(logProbs.shape)}`);
+  if (!isFloat(logProbs.dtype)) throw new DTypeError(`ctcLoss: expected float logProbs, got ${logProbs.dtype}`);
+  const [T, N, C] = logProbs.shape as [number, number, number];
+  if (!(Number.isInteger(blank) && blank >= 0 && blank < C))
+    throw new ArgumentError(`ctcLoss: expected blank in [0, ${C - 1}], got ${blank}`);
+  const steps = lengthsOf("inputLengths", inputLengths, N, T);
+  const lengths = lengthsOf("targetLengths", targetLengths, N, targets.rank === 2 ? targets.dim(1) : targets.size);
+  checkTargets(targets, lengths, N);
+  return { blank, targets: padTargets(targets, lengths, C, blank), inputLengths: tensor(steps), targetLengths: tensor(lengths) };
+}
+
+/**
+ * Connectionist temporal classification:
+ * −log of the probability that reading one class a step, dropping repetitions and then blanks, gives the target:
+ * the sum over all alignments π of Π_t p_t(π_t).
+ *
+ * "mean" divides each loss by its target's length (at least 1) and takes the mean over the batch, as in PyTorch. The
+ * gradient takes every log-probability as free; through `logSoftmax` that is softmax − occupancy, equation (16).
+ * Where no alignment fits into the steps the loss is +∞ (0 with `zeroInfinity`) and the gradient zero.
+ *
+ * A. Graves, S. Fernández, F. Gomez, J. Schmidhuber 2006, Connectionist Temporal Classification: Labelling Unsegmented
+ * Sequence Data with Recurrent Neural Networks.
+ * @param logProbs log-probabilities [T,N,C], usually `logSoftmax` of logits
+ * @param targets int32 labels, padded [N,S] or one after the other [sum of targetLengths]
+ * @param inputLengths steps of each sequence, at most T
+ * @param targetLengths labels of each sequence
+ * @returns a scalar, or losses [N] with reduction "none"
+ * @throws ArgumentError for a label that is the blank or no class, or a length out of range
+ * @example const loss = ctcLoss(logSoftmax(logits, -1), targets, [50, 43], [7, 5]);
+ */
+export function ctcLoss(
+  logProbs: Tensor,
+  targets: Tensor,
+  inputLengths: Tensor | readonly number[],
+  targetLengths: Tensor | readonly number[],
+  options: CtcOptions = {},
+): Tensor {
+  const { blank = 0, reduction = "mean", zeroInfinity = false } = options;
+  const labels = checkedLabels(logProbs, targets, inputLengths, targetLengths, blank);
+  const each = ctc(logProbs, labels);
+  const losses = zeroInfinity ? where(equal(each, Number.POSITIVE_INFINITY), 0, each) : each;
+  if (reduction !== "mean") return reduceLosses("ctcLoss", losses, reduction);
+  const lengths = Array.from(labels.targetLengths.data(), (n) => Math.max(n, 1));
+  return reduceLosses("ctcLoss", div(losses, tensor(lengths, { dtype: logProbs.dtype })), "mean");
+}

@@ -1,0 +1,12 @@
+/** Numerical methods: Runge-Kutta integration, dense matrices, eigenvalues. */
+
+export { type ComplexNumber, eigenvalues, type Matrix, orthonormalRows, solve } from "./matrix.ts";
+export {
+  type AdaptiveMethod,
+  type AdaptiveOptions,
+  type AdaptiveResult,
+  type FixedMethod,
+  integrate,
+  integrateAdaptively,
+  type Slope,
+} from "./runge-kutta.ts";

@@ -1,0 +1,183 @@
+/** Small dense matrices in double precision: eigenvalues, systems of equations, orthonormal rows. */
+
+import { ArgumentError, ShapeError, StateError } from "../base/errors.ts";
+
+/** Rows of numbers. */
+export type Matrix = readonly (readonly number[])[];
+/** A complex number. */
+export type ComplexNumber = { readonly re: number; readonly im: number };
+
+function copySquare(op: string, matrix: Matrix): number[][] {
+  const n = matrix.length;
+  if (matrix.some((row) => row.length !== n)) {
+    throw new ShapeError(`${op}: expected a square matrix, got rows of ${matrix.map((row) => row.length).join(", ")}`);
+  }
+  if (!matrix.flat().every(Number.isFinite)) throw new ArgumentError(`${op}: expected finite numbers, got one that is not`);
+  return matrix.map((row) => [...row]);
+}
+
+/** Euclidean length; a square root is exact on every host, Math.hypot is not. */
+function norm(v: readonly number[]): number {
+  return Math.sqrt(v.reduce((sum, value) => sum + value * value, 0));
+}
+
+/** The vector v and β of the reflection I − β v vᵀ that turns x into a multiple of the first unit vector. */
+function reflector(x: readonly number[]): [v: number[], beta: number] {
+  const v = [...x];
+  const first = x[0] as number;
+  v[0] = first + (first < 0 ? -norm(x) : norm(x));
+  const length = v.reduce((sum, value) => sum + value * value, 0);
+  return [v, length === 0 ? 0 : 2 / length];
+}
+
+/** H ← P H P for the reflection P of rows and columns first…, within rows and columns from…to. */
+function reflect(h: number[][], [v, beta]: [number[], number], first: number, from: number, to: number): void {
+  for (let j = from; j <= to; j++) {
+    const s = beta * v.reduce((sum, value, i) => sum + value * ((h[first + i] as number[])[j] as number), 0);
+    v.forEach((value, i) => {
+      const row = h[first + i] as number[];
+      row[j] = (row[j] as number) - s * value;
+    });
+  }
+  for (let i = from; i <= to; i++) {
+    const row = h[i] as number[];
+    const s = beta * v.reduce((sum, value, j) => sum + value * (row[first + j] as number), 0);
+    v.forEach((value, j) => {
+      row[first + j] = (row[first + j] as number) - s * value;
+    });
+  }
+}
+
+/** A similar matrix with zeros below the first subdiagonal. */
+function hessenberg(h: number[][]): void {
+  const n = h.length;
+  for (let k = 0; k + 2 < n; k++) {
+    const below = h.slice(k + 1).map((row) => row[k] as number);
+    reflect(h, reflector(below), k + 1, 0, n - 1);
+    for (let i = k + 2; i < n; i++) (h[i] as number[])[k] = 0;
+  }
+}
+
+const at = (h: readonly number[][], i: number, j: number): number => (h[i] as number[])[j] as number;
+
+/** The first row of the unreduced block that ends at row `end`; a subdiagonal element that does not count becomes zero. */
+function blockStart(h: number[][], end: number): number {
+  for (let i = end; i > 0; i--) {
+    const neighbours = Math.abs(at(h, i - 1, i - 1)) + Math.abs(at(h, i, i)) || 1;
+    if (Math.abs(at(h, i, i - 1)) <= Number.EPSILON * neighbours) {
+      (h[i] as number[])[i - 1] = 0;
+      return i;
+    }
+  }
+  return 0;
+}
+
+/** One implicit double shift of Francis, in rows and columns start…end, by the shifts with this sum and product. */
+function francis(h: number[][], start: number, end: number, sum: number, product: number): void {
+  const [a, b, c] = [at(h, start, start), at(h, start, start + 1), at(h, start + 1, start)];
+  let column = [a * a + b * c - sum * a + product, c * (a + at(h, start + 1, start + 1) - sum), c * at(h, start + 2, start + 1)];
+  for (let k = start; k < end; k++) {
+    reflect(h, reflector(column), k, start, end);
+    if (k > start) for (let i = k + 1; i <= Math.min(k + 2, end); i++) (h[i] as number[])[k - 1] = 0;
+    column = h.slice(k + 1, Math.min(k + 4, end + 1)).map((row) => row[k] as number);
+  }
+}
+
+function pair(h: readonly number[][], i: number): ComplexNumber[] {
+  const half = (at(h, i, i) + at(h, i + 1, i + 1)) / 2;
+  const product = at(h, i, i) * at(h, i + 1, i + 1) - at(h, i, i + 1) * at(h, i + 1, i);
+  const difference = (at(h, i, i) - at(h, i + 1, i + 1)) / 2;
+  const discriminant = difference * difference + at(h, i, i + 1) * at(h, i + 1, i);
+  if (discriminant < 0) {
+    const im = Math.sqrt(-discriminant);
+    return [
+      { re: half, im },
+      { re: half, im: -im },
+    ];
+  }
+  // The root of greater size first, the other by the product: no cancellation.
+  const large = half + (half < 0 ? -1 : 1) * Math.sqrt(discriminant);
+  return [
+    { re: large, im: 0 },
+    { re: large === 0 ? 0 : product / large, im: 0 },
+  ];
+}
+
+/**
+ * The eigenvalues of a real square matrix, by falling real part (of conjugate pairs first the one above the axis): reduction to
+ * Hessenberg form by reflections, then the double-shift QR iteration.
+ * @throws ShapeError for a matrix that is not square, ArgumentError for numbers that are not finite
+ * @see Francis, "The QR transformation", Computer Journal 4, 1961; Golub and Van Loan, "Matrix computations", section 7.5
+ * @example eigenvalues([[0, -1], [1, 0]]) // ±i
+ */
+export function eigenvalues(matrix: Matrix): ComplexNumber[] {
+  const h = copySquare("eigenvalues", matrix);
+  hessenberg(h);
+  const found: ComplexNumber[] = [];
+  let sweeps = 0;
+  for (let end = h.length - 1; end >= 0; ) {
+    const start = blockStart(h, end);
+    if (end - start < 2) {
+      found.push(...(start === end ? [{ re: at(h, end, end), im: 0 }] : pair(h, start)));
+      end = start - 1;
+      sweeps = 0;
+      continue;
+    }
+    if (++sweeps > 100) throw new StateError("eigenvalues: expected the QR iteration to converge in 100 sweeps, got none");
+    const [sum, product] = shifts(h, end, sweeps);
+    francis(h, start, end, sum, product);
+  }
+  return found.sort((x, y) => y.re - x.re || y.im - x.im);
+}
+
+/** Sum and product of the eigenvalues of the last two rows; every tenth time others, which break a cycle. */
+function shifts(h: readonly number[][], end: number, sweeps: number): [sum: number, product: number] {
+  if (sweeps % 10 === 0) {
+    const size = Math.abs(at(h, end, end - 1)) + Math.abs(at(h, end - 1, end - 2));
+    return [1.5 * size, size * size];
+  }
+  const [a, d] = [at(h, end - 1, end - 1), at(h, end, end)];
+  return [a + d, a * d - at(h, end - 1, end) * at(h, end, end - 1)];
+}
+
+/**
+ * x with A x = b, by elimination with row exchanges; null when A is singular to working precision.
+ * @example solve([[2, 0], [0, 4]], [2, 2]) // [1, 0.5]
+ */
+export function solve(matrix: Matrix, b: readonly number[]): number[] | null {
+  const n = matrix.length;
+  if (b.length !== n) throw new ShapeError(`solve: expected b of length ${n}, got ${b.length}`);
+  const rows = copySquare("solve", matrix).map((row, i) => [...row, b[i] as number]);
+  const size = Math.max(...rows.flat().map(Math.abs), 0);
+  for (let k = 0; k < n; k++) {
+    const pivot = rows.slice(k).reduce((best, row, i) => (Math.abs(row[k] as number) > Math.abs(at(rows, best, k)) ? k + i : best), k);
+    [rows[k], rows[pivot]] = [rows[pivot] as number[], rows[k] as number[]];
+    if (!(Math.abs(at(rows, k, k)) > n * Number.EPSILON * size)) return null;
+    for (const row of rows.slice(k + 1)) {
+      const factor = (row[k] as number) / at(rows, k, k);
+      for (let j = k; j <= n; j++) row[j] = (row[j] as number) - factor * at(rows, k, j);
+    }
+  }
+  const x = new Array<number>(n).fill(0);
+  for (let k = n - 1; k >= 0; k--) {
+    const known = x.reduce((sum, value, j) => sum + value * at(rows, k, j), 0);
+    x[k] = (at(rows, k, n) - known) / at(rows, k, k);
+  }
+  return x;
+}
+
+/** Gram and Schmidt's orthonormal rows, each from the rows before it taken away, and the lengths that were left. */
+export function orthonormalRows(matrix: Matrix): { rows: number[][]; lengths: number[] } {
+  const rows: number[][] = [];
+  const lengths = matrix.map((given) => {
+    let v = [...given];
+    for (const q of rows) {
+      const along = v.reduce((sum, value, i) => sum + value * (q[i] as number), 0);
+      v = v.map((value, i) => value - along * (q[i] as number));
+    }
+    const length = norm(v);
+    rows.push(v.map((value) => value / length));
+    return length;
+  });
+  return { rows, lengths };
+}

@@ -1,0 +1,85 @@
+/** Noise that regularises: functions; each takes its masks from an explicit generator. */
+
+import { isFloat } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
+import { defaultGenerator, type Generator } from "../tensor/random.ts";
+import { axisOf, type Shape, sameShape, show } from "../tensor/shape.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { add, mul, sub } from "./arithmetic.ts";
+
+export interface DropoutOptions {
+  /** Without training (default true) nothing is dropped. */
+  readonly training?: boolean;
+  /** Where masks come from; the default generator unless given. */
+  readonly generator?: Generator;
+}
+
+function check(op: string, p: number, ...tensors: Tensor[]): void {
+  if (!(p >= 0 && p <= 1)) throw new ArgumentError(`${op}: expected a probability in [0, 1], got ${p}`);
+  for (const x of tensors) if (!isFloat(x.dtype)) throw new DTypeError(`${op}: expected float tensors, got ${x.dtype}`);
+}
+
+/** 0 with probability p, else 1/(1 − p): what dropout multiplies `like` by. Made once, it can be used for all steps of a sequence. */
+export function dropoutMask(like: Tensor, p: number, options: DropoutOptions & { readonly shape?: Shape } = {}): Tensor {
+  check("dropoutMask", p, like);
+  const generator = options.generator ?? defaultGenerator();
+  return generator.bernoulli(options.shape ?? like.shape, 1 - p, like.dtype, p < 1 ? 1 / (1 - p) : 0);
+}
+
+/**
+ * Sets each element to zero with probability p and scales the others by 1/(1 − p).
+ * @see Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple way to prevent neural networks from overfitting", 2014
+ */
+export function dropout(x: Tensor, p: number, options: DropoutOptions = {}): Tensor {
+  check("dropout", p, x);
+  if (!(options.training ?? true) || p === 0) return x;
+  return mul(x, dropoutMask(x, p, options));
+}
+
+export interface VariationalDropoutOptions extends DropoutOptions {
+  /** The axis along which the mask stays the same (default 0). */
+  readonly timeAxis?: number;
+}
+
+/**
+ * Dropout of a sequence with one mask for all time steps.
+ * @param x [T, B, F], or with timeAxis 1 [B, T, F]
+ * @see Gal, Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016
+ */
+export function variationalDropout(x: Tensor, p: number, options: VariationalDropoutOptions = {}): Tensor {
+  check("variationalDropout", p, x);
+  if (!(options.training ?? true) || p === 0) return x;
+  const time = axisOf("variationalDropout", options.timeAxis ?? 0, x.rank);
+  const shape = x.shape.map((d, axis) => (axis === time ? 1 : d));
+  return mul(x, dropoutMask(x, p, { ...options, shape }));
+}
+
+export interface RecurrentDropoutOptions extends DropoutOptions {
+  /** The mask to use, where one is to last for the whole sequence; see `dropoutMask`. */
+  readonly mask?: Tensor;
+}
+
+/**
+ * Dropout of what is added to a memory, never of the memory itself: in an LSTM the candidate g of c′ = f·c + i·g.
+ * @see Semeniuta, Severyn, Barth, "Recurrent dropout without memory loss", 2016
+ */
+export function recurrentDropout(update: Tensor, p: number, options: RecurrentDropoutOptions = {}): Tensor {
+  check("recurrentDropout", p, update);
+  if (!(options.training ?? true) || p === 0) return update;
+  return mul(update, options.mask ?? dropoutMask(update, p, options));
+}
+
+/**
+ * Keeps each element of the previous state with probability p; without training, the expectation p·previous + (1 − p)·next.
+ * @see Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", 2017
+ */
+export function zoneout(previous: Tensor, next: Tensor, p: number, options: DropoutOptions = {}): Tensor {
+  check("zoneout", p, previous, next);
+  if (!sameShape(previous.shape, next.shape)) {
+    throw new ShapeError(`zoneout: expected states of one shape, got previous ${show(previous.shape)} and next ${show(next.shape)}`);
+  }
+  if (p === 0) return next;
+  if (!(options.training ?? true)) return add(mul(previous, p), mul(next, 1 - p));
+  const kept = (options.generator ?? defaultGenerator()).bernoulli(next.shape, p, next.dtype);
+  return add(mul(previous, kept), mul(next, sub(1, kept)));
+}

@@ -1,0 +1,154 @@
+/** Recurrences along an axis that are associative: in parts, over complex numbers, with maxima, in log space. */
+
+import { apply, type Primitive } from "../autodiff/primitive.ts";
+import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { axisOf, show } from "../tensor/shape.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import * as code from "../wasm/codes.gen.ts";
+import { add, mul, sub } from "./arithmetic.ts";
+import { cast, greater, greaterEqual } from "./compare.ts";
+import { exp, log } from "./math.ts";
+import { checkScanned, cumprod, linearScan, moved, type Scan, scanValue } from "./reduce.ts";
+import { broadcastTo, flip, pad, reshape, select, slice, stack } from "./shape.ts";
+
+// ---------------------------------------------------------------- in chunks
+
+export interface ChunkedOptions {
+  readonly axis: number;
+  /** Steps of a chunk. */
+  readonly chunk: number;
+}
+
+/**
+ * `linearScan` as the associative scan that it is, (a₂,b₂)∘(a₁,b₁) = (a₂a₁, a₂b₁ + b₂): all chunks from rest side by side,
+ * then over the chunks' ends, y = local + (product of a in the chunk)∘(what the chunks before leave). Its gradient is the same
+ * scan backwards. Products only ever shrink what they multiply and nothing is divided by them, so that they may underflow.
+ * @see Blelloch, "Prefix sums and their applications", 1990, section 1.4
+ */
+export function chunkedScan(a: Tensor, b: Tensor, { axis, chunk }: ChunkedOptions): Tensor {
+  checkScanned("chunkedScan", a, b);
+  if (!(Number.isInteger(chunk) && chunk >= 1)) throw new ArgumentError(`chunkedScan: expected chunks of at least one step, got ${chunk}`);
+  const along = axisOf("chunkedScan", axis, b.rank);
+  const n = b.dim(along);
+  const chunks = Math.ceil(n / chunk);
+  const padding = b.shape.map((_, i) => [0, i === along ? chunks * chunk - n : 0] as const);
+  const cut = (x: Tensor, rest: number) => reshape(pad(x, padding, rest), b.shape.toSpliced(along, 1, chunks, chunk));
+  const [factors, terms] = [cut(a, 1), cut(b, 0)];
+  const local = linearScan(factors, terms, { axis: along + 1 });
+  const products = cumprod(factors, { axis: along + 1 });
+  const end = (x: Tensor) => slice(x, along + 1, chunk - 1);
+  const ends = linearScan(end(products), end(local), { axis: along });
+  const all = add(local, mul(products, moved(ends, { axis: along, reverse: false }, 0)));
+  return slice(reshape(all, b.shape.with(along, chunks * chunk)), along, 0, n);
+}
+
+// ---------------------------------------------------------------- complex numbers
+
+/** a·b of complex numbers as planes along an axis, or a·b̄. */
+function times(a: Tensor, b: Tensor, axis: number, conjugate: boolean): Tensor {
+  const [ar, ai, br, bi] = [select(a, axis, 0), select(a, axis, 1), select(b, axis, 0), select(b, axis, 1)];
+  const [real, cross] = conjugate ? [add, sub] : [sub, add];
+  return stack([real(mul(ar, br), mul(ai, bi)), cross(mul(ai, br), mul(ar, bi))], axis);
+}
+
+/** z̄. */
+function conjugate(z: Tensor, axis: number): Tensor {
+  return stack([select(z, axis, 0), mul(select(z, axis, 1), -1)], axis);
+}
+
+/** As `linearScan`; the planes lie along the axis after the one that is scanned. */
+const complexScanOp: Primitive<Scan> = {
+  name: "complexScan",
+  forward: (inputs, scan) => [scanValue(inputs, scan, code.COMPLEX_SCAN)],
+  vjp([g], { inputs, outputs, params, needs }) {
+    if (!g) return [null, null];
+    const back = { axis: params.axis, reverse: !params.reverse };
+    const planes = params.axis + 1;
+    const db = apply(complexScanOp, [moved(conjugate(inputs[0] as Tensor, planes), back, 1), g], back);
+    return [needs[0] ? times(db, moved(outputs[0] as Tensor, params, 0), planes, true) : null, db];
+  },
+  jvp([ta, tb], { inputs, outputs, params }) {
+    const a = inputs[0] as Tensor;
+    const t = (ta ?? tb) as Tensor;
+    const stacked = { axis: params.axis + 1, reverse: params.reverse };
+    const before = () => broadcastTo(moved(outputs[0] as Tensor, params, 0), t.shape);
+    const fromA = ta ? times(ta, before(), stacked.axis + 1, false) : null;
+    const terms = fromA && tb ? add(fromA, tb) : ((fromA ?? tb) as Tensor);
+    return [apply(complexScanOp, [broadcastTo(a, t.shape), terms], stacked)];
+  },
+};
+
+/**
+ * The linear recurrence y[k] = a[k]·y[k-1] + b[k] over complex numbers along the first axis, from y[0] = b[0].
+ * @param a factors [T,2,…]: real and imaginary parts @param b terms, of a's shape
+ */
+export function complexScan(a: Tensor, b: Tensor): Tensor {
+  checkScanned("complexScan", a, b);
+  if (b.rank < 2 || b.dim(1) !== 2) throw new ShapeError(`complexScan: expected real and imaginary parts [T,2,…], got ${show(b.shape)}`);
+  return apply(complexScanOp, [a, b], { axis: 0, reverse: false });
+}
+
+// ---------------------------------------------------------------- maxima
+
+/** 1 where y[k-1] + a[k] is the larger, ½ where both are equal, else 0. */
+function carriedOn(inputs: readonly Tensor[], y: Tensor, scan: Scan): Tensor {
+  const [a, b] = inputs as [Tensor, Tensor];
+  const carried = add(a, moved(y, scan, Number.NEGATIVE_INFINITY));
+  return mul(add(cast(greater(carried, b), b.dtype), cast(greaterEqual(carried, b), b.dtype)), 0.5);
+}
+
+/** p·a + (1 − p)·b */
+function between(p: Tensor, a: Tensor, b: Tensor): Tensor {
+  return add(mul(p, a), mul(sub(1, p), b));
+}
+
+const maxScanOp: Primitive<Scan> = {
+  name: "maxScan",
+  forward: (inputs, scan) => [scanValue(inputs, scan, code.MAX_SCAN)],
+  vjp([g], { inputs, outputs, params }) {
+    if (!g) return [null, null];
+    const share = carriedOn(inputs, outputs[0] as Tensor, params);
+    const back = { axis: params.axis, reverse: true };
+    const total = reversedScan(moved(share, back, 1), g, params.axis);
+    return [mul(share, total), mul(sub(1, share), total)];
+  },
+  jvp([ta, tb], { inputs, outputs, params }) {
+    const share = carriedOn(inputs, outputs[0] as Tensor, params);
+    const t = (ta ?? tb) as Tensor;
+    const terms = ta && tb ? between(share, ta, tb) : ta ? mul(share, ta) : mul(sub(1, share), tb as Tensor);
+    return [linearScan(broadcastTo(share, t.shape), terms, { axis: params.axis + 1 })];
+  },
+};
+
+/** y[k] = a[k]·y[k+1] + b[k] from the end. */
+function reversedScan(a: Tensor, b: Tensor, axis: number): Tensor {
+  return flip(linearScan(flip(a, axis), flip(b, axis), { axis }), axis);
+}
+
+/**
+ * The largest of what comes and of what is carried on: y[k] = max(y[k-1] + a[k], b[k]) along an axis, from y[0] = b[0]. It is what
+ * keeps exponential gates in range. Where both are equal each has half of the derivative.
+ * @param a of the shape and dtype of b
+ */
+export function maxScan(a: Tensor, b: Tensor, { axis }: { readonly axis: number }): Tensor {
+  checkScanned("maxScan", a, b);
+  return apply(maxScanOp, [a, b], { axis: axisOf("maxScan", axis, b.rank), reverse: false });
+}
+
+// ---------------------------------------------------------------- log space
+
+/**
+ * log y for y[k] = a[k]·y[k-1] + b[k] along an axis, y[0] = b[0], all positive, given log a and log b (finite). Sums are kept in
+ * the scale of their largest term, so that nothing over- or underflows however long the axis is.
+ * @see Heinsen, "Efficient parallelization of a ubiquitous sequential computation", 2023
+ */
+export function logLinearScan(logA: Tensor, logB: Tensor, { axis }: { readonly axis: number }): Tensor {
+  checkScanned("logLinearScan", logA, logB);
+  const along = axisOf("logLinearScan", axis, logB.rank);
+  const m = maxScan(logA, logB, { axis: along });
+  const before = moved(m, { axis: along, reverse: false }, 0);
+  const sums = linearScan(exp(sub(add(before, logA), m)), exp(sub(logB, m)), { axis: along });
+  return add(m, log(sums));
+}
+
+export const primitives: Readonly<Record<string, Primitive<never>>> = { complexScan: complexScanOp, maxScan: maxScanOp };

@@ -1,0 +1,170 @@
+/**
+ * The one idea: a recurrent network is a function (x_t, s_t) ↦ (y_t, s_{t+1}).
+ *
+ * A cell implements `step`; everything else (whole sequences, variable lengths, stacking, streaming,
+ * gradient algorithms) is written against this interface.
+ */
+
+import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { Module } from "../nn/module.ts";
+import { where } from "../ops/compare.ts";
+import { reshape } from "../ops/shape.ts";
+import type { Step } from "../replay/capture.ts";
+import { type CaptureCache, captured, type Scan, scanCaptured, scanEagerly } from "../replay/captured-scan.ts";
+import type { MemoryPlan } from "../tensor/dry-run.ts";
+import { show } from "../tensor/shape.ts";
+import { copyOf } from "../tensor/strided.ts";
+import { Tensor, tensor } from "../tensor/tensor.ts";
+import { type PlanOptions, planScan } from "./plan.ts";
+
+/** What is carried from step to step: a tensor, or tensors in arrays and records. The batch is the first axis of each. */
+export type State = Tensor | readonly State[] | { readonly [name: string]: State };
+
+export interface ScanOptions {
+  /** Real steps of each sequence of the batch, 0 ≤ length ≤ T: the state stops and the output is zero after them. */
+  readonly lengths?: readonly number[];
+  /** Runs from each sequence's last real step to its first. */
+  readonly reverse?: boolean;
+}
+
+// NoInfer: S is read off what is returned. A `step` that may be called without a state would make it S | undefined.
+export interface Recurrence<S extends State = State> extends Module {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  /** The state before the first step, for a batch. */
+  initialState(batch: number): S;
+  /** One time step: x [B,I] and state to y [B,O] and the next state. Pure. */
+  step(x: Tensor, state: NoInfer<S>): [y: Tensor, next: S];
+  /** A whole sequence: xs [T,B,I] to ys [T,B,O] and the last state. */
+  scan(xs: Tensor, state?: NoInfer<S>, options?: ScanOptions): [ys: Tensor, last: S];
+}
+
+/** Applies `fn` to corresponding tensors of states of one structure. */
+export function mapState<S extends State>(fn: (...tensors: Tensor[]) => Tensor, first: S, ...rest: S[]): S {
+  if (first instanceof Tensor) return fn(first, ...(rest as unknown as Tensor[])) as unknown as S;
+  if (Array.isArray(first)) {
+    return first.map((part, i) => mapState(fn, part, ...rest.map((r) => (r as unknown as State[])[i] as State))) as unknown as S;
+  }
+  const record = first as { readonly [name: string]: State };
+  return Object.fromEntries(
+    Object.entries(record).map(([name, part]) => [
+      name,
+      mapState(fn, part, ...rest.map((r) => (r as { readonly [name: string]: State })[name] as State)),
+    ]),
+  ) as unknown as S;
+}
+
+/** The values of a state in memory of their own: no tape behind them, and no sequence of states kept for the sake of its last. */
+export function detachState<S extends State>(state: S): S {
+  return mapState((s) => copyOf(s), state);
+}
+
+/** The tensors of a state, in order of structure. */
+export function stateTensors(state: State): Tensor[] {
+  if (state instanceof Tensor) return [state];
+  return Object.values(state).flatMap(stateTensors);
+}
+
+/** Checks `xs [T,B,I]` with T ≥ 1, and the lengths against it. */
+export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths?: readonly number[]): void {
+  const [T, B, I] = xs.shape;
+  if (xs.rank !== 3 || I !== inputSize) throw new ShapeError(`${op}: expected xs [T,B,${inputSize}], got ${show(xs.shape)}`);
+  if (T === 0) throw new ShapeError(`${op}: expected xs with at least one step, got ${show(xs.shape)}`);
+  if (lengths === undefined) return;
+  if (lengths.length !== B) throw new ShapeError(`${op}: expected ${B} lengths for xs ${show(xs.shape)}, got ${lengths.length}`);
+  for (const [i, n] of lengths.entries()) {
+    if (!Number.isInteger(n) || n < 0 || n > (T as number)) {
+      throw new ArgumentError(`${op}: expected lengths in [0, ${T}], got ${n} at position ${i}`);
+    }
+  }
+}
+
+/** The tensors of `state` put into the structure of `like`. */
+export function restoreState<S extends State>(like: S, tensors: readonly Tensor[]): S {
+  let i = 0;
+  return mapState(() => tensors[i++] as Tensor, like);
+}
+
+/** Which sequences of the batch are still running at each step: bool [T,B]. */
+export function runningMask(lengths: readonly number[], T: number): Tensor {
+  const mask = Uint8Array.from({ length: T * lengths.length }, (_, i) => {
+    const [t, b] = [Math.floor(i / lengths.length), i % lengths.length];
+    return t < (lengths[b] as number) ? 1 : 0;
+  });
+  return tensor(mask, { shape: [T, lengths.length], dtype: "bool" });
+}
+
+/** Zeros in ys [T,B,…] after each sequence's end, as every scan puts out. */
+export function zeroBeyond(ys: Tensor, lengths: readonly number[] | undefined): Tensor {
+  const T = ys.dim(0);
+  if (!lengths?.some((n) => n < T)) return ys;
+  const mask = runningMask(lengths, T);
+  return where(reshape(mask, [...mask.shape, ...new Array<number>(ys.rank - 2).fill(1)]), ys, 0);
+}
+
+/** A value per sequence of the batch, shaped to broadcast over the other axes of `like`. */
+function alongBatch(mask: Tensor, like: Tensor): Tensor {
+  return reshape(mask, [mask.dim(0), ...new Array<number>(like.rank - 1).fill(1)]);
+}
+
+/** The cell's step over flat lists of tensors; with a mask, finished sequences keep their state and put out zeros. */
+function flatStep<S extends State>(cell: Recurrence<S>, like: S, masked: boolean): Step {
+  return ([x, running], carry) => {
+    const before = restoreState(like, carry);
+    const [y, next] = cell.step(x as Tensor, before);
+    if (!masked) return { y, carry: stateTensors(next) };
+    const held = mapState((a, b) => where(alongBatch(running as Tensor, a), a, b), next, before);
+    return { y: where(alongBatch(running as Tensor, y), y, 0), carry: stateTensors(held) };
+  };
+}
+
+function scanOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, { lengths, reverse = false }: ScanOptions): Scan {
+  checkSequence("scan", xs, cell.inputSize, lengths);
+  const ragged = lengths?.some((n) => n < xs.dim(0)) ?? false;
+  return {
+    step: flatStep(cell, state, ragged),
+    sequences: ragged ? [xs, runningMask(lengths as readonly number[], xs.dim(0))] : [xs],
+    carry: stateTensors(state),
+    fixed: [...cell.stateDict().values()],
+    reverse,
+    variant: cell.training ? "training" : "evaluation",
+  };
+}
+
+/** Runs `step` over a sequence, operation by operation: the definition every fused form must agree with. */
+export function scanSteps<S extends State>(cell: Recurrence<S>, xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+  const start = state ?? cell.initialState(xs.dim(1));
+  const { ys, carry } = scanEagerly(scanOf(cell, xs, start, options));
+  return [ys, restoreState(start, carry)];
+}
+
+/**
+ * Base of the cells of the literature: a subclass writes `initialState` and `step`, and `scan` runs the step over
+ * sequences by capture and replay (see src/replay/capture.ts), or eagerly where it cannot be captured.
+ */
+export abstract class Cell<S extends State = State> extends Module implements Recurrence<S> {
+  abstract readonly inputSize: number;
+  abstract readonly outputSize: number;
+  abstract initialState(batch: number): S;
+  abstract step(x: Tensor, state: S): [y: Tensor, next: S];
+
+  readonly #captures: CaptureCache = new Map();
+
+  /** xs [T,B,I] to ys [T,B,O] and the last state. */
+  scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    const start = state ?? this.initialState(xs.dim(1));
+    const { ys, carry } = scanCaptured(scanOf(this, xs, start, options), this.#captures);
+    return [ys, restoreState(start, carry)];
+  }
+
+  /** Bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
+  plan(options: PlanOptions): MemoryPlan {
+    return planScan(this, options);
+  }
+
+  /** Why `scan` runs eagerly on such a sequence; null if it runs by replay. */
+  whyEager(xs: Tensor, state?: S, options: ScanOptions = {}): string | null {
+    const step = captured(scanOf(this, xs, state ?? this.initialState(xs.dim(1)), options), this.#captures, true);
+    return typeof step === "string" ? step : null;
+  }
+}

@@ -1,0 +1,274 @@
+/** RNN, LSTM and GRU: layers of whole sequences, stacked and in both directions, with PyTorch's options and parameter names. */
+
+import type { FloatDType } from "../base/dtype.ts";
+import { ArgumentError, ShapeError, StateError } from "../base/errors.ts";
+import { checkSizes } from "../nn/layers.ts";
+import { Module } from "../nn/module.ts";
+import { dropout } from "../ops/dropout.ts";
+import { cat, reshape, select, stack, transpose } from "../ops/shape.ts";
+import { zeros } from "../tensor/create.ts";
+import type { MemoryPlan } from "../tensor/dry-run.ts";
+import { defaultGenerator, type Generator } from "../tensor/random.ts";
+import { show } from "../tensor/shape.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { packing } from "./packing.ts";
+import { type PlanOptions, planScan } from "./plan.ts";
+import { checkSequence, type Recurrence, type ScanOptions } from "./recurrence.ts";
+import {
+  checkRecurrentOptions,
+  checkState,
+  type ElmanNetOptions,
+  elmanKind,
+  type GruNetOptions,
+  gruKind,
+  type LstmNetOptions,
+  type LstmState,
+  lstmKind,
+  makeWeights,
+  type RecurrentKind,
+  type RecurrentOptions,
+  type RecurrentWeights,
+} from "./rnn-cells.ts";
+
+export interface StackedOptions extends RecurrentOptions {
+  /** Default 1. */
+  readonly numLayers?: number;
+  /** Whether sequences are [B,T,…] instead of [T,B,…] (default false). */
+  readonly batchFirst?: boolean;
+  /** Probability with which an element between two layers is dropped in training (default 0). */
+  readonly dropout?: number;
+  /** Whether a second set of weights reads the sequence backwards; outputs are joined (default false). */
+  readonly bidirectional?: boolean;
+}
+
+export interface ForwardOptions<S> {
+  /** Initial state; zeros unless given. */
+  readonly state?: S;
+  /** Real steps of each sequence: beyond them outputs are zero, and the state is the one at the sequence's own end. */
+  readonly lengths?: readonly number[];
+}
+
+export interface ForwardResult<S> {
+  /** [T,B,D·O]: the last layer's outputs; [B,T,D·O] with `batchFirst`, [T,D·O] for an input without batch. */
+  readonly output: Tensor;
+  /** Last states [numLayers·D,B,·], layer by layer, forward before reverse; without B for an input without batch. */
+  readonly state: S;
+}
+
+/** PyTorch's name of each weight. */
+const NAMES: Readonly<Record<keyof RecurrentWeights, string>> = {
+  weightIh: "weight_ih",
+  weightHh: "weight_hh",
+  biasIh: "bias_ih",
+  biasHh: "bias_hh",
+  weightHr: "weight_hr",
+  weightPeephole: "weight_peephole",
+};
+
+abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module implements Recurrence<S> {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  readonly outputSize: number;
+  readonly numLayers: number;
+  readonly batchFirst: boolean;
+  readonly dropout: number;
+  readonly bidirectional: boolean;
+  readonly #kind: RecurrentKind;
+  readonly #dtype: FloatDType;
+  readonly #generator: Generator | undefined;
+  /** By layer and direction. */
+  readonly #weights: readonly (readonly RecurrentWeights[])[];
+
+  constructor(op: string, kind: RecurrentKind, options: StackedOptions) {
+    super();
+    checkRecurrentOptions(op, options);
+    const { numLayers = 1, dropout = 0, bidirectional = false } = options;
+    checkSizes(op, { numLayers });
+    if (!(dropout >= 0 && dropout < 1)) throw new ArgumentError(`${op}: expected dropout in [0, 1), got ${dropout}`);
+    const directions = bidirectional ? 2 : 1;
+    this.inputSize = options.inputSize;
+    this.hiddenSize = options.hiddenSize;
+    this.outputSize = directions * (kind.stateSizes[0] as number);
+    this.numLayers = numLayers;
+    this.batchFirst = options.batchFirst ?? false;
+    this.dropout = dropout;
+    this.bidirectional = bidirectional;
+    this.#kind = kind;
+    this.#dtype = options.dtype ?? "float32";
+    this.#generator = options.generator;
+    this.#weights = Array.from({ length: numLayers }, (_, layer) =>
+      Array.from({ length: directions }, (_, d) => this.#addWeights(layer, d, options)),
+    );
+  }
+
+  #addWeights(layer: number, direction: number, options: StackedOptions): RecurrentWeights {
+    const weights = makeWeights(this.#kind, layer === 0 ? this.inputSize : this.outputSize, options);
+    for (const [key, name] of Object.entries(NAMES) as [keyof RecurrentWeights, string][]) {
+      const parameter = weights[key];
+      if (parameter) this.register(`${name}_l${layer}${direction === 1 ? "_reverse" : ""}`, parameter);
+    }
+    return weights;
+  }
+
+  protected abstract tensorsOf(state: S): readonly Tensor[];
+  protected abstract stateOf(tensors: readonly Tensor[]): S;
+
+  /** Zeros [numLayers·D,B,·]. */
+  initialState(batch: number): S {
+    const lead = [this.numLayers * (this.bidirectional ? 2 : 1), batch];
+    return this.stateOf(this.#kind.stateSizes.map((size) => zeros([...lead, size], this.#dtype)));
+  }
+
+  /**
+   * Runs whole sequences.
+   * @param xs [T,B,I], [B,T,I] with `batchFirst`, or [T,I] for one sequence without a batch axis; or int32 of one axis less:
+   *   indices below I that stand for one-hot vectors, whose product is a look-up
+   * @throws ShapeError for a sequence of no steps, or anything that does not fit
+   * @throws ArgumentError for lengths outside [0, T], and for indices that are out of range
+   */
+  forward(xs: Tensor, options: ForwardOptions<S> = {}): ForwardResult<S> {
+    if (xs.rank === (isIndex(xs) ? 1 : 2)) return this.#forwardUnbatched(xs, options);
+    const [ys, state] = this.scan(this.batchFirst ? swapLeading(xs) : xs, options.state, options);
+    return { output: this.batchFirst ? swapLeading(ys) : ys, state };
+  }
+
+  #forwardUnbatched(xs: Tensor, options: ForwardOptions<S>): ForwardResult<S> {
+    const withBatch = (x: Tensor): Tensor => reshape(x, [x.dim(0), 1, ...x.shape.slice(1)]);
+    const withoutBatch = (x: Tensor): Tensor => reshape(x, [x.dim(0), x.dim(2)]);
+    const initial = options.state && this.stateOf(this.tensorsOf(options.state).map(withBatch));
+    const [ys, state] = this.scan(withBatch(xs), initial, options);
+    return { output: withoutBatch(ys), state: this.stateOf(this.tensorsOf(state).map(withoutBatch)) };
+  }
+
+  /** Bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
+  plan(options: PlanOptions): MemoryPlan {
+    return planScan(this, options);
+  }
+
+  /** One time step: x [B,I] (or indices [B]) and the state to y [B,O] and the next state. @throws StateError when bidirectional */
+  step(x: Tensor, state?: S): [y: Tensor, next: S];
+  step(x: Tensor, state: S): [y: Tensor, next: S]; // the interface's own form, from which types of states are inferred
+  step(x: Tensor, state?: S): [y: Tensor, next: S] {
+    if (this.bidirectional) throw new StateError("step: expected a layer of one direction, got a bidirectional one");
+    if (!isIndex(x) && (x.rank !== 2 || x.dim(1) !== this.inputSize)) {
+      throw new ShapeError(`step: expected x [B,${this.inputSize}], got ${show(x.shape)}`);
+    }
+    const [ys, next] = this.scan(reshape(x, [1, ...x.shape]), state);
+    return [reshape(ys, [x.dim(0), this.outputSize]), next];
+  }
+
+  /** Whole sequences, always time-major: xs [T,B,I] (or indices [T,B]) to ys [T,B,O] and the last state. */
+  scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    if (isIndex(xs)) checkIndices(xs, options.lengths);
+    else checkSequence("scan", xs, this.inputSize, options.lengths);
+    const [T, B] = xs.shape as [number, number];
+    const directions = this.bidirectional ? 2 : 1;
+    const initial = this.tensorsOf(state ?? this.initialState(B));
+    checkState("scan", initial, [this.numLayers * directions, B], this.#kind.stateSizes);
+    const { rows, pack, unpack, sort, restore } = packing(T, B, options.lengths, options.reverse ?? false);
+    const last: Tensor[][] = initial.map(() => []);
+    let x = pack(xs);
+    this.#weights.forEach((weights, layer) => {
+      const outputs = weights.map((w, d) => {
+        const start = initial.map((s) => sort(select(s, 0, layer * directions + d)));
+        const [ys, ...end] = this.#kind.run(w, x, start, { ...rows, reverse: rows.reverse !== (d === 1) });
+        end.forEach((s, i) => {
+          last[i]?.push(restore(s));
+        });
+        return ys as Tensor;
+      });
+      x = outputs.length === 1 ? (outputs[0] as Tensor) : cat(outputs, 1);
+      if (layer < this.numLayers - 1) x = this.#drop(x);
+    });
+    return [unpack(x), this.stateOf(last.map(stacked))];
+  }
+
+  #drop(x: Tensor): Tensor {
+    return dropout(x, this.dropout, { training: this.training, generator: this.#generator ?? defaultGenerator() });
+  }
+}
+
+/** Whether an input stands for one-hot vectors. */
+function isIndex(x: Tensor): boolean {
+  return x.dtype === "int32";
+}
+
+function checkIndices(xs: Tensor, lengths?: readonly number[]): void {
+  if (xs.rank !== 2) throw new ShapeError(`scan: expected int32 xs [T,B], got ${show(xs.shape)}`);
+  checkSequence("scan", reshape(xs, [...xs.shape, 1]), 1, lengths);
+}
+
+/** Tensors on a new first axis; a single one, as most layers have, is not copied. */
+function stacked(parts: readonly Tensor[]): Tensor {
+  const first = parts[0] as Tensor;
+  return parts.length === 1 ? reshape(first, [1, ...first.shape]) : stack(parts);
+}
+
+function swapLeading(x: Tensor): Tensor {
+  return transpose(x, 0, 1);
+}
+
+abstract class OutputLayers extends RecurrentLayers<Tensor> {
+  protected override tensorsOf(state: Tensor): readonly Tensor[] {
+    return [state];
+  }
+
+  protected override stateOf([h]: readonly Tensor[]): Tensor {
+    return h as Tensor;
+  }
+}
+
+export interface RNNOptions extends StackedOptions, ElmanNetOptions {}
+
+/**
+ * Simple recurrent layers: h' = φ(W_ih x + b_ih + W_hh h + b_hh), φ = tanh or relu.
+ * The state is h [numLayers·D,B,H].
+ * @see Elman, "Finding structure in time", 1990
+ * @example const { output, state } = new RNN({ inputSize: 4, hiddenSize: 8 }).forward(xs);
+ */
+export class RNN extends OutputLayers {
+  constructor(options: RNNOptions) {
+    super("RNN", elmanKind(options.hiddenSize, options), options);
+  }
+}
+
+export interface LSTMOptions extends StackedOptions, LstmNetOptions {}
+
+/**
+ * Layers of long short-term memory, with peepholes and projections where asked for; equations: `LSTMCell`.
+ * The state is { h [numLayers·D,B,P], c [numLayers·D,B,H] }.
+ * @see Hochreiter and Schmidhuber, "Long short-term memory", 1997; further `lstmSequence`
+ * @example
+ * const lstm = new LSTM({ inputSize: 4, hiddenSize: 8, numLayers: 2 });
+ * const { output, state } = lstm.forward(xs, { lengths: [7, 3, 5] });
+ * const [y, next] = lstm.step(x, state);
+ */
+export class LSTM extends RecurrentLayers<LstmState> {
+  constructor(options: LSTMOptions) {
+    super("LSTM", lstmKind("LSTM", options.hiddenSize, options), options);
+  }
+
+  protected override tensorsOf(state: LstmState): readonly Tensor[] {
+    return [state.h, state.c];
+  }
+
+  protected override stateOf([h, c]: readonly Tensor[]): LstmState {
+    return { h: h as Tensor, c: c as Tensor };
+  }
+}
+
+export interface GRUOptions extends StackedOptions, GruNetOptions {}
+
+/**
+ * Layers of gated recurrent units; equations: `GRUCell`. The state is h [numLayers·D,B,H].
+ * @see Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", 2014
+ * @example const { output, state } = new GRU({ inputSize: 4, hiddenSize: 8, bidirectional: true }).forward(xs);
+ */
+export class GRU extends OutputLayers {
+  readonly resetAfter: boolean;
+
+  constructor(options: GRUOptions) {
+    super("GRU", gruKind(options.hiddenSize, options), options);
+    this.resetAfter = options.resetAfter ?? true;
+  }
+}

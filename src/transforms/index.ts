@@ -1,0 +1,15 @@
+/** Derivatives of whole functions: backward, grad, vjp, jvp, jacobian, hvp, and the check of gradients. */
+
+export { type CheckGradsOptions, checkGrads, GradientMismatch } from "./check-grads.ts";
+export {
+  backward,
+  grad,
+  hvp,
+  type JacobianOptions,
+  jacobian,
+  jvp,
+  jvpStacked,
+  type TensorFunction,
+  valueAndGrad,
+  vjp,
+} from "./transforms.ts";

@@ -1,0 +1,187 @@
+/** Derivatives of functions: backward, grad, vjp, jvp, jacobian, hvp. */
+
+import { addInPlace } from "../autodiff/accumulate.ts";
+import { box, unbox, withLevel } from "../autodiff/forward.ts";
+import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
+import { enableGrad, gradients, noGrad, type SweepOptions, sweepLeaves } from "../autodiff/tape.ts";
+import { BYTES } from "../base/dtype.ts";
+import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { add, mul } from "../ops/arithmetic.ts";
+import { sum } from "../ops/reduce.ts";
+import { contiguous, reshape, select, stack } from "../ops/shape.ts";
+import { onesLike, zeros } from "../tensor/create.ts";
+import { sameShape, show } from "../tensor/shape.ts";
+import { storageCount } from "../tensor/storage.ts";
+import { copyOf } from "../tensor/strided.ts";
+import { keep, type Tensor, tensor } from "../tensor/tensor.ts";
+import { afterDryRun, isDry } from "../wasm/host.ts";
+import { cannotReplay } from "../wasm/recorder.ts";
+
+/** The same values under a new name: what a functional transform differentiates with respect to. */
+export const aliasOp: Primitive<void> = defineOp({
+  name: "alias",
+  forward: ([x]) => (x as Tensor).detach(),
+  vjp: (g) => g,
+  jvp: (t) => t,
+});
+
+/** A leaf with the values of x: what a transform differentiates with respect to. */
+export function track(x: Tensor): Tensor {
+  const y = apply(aliasOp, [x], undefined);
+  if (y.node === null) y.requiresGrad = true;
+  return y;
+}
+
+function seed(op: string, y: Tensor, cotangent?: Tensor): Tensor {
+  if (cotangent !== undefined) return cotangent;
+  if (y.size !== 1) throw new ShapeError(`${op}: expected a scalar output (or a cotangent), got ${show(y.shape)}`);
+  return onesLike(y);
+}
+
+/**
+ * Adds the gradients of `output` to `.grad` of every leaf that wants one.
+ * @param cotangent weights of a non-scalar output, of its shape
+ */
+export function backward(output: Tensor, cotangent?: Tensor): void {
+  cannotReplay("leaves gradients on tensors");
+  const start = seed("backward", output, cotangent);
+  const before = storageCount;
+  sweepLeaves(output, start, (leaf, g) => {
+    if (leaf.grad !== null) return addInPlace(leaf.grad, g);
+    leaf.grad = keep(isOwn(g, before) ? g.detach() : copyOf(g));
+    if (isDry()) {
+      afterDryRun(() => {
+        leaf.grad = null;
+      });
+    }
+  });
+}
+
+/** Whether a gradient is all that its memory holds, made by this sweep (after storage number `before`) and kept by no other leaf. */
+function isOwn(g: Tensor, before: number): boolean {
+  const { storage } = g;
+  return storage.serial > before && !storage.pinned && g.isContiguous && g.size * BYTES[g.dtype] === storage.bytes;
+}
+
+/** Functional transforms in progress: an inner one must be recorded for the outer one's sake. */
+let nesting = 0;
+
+function nested<R>(fn: (createGraph: boolean) => R): R {
+  nesting++;
+  try {
+    return fn(nesting > 1);
+  } finally {
+    nesting--;
+  }
+}
+
+export type TensorFunction = (...inputs: Tensor[]) => Tensor;
+
+/**
+ * The value of `fn` and a function from a cotangent of it to those of the inputs.
+ * @example const [y, pullback] = vjp((x) => mul(x, x), [x]); const [dx] = pullback(onesLike(y));
+ */
+export function vjp(fn: TensorFunction, inputs: readonly Tensor[]): [Tensor, (cotangent: Tensor, options?: SweepOptions) => Tensor[]] {
+  const tracked = inputs.map(track);
+  const y = nested(() => enableGrad(() => fn(...tracked)));
+  const createGraph = nesting > 0;
+  const pullback = (cotangent: Tensor, options: SweepOptions = { createGraph }): Tensor[] =>
+    gradients([y], tracked, [cotangent], options).map((g, i) => g ?? zerosOf(tracked[i] as Tensor));
+  return [y, pullback];
+}
+
+function zerosOf(x: Tensor): Tensor {
+  return zeros(x.shape, x.dtype);
+}
+
+/** The value and the gradients of a scalar function. */
+export function valueAndGrad(fn: TensorFunction): (...inputs: Tensor[]) => [Tensor, Tensor[]] {
+  return (...inputs) =>
+    nested((createGraph) => {
+      const tracked = inputs.map(track);
+      const y = enableGrad(() => fn(...tracked));
+      const found = gradients([y], tracked, [seed("grad", y)], { createGraph });
+      return [y, found.map((g, i) => g ?? zerosOf(tracked[i] as Tensor))];
+    });
+}
+
+/**
+ * The gradient function of a scalar function; nests to any order.
+ * @example const d2 = grad((x) => sum(grad((x) => sum(pow(x, 3)))(x)[0]));
+ */
+export function grad(fn: TensorFunction): (...inputs: Tensor[]) => Tensor[] {
+  const both = valueAndGrad(fn);
+  return (...inputs) => both(...inputs)[1];
+}
+
+/** Runs `fn` on tensors with stacked tangents [K, …shape]; returns the value and its stacked tangent. */
+export function jvpStacked(fn: TensorFunction, inputs: readonly Tensor[], tangents: readonly (Tensor | null)[]): [Tensor, Tensor] {
+  const k = tangents.find((t) => t !== null)?.shape[0];
+  if (k === undefined) throw new ArgumentError("jvp: expected at least one tangent, got none");
+  inputs.forEach((x, i) => {
+    const t = tangents[i];
+    if (t && !sameShape(t.shape, [k, ...x.shape])) {
+      throw new ShapeError(`jvp: expected tangent ${i} of shape ${show([k, ...x.shape])}, got ${show(t.shape)}`);
+    }
+  });
+  return withLevel((level) => {
+    const boxed = inputs.map((x, i) => {
+      const t = tangents[i];
+      return t ? box(level, x, t) : x;
+    });
+    const { primal, tangent } = unbox(level, fn(...boxed));
+    return [primal, tangent ?? zeros([k, ...primal.shape], primal.dtype)];
+  });
+}
+
+/** The value of `fn` and its directional derivative along `tangents`, each of its input's shape. */
+export function jvp(fn: TensorFunction, inputs: readonly Tensor[], tangents: readonly Tensor[]): [Tensor, Tensor] {
+  const stacked = tangents.map((t) => reshape(t, [1, ...t.shape]));
+  const [y, dy] = jvpStacked(fn, inputs, stacked);
+  return [y, reshape(dy, y.shape)];
+}
+
+export interface JacobianOptions {
+  /** "reverse" sweeps once for every output element, "forward" runs once with a tangent for every input element. */
+  readonly mode?: "reverse" | "forward";
+}
+
+/** The Jacobian [...output shape, ...input shape] of a function of one tensor. */
+export function jacobian(fn: (x: Tensor) => Tensor, x: Tensor, options: JacobianOptions = {}): Tensor {
+  return (options.mode ?? "reverse") === "forward" ? jacobianForward(fn, x) : jacobianReverse(fn, x);
+}
+
+function basis(x: Tensor): Tensor[] {
+  return Array.from({ length: x.size }, (_, i) => {
+    const e = new Array<number>(x.size).fill(0);
+    e[i] = 1;
+    return tensor(e, { shape: x.shape, dtype: x.dtype });
+  });
+}
+
+function jacobianForward(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
+  const [y, dy] = jvpStacked(fn, [x], [stack(basis(x))]);
+  const byInput = reshape(dy, [x.size, y.size]);
+  return reshape(stack(Array.from({ length: y.size }, (_, i) => select(byInput, 1, i))), [...y.shape, ...x.shape]);
+}
+
+function jacobianReverse(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
+  const [y, pullback] = vjp(fn, [x]);
+  const rows = basis(y).map((e) => pullback(e)[0] as Tensor);
+  return reshape(stack(rows), [...y.shape, ...x.shape]);
+}
+
+/** The Hessian of a scalar function times a vector: forward over reverse, without the Hessian. */
+export function hvp(fn: (x: Tensor) => Tensor, x: Tensor, v: Tensor): Tensor {
+  return jvp((z) => grad((w) => fn(w as Tensor))(z as Tensor)[0] as Tensor, [x], [v])[1];
+}
+
+/** Sum of the products of two tensors' elements: the inner product checks are made with. */
+export function innerProduct(a: Tensor, b: Tensor): Tensor {
+  return sum(mul(a, b));
+}
+
+/** x + s·v, off the tape. */
+export function step(x: Tensor, v: Tensor, s: number): Tensor {
+  return noGrad(() => contiguous(add(x, mul(v, s))));
+}

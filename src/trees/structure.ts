@@ -1,0 +1,243 @@
+/** Trees and directed acyclic graphs, and networks over them: all nodes of one height are computed at once. */
+
+import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { Module } from "../nn/module.ts";
+import { scatterRows, takeRows } from "../ops/gather.ts";
+import { cat } from "../ops/shape.ts";
+import { mapState, type State } from "../recurrence/recurrence.ts";
+import { show } from "../tensor/shape.ts";
+import { type Tensor, tensor } from "../tensor/tensor.ts";
+
+/** Nodes of equal height. */
+interface Level {
+  readonly nodes: readonly number[];
+  /** The lower levels that their children are in. */
+  readonly sources: readonly number[];
+  /** For each node its children's rows in those levels' nodes, one level after the other. */
+  readonly rows: readonly (readonly number[])[];
+}
+
+/**
+ * Nodes and their children, in any number of trees or graphs: children come before their parents, and a node may be the child
+ * of several. Its height is 0 without children, else one more than that of its highest child.
+ * @throws ArgumentError for a child that does not come before its parent
+ * @example new Structure([[], [], [0, 1], [2, 0]]) // node 2 over 0 and 1, node 3 over 2 and again 0
+ */
+export class Structure {
+  /** Of each node, in order. */
+  readonly children: readonly (readonly number[])[];
+  readonly levels: readonly Level[];
+  /** For each node its row among the nodes of all levels, one level after the other. */
+  readonly order: readonly number[];
+
+  constructor(children: readonly (readonly number[])[]) {
+    checkChildren(children);
+    this.children = children;
+    const heights: number[] = [];
+    for (const c of children) heights.push(c.reduce((height, child) => Math.max(height, (heights[child] as number) + 1), 0));
+    const levels: number[][] = Array.from({ length: Math.max(-1, ...heights) + 1 }, () => []);
+    const place = heights.map((height, node) => (levels[height] as number[]).push(node) - 1);
+    this.levels = levels.map((nodes) => levelOf(nodes, children, heights, levels, place));
+    const starts = startsOf(levels);
+    this.order = heights.map((height, node) => (starts[height] as number) + (place[node] as number));
+  }
+
+  /** Number of nodes. */
+  get size(): number {
+    return this.children.length;
+  }
+
+  /** Structures side by side as one: nodes of the second come after those of the first, and so on. */
+  static join(structures: readonly Structure[]): Structure {
+    let before = 0;
+    return new Structure(
+      structures.flatMap(({ children, size }) => {
+        const start = before;
+        before += size;
+        return children.map((c) => c.map((child) => start + child));
+      }),
+    );
+  }
+}
+
+function checkChildren(children: readonly (readonly number[])[]): void {
+  if (children.length === 0) throw new ArgumentError("Structure: expected at least one node, got none");
+  for (const [node, c] of children.entries()) {
+    const bad = c.find((child) => !(Number.isInteger(child) && child >= 0 && child < node));
+    if (bad !== undefined) throw new ArgumentError(`Structure: expected children of node ${node} below it, got ${bad}`);
+  }
+}
+
+/** Where each list begins when all are joined. */
+function startsOf(lists: readonly (readonly number[])[]): number[] {
+  let next = 0;
+  return lists.map((list) => {
+    next += list.length;
+    return next - list.length;
+  });
+}
+
+function levelOf(
+  nodes: readonly number[],
+  children: readonly (readonly number[])[],
+  heights: readonly number[],
+  levels: readonly (readonly number[])[],
+  place: readonly number[],
+): Level {
+  const lists = nodes.map((node) => children[node] as readonly number[]);
+  const sources = [...new Set(lists.flat().map((child) => heights[child] as number))].sort((a, b) => a - b);
+  const starts = startsOf(sources.map((height) => levels[height] as number[]));
+  const startOf = new Map(sources.map((height, i) => [height, starts[i] as number]));
+  const row = (child: number) => (startOf.get(heights[child] as number) as number) + (place[child] as number);
+  return { nodes, sources, rows: lists.map((list) => list.map(row)) };
+}
+
+/** A leaf by its symbol, or a node by its children. */
+export type Tree = number | readonly Tree[];
+
+export interface StructureOptions {
+  /** Whether equal subtrees become one node, so that trees become one directed acyclic graph (default false). */
+  readonly shared?: boolean;
+  /** Symbol of nodes with children (default 0). */
+  readonly inner?: number;
+}
+
+/** Trees as a structure, with each node's symbol and the trees' topmost nodes. */
+export interface Forest {
+  readonly structure: Structure;
+  readonly symbols: readonly number[];
+  readonly roots: readonly number[];
+}
+
+/**
+ * Trees as one structure.
+ * @throws ArgumentError for a node with an empty list of children
+ * @example const { structure, symbols, roots } = forestOf([[1, [2, 3]], [2, 3]], { shared: true }); // [2, 3] is one node
+ */
+export function forestOf(trees: readonly Tree[], { shared = false, inner = 0 }: StructureOptions = {}): Forest {
+  const children: number[][] = [];
+  const symbols: number[] = [];
+  const known = new Map<string, number>();
+  const add = (symbol: number, list: number[]) => {
+    const key = list.length === 0 ? `${symbol}` : `(${list.join()})`;
+    const found = shared ? known.get(key) : undefined;
+    if (found !== undefined) return found;
+    known.set(key, children.length);
+    symbols.push(symbol);
+    return children.push(list) - 1;
+  };
+  const visit = (tree: Tree): number => {
+    if (typeof tree === "number") return add(tree, []);
+    if (tree.length === 0) throw new ArgumentError("forestOf: expected a symbol or at least one child, got an empty list");
+    return add(inner, tree.map(visit));
+  };
+  const roots = trees.map(visit);
+  return { structure: new Structure(children), symbols, roots };
+}
+
+const index = (rows: readonly number[]): Tensor => tensor([...rows], { dtype: "int32" });
+
+/** The states of the children of n nodes. */
+export class Children<S extends State> {
+  /** n, how many parents there are. */
+  readonly count: number;
+  /** Most children that one of them has. */
+  readonly arity: number;
+  readonly #states: S;
+  readonly #rows: readonly (readonly number[])[];
+  readonly #parents: readonly number[];
+
+  /** @param rows for each parent the rows of `states` that are its children's */
+  constructor(states: S, rows: readonly (readonly number[])[]) {
+    this.count = rows.length;
+    this.arity = Math.max(...rows.map((list) => list.length));
+    this.#states = states;
+    this.#rows = rows;
+    this.#parents = rows.flatMap((list, parent) => list.map(() => parent));
+  }
+
+  /** The state of each parent's k-th child, [n,…]; zeros where it has fewer. */
+  at(k: number): S {
+    const parents = this.#rows.flatMap((list, parent) => (list.length > k ? [parent] : []));
+    const states = this.#take(parents.map((parent) => this.#rows[parent]?.[k] as number));
+    return parents.length === this.count ? states : mapState((t) => scatterRows(t, index(parents), this.count), states);
+  }
+
+  /** Of the first child to the K-th. @throws ArgumentError where a node has more */
+  upTo(op: string, K: number): S[] {
+    if (this.arity > K) throw new ArgumentError(`${op}: expected nodes of at most ${K} children, got one of ${this.arity}`);
+    return Array.from({ length: K }, (_, k) => this.at(k));
+  }
+
+  /** The states of all children, parent by parent: [m,…]. */
+  all(): S {
+    return this.#take(this.#rows.flat());
+  }
+
+  /** One row for every parent, [n,…], as one for every child, [m,…]. */
+  perChild(t: Tensor): Tensor {
+    return takeRows(t, index(this.#parents));
+  }
+
+  /** One row for every child, [m,…], summed over each parent's: [n,…]. */
+  total(t: Tensor): Tensor {
+    return scatterRows(t, index(this.#parents), this.count);
+  }
+
+  #take(rows: readonly number[]): S {
+    return mapState((t) => takeRows(t, index(rows)), this.#states);
+  }
+}
+
+/**
+ * Base of networks over structures: a subclass says what the states of nodes are, without children and with them, and `forward`
+ * runs it from the leaves up, a level at a time. Every node is computed once, whatever number of parents it has; gradients sum
+ * over them.
+ */
+export abstract class StructureNetwork<S extends State = State> extends Module {
+  abstract readonly inputSize: number;
+  abstract readonly outputSize: number;
+
+  /** The states of nodes without children, from their inputs x [n,I]. */
+  abstract leaf(x: Tensor): S;
+
+  /** The states of nodes from their inputs x [n,I] and their children's states. */
+  abstract node(x: Tensor, children: Children<S>): S;
+
+  /**
+   * The states of all nodes, [N,…] in their order.
+   * @param xs [N,I]; rows of nodes that have no input are zero
+   * @throws ShapeError for inputs of another number or size
+   */
+  forward(structure: Structure, xs: Tensor): S {
+    checkInputs(this, structure, xs);
+    const done: S[] = [];
+    for (const { nodes, sources, rows } of structure.levels) {
+      const x = takeRows(xs, index(nodes));
+      done.push(sources.length === 0 ? this.leaf(x) : this.node(x, new Children(joined(sources.map((level) => done[level] as S)), rows)));
+    }
+    return mapState((t) => takeRows(t, index(structure.order)), joined(done));
+  }
+}
+
+/** States of several levels, one after the other. */
+function joined<S extends State>([first, ...rest]: readonly S[]): S {
+  return rest.length === 0 ? (first as S) : mapState((...parts) => cat(parts), first as S, ...rest);
+}
+
+function checkInputs(network: StructureNetwork, { size }: Structure, xs: Tensor): void {
+  const expected = [size, network.inputSize];
+  if (show(xs.shape) !== show(expected)) throw new ShapeError(`forward: expected xs ${show(expected)}, got ${show(xs.shape)}`);
+}
+
+/** Runs a network node by node: the definition that running by levels must agree with. */
+export function visitNodes<S extends State>(network: StructureNetwork<S>, structure: Structure, xs: Tensor): S {
+  checkInputs(network, structure, xs);
+  const done: S[] = [];
+  for (const [node, list] of structure.children.entries()) {
+    const x = takeRows(xs, index([node]));
+    const rows = [list.map((_, k) => k)];
+    done.push(list.length === 0 ? network.leaf(x) : network.node(x, new Children(joined(list.map((child) => done[child] as S)), rows)));
+  }
+  return joined(done);
+}

@@ -1,0 +1,8 @@
+/** Recurrences made of other recurrences: stacked, in both directions, read out, unrolled, cut off. */
+
+export { Bidirectional, type BidirectionalState } from "./bidirectional.ts";
+export { MealyMachine, type MealyState, MooreMachine, type Readout } from "./machines.ts";
+export { type FreeRunOptions, freeRun, lastStep, oneToMany } from "./modes.ts";
+export { type StackedLayer, StackedRNN, type StackedRNNOptions } from "./stacked.ts";
+export { DetachEvery, type TruncatedOptions, truncatedBptt } from "./truncated.ts";
+export { LearnedInitialState, Reversed, StateClip, Wrapper } from "./wrappers.ts";

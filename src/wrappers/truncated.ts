@@ -1,0 +1,127 @@
+/** Truncated backpropagation through time: gradients that look back a limited number of steps. */
+
+import { noGrad } from "../autodiff/tape.ts";
+import { ArgumentError } from "../base/errors.ts";
+import { cat, slice } from "../ops/shape.ts";
+import { checkSequence, detachState, type Recurrence, type ScanOptions, type State, stateTensors } from "../recurrence/recurrence.ts";
+import { scope, type Tensor } from "../tensor/tensor.ts";
+import { backward } from "../transforms/transforms.ts";
+import { Wrapper } from "./wrappers.ts";
+
+function checkCount(op: string, name: string, value: number): void {
+  if (!(Number.isInteger(value) && value >= 1))
+    throw new ArgumentError(`${op}: expected ${name} to be a whole number of at least 1, got ${value}`);
+}
+
+/**
+ * Any recurrence whose state is cut off from its past every k steps of a sequence: outputs are the same, gradients end at the cuts.
+ * With k = 1 all of the past is an input like any other (Elman's procedure of 1990). A single step is that of the recurrence.
+ * @throws ArgumentError unless k is a whole number of at least 1
+ * @see Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories", 1990
+ * @example const [ys, state] = new DetachEvery(new LSTMCell({ inputSize: 4, hiddenSize: 8 }), 20).scan(xs, detachState(before));
+ */
+export class DetachEvery<S extends State = State> extends Wrapper<S> {
+  readonly steps: number;
+
+  constructor(recurrence: Recurrence<S>, steps: number) {
+    super(recurrence);
+    checkCount("DetachEvery", "steps", steps);
+    this.steps = steps;
+  }
+
+  override scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    checkSequence("scan", xs, this.inputSize, options.lengths);
+    const { lengths, reverse = false } = options;
+    const parts = cuts(xs.dim(0), this.steps);
+    if (reverse) parts.reverse();
+    let held = state ?? this.initialState(xs.dim(1));
+    const outputs = parts.map(([from, to], i) => {
+      const given = lengths && { lengths: lengths.map((n) => Math.min(Math.max(n - from, 0), to - from)) };
+      const [ys, next] = this.recurrence.scan(slice(xs, 0, from, to), i === 0 ? held : detachState(held), { reverse, ...given });
+      held = next;
+      return ys;
+    });
+    if (reverse) outputs.reverse();
+    return [cat(outputs), held];
+  }
+}
+
+/** [0,k), [k,2k), … up to T. */
+function cuts(T: number, k: number): [from: number, to: number][] {
+  return Array.from({ length: Math.ceil(T / k) }, (_, i) => [i * k, Math.min((i + 1) * k, T)]);
+}
+
+export interface TruncatedOptions<S extends State> {
+  /** Steps from one sweep to the next (h′ in the paper). */
+  readonly k1: number;
+  /** Steps that a sweep looks back, at least k₁ (h in the paper; default k₁). */
+  readonly k2?: number;
+  /** Before the first step; the initial state unless given. */
+  readonly state?: S;
+  /** The scalar loss of outputs ys [n,B,O] of the steps from … from + n − 1. */
+  readonly loss: (ys: Tensor, from: number) => Tensor;
+  /** After each sweep, with the gradients in place: where weights may be changed on-line. They add up unless they are cleared here. */
+  readonly after?: (end: number, loss: number) => void;
+}
+
+/**
+ * BPTT(k₂; k₁): after every k₁ steps, the loss of these steps is differentiated through the last k₂ steps, and the gradients are
+ * added to `.grad` of the parameters.
+ *
+ *   Σ_e ∂L(y_e₋ₖ₁₊₁ … y_e)/∂θ with the state before step e − k₂ + 1 constant    e = k₁, 2k₁, …
+ *
+ * k₂ ≥ T is the whole gradient. Memory is that of k₂ steps, whatever T; time is that of 1 + k₂/k₁ forward passes (1 where k₂ = k₁).
+ * @param xs [T,B,I]
+ * @returns the sum of the losses, and the last state, cut off from the tape
+ * @throws ArgumentError unless k₁ and k₂ are whole and 1 ≤ k₁ ≤ k₂
+ * @see Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories", Neural
+ * Computation 2, 1990
+ * Deviates: weights changed in `after` are those that the k₂ steps of the next sweep are run again with, not those of the time.
+ * @example
+ * let state = rnn.initialState(B);
+ * for (const { xs, targets } of stream) {
+ *   const loss = (ys: Tensor, from: number) => mseLoss(ys, slice(targets, 0, from, from + ys.dim(0)));
+ *   ({ state } = truncatedBptt(rnn, xs, { k1: 5, k2: 20, state, loss }));
+ * }
+ */
+export function truncatedBptt<S extends State>(
+  recurrence: Recurrence<S>,
+  xs: Tensor,
+  { k1, k2 = k1, state, loss, after }: TruncatedOptions<S>,
+): { readonly loss: number; readonly state: S } {
+  checkSequence("truncatedBptt", xs, recurrence.inputSize);
+  checkCount("truncatedBptt", "k1", k1);
+  checkCount("truncatedBptt", "k2", k2);
+  if (k2 < k1) throw new ArgumentError(`truncatedBptt: expected k2 to be at least k1, got ${k2} and ${k1}`);
+  const T = xs.dim(0);
+  let held = scope(() => detachState(state ?? recurrence.initialState(xs.dim(1))));
+  let at = 0;
+  const arrive = (t: number, next: S) => {
+    for (const s of stateTensors(held)) s.dispose();
+    [held, at] = [next, t];
+  };
+  const moveTo = (t: number) => {
+    if (t > at)
+      arrive(
+        t,
+        scope(() => noGrad(() => detachState(recurrence.scan(slice(xs, 0, at, t), held)[1]))),
+      );
+  };
+  const sweeps = cuts(T, k1).map(([from, end]) => ({ from, end, start: Math.max(0, end - k2) }));
+  let total = 0;
+  for (const [i, { from, end, start }] of sweeps.entries()) {
+    moveTo(start);
+    const goesOn = (sweeps[i + 1]?.start ?? T) === end;
+    const swept = scope(() => {
+      // Without a state given, the first one may be trained.
+      const [ys, last] = recurrence.scan(slice(xs, 0, start, end), start === 0 && state === undefined ? undefined : held);
+      const value = loss(slice(ys, 0, from - start), from);
+      backward(value);
+      return { value: value.item(), last: goesOn ? detachState(last) : null };
+    });
+    total += swept.value;
+    if (swept.last !== null) arrive(end, swept.last);
+    after?.(end, swept.value);
+  }
+  return { loss: total, state: held };
+}

@@ -1,0 +1,101 @@
+/** Options that any recurrence can have: each wraps one and is one. */
+
+import { isFloat } from "../base/dtype.ts";
+import { ArgumentError } from "../base/errors.ts";
+import { Parameter } from "../nn/module.ts";
+import { clamp } from "../ops/compare.ts";
+import { broadcastTo } from "../ops/shape.ts";
+import {
+  Cell,
+  detachState,
+  mapState,
+  type Recurrence,
+  restoreState,
+  type ScanOptions,
+  type State,
+  stateTensors,
+} from "../recurrence/recurrence.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+/** Base of what has the sizes, the state and the step of the recurrence it wraps, as far as a subclass does not say otherwise. */
+export abstract class Wrapper<S extends State = State> extends Cell<S> {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  readonly recurrence: Recurrence<S>;
+
+  constructor(recurrence: Recurrence<S>) {
+    super();
+    this.recurrence = recurrence;
+    this.inputSize = recurrence.inputSize;
+    this.outputSize = recurrence.outputSize;
+  }
+
+  initialState(batch: number): S {
+    return this.recurrence.initialState(batch);
+  }
+
+  step(x: Tensor, state: S): [y: Tensor, next: S] {
+    return this.recurrence.step(x, state);
+  }
+}
+
+/**
+ * The state before the first step is trained: a parameter `initial.i` for each float tensor of the state, of the shape it has for a batch of one,
+ * and the same for every sequence. Its gradient is the sum over the batch. It starts as the recurrence's own initial state.
+ * @see Forcada and Carrasco, "Learning the initial state of a second-order recurrent neural network during regular-language inference", 1995
+ * @example const [ys] = new LearnedInitialState(new GRUCell({ inputSize: 4, hiddenSize: 8 })).scan(xs);
+ */
+export class LearnedInitialState<S extends State = State> extends Wrapper<S> {
+  readonly initial: readonly Parameter[];
+
+  constructor(recurrence: Recurrence<S>) {
+    super(recurrence);
+    this.initial = stateTensors(detachState(recurrence.initialState(1)))
+      .filter((s) => isFloat(s.dtype))
+      .map((s) => new Parameter(s));
+  }
+
+  override initialState(batch: number): S {
+    let i = 0;
+    return mapState((s) => (isFloat(s.dtype) ? broadcastTo(this.initial[i++] as Tensor, s.shape) : s), this.recurrence.initialState(batch));
+  }
+
+  override scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    return this.recurrence.scan(xs, state ?? this.initialState(xs.dim(1)), options);
+  }
+}
+
+/**
+ * Reads sequences from their last real step to their first; outputs stay at their own steps. For layers of a stack that alternate in direction.
+ * A single step is that of the recurrence.
+ * @example new StackedRNN([layer(4), new Reversed(layer(8))])
+ */
+export class Reversed<S extends State = State> extends Wrapper<S> {
+  override scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    return this.recurrence.scan(xs, state, { ...options, reverse: !options.reverse });
+  }
+}
+
+/**
+ * What is carried to the next step is kept within ±bound: s' = clamp(s', −bound, bound), every float of the state. Outputs are as the
+ * recurrence gives them; in an LSTM, whose h lies in (−1, 1), a bound above 1 is one of the cell c.
+ * @throws ArgumentError unless bound > 0
+ * @see Sak, Senior and Beaufays, "Long short-term memory recurrent neural network architectures for large scale acoustic modeling", 2014
+ * Deviates: a cell's output is read before its state is clipped; from the next step on both forms are the same.
+ * @example new StateClip(new LSTMCell({ inputSize: 4, hiddenSize: 8 }), 50)
+ */
+export class StateClip<S extends State = State> extends Wrapper<S> {
+  readonly bound: number;
+
+  constructor(recurrence: Recurrence<S>, bound: number) {
+    super(recurrence);
+    if (!(bound > 0)) throw new ArgumentError(`StateClip: expected a bound above 0, got ${bound}`);
+    this.bound = bound;
+  }
+
+  override step(x: Tensor, state: S): [y: Tensor, next: S] {
+    const [y, next] = this.recurrence.step(x, state);
+    const clipped = stateTensors(next).map((s) => (isFloat(s.dtype) ? clamp(s, -this.bound, this.bound) : s));
+    return [y, restoreState(next, clipped)];
+  }
+}

@@ -1,0 +1,188 @@
+import { describe, expect, it } from "vitest";
+import { ChunkingSystem, HistoryCompressor, type HistoryItem, Predictor } from "../../src/hierarchies/history-compressor.ts";
+import { Adam } from "../../src/optim/adam.ts";
+import type { Recurrence, State } from "../../src/recurrence/recurrence.ts";
+import { LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
+import { Generator } from "../../src/tensor/random.ts";
+import { scope, tensor } from "../../src/tensor/tensor.ts";
+import { backward } from "../../src/transforms/transforms.ts";
+import { accept, expectClose, plus, rows, times } from "../cells/acceptance.ts";
+
+const [SYMBOLS, GAP_BITS] = [6, 8];
+
+/** Untrained or trained, a stack of predictors. */
+function stack(levels: number, generator: Generator, confidence?: number): HistoryCompressor {
+  const predictors = Array.from({ length: levels }, (_, k) => {
+    const cell = new LSTMCell({ inputSize: SYMBOLS + k * GAP_BITS, hiddenSize: 12, generator });
+    return new Predictor(cell, { generator }) as unknown as Recurrence<State>;
+  });
+  return new HistoryCompressor({ symbols: SYMBOLS, gapBits: GAP_BITS, levels: predictors, ...(confidence ? { confidence } : {}) });
+}
+
+/** 0 1 2 3 0 1 2 3 …, and every 20 steps 4 and 5 by turns in place of what was due, now and then anything. */
+function sequence(length: number, noise: number, seed: number): number[] {
+  const draws = new Generator(seed).uniform([2 * length]).data();
+  return Array.from({ length }, (_, t) => {
+    if ((draws[2 * t] as number) < noise) return Math.floor((draws[2 * t + 1] as number) * SYMBOLS);
+    return t % 20 === 19 ? 4 + (Math.floor(t / 20) % 2) : t % 4;
+  });
+}
+
+function trainLevel(compressor: HistoryCompressor, k: number, items: readonly HistoryItem[], updates: number): number {
+  const level = compressor.levels[k] as Recurrence<State>;
+  const optimizer = new Adam(level.parameters(), { lr: 2e-2 });
+  let last = Number.NaN;
+  for (let i = 0; i < updates; i++) {
+    last = scope(() => {
+      const loss = compressor.loss(k, items);
+      optimizer.zeroGrad();
+      backward(loss);
+      optimizer.step();
+      return loss.item();
+    });
+  }
+  return last;
+}
+
+describe("HistoryCompressor", () => {
+  it.each([1, 2, 3])("loses nothing, untrained, %d levels", (levels) => {
+    const compressor = stack(levels, new Generator(1));
+    for (const length of [1, 2, 5, 60]) {
+      const symbols = sequence(length, 0.3, length);
+      const description = compressor.compress(symbols);
+      expect(description.lengths[0]).toBe(length);
+      expect(description.unexpected[0]?.at).toBe(0);
+      expect(compressor.reconstruct(description)).toEqual(symbols);
+    }
+    expect(compressor.reconstruct(compressor.compress([]))).toEqual([]);
+  });
+
+  it("describes shorter and shorter as its levels learn, and still loses nothing", () => {
+    const compressor = stack(2, new Generator(1));
+    const symbols = sequence(200, 0, 0);
+    const before = compressor.compress(symbols);
+    trainLevel(compressor, 0, compressor.items(0, symbols), 60);
+    const middle = compressor.compress(symbols);
+    expect(middle.lengths[1]).toBeLessThan(60);
+    expect(before.lengths[1]).toBeGreaterThan(100);
+    const items = compressor.items(1, symbols);
+    expect(items.length).toBe(middle.lengths[1]);
+    trainLevel(compressor, 1, items, 150);
+    const after = compressor.compress(symbols);
+    expect(after.unexpected.length).toBeLessThan(0.5 * (after.lengths[1] as number));
+    expect(compressor.reconstruct(after)).toEqual(symbols);
+    // Sequences it was not trained on, with events where none were.
+    for (const seed of [1, 2, 3]) {
+      const other = sequence(150, 0.1, seed);
+      expect(compressor.reconstruct(compressor.compress(other))).toEqual(other);
+    }
+  });
+
+  it("passes on with its place what was not expected, and what was expected without being certain", () => {
+    const compressor = stack(2, new Generator(1), 0.999);
+    const symbols = sequence(30, 0.2, 4);
+    // Untrained, nothing is certain: every item of each level goes up.
+    expect(compressor.items(1, symbols)).toEqual(symbols.map((symbol) => ({ symbol, gaps: [1] })));
+    expect(compressor.compress(symbols).unexpected.map(({ at }) => at)).toEqual(symbols.map((_, t) => t));
+    expect(compressor.reconstruct(compressor.compress(symbols))).toEqual(symbols);
+  });
+
+  it("has the loss of its predictions", () => {
+    const compressor = stack(2, new Generator(1));
+    const items = [
+      { symbol: 2, gaps: [1] },
+      { symbol: 5, gaps: [200] },
+    ];
+    const level = compressor.levels[1] as Recurrence<State>;
+    const x = [0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+    const logits = Array.from(level.step(tensor([x]), level.initialState(1))[0].data(), Number);
+    const symbols = logits.slice(0, SYMBOLS);
+    const bits = [0, 0, 0, 1, 0, 0, 1, 1];
+    const expected =
+      Math.log(symbols.reduce((total, z) => total + Math.exp(z), 0)) -
+      (symbols[5] as number) +
+      bits.reduce((total, bit, i) => total + Math.log(1 + Math.exp((bit ? -1 : 1) * (logits[SYMBOLS + i] as number))), 0);
+    expect(compressor.loss(1, items).item()).toBeCloseTo(expected, 4);
+  });
+
+  it("refuses what does not fit", () => {
+    const compressor = stack(2, new Generator(1));
+    expect(() => compressor.compress([0, 6])).toThrow("HistoryCompressor: expected symbols below 6, got 6");
+    expect(() =>
+      compressor.loss(1, [
+        { symbol: 0, gaps: [256] },
+        { symbol: 0, gaps: [1] },
+      ]),
+    ).toThrow("expected gaps below 2^8, got 256");
+    expect(() => compressor.loss(2, compressor.items(0, [1, 2]))).toThrow("expected a level below 2, got 2");
+    expect(() => compressor.reconstruct({ lengths: [3, 1], unexpected: [] })).toThrow("expected item 0 of level 1 in the description");
+    const wrong = { symbols: 5, gapBits: GAP_BITS, levels: compressor.levels };
+    expect(() => new HistoryCompressor(wrong)).toThrow("expected level 0 from 5 to 5, got 6 to 6");
+  });
+});
+
+describe("ChunkingSystem", () => {
+  const make = (confidence?: number) => {
+    const generator = new Generator(2);
+    const cell = (hiddenSize: number) => new RNNCell({ inputSize: 3, hiddenSize, biases: 1, dtype: "float64", generator });
+    return new ChunkingSystem({
+      automatizer: cell(4),
+      chunker: cell(2),
+      targetSize: 2,
+      ...(confidence ? { confidence } : {}),
+      dtype: "float64",
+      generator,
+    });
+  };
+
+  it("has the gradients of its equations, and steps that equal its scan", () => {
+    // Random inputs are no probabilities; with this threshold both cases occur and none is near it.
+    accept(make(0.2) as never);
+  });
+
+  it("lets the chunker stand still on what the automatizer expects", () => {
+    const system = make(0.35);
+    const { automatizer, chunker } = system as unknown as { automatizer: RNNCell; chunker: RNNCell };
+    const vector = (t: { data(): ArrayLike<number> } | null) => Array.from(t?.data() ?? [], Number);
+    const advance = ({ weightIh, weightHh, biasIh }: RNNCell, x: number[], h: number[]) =>
+      plus(times(rows(weightIh), x), times(rows(weightHh), h), vector(biasIh)).map(Math.tanh);
+    const codes = [0, 1, 2, 2, 0, 1, 1, 0, 2, 1, 0, 0];
+    const xs = codes.map((code) => [0, 1, 2].map((i) => Number(i === code)));
+    const [ys] = system.scan(tensor(xs.flat(), { shape: [12, 1, 3], dtype: "float64" }));
+    const parts = system.outputs(ys);
+    let [hA, hC, expected] = [
+      [0, 0, 0, 0],
+      [0, 0],
+      [0, 0, 0],
+    ];
+    const events: number[] = [];
+    const chunkerStates: number[] = [];
+    const automatizerStates: number[] = [];
+    for (const x of xs) {
+      const unexpected = (expected[x.indexOf(1)] as number) < 0.35;
+      hA = advance(automatizer, x, hA);
+      if (unexpected) hC = advance(chunker, x, hC);
+      const logits = plus(times(rows(system.nextHead.weight), hA), vector(system.nextHead.bias)).map(Math.exp);
+      expected = logits.map((e) => e / logits.reduce((a, b) => a + b));
+      events.push(Number(unexpected));
+      chunkerStates.push(...hC);
+      automatizerStates.push(...hA);
+    }
+    expect(vector(parts.unexpected)).toEqual(events);
+    expect(new Set(events).size).toBe(2);
+    expectClose(parts.chunker, chunkerStates, 1e-12);
+    expectClose(parts.automatizer, automatizerStates, 1e-12);
+    const targets = Array.from({ length: 12 }, (_, t) =>
+      plus(times(rows(system.chunkerTargetHead.weight), chunkerStates.slice(2 * t, 2 * t + 2)), vector(system.chunkerTargetHead.bias)),
+    );
+    expectClose(parts.chunkerTarget, targets.flat(), 1e-12);
+    expect([parts.next, parts.target, parts.imitation, parts.nextUnexpected].map((p) => p.dim(2))).toEqual([3, 2, 2, 3]);
+  });
+
+  it("refuses nets that read different numbers of symbols", () => {
+    const cell = (inputSize: number) => new RNNCell({ inputSize, hiddenSize: 2 });
+    expect(() => new ChunkingSystem({ automatizer: cell(3), chunker: cell(4), targetSize: 1 })).toThrow(
+      "ChunkingSystem: expected a chunker of 3 inputs, got 4",
+    );
+  });
+});
