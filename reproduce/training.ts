@@ -5,7 +5,7 @@ import { Adam } from "../src/optim/adam.ts";
 import { clipGradNorm } from "../src/optim/clip.ts";
 import type { Optimizer } from "../src/optim/optimizer.ts";
 import { scope, type Tensor } from "../src/tensor/tensor.ts";
-import { backward } from "../src/transforms/transforms.ts";
+import { backward } from "../src/autodiff/backward.ts";
 import type { Run } from "./experiment.ts";
 
 export interface TrainOptions {

@@ -9,7 +9,7 @@ import { LBFGS } from "../../src/optim/lbfgs.ts";
 import { SGD } from "../../src/optim/sgd.ts";
 import { lineChart } from "../../src/plot/svg.ts";
 import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { backward } from "../../src/transforms/transforms.ts";
+import { backward } from "../../src/autodiff/backward.ts";
 import { column, type Experiment, experiment, inSeeds, median, type Run, together } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
 import { train } from "../training.ts";

@@ -5,7 +5,7 @@ import { empty, type Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { elementwise } from "../wasm/kernels.gen.ts";
-import { apply, defineOp, type Primitive } from "./primitive.ts";
+import { apply, type Primitive } from "./primitive.ts";
 
 /** y = a + b for contiguous tensors of one shape; y may be a. */
 function addInto(y: Tensor, a: Tensor, b: Tensor): Tensor {
@@ -13,12 +13,13 @@ function addInto(y: Tensor, a: Tensor, b: Tensor): Tensor {
   return y;
 }
 
-export const accumulateOp: Primitive<void> = defineOp({
+/** Written out, since `defineOp` adds tangents by this very operation. */
+export const accumulateOp: Primitive<void> = {
   name: "accumulate",
-  forward: ([a, b]) => addInto(empty((a as Tensor).shape, (a as Tensor).dtype), dense(a as Tensor), dense(b as Tensor)),
-  vjp: (g) => g,
-  jvp: (t) => t,
-});
+  forward: ([a, b]) => [addInto(empty((a as Tensor).shape, (a as Tensor).dtype), dense(a as Tensor), dense(b as Tensor))],
+  vjp: ([g = null], { needs }) => needs.map((needed) => (needed ? g : null)),
+  jvp: ([ta = null, tb = null]) => [ta !== null && tb !== null ? accumulate(ta, tb) : (ta ?? tb)],
+};
 
 /** a + b, of one shape. */
 export function accumulate(a: Tensor, b: Tensor): Tensor {

@@ -2,10 +2,11 @@
 
 import { isFloat } from "../base/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { track } from "../transforms/transforms.ts";
+import { track } from "./alias.ts";
 import { box, unbox, withLevel } from "./forward.ts";
 import type { Inputs, Primitive } from "./primitive.ts";
-import { enableGrad, gradients, isRecording } from "./tape.ts";
+import { gradients } from "./sweep.ts";
+import { enableGrad, isGradEnabled } from "./tape.ts";
 
 /**
  * Both rules of an operation from a function that computes the same outputs in differentiable operations.
@@ -21,7 +22,7 @@ export function composedRules<P>(composed: (inputs: Inputs, params: P) => readon
         known.map(([y]) => y),
         tracked,
         known.map(([, g]) => g),
-        { createGraph: isRecording() },
+        { createGraph: isGradEnabled() },
       );
       return found.map((g, i) => (needs[i] ? g : null));
     },

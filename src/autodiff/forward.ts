@@ -7,8 +7,6 @@
  */
 
 import type { Tensor } from "../tensor/tensor.ts";
-import type { Inputs, Primitive } from "./primitive.ts";
-import { applyAll } from "./primitive.ts";
 
 export interface Dual {
   readonly level: number;
@@ -30,7 +28,7 @@ export function withLevel<R>(fn: (level: number) => R): R {
 }
 
 /** The highest level among the inputs' tangents; 0 for plain tensors. */
-export function dualLevel(inputs: Inputs): number {
+export function dualLevel(inputs: readonly Tensor[]): number {
   if (depth === 0) return 0;
   let level = 0;
   for (const x of inputs) if (x.dual !== null && x.dual.level > level) level = x.dual.level;
@@ -48,20 +46,4 @@ export function box(level: number, primal: Tensor, tangent: Tensor): Tensor {
 export function unbox(level: number, x: Tensor): { primal: Tensor; tangent: Tensor | null } {
   if (x.dual === null || x.dual.level !== level) return { primal: x, tangent: null };
   return { primal: x.dual.primal, tangent: x.dual.tangent };
-}
-
-/** Runs a primitive on tensors with tangents at `level`. */
-export function pushForward<P>(primitive: Primitive<P>, inputs: Inputs, params: P, level: number): Tensor[] {
-  const parts = inputs.map((x) => unbox(level, x));
-  const primals = parts.map((p) => p.primal);
-  const outputs = applyAll(primitive, primals, params);
-  const needs = parts.map((p) => p.tangent !== null);
-  const tangents = primitive.jvp(
-    parts.map((p) => p.tangent),
-    { inputs: primals, outputs, params, needs },
-  );
-  return outputs.map((y, i) => {
-    const t = tangents[i];
-    return t ? box(level, y, t) : y;
-  });
 }

@@ -4,7 +4,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { composedRules } from "./composed.ts";
 import { dualLevel } from "./forward.ts";
 import type { Evaluation, Inputs, Primitive } from "./primitive.ts";
-import { isRecording } from "./tape.ts";
+import { isGradEnabled } from "./tape.ts";
 
 /** An operation in both forms. */
 export interface FusedOp<P> {
@@ -25,7 +25,7 @@ export function fusedOp<P>(op: FusedOp<P>): Primitive<P> {
     forward: (inputs, params) => op.forward(inputs, params, isWanted(inputs)),
     vjp(cotangents, at) {
       const given = cotangents.filter((g) => g !== null);
-      const differentiable = isRecording() || dualLevel([...at.inputs, ...given]) > 0;
+      const differentiable = isGradEnabled() || dualLevel([...at.inputs, ...given]) > 0;
       return differentiable ? vjp(cotangents, at) : op.backward(cotangents, at);
     },
     jvp,
@@ -34,5 +34,5 @@ export function fusedOp<P>(op: FusedOp<P>): Primitive<P> {
 
 /** Whether the tape will ask for this evaluation's gradient. */
 function isWanted(inputs: Inputs): boolean {
-  return isRecording() && inputs.some((x) => x.requiresGrad || x.node !== null);
+  return isGradEnabled() && inputs.some((x) => x.requiresGrad || x.node !== null);
 }

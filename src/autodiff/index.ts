@@ -1,14 +1,7 @@
-/** Differentiation: reverse and forward mode, transforms, checks, and what an operation of one's own is made with. */
+/** Differentiation: `backward`, the tape and its sweep, and what an operation of one's own is made with. */
 
-export {
-  apply,
-  applyAll,
-  defineOp,
-  type Evaluation,
-  type Inputs,
-  type JvpRule,
-  type Op,
-  type Primitive,
-  type VjpRule,
-} from "./primitive.ts";
-export { enableGrad, gradients, noGrad, type SweepOptions } from "./tape.ts";
+export { backward } from "./backward.ts";
+export { defineOp, type JvpRule, type Op, type VjpRule } from "./define-op.ts";
+export { apply, applyAll, type Evaluation, type Inputs, type Primitive } from "./primitive.ts";
+export { gradients, type SweepOptions } from "./sweep.ts";
+export { enableGrad, noGrad } from "./tape.ts";

@@ -6,9 +6,8 @@
 
 import { isFloat } from "../base/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { accumulate } from "./accumulate.ts";
-import { dualLevel, pushForward } from "./forward.ts";
-import { isRecording, Node } from "./tape.ts";
+import { box, dualLevel, unbox } from "./forward.ts";
+import { isGradEnabled, Node } from "./tape.ts";
 
 export type Inputs = readonly Tensor[];
 
@@ -36,7 +35,7 @@ export interface Evaluation<P = unknown> {
 export function applyAll<P>(primitive: Primitive<P>, inputs: Inputs, params: P): Tensor[] {
   const level = dualLevel(inputs);
   const outputs = level === 0 ? primitive.forward(inputs, params) : pushForward(primitive, inputs, params, level);
-  if (isRecording()) record(primitive, inputs, outputs, params);
+  if (isGradEnabled()) record(primitive, inputs, outputs, params);
   return outputs;
 }
 
@@ -58,49 +57,23 @@ function record<P>(primitive: Primitive<P>, inputs: Inputs, outputs: Tensor[], p
   }
 }
 
-/** The cotangent of one input: `g` has the output's shape, the result the input's. */
-export type VjpRule<P> = (g: Tensor, y: Tensor, x: Inputs, params: P, index: number) => Tensor | null;
-/** The output's tangent [K, …y.shape] due to one input's tangent `t` [K, …x.shape]. */
-export type JvpRule<P> = (t: Tensor, y: Tensor, x: Inputs, params: P, index: number) => Tensor | null;
-
-/** The usual form: one output, one rule an input (or one rule for all, told the input's index). */
-export interface Op<P> {
-  readonly name: string;
-  readonly forward: (x: Inputs, params: P) => Tensor;
-  readonly vjp: VjpRule<P> | readonly VjpRule<P>[];
-  readonly jvp: JvpRule<P> | readonly JvpRule<P>[];
-}
-
-/** Makes a primitive from per-input rules. */
-export function defineOp<P = void>(op: Op<P>): Primitive<P> {
-  const { vjp, jvp } = op;
-  const vjpOf = typeof vjp === "function" ? () => vjp : (i: number) => vjp[i] as VjpRule<P>;
-  const jvpOf = typeof jvp === "function" ? () => jvp : (i: number) => jvp[i] as JvpRule<P>;
-  return {
-    name: op.name,
-    forward: (inputs, params) => [op.forward(inputs, params)],
-    vjp([g], { inputs, outputs, params, needs }) {
-      const found = new Array<Tensor | null>(inputs.length).fill(null);
-      if (!g) return found;
-      for (let i = 0; i < inputs.length; i++) {
-        if (needs[i]) found[i] = vjpOf(i)(g, outputs[0] as Tensor, inputs, params, i);
-      }
-      return found;
-    },
-    jvp(tangents, { inputs, outputs, params }) {
-      let total: Tensor | null = null;
-      for (let i = 0; i < inputs.length; i++) {
-        const t = tangents[i];
-        if (!t) continue;
-        const part = jvpOf(i)(t, outputs[0] as Tensor, inputs, params, i);
-        if (part !== null) total = total === null ? part : accumulate(total, part);
-      }
-      return [total];
-    },
-  };
-}
-
 /** Runs a primitive of one output. */
 export function apply<P>(primitive: Primitive<P>, inputs: Inputs, params: P): Tensor {
   return applyAll(primitive, inputs, params)[0] as Tensor;
+}
+
+/** Runs a primitive on tensors with tangents at `level`. */
+function pushForward<P>(primitive: Primitive<P>, inputs: Inputs, params: P, level: number): Tensor[] {
+  const parts = inputs.map((x) => unbox(level, x));
+  const primals = parts.map((p) => p.primal);
+  const outputs = applyAll(primitive, primals, params);
+  const needs = parts.map((p) => p.tangent !== null);
+  const tangents = primitive.jvp(
+    parts.map((p) => p.tangent),
+    { inputs: primals, outputs, params, needs },
+  );
+  return outputs.map((y, i) => {
+    const t = tangents[i];
+    return t ? box(level, y, t) : y;
+  });
 }

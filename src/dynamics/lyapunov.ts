@@ -1,8 +1,8 @@
 /** How fast neighbouring states of a recurrence part or meet. */
 
 import { noGrad } from "../autodiff/tape.ts";
+import { checkSizes } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { checkSizes } from "../nn/layers.ts";
 import { orthonormalRows } from "../numerics/matrix.ts";
 import { log } from "../ops/math.ts";
 import { cat, reshape, slice } from "../ops/shape.ts";

@@ -1,7 +1,8 @@
 /** Attention as first published: an additive score of the decoder's state before the step. */
 
+import { checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
-import { checkSizes, type LayerOptions } from "../nn/layers.ts";
+import type { LayerOptions } from "../nn/layers.ts";
 import { Parameter } from "../nn/module.ts";
 import { linear } from "../ops/linear.ts";
 import { cat } from "../ops/shape.ts";

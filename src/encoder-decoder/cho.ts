@@ -1,6 +1,7 @@
 /** The first RNN encoder-decoder: a summary of the source is seen at every step. */
 
-import { checkSizes, type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { checkSizes } from "../base/checks.ts";
+import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { linear } from "../ops/linear.ts";
 import { tanh } from "../ops/math.ts";

@@ -1,6 +1,7 @@
 /** Symbols to symbols: embeddings, an encoder, a decoder and a readout as one model. */
 
 import { noGrad } from "../autodiff/tape.ts";
+import { checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import {
@@ -11,7 +12,7 @@ import {
   greedySearch,
   type Hypothesis,
 } from "../decoding/beam-search.ts";
-import { checkSizes, Embedding, type LayerOptions, Linear } from "../nn/layers.ts";
+import { Embedding, type LayerOptions, Linear } from "../nn/layers.ts";
 import { crossEntropy } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
 import { neg, sub } from "../ops/arithmetic.ts";

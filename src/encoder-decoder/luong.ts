@@ -1,8 +1,9 @@
 /** Attention after the step: products as scores, input feeding, and a window around a predicted position. */
 
+import { checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { checkSizes, type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
 import { mul, square, sub } from "../ops/arithmetic.ts";
 import { cast, lessEqual, logicalAnd } from "../ops/compare.ts";

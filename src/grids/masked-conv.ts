@@ -1,9 +1,10 @@
 /** Convolutions that see only what precedes a pixel in raster order. */
 
+import { checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { glorotUniform } from "../nn/init.ts";
-import { checkSizes, type LayerOptions } from "../nn/layers.ts";
+import type { LayerOptions } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";
 import { mul } from "../ops/arithmetic.ts";
 import { conv2d } from "../ops/conv.ts";

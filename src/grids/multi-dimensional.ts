@@ -1,9 +1,10 @@
 /** Recurrent networks over grids of any number of axes, in one scan order or in all of them. */
 
+import { checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { type Activation, activationOf } from "../cells/activations.ts";
-import { checkSizes, type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";
 import { add, div, mul } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";

@@ -1,8 +1,9 @@
 /** LSTM layers over images whose pixels see only those before them in raster order. */
 
+import { checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { glorotUniform } from "../nn/init.ts";
-import { checkSizes, type LayerOptions } from "../nn/layers.ts";
+import type { LayerOptions } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";

@@ -1,8 +1,9 @@
 /** Generative models of images, pixel by pixel. */
 
 import { noGrad } from "../autodiff/tape.ts";
+import { checkSizes } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
-import { checkSizes, type LayerOptions } from "../nn/layers.ts";
+import type { LayerOptions } from "../nn/layers.ts";
 import { bceWithLogits, crossEntropy } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
 import { add, div } from "../ops/arithmetic.ts";

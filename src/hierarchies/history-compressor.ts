@@ -4,9 +4,10 @@
  */
 
 import { noGrad } from "../autodiff/tape.ts";
+import { checkSizes } from "../base/checks.ts";
 import type { DType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { checkSizes, type LayerOptions, Linear } from "../nn/layers.ts";
+import { type LayerOptions, Linear } from "../nn/layers.ts";
 import { bceWithLogits, crossEntropy } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
 import { add, mul } from "../ops/arithmetic.ts";

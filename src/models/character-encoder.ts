@@ -1,7 +1,8 @@
 /** Words read letter by letter. */
 
+import { checkSizes } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
-import { checkSizes, Embedding, type LayerOptions, Linear, uniformParameter } from "../nn/layers.ts";
+import { Embedding, type LayerOptions, Linear, uniformParameter } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
 import { conv1d } from "../ops/conv.ts";

@@ -1,8 +1,9 @@
 /** Forecasts of a tree of series, each child's network drawn towards its parent's. */
 
 import { noGrad } from "../autodiff/tape.ts";
+import { checkSizes } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { checkSizes, type LayerOptions, Linear } from "../nn/layers.ts";
+import { type LayerOptions, Linear } from "../nn/layers.ts";
 import { mseLoss } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
 import { add, mul, square, sub } from "../ops/arithmetic.ts";

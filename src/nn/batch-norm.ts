@@ -1,6 +1,7 @@
 /** Batch normalisation of sequences of different lengths. */
 
 import { noGrad } from "../autodiff/tape.ts";
+import { checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ShapeError } from "../base/errors.ts";
 import { add, div, mul, square, sub } from "../ops/arithmetic.ts";
@@ -13,7 +14,6 @@ import { runningMask } from "../recurrence/recurrence.ts";
 import { ones, zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
 import { assign, keep, type Tensor, tensor } from "../tensor/tensor.ts";
-import { checkSizes } from "./layers.ts";
 import { Module, Parameter } from "./module.ts";
 
 export interface SequenceBatchNormOptions {

@@ -1,5 +1,6 @@
 /** Linear, Bilinear, Embedding, LayerNorm, Sequential. */
 
+import { checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { embedding } from "../ops/gather.ts";
@@ -19,14 +20,6 @@ export interface LayerOptions {
 
 export interface BiasOptions extends LayerOptions {
   readonly bias?: boolean;
-}
-
-/** Whole positive sizes, or an error that names the argument. */
-export function checkSizes(op: string, sizes: Readonly<Record<string, number>>): void {
-  for (const [name, size] of Object.entries(sizes)) {
-    if (!Number.isInteger(size) || size < 1)
-      throw new ArgumentError(`${op}: expected ${name} to be a whole number of at least 1, got ${size}`);
-  }
 }
 
 /** A parameter drawn from U(−bound, bound). */

@@ -1,6 +1,7 @@
 /** Comparisons, masks and what is chosen by them. */
 
-import { apply, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { defineOp } from "../autodiff/define-op.ts";
+import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { broadcastShapes, type Shape } from "../tensor/shape.ts";

@@ -5,7 +5,8 @@
  * and the matrix product.
  */
 
-import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
+import { defineOp } from "../autodiff/define-op.ts";
+import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";

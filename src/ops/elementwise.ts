@@ -1,6 +1,7 @@
 /** The bridge to the elementwise kernel, and the forms most operations of this folder have. */
 
-import { apply, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { defineOp } from "../autodiff/define-op.ts";
+import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { broadcastShapes, type Shape, sameShape } from "../tensor/shape.ts";

@@ -4,7 +4,8 @@
  * Indices are checked here, before a kernel runs: the kernels trust them.
  */
 
-import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
+import { defineOp } from "../autodiff/define-op.ts";
+import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { BYTES, type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { arange, full, zeros } from "../tensor/create.ts";

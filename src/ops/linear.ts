@@ -1,8 +1,9 @@
 /** Products of matrices and vectors. Sums run in order of the inner index, starting from the bias if there is one. */
 
+import { defineOp } from "../autodiff/define-op.ts";
 import { dualLevel } from "../autodiff/forward.ts";
-import { apply, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
-import { isRecording } from "../autodiff/tape.ts";
+import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { isGradEnabled } from "../autodiff/tape.ts";
 import { BYTES, type DType, type FloatDType, isFloat } from "../base/dtype.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { broadcastShapes, type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
@@ -317,7 +318,7 @@ const linearOp: Primitive<void> = {
   ...linearRules,
   vjp(cotangents, at) {
     const [g] = cotangents;
-    const direct = g && !isRecording() && dualLevel([g, ...at.inputs]) === 0;
+    const direct = g && !isGradEnabled() && dualLevel([g, ...at.inputs]) === 0;
     return direct ? linearBackward(g, at.inputs, at.needs) : linearRules.vjp(cotangents, at);
   },
 };

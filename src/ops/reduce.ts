@@ -1,6 +1,7 @@
 /** Reductions over axes, and running totals. */
 
-import { apply, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { defineOp } from "../autodiff/define-op.ts";
+import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { axisOf, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";

@@ -5,7 +5,8 @@
  * are never written to, so sharing cannot be seen.
  */
 
-import { apply, applyAll, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { defineOp } from "../autodiff/define-op.ts";
+import { apply, applyAll, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { full, zeros } from "../tensor/create.ts";
 import { axisOf, checkShape, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";

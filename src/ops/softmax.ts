@@ -1,7 +1,8 @@
 /** Softmax along an axis, and the cross-entropy of logits with classes. */
 
 import { composedRules } from "../autodiff/composed.ts";
-import { apply, applyAll, defineOp, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { defineOp } from "../autodiff/define-op.ts";
+import { apply, applyAll, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { full, ones } from "../tensor/create.ts";
 import { axisOf, type Shape, sameShape, show } from "../tensor/shape.ts";

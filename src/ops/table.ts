@@ -1,8 +1,8 @@
 /** Every primitive there is, by name: value, vjp and jvp of each are one object of type `Primitive`, so none can lack a rule. */
 
 import { accumulateOp } from "../autodiff/accumulate.ts";
+import { aliasOp } from "../autodiff/alias.ts";
 import type { Primitive } from "../autodiff/primitive.ts";
-import { aliasOp } from "../transforms/transforms.ts";
 import { primitives as arithmetic } from "./arithmetic.ts";
 import { primitives as compare } from "./compare.ts";
 import { primitives as conv } from "./conv.ts";

@@ -1,6 +1,7 @@
 /** What a recurrence will need for sequences of a size. */
 
-import { gradients, noGrad } from "../autodiff/tape.ts";
+import { gradients } from "../autodiff/sweep.ts";
+import { noGrad } from "../autodiff/tape.ts";
 import type { Module } from "../nn/module.ts";
 import { onesLike, zeros } from "../tensor/create.ts";
 import { dryRun, type MemoryPlan } from "../tensor/dry-run.ts";

@@ -4,8 +4,9 @@
  * A step is a sequence of one, so that streaming, batches and whole sequences give the same values to the last bit.
  */
 
+import { checkSizes } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
-import { checkSizes, type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
 import { add } from "../ops/arithmetic.ts";
 import { embedding } from "../ops/gather.ts";

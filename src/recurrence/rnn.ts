@@ -1,8 +1,8 @@
 /** RNN, LSTM and GRU: layers of whole sequences, stacked and in both directions, with PyTorch's options and parameter names. */
 
+import { checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError, ShapeError, StateError } from "../base/errors.ts";
-import { checkSizes } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
 import { dropout } from "../ops/dropout.ts";
 import { cat, reshape, select, stack, transpose } from "../ops/shape.ts";

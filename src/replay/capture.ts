@@ -8,7 +8,8 @@
  * that results are the same to the bit.
  */
 
-import { enableGrad, gradients, Node, noGrad } from "../autodiff/tape.ts";
+import { gradients } from "../autodiff/sweep.ts";
+import { enableGrad, Node, noGrad } from "../autodiff/tape.ts";
 import { BYTES, type DType, isFloat } from "../base/dtype.ts";
 import { zeros } from "../tensor/create.ts";
 import { type Shape, sameShape, show } from "../tensor/shape.ts";

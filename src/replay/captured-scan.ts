@@ -4,9 +4,11 @@
  */
 
 import { addInPlace } from "../autodiff/accumulate.ts";
+import { track } from "../autodiff/alias.ts";
 import { box, unbox, withLevel } from "../autodiff/forward.ts";
 import { applyAll, type Evaluation, type Primitive } from "../autodiff/primitive.ts";
-import { enableGrad, gradients, isRecording } from "../autodiff/tape.ts";
+import { gradients } from "../autodiff/sweep.ts";
+import { enableGrad, isGradEnabled } from "../autodiff/tape.ts";
 import { BYTES, isFloat } from "../base/dtype.ts";
 import { StateError } from "../base/errors.ts";
 import { stack, unstack } from "../ops/shape.ts";
@@ -14,7 +16,6 @@ import { zeros } from "../tensor/create.ts";
 import { type Shape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
-import { track } from "../transforms/transforms.ts";
 import type { Heap } from "../wasm/heap.ts";
 import { host, isDry } from "../wasm/host.ts";
 import { recording } from "../wasm/recorder.ts";
@@ -118,7 +119,7 @@ export function captured(scan: Scan, cache: CaptureCache, grad: boolean): Captur
 export function scanCaptured(scan: Scan, cache: CaptureCache): ScanResult {
   const inputs = [...scan.sequences, ...scan.carry, ...scan.fixed];
   if (recording !== null || inputs.some((t) => t.dual !== null)) return scanEagerly(scan);
-  const grad = isRecording() && inputs.some(wantsGradient);
+  const grad = isGradEnabled() && inputs.some(wantsGradient);
   const step = captured(scan, cache, grad);
   if (typeof step === "string") return scanEagerly(scan);
   const outputs = applyAll(scanOp, inputs, { scan, step });
@@ -318,7 +319,7 @@ function composedBackward(cotangents: readonly (Tensor | null)[], { inputs, para
 const scanOp: Primitive<ScanParams> = {
   name: "scan",
   forward,
-  vjp: (cotangents, at) => (isRecording() ? composedBackward(cotangents, at) : backward(cotangents, at)),
+  vjp: (cotangents, at) => (isGradEnabled() ? composedBackward(cotangents, at) : backward(cotangents, at)),
   jvp: (tangents, { inputs, outputs, params: { scan } }) => {
     const pushed = withLevel((level) => {
       const boxed = inputs.map((x, i) => (tangents[i] ? box(level, x, tangents[i] as Tensor) : x));

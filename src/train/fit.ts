@@ -1,5 +1,6 @@
 /** The training loop, as an asynchronous iteration over steps. */
 
+import { backward } from "../autodiff/backward.ts";
 import { noGrad } from "../autodiff/tape.ts";
 import { ArgumentError, FormatError, ShapeError, StateError } from "../base/errors.ts";
 import type { Batches, Cursor } from "../data/batches.ts";
@@ -13,7 +14,6 @@ import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
 import { copyOf } from "../tensor/strided.ts";
 import { keep, scope, Tensor } from "../tensor/tensor.ts";
-import { backward } from "../transforms/transforms.ts";
 import { nextTask } from "./next-task.ts";
 
 /** A batch may say that it does not continue the one before: the carried state is dropped. */

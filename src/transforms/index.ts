@@ -1,15 +1,4 @@
-/** Derivatives of whole functions: backward, grad, vjp, jvp, jacobian, hvp, and the check of gradients. */
+/** Derivatives of whole functions: grad, vjp, jvp, jacobian, hvp, and the check of gradients. */
 
 export { type CheckGradsOptions, checkGrads, GradientMismatch } from "./check-grads.ts";
-export {
-  backward,
-  grad,
-  hvp,
-  type JacobianOptions,
-  jacobian,
-  jvp,
-  jvpStacked,
-  type TensorFunction,
-  valueAndGrad,
-  vjp,
-} from "./transforms.ts";
+export { grad, hvp, type JacobianOptions, jacobian, jvp, jvpStacked, type TensorFunction, valueAndGrad, vjp } from "./transforms.ts";

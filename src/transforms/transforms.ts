@@ -1,67 +1,17 @@
-/** Derivatives of functions: backward, grad, vjp, jvp, jacobian, hvp. */
+/** Derivatives of functions: grad, vjp, jvp, jacobian, hvp. */
 
-import { addInPlace } from "../autodiff/accumulate.ts";
+import { track } from "../autodiff/alias.ts";
+import { seedOf } from "../autodiff/backward.ts";
 import { box, unbox, withLevel } from "../autodiff/forward.ts";
-import { apply, defineOp, type Primitive } from "../autodiff/primitive.ts";
-import { enableGrad, gradients, noGrad, type SweepOptions, sweepLeaves } from "../autodiff/tape.ts";
-import { BYTES } from "../base/dtype.ts";
+import { gradients, type SweepOptions } from "../autodiff/sweep.ts";
+import { enableGrad, noGrad } from "../autodiff/tape.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { sum } from "../ops/reduce.ts";
 import { contiguous, reshape, select, stack } from "../ops/shape.ts";
-import { onesLike, zeros } from "../tensor/create.ts";
+import { zeros } from "../tensor/create.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { storageCount } from "../tensor/storage.ts";
-import { copyOf } from "../tensor/strided.ts";
-import { keep, type Tensor, tensor } from "../tensor/tensor.ts";
-import { afterDryRun, isDry } from "../wasm/host.ts";
-import { cannotReplay } from "../wasm/recorder.ts";
-
-/** The same values under a new name: what a functional transform differentiates with respect to. */
-export const aliasOp: Primitive<void> = defineOp({
-  name: "alias",
-  forward: ([x]) => (x as Tensor).detach(),
-  vjp: (g) => g,
-  jvp: (t) => t,
-});
-
-/** A leaf with the values of x: what a transform differentiates with respect to. */
-export function track(x: Tensor): Tensor {
-  const y = apply(aliasOp, [x], undefined);
-  if (y.node === null) y.requiresGrad = true;
-  return y;
-}
-
-function seed(op: string, y: Tensor, cotangent?: Tensor): Tensor {
-  if (cotangent !== undefined) return cotangent;
-  if (y.size !== 1) throw new ShapeError(`${op}: expected a scalar output (or a cotangent), got ${show(y.shape)}`);
-  return onesLike(y);
-}
-
-/**
- * Adds the gradients of `output` to `.grad` of every leaf that wants one.
- * @param cotangent weights of a non-scalar output, of its shape
- */
-export function backward(output: Tensor, cotangent?: Tensor): void {
-  cannotReplay("leaves gradients on tensors");
-  const start = seed("backward", output, cotangent);
-  const before = storageCount;
-  sweepLeaves(output, start, (leaf, g) => {
-    if (leaf.grad !== null) return addInPlace(leaf.grad, g);
-    leaf.grad = keep(isOwn(g, before) ? g.detach() : copyOf(g));
-    if (isDry()) {
-      afterDryRun(() => {
-        leaf.grad = null;
-      });
-    }
-  });
-}
-
-/** Whether a gradient is all that its memory holds, made by this sweep (after storage number `before`) and kept by no other leaf. */
-function isOwn(g: Tensor, before: number): boolean {
-  const { storage } = g;
-  return storage.serial > before && !storage.pinned && g.isContiguous && g.size * BYTES[g.dtype] === storage.bytes;
-}
+import { type Tensor, tensor } from "../tensor/tensor.ts";
 
 /** Functional transforms in progress: an inner one must be recorded for the outer one's sake. */
 let nesting = 0;
@@ -100,7 +50,7 @@ export function valueAndGrad(fn: TensorFunction): (...inputs: Tensor[]) => [Tens
     nested((createGraph) => {
       const tracked = inputs.map(track);
       const y = enableGrad(() => fn(...tracked));
-      const found = gradients([y], tracked, [seed("grad", y)], { createGraph });
+      const found = gradients([y], tracked, [seedOf("grad", y)], { createGraph });
       return [y, found.map((g, i) => g ?? zerosOf(tracked[i] as Tensor))];
     });
 }

@@ -1,6 +1,7 @@
 /** Recursive networks: the vector of a whole from those of its parts, by the same weights everywhere. */
 
-import { checkSizes, type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { checkSizes } from "../base/checks.ts";
+import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Parameter } from "../nn/module.ts";
 import { linear } from "../ops/linear.ts";
 import { tanh } from "../ops/math.ts";

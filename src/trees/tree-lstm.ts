@@ -1,6 +1,7 @@
 /** Long short-term memory over trees: children summed, or each in its place. */
 
-import { checkSizes, type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { checkSizes } from "../base/checks.ts";
+import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";

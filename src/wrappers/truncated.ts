@@ -1,11 +1,11 @@
 /** Truncated backpropagation through time: gradients that look back a limited number of steps. */
 
+import { backward } from "../autodiff/backward.ts";
 import { noGrad } from "../autodiff/tape.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { cat, slice } from "../ops/shape.ts";
 import { checkSequence, detachState, type Recurrence, type ScanOptions, type State, stateTensors } from "../recurrence/recurrence.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
-import { backward } from "../transforms/transforms.ts";
 import { Wrapper } from "./wrappers.ts";
 
 function checkCount(op: string, name: string, value: number): void {

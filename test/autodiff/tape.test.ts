@@ -1,6 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { apply, defineOp } from "../../src/autodiff/primitive.ts";
-import { gradients, noGrad } from "../../src/autodiff/tape.ts";
+import { backward } from "../../src/autodiff/backward.ts";
+import { defineOp } from "../../src/autodiff/define-op.ts";
+import { apply } from "../../src/autodiff/primitive.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
+import { noGrad } from "../../src/autodiff/tape.ts";
 import { DTypeError, ShapeError, StateError } from "../../src/base/errors.ts";
 import { add, mul, square } from "../../src/ops/arithmetic.ts";
 import { matmul } from "../../src/ops/linear.ts";
@@ -10,7 +13,7 @@ import { reshape, select, transpose } from "../../src/ops/shape.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";
 import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads, GradientMismatch } from "../../src/transforms/check-grads.ts";
-import { backward, grad, hvp, jacobian, jvp, jvpStacked, valueAndGrad, vjp } from "../../src/transforms/transforms.ts";
+import { grad, hvp, jacobian, jvp, jvpStacked, valueAndGrad, vjp } from "../../src/transforms/transforms.ts";
 
 const f64 = (data: number[] | number[][]) => tensor(data, { dtype: "float64" });
 const leaf = (data: number[]) => tensor(data, { dtype: "float64", requiresGrad: true });

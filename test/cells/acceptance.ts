@@ -1,6 +1,7 @@
 /** What every cell of the literature has to pass, and plain numbers for oracles that are written from its paper. */
 
-import { gradients, noGrad } from "../../src/autodiff/tape.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
+import { noGrad } from "../../src/autodiff/tape.ts";
 import { type FloatDType, isFloat } from "../../src/base/dtype.ts";
 import type { Module, Parameter } from "../../src/nn/module.ts";
 import { add, mul } from "../../src/ops/arithmetic.ts";

@@ -1,5 +1,6 @@
 /** Two small tasks of memory; a constant answer has the error 1/3 in both. */
 
+import { backward } from "../../src/autodiff/backward.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
 import { select, slice } from "../../src/ops/shape.ts";
@@ -7,7 +8,6 @@ import { Adam } from "../../src/optim/adam.ts";
 import type { Cell, State } from "../../src/recurrence/recurrence.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 import { learn } from "./acceptance.ts";
 
 const [T, B] = [8, 32];

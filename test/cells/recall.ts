@@ -1,5 +1,6 @@
 /** A task that takes memory: the first input's sign, told after a stretch of noise. */
 
+import { backward } from "../../src/autodiff/backward.ts";
 import { noGrad } from "../../src/autodiff/tape.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
@@ -9,7 +10,6 @@ import { clipGradNorm } from "../../src/optim/clip.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 import { learn } from "./acceptance.ts";
 
 export interface RecallOptions {

@@ -1,6 +1,7 @@
 /** What PyTorch's functions, methods and operators are here: the vocabulary of the operation cases. */
 
-import { apply, defineOp } from "../../src/autodiff/primitive.ts";
+import { defineOp } from "../../src/autodiff/define-op.ts";
+import { apply } from "../../src/autodiff/primitive.ts";
 import { add, div, maximum, minimum, mul, neg, pow, sub } from "../../src/ops/arithmetic.ts";
 import { clamp, maskedFill, where } from "../../src/ops/compare.ts";
 import { conv1d, conv2d } from "../../src/ops/conv.ts";

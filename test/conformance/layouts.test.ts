@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { gradients } from "../../src/autodiff/tape.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
 import { exportWeights, importWeights } from "../../src/interop/layouts.ts";
 import { add, mul, square, sub } from "../../src/ops/arithmetic.ts";
 import { clamp } from "../../src/ops/compare.ts";

@@ -1,5 +1,6 @@
 /** The group `optim`: trajectories of optimisers with clipping, and learning-rate schedules. */
 
+import { backward } from "../../src/autodiff/backward.ts";
 import { add, div, mul, square, sub } from "../../src/ops/arithmetic.ts";
 import { matmul } from "../../src/ops/linear.ts";
 import { sum } from "../../src/ops/reduce.ts";
@@ -18,7 +19,6 @@ import * as schedules from "../../src/optim/schedules.ts";
 import { SGD } from "../../src/optim/sgd.ts";
 import { zerosLike } from "../../src/tensor/create.ts";
 import { assign, requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 import type { Case, Group, Named, Outcome } from "./runner.ts";
 
 type Options = Readonly<Record<string, unknown>>;

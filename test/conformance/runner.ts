@@ -7,7 +7,7 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { gradients } from "../../src/autodiff/tape.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
 import { parse } from "../../src/io/safetensors.ts";
 import { zerosLike } from "../../src/tensor/create.ts";
 import { requireGrad, scope, type Tensor } from "../../src/tensor/tensor.ts";

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { gradients, noGrad } from "../../src/autodiff/tape.ts";
+import { backward } from "../../src/autodiff/backward.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
+import { noGrad } from "../../src/autodiff/tape.ts";
 import { isFloat } from "../../src/base/dtype.ts";
 import { ArgumentError, ShapeError } from "../../src/base/errors.ts";
 import { SimpleRecurrentNetwork } from "../../src/cells/simple/elman.ts";
@@ -19,7 +21,6 @@ import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor } from "../../src/tensor/tensor.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 import { Bidirectional } from "../../src/wrappers/bidirectional.ts";
 import { type StackedLayer, StackedRNN } from "../../src/wrappers/stacked.ts";
 import { accept, checkParameter, expectClose, learn, logistic, plus, rows, times } from "../cells/acceptance.ts";

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { backward } from "../../src/autodiff/backward.ts";
 import { ChunkingSystem, HistoryCompressor, type HistoryItem, Predictor } from "../../src/hierarchies/history-compressor.ts";
 import { Adam } from "../../src/optim/adam.ts";
 import type { Recurrence, State } from "../../src/recurrence/recurrence.ts";
 import { LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { scope, tensor } from "../../src/tensor/tensor.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 import { accept, expectClose, plus, rows, times } from "../cells/acceptance.ts";
 
 const [SYMBOLS, GAP_BITS] = [6, 8];

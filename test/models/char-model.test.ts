@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { backward } from "../../src/autodiff/backward.ts";
 import { noGrad } from "../../src/autodiff/tape.ts";
 import { FormatError } from "../../src/base/errors.ts";
 import { characters } from "../../src/cli/generate.ts";
@@ -9,7 +10,6 @@ import { mean } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
 import { crossEntropyWithLogits } from "../../src/ops/softmax.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 import { memory } from "../../src/wasm/host.ts";
 
 const [T, B, V, H] = [5, 3, 7, 9];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { gradients } from "../../src/autodiff/tape.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
 import { CharacterEncoder, Highway } from "../../src/models/character-encoder.ts";
 import { BidirectionalLanguageModel, ELMo } from "../../src/models/elmo.ts";
 import { Embedding, type Linear } from "../../src/nn/layers.ts";

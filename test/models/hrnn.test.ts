@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { backward } from "../../src/autodiff/backward.ts";
 import { correlation, HRNN, type SeriesNode } from "../../src/models/hrnn.ts";
 import { Adam } from "../../src/optim/adam.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 import { checkParameter, expectClose } from "../cells/acceptance.ts";
 
 const TREE: SeriesNode[] = [

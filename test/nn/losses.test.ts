@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { backward } from "../../src/autodiff/backward.ts";
 import type { FloatDType } from "../../src/base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import {
@@ -22,7 +23,7 @@ import { transpose } from "../../src/ops/shape.ts";
 import { softmax } from "../../src/ops/softmax.ts";
 import { requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads } from "../../src/transforms/check-grads.ts";
-import { backward, grad } from "../../src/transforms/transforms.ts";
+import { grad } from "../../src/transforms/transforms.ts";
 import { expectClose, FLOATS, noise } from "../kernels/memory.ts";
 
 const REDUCTIONS: readonly Reduction[] = ["mean", "sum", "none"];

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { backward } from "../../src/autodiff/backward.ts";
 import { dropout, dropoutMask, recurrentDropout, variationalDropout, zoneout } from "../../src/ops/dropout.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { full, ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads } from "../../src/transforms/check-grads.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 
 const generator = () => new Generator(5);
 const random = (shape: number[], seed = 1) => new Generator(seed).normal(shape, 0, 1, "float64");

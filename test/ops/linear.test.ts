@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { backward } from "../../src/autodiff/backward.ts";
 import type { DType } from "../../src/base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import * as ops from "../../src/ops/linear.ts";
@@ -8,7 +9,6 @@ import { ones } from "../../src/tensor/create.ts";
 import { sizeOf, stridesOf } from "../../src/tensor/shape.ts";
 import { assign, requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads } from "../../src/transforms/check-grads.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 import { elements, type Grid, stridedOf, tensorOf } from "./grid.ts";
 
 /** Values between -1 and 1 by coordinates, different for every operand. */

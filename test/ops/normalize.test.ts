@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { gradients } from "../../src/autodiff/tape.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
 import { DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { layerNorm } from "../../src/ops/normalize.ts";
 import { zeros } from "../../src/tensor/create.ts";

@@ -1,7 +1,7 @@
 /** Associative scans: values against plain loops, in chunks against steps, over ten thousand steps without underflow. */
 
 import { describe, expect, it } from "vitest";
-import { gradients } from "../../src/autodiff/tape.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
 import type { FloatDType } from "../../src/base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { log } from "../../src/ops/math.ts";

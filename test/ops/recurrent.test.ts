@@ -1,7 +1,7 @@
 /** Fused recurrences: equal to the composed form in value and gradient, differentiable twice, and the same to the bit in pieces. */
 
 import { describe, expect, it } from "vitest";
-import { gradients } from "../../src/autodiff/tape.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
 import type { FloatDType } from "../../src/base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { gradients } from "../../src/autodiff/tape.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { square } from "../../src/ops/arithmetic.ts";
 import * as ops from "../../src/ops/reduce.ts";

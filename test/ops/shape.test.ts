@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { gradients } from "../../src/autodiff/tape.ts";
+import { backward } from "../../src/autodiff/backward.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
 import type { DType } from "../../src/base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { add, mul, square } from "../../src/ops/arithmetic.ts";
@@ -7,7 +8,6 @@ import { sum } from "../../src/ops/reduce.ts";
 import * as ops from "../../src/ops/shape.ts";
 import { requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads } from "../../src/transforms/check-grads.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 import { memory } from "../../src/wasm/host.ts";
 import { elements, type Grid, grid, stridedOf, tensorOf } from "./grid.ts";
 import { checkStackedTangents } from "./stacked.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { gradients } from "../../src/autodiff/tape.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
 import type { FloatDType } from "../../src/base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { sum } from "../../src/ops/reduce.ts";

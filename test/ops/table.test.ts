@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { accumulate } from "../../src/autodiff/accumulate.ts";
+import { track } from "../../src/autodiff/alias.ts";
 import type { Primitive } from "../../src/autodiff/primitive.ts";
 import * as arithmetic from "../../src/ops/arithmetic.ts";
 import * as compare from "../../src/ops/compare.ts";
@@ -22,7 +23,7 @@ import { primitives } from "../../src/ops/table.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads } from "../../src/transforms/check-grads.ts";
-import { grad, jvp, track } from "../../src/transforms/transforms.ts";
+import { grad, jvp } from "../../src/transforms/transforms.ts";
 
 const random = new Generator(11);
 /** Values away from kinks and poles: ±[0.3, 0.9], or [0.3, 0.9]. */

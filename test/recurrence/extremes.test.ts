@@ -1,7 +1,7 @@
 /** Sizes where recurrent code tends to break: one unit, one sequence, thousands of steps, no steps at all. */
 
 import { describe, expect, it } from "vitest";
-import { gradients } from "../../src/autodiff/tape.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
 import { add } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { scanSteps } from "../../src/recurrence/recurrence.ts";

@@ -1,7 +1,8 @@
 /** Recurrent layers and cells: the equations, PyTorch's names and orders, lengths, and agreement of all ways to run them. */
 
 import { describe, expect, it } from "vitest";
-import { gradients, noGrad } from "../../src/autodiff/tape.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
+import { noGrad } from "../../src/autodiff/tape.ts";
 import { ArgumentError, ShapeError, StateError } from "../../src/base/errors.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
 import { tanh } from "../../src/ops/math.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { gradients, noGrad } from "../../src/autodiff/tape.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
+import { noGrad } from "../../src/autodiff/tape.ts";
 import { add, mul, neg } from "../../src/ops/arithmetic.ts";
 import { linear, matmul } from "../../src/ops/linear.ts";
 import { sigmoid, tanh } from "../../src/ops/math.ts";

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { gradients, noGrad } from "../../src/autodiff/tape.ts";
+import { backward } from "../../src/autodiff/backward.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
+import { noGrad } from "../../src/autodiff/tape.ts";
 import { MemoryLimitError, StateError } from "../../src/base/errors.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { add } from "../../src/ops/arithmetic.ts";
@@ -13,7 +15,6 @@ import { ones, onesLike, zeros } from "../../src/tensor/create.ts";
 import { dryRun, type MemoryPlan } from "../../src/tensor/dry-run.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, keep, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 import { Heap } from "../../src/wasm/heap.ts";
 import { memory, setMemoryLimit } from "../../src/wasm/host.ts";
 

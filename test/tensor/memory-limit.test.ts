@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { backward } from "../../src/autodiff/backward.ts";
 import { MemoryLimitError } from "../../src/base/errors.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { LSTM } from "../../src/recurrence/rnn.ts";
 import { zeros } from "../../src/tensor/create.ts";
 import { dryRun } from "../../src/tensor/dry-run.ts";
 import { scope } from "../../src/tensor/tensor.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 import { Heap } from "../../src/wasm/heap.ts";
 import { memory, setMemoryLimit } from "../../src/wasm/host.ts";
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { gradients } from "../../src/autodiff/tape.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
 import { Module } from "../../src/nn/module.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { gradients } from "../../src/autodiff/tape.ts";
+import { backward } from "../../src/autodiff/backward.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
 import type { FloatDType } from "../../src/base/dtype.ts";
 import { ArgumentError, ShapeError } from "../../src/base/errors.ts";
 import { Embedding, Linear } from "../../src/nn/layers.ts";
@@ -15,7 +16,6 @@ import { ones, zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads } from "../../src/transforms/check-grads.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 import { RecursiveNetwork } from "../../src/trees/recursive.ts";
 import { RecursiveNeuralTensorNetwork } from "../../src/trees/rntn.ts";
 import { Children, forestOf, Structure, type StructureNetwork, type Tree, visitNodes } from "../../src/trees/structure.ts";

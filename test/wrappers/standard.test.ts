@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { gradients, noGrad } from "../../src/autodiff/tape.ts";
+import { backward } from "../../src/autodiff/backward.ts";
+import { gradients } from "../../src/autodiff/sweep.ts";
+import { noGrad } from "../../src/autodiff/tape.ts";
 import { LSTM1997 } from "../../src/cells/gated/lstm-1997.ts";
 import { MGU } from "../../src/cells/gated/mgu.ts";
 import { SimpleRecurrentNetwork } from "../../src/cells/simple/elman.ts";
@@ -15,7 +17,6 @@ import { Stream } from "../../src/recurrence/stream.ts";
 import { ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { backward } from "../../src/transforms/transforms.ts";
 import { memory } from "../../src/wasm/host.ts";
 import { MealyMachine, MooreMachine } from "../../src/wrappers/machines.ts";
 import { freeRun, lastStep, oneToMany } from "../../src/wrappers/modes.ts";

@@ -1,7 +1,8 @@
 /** Networks with filters for synapses, and neurons with feedback of their own: locally recurrent, globally feed-forward. */
 
+import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul, neg } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";

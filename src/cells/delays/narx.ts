@@ -1,6 +1,7 @@
 /** Nonlinear autoregressive networks with exogenous inputs, and networks with delayed feedback of hidden units. */
 
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { checkSizes } from "../../base/checks.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";

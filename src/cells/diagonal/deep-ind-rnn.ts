@@ -1,8 +1,9 @@
 /** Deep independently recurrent networks: stacks, residual blocks, dense blocks, with layer or batch normalisation. */
 
+import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { SequenceBatchNorm } from "../../nn/batch-norm.ts";
-import { checkSizes, LayerNorm, Linear } from "../../nn/layers.ts";
+import { LayerNorm, Linear } from "../../nn/layers.ts";
 import { add } from "../../ops/arithmetic.ts";
 import { cat } from "../../ops/shape.ts";
 import { zeros } from "../../tensor/create.ts";

@@ -1,8 +1,8 @@
 /** Independently recurrent networks: single layers, deep stacks, residual blocks. */
 
+import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { heNormal } from "../../nn/init.ts";
-import { checkSizes } from "../../nn/layers.ts";
 import { type Module, Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";

@@ -1,7 +1,8 @@
 /** The linear recurrent unit: a diagonal complex recurrence, kept stable by its parameters. */
 
+import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { checkSizes, type LayerOptions } from "../../nn/layers.ts";
+import type { LayerOptions } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul, neg, sub } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";

@@ -1,6 +1,7 @@
 /** Gates that do not look at the state, so that sequences are trained in parallel: MinGRU, MinLSTM. */
 
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { checkSizes } from "../../base/checks.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, div, mul, neg, sub } from "../../ops/arithmetic.ts";
 import { greaterEqual, where } from "../../ops/compare.ts";

@@ -1,6 +1,7 @@
 /** RWKV's fourth version: time mix, a running average with exponential weights, and channel mix. */
 
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { checkSizes } from "../../base/checks.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, div, maximum, mul, neg, square, sub } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";

@@ -1,6 +1,7 @@
 /** Mamba's recurrence: a state space whose step size, input and output depend on the input. */
 
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { checkSizes } from "../../base/checks.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul, neg, sub } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";

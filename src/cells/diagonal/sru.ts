@@ -1,6 +1,7 @@
 /** The simple recurrent unit: matrices see the input only, the state is mixed element by element. */
 
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { checkSizes } from "../../base/checks.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";

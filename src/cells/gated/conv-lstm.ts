@@ -1,6 +1,7 @@
 /** The convolutional LSTM: sequences of images, with convolutions in place of products. */
 
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { checkSizes } from "../../base/checks.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { conv2d } from "../../ops/conv.ts";

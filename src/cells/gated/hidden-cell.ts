@@ -1,7 +1,8 @@
 /** What cells have in common whose state is their output, a vector of units. */
 
+import { checkSizes } from "../../base/checks.ts";
 import type { FloatDType } from "../../base/dtype.ts";
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { Cell } from "../../recurrence/recurrence.ts";
 import { zeros } from "../../tensor/create.ts";

@@ -1,7 +1,8 @@
 /** The LSTM with peepholes and the eight variants that "a search space odyssey" compared it with. */
 
+import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { checkSizes, type LayerOptions } from "../../nn/layers.ts";
+import type { LayerOptions } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";

@@ -1,7 +1,8 @@
 /** The two cells of xLSTM: SLSTM mixes its memories, MLSTM stores keys and values in a matrix. */
 
+import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, div, maximum, mul, neg, sub } from "../../ops/arithmetic.ts";
 import { logicalNot, maskedFill } from "../../ops/compare.ts";

@@ -1,6 +1,7 @@
 /** Elman's simple recurrent network as published: logistic units, a resting context, a gradient of one step. */
 
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { checkSizes } from "../../base/checks.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";

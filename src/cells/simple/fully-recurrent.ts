@@ -1,7 +1,8 @@
 /** Williams and Zipser's continually running network, in which every unit may see every other. */
 
+import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError, ShapeError } from "../../base/errors.ts";
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { cast } from "../../ops/compare.ts";

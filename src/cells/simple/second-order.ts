@@ -2,8 +2,9 @@
 
 import { noGrad } from "../../autodiff/tape.ts";
 import { type Automaton, acceptsWord, checkAutomaton, explore, minimizeAutomaton } from "../../automata/automaton.ts";
+import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { checkSizes, type LayerOptions } from "../../nn/layers.ts";
+import type { LayerOptions } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { bilinear } from "../../ops/linear.ts";
 import { sigmoid } from "../../ops/math.ts";

@@ -1,7 +1,8 @@
 /** The clockwork RNN. */
 
+import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { less, where } from "../../ops/compare.ts";

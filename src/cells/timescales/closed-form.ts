@@ -1,6 +1,7 @@
 /** The closed-form continuous-time network: a liquid time-constant's solution, without a solver. */
 
-import { checkSizes, type LayerOptions, Linear } from "../../nn/layers.ts";
+import { checkSizes } from "../../base/checks.ts";
+import { type LayerOptions, Linear } from "../../nn/layers.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { sigmoid, tanh } from "../../ops/math.ts";
 import { cat } from "../../ops/shape.ts";

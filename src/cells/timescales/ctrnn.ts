@@ -1,7 +1,8 @@
 /** The continuous-time recurrent network: leaky units with time constants of their own, by a solver of choice. */
 
+import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { type AdaptiveMethod, type FixedMethod, integrate, integrateAdaptively } from "../../numerics/runge-kutta.ts";
 import { add, div, mul, sub } from "../../ops/arithmetic.ts";

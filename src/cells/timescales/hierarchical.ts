@@ -1,7 +1,8 @@
 /** El Hihi and Bengio's hierarchical network: levels of units that are updated at different rates. */
 
+import { checkSizes } from "../../base/checks.ts";
 import type { FloatDType } from "../../base/dtype.ts";
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Module, type Parameter } from "../../nn/module.ts";
 import { add, div, sub } from "../../ops/arithmetic.ts";
 import { less, where } from "../../ops/compare.ts";

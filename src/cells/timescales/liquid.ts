@@ -1,7 +1,8 @@
 /** The liquid time-constant network: a leaky ordinary differential equation whose time constant depends on the input. */
 
+import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, div, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";

@@ -1,7 +1,8 @@
 /** The multiple-timescale recurrent network: leaky units in groups, each group with a time constant of its own. */
 
+import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { checkSizes, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { embedding } from "../../ops/gather.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { gradients } from "../../../src/autodiff/tape.ts";
+import { gradients } from "../../../src/autodiff/sweep.ts";
 import { HiddenDelayNetwork, NARX } from "../../../src/cells/delays/narx.ts";
 import { TeacherForced } from "../../../src/cells/simple/jordan.ts";
 import { select } from "../../../src/ops/shape.ts";

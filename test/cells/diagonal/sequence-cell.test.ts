@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { gradients, noGrad } from "../../../src/autodiff/tape.ts";
+import { gradients } from "../../../src/autodiff/sweep.ts";
+import { noGrad } from "../../../src/autodiff/tape.ts";
 import { IndRNN, LRU, Mamba, MinGRU, MinLSTM, QRNN, RWKVChannelMix, RWKVTimeMix, SelectiveScan, SRU } from "../../../src/cells/index.ts";
 import { add, mul } from "../../../src/ops/arithmetic.ts";
 import { sum } from "../../../src/ops/reduce.ts";

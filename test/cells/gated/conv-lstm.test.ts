@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { backward } from "../../../src/autodiff/backward.ts";
 import { ConvLSTM, type ConvLSTMOptions } from "../../../src/cells/gated/conv-lstm.ts";
 import { Linear } from "../../../src/nn/layers.ts";
 import { mseLoss } from "../../../src/nn/losses.ts";
@@ -6,7 +7,6 @@ import { reshape, select } from "../../../src/ops/shape.ts";
 import { Adam } from "../../../src/optim/adam.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { backward } from "../../../src/transforms/transforms.ts";
 import { accept, expectClose, learn, logistic } from "../acceptance.ts";
 
 const [H, W, C, K] = [2, 3, 2, 2];

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { gradients } from "../../../src/autodiff/tape.ts";
+import { backward } from "../../../src/autodiff/backward.ts";
+import { gradients } from "../../../src/autodiff/sweep.ts";
 import { LSTM1997, type LSTM1997Options } from "../../../src/cells/gated/lstm-1997.ts";
 import { Linear } from "../../../src/nn/layers.ts";
 import { bceWithLogits } from "../../../src/nn/losses.ts";
@@ -10,7 +11,6 @@ import { scanSteps } from "../../../src/recurrence/recurrence.ts";
 import { ones } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { backward } from "../../../src/transforms/transforms.ts";
 import {
   accept,
   checkStepsEqualScan,

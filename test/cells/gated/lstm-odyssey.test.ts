@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { backward } from "../../../src/autodiff/backward.ts";
 import { OdysseyLSTM, type OdysseyLSTMOptions, type OdysseyVariant, odysseyVariants } from "../../../src/cells/gated/lstm-odyssey.ts";
 import { Linear } from "../../../src/nn/layers.ts";
 import { mseLoss } from "../../../src/nn/losses.ts";
 import { Adam } from "../../../src/optim/adam.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { backward } from "../../../src/transforms/transforms.ts";
 import { accept, expectClose, GOLDEN, GOLDEN_TOLERANCE, learn, logistic, plus, rows, runGolden, SIZES, times } from "../acceptance.ts";
 
 const cell = (options: Partial<OdysseyLSTMOptions> = {}) =>

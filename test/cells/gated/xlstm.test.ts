@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { gradients } from "../../../src/autodiff/tape.ts";
+import { gradients } from "../../../src/autodiff/sweep.ts";
 import { MLSTM, type MLSTMOptions, type MLSTMState, SLSTM, type SLSTMOptions } from "../../../src/cells/gated/xlstm.ts";
 import { add, mul } from "../../../src/ops/arithmetic.ts";
 import { sum } from "../../../src/ops/reduce.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { gradients } from "../../../src/autodiff/tape.ts";
+import { backward } from "../../../src/autodiff/backward.ts";
+import { gradients } from "../../../src/autodiff/sweep.ts";
 import { SimpleRecurrentNetwork } from "../../../src/cells/simple/elman.ts";
 import { Linear } from "../../../src/nn/layers.ts";
 import { mseLoss } from "../../../src/nn/losses.ts";
@@ -11,7 +12,6 @@ import { ones } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";
 import { GradientMismatch } from "../../../src/transforms/check-grads.ts";
-import { backward } from "../../../src/transforms/transforms.ts";
 import {
   accept,
   checkGradients,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { gradients } from "../../../src/autodiff/tape.ts";
+import { backward } from "../../../src/autodiff/backward.ts";
+import { gradients } from "../../../src/autodiff/sweep.ts";
 import { FullyRecurrentNetwork } from "../../../src/cells/simple/fully-recurrent.ts";
 import { JordanNetwork } from "../../../src/cells/simple/jordan.ts";
 import { mseLoss } from "../../../src/nn/losses.ts";
@@ -9,7 +10,6 @@ import { Adam } from "../../../src/optim/adam.ts";
 import { ones } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, scope, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { backward } from "../../../src/transforms/transforms.ts";
 import { accept, expectClose, learn, logistic, rows, times } from "../acceptance.ts";
 
 const mask = () =>

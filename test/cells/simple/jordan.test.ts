@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { backward } from "../../../src/autodiff/backward.ts";
 import { JordanNetwork, JordanSequentialNetwork, JordanStateNetwork, TeacherForced } from "../../../src/cells/simple/jordan.ts";
 import { crossEntropy } from "../../../src/nn/losses.ts";
 import { mul } from "../../../src/ops/arithmetic.ts";
@@ -7,7 +8,6 @@ import { Adam } from "../../../src/optim/adam.ts";
 import type { Cell, State } from "../../../src/recurrence/recurrence.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { backward } from "../../../src/transforms/transforms.ts";
 import {
   accept,
   checkStepsEqualScan,

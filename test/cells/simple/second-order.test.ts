@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { backward } from "../../../src/autodiff/backward.ts";
 import { noGrad } from "../../../src/autodiff/tape.ts";
 import { type Automaton, acceptsWord, differingWord, minimizeAutomaton, runAutomaton, tomita } from "../../../src/automata/automaton.ts";
 import { extractAutomaton, insertAutomaton, SecondOrderRNN } from "../../../src/cells/simple/second-order.ts";
@@ -7,7 +8,6 @@ import { select } from "../../../src/ops/shape.ts";
 import { Adam } from "../../../src/optim/adam.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { scope, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { backward } from "../../../src/transforms/transforms.ts";
 import { accept, expectClose, fillGolden, GOLDEN_TOLERANCE, logistic, runGolden } from "../acceptance.ts";
 
 const grammars = [1, 2, 3, 4, 5, 6, 7] as const;

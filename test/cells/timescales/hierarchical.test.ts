@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { gradients } from "../../../src/autodiff/tape.ts";
+import { gradients } from "../../../src/autodiff/sweep.ts";
 import { HierarchicalRNN, type HierarchicalRNNOptions } from "../../../src/cells/timescales/hierarchical.ts";
 import { select, slice } from "../../../src/ops/shape.ts";
 import { zeros } from "../../../src/tensor/create.ts";

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { backward } from "../../../src/autodiff/backward.ts";
 import { MTRNN, type MTRNNOptions } from "../../../src/cells/timescales/mtrnn.ts";
 import { mseLoss } from "../../../src/nn/losses.ts";
 import { sum } from "../../../src/ops/reduce.ts";
@@ -7,7 +8,6 @@ import { Adam } from "../../../src/optim/adam.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { backward } from "../../../src/transforms/transforms.ts";
 import { accept, checkParameter, expectClose, learn, logistic, rows, times } from "../acceptance.ts";
 
 const SMALL = { maps: [2, 3], fastSize: 4, slowSize: 2, tau: { io: 2, fast: 3, slow: 20 }, bound: 1 } as const;

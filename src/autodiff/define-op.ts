@@ -1,0 +1,47 @@
+/** The usual way to make a primitive: one output, and a rule an input for either mode. */
+
+import type { Tensor } from "../tensor/tensor.ts";
+import { accumulate } from "./accumulate.ts";
+import type { Inputs, Primitive } from "./primitive.ts";
+
+/** The cotangent of one input: `g` has the output's shape, the result the input's. */
+export type VjpRule<P> = (g: Tensor, y: Tensor, x: Inputs, params: P, index: number) => Tensor | null;
+/** The output's tangent [K, …y.shape] due to one input's tangent `t` [K, …x.shape]. */
+export type JvpRule<P> = (t: Tensor, y: Tensor, x: Inputs, params: P, index: number) => Tensor | null;
+
+/** The usual form: one output, one rule an input (or one rule for all, told the input's index). */
+export interface Op<P> {
+  readonly name: string;
+  readonly forward: (x: Inputs, params: P) => Tensor;
+  readonly vjp: VjpRule<P> | readonly VjpRule<P>[];
+  readonly jvp: JvpRule<P> | readonly JvpRule<P>[];
+}
+
+/** Makes a primitive from per-input rules. */
+export function defineOp<P = void>(op: Op<P>): Primitive<P> {
+  const { vjp, jvp } = op;
+  const vjpOf = typeof vjp === "function" ? () => vjp : (i: number) => vjp[i] as VjpRule<P>;
+  const jvpOf = typeof jvp === "function" ? () => jvp : (i: number) => jvp[i] as JvpRule<P>;
+  return {
+    name: op.name,
+    forward: (inputs, params) => [op.forward(inputs, params)],
+    vjp([g], { inputs, outputs, params, needs }) {
+      const found = new Array<Tensor | null>(inputs.length).fill(null);
+      if (!g) return found;
+      for (let i = 0; i < inputs.length; i++) {
+        if (needs[i]) found[i] = vjpOf(i)(g, outputs[0] as Tensor, inputs, params, i);
+      }
+      return found;
+    },
+    jvp(tangents, { inputs, outputs, params }) {
+      let total: Tensor | null = null;
+      for (let i = 0; i < inputs.length; i++) {
+        const t = tangents[i];
+        if (!t) continue;
+        const part = jvpOf(i)(t, outputs[0] as Tensor, inputs, params, i);
+        if (part !== null) total = total === null ? part : accumulate(total, part);
+      }
+      return [total];
+    },
+  };
+}

@@ -1,0 +1,64 @@
+/**
+ * The checks of arguments that everybody shares, with one wording for each: `op: expected …, got …`.
+ *
+ * They run before anything is changed. What only one function can know is checked there.
+ */
+
+import { ArgumentError } from "./errors.ts";
+
+/** Bounds of a number: `least` and `most` belong to the range, `above` and `below` do not. */
+export interface Range {
+  readonly least?: number;
+  readonly above?: number;
+  readonly below?: number;
+  readonly most?: number;
+}
+
+/** How a message writes a range: `in [0, 1)`, `of at least 0`, `above 0`. */
+function showRange({ least, above, below, most }: Range): string {
+  const [low, high] = [least ?? above, most ?? below];
+  if (low === undefined) return high === undefined ? "that is finite" : most === undefined ? `below ${below}` : `of at most ${most}`;
+  if (high === undefined) return least === undefined ? `above ${above}` : `of at least ${least}`;
+  return `in ${least === undefined ? "(" : "["}${low}, ${high}${most === undefined ? ")" : "]"}`;
+}
+
+function isWithin(value: number, { least, above, below, most }: Range): boolean {
+  return (
+    (least === undefined || value >= least) &&
+    (above === undefined || value > above) &&
+    (below === undefined || value < below) &&
+    (most === undefined || value <= most)
+  );
+}
+
+/** A finite number within a range. @throws ArgumentError */
+export function checkNumber(op: string, name: string, value: number, range: Range = {}): void {
+  if (Number.isFinite(value) && isWithin(value, range)) return;
+  throw new ArgumentError(`${op}: expected ${name} ${showRange(range)}, got ${show(value)}`);
+}
+
+/** A whole number within a range. @throws ArgumentError */
+export function checkWhole(op: string, name: string, value: number, range: Range = { least: 0 }): void {
+  if (Number.isSafeInteger(value) && isWithin(value, range)) return;
+  throw new ArgumentError(`${op}: expected ${name} to be a whole number ${showRange(range)}, got ${show(value)}`);
+}
+
+/** Whole sizes of at least 1, by name. @throws ArgumentError */
+export function checkSizes(op: string, sizes: Readonly<Record<string, number>>): void {
+  for (const [name, size] of Object.entries(sizes)) checkWhole(op, name, size, { least: 1 });
+}
+
+/** One of some words. @throws ArgumentError */
+export function checkOneOf<T extends string>(op: string, name: string, value: unknown, choices: readonly T[]): asserts value is T {
+  if ((choices as readonly unknown[]).includes(value)) return;
+  const list = choices.map((c) => JSON.stringify(c)).join(", ");
+  throw new ArgumentError(`${op}: expected ${name} to be one of ${list}, got ${show(value)}`);
+}
+
+/** A value as a message writes it: short, whatever it is. */
+function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === "bigint") return `${value}n`;
+  if (value === null || typeof value !== "object") return typeof value === "function" ? "a function" : String(value);
+  return Array.isArray(value) ? `an array of ${value.length}` : "an object";
+}

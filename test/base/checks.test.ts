@@ -1,0 +1,44 @@
+import { describe, expect, it } from "vitest";
+import { checkNumber, checkOneOf, checkSizes, checkWhole } from "../../src/base/checks.ts";
+import { ArgumentError } from "../../src/base/errors.ts";
+
+const message = (fn: () => void): string => {
+  try {
+    fn();
+  } catch (e) {
+    expect(e).toBeInstanceOf(ArgumentError);
+    return (e as Error).message;
+  }
+  throw new Error("expected an error, got none");
+};
+
+describe("checks of arguments", () => {
+  it("take what is in range, the bounds included or not", () => {
+    expect(() => checkNumber("op", "p", 0, { least: 0, below: 1 })).not.toThrow();
+    expect(() => checkNumber("op", "x", -1e300)).not.toThrow();
+    expect(() => checkWhole("op", "n", 0)).not.toThrow();
+    expect(() => checkSizes("op", { a: 1, b: 7 })).not.toThrow();
+    expect(() => checkOneOf("op", "mode", "b", ["a", "b"])).not.toThrow();
+  });
+
+  it.each([
+    [() => checkNumber("op", "p", 1, { least: 0, below: 1 }), "op: expected p in [0, 1), got 1"],
+    [() => checkNumber("op", "p", 0, { above: 0, most: 1 }), "op: expected p in (0, 1], got 0"],
+    [() => checkNumber("op", "p", Number.NaN, { above: 0 }), "op: expected p above 0, got NaN"],
+    [() => checkNumber("op", "p", Number.POSITIVE_INFINITY, { least: 0 }), "op: expected p of at least 0, got Infinity"],
+    [() => checkNumber("op", "p", "1" as unknown as number), 'op: expected p that is finite, got "1"'],
+    [() => checkNumber("op", "p", undefined as unknown as number, { below: 3 }), "op: expected p below 3, got undefined"],
+    [() => checkWhole("op", "n", 1.5), "op: expected n to be a whole number of at least 0, got 1.5"],
+    [() => checkWhole("op", "n", 2 ** 53, { least: 1 }), "op: expected n to be a whole number of at least 1, got 9007199254740992"],
+    [() => checkWhole("op", "n", 3n as unknown as number, { least: 0, most: 2 }), "op: expected n to be a whole number in [0, 2], got 3n"],
+    [() => checkSizes("op", { good: 1, bad: 0 }), "op: expected bad to be a whole number of at least 1, got 0"],
+    [() => checkOneOf("op", "mode", "c", ["a", "b"]), 'op: expected mode to be one of "a", "b", got "c"'],
+    [() => checkOneOf("op", "mode", ["a"], ["a", "b"]), 'op: expected mode to be one of "a", "b", got an array of 1'],
+  ])("name the argument, what was expected and what came (%#)", (fn, text) => {
+    expect(message(fn)).toBe(text);
+  });
+
+  it("keep messages short, whatever came", () => {
+    expect(message(() => checkOneOf("op", "mode", "x".repeat(1e6), ["a"])).length).toBeLessThan(120);
+  });
+});
