@@ -3,7 +3,8 @@
 import { noGrad } from "../src/autodiff/tape.ts";
 import { mseLoss } from "../src/nn/losses.ts";
 import type { Parameter } from "../src/nn/module.ts";
-import type { Recurrence, State } from "../src/recurrence/recurrence.ts";
+import type { Recurrence } from "../src/recurrence/recurrence.ts";
+import type { State } from "../src/recurrence/state.ts";
 import type { Generator } from "../src/tensor/random.ts";
 import { scope, type Tensor } from "../src/tensor/tensor.ts";
 import type { Run } from "./experiment.ts";

@@ -5,7 +5,8 @@ import { Module } from "../src/nn/module.ts";
 import { add } from "../src/ops/arithmetic.ts";
 import { gelu } from "../src/ops/math.ts";
 import { select } from "../src/ops/shape.ts";
-import type { Recurrence, State } from "../src/recurrence/recurrence.ts";
+import type { Recurrence } from "../src/recurrence/recurrence.ts";
+import type { State } from "../src/recurrence/state.ts";
 import type { Generator } from "../src/tensor/random.ts";
 import type { Tensor } from "../src/tensor/tensor.ts";
 

@@ -16,7 +16,7 @@ export { parse as parseSafetensors, type Safetensors } from "./io/safetensors.ts
 export { Linear } from "./nn/layers.ts";
 export { Module, Parameter } from "./nn/module.ts";
 export { GRU, LSTM, RNN } from "./recurrence/rnn.ts";
-export type { LstmState } from "./recurrence/rnn-cells.ts";
+export type { LstmState } from "./recurrence/kinds.ts";
 export { stateFromBytes, stateToBytes } from "./recurrence/state-bytes.ts";
 export { Stream, type StreamOptions } from "./recurrence/stream.ts";
 export { assign, scope, type Tensor, tensor } from "./tensor/tensor.ts";

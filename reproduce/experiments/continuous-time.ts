@@ -5,7 +5,8 @@ import { ClosedFormContinuousTime } from "../../src/cells/timescales/closed-form
 import { LiquidTimeConstant } from "../../src/cells/timescales/liquid.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
 import { slice } from "../../src/ops/shape.ts";
-import type { Recurrence, State } from "../../src/recurrence/recurrence.ts";
+import type { Recurrence } from "../../src/recurrence/recurrence.ts";
+import type { State } from "../../src/recurrence/state.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
 import { Net } from "../net.ts";

@@ -8,7 +8,7 @@ import { EncoderDecoder, type Sequences } from "../../src/encoder-decoder/encode
 import { LuongDecoder } from "../../src/encoder-decoder/luong.ts";
 import { StateDecoder } from "../../src/encoder-decoder/sutskever.ts";
 import { heatMap } from "../../src/plot/heat-map.ts";
-import type { State } from "../../src/recurrence/recurrence.ts";
+import type { State } from "../../src/recurrence/state.ts";
 import { GRUCell, LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { Bidirectional } from "../../src/wrappers/bidirectional.ts";

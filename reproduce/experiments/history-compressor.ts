@@ -7,7 +7,7 @@ import { add, mul } from "../../src/ops/arithmetic.ts";
 import { argmax, sum } from "../../src/ops/reduce.ts";
 import { cat, reshape, select, slice } from "../../src/ops/shape.ts";
 import { lineChart } from "../../src/plot/svg.ts";
-import { mapState, stateTensors } from "../../src/recurrence/recurrence.ts";
+import { mapState, stateTensors } from "../../src/recurrence/state.ts";
 import { RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { zeros } from "../../src/tensor/create.ts";
 import { keep, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";

@@ -6,7 +6,7 @@ import { uniform } from "../../src/nn/init.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { norm } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
-import { mapState } from "../../src/recurrence/recurrence.ts";
+import { mapState } from "../../src/recurrence/state.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { assign, keep, scope } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, type Run, share } from "../experiment.ts";

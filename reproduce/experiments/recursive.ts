@@ -6,7 +6,7 @@ import { crossEntropy } from "../../src/nn/losses.ts";
 import { Module } from "../../src/nn/module.ts";
 import { takeRows } from "../../src/ops/gather.ts";
 import { argmax } from "../../src/ops/reduce.ts";
-import { type State, stateTensors } from "../../src/recurrence/recurrence.ts";
+import { type State, stateTensors } from "../../src/recurrence/state.ts";
 import { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";

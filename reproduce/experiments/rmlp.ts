@@ -5,7 +5,7 @@ import { RMLP } from "../../src/cells/simple/rmlp.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
 import { slice } from "../../src/ops/shape.ts";
 import { lineChart } from "../../src/plot/svg.ts";
-import { mapState } from "../../src/recurrence/recurrence.ts";
+import { mapState } from "../../src/recurrence/state.ts";
 import { keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, mean, type Run } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";

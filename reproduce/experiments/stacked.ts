@@ -1,6 +1,7 @@
 /** Stacks of LSTM layers on the embedded Reber grammar. */
 
-import { LSTMCell, type LstmState } from "../../src/recurrence/rnn-cells.ts";
+import { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
+import { type LstmState } from "../../src/recurrence/kinds.ts";
 import { StackedRNN, type StackedRNNOptions } from "../../src/wrappers/stacked.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
 import { Net } from "../net.ts";

@@ -4,7 +4,7 @@ import { noGrad } from "../autodiff/tape.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { indexSelect } from "../ops/gather.ts";
 import { logSoftmax } from "../ops/softmax.ts";
-import { mapState, type State, stateTensors } from "../recurrence/recurrence.ts";
+import { mapState, type State, stateTensors } from "../recurrence/state.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 
 /** A model of the next symbol: int32 symbols [B] and a state to logits [B,V] and the next state. */

@@ -5,30 +5,15 @@ import { checkSizes } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { orthonormalRows } from "../numerics/matrix.ts";
 import { log } from "../ops/math.ts";
-import { cat, reshape, slice } from "../ops/shape.ts";
-import { Cell, type Recurrence, restoreState, type State, stateTensors } from "../recurrence/recurrence.ts";
+import { cat, reshape } from "../ops/shape.ts";
+import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
+import { type State, stateFromVector, stateToVector } from "../recurrence/state.ts";
 import { eye, zeros } from "../tensor/create.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { jvpStacked } from "../transforms/transforms.ts";
 
 /** A state of a batch of one as a vector [n], and K tangents of it [K,n]. */
 type TangentState = { readonly state: Tensor; readonly tangents: Tensor };
-
-function flatten(state: State): Tensor {
-  return cat(
-    stateTensors(state).map((s) => reshape(s, [s.size])),
-    0,
-  );
-}
-
-function unflatten<S extends State>(vector: Tensor, like: S): S {
-  let end = 0;
-  const parts = stateTensors(like).map((s) => {
-    end += s.size;
-    return reshape(slice(vector, 0, end - s.size, end), s.shape);
-  });
-  return restoreState(like, parts);
-}
 
 /** Carries tangents along with the state: δ' = (∂next/∂state) δ. */
 class TangentFlow<S extends State> extends Cell<TangentState> {
@@ -42,16 +27,16 @@ class TangentFlow<S extends State> extends Cell<TangentState> {
     this.recurrence = recurrence;
     this.inputSize = recurrence.inputSize;
     this.#like = like;
-    this.outputSize = flatten(like).size;
+    this.outputSize = stateToVector(like).size;
   }
 
   initialState(): TangentState {
-    const state = flatten(this.#like);
+    const state = stateToVector(this.#like);
     return { state, tangents: eye(this.outputSize, this.outputSize, state.dtype) };
   }
 
   step(x: Tensor, { state, tangents }: TangentState): [y: Tensor, next: TangentState] {
-    const next = (vector: Tensor) => flatten(this.recurrence.step(x, unflatten(vector, this.#like))[1]);
+    const next = (vector: Tensor) => stateToVector(this.recurrence.step(x, stateFromVector(vector, this.#like))[1]);
     const [after, moved] = jvpStacked((v) => next(v as Tensor), [state], [tangents]);
     return [reshape(after, [1, this.outputSize]), { state: after, tangents: moved }];
   }
@@ -95,7 +80,7 @@ export function lyapunovExponents<S extends State>(cell: Recurrence<S>, options:
   const input = options.input ?? zeros([1, cell.inputSize], dtype);
   const inputs = (T: number) => cat(new Array<Tensor>(T).fill(reshape(input, [1, 1, cell.inputSize])), 0);
   const settled = transient > 0 ? noGrad(() => cell.scan(inputs(transient), start)[1]) : start;
-  let at: TangentState = { state: flatten(settled), tangents: eye(count, n, dtype) };
+  let at: TangentState = { state: stateToVector(settled), tangents: eye(count, n, dtype) };
   const sums = new Array<number>(count).fill(0);
   for (let done = 0; done < steps; done += every) {
     const T = Math.min(every, steps - done);

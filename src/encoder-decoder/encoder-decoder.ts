@@ -20,7 +20,7 @@ import { where } from "../ops/compare.ts";
 import { log } from "../ops/math.ts";
 import { amax, argmax } from "../ops/reduce.ts";
 import { reshape, select, stack } from "../ops/shape.ts";
-import type { State } from "../recurrence/recurrence.ts";
+import type { State } from "../recurrence/state.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import type { Decoder } from "./decoder.ts";

@@ -2,7 +2,8 @@
 
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
-import { checkSequence, type State } from "../recurrence/recurrence.ts";
+import { checkSequence } from "../recurrence/recurrence.ts";
+import { type State } from "../recurrence/state.ts";
 import { show } from "../tensor/shape.ts";
 import { scope, Tensor } from "../tensor/tensor.ts";
 import type { StackedLayer } from "../wrappers/stacked.ts";

@@ -10,7 +10,8 @@ import { cast, lessEqual, logicalAnd } from "../ops/compare.ts";
 import { linear } from "../ops/linear.ts";
 import { abs, exp, sigmoid, tanh } from "../ops/math.ts";
 import { cat, slice } from "../ops/shape.ts";
-import type { Recurrence, State } from "../recurrence/recurrence.ts";
+import type { Recurrence } from "../recurrence/recurrence.ts";
+import type { State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import {

@@ -1,7 +1,8 @@
 /** Sequence to sequence without attention: all of the source goes through one state. */
 
 import type { LayerOptions } from "../nn/layers.ts";
-import type { Recurrence, State } from "../recurrence/recurrence.ts";
+import type { Recurrence } from "../recurrence/recurrence.ts";
+import type { State } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Bridge, Decoder, type EncoderSizes, takenOver } from "./decoder.ts";
 import { type Source, vectorOf } from "./encoder.ts";

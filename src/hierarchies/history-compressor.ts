@@ -15,7 +15,8 @@ import { less, where } from "../ops/compare.ts";
 import { sum } from "../ops/reduce.ts";
 import { cat, reshape, split } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
-import { Cell, mapState, type Recurrence, type ScanOptions, type State } from "../recurrence/recurrence.ts";
+import { Cell, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { mapState, type State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 

@@ -3,7 +3,7 @@
 import { FormatError } from "../base/errors.ts";
 import type { Cursor } from "../data/batches.ts";
 import type { OptimizerState } from "../optim/optimizer.ts";
-import { type State, stateTensors } from "../recurrence/recurrence.ts";
+import { type State, stateTensors } from "../recurrence/state.ts";
 import { Generator } from "../tensor/random.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { quote } from "./quote.ts";

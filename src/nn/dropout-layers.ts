@@ -6,8 +6,10 @@ import { type DropoutOptions, dropout, recurrentDropout, variationalDropout, zon
 import { linear } from "../ops/linear.ts";
 import { sigmoid, tanh } from "../ops/math.ts";
 import { split } from "../ops/shape.ts";
-import { Cell, type Recurrence, restoreState, type State, stateTensors } from "../recurrence/recurrence.ts";
-import { LSTMCell, type LSTMCellOptions, type LstmState } from "../recurrence/rnn-cells.ts";
+import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
+import { restoreState, type State, stateTensors } from "../recurrence/state.ts";
+import { LSTMCell, type LSTMCellOptions } from "../recurrence/rnn-cells.ts";
+import { type LstmState } from "../recurrence/kinds.ts";
 import type { Generator } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Module } from "./module.ts";

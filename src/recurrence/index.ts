@@ -1,7 +1,8 @@
 /** What a recurrence is, the RNN, LSTM and GRU, and what runs a recurrence: whole sequences, packed batches, streams. */
 
+export type { ElmanNetOptions, GruNetOptions, LstmNetOptions, LstmState, RecurrentOptions } from "./kinds.ts";
 export type { PlanOptions } from "./plan.ts";
-export { Cell, detachState, mapState, type Recurrence, type ScanOptions, type State, scanSteps, stateTensors } from "./recurrence.ts";
+export { Cell, type Recurrence, type ScanOptions, scanSteps } from "./recurrence.ts";
 export {
   type ForwardOptions,
   type ForwardResult,
@@ -13,18 +14,7 @@ export {
   type RNNOptions,
   type StackedOptions,
 } from "./rnn.ts";
-export {
-  type ElmanNetOptions,
-  GRUCell,
-  type GRUCellOptions,
-  type GruNetOptions,
-  LSTMCell,
-  type LSTMCellOptions,
-  type LstmNetOptions,
-  type LstmState,
-  type RecurrentOptions,
-  RNNCell,
-  type RNNCellOptions,
-} from "./rnn-cells.ts";
+export { GRUCell, type GRUCellOptions, LSTMCell, type LSTMCellOptions, RNNCell, type RNNCellOptions } from "./rnn-cells.ts";
+export { detachState, mapState, type State, stateTensors } from "./state.ts";
 export { stateFromBytes, stateToBytes } from "./state-bytes.ts";
 export { Stream, type StreamOptions } from "./stream.ts";

@@ -13,12 +13,9 @@ import type { Step } from "../replay/capture.ts";
 import { type CaptureCache, captured, type Scan, scanCaptured, scanEagerly } from "../replay/captured-scan.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { show } from "../tensor/shape.ts";
-import { copyOf } from "../tensor/strided.ts";
-import { Tensor, tensor } from "../tensor/tensor.ts";
+import { type Tensor, tensor } from "../tensor/tensor.ts";
 import { type PlanOptions, planScan } from "./plan.ts";
-
-/** What is carried from step to step: a tensor, or tensors in arrays and records. The batch is the first axis of each. */
-export type State = Tensor | readonly State[] | { readonly [name: string]: State };
+import { mapState, restoreState, type State, stateTensors } from "./state.ts";
 
 export interface ScanOptions {
   /** Real steps of each sequence of the batch, 0 ≤ length ≤ T: the state stops and the output is zero after them. */
@@ -39,32 +36,6 @@ export interface Recurrence<S extends State = State> extends Module {
   scan(xs: Tensor, state?: NoInfer<S>, options?: ScanOptions): [ys: Tensor, last: S];
 }
 
-/** Applies `fn` to corresponding tensors of states of one structure. */
-export function mapState<S extends State>(fn: (...tensors: Tensor[]) => Tensor, first: S, ...rest: S[]): S {
-  if (first instanceof Tensor) return fn(first, ...(rest as unknown as Tensor[])) as unknown as S;
-  if (Array.isArray(first)) {
-    return first.map((part, i) => mapState(fn, part, ...rest.map((r) => (r as unknown as State[])[i] as State))) as unknown as S;
-  }
-  const record = first as { readonly [name: string]: State };
-  return Object.fromEntries(
-    Object.entries(record).map(([name, part]) => [
-      name,
-      mapState(fn, part, ...rest.map((r) => (r as { readonly [name: string]: State })[name] as State)),
-    ]),
-  ) as unknown as S;
-}
-
-/** The values of a state in memory of their own: no tape behind them, and no sequence of states kept for the sake of its last. */
-export function detachState<S extends State>(state: S): S {
-  return mapState((s) => copyOf(s), state);
-}
-
-/** The tensors of a state, in order of structure. */
-export function stateTensors(state: State): Tensor[] {
-  if (state instanceof Tensor) return [state];
-  return Object.values(state).flatMap(stateTensors);
-}
-
 /** Checks `xs [T,B,I]` with T ≥ 1, and the lengths against it. */
 export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths?: readonly number[]): void {
   const [T, B, I] = xs.shape;
@@ -77,12 +48,6 @@ export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths
       throw new ArgumentError(`${op}: expected lengths in [0, ${T}], got ${n} at position ${i}`);
     }
   }
-}
-
-/** The tensors of `state` put into the structure of `like`. */
-export function restoreState<S extends State>(like: S, tensors: readonly Tensor[]): S {
-  let i = 0;
-  return mapState(() => tensors[i++] as Tensor, like);
 }
 
 /** Which sequences of the batch are still running at each step: bool [T,B]. */

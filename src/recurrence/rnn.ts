@@ -11,9 +11,6 @@ import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { packing } from "./packing.ts";
-import { type PlanOptions, planScan } from "./plan.ts";
-import { checkSequence, type Recurrence, type ScanOptions } from "./recurrence.ts";
 import {
   checkRecurrentOptions,
   checkState,
@@ -28,7 +25,11 @@ import {
   type RecurrentKind,
   type RecurrentOptions,
   type RecurrentWeights,
-} from "./rnn-cells.ts";
+} from "./kinds.ts";
+import { packing } from "./packing.ts";
+import { type PlanOptions, planScan } from "./plan.ts";
+import { checkSequence, type Recurrence, type ScanOptions } from "./recurrence.ts";
+import type { State } from "./state.ts";
 
 export interface StackedOptions extends RecurrentOptions {
   /** Default 1. */
@@ -65,7 +66,7 @@ const NAMES: Readonly<Record<keyof RecurrentWeights, string>> = {
   weightPeephole: "weight_peephole",
 };
 
-abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module implements Recurrence<S> {
+class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
   readonly inputSize: number;
   readonly hiddenSize: number;
   readonly outputSize: number;
@@ -73,13 +74,13 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
   readonly batchFirst: boolean;
   readonly dropout: number;
   readonly bidirectional: boolean;
-  readonly #kind: RecurrentKind;
+  readonly #kind: RecurrentKind<S>;
   readonly #dtype: FloatDType;
   readonly #generator: Generator | undefined;
   /** By layer and direction. */
   readonly #weights: readonly (readonly RecurrentWeights[])[];
 
-  constructor(op: string, kind: RecurrentKind, options: StackedOptions) {
+  constructor(op: string, kind: RecurrentKind<S>, options: StackedOptions) {
     super();
     checkRecurrentOptions(op, options);
     const { numLayers = 1, dropout = 0, bidirectional = false } = options;
@@ -110,13 +111,10 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
     return weights;
   }
 
-  protected abstract tensorsOf(state: S): readonly Tensor[];
-  protected abstract stateOf(tensors: readonly Tensor[]): S;
-
   /** Zeros [numLayers·D,B,·]. */
   initialState(batch: number): S {
     const lead = [this.numLayers * (this.bidirectional ? 2 : 1), batch];
-    return this.stateOf(this.#kind.stateSizes.map((size) => zeros([...lead, size], this.#dtype)));
+    return this.#kind.stateOf(this.#kind.stateSizes.map((size) => zeros([...lead, size], this.#dtype)));
   }
 
   /**
@@ -135,9 +133,9 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
   #forwardUnbatched(xs: Tensor, options: ForwardOptions<S>): ForwardResult<S> {
     const withBatch = (x: Tensor): Tensor => reshape(x, [x.dim(0), 1, ...x.shape.slice(1)]);
     const withoutBatch = (x: Tensor): Tensor => reshape(x, [x.dim(0), x.dim(2)]);
-    const initial = options.state && this.stateOf(this.tensorsOf(options.state).map(withBatch));
+    const initial = options.state && this.#kind.stateOf(this.#kind.tensorsOf(options.state).map(withBatch));
     const [ys, state] = this.scan(withBatch(xs), initial, options);
-    return { output: withoutBatch(ys), state: this.stateOf(this.tensorsOf(state).map(withoutBatch)) };
+    return { output: withoutBatch(ys), state: this.#kind.stateOf(this.#kind.tensorsOf(state).map(withoutBatch)) };
   }
 
   /** Bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
@@ -163,7 +161,7 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
     else checkSequence("scan", xs, this.inputSize, options.lengths);
     const [T, B] = xs.shape as [number, number];
     const directions = this.bidirectional ? 2 : 1;
-    const initial = this.tensorsOf(state ?? this.initialState(B));
+    const initial = this.#kind.tensorsOf(state ?? this.initialState(B));
     checkState("scan", initial, [this.numLayers * directions, B], this.#kind.stateSizes);
     const { rows, pack, unpack, sort, restore } = packing(T, B, options.lengths, options.reverse ?? false);
     const last: Tensor[][] = initial.map(() => []);
@@ -180,7 +178,7 @@ abstract class RecurrentLayers<S extends Tensor | LstmState> extends Module impl
       x = outputs.length === 1 ? (outputs[0] as Tensor) : cat(outputs, 1);
       if (layer < this.numLayers - 1) x = this.#drop(x);
     });
-    return [unpack(x), this.stateOf(last.map(stacked))];
+    return [unpack(x), this.#kind.stateOf(last.map(stacked))];
   }
 
   #drop(x: Tensor): Tensor {
@@ -208,16 +206,6 @@ function swapLeading(x: Tensor): Tensor {
   return transpose(x, 0, 1);
 }
 
-abstract class OutputLayers extends RecurrentLayers<Tensor> {
-  protected override tensorsOf(state: Tensor): readonly Tensor[] {
-    return [state];
-  }
-
-  protected override stateOf([h]: readonly Tensor[]): Tensor {
-    return h as Tensor;
-  }
-}
-
 export interface RNNOptions extends StackedOptions, ElmanNetOptions {}
 
 /**
@@ -226,7 +214,7 @@ export interface RNNOptions extends StackedOptions, ElmanNetOptions {}
  * @see Elman, "Finding structure in time", 1990
  * @example const { output, state } = new RNN({ inputSize: 4, hiddenSize: 8 }).forward(xs);
  */
-export class RNN extends OutputLayers {
+export class RNN extends RecurrentLayers<Tensor> {
   constructor(options: RNNOptions) {
     super("RNN", elmanKind(options.hiddenSize, options), options);
   }
@@ -247,14 +235,6 @@ export class LSTM extends RecurrentLayers<LstmState> {
   constructor(options: LSTMOptions) {
     super("LSTM", lstmKind("LSTM", options.hiddenSize, options), options);
   }
-
-  protected override tensorsOf(state: LstmState): readonly Tensor[] {
-    return [state.h, state.c];
-  }
-
-  protected override stateOf([h, c]: readonly Tensor[]): LstmState {
-    return { h: h as Tensor, c: c as Tensor };
-  }
 }
 
 export interface GRUOptions extends StackedOptions, GruNetOptions {}
@@ -264,7 +244,7 @@ export interface GRUOptions extends StackedOptions, GruNetOptions {}
  * @see Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", 2014
  * @example const { output, state } = new GRU({ inputSize: 4, hiddenSize: 8, bidirectional: true }).forward(xs);
  */
-export class GRU extends OutputLayers {
+export class GRU extends RecurrentLayers<Tensor> {
   readonly resetAfter: boolean;
 
   constructor(options: GRUOptions) {

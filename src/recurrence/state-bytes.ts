@@ -10,7 +10,7 @@ import { FormatError } from "../base/errors.ts";
 import { sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
 import { bytesOf, type Tensor, tensor } from "../tensor/tensor.ts";
-import { mapState, type State, stateTensors } from "./recurrence.ts";
+import { mapState, type State, stateTensors } from "./state.ts";
 
 const MAGIC = 0x54534c54; // "TLST"
 const VERSION = 1;

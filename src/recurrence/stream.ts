@@ -8,7 +8,8 @@ import { show } from "../tensor/shape.ts";
 import { copyInto } from "../tensor/strided.ts";
 import { empty, keep, scope, Tensor } from "../tensor/tensor.ts";
 import { view } from "../wasm/host.ts";
-import { type Recurrence, restoreState, type State, stateTensors } from "./recurrence.ts";
+import type { Recurrence } from "./recurrence.ts";
+import { restoreState, type State, stateTensors } from "./state.ts";
 import { stateFromBytes, stateToBytes } from "./state-bytes.ts";
 
 export interface StreamOptions {

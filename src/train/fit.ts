@@ -9,7 +9,7 @@ import type { Module } from "../nn/module.ts";
 import { clipGradNorm } from "../optim/clip.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Schedule } from "../optim/schedules.ts";
-import { mapState, type State, stateTensors } from "../recurrence/recurrence.ts";
+import { mapState, type State, stateTensors } from "../recurrence/state.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
 import { copyOf } from "../tensor/strided.ts";

@@ -4,7 +4,7 @@ import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { scatterRows, takeRows } from "../ops/gather.ts";
 import { cat } from "../ops/shape.ts";
-import { mapState, type State } from "../recurrence/recurrence.ts";
+import { mapState, type State } from "../recurrence/state.ts";
 import { show } from "../tensor/shape.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 

@@ -7,7 +7,7 @@ import { add, mul } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";
 import { sigmoid, tanh } from "../ops/math.ts";
 import { cat, chunk, slice } from "../ops/shape.ts";
-import type { LstmState } from "../recurrence/rnn-cells.ts";
+import type { LstmState } from "../recurrence/kinds.ts";
 import { assign, type Tensor } from "../tensor/tensor.ts";
 import { type Children, StructureNetwork } from "./structure.ts";
 

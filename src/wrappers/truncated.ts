@@ -4,7 +4,8 @@ import { backward } from "../autodiff/backward.ts";
 import { noGrad } from "../autodiff/tape.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { cat, slice } from "../ops/shape.ts";
-import { checkSequence, detachState, type Recurrence, type ScanOptions, type State, stateTensors } from "../recurrence/recurrence.ts";
+import { checkSequence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { detachState, type State, stateTensors } from "../recurrence/state.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { Wrapper } from "./wrappers.ts";
 

@@ -5,16 +5,8 @@ import { ArgumentError } from "../base/errors.ts";
 import { Parameter } from "../nn/module.ts";
 import { clamp } from "../ops/compare.ts";
 import { broadcastTo } from "../ops/shape.ts";
-import {
-  Cell,
-  detachState,
-  mapState,
-  type Recurrence,
-  restoreState,
-  type ScanOptions,
-  type State,
-  stateTensors,
-} from "../recurrence/recurrence.ts";
+import { Cell, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { detachState, mapState, restoreState, type State, stateTensors } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** Base of what has the sizes, the state and the step of the recurrence it wraps, as far as a subclass does not say otherwise. */

@@ -7,15 +7,8 @@ import type { Module, Parameter } from "../../src/nn/module.ts";
 import { add, mul } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { select, slice } from "../../src/ops/shape.ts";
-import {
-  type Cell,
-  mapState,
-  type Recurrence,
-  restoreState,
-  type State,
-  scanSteps,
-  stateTensors,
-} from "../../src/recurrence/recurrence.ts";
+import { type Cell, type Recurrence, scanSteps } from "../../src/recurrence/recurrence.ts";
+import { mapState, restoreState, type State, stateTensors } from "../../src/recurrence/state.ts";
 import { ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";

@@ -13,7 +13,7 @@ import { tanh } from "../../src/ops/math.ts";
 import { mean } from "../../src/ops/reduce.ts";
 import { chunk, select, stack, transpose } from "../../src/ops/shape.ts";
 import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";
-import type { LstmState } from "../../src/recurrence/rnn-cells.ts";
+import type { LstmState } from "../../src/recurrence/kinds.ts";
 import { scalar, zeros } from "../../src/tensor/create.ts";
 import { assign, scope, Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { relativeError } from "./compare.ts";

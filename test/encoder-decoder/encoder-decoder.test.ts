@@ -15,7 +15,7 @@ import { StateDecoder } from "../../src/encoder-decoder/sutskever.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { select, slice } from "../../src/ops/shape.ts";
 import { Adam } from "../../src/optim/adam.ts";
-import { mapState, type State } from "../../src/recurrence/recurrence.ts";
+import { mapState, type State } from "../../src/recurrence/state.ts";
 import { RNN } from "../../src/recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { ones } from "../../src/tensor/create.ts";

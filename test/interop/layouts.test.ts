@@ -5,7 +5,8 @@ import { ArgumentError, DTypeError, FormatError, ShapeError } from "../../src/ba
 import { exportWeights, importWeights, type Layout, type RecurrentModule } from "../../src/interop/layouts.ts";
 import { transpose } from "../../src/ops/shape.ts";
 import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";
-import { GRUCell, LSTMCell, type LstmState, RNNCell } from "../../src/recurrence/rnn-cells.ts";
+import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
+import { type LstmState } from "../../src/recurrence/kinds.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";

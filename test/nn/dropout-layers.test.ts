@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Dropout, RecurrentDropoutLSTM, VariationalDropout, Zoneout } from "../../src/nn/dropout-layers.ts";
-import type { LstmState } from "../../src/recurrence/rnn-cells.ts";
+import type { LstmState } from "../../src/recurrence/kinds.ts";
 import { GRUCell, LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";

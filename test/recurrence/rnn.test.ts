@@ -7,7 +7,8 @@ import { ArgumentError, ShapeError, StateError } from "../../src/base/errors.ts"
 import { mul } from "../../src/ops/arithmetic.ts";
 import { tanh } from "../../src/ops/math.ts";
 import { flip, select, slice, transpose } from "../../src/ops/shape.ts";
-import { Cell, mapState, type Recurrence, type ScanOptions, type State, scanSteps, stateTensors } from "../../src/recurrence/recurrence.ts";
+import { Cell, type Recurrence, type ScanOptions, scanSteps } from "../../src/recurrence/recurrence.ts";
+import { mapState, type State, stateTensors } from "../../src/recurrence/state.ts";
 import { GRU, LSTM, RNN, type StackedOptions } from "../../src/recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { Generator } from "../../src/tensor/random.ts";

@@ -6,7 +6,7 @@ import { linear } from "../../src/ops/linear.ts";
 import { tanh } from "../../src/ops/math.ts";
 import { Cell, scanSteps } from "../../src/recurrence/recurrence.ts";
 import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";
-import type { LstmState } from "../../src/recurrence/rnn-cells.ts";
+import type { LstmState } from "../../src/recurrence/kinds.ts";
 import { stateFromBytes, stateToBytes } from "../../src/recurrence/state-bytes.ts";
 import { Stream } from "../../src/recurrence/stream.ts";
 import { zeros } from "../../src/tensor/create.ts";

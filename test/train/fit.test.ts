@@ -15,7 +15,7 @@ import type { Optimizer } from "../../src/optim/optimizer.ts";
 import { RMSprop } from "../../src/optim/rmsprop.ts";
 import { SGD } from "../../src/optim/sgd.ts";
 import { LSTM } from "../../src/recurrence/rnn.ts";
-import type { LstmState } from "../../src/recurrence/rnn-cells.ts";
+import type { LstmState } from "../../src/recurrence/kinds.ts";
 import { zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";

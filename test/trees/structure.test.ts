@@ -10,7 +10,7 @@ import { takeRows } from "../../src/ops/gather.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
 import { Adam } from "../../src/optim/adam.ts";
-import { type State, stateTensors } from "../../src/recurrence/recurrence.ts";
+import { type State, stateTensors } from "../../src/recurrence/state.ts";
 import { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { MGU } from "../../src/cells/gated/mgu.ts";
-import type { State } from "../../src/recurrence/recurrence.ts";
+import type { State } from "../../src/recurrence/state.ts";
 import { LSTM } from "../../src/recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { Generator } from "../../src/tensor/random.ts";

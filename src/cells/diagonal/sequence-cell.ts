@@ -5,7 +5,8 @@ import { takeRows } from "../../ops/gather.ts";
 import { chunkedScan } from "../../ops/prefix-scan.ts";
 import { linearScan } from "../../ops/reduce.ts";
 import { cat, flip, reshape, select, slice, stack, unsqueeze } from "../../ops/shape.ts";
-import { Cell, checkSequence, runningMask, type ScanOptions, type State } from "../../recurrence/recurrence.ts";
+import { Cell, checkSequence, runningMask, type ScanOptions } from "../../recurrence/recurrence.ts";
+import { type State } from "../../recurrence/state.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";
 
 /** Real steps of each sequence; null where all sequences are as long as the batch. */

@@ -7,7 +7,8 @@ import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
 import { sigmoid, tanh } from "../../ops/math.ts";
 import { cat, chunk, slice, split } from "../../ops/shape.ts";
-import { Cell, type State } from "../../recurrence/recurrence.ts";
+import { Cell } from "../../recurrence/recurrence.ts";
+import { type State } from "../../recurrence/state.ts";
 import { zeros } from "../../tensor/create.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 

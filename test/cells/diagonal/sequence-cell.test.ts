@@ -5,7 +5,8 @@ import { IndRNN, LRU, Mamba, MinGRU, MinLSTM, QRNN, RWKVChannelMix, RWKVTimeMix,
 import { add, mul } from "../../../src/ops/arithmetic.ts";
 import { sum } from "../../../src/ops/reduce.ts";
 import { slice } from "../../../src/ops/shape.ts";
-import { type Cell, type ScanOptions, type State, scanSteps, stateTensors } from "../../../src/recurrence/recurrence.ts";
+import { type Cell, type ScanOptions, scanSteps } from "../../../src/recurrence/recurrence.ts";
+import { type State, stateTensors } from "../../../src/recurrence/state.ts";
 import { ones } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";

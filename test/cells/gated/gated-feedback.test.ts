@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { GatedFeedbackGRU, GatedFeedbackLSTM, GatedFeedbackRNN } from "../../../src/cells/gated/gated-feedback.ts";
-import type { Cell, State } from "../../../src/recurrence/recurrence.ts";
+import type { Cell } from "../../../src/recurrence/recurrence.ts";
+import type { State } from "../../../src/recurrence/state.ts";
 import { GRU, LSTM, RNN } from "../../../src/recurrence/rnn.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";

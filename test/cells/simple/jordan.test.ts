@@ -5,7 +5,8 @@ import { crossEntropy } from "../../../src/nn/losses.ts";
 import { mul } from "../../../src/ops/arithmetic.ts";
 import { reshape } from "../../../src/ops/shape.ts";
 import { Adam } from "../../../src/optim/adam.ts";
-import type { Cell, State } from "../../../src/recurrence/recurrence.ts";
+import type { Cell } from "../../../src/recurrence/recurrence.ts";
+import type { State } from "../../../src/recurrence/state.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";
 import {

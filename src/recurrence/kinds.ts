@@ -1,0 +1,175 @@
+/** What the layers and the cells of RNN, LSTM and GRU share: weights, the form of the state, and how sequences run. */
+
+import { checkSizes } from "../base/checks.ts";
+import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import type { Parameter } from "../nn/module.ts";
+import { add } from "../ops/arithmetic.ts";
+import { embedding } from "../ops/gather.ts";
+import { linear } from "../ops/linear.ts";
+import { elmanSequence, gruSequence, lstmSequence, type Nonlinearity, type PackedRows } from "../ops/recurrent.ts";
+import { cat, slice, transpose } from "../ops/shape.ts";
+import { sameShape, show } from "../tensor/shape.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { State } from "./state.ts";
+
+/** The weights of one layer in one direction. */
+export interface RecurrentWeights {
+  /** [G·H, I] for G gates. */
+  readonly weightIh: Parameter;
+  /** [G·H, P]; P = H without a projection. */
+  readonly weightHh: Parameter;
+  /** [G·H] each. */
+  readonly biasIh: Parameter | null;
+  readonly biasHh: Parameter | null;
+  /** [P,H], the projection. */
+  readonly weightHr: Parameter | null;
+  /** [3,H]: of the gates i, f and o. */
+  readonly weightPeephole: Parameter | null;
+}
+
+export interface RecurrentOptions extends LayerOptions {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  /** Whether there are biases (default true). */
+  readonly bias?: boolean;
+  /** One bias, on the side of the input, or two as in PyTorch (default). */
+  readonly biases?: 1 | 2;
+}
+
+export interface ElmanNetOptions {
+  /** Default "tanh". */
+  readonly nonlinearity?: Nonlinearity;
+}
+
+export interface LstmNetOptions {
+  /** Size of the projected output; 0 (default) for none. */
+  readonly projSize?: number;
+  /** Whether the gates see the cell (default false). */
+  readonly peepholes?: boolean;
+}
+
+export interface GruNetOptions {
+  /** Whether the reset gate is applied after the recurrent product (default, as in PyTorch) or before it, as published first. */
+  readonly resetAfter?: boolean;
+}
+
+/** The state of an LSTM: its output and its cell. */
+export type LstmState = { readonly h: Tensor; readonly c: Tensor };
+
+/** A kind of recurrence: what its weights and its state look like, and how packed rows run through it. */
+export interface RecurrentKind<S extends State> {
+  readonly gates: number;
+  /** Size of each tensor of the state; the first is the output. */
+  readonly stateSizes: readonly number[];
+  readonly peepholes: boolean;
+  /** The tensors of a state, in the order of `stateSizes`, and the state made of such tensors. */
+  tensorsOf(state: S): readonly Tensor[];
+  stateOf(tensors: readonly Tensor[]): S;
+  /** x [N,I], or int32 indices [N], and state tensors [B,·] to [ys, …last state]. */
+  run(w: RecurrentWeights, x: Tensor, state: readonly Tensor[], rows: PackedRows): Tensor[];
+}
+
+export function elmanKind(hiddenSize: number, { nonlinearity = "tanh" }: ElmanNetOptions): RecurrentKind<Tensor> {
+  return {
+    gates: 1,
+    stateSizes: [hiddenSize],
+    peepholes: false,
+    tensorsOf: (h) => [h],
+    stateOf: ([h]) => h as Tensor,
+    run(w, x, [h0], rows) {
+      const gx = inputSums(x, w.weightIh, sumOfBiases(w));
+      const { ys, h } = elmanSequence(gx, w.weightHh, h0 as Tensor, { ...rows, nonlinearity });
+      return [ys, h];
+    },
+  };
+}
+
+export function lstmKind(op: string, hiddenSize: number, { projSize = 0, peepholes = false }: LstmNetOptions): RecurrentKind<LstmState> {
+  if (!(Number.isInteger(projSize) && projSize >= 0 && projSize < hiddenSize)) {
+    throw new ArgumentError(`${op}: expected projSize in [0, ${hiddenSize - 1}] for hiddenSize ${hiddenSize}, got ${projSize}`);
+  }
+  return {
+    gates: 4,
+    stateSizes: [projSize || hiddenSize, hiddenSize],
+    peepholes,
+    tensorsOf: ({ h, c }) => [h, c],
+    stateOf: ([h, c]) => ({ h: h as Tensor, c: c as Tensor }),
+    run(w, x, [h0, c0], rows) {
+      const gx = inputSums(x, w.weightIh, sumOfBiases(w));
+      const options = { ...rows, ...(w.weightHr && { weightHr: w.weightHr }), ...(w.weightPeephole && { peepholes: w.weightPeephole }) };
+      const { ys, h, c } = lstmSequence(gx, w.weightHh, h0 as Tensor, c0 as Tensor, options);
+      return [ys, h, c];
+    },
+  };
+}
+
+export function gruKind(hiddenSize: number, { resetAfter = true }: GruNetOptions): RecurrentKind<Tensor> {
+  return {
+    gates: 3,
+    stateSizes: [hiddenSize],
+    peepholes: false,
+    tensorsOf: (h) => [h],
+    stateOf: ([h]) => h as Tensor,
+    run(w, x, [h0], rows) {
+      const split = resetAfter && w.biasHh !== null;
+      const gx = inputSums(x, w.weightIh, split ? gruInputBias(w, hiddenSize) : sumOfBiases(w));
+      const bias = split ? { bias: slice(w.biasHh as Tensor, 0, 2 * hiddenSize) } : {};
+      const { ys, h } = gruSequence(gx, w.weightHh, h0 as Tensor, { ...rows, resetAfter, ...bias });
+      return [ys, h];
+    },
+  };
+}
+
+/** x·Wᵀ + b for x [N,I], or for indices [N] the same of the one-hot vectors that they stand for: rows of Wᵀ + b. */
+function inputSums(x: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor {
+  if (x.dtype !== "int32") return linear(x, weight, bias);
+  const rows = transpose(weight);
+  return embedding(x, bias ? add(rows, bias) : rows);
+}
+
+function sumOfBiases({ biasIh, biasHh }: RecurrentWeights): Tensor | undefined {
+  if (biasIh === null) return undefined;
+  return biasHh === null ? biasIh : add(biasIh, biasHh);
+}
+
+/** Both biases of r and z, and the input's of n: the other stays inside the reset. */
+function gruInputBias({ biasIh, biasHh }: RecurrentWeights, H: number): Tensor {
+  const forRz = add(slice(biasIh as Tensor, 0, 0, 2 * H), slice(biasHh as Tensor, 0, 0, 2 * H));
+  return cat([forRz, slice(biasIh as Tensor, 0, 2 * H)]);
+}
+
+/** New weights from U(±1/√H), drawn in PyTorch's order. */
+export function makeWeights(
+  kind: Pick<RecurrentKind<State>, "gates" | "stateSizes" | "peepholes">,
+  inputSize: number,
+  options: RecurrentOptions,
+): RecurrentWeights {
+  const { hiddenSize: H, bias = true, biases = 2 } = options;
+  const rows = kind.gates * H;
+  const P = kind.stateSizes[0] as number;
+  const draw = (...shape: number[]): Parameter => uniformParameter(shape, 1 / Math.sqrt(H), options);
+  return {
+    weightIh: draw(rows, inputSize),
+    weightHh: draw(rows, P),
+    biasIh: bias ? draw(rows) : null,
+    biasHh: bias && biases === 2 ? draw(rows) : null,
+    weightHr: P === H ? null : draw(P, H),
+    weightPeephole: kind.peepholes ? draw(3, H) : null,
+  };
+}
+
+export function checkRecurrentOptions(op: string, { inputSize, hiddenSize, biases = 2 }: RecurrentOptions): void {
+  checkSizes(op, { inputSize, hiddenSize });
+  if (biases !== 1 && biases !== 2) throw new ArgumentError(`${op}: expected biases to be 1 or 2, got ${biases}`);
+}
+
+/** Checks the state's tensors against [...lead, size] of each. */
+export function checkState(op: string, state: readonly Tensor[], lead: readonly number[], sizes: readonly number[]): void {
+  state.forEach((s, i) => {
+    const expected = [...lead, sizes[i] as number];
+    if (!sameShape(s.shape, expected)) {
+      throw new ShapeError(`${op}: expected state ${"hc"[i]} ${show(expected)}, got ${show(s.shape)}`);
+    }
+  });
+}

@@ -1,0 +1,58 @@
+/** The state of a recurrence: a structure of tensors, and the same as a list or as one vector. */
+
+import { cat, reshape, slice } from "../ops/shape.ts";
+import { copyOf } from "../tensor/strided.ts";
+import { Tensor } from "../tensor/tensor.ts";
+
+/** What is carried from step to step: a tensor, or tensors in arrays and records. The batch is the first axis of each. */
+export type State = Tensor | readonly State[] | { readonly [name: string]: State };
+
+/** Applies `fn` to corresponding tensors of states of one structure. */
+export function mapState<S extends State>(fn: (...tensors: Tensor[]) => Tensor, first: S, ...rest: S[]): S {
+  if (first instanceof Tensor) return fn(first, ...(rest as unknown as Tensor[])) as unknown as S;
+  if (Array.isArray(first)) {
+    return first.map((part, i) => mapState(fn, part, ...rest.map((r) => (r as unknown as State[])[i] as State))) as unknown as S;
+  }
+  const record = first as { readonly [name: string]: State };
+  return Object.fromEntries(
+    Object.entries(record).map(([name, part]) => [
+      name,
+      mapState(fn, part, ...rest.map((r) => (r as { readonly [name: string]: State })[name] as State)),
+    ]),
+  ) as unknown as S;
+}
+
+/** The values of a state in memory of their own: no tape behind them, and no sequence of states kept for the sake of its last. */
+export function detachState<S extends State>(state: S): S {
+  return mapState((s) => copyOf(s), state);
+}
+
+/** The tensors of a state, in order of structure. */
+export function stateTensors(state: State): Tensor[] {
+  if (state instanceof Tensor) return [state];
+  return Object.values(state).flatMap(stateTensors);
+}
+
+/** The tensors of `state` put into the structure of `like`. */
+export function restoreState<S extends State>(like: S, tensors: readonly Tensor[]): S {
+  let i = 0;
+  return mapState(() => tensors[i++] as Tensor, like);
+}
+
+/** All elements of a state as one vector [n], in order of structure. */
+export function stateToVector(state: State): Tensor {
+  return cat(
+    stateTensors(state).map((s) => reshape(s, [s.size])),
+    0,
+  );
+}
+
+/** The state that `stateToVector` made a vector of. @param like a state of the same structure and shapes */
+export function stateFromVector<S extends State>(vector: Tensor, like: S): S {
+  let end = 0;
+  const parts = stateTensors(like).map((s) => {
+    end += s.size;
+    return reshape(slice(vector, 0, end - s.size, end), s.shape);
+  });
+  return restoreState(like, parts);
+}
