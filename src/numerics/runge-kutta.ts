@@ -2,7 +2,8 @@
 
 import { noGrad } from "../autodiff/tape.ts";
 import { ArgumentError, StateError } from "../base/errors.ts";
-import { add, mul, pow } from "../ops/arithmetic.ts";
+import { add, mul } from "../ops/arithmetic.ts";
+import { pow } from "../ops/math.ts";
 import { scalar } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 

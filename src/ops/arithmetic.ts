@@ -1,13 +1,10 @@
-/** Sums, products, powers, extremes: element by element, with broadcasting. */
+/** Sums, products, extremes: element by element, with broadcasting. */
 
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { noGrad } from "../autodiff/tape.ts";
-import { full } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
-import { equal, greaterEqual, logicalAnd, where } from "./compare.ts";
 import { applyBinary, binaryOp, type Numbers, type Operand, unaryOp, unaryValue } from "./elementwise.ts";
-import { log, reciprocal, rsqrt, sqrt } from "./math.ts";
 
 export const addOp: Primitive<Numbers> = binaryOp("add", code.ADD, [(g) => g, (g) => g]);
 
@@ -86,41 +83,6 @@ export function minimum(a: Operand, b: Operand): Tensor {
   return applyBinary(minimumOp, a, b);
 }
 
-export const powOp: Primitive<Numbers> = binaryOp("pow", code.POW, [
-  (g, _y, a, b) => mul(g, powerSlope(a, b)),
-  (g, y, a, b) => mul(g, exponentSlope(y, a, b)),
-]);
-
-/** b·a^(b-1); where b is 0 that is 0, also at a = 0. */
-function powerSlope(a: Operand, b: Operand): Operand {
-  if (typeof b === "number") return b === 0 ? 0 : mul(pow(a, b - 1), b);
-  return mul(b, pow(a, sub(where(equal(b, 0), 1, b), 1)));
-}
-
-/** a^b·log a; where a is 0 and b is not negative that is 0. */
-function exponentSlope(y: Tensor, a: Operand, b: Operand): Tensor {
-  const exponents = b as Tensor;
-  const base = typeof a === "number" ? full([], a, exponents.dtype) : a;
-  return mul(y, log(where(logicalAnd(equal(base, 0), greaterEqual(exponents, 0)), 1, base)));
-}
-
-/** Powers that have a function of their own. */
-const SHORT_WAYS: ReadonlyMap<number, (x: Tensor) => Tensor> = new Map([
-  [-1, (x: Tensor) => reciprocal(x)],
-  [-0.5, (x: Tensor) => rsqrt(x)],
-  [0.5, (x: Tensor) => sqrt(x)],
-  [2, (x: Tensor) => square(x)],
-]);
-
-/**
- * a^b with C's special values: x^0 = 1^y = 1 always, NaN for a power of a negative number that is not whole.
- * @example pow(x, 3)
- */
-export function pow(a: Operand, b: Operand): Tensor {
-  const short = typeof b === "number" && typeof a !== "number" ? SHORT_WAYS.get(b) : undefined;
-  return short ? short(a as Tensor) : applyBinary(powOp, a, b);
-}
-
 /** The primitives of this file, by name. */
 export const primitives: Readonly<Record<string, Primitive<never>>> = {
   add: addOp,
@@ -132,5 +94,4 @@ export const primitives: Readonly<Record<string, Primitive<never>>> = {
   maximum: maximumOp,
   minimum: minimumOp,
   share: shareOp,
-  pow: powOp,
 };

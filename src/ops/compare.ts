@@ -10,8 +10,8 @@ import { empty, Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { convert, maskLogic } from "../wasm/kernels.gen.ts";
+import { sumTo } from "./broadcast.ts";
 import { binaryValue, broadcastTangent, codeFor, commonDType, compute, type Operand, shapeOf, unaryOp } from "./elementwise.ts";
-import { sumTo } from "./reduce.ts";
 
 // ---------------------------------------------------------------- comparisons (bool, no derivative)
 

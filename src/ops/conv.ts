@@ -14,9 +14,10 @@ import { empty, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { foldPlanes, unfoldPlanes } from "../wasm/kernels.gen.ts";
 import { add } from "./arithmetic.ts";
+import { reshape } from "./broadcast.ts";
 import { matmul } from "./linear.ts";
-import { checkFloat } from "./reduce.ts";
-import { reshape, unsqueeze } from "./shape.ts";
+import { checkFloat } from "./reduction.ts";
+import { unsqueeze } from "./shape.ts";
 
 /** What is said for both axes at once or for each. */
 export type Pair = number | readonly [number, number];

@@ -14,9 +14,10 @@ import { vjp } from "../transforms/transforms.ts";
 import { call } from "../wasm/host.ts";
 import { ctcForward, ctcOccupancy } from "../wasm/kernels.gen.ts";
 import { add, mul, neg } from "./arithmetic.ts";
+import { sum } from "./broadcast.ts";
 import { clamp, less, where } from "./compare.ts";
 import { gather } from "./gather.ts";
-import { logSumExp, sum } from "./reduce.ts";
+import { logSumExp } from "./reduce.ts";
 import { cat, contiguous, expand, slice, stack, unsqueeze, unstack } from "./shape.ts";
 
 /** The labels of a batch, checked. */

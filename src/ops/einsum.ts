@@ -3,9 +3,9 @@
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { show, sizeOf } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { reshape, sum } from "./broadcast.ts";
 import { checkOperands, matmul } from "./linear.ts";
-import { sum } from "./reduce.ts";
-import { diagonal, permute, reshape } from "./shape.ts";
+import { diagonal, permute } from "./shape.ts";
 
 /** A tensor with a label for each axis. */
 interface Term {

@@ -9,8 +9,7 @@ import { empty, type Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { elementwise } from "../wasm/kernels.gen.ts";
-import { sumTo } from "./reduce.ts";
-import { broadcastTo, reshape } from "./shape.ts";
+import { broadcastTo, reshape, sumTo } from "./broadcast.ts";
 
 /** A tensor, or a plain number, which takes the dtype of what it meets. */
 export type Operand = Tensor | number;

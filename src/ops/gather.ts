@@ -15,7 +15,8 @@ import { empty, Tensor, tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
 import { addElements, addRows, gatherElements, gatherRows, scatterElements } from "../wasm/kernels.gen.ts";
 import { mul } from "./arithmetic.ts";
-import { broadcastTo, permute, reshape, select, slice, unsqueeze } from "./shape.ts";
+import { broadcastTo, reshape } from "./broadcast.ts";
+import { permute, select, slice, unsqueeze } from "./shape.ts";
 
 /** Sizes of the axes before, at and after one: how the kernels see a tensor. */
 function around(shape: Shape, axis: number): [outer: number, n: number, inner: number] {

@@ -1,6 +1,6 @@
 /** Operations on tensors, every one of them differentiable in reverse and forward mode. */
 
-export { add, div, maximum, minimum, mul, neg, pow, square, sub } from "./arithmetic.ts";
+export { add, div, maximum, minimum, mul, neg, square, sub } from "./arithmetic.ts";
 export {
   cast,
   clamp,
@@ -28,6 +28,7 @@ export {
   variationalDropout,
   zoneout,
 } from "./dropout.ts";
+export { einsum } from "./einsum.ts";
 export type { Operand } from "./elementwise.ts";
 export {
   type EmbeddingOptions as EmbeddingLookupOptions,
@@ -43,7 +44,7 @@ export {
   scatterAdd,
   takeRows,
 } from "./gather.ts";
-export { addmm, bilinear, bmm, dot, einsum, linear, matmul, outer } from "./linear.ts";
+export { addmm, bilinear, bmm, dot, linear, matmul, outer } from "./linear.ts";
 export {
   abs,
   cos,
@@ -60,6 +61,7 @@ export {
   log1p,
   logSigmoid,
   mish,
+  pow,
   reciprocal,
   relu,
   relu6,

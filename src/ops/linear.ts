@@ -13,10 +13,8 @@ import { call } from "../wasm/host.ts";
 import { gemm, gemm_packed, pack_b, sumAxis } from "../wasm/kernels.gen.ts";
 import { recording } from "../wasm/recorder.ts";
 import { add, mul } from "./arithmetic.ts";
-import { sum, sumTo } from "./reduce.ts";
-import { broadcastTo, reshape, transpose } from "./shape.ts";
-
-export { einsum } from "./einsum.ts";
+import { broadcastTo, reshape, sum, sumTo } from "./broadcast.ts";
+import { transpose } from "./shape.ts";
 
 // ---------------------------------------------------------------- the kernel
 

@@ -9,8 +9,10 @@ import { empty, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { layerNormGradRows, layerNormRows } from "../wasm/kernels.gen.ts";
 import { add, mul, sub } from "./arithmetic.ts";
+import { sumTo } from "./broadcast.ts";
 import { rsqrt } from "./math.ts";
-import { checkFloat, mean, sumTo, variance } from "./reduce.ts";
+import { mean, variance } from "./reduce.ts";
+import { checkFloat } from "./reduction.ts";
 
 export interface LayerNormOptions {
   /** Factors, of the normalised shape. */

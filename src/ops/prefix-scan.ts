@@ -6,10 +6,11 @@ import { axisOf, show } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
 import { add, mul, sub } from "./arithmetic.ts";
+import { broadcastTo, reshape } from "./broadcast.ts";
 import { cast, greater, greaterEqual } from "./compare.ts";
 import { exp, log } from "./math.ts";
 import { checkScanned, cumprod, linearScan, moved, type Scan, scanValue } from "./reduce.ts";
-import { broadcastTo, flip, pad, reshape, select, slice, stack } from "./shape.ts";
+import { flip, pad, select, slice, stack } from "./shape.ts";
 
 // ---------------------------------------------------------------- in chunks
 

@@ -2,49 +2,35 @@
 
 import { defineOp } from "../autodiff/define-op.ts";
 import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
-import { type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
-import { axisOf, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
+import { axisOf, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
-import { empty, Tensor } from "../tensor/tensor.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
-import { argLargest, joinAxis, logSumExpRows, scanAxis, sumAxis } from "../wasm/kernels.gen.ts";
-import { add, div, mul, pow, square, sub } from "./arithmetic.ts";
+import { argLargest, logSumExpRows, scanAxis } from "../wasm/kernels.gen.ts";
+import { add, div, mul, square, sub } from "./arithmetic.ts";
+import { broadcastTo, reshape, spread, sum, sumOp, sumTo } from "./broadcast.ts";
 import { cast, equal, maskedFill, notEqual, where } from "./compare.ts";
 import { gather } from "./gather.ts";
-import { abs, exp, sqrt } from "./math.ts";
-import { broadcastTo, flip, pad, permute, reshape, slice } from "./shape.ts";
+import { abs, exp, pow, sqrt } from "./math.ts";
+import {
+  type AxisReducer,
+  checkFloat,
+  joining,
+  keptShape,
+  type ReduceOptions,
+  type Reduction,
+  reducedShape,
+  reduceWith,
+  reductionOf,
+  stacked,
+  viewAround,
+} from "./reduction.ts";
+import { flip, pad, permute, slice } from "./shape.ts";
 
-export interface ReduceOptions {
-  /** The axis or axes that go; all of them unless given. */
-  readonly axis?: number | readonly number[] | undefined;
-  /** Leaves the reduced axes as dimensions of one. */
-  readonly keepDim?: boolean | undefined;
-}
-
-/** Axes resolved: rising, without repetition. */
-interface Reduction {
-  readonly axes: readonly number[];
-  readonly keepDim: boolean;
-}
-
-export function checkFloat(op: string, x: Tensor): void {
-  if (!isFloat(x.dtype)) throw new DTypeError(`${op}: expected x of float32 or float64, got ${x.dtype}`);
-}
-
-function reductionOf(op: string, x: Tensor, { axis, keepDim = false }: ReduceOptions): Reduction {
-  checkFloat(op, x);
-  return { axes: axesOf(op, x, axis), keepDim };
-}
-
-function axesOf(op: string, x: Tensor, axis: ReduceOptions["axis"]): number[] {
-  if (axis === undefined) return x.shape.map((_, i) => i);
-  if (typeof axis === "number") return [axisOf(op, axis, x.rank)];
-  const axes = axis.map((a) => axisOf(op, a, x.rank)).sort((a, b) => a - b);
-  if (new Set(axes).size !== axes.length) throw new ArgumentError(`${op}: expected different axes, got ${show(axis)}`);
-  return axes;
-}
+export type { ReduceOptions };
+export { sum, sumTo };
 
 /** How many elements of x go into one of the result. */
 function countOf(x: Tensor, axes: readonly number[]): number {
@@ -56,99 +42,7 @@ function checkNotEmpty(op: string, x: Tensor, axes: readonly number[]): void {
   if (countOf(x, axes) === 0) throw new ShapeError(`${op}: expected axes that are not empty, got axes ${show(axes)} of x ${show(x.shape)}`);
 }
 
-/** The shape with the reduced axes as ones. */
-function keptShape(shape: Shape, axes: readonly number[]): number[] {
-  return shape.map((d, i) => (axes.includes(i) ? 1 : d));
-}
-
-function reducedShape(shape: Shape, { axes, keepDim }: Reduction): number[] {
-  return keepDim ? keptShape(shape, axes) : shape.filter((_, i) => !axes.includes(i));
-}
-
-/** The same reduction of a stack [K, …]. */
-function stacked({ axes, keepDim }: Reduction): ReduceOptions {
-  return { axis: axes.map((a) => a + 1), keepDim };
-}
-
-/** The result of a reduction, or its cotangent, spread over x's shape again. */
-function spread(y: Tensor, shape: Shape, axes: readonly number[]): Tensor {
-  return broadcastTo(reshape(y, keptShape(shape, axes)), shape);
-}
-
-/** A tensor seen as [outer, axis, inner], its axes first to last taken as one. */
-export function viewAround(shape: Shape, first: number, last: number = first): [outer: number, axis: number, inner: number] {
-  return [sizeOf(shape.slice(0, first)), sizeOf(shape.slice(first, last + 1)), sizeOf(shape.slice(last + 1))];
-}
-
-/** Calls a kernel that reduces [outer, axis, inner] at x to [outer, inner] at y. */
-type AxisReducer = (dtype: DType, outer: number, axis: number, inner: number, x: number, y: number) => void;
-
-const summing: AxisReducer = (dtype, ...args) => call(sumAxis, dtype, ...args);
-const joining =
-  (op: number): AxisReducer =>
-  (dtype, ...args) =>
-    call(joinAxis, dtype, op, ...args);
-
-/** Where the run of neighbouring axes at the end of the list begins in it. */
-function lastRun(axes: readonly number[]): number {
-  let start = axes.length - 1;
-  while (start > 0 && axes[start - 1] === (axes[start] as number) - 1) start--;
-  return start;
-}
-
-/** Reduces run after run of neighbouring axes, from the last to the first. */
-function reduceWith(reducer: AxisReducer, x: Tensor, reduction: Reduction): Tensor {
-  let y = dense(x);
-  let axes = reduction.axes;
-  if (axes.length > 0 && axes.length === x.rank) return reduceAll(reducer, y, reduction);
-  while (axes.length > 0) {
-    const start = lastRun(axes);
-    const run = axes.slice(start);
-    const out = empty(keptShape(y.shape, run), x.dtype);
-    reducer(x.dtype, ...viewAround(y.shape, run[0] as number, run[run.length - 1]), y.ptr, out.ptr);
-    y = out;
-    axes = axes.slice(0, start);
-  }
-  const shape = reducedShape(x.shape, reduction);
-  return new Tensor(y.storage, y.dtype, shape, stridesOf(shape), y.offset);
-}
-
-/** Everything in one run. */
-function reduceAll(reducer: AxisReducer, x: Tensor, { axes, keepDim }: Reduction): Tensor {
-  const y = empty(keepDim ? axes.map(() => 1) : [], x.dtype);
-  reducer(x.dtype, 1, x.size, 1, x.ptr, y.ptr);
-  return y;
-}
-
-// ---------------------------------------------------------------- sums
-
-const sumOp: Primitive<Reduction> = defineOp<Reduction>({
-  name: "sum",
-  forward: ([x], reduction) => reduceWith(summing, x as Tensor, reduction),
-  vjp: (g, _y, [x], { axes }) => spread(g, (x as Tensor).shape, axes),
-  jvp: (t, _y, _x, reduction) => sum(t, stacked(reduction)),
-});
-
-/**
- * The sum over axes; 0 over an empty axis. Rows are summed pairwise, always in the same order.
- * @example sum(x, { axis: -1, keepDim: true });
- */
-export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return apply(sumOp, [x], reductionOf("sum", x, options));
-}
-
-/**
- * Undoes broadcasting: sums x down to `shape`, from which x's shape may be reached by broadcasting.
- * @throws ShapeError when it may not
- */
-export function sumTo(x: Tensor, shape: Shape): Tensor {
-  if (sameShape(x.shape, shape)) return x;
-  const added = x.rank - shape.length;
-  const axes = x.shape.flatMap((d, i) => (i < added || (shape[i - added] === 1 && d !== 1) ? [i] : []));
-  const kept = keptShape(x.shape, axes).slice(Math.max(added, 0));
-  if (!sameShape(kept, shape)) throw new ShapeError(`sumTo: expected a shape that broadcasts to ${show(x.shape)}, got ${show(shape)}`);
-  return reshape(sum(x, { axis: axes, keepDim: true }), shape);
-}
+// ---------------------------------------------------------------- means
 
 /** The mean over axes; NaN over an empty axis. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
@@ -411,5 +305,5 @@ export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
 }
 
 export const primitives: Readonly<Record<string, Primitive<never>>> = {
-  sum: sumOp, amax: amaxOp, amin: aminOp, prod: prodOp, logSumExp: logSumExpOp, cumsum: cumsumOp, linearScan: linearScanOp,
+  amax: amaxOp, amin: aminOp, prod: prodOp, logSumExp: logSumExpOp, cumsum: cumsumOp, linearScan: linearScanOp,
 }; // biome-ignore format: a list

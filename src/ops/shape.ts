@@ -9,15 +9,12 @@ import { defineOp } from "../autodiff/define-op.ts";
 import { apply, applyAll, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { full, zeros } from "../tensor/create.ts";
-import { axisOf, checkShape, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
+import { axisOf, checkShape, type Shape, sameShape, show } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
-import { empty, Tensor } from "../tensor/tensor.ts";
-import { sumTo } from "./reduce.ts";
+import { empty, type Tensor } from "../tensor/tensor.ts";
+import { broadcastTo, reshape, viewOf } from "./broadcast.ts";
 
-/** Another look at the elements of x. */
-function viewOf(x: Tensor, shape: Shape, strides: Shape, offset: number = x.offset): Tensor {
-  return new Tensor(x.storage, x.dtype, shape, strides, offset);
-}
+export { broadcastTo, reshape };
 
 // ---------------------------------------------------------------- reshaping
 
@@ -31,62 +28,6 @@ const contiguousOp: Primitive<void> = defineOp({
 /** The same values in row-major order without gaps: x itself if it is so already, else a copy. */
 export function contiguous(x: Tensor): Tensor {
   return x.isContiguous ? x : apply(contiguousOp, [x], undefined);
-}
-
-/** Strides that show x in another shape without a copy; null where no strides do. */
-function stridesFor(x: Tensor, shape: Shape): Shape | null {
-  if (x.isContiguous || x.size === 0) return stridesOf(shape);
-  const strides = new Array<number>(shape.length).fill(1);
-  let out = shape.length - 1;
-  for (let axis = x.shape.length - 1; axis >= 0; axis--) {
-    // A run of axes [axis … inner] that walks as one.
-    const step = x.strides[axis] as number;
-    let run = x.shape[axis] as number;
-    if (run === 1) continue;
-    while (axis > 0 && (x.shape[axis - 1] === 1 || x.strides[axis - 1] === step * run)) run *= x.shape[--axis] as number;
-    let filled = 1;
-    for (; out >= 0 && filled < run; out--) {
-      strides[out] = step * filled;
-      filled *= shape[out] as number;
-    }
-    if (filled !== run) return null;
-  }
-  return strides;
-}
-
-const reshapeOp: Primitive<Shape> = defineOp<Shape>({
-  name: "reshape",
-  forward([x], shape) {
-    const source = x as Tensor;
-    const strides = stridesFor(source, shape);
-    return strides === null ? viewOf(dense(source), shape, stridesOf(shape), 0) : viewOf(source, shape, strides);
-  },
-  vjp: (g, _y, [x]) => reshape(g, (x as Tensor).shape),
-  jvp: (t, y) => reshape(t, [t.shape[0] as number, ...y.shape]),
-});
-
-/** Replaces the one -1 by what is left over. */
-function inferred(x: Tensor, shape: Shape): Shape {
-  const open = shape.indexOf(-1);
-  if (open < 0) return shape;
-  const known = sizeOf(shape) / -1;
-  const rest = known === 0 ? Number.NaN : x.size / known;
-  return shape.with(open, rest);
-}
-
-/**
- * The same elements, in row-major order, in another shape: a view where strides allow it, else a copy.
- * @param shape with at most one -1, which stands for what is left over
- * @throws ShapeError when the sizes differ
- * @example reshape(x, [2, -1])
- */
-export function reshape(x: Tensor, shape: Shape): Tensor {
-  if (sameShape(x.shape, shape)) return x;
-  const target = inferred(x, shape);
-  if (sizeOf(target) !== x.size || target.some((d) => !(d >= 0 && Number.isInteger(d)))) {
-    throw new ShapeError(`reshape: expected a shape of ${x.size} elements for x ${show(x.shape)}, got ${show(shape)}`);
-  }
-  return apply(reshapeOp, [x], target);
 }
 
 /** Inserts an axis of length one, so that it becomes axis `axis` of the result. */
@@ -154,33 +95,6 @@ export function transpose(x: Tensor, a = -2, b = -1): Tensor {
   axes[first] = second;
   axes[second] = first;
   return apply(permuteOp, [x], axes);
-}
-
-const broadcastOp: Primitive<Shape> = defineOp<Shape>({
-  name: "broadcastTo",
-  forward([x], shape) {
-    const source = x as Tensor;
-    const lead = shape.length - source.rank;
-    const strides = shape.map((_, i) => (i < lead || source.shape[i - lead] === 1 ? 0 : (source.strides[i - lead] as number)));
-    return viewOf(source, shape, strides);
-  },
-  vjp: (g, _y, [x]) => sumTo(g, (x as Tensor).shape),
-  jvp(t, y, [x]) {
-    const [k, ...shape] = t.shape as [number, ...number[]];
-    const lead = new Array<number>(y.rank - (x as Tensor).rank).fill(1);
-    return broadcastTo(reshape(t, [k, ...lead, ...shape]), [k, ...y.shape]);
-  },
-});
-
-/** Repeats x along axes of length one and along new leading axes, by NumPy's rule. A view: nothing is copied. */
-export function broadcastTo(x: Tensor, shape: Shape): Tensor {
-  if (sameShape(x.shape, shape)) return x;
-  checkShape("broadcastTo", shape);
-  const lead = shape.length - x.rank;
-  if (lead < 0 || x.shape.some((d, i) => d !== 1 && d !== shape[i + lead])) {
-    throw new ShapeError(`broadcastTo: expected a shape that x ${show(x.shape)} broadcasts to, got ${show(shape)}`);
-  }
-  return apply(broadcastOp, [x], shape);
 }
 
 /** `broadcastTo`, where -1 keeps the dimension of x. */
@@ -700,9 +614,7 @@ export function diagonal(x: Tensor, offset = 0, rows = 0, columns = 1): Tensor {
 /** The primitives of this file, by name. */
 export const primitives: Readonly<Record<string, Primitive<never>>> = {
   contiguous: contiguousOp,
-  reshape: reshapeOp,
   permute: permuteOp,
-  broadcastTo: broadcastOp,
   slice: windowOp,
   embed: embedOp,
   select: selectOp,

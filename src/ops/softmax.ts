@@ -11,9 +11,10 @@ import { empty, type Tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
 import { crossEntropyGradRows, crossEntropyRows, type Kernel, logSoftmaxRows, softmaxRows } from "../wasm/kernels.gen.ts";
 import { mul, sub } from "./arithmetic.ts";
+import { reshape, sum } from "./broadcast.ts";
 import { exp } from "./math.ts";
-import { checkFloat, sum } from "./reduce.ts";
-import { reshape, transpose } from "./shape.ts";
+import { checkFloat } from "./reduction.ts";
+import { transpose } from "./shape.ts";
 
 type RowKernel = Kernel<[rows: number, n: number, x: number, y: number]>;
 

@@ -10,7 +10,8 @@ import { call } from "../wasm/host.ts";
 import { elementwise, sumAxis } from "../wasm/kernels.gen.ts";
 import { square, sub } from "./arithmetic.ts";
 import { compute } from "./elementwise.ts";
-import { checkFloat, mean } from "./reduce.ts";
+import { mean } from "./reduce.ts";
+import { checkFloat } from "./reduction.ts";
 
 const meanSquaredErrorOp: Primitive<void> = fusedOp<void>({
   name: "meanSquaredError",

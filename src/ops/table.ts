@@ -4,6 +4,7 @@ import { accumulateOp } from "../autodiff/accumulate.ts";
 import { aliasOp } from "../autodiff/alias.ts";
 import type { Primitive } from "../autodiff/primitive.ts";
 import { primitives as arithmetic } from "./arithmetic.ts";
+import { primitives as broadcast } from "./broadcast.ts";
 import { primitives as compare } from "./compare.ts";
 import { primitives as conv } from "./conv.ts";
 import { primitives as ctc } from "./ctc.ts";
@@ -21,6 +22,7 @@ import { primitives as squaredError } from "./squared-error.ts";
 export const primitives: Readonly<Record<string, Primitive<never>>> = {
   accumulate: accumulateOp,
   alias: aliasOp,
+  ...broadcast,
   ...arithmetic,
   ...math,
   ...compare,

@@ -2,12 +2,14 @@
 
 import { defineOp } from "../../src/autodiff/define-op.ts";
 import { apply } from "../../src/autodiff/primitive.ts";
-import { add, div, maximum, minimum, mul, neg, pow, sub } from "../../src/ops/arithmetic.ts";
+import { add, div, maximum, minimum, mul, neg, sub } from "../../src/ops/arithmetic.ts";
 import { clamp, maskedFill, where } from "../../src/ops/compare.ts";
 import { conv1d, conv2d } from "../../src/ops/conv.ts";
+import { einsum } from "../../src/ops/einsum.ts";
 import { gather, type IndexSpec, index, indexAdd, indexSelect, maskedSelect, scatter, scatterAdd } from "../../src/ops/gather.ts";
-import { bmm, einsum, matmul, outer } from "../../src/ops/linear.ts";
+import { bmm, matmul, outer } from "../../src/ops/linear.ts";
 import * as math from "../../src/ops/math.ts";
+import { pow } from "../../src/ops/math.ts";
 import * as reduce from "../../src/ops/reduce.ts";
 import * as shape from "../../src/ops/shape.ts";
 import { logSoftmax, softmax } from "../../src/ops/softmax.ts";

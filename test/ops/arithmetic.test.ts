@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { DTypeError, ShapeError } from "../../src/base/errors.ts";
-import * as ops from "../../src/ops/arithmetic.ts";
+import * as ops from "../../src/ops/index.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { grad } from "../../src/transforms/transforms.ts";

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { backward } from "../../src/autodiff/backward.ts";
 import type { DType } from "../../src/base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
-import * as ops from "../../src/ops/linear.ts";
+import * as ops from "../../src/ops/index.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { broadcastTo, select, transpose } from "../../src/ops/shape.ts";
 import { ones } from "../../src/tensor/create.ts";

@@ -11,10 +11,10 @@ import * as code from "../../wasm/codes.gen.ts";
 import { call } from "../../wasm/host.ts";
 import { diagonal_backward, diagonal_forward } from "../../wasm/kernels.gen.ts";
 import { add, mul, sub } from "../arithmetic.ts";
+import { broadcastTo, sumTo } from "../broadcast.ts";
 import { where } from "../compare.ts";
 import { relu, sigmoid, tanh } from "../math.ts";
-import { sumTo } from "../reduce.ts";
-import { broadcastTo, contiguous, stack, unstack } from "../shape.ts";
+import { contiguous, stack, unstack } from "../shape.ts";
 import { checkInput, pointer } from "./rows.ts";
 
 /** "logistic" is 1/(1 + e⁻ˣ), "linear" the identity. */

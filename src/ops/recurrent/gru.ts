@@ -10,9 +10,9 @@ import { empty, type Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
 import { gru_backward, gru_forward } from "../../wasm/kernels.gen.ts";
 import { add, mul, sub } from "../arithmetic.ts";
+import { sum } from "../broadcast.ts";
 import { linear, matmul } from "../linear.ts";
 import { sigmoid, tanh } from "../math.ts";
-import { sum } from "../reduce.ts";
 import { cat, contiguous, split, transpose } from "../shape.ts";
 import {
   checkInput,
