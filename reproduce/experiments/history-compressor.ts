@@ -1,14 +1,14 @@
 /** What an automatizer does not expect is all a chunker has to read; in time the automatizer does without it. */
 
 import { noGrad } from "../../src/autodiff/tape.ts";
-import { type ChunkingState, ChunkingSystem } from "../../src/hierarchies/history-compressor.ts";
+import { type ChunkingState, ChunkingSystem } from "../../src/hierarchies/chunking-system.ts";
 import { bceWithLogits, crossEntropy, mseLoss } from "../../src/nn/losses.ts";
 import { add, mul } from "../../src/ops/arithmetic.ts";
 import { argmax, sum } from "../../src/ops/reduce.ts";
 import { cat, reshape, select, slice } from "../../src/ops/shape.ts";
 import { lineChart } from "../../src/plot/svg.ts";
-import { mapState, stateTensors } from "../../src/recurrence/state.ts";
 import { RNNCell } from "../../src/recurrence/rnn-cells.ts";
+import { mapState, stateTensors } from "../../src/recurrence/state.ts";
 import { zeros } from "../../src/tensor/create.ts";
 import { keep, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
@@ -276,7 +276,7 @@ export const historyCompressor: readonly Experiment[] = [
   experiment({
     name: "history-compressor-chunker",
     system: "Neural sequence chunker: automatizer, chunker, and the chunker collapsed into the automatizer",
-    file: "src/hierarchies/history-compressor.ts",
+    file: "src/hierarchies/chunking-system.ts",
     paper: "Schmidhuber (1992), Learning complex, extended sequences using the principle of history compression",
     task:
       "endless blocks a b1 … b20 or x b1 … b20, no marks between them; at b20: did the block begin with a? Tanh nets of 32 units, gradients " +
@@ -306,7 +306,7 @@ export const historyCompressor: readonly Experiment[] = [
   experiment({
     name: "history-compressor-recall",
     system: "Neural sequence chunker over 1,200 steps",
-    file: "src/hierarchies/history-compressor.ts",
+    file: "src/hierarchies/chunking-system.ts",
     paper: "Schmidhuber (1993), Netzwerkarchitekturen, Zielfunktionen und Kettenregel",
     task:
       "a trigger A or B, 1,198 predictable fillers, the trigger again; tanh nets of 16 units, full gradients, 200 updates of 8 with Adam 1e-2; " +

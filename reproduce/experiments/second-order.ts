@@ -2,8 +2,10 @@
 
 import { noGrad } from "../../src/autodiff/tape.ts";
 import { type Automaton, acceptsWord, differingWord, minimizeAutomaton, tomita } from "../../src/automata/automaton.ts";
+import { extractAutomaton, type LabelledWord } from "../../src/automata/extraction.ts";
+import { insertAutomaton } from "../../src/automata/insertion.ts";
 import { ArgumentError } from "../../src/base/errors.ts";
-import { extractAutomaton, insertAutomaton, type LabelledWord, SecondOrderRNN } from "../../src/cells/simple/second-order.ts";
+import { SecondOrderRNN } from "../../src/cells/simple/second-order.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
 import { cat, select } from "../../src/ops/shape.ts";
 import { automatonDiagram } from "../../src/plot/automaton.ts";

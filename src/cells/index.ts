@@ -73,15 +73,7 @@ export {
   TeacherForced,
 } from "./simple/jordan.ts";
 export { RMLP, type RMLPOptions } from "./simple/rmlp.ts";
-export {
-  type ExtractOptions,
-  extractAutomaton,
-  type InsertOptions,
-  insertAutomaton,
-  type LabelledWord,
-  SecondOrderRNN,
-  type SecondOrderRNNOptions,
-} from "./simple/second-order.ts";
+export { SecondOrderRNN, type SecondOrderRNNOptions } from "./simple/second-order.ts";
 export { type ClockworkOptions, ClockworkRNN, type ClockworkState } from "./timescales/clockwork.ts";
 export { ClosedFormContinuousTime, type ClosedFormOptions } from "./timescales/closed-form.ts";
 export { CTRNN, type CTRNNOptions } from "./timescales/ctrnn.ts";

@@ -1,13 +1,5 @@
 /** Recurrences above recurrences that run at the pace of what was not foreseen. */
 
-export {
-  type ChunkingOutputs,
-  type ChunkingState,
-  ChunkingSystem,
-  type ChunkingSystemOptions,
-  HistoryCompressor,
-  type HistoryCompressorOptions,
-  type HistoryDescription,
-  type HistoryItem,
-  Predictor,
-} from "./history-compressor.ts";
+export { type ChunkingOutputs, type ChunkingState, ChunkingSystem, type ChunkingSystemOptions } from "./chunking-system.ts";
+export { HistoryCompressor, type HistoryCompressorOptions, type HistoryDescription, type HistoryItem } from "./history-compressor.ts";
+export { Predictor } from "./predictor.ts";

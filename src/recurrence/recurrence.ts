@@ -5,15 +5,17 @@
  * gradient algorithms) is written against this interface.
  */
 
+import { noGrad } from "../autodiff/tape.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { where } from "../ops/compare.ts";
+import { takeRows } from "../ops/gather.ts";
 import { reshape } from "../ops/shape.ts";
 import type { Step } from "../replay/capture.ts";
 import { type CaptureCache, captured, type Scan, scanCaptured, scanEagerly } from "../replay/captured-scan.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { show } from "../tensor/shape.ts";
-import { type Tensor, tensor } from "../tensor/tensor.ts";
+import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { type PlanOptions, planScan } from "./plan.ts";
 import { mapState, restoreState, type State, stateTensors } from "./state.ts";
 
@@ -60,26 +62,72 @@ export function runningMask(lengths: readonly number[], T: number): Tensor {
 }
 
 /** Zeros in ys [T,B,…] after each sequence's end, as every scan puts out. */
-export function zeroBeyond(ys: Tensor, lengths: readonly number[] | undefined): Tensor {
+export function zeroBeyond(ys: Tensor, lengths: readonly number[] | undefined | null): Tensor {
   const T = ys.dim(0);
   if (!lengths?.some((n) => n < T)) return ys;
   const mask = runningMask(lengths, T);
   return where(reshape(mask, [...mask.shape, ...new Array<number>(ys.rank - 2).fill(1)]), ys, 0);
 }
 
+/**
+ * xs [T,B,…] with each sequence's last real step in the place of its padding. What runs on beyond a sequence's end, unseen, then runs on
+ * values like its own: whatever the padding holds is never an operand, and 0·NaN cannot reach a gradient. A sequence without steps takes
+ * those of another one, zeros where none has any.
+ */
+export function fillBeyond(xs: Tensor, lengths: readonly number[] | undefined | null): Tensor {
+  const [T, B, ...rest] = xs.shape as [number, number, ...number[]];
+  if (!lengths?.some((n) => n < T)) return xs;
+  const mask = reshape(runningMask(lengths, T), [T, B, ...rest.map(() => 1)]);
+  const other = lengths.findIndex((n) => n > 0);
+  if (other < 0) return where(mask, xs, 0);
+  const last = lengths.map((n, b) => (n > 0 ? (n - 1) * B + b : ((lengths[other] as number) - 1) * B + other));
+  return where(mask, xs, takeRows(reshape(xs.detach(), [T * B, ...rest]), tensor(Int32Array.from(last))));
+}
+
+/** Which axis of each tensor of a cell's state is the batch: the first, but in layers, whose states have PyTorch's [L,B,H]. */
+type BatchAxes = number | readonly BatchAxes[] | { readonly [name: string]: BatchAxes };
+
+const knownAxes = new WeakMap<object, BatchAxes>();
+
+/** The axes that grow with the batch. */
+function batchAxes(cell: Recurrence<State>): BatchAxes {
+  const known = knownAxes.get(cell);
+  if (known !== undefined) return known;
+  const axes = scope(() =>
+    noGrad(() => {
+      const grown = (one: Tensor, two: Tensor) =>
+        Math.max(
+          0,
+          two.shape.findIndex((n, axis) => n !== one.shape[axis]),
+        );
+      return mapState(grown as never, cell.initialState(1), cell.initialState(2)) as unknown as BatchAxes;
+    }),
+  );
+  knownAxes.set(cell, axes);
+  return axes;
+}
+
 /** A value per sequence of the batch, shaped to broadcast over the other axes of `like`. */
-function alongBatch(mask: Tensor, like: Tensor): Tensor {
-  return reshape(mask, [mask.dim(0), ...new Array<number>(like.rank - 1).fill(1)]);
+function alongBatch(mask: Tensor, like: Tensor, axis = 0): Tensor {
+  return reshape(
+    mask,
+    like.shape.map((_, i) => (i === axis ? mask.dim(0) : 1)),
+  );
 }
 
 /** The cell's step over flat lists of tensors; with a mask, finished sequences keep their state and put out zeros. */
 function flatStep<S extends State>(cell: Recurrence<S>, like: S, masked: boolean): Step {
+  const axes = masked ? batchAxes(cell) : null;
   return ([x, running], carry) => {
     const before = restoreState(like, carry);
-    const [y, next] = cell.step(x as Tensor, before);
-    if (!masked) return { y, carry: stateTensors(next) };
-    const held = mapState((a, b) => where(alongBatch(running as Tensor, a), a, b), next, before);
-    return { y: where(alongBatch(running as Tensor, y), y, 0), carry: stateTensors(held) };
+    const [y, after] = cell.step(x as Tensor, before);
+    // By name: a state that was given may list its tensors in another order than the step.
+    const next = mapState((_, t) => t as Tensor, before, after);
+    if (axes === null) return { y, carry: stateTensors(next) };
+    const mask = running as Tensor;
+    const kept = (a: Tensor, b: Tensor, axis: number) => where(alongBatch(mask, a, axis), a, b);
+    const held = mapState(kept as never, next, before, axes as never);
+    return { y: where(alongBatch(mask, y), y, 0), carry: stateTensors(held) };
   };
 }
 
@@ -88,7 +136,7 @@ function scanOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, { le
   const ragged = lengths?.some((n) => n < xs.dim(0)) ?? false;
   return {
     step: flatStep(cell, state, ragged),
-    sequences: ragged ? [xs, runningMask(lengths as readonly number[], xs.dim(0))] : [xs],
+    sequences: ragged ? [fillBeyond(xs, lengths), runningMask(lengths as readonly number[], xs.dim(0))] : [xs],
     carry: stateTensors(state),
     fixed: [...cell.stateDict().values()],
     reverse,

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { backward } from "../../src/autodiff/backward.ts";
-import { ChunkingSystem, HistoryCompressor, type HistoryItem, Predictor } from "../../src/hierarchies/history-compressor.ts";
+import { ChunkingSystem, HistoryCompressor, type HistoryItem, Predictor } from "../../src/hierarchies/index.ts";
 import { Adam } from "../../src/optim/adam.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
-import type { State } from "../../src/recurrence/state.ts";
 import { LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
+import type { State } from "../../src/recurrence/state.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { scope, tensor } from "../../src/tensor/tensor.ts";
 import { accept, expectClose, plus, rows, times } from "../cells/acceptance.ts";

@@ -1,12 +1,11 @@
 /** Cells that run a whole sequence at once, and what they have in common. */
 
-import { where } from "../../ops/compare.ts";
 import { takeRows } from "../../ops/gather.ts";
 import { chunkedScan } from "../../ops/prefix-scan.ts";
 import { linearScan } from "../../ops/reduce.ts";
 import { cat, flip, reshape, select, slice, stack, unsqueeze } from "../../ops/shape.ts";
-import { Cell, checkSequence, runningMask, type ScanOptions } from "../../recurrence/recurrence.ts";
-import { type State } from "../../recurrence/state.ts";
+import { Cell, checkSequence, fillBeyond, type ScanOptions, zeroBeyond } from "../../recurrence/recurrence.ts";
+import type { State } from "../../recurrence/state.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";
 
 /** Real steps of each sequence; null where all sequences are as long as the batch. */
@@ -25,8 +24,8 @@ export abstract class SequenceCell<S extends State = State> extends Cell<S> {
     const [T, B] = [xs.dim(0), xs.dim(1)];
     const lengths = options.lengths?.some((n) => n < T) ? options.lengths : null;
     const turn = (x: Tensor) => (options.reverse ? reversed(x, lengths) : x);
-    const [ys, last] = this.whole(turn(xs), state ?? this.initialState(B), lengths);
-    return [turn(lengths ? where(unsqueeze(runningMask(lengths, T), -1), ys, 0) : ys), last];
+    const [ys, last] = this.whole(turn(fillBeyond(xs, lengths)), state ?? this.initialState(B), lengths);
+    return [turn(zeroBeyond(ys, lengths)), last];
   }
 }
 

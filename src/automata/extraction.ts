@@ -1,0 +1,65 @@
+/** Automata read out of networks. */
+
+import { noGrad } from "../autodiff/tape.ts";
+import { ArgumentError } from "../base/errors.ts";
+import type { SecondOrderRNN } from "../cells/simple/second-order.ts";
+import { scope, tensor } from "../tensor/tensor.ts";
+import { type Automaton, acceptsWord, explore, minimizeAutomaton } from "./automaton.ts";
+
+/** A string and whether it belongs to the language. */
+export interface LabelledWord {
+  readonly word: readonly number[];
+  readonly accepted: boolean;
+}
+
+export interface ExtractOptions {
+  /** Intervals that each unit's range [0, 1] is cut into at first (default 2). */
+  readonly levels?: number;
+  /** Strings that the automaton must get right: the number of intervals is raised until it does. */
+  readonly examples?: readonly LabelledWord[];
+  /** Largest number of intervals tried (default 8). */
+  readonly maxLevels?: number;
+  /** Largest number of cells visited (default 1000). */
+  readonly maxStates?: number;
+}
+
+/**
+ * The minimal automaton that a network's states behave as: the state space is cut into q^N cells, and from the first
+ * state found in each cell every symbol is tried, breadth first; a cell is accepting where S_0 > 0.5.
+ * @throws ArgumentError when no number of intervals up to `maxLevels` explains the examples, or too many cells are visited
+ * @see Giles, Miller, Chen, Chen, Sun and Lee, 1992, section 5
+ * @example const automaton = extractAutomaton(cell, { examples });
+ */
+export function extractAutomaton(cell: SecondOrderRNN, options: ExtractOptions = {}): Automaton {
+  const { levels = 2, examples = [], maxLevels = Math.max(8, levels), maxStates = 1000 } = options;
+  if (!(Number.isInteger(levels) && levels >= 2)) throw new ArgumentError(`extractAutomaton: expected levels of at least 2, got ${levels}`);
+  for (let q = levels; q <= maxLevels; q++) {
+    const found = minimizeAutomaton(cellAutomaton(cell, q, maxStates));
+    if (examples.every(({ word, accepted }) => acceptsWord(found, word) === accepted)) return found;
+  }
+  throw new ArgumentError(
+    `extractAutomaton: expected the ${examples.length} examples to be explained by at most ${maxLevels} intervals, got errors`,
+  );
+}
+
+function cellAutomaton(cell: SecondOrderRNN, levels: number, maxStates: number): Automaton {
+  const K = cell.inputSize;
+  const start: ArrayLike<number> = scope(() => cell.initialState(1).data());
+  const key = (state: ArrayLike<number>) => Array.from(state, (s) => Math.min(levels - 1, Math.floor(s * levels))).join();
+  const { states, transitions } = explore(start, K, (state, symbol) => afterSymbol(cell, state, symbol), key, maxStates);
+  return { symbols: K, transitions, accepting: states.map((state) => (state[0] as number) > 0.5) };
+}
+
+function afterSymbol(cell: SecondOrderRNN, values: ArrayLike<number>, symbol: number): ArrayLike<number> {
+  return scope(() =>
+    noGrad(() => {
+      const { dtype } = cell.start;
+      const s = tensor(Float64Array.from(values), { shape: [1, cell.hiddenSize], dtype });
+      const x = tensor(
+        Float64Array.from({ length: cell.inputSize }, (_, k) => Number(k === symbol)),
+        { shape: [1, cell.inputSize], dtype },
+      );
+      return cell.step(x, s)[0].data();
+    }),
+  );
+}

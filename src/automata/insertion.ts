@@ -1,0 +1,46 @@
+/** Automata built into networks. */
+
+import { ArgumentError } from "../base/errors.ts";
+import { SecondOrderRNN } from "../cells/simple/second-order.ts";
+import type { LayerOptions } from "../nn/layers.ts";
+import type { Parameter } from "../nn/module.ts";
+import { assign } from "../tensor/tensor.ts";
+import { type Automaton, checkAutomaton } from "./automaton.ts";
+
+export interface InsertOptions extends LayerOptions {
+  /** Rule strength H: the larger, the closer to 0 and 1 the states keep (default 8). */
+  readonly strength?: number;
+}
+
+/**
+ * The network that runs a given automaton: unit 0 answers, unit j + 1 is on in state j.
+ *
+ *   W_ijk = H if δ(q_j, a_k) = q_i    W_jjk = −H if δ(q_j, a_k) ≠ q_j    W_0jk = ±H as δ(q_j, a_k) is accepted    b = −H/2
+ *
+ * @see Omlin and Giles, "Constructing deterministic finite-state automata in recurrent neural networks", 1996, section 3
+ * @example const net = insertAutomaton(tomita(4), { strength: 8 });
+ */
+export function insertAutomaton(automaton: Automaton, options: InsertOptions = {}): SecondOrderRNN {
+  checkAutomaton("insertAutomaton", automaton);
+  const { symbols: K, transitions, accepting } = automaton;
+  const { strength: H = 8 } = options;
+  if (!(H > 0)) throw new ArgumentError(`insertAutomaton: expected strength above 0, got ${H}`);
+  const N = transitions.length + 1;
+  const start = Array.from({ length: N }, (_, i) => Number(i === 0 ? accepting[0] : i === 1));
+  const cell = new SecondOrderRNN({ ...options, inputSize: K, hiddenSize: N, start });
+  const weights = new Float64Array(N * N * K);
+  const set = (i: number, j: number, k: number, value: number) => {
+    weights[(i * N + j) * K + k] = value;
+  };
+  transitions.forEach((row, q) => {
+    row.forEach((next, k) => {
+      const j = q + 1;
+      set(j, j, k, -H);
+      set(next + 1, j, k, H);
+      set(0, j, k, accepting[next] ? H : -H);
+    });
+  });
+  assign(cell.weight, weights);
+  assign(cell.bias as Parameter, new Float64Array(N).fill(-H / 2));
+  return cell;
+}

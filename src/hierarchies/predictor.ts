@@ -1,0 +1,41 @@
+/** What says what comes next: the level of a hierarchy of predictors. */
+
+import { type LayerOptions, Linear } from "../nn/layers.ts";
+import { Module } from "../nn/module.ts";
+import { type Recurrence, type ScanOptions, zeroBeyond } from "../recurrence/recurrence.ts";
+import type { State } from "../recurrence/state.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+/**
+ * A recurrence with a linear head that says what comes next, as logits: (h_t, s_t) = cell(x_t, s_t₋₁), y_t = W h_t + b.
+ * @example const [logits] = new Predictor(new GRUCell({ inputSize: 4, hiddenSize: 8 })).scan(xs);
+ */
+export class Predictor<S extends State = State> extends Module implements Recurrence<S> {
+  readonly cell: Recurrence<S>;
+  readonly head: Linear;
+  readonly inputSize: number;
+  readonly outputSize: number;
+
+  /** @param outputSize of the logits; that of the input unless given */
+  constructor(cell: Recurrence<S>, options: LayerOptions & { readonly outputSize?: number } = {}) {
+    super();
+    this.cell = cell;
+    this.inputSize = cell.inputSize;
+    this.outputSize = options.outputSize ?? cell.inputSize;
+    this.head = new Linear(cell.outputSize, this.outputSize, options);
+  }
+
+  initialState(batch: number): S {
+    return this.cell.initialState(batch);
+  }
+
+  step(x: Tensor, state: S): [y: Tensor, next: S] {
+    const [h, next] = this.cell.step(x, state);
+    return [this.head.forward(h), next];
+  }
+
+  scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    const [hs, last] = this.cell.scan(xs, state, options);
+    return [zeroBeyond(this.head.forward(hs), options.lengths), last];
+  }
+}
