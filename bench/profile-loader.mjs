@@ -1,14 +1,15 @@
 // The kernels with a clock around each call. Replays are taken apart, so that their calls are timed one by one.
 
 import { replay } from "../dist/wasm/kernels.gen.js";
-import { instantiateSync as instantiate } from "../dist/wasm/loader.js";
+import { instantiateSync as original } from "../dist/wasm/loader.js";
+
+export { instantiate } from "../dist/wasm/loader.js";
 
 /** By kernel id: calls and milliseconds. */
 export const times = new Map();
 
-export function instantiateSync(module, imports) {
-  const { exports } = instantiate(module, imports);
-  const { run, memory } = exports;
+export function instantiateSync(source) {
+  const { run, memory, heapBase } = original(source);
   const timed = (id, args) => {
     const start = performance.now();
     run(id, args);
@@ -18,9 +19,7 @@ export function instantiateSync(module, imports) {
     entry.ms += ms;
     times.set(id, entry);
   };
-  return {
-    exports: { memory, heapBase: exports.heapBase, run: (id, args) => (id === replay ? takeApart(memory, timed, args) : timed(id, args)) },
-  };
+  return { memory, heapBase, run: (id, args) => (id === replay ? takeApart(memory, timed, args) : timed(id, args)) };
 }
 
 /** What the replay kernel does (assembly/replay.ts), step by step from here. */

@@ -28,7 +28,6 @@ async function modules() {
     const text = await readFile(join(root, file), "utf8");
     await writeFile(join(root, file), text.replace(/((?:from|import)\s*\(?\s*"\.{1,2}\/[^"]+)\.ts"/g, '$1.js"'));
   }
-  await build({ ...common, entryPoints: ["src/wasm/loader.ts"], outfile: "dist/wasm/loader.js", bundle: true, platform: "neutral" });
 }
 
 /** Edge hosts refuse to compile bytes: what embeds them is replaced by its neighbour `*.edge.ts`, which imports the module. */
@@ -80,9 +79,6 @@ async function inference() {
       name: "small-binary",
       setup(plugin) {
         plugin.onResolve({ filter: /\/binary\.ts$/ }, ({ resolveDir, path }) => ({ path: join(resolveDir, path, "..", file) }));
-        plugin.onResolve({ filter: /\/loader\.ts$/ }, ({ resolveDir, path }) => ({
-          path: join(resolveDir, path, "..", "loader.inference.ts"),
-        }));
         plugin.onResolve({ filter: /\.wasm/ }, ({ path }) => ({ path, external: true }));
       },
     };

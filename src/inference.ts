@@ -15,9 +15,9 @@ export { ArgumentError, DTypeError, FormatError, MemoryLimitError, ShapeError, S
 export { parse as parseSafetensors, type Safetensors } from "./io/safetensors.ts";
 export { Linear } from "./nn/layers.ts";
 export { Module, Parameter } from "./nn/module.ts";
-export { GRU, LSTM, RNN } from "./recurrence/rnn.ts";
 export type { LstmState } from "./recurrence/kinds.ts";
+export { GRU, LSTM, RNN } from "./recurrence/rnn.ts";
 export { stateFromBytes, stateToBytes } from "./recurrence/state-bytes.ts";
 export { Stream, type StreamOptions } from "./recurrence/stream.ts";
 export { assign, scope, type Tensor, tensor } from "./tensor/tensor.ts";
-export { type MemoryInfo, memory, setMemoryLimit } from "./wasm/host.ts";
+export { init, type MemoryInfo, memory, ready, setMemoryLimit } from "./wasm/host.ts";

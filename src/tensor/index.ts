@@ -2,7 +2,7 @@
 
 export type { DType, FloatDType, TypedArray } from "../base/dtype.ts";
 export { ArgumentError, DTypeError, FormatError, MemoryLimitError, ShapeError, StateError } from "../base/errors.ts";
-export { init, type MemoryInfo, memory, setMemoryLimit } from "../wasm/host.ts";
+export { init, type MemoryInfo, memory, ready, setMemoryLimit } from "../wasm/host.ts";
 export { arange, eye, full, linspace, ones, onesLike, scalar, zeros, zerosLike } from "./create.ts";
 export { dryRun, type MemoryPlan } from "./dry-run.ts";
 export { defaultGenerator, Generator, type GeneratorState, manualSeed } from "./random.ts";

@@ -2,6 +2,6 @@
 import kernels from "../kernels.wasm?module";
 
 /** The deterministic kernels as the host's own module. */
-export function defaultModule(): WebAssembly.Module {
+export function defaultKernels(): WebAssembly.Module {
   return kernels as WebAssembly.Module;
 }

@@ -2,22 +2,16 @@
  * The host of the kernels: instantiation, linear memory and its views, and the one function
  * through which every kernel is called.
  *
- * Nothing happens at import: the module is instantiated on first use, synchronously.
+ * Nothing happens at import: the module is instantiated on first use, synchronously, unless `ready` has done it before.
  */
 
 import { arrayOf, BYTES, type DType, type TypedArray } from "../base/dtype.ts";
 import { MemoryLimitError, StateError } from "../base/errors.ts";
-import { defaultModule } from "./binary.ts";
+import { defaultKernels } from "./binary.ts";
 import { Heap } from "./heap.ts";
 import { type Kernel, philox } from "./kernels.gen.ts";
-import { instantiateSync } from "./loader.ts";
+import { instantiate, instantiateSync, type KernelExports, type KernelSource } from "./loader.ts";
 import { cannotReplay, recording } from "./recorder.ts";
-
-interface KernelExports {
-  readonly memory: WebAssembly.Memory;
-  run(id: number, args: number): void;
-  heapBase(): number;
-}
 
 /** Kernels read their arguments from this many 8-byte slots. */
 export const ARGUMENT_SLOTS = 64;
@@ -44,8 +38,7 @@ class WasmHost implements Host {
   #f32!: Float32Array;
   f64!: Float64Array;
 
-  constructor(module: WebAssembly.Module, limit: number) {
-    const { memory, run, heapBase } = instantiateSync(module, {}).exports as unknown as KernelExports;
+  constructor({ memory, run, heapBase }: KernelExports, limit: number) {
     this.#memory = memory;
     this.run = run;
     this.argsPtr = (heapBase() + 63) & ~63;
@@ -124,20 +117,45 @@ let limit = Number.POSITIVE_INFINITY;
 
 /** The running host, made on first use. */
 export function host(): Host {
-  if (current === null) current = new WasmHost(defaultModule(), limit);
+  if (current === null) current = new WasmHost(instantiateSync(defaultKernels()), limit);
   return current;
+}
+
+/** @throws StateError while tensors live: their bytes are in the old kernels' memory */
+function checkUnused(op: string): void {
+  if (current === null || current.heap.liveBytes === 0) return;
+  throw new StateError(`${op}: expected to run before the first tensor, got ${current.heap.liveBytes} live bytes`);
 }
 
 /**
  * Runs the library on another build of the kernels (the relaxed one, or a module the host compiled itself).
- * @throws StateError while tensors live: their bytes are in the old kernels' memory.
+ * @throws StateError while tensors live, and where the host does not let the kernels run: the message says what to allow
+ * @throws FormatError for bytes or a module that are no kernels
  */
-export function init(source: WebAssembly.Module | BufferSource): void {
-  if (current !== null && current.heap.liveBytes > 0) {
-    throw new StateError(`init: expected to run before the first tensor, got ${current.heap.liveBytes} live bytes`);
-  }
-  const module = source instanceof WebAssembly.Module ? source : new WebAssembly.Module(source);
-  current = new WasmHost(module, limit);
+export function init(source: KernelSource): void {
+  checkUnused("init");
+  current = new WasmHost(instantiateSync(source), limit);
+}
+
+/**
+ * Gets the kernels ready without holding up the thread; afterwards everything is synchronous. Only needed where a page may
+ * compile nothing of their size at once (Chrome before 115), or for kernels that are fetched. Called again, it does nothing
+ * unless it is given kernels.
+ * @param source another build, or a response with it (compiled while it arrives); the library's own unless given
+ * @throws StateError, FormatError as `init` does
+ *
+ * @example
+ * import { LSTM, ready } from "tapeloop";
+ * await ready();
+ * const lstm = new LSTM({ inputSize: 4, hiddenSize: 8 });
+ */
+export async function ready(source?: KernelSource | Response | PromiseLike<KernelSource | Response>): Promise<void> {
+  if (source === undefined && current !== null) return;
+  const kernels = await instantiate((await source) ?? defaultKernels());
+  // Others may have been faster meanwhile.
+  if (source === undefined && current !== null) return;
+  checkUnused("ready");
+  current = new WasmHost(kernels, limit);
 }
 
 /**
