@@ -1,19 +1,18 @@
 // The one build: kernels → embedded module → JavaScript (a file a module, and bundles for the edge) → command line → declarations.
 
-import { spawnSync } from "node:child_process";
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { buildKernels } from "./build-kernels.mjs";
+import { writeDeclarations } from "./declarations.mjs";
+import { pureCalls } from "./pure-calls.mjs";
+import { smallEntry } from "./small-entry.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
 
-/** Calls at module level that have no effect: bundlers may drop them when nobody uses their result. */
-const pure = ["defineOp", "unaryOp", "binaryOp", "elementary", "extremeOp", "fusedOp", "ofNumber"];
-const common = { format: "esm", target: "es2022", absWorkingDir: root, logLevel: "warning", legalComments: "none", pure };
+const common = { format: "esm", target: "es2022", absWorkingDir: root, logLevel: "warning", legalComments: "none" };
 
 async function filesIn(folder, ending) {
   const files = await readdir(join(root, folder), { recursive: true });
@@ -23,7 +22,7 @@ async function filesIn(folder, ending) {
 /** src/**.ts → dist/**.js, one file a module, so that bundlers keep only what is imported. */
 async function modules() {
   const sources = (await filesIn("src", ".ts")).filter((f) => !f.startsWith(join("src", "cli")) && !f.endsWith(".edge.ts"));
-  await build({ ...common, entryPoints: sources, outdir: "dist", outbase: "src", bundle: false });
+  await build({ ...common, entryPoints: sources, outdir: "dist", outbase: "src", bundle: false, plugins: [pureCalls] });
   for (const file of await filesIn("dist", ".js")) {
     const text = await readFile(join(root, file), "utf8");
     await writeFile(join(root, file), text.replace(/((?:from|import)\s*\(?\s*"\.{1,2}\/[^"]+)\.ts"/g, '$1.js"'));
@@ -64,37 +63,33 @@ async function edge() {
     splitting: true,
     chunkNames: "[name]-[hash]",
     platform: "neutral",
-    plugins: [importedModules],
+    plugins: [importedModules, pureCalls],
   };
   await build({ ...options, entryPoints: edgeEntries(), outdir: "dist/edge" });
 }
 
 /** The small entry in its two forms: bundles of their own, around the small binary. */
 async function inference() {
-  for (const [outfile, file] of [
+  for (const [outfile, binary] of [
     ["dist/inference.js", "binary.inference.ts"],
     ["dist/edge/inference.js", "binary.inference.edge.ts"],
   ]) {
-    const smallBinary = {
-      name: "small-binary",
-      setup(plugin) {
-        plugin.onResolve({ filter: /\/binary\.ts$/ }, ({ resolveDir, path }) => ({ path: join(resolveDir, path, "..", file) }));
-        plugin.onResolve({ filter: /\.wasm/ }, ({ path }) => ({ path, external: true }));
-      },
-    };
-    await build({ ...common, entryPoints: ["src/inference.ts"], outfile, bundle: true, platform: "neutral", plugins: [smallBinary] });
+    const options = { ...common, bundle: true, platform: "neutral", minifySyntax: true, plugins: [smallEntry(root, binary)] };
+    await build({ ...options, entryPoints: ["src/inference.ts"], outfile });
   }
 }
 
 async function commandLine() {
   const banner = { js: "#!/usr/bin/env node" };
-  await build({ ...common, entryPoints: ["src/cli/main.ts"], outfile: "dist/cli.js", bundle: true, platform: "node", banner });
-}
-
-function declarations() {
-  const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
-  const { status } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.json", "--emitDeclarationOnly"], { cwd: root, stdio: "inherit" });
-  if (status !== 0) throw new Error(`declarations: tsc ended with status ${status}`);
+  await build({
+    ...common,
+    entryPoints: ["src/cli/main.ts"],
+    plugins: [pureCalls],
+    outfile: "dist/cli.js",
+    bundle: true,
+    platform: "node",
+    banner,
+  });
 }
 
 const cliOnly = process.argv.includes("--cli");
@@ -111,6 +106,6 @@ if (cliOnly) {
   await copyFile(join(root, "build/simd.wasm"), join(root, "dist/kernels.wasm"));
   await copyFile(join(root, "build/inference.wasm"), join(root, "dist/kernels-inference.wasm"));
   await copyFile(join(root, "build/relaxed.wasm"), join(root, "dist/kernels-relaxed.wasm"));
-  declarations();
   await writeFile(join(root, "dist/kernels.wasm.d.ts"), binaryTypes);
+  await writeDeclarations(root);
 }

@@ -9,6 +9,7 @@ import { gzipSync } from "node:zlib";
 import { build, transform } from "esbuild";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
+import { INFERENCE } from "./build-kernels.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
@@ -70,8 +71,7 @@ function typesResolve() {
   if (status !== 0) fail("arethetypeswrong", stdout + stderr);
 }
 
-const CONSUMER = `import { Adam, LSTM, Linear, Module, init, tensor, type Tensor } from "tapeloop";
-import kernels from "tapeloop/kernels.wasm";
+const CONSUMER = `import { Adam, LSTM, Linear, Module, ready, serializeSafetensors, tensor, type Tensor } from "tapeloop";
 import { GRU } from "tapeloop/recurrence";
 import { save } from "tapeloop/node";
 import { relaxedKernels } from "tapeloop/relaxed";
@@ -87,10 +87,25 @@ const model = new Regressor();
 new Adam(model.parameters(), { lr: 1e-3 }).step();
 export const y: Tensor = model.forward(tensor([[1, 2, 3, 4]]));
 export const done: Promise<void> = save("model.safetensors", model);
-export { GRU, init, kernels, relaxedKernels };
+export const bytes: Uint8Array = serializeSafetensors(model.stateDict());
+export const started: Promise<void> = ready(bytes.slice());
+export { GRU, relaxedKernels };
 `;
 
-/** A strict user's compiler reads the declarations themselves, not only their names. */
+/** What needs the web's types. */
+const IN_A_PAGE = `import { fit, init, ready, serializeSafetensors } from "tapeloop";
+import kernels from "tapeloop/kernels.wasm";
+const module: WebAssembly.Module = kernels;
+init(module);
+export const fetched: Promise<void> = ready(fetch("kernels.wasm"));
+export const file = new Blob([serializeSafetensors(new Map())]);
+export const signal: NonNullable<Parameters<typeof fit>[2]["signal"]> = new AbortController().signal;
+`;
+
+/** By package: the oldest compiler the declarations are for, the first whose typed arrays have a parameter, the present one. */
+const COMPILERS = ["typescript-5.2", "typescript-5.7", "typescript"];
+
+/** Strict users' compilers read the declarations themselves, not only their names: without and with the web's types. */
 async function declarationsCompile() {
   const folder = join(root, "build/consumer");
   await rm(folder, { recursive: true, force: true });
@@ -98,26 +113,24 @@ async function declarationsCompile() {
   await symlink(root, join(folder, `node_modules/${manifest.name}`), "dir");
   await writeFile(join(folder, "package.json"), '{ "type": "module" }');
   await writeFile(join(folder, "user.ts"), CONSUMER);
-  const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
-  const strict = [
-    "--ignoreConfig",
-    "--noEmit",
-    "--strict",
-    "--exactOptionalPropertyTypes",
-    "--target",
-    "es2022",
-    "--lib",
-    "es2022,dom",
-    "--types",
-    "",
-    "user.ts",
+  await writeFile(join(folder, "page.ts"), IN_A_PAGE);
+  const typed = Object.keys(manifest.exports).filter((path) => manifest.exports[path].types !== undefined);
+  const all = typed.map((path, i) => `export * as entry${i} from "${join(manifest.name, path)}";\n`);
+  await writeFile(join(folder, "all.ts"), all.join(""));
+  const strict = { noEmit: true, strict: true, exactOptionalPropertyTypes: true, target: "es2022", types: [] };
+  const users = [
+    { module: "nodenext", lib: ["es2022"], files: ["user.ts", "all.ts"] },
+    { module: "nodenext", lib: ["es2022", "dom"], files: ["user.ts", "page.ts", "all.ts"] },
+    { module: "esnext", moduleResolution: "bundler", lib: ["es2022", "dom"], files: ["user.ts", "page.ts"] },
   ];
-  for (const kind of [
-    ["--module", "nodenext"],
-    ["--module", "esnext", "--moduleResolution", "bundler"],
-  ]) {
-    const { status, stdout } = spawnSync(process.execPath, [tsc, ...kind, ...strict], { cwd: folder, encoding: "utf8" });
-    if (status !== 0) fail("declarations", `${kind.join(" ")}\n${stdout}`);
+  for (const [i, { files, ...options }] of users.entries()) {
+    const config = `tsconfig.${i}.json`;
+    await writeFile(join(folder, config), JSON.stringify({ compilerOptions: { ...strict, ...options }, files }));
+    for (const compiler of COMPILERS) {
+      const tsc = join(dirname(createRequire(import.meta.url).resolve(`${compiler}/package.json`)), "bin/tsc");
+      const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", config], { cwd: folder, encoding: "utf8" });
+      if (status !== 0) fail("declarations", `${compiler}, ${JSON.stringify(options)}\n${stdout}`);
+    }
   }
 }
 
@@ -217,6 +230,23 @@ async function shakes() {
   }
 }
 
+/** Kernels that the small entry names and never calls: of a generator that nobody there can have, and of backward steps. */
+const NEVER_CALLED = new Set(["wordsToNormal", "sumAxis"]);
+
+/** The small entry calls no kernel that its binary lacks, which would be a trap, and its binary has none that it never calls. */
+async function inferenceHasItsKernels() {
+  const code = await readFile(join(root, "dist/inference.js"), "utf8");
+  const table = await readFile(join(root, "dist/wasm/kernels.gen.js"), "utf8");
+  // A name that nothing uses is not declared.
+  const declared = (name, id) => new RegExp(`\\b${name} = ${id}[,;]`).test(code);
+  const kernels = [...table.matchAll(/^const (\w+) = (\d+);$/gm)];
+  const named = new Set(kernels.filter(([, name, id]) => declared(name, id)).map(([, name]) => name));
+  for (const name of named)
+    if (!(INFERENCE.has(name) || NEVER_CALLED.has(name))) fail("inference", `expected no call of ${name}, which the small binary lacks`);
+  for (const name of INFERENCE)
+    if (!named.has(name)) fail("inference", `expected a call of ${name}, got a kernel in the small binary that nothing calls`);
+}
+
 /** The small entry, on its small binary, gives the bits of the large one. */
 function inferenceAgrees() {
   const code = `
@@ -228,6 +258,8 @@ function inferenceAgrees() {
         const xs = tensor([[[1, 2, 3]], [[-1, 0.5, 2]], [[0, 1, -1]]]);
         out.push(...layer.forward(xs, { lengths: [2] }).output.data(), ...layer.forward(xs).output.data());
         out.push(...new Stream(layer).step([1, 2, 3]), ...new Linear(9, 4).forward(layer.forward(xs).output).data());
+        out.push(...new Layer({ inputSize: 3, hiddenSize: 9, numLayers: 2, dropout: 0.5 }).forward(xs).output.data());
+        out.push(...layer.forward(tensor([[0], [2]], { dtype: "int32" })).output.data(), ...layer.forward(xs, { lengths: [2], reverse: true }).output.data());
       }
       return out.join();
     };
@@ -235,6 +267,18 @@ function inferenceAgrees() {
     if (small !== large || small.length < 1000) throw new Error("expected equal bits, got " + small.slice(0, 200) + " and " + large.slice(0, 200));`;
   const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8" });
   if (status !== 0) fail("inference", stderr);
+}
+
+/** What the README says of the small entry: an import, and the kB gzipped that its bundle stays under. */
+const README_FIGURE = /import (\{[^}]*\}) from "(tapeloop\/inference)"[^.]*? under (\d+) kB/;
+
+async function readmeIsTrue() {
+  const found = README_FIGURE.exec(await readFile(join(root, "README.md"), "utf8"));
+  if (found === null) return fail("README", "expected an import of tapeloop/inference and the kB that it takes");
+  const [, names, entry, kilobytes] = found;
+  const { gzip } = await bundle(`export ${names} from "${entry}"`);
+  console.log(`  README, ${names} of ${entry}: ${gzip} bytes gzipped (said: under ${kilobytes} kB)`);
+  if (!(gzip < 1000 * Number(kilobytes))) fail("README", `expected ${names} of ${entry} under ${kilobytes} kB gzipped, got ${gzip} bytes`);
 }
 
 /** Code of each budget line: a whole entry, or a few names of the root. */
@@ -267,7 +311,9 @@ await coreIsPure();
 await bitsAreOurs();
 importIsInert();
 await shakes();
+await inferenceHasItsKernels();
 inferenceAgrees();
+await readmeIsTrue();
 await withinBudgets();
 
 for (const failure of failures) console.error(`\n${failure}`);

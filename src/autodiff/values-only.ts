@@ -1,0 +1,48 @@
+/**
+ * Operations without derivatives: what stands in the small entry for the tape, the sweep, forward mode and the makers
+ * of primitives. Its build leaves out the rules of operations and takes these names from here (scripts/small-entry.mjs).
+ */
+
+import { StateError } from "../base/errors.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+/** An operation whose rules were left out. */
+interface Values<P> {
+  readonly name: string;
+  forward(inputs: readonly Tensor[], params: P): Tensor[];
+}
+
+export function applyAll<P>(primitive: Values<P>, inputs: readonly Tensor[], params: P): Tensor[] {
+  return primitive.forward(inputs, params);
+}
+
+export function apply<P>(primitive: Values<P>, inputs: readonly Tensor[], params: P): Tensor {
+  return primitive.forward(inputs, params)[0] as Tensor;
+}
+
+export function defineOp<P>({ name, forward }: { name: string; forward: (x: readonly Tensor[], params: P) => Tensor }): Values<P> {
+  return { name, forward: (inputs, params) => [forward(inputs, params)] };
+}
+
+export function fusedOp<P>(op: { name: string; forward: (x: readonly Tensor[], params: P, keep: boolean) => Tensor[] }): Values<P> {
+  return { name: op.name, forward: (inputs, params) => op.forward(inputs, params, false) };
+}
+
+export const composedRules = (): object => ({});
+
+export const isGradEnabled = (): boolean => false;
+
+/** Nothing is ever recorded. */
+export function noGrad<R>(fn: () => R): R {
+  return fn();
+}
+
+export function enableGrad<R>(_: () => R): R {
+  throw new StateError("enableGrad: expected an entry with gradients, got tapeloop/inference");
+}
+
+export function gradients(): never {
+  throw new StateError("gradients: expected an entry with gradients, got tapeloop/inference");
+}
+
+export const Node: { readonly next: number } = { next: 0 };
