@@ -4,7 +4,7 @@
  * They run before anything is changed. What only one function can know is checked there.
  */
 
-import { ArgumentError } from "./errors.ts";
+import { ArgumentError, DTypeError } from "./errors.ts";
 
 /** Bounds of a number: `least` and `most` belong to the range, `above` and `below` do not. */
 export interface Range {
@@ -53,6 +53,13 @@ export function checkOneOf<T extends string>(op: string, name: string, value: un
   if ((choices as readonly unknown[]).includes(value)) return;
   const list = choices.map((c) => JSON.stringify(c)).join(", ");
   throw new ArgumentError(`${op}: expected ${name} to be one of ${list}, got ${show(value)}`);
+}
+
+/** A Map, or what can be read like one. @throws DTypeError */
+export function checkMap(op: string, name: string, value: unknown): void {
+  const { get, has, keys } = (value ?? {}) as Record<string, unknown>;
+  if ([get, has, keys].every((method) => typeof method === "function")) return;
+  throw new DTypeError(`${op}: expected ${name} to be a Map, got ${show(value)}`);
 }
 
 /** A value as a message writes it: short, whatever it is. */

@@ -1,6 +1,8 @@
 /** Text as whole numbers: a vocabulary of characters. */
 
-import { ArgumentError } from "../base/errors.ts";
+import { checkWhole } from "../base/checks.ts";
+import { ArgumentError, DTypeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 
 export interface VocabularyOptions {
   /**
@@ -13,6 +15,19 @@ export interface VocabularyOptions {
 export interface BuildOptions extends VocabularyOptions {
   /** Characters that occur less often are left out (default 1: none is). */
   readonly minCount?: number;
+}
+
+/** @throws DTypeError for anything but text */
+function checkText(what: string, value: unknown): void {
+  if (typeof value !== "string") throw new DTypeError(`Vocabulary: expected ${what} to be text, got ${quote(value)}`);
+}
+
+/** @throws DTypeError, ArgumentError for anything but one character, as `for (const symbol of text)` gives them */
+function checkCharacter(what: string, value: unknown): asserts value is string {
+  checkText(what, value);
+  const [first] = value as string;
+  if (first === undefined || first !== value)
+    throw new ArgumentError(`Vocabulary: expected ${what} to be one character, got ${quote(value)}`);
 }
 
 /**
@@ -28,25 +43,32 @@ export class Vocabulary {
   readonly #ids = new Map<string, number>();
 
   /**
-   * @param symbols one for each id; with `unknown`, that symbol must be among them
-   * @throws ArgumentError for no symbols or a symbol that occurs twice
+   * @param symbols one character for each id; with `unknown`, that character must be among them
+   * @throws DTypeError for anything but a list of texts
+   * @throws ArgumentError for no symbols, a symbol of another length than one character or one that occurs twice
    */
   constructor(symbols: readonly string[], options: VocabularyOptions = {}) {
+    if (!Array.isArray(symbols)) throw new DTypeError(`Vocabulary: expected a list of symbols, got ${quote(symbols)}`);
     if (symbols.length === 0) throw new ArgumentError("Vocabulary: expected at least one symbol, got none");
     this.symbols = [...symbols];
     this.unknown = options.unknown ?? null;
-    for (const [id, symbol] of symbols.entries()) {
-      if (this.#ids.has(symbol)) throw new ArgumentError(`Vocabulary: expected each symbol once, got ${JSON.stringify(symbol)} twice`);
+    for (const [id, symbol] of this.symbols.entries()) {
+      checkCharacter(`symbol ${id}`, symbol);
+      if (this.#ids.has(symbol)) throw new ArgumentError(`Vocabulary: expected each symbol once, got ${quote(symbol)} twice`);
       this.#ids.set(symbol, id);
     }
-    if (this.unknown !== null && !this.#ids.has(this.unknown)) {
-      throw new ArgumentError(`Vocabulary: expected unknown to be one of the symbols, got ${JSON.stringify(this.unknown)}`);
+    if (this.unknown === null) return;
+    checkCharacter("unknown", this.unknown);
+    if (!this.#ids.has(this.unknown)) {
+      throw new ArgumentError(`Vocabulary: expected unknown to be one of the symbols, got ${quote(this.unknown)}`);
     }
   }
 
   /** The characters of a text in code point order, so that the same characters give the same ids. */
   static fromText(text: string, options: BuildOptions = {}): Vocabulary {
     const { unknown = null, minCount = 1 } = options;
+    checkText("what it is made of", text);
+    checkWhole("Vocabulary", "minCount", minCount);
     const counts = new Map<string, number>();
     for (const symbol of text) counts.set(symbol, (counts.get(symbol) ?? 0) + 1);
     const frequent = [...counts].filter(([symbol, count]) => count >= minCount && symbol !== unknown).map(([symbol]) => symbol);
@@ -61,18 +83,19 @@ export class Vocabulary {
   /** The id of one character. @throws ArgumentError when it has none and there is no unknown symbol */
   idOf(symbol: string): number {
     const id = this.#ids.get(symbol) ?? (this.unknown === null ? undefined : this.#ids.get(this.unknown));
-    if (id === undefined) throw new ArgumentError(`Vocabulary: expected one of its ${this.size} characters, got ${JSON.stringify(symbol)}`);
+    if (id === undefined) throw new ArgumentError(`Vocabulary: expected one of its ${this.size} characters, got ${quote(symbol)}`);
     return id;
   }
 
   encode(text: string): Int32Array<ArrayBuffer> {
+    checkText("what is encoded", text);
     return Int32Array.from(text, (symbol) => this.idOf(symbol));
   }
 
   /** The symbol of one id. @throws ArgumentError outside 0 … size − 1 */
   symbolOf(id: number): string {
-    const symbol = this.symbols[id];
-    if (symbol === undefined) throw new ArgumentError(`Vocabulary: expected an id in [0, ${this.size - 1}], got ${id}`);
+    const symbol = typeof id === "number" ? this.symbols[id] : undefined;
+    if (symbol === undefined) throw new ArgumentError(`Vocabulary: expected an id in [0, ${this.size - 1}], got ${quote(id)}`);
     return symbol;
   }
 

@@ -1,12 +1,12 @@
 /** Checkpoints: everything a run needs to go on, in one safetensors file. */
 
 import { FormatError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import type { Cursor } from "../data/batches.ts";
 import type { OptimizerState } from "../optim/optimizer.ts";
 import { type State, stateTensors } from "../recurrence/state.ts";
 import { Generator } from "../tensor/random.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
-import { quote } from "./quote.ts";
 import { parse, serialize } from "./safetensors.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };

@@ -8,42 +8,64 @@
  * @see Hugging Face, safetensors: the format, https://github.com/huggingface/safetensors#format
  */
 
-import { arrayOf, BYTES, type DType } from "../base/dtype.ts";
-import { ArgumentError, FormatError } from "../base/errors.ts";
+import { asBytes } from "../base/bytes.ts";
+import { checkMap } from "../base/checks.ts";
+import { arrayOf, BYTES, type DType, type TypedArray } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, FormatError } from "../base/errors.ts";
+import { quote, shorten } from "../base/quote.ts";
 import { show, sizeOf } from "../tensor/shape.ts";
-import { empty, scope, type Tensor } from "../tensor/tensor.ts";
+import { empty, scope, Tensor } from "../tensor/tensor.ts";
 import { view } from "../wasm/host.ts";
-import { quote } from "./quote.ts";
+import { isRecord, membersOf, parseJson } from "./json.ts";
 
 export interface Safetensors {
+  /** By name, in the header's order. Asking for a name of `unreadable` throws a FormatError that says why. */
   readonly tensors: Map<string, Tensor>;
+  /** Tensors of the file that no tensor here can hold, each with the reason: they are left out of `tensors`. */
+  readonly unreadable: ReadonlyMap<string, string>;
   /** Free text by key; an object without prototype. */
   readonly metadata: Record<string, string>;
 }
 
 /** The reference implementation's limit on the header. */
 const HEADER_LIMIT = 100_000_000;
+/** On what the header says of one tensor, which takes less than a hundred characters. */
+const ENTRY_LIMIT = 65_536;
 const METADATA = "__metadata__";
-/** Names are often unfolded into objects along their dots; these must not be. */
-const FORBIDDEN = new Set(["__proto__", "prototype", "constructor"]);
+/** PyTorch's limit. */
+const MOST_DIMENSIONS = 64;
 
+type Range = readonly [least: number, most: number];
+
+/** How one element of the file is read. */
 interface Format {
-  /** Bytes of one element in the file. */
   readonly bytes: number;
   readonly dtype: DType;
-  /** Reads one element; left out where the file's bytes are the tensor's. */
+  /** Left out where the file's bytes are the tensor's. */
   readonly read?: (data: DataView, at: number) => number;
+  /** Left out where every value fits. */
+  readonly range?: Range;
 }
+
+const WHOLE: Range = [-(2 ** 31), 2 ** 31 - 1];
 
 const FORMATS: ReadonlyMap<string, Format> = new Map<string, Format>([
   ["F64", { bytes: 8, dtype: "float64" }],
   ["F32", { bytes: 4, dtype: "float32" }],
   ["F16", { bytes: 2, dtype: "float32", read: (data, at) => halfToNumber(data.getUint16(at, true)) }],
   ["BF16", { bytes: 2, dtype: "float32", read: (data, at) => bfloatToNumber(data.getUint16(at, true)) }],
-  ["I64", { bytes: 8, dtype: "int32", read: (data, at) => Number(data.getBigInt64(at, true)) }],
+  // The upper half of a binary16.
+  ["F8_E5M2", { bytes: 1, dtype: "float32", read: (data, at) => halfToNumber(data.getUint8(at) << 8) }],
+  ["F8_E4M3", { bytes: 1, dtype: "float32", read: (data, at) => e4m3ToNumber(data.getUint8(at)) }],
+  ["I64", { bytes: 8, dtype: "int32", read: (data, at) => Number(data.getBigInt64(at, true)), range: WHOLE }],
+  ["U64", { bytes: 8, dtype: "int32", read: (data, at) => Number(data.getBigUint64(at, true)), range: WHOLE }],
   ["I32", { bytes: 4, dtype: "int32" }],
+  ["U32", { bytes: 4, dtype: "int32", read: (data, at) => data.getUint32(at, true), range: WHOLE }],
+  ["I16", { bytes: 2, dtype: "int32", read: (data, at) => data.getInt16(at, true) }],
+  ["U16", { bytes: 2, dtype: "int32", read: (data, at) => data.getUint16(at, true) }],
+  ["I8", { bytes: 1, dtype: "int32", read: (data, at) => data.getInt8(at) }],
   ["U8", { bytes: 1, dtype: "int32", read: (data, at) => data.getUint8(at) }],
-  ["BOOL", { bytes: 1, dtype: "bool" }],
+  ["BOOL", { bytes: 1, dtype: "bool", range: [0, 1] }],
 ]);
 
 const NAMES: Readonly<Record<DType, string>> = { float64: "F64", float32: "F32", int32: "I32", bool: "BOOL" };
@@ -58,6 +80,16 @@ function halfToNumber(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+/** An 8-bit float with 4 bits of exponent, 3 of fraction and no infinities (Micikevicius et al., "FP8 formats for deep learning", 2022, table 1). */
+function e4m3ToNumber(bits: number): number {
+  const sign = bits & 0x80 ? -1 : 1;
+  const exponent = (bits >> 3) & 15;
+  const fraction = bits & 7;
+  if (exponent === 15 && fraction === 7) return Number.NaN;
+  if (exponent === 0) return sign * fraction * 2 ** -9;
+  return sign * (1 + fraction / 8) * 2 ** (exponent - 7);
+}
+
 const word = new DataView(new ArrayBuffer(4));
 
 /** bfloat16 is the upper half of a float32. */
@@ -70,111 +102,102 @@ function fail(expected: string, got: string): never {
   throw new FormatError(`safetensors: expected ${expected}, got ${got}`);
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+/** What other files begin with that come under a model's name. */
+const OTHERS: readonly (readonly [what: string, ...starts: string[]])[] = [
+  ["a page of HTML or XML, as servers answer for a wrong address", "<!", "<html", "<HTML", "<head", "<?xml"],
+  ["a pointer of Git LFS, whose file `git lfs pull` fetches", "version https://git-lfs"],
+  ["a zip archive, as torch.save writes; safetensors.torch.save_file writes this format", "PK\x03\x04"],
+  ["a Python pickle; safetensors.torch.save_file writes this format", "\x80\x02", "\x80\x03", "\x80\x04", "\x80\x05"],
+  ["gzip, to be decompressed first", "\x1f\x8b\x08"],
+  ["HDF5, as Keras writes", "\x89HDF"],
+  ["JSON", '{"', "{}", "{ ", "{\n", "{\r"],
+];
+
+/** What a file seems to be that is none of ours: nothing, or ` (it looks like …)`. */
+function likeness(bytes: Uint8Array): string {
+  const start = String.fromCharCode(...bytes.subarray(0, 64)).replace(/^\xef\xbb\xbf/, "");
+  const found = OTHERS.find(([, ...starts]) => starts.some((s) => start.trimStart().startsWith(s)));
+  return found ? ` (it looks like ${found[0]})` : "";
 }
 
-/** Where a string of the (valid) JSON text ends that begins at `start`. */
-function endOfString(json: string, start: number): number {
-  let end = start;
-  do {
-    end = json.indexOf('"', end + 1);
-  } while (isEscaped(json, end));
-  return end;
-}
-
-/** Whether an odd number of backslashes stands before a place. */
-function isEscaped(json: string, at: number): boolean {
-  let before = at;
-  while (json[before - 1] === "\\") before--;
-  return (at - before) % 2 === 1;
-}
-
-/** The first key that an object of the (valid) JSON text holds twice: JSON.parse would keep the last one in silence. */
-function repeatedKey(json: string): string | null {
-  const open: Set<string>[] = [];
-  const colon = /\s*:/y;
-  for (let at = 0; at < json.length; at++) {
-    const c = json[at];
-    if (c === "{") open.push(new Set());
-    if (c === "}") open.pop();
-    if (c !== '"') continue;
-    const start = at;
-    at = endOfString(json, start);
-    colon.lastIndex = at + 1;
-    if (!colon.test(json)) continue;
-    const name = JSON.parse(json.slice(start, at + 1)) as string;
-    const keys = open[open.length - 1] as Set<string>;
-    if (keys.has(name)) return name;
-    keys.add(name);
-  }
-  return null;
-}
-
-function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataStart: number } {
-  if (bytes.length < 8) fail("at least 8 bytes", `${bytes.length}`);
+function readHeader(bytes: Uint8Array): Header & { readonly dataStart: number } {
+  const notOurs = (expected: string, got: string): never => fail(expected, got + likeness(bytes));
+  if (bytes.length < 8) notOurs("at least 8 bytes", bytes.length === 0 ? "an empty file" : `${bytes.length}`);
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
-  if (length > HEADER_LIMIT) fail(`a header of at most ${HEADER_LIMIT} bytes`, `a length of ${length}`);
+  if (length > HEADER_LIMIT) notOurs(`a header of at most ${HEADER_LIMIT} bytes`, `a length of ${length}`);
   const dataStart = 8 + length;
-  if (dataStart > bytes.length) fail(`a header of ${length} bytes`, `a file with ${bytes.length - 8} bytes after the length`);
-  const header = parseJson(bytes.subarray(8, dataStart));
-  return { header, dataStart };
+  if (dataStart > bytes.length) notOurs(`a header of ${length} bytes`, `a file with ${bytes.length - 8} bytes after the length`);
+  const text = decode(bytes.subarray(8, dataStart)) ?? notOurs("a header in JSON", "bytes that are no UTF-8");
+  return { ...parseHeader(text), dataStart };
 }
 
-function parseJson(bytes: Uint8Array): Record<string, unknown> {
-  let text: string;
-  let header: unknown;
+/** The text of UTF-8 bytes, or null. */
+function decode(bytes: Uint8Array): string | null {
   try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    header = JSON.parse(text);
-  } catch (cause) {
-    throw new FormatError(`safetensors: expected a header in JSON, got ${(cause as Error).message}`, { cause });
+    // A copy: decoders refuse shared memory.
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(new Uint8Array(bytes));
+  } catch {
+    return null;
   }
-  if (!isObject(header) || !text.startsWith("{")) fail("a JSON object as header", quote(header));
-  const repeated = repeatedKey(text);
-  if (repeated !== null) fail("unique names", `${quote(repeated)} twice`);
-  return header;
 }
 
 interface Entry {
   readonly name: string;
-  readonly format: Format;
-  readonly shape: number[];
+  readonly dtype: string;
+  readonly shape: readonly number[];
   readonly begin: number;
   readonly end: number;
 }
 
-function isIndex(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
+interface Header {
+  readonly entries: Entry[];
+  readonly metadata: Record<string, string>;
 }
 
-function checkName(name: string): void {
-  if (name.split(".").some((part) => FORBIDDEN.has(part))) fail("a tensor name that no object reserves", quote(name));
+/** Member by member, so that what is wrong is found before the rest is looked at. */
+function parseHeader(text: string): Header {
+  const names = new Set<string>();
+  const entries: Entry[] = [];
+  let metadata = readMetadata(null);
+  for (const [name, value] of membersOf("safetensors", "a header", text)) {
+    if (names.has(name)) fail("unique names", `${quote(name)} twice`);
+    names.add(name);
+    if (name !== METADATA && value.length > ENTRY_LIMIT) fail(`${shorten(name)} in at most ${ENTRY_LIMIT} characters`, `${value.length}`);
+    const parsed = parseJson("safetensors", "a header", value);
+    if (name === METADATA) metadata = readMetadata(parsed);
+    else entries.push(readEntry(name, parsed));
+  }
+  return { entries, metadata };
+}
+
+function isIndex(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
 }
 
 function readEntry(name: string, value: unknown): Entry {
-  checkName(name);
-  if (!isObject(value)) fail(`${name} to be an object`, quote(value));
+  const short = shorten(name);
+  if (!isRecord(value)) fail(`${short} to be an object`, quote(value));
   const { dtype, shape, data_offsets: offsets } = value;
-  const format = FORMATS.get(dtype as string);
-  if (format === undefined) fail(`${name} of dtype ${[...FORMATS.keys()].join(", ")}`, quote(dtype));
-  if (!Array.isArray(shape) || !shape.every((d) => isIndex(d) && d < 2 ** 31)) {
-    fail(`${name} with a shape of whole non-negative sizes`, quote(shape));
-  }
+  if (typeof dtype !== "string") fail(`${short} of dtype ${[...FORMATS.keys()].join(", ")}`, quote(dtype));
+  if (!Array.isArray(shape) || !shape.every(isIndex)) fail(`${short} with a shape of whole non-negative sizes`, quote(shape));
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isIndex)) {
-    fail(`${name} with data_offsets [begin, end]`, quote(offsets));
+    fail(`${short} with data_offsets [begin, end]`, quote(offsets));
   }
   const [begin, end] = offsets as [number, number];
-  const bytes = sizeOf(shape) * format.bytes;
-  if (end - begin !== bytes) fail(`${bytes} bytes for ${name} ${dtype}${show(shape)}`, `data_offsets ${quote(offsets)}`);
-  return { name, format, shape, begin, end };
+  const format = FORMATS.get(dtype);
+  const bytes = sizeOf(shape) * (format?.bytes ?? 0);
+  if (format !== undefined && end - begin !== bytes) {
+    fail(`${bytes} bytes for ${short} ${dtype}${quote(shape)}`, `data_offsets ${quote(offsets)}`);
+  }
+  if (end < begin) fail(`${short} with data_offsets [begin, end]`, quote(offsets));
+  return { name, dtype, shape, begin, end };
 }
 
 /** The data must be covered without gaps or overlaps: what no tensor names would be a hiding place. */
 function checkCoverage(entries: readonly Entry[], dataBytes: number): void {
   let at = 0;
   for (const { name, begin, end } of [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
-    if (begin !== at) fail(`the data of ${name} at ${at}, where the one before ends`, `data_offsets [${begin},${end}]`);
+    if (begin !== at) fail(`the data of ${shorten(name)} at ${at}, where the one before ends`, `data_offsets [${begin},${end}]`);
     at = end;
   }
   if (at !== dataBytes) fail(`${at} bytes of data`, `${dataBytes}`);
@@ -182,8 +205,8 @@ function checkCoverage(entries: readonly Entry[], dataBytes: number): void {
 
 function readMetadata(value: unknown): Record<string, string> {
   const metadata: Record<string, string> = Object.create(null);
-  if (value === undefined) return metadata;
-  if (!isObject(value)) fail(`${METADATA} to be an object`, quote(value));
+  if (value === null) return metadata;
+  if (!isRecord(value)) fail(`${METADATA} to be an object`, quote(value));
   for (const [key, text] of Object.entries(value)) {
     if (typeof text !== "string") fail(`${METADATA} to hold text under ${quote(key)}`, quote(text));
     metadata[key] = text;
@@ -191,72 +214,125 @@ function readMetadata(value: unknown): Record<string, string> {
   return metadata;
 }
 
-function readTensor({ name, format, shape, begin, end }: Entry, data: Uint8Array): Tensor {
+/** The tensor of an entry, or why there can be none. */
+function readTensor({ dtype, shape, begin, end }: Entry, data: Uint8Array): Tensor | string {
+  const format = FORMATS.get(dtype);
+  if (format === undefined) return `expected one of dtype ${[...FORMATS.keys()].join(", ")}, got ${quote(dtype)}`;
+  if (shape.length > MOST_DIMENSIONS) return `expected at most ${MOST_DIMENSIONS} dimensions, got ${shape.length}`;
+  if (shape.some((d) => d >= 2 ** 31)) return `expected sizes below 2^31, got ${show(shape)}`;
   const bytes = data.subarray(begin, end);
+  const values = format.read === undefined ? bytes : convert(format.read, format, bytes);
+  const wrong = format.range && beyond(values, format.range);
+  if (wrong !== undefined) return `expected values in [${format.range?.join(", ")}] for ${format.dtype}, got ${wrong}`;
   const t = empty(shape, format.dtype);
-  if (format.dtype === "bool" && bytes.some((b) => b > 1)) fail(`${name} to hold 0 or 1`, String(bytes.find((b) => b > 1)));
-  if (format.read === undefined) view("bool", t.ptr, bytes.length).set(bytes);
-  else view(t.dtype, t.ptr, t.size).set(convert(name, format.read, format, bytes, t.size));
+  view(format.read === undefined ? "bool" : t.dtype, t.ptr, values.length).set(values);
   return t;
 }
 
-function convert(
-  name: string,
-  read: (data: DataView, at: number) => number,
-  format: Format,
-  bytes: Uint8Array,
-  size: number,
-): ArrayLike<number> {
+function beyond(values: TypedArray, [least, most]: readonly [number, number]): number | undefined {
+  for (const value of values) if (value < least || value > most) return value;
+  return undefined;
+}
+
+function convert(read: (data: DataView, at: number) => number, { bytes: step, dtype, range }: Format, bytes: Uint8Array): TypedArray {
   const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const values = arrayOf(format.dtype, size);
-  for (let i = 0; i < size; i++) {
-    const value = read(data, i * format.bytes);
-    if (format.dtype === "int32" && (value | 0) !== value) fail(`${name} to hold 32-bit integers`, String(value));
-    values[i] = value;
-  }
+  const values = arrayOf(range === undefined ? dtype : "float64", bytes.length / step);
+  for (let i = 0; i < values.length; i++) values[i] = read(data, i * step);
   return values;
 }
 
+/** The readable tensors of a file; asking for one of the others says why there is none. */
+class FileTensors extends Map<string, Tensor> {
+  readonly #unreadable: ReadonlyMap<string, string>;
+
+  constructor(tensors: Iterable<[string, Tensor]>, unreadable: ReadonlyMap<string, string>) {
+    super(tensors);
+    this.#unreadable = unreadable;
+  }
+
+  override get(name: string): Tensor | undefined {
+    const found = super.get(name);
+    const reason = found === undefined ? this.#unreadable.get(name) : undefined;
+    if (reason !== undefined) throw new FormatError(`safetensors: ${shorten(name)} cannot be read: ${reason}`);
+    return found;
+  }
+}
+
 /**
- * Reads a safetensors file. F16 and BF16 become float32; I64 and U8 become int32.
+ * Reads a safetensors file: a Uint8Array, an ArrayBuffer or any other view of bytes, which are copied.
+ *
+ * F16, BF16, F8_E5M2 and F8_E4M3 become float32. I8, U8, I16, U16 and, where every value fits, U32, I64 and U64 become int32.
+ * A tensor that none here can hold (wider integers, other dtypes, masks of other bytes than 0 and 1) does not make the file
+ * useless: it is left out, and asking for it throws. Tensors live like others: until the end of the scope the call stands in.
  * @throws FormatError when the bytes are not a whole, consistent file; nothing is left allocated
- * @example const { tensors, metadata } = parse(new Uint8Array(await response.arrayBuffer()));
+ * @throws DTypeError for what is no bytes
+ * @example const { tensors, metadata } = parse(await response.arrayBuffer());
  */
-export function parse(bytes: Uint8Array): Safetensors {
-  const { header, dataStart } = readHeader(bytes);
-  const metadata = readMetadata(header[METADATA]);
-  const entries = Object.entries(header)
-    .filter(([name]) => name !== METADATA)
-    .map(([name, value]) => readEntry(name, value));
+export function parse(source: Uint8Array | ArrayBufferLike | ArrayBufferView): Safetensors {
+  const bytes = asBytes("safetensors", source);
+  const { entries, metadata, dataStart } = readHeader(bytes);
   checkCoverage(entries, bytes.length - dataStart);
   const data = bytes.subarray(dataStart);
-  const tensors = scope(() => new Map(entries.map((entry) => [entry.name, readTensor(entry, data)])));
-  return { tensors, metadata };
+  const read = scope(() => entries.map((entry) => [entry.name, readTensor(entry, data)] as const));
+  const unreadable = new Map(read.filter((pair): pair is [string, string] => typeof pair[1] === "string"));
+  const tensors = new FileTensors(
+    read.filter((pair): pair is [string, Tensor] => typeof pair[1] !== "string"),
+    unreadable,
+  );
+  return { tensors, unreadable, metadata };
+}
+
+/** Halves of surrogate pairs, which no UTF-8 holds. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+function checkText(what: string, text: unknown): asserts text is string {
+  if (typeof text !== "string") throw new ArgumentError(`safetensors: expected ${what} to be text, got ${quote(text)}`);
+  if (LONE_SURROGATE.test(text)) throw new ArgumentError(`safetensors: expected ${what} in whole characters, got ${quote(text)}`);
+}
+
+function checkMetadata(metadata: Readonly<Record<string, string>>): void {
+  if (!isRecord(metadata)) throw new ArgumentError(`safetensors: expected metadata to be an object of texts, got ${quote(metadata)}`);
+  for (const [key, text] of Object.entries(metadata)) {
+    checkText("a key of the metadata", key);
+    checkText(`metadata under ${quote(key)}`, text);
+  }
+}
+
+function checkNamed(name: unknown, t: unknown): void {
+  checkText("a tensor's name", name);
+  if (name === METADATA) throw new ArgumentError(`safetensors: expected a tensor name that is not reserved, got ${quote(name)}`);
+  if (!(t instanceof Tensor)) throw new DTypeError(`safetensors: expected a tensor under ${quote(name)}, got ${quote(t)}`);
 }
 
 /**
  * Writes a safetensors file: wide elements first, so that all data is aligned, otherwise in the order of the map.
- * The same tensors give the same bytes.
- * @throws ArgumentError for a name the format or JavaScript objects reserve
+ * The same tensors give the same bytes, and whatever is written can be read.
+ * @throws ArgumentError for the name that the format reserves, and for names or metadata that are no text or hold half a
+ *   surrogate pair
+ * @throws DTypeError, StateError for what is no tensor, or one that was released
  * @example const bytes = serialize(model.stateDict(), { made: "with tapeloop" });
  */
 export function serialize(tensors: ReadonlyMap<string, Tensor>, metadata: Readonly<Record<string, string>> = {}): Uint8Array<ArrayBuffer> {
+  checkMap("safetensors", "the tensors", tensors);
+  checkMetadata(metadata);
+  for (const [name, t] of tensors) checkNamed(name, t);
   const ordered = [...tensors].sort(([, a], [, b]) => BYTES[b.dtype] - BYTES[a.dtype]);
-  const header: Record<string, unknown> = Object.create(null);
-  if (Object.keys(metadata).length > 0) header[METADATA] = metadata;
+  // By hand: an object would put names that are whole numbers first.
+  const header = Object.keys(metadata).length > 0 ? [`${JSON.stringify(METADATA)}:${JSON.stringify(metadata)}`] : [];
   let dataBytes = 0;
   for (const [name, t] of ordered) {
-    if (name === METADATA || name.split(".").some((part) => FORBIDDEN.has(part))) {
-      throw new ArgumentError(`safetensors: expected a tensor name that is not reserved, got ${quote(name)}`);
-    }
     const end = dataBytes + t.size * BYTES[t.dtype];
-    header[name] = { dtype: NAMES[t.dtype], shape: t.shape, data_offsets: [dataBytes, end] };
+    const entry = { dtype: NAMES[t.dtype], shape: t.shape, data_offsets: [dataBytes, end] };
+    header.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
     dataBytes = end;
   }
-  const json = new TextEncoder().encode(JSON.stringify(header));
-  const dataStart = 8 + Math.ceil(json.length / 8) * 8;
+  const json = new TextEncoder().encode(`{${header.join(",")}}`);
+  const headerBytes = Math.ceil(json.length / 8) * 8;
+  if (headerBytes > HEADER_LIMIT)
+    throw new ArgumentError(`safetensors: expected a header of at most ${HEADER_LIMIT} bytes, got ${headerBytes}`);
+  const dataStart = 8 + headerBytes;
   const bytes = new Uint8Array(dataStart + dataBytes);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(dataStart - 8), true);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
   bytes.fill(0x20, 8, dataStart).set(json, 8);
   let at = dataStart;
   for (const [, t] of ordered) {

@@ -1,8 +1,11 @@
 /** A character language model: one-hot → LSTM → linear. */
 
+import { isFloat } from "../base/dtype.ts";
 import { FormatError } from "../base/errors.ts";
+import { list, quote } from "../base/quote.ts";
 import { Vocabulary } from "../data/text.ts";
 import { WindowBatches } from "../data/windows.ts";
+import { isRecord, parseJson } from "../io/json.ts";
 import { parse, serialize } from "../io/safetensors.ts";
 import { Linear } from "../nn/layers.ts";
 import { add } from "../ops/arithmetic.ts";
@@ -15,6 +18,7 @@ import { Cell } from "../recurrence/recurrence.ts";
 import { LSTM } from "../recurrence/rnn.ts";
 import { zeros } from "../tensor/create.ts";
 import { Generator } from "../tensor/random.ts";
+import { type Shape, sameShape, show } from "../tensor/shape.ts";
 import { assign, scope, type Tensor } from "../tensor/tensor.ts";
 
 /** The LSTM's state; h and c are [B,H]. */
@@ -130,23 +134,57 @@ export function encodeModel(model: CharModel, { symbols, unknown }: Vocabulary):
   return serialize(model.stateDict(), { format: FORMAT, vocabulary: JSON.stringify({ symbols, unknown }) });
 }
 
-/** @throws FormatError for anything `encodeModel` cannot have written */
-export function decodeModel(bytes: Uint8Array): { readonly model: CharModel; readonly vocabulary: Vocabulary } {
-  const { tensors, metadata } = parse(bytes);
-  if (metadata.format !== FORMAT) throw new FormatError(`model: expected format "${FORMAT}", got ${JSON.stringify(metadata.format)}`);
-  const vocabulary = decodeVocabulary(metadata.vocabulary ?? "");
-  const hidden = tensors.get("lstm.weight_hh_l0")?.shape[1] ?? 0;
-  if (hidden < 1) throw new FormatError("model: expected lstm.weight_hh_l0 [4H,H], got none");
-  const model = new CharModel({ vocabSize: vocabulary.size, hidden });
-  model.loadStateDict(tensors);
-  for (const t of tensors.values()) t.dispose();
-  return { model: model.eval(), vocabulary };
+/**
+ * Reads a model file. Nothing is made of it before all sizes are known to agree with each other and with the bytes that are
+ * there, and what was made when it fails is released.
+ * @throws FormatError for anything `encodeModel` cannot have written
+ */
+export function decodeModel(source: Uint8Array | ArrayBufferLike | ArrayBufferView): {
+  readonly model: CharModel;
+  readonly vocabulary: Vocabulary;
+} {
+  return scope(() => {
+    const { tensors, metadata } = parse(source);
+    if (metadata.format !== FORMAT) throw new FormatError(`model: expected format "${FORMAT}", got ${quote(metadata.format)}`);
+    const vocabulary = decodeVocabulary(metadata.vocabulary);
+    const hidden = tensors.get("lstm.weight_hh_l0")?.shape[1] ?? 0;
+    checkShapes(tensors, shapesOf(vocabulary.size, hidden));
+    const model = new CharModel({ vocabSize: vocabulary.size, hidden });
+    model.loadStateDict(tensors);
+    return { model: model.eval(), vocabulary };
+  });
 }
 
-function decodeVocabulary(text: string): Vocabulary {
+/** What a model of these sizes consists of. */
+function shapesOf(vocabSize: number, hidden: number): ReadonlyMap<string, Shape> {
+  const rows = 4 * hidden;
+  return new Map<string, Shape>([
+    ["lstm.weight_ih_l0", [rows, vocabSize]],
+    ["lstm.weight_hh_l0", [rows, hidden]],
+    ["lstm.bias_ih_l0", [rows]],
+    ["lstm.bias_hh_l0", [rows]],
+    ["head.weight", [vocabSize, hidden]],
+    ["head.bias", [vocabSize]],
+  ]);
+}
+
+function checkShapes(tensors: ReadonlyMap<string, Tensor>, expected: ReadonlyMap<string, Shape>): void {
+  for (const [name, shape] of expected) {
+    const t = tensors.get(name);
+    if (t === undefined) throw new FormatError(`model: expected ${name}, got no such tensor`);
+    if (t.size === 0 || !isFloat(t.dtype) || !sameShape(t.shape, shape)) {
+      throw new FormatError(`model: expected ${name} ${show(shape)} of floats, got ${t.dtype} ${show(t.shape)}`);
+    }
+  }
+  const unknown = Array.from(tensors.keys()).filter((name) => !expected.has(name));
+  if (unknown.length > 0) throw new FormatError(`model: expected ${[...expected.keys()].join(", ")} alone, got ${list(unknown)}`);
+}
+
+function decodeVocabulary(text: string | undefined): Vocabulary {
+  const held = parseJson("model", "the vocabulary", text ?? "");
+  if (!isRecord(held)) throw new FormatError(`model: expected a vocabulary of symbols, got ${quote(held)}`);
   try {
-    const { symbols, unknown } = JSON.parse(text) as { symbols: string[]; unknown: string | null };
-    return new Vocabulary(symbols, { unknown });
+    return new Vocabulary(held.symbols as string[], { unknown: held.unknown as string | null });
   } catch (cause) {
     throw new FormatError(`model: expected a vocabulary, got ${(cause as Error).message}`, { cause });
   }

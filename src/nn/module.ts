@@ -1,6 +1,9 @@
 /** Modules: objects that own parameters, named as PyTorch names them. */
 
-import { ArgumentError, FormatError, ShapeError } from "../base/errors.ts";
+import { checkMap } from "../base/checks.ts";
+import { type DType, isFloat } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "../base/errors.ts";
+import { isPlain, list, quote, shorten } from "../base/quote.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { assign, keep, requireGrad, Tensor } from "../tensor/tensor.ts";
 
@@ -9,24 +12,36 @@ export class Parameter extends Tensor {
   constructor(value: Tensor) {
     if (!value.isContiguous) throw new ShapeError(`Parameter: expected a contiguous tensor, got strides ${show(value.strides)}`);
     super(value.storage, value.dtype, value.shape, value.strides, value.offset);
-    keep(this);
     requireGrad(this);
+    keep(this);
   }
 }
 
-/** `weightIhL0` → `weight_ih_l0`: fields are camelCase, state dicts speak PyTorch. */
+/**
+ * `weightIhL0` → `weight_ih_l0`, `myLSTM` → `my_lstm`, `LSTM2` → `lstm2`: fields are camelCase, state dicts speak PyTorch.
+ * What has an underscore within (`weight_ih_l0`, `W_h`) is written so already.
+ */
 function stateName(field: string): string {
-  return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  if (/[^_]_/.test(field)) return field;
+  return field
+    .replace(/([A-Z]+)([A-Z][a-z])/g, "$1_$2")
+    .replace(/([^A-Z_])([A-Z])/g, "$1_$2")
+    .replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
 export interface LoadOptions {
-  /** Whether every name must occur on both sides (default true). */
+  /** Whether every name must occur on both sides (default true). A tied parameter has several names, of which one is enough. */
   readonly strict?: boolean;
 }
 
+type Part = Tensor | Module;
+
 /**
- * Base of everything with parameters. Fields that hold parameters, buffers (plain tensors), modules, or arrays
- * of these are found by themselves; their state-dict names are the field names in snake_case joined by dots.
+ * Base of everything with parameters. Fields that hold parameters, buffers (plain tensors) or modules, or arrays, Maps, Sets and
+ * plain objects of these (of any depth), are found by themselves. Their state-dict names are the field's name in snake_case,
+ * then the keys as they are, joined by dots: `layers.0.weight`. Private (`#`) fields and getters cannot be seen: what only
+ * they hold is given to `register`. Fields are read anew each time, so parts may be replaced, or be null.
+ * @throws ArgumentError where two parts would have one name, from everything that walks over the parts
  * @example
  * class Regressor extends Module {
  *   readonly rnn = new LSTM({ inputSize: 4, hiddenSize: 16 });
@@ -37,74 +52,119 @@ export interface LoadOptions {
 export abstract class Module {
   /** Whether dropout and its like are active. */
   training = true;
-  readonly #registered = new Map<string, Tensor | Module>();
+  readonly #registered = new Map<string, Part>();
 
-  /** Registers a parameter or module under a name that is no field of the class. */
+  /**
+   * Registers a parameter, buffer or module under a name that is no field of the class, as one in a private field.
+   * @throws ArgumentError for a name that is registered already
+   * @example readonly #cell = this.register("cell", new GRUCell({ inputSize: 4, hiddenSize: 8 }));
+   */
   protected register<T extends Tensor | Module>(name: string, part: T): T {
-    if (this.#registered.has(name)) throw new ArgumentError(`register: expected a new name, got "${name}" twice`);
+    if (this.#registered.has(name)) throw new ArgumentError(`register: expected a new name, got ${quote(name)} twice`);
+    if (!isPart(part)) throw new DTypeError(`register: expected a tensor or a module under ${quote(name)}, got ${quote(part)}`);
     this.#registered.set(name, part);
     return part;
   }
 
   /** This module's own parts by state-dict name. */
-  *#parts(): Generator<[string, Tensor | Module]> {
-    yield* this.#registered;
-    for (const [field, value] of Object.entries(this)) yield* partsOf(stateName(field), value);
+  #parts(): Map<string, Part> {
+    const parts = new Map(this.#registered);
+    const seen = new Set<object>();
+    for (const field of Object.keys(this)) {
+      const value = this[field as keyof this];
+      if (isObject(value)) addParts(parts, stateName(field), value, seen);
+    }
+    return parts;
   }
 
-  /** Every tensor of the state dict, parameters and buffers, each once. */
-  *#named(prefix: string, seen: Set<unknown>): Generator<[string, Tensor]> {
+  /**
+   * Adds every tensor of the state dict, parameters and buffers, under all its names.
+   * @param above the modules that this one is a part of
+   * @param circular modules from which parts lead back to a module above: one name is enough for each, there is no last one
+   * @returns whether this is one of them
+   */
+  #addNamed(named: Map<string, Tensor>, prefix: string, above: Set<Module>, circular: Set<Module>): boolean {
+    let leadsBack = false;
+    above.add(this);
     for (const [name, part] of this.#parts()) {
-      if (seen.has(part)) continue;
-      seen.add(part);
-      if (part instanceof Tensor) yield [prefix + name, part];
-      else yield* part.#named(`${prefix}${name}.`, seen);
+      if (part instanceof Tensor) add(named, prefix + name, part);
+      else if (above.has(part) || circular.has(part)) leadsBack = true;
+      else if (part.#addNamed(named, `${prefix}${name}.`, above, circular)) leadsBack = true;
+    }
+    above.delete(this);
+    if (leadsBack) circular.add(this);
+    return leadsBack;
+  }
+
+  /** Parameters with their names, each once: of a tied one's names the first. */
+  *namedParameters(): Generator<[string, Parameter]> {
+    const seen = new Set<Tensor>();
+    for (const [name, t] of this.stateDict()) {
+      if (!(t instanceof Parameter) || seen.has(t)) continue;
+      seen.add(t);
+      yield [name, t];
     }
   }
 
-  /** Parameters with their names. */
-  *namedParameters(): Generator<[string, Parameter]> {
-    for (const [name, t] of this.#named("", new Set())) if (t instanceof Parameter) yield [name, t];
-  }
-
+  /** Parameters, each once, frozen ones (`requiresGrad = false`) among them. */
   parameters(): Parameter[] {
     return Array.from(this.namedParameters(), ([, p]) => p);
   }
 
-  /** This module and every module below it. */
+  /** This module and every module below it, each once. */
   *modules(): Generator<Module> {
-    yield this;
-    for (const [, part] of this.#parts()) if (part instanceof Module) yield* part.modules();
-  }
-
-  /** Parameters and buffers by name; the tensors themselves, not copies. */
-  stateDict(): Map<string, Tensor> {
-    return new Map(this.#named("", new Set()));
+    const seen = new Set<Module>();
+    const stack: Module[] = [this];
+    for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+      if (seen.has(next)) continue;
+      seen.add(next);
+      yield next;
+      const below = [...next.#parts().values()].filter((part) => part instanceof Module);
+      stack.push(...below.reverse());
+    }
   }
 
   /**
-   * Copies values in by name. Everything is checked before anything is changed.
-   * @throws FormatError for missing or unknown names (unless `strict` is false)
-   * @throws ShapeError for a shape that does not fit
+   * Parameters and buffers by name; the tensors themselves, not copies. As in PyTorch, what has several names is listed under
+   * each; only where modules name each other in a circle, under one.
    */
-  loadStateDict(state: ReadonlyMap<string, Tensor>, options: LoadOptions = {}): void {
+  stateDict(): Map<string, Tensor> {
+    const named = new Map<string, Tensor>();
+    this.#addNamed(named, "", new Set(), new Set());
+    return named;
+  }
+
+  /**
+   * Copies values in by name, rounded to the dtype that is there. Everything is checked before anything is changed.
+   * @throws FormatError for missing or unknown names (unless `strict` is false), and for two names of a tied parameter with values
+   *   that differ
+   * @throws ShapeError for a shape that does not fit
+   * @throws DTypeError for what is no tensor, and for numbers that the dtype cannot hold (floats for integers or masks)
+   * @throws StateError for a tensor that was released, on either side
+   */
+  loadStateDict(state: ReadonlyMap<string, Tensor>, { strict = true }: LoadOptions = {}): void {
+    checkMap("loadStateDict", "the state", state);
     const own = this.stateDict();
-    if (options.strict ?? true) checkNames(own, state);
-    const pairs: [Tensor, Tensor][] = [];
-    for (const [name, target] of own) {
-      const source = state.get(name);
-      if (source === undefined) continue;
-      if (!sameShape(source.shape, target.shape)) {
-        throw new ShapeError(`loadStateDict: expected ${name} of shape ${show(target.shape)}, got ${show(source.shape)}`);
+    const pairs = Array.from(own, ([name, target]) => ({ name, target, source: state.get(name) })).filter((p) => p.source !== undefined);
+    if (strict) checkNames(own, state, new Set(pairs.map(({ target }) => target)));
+    const sources = new Map<Tensor, { readonly name: string; readonly source: Tensor }>();
+    for (const { name, target, source } of pairs) {
+      checkSource(name, target, source);
+      const first = sources.get(target) ?? { name, source };
+      if (!sameValues(first.source, source)) {
+        throw new FormatError(`loadStateDict: expected one value for ${shorten(first.name)} and ${shorten(name)}, which are tied, got two`);
       }
-      pairs.push([target, source]);
+      sources.set(target, first);
     }
-    for (const [target, source] of pairs) assign(target, source);
+    const written = new Set(Array.from(sources.keys(), (target) => target.storage));
+    // What lies in memory that is written itself is read first.
+    const values = Array.from(sources, ([target, { source }]) => [target, written.has(source.storage) ? source.data() : source] as const);
+    for (const [target, value] of values) assign(target, value);
   }
 
   /** Switches this module and all below it to training. */
   train(on = true): this {
-    for (const m of this.modules()) m.training = on;
+    for (const m of [...this.modules()]) m.training = on;
     return this;
   }
 
@@ -121,15 +181,86 @@ export abstract class Module {
   }
 }
 
-function* partsOf(name: string, value: unknown): Generator<[string, Tensor | Module]> {
-  if (value instanceof Tensor || value instanceof Module) yield [name, value];
-  else if (Array.isArray(value)) for (const [i, part] of value.entries()) yield* partsOf(`${name}.${i}`, part);
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
 }
 
-function checkNames(own: ReadonlyMap<string, Tensor>, given: ReadonlyMap<string, Tensor>): void {
-  const missing = [...own.keys()].filter((name) => !given.has(name));
-  const unknown = [...given.keys()].filter((name) => !own.has(name));
+function isPart(value: unknown): value is Part {
+  return value instanceof Tensor || value instanceof Module;
+}
+
+/** Puts a part under a name. @throws ArgumentError where another has it */
+function add<T extends Part>(parts: Map<string, T>, name: string, part: T): void {
+  const other = parts.get(name);
+  if (other !== undefined && other !== part) {
+    throw new ArgumentError(`Module: expected parts of different names in the state dict, got two that are both ${shorten(name)}`);
+  }
+  parts.set(name, part);
+}
+
+/** Adds what a field holds, itself or in containers; a container that was seen is not walked again, nor one that holds itself. */
+function addParts(parts: Map<string, Part>, field: string, value: object, seen: Set<object>): void {
+  const stack: [name: string, value: object][] = [[field, value]];
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    const [name, held] = next;
+    if (isPart(held)) add(parts, name, held);
+    else if (!seen.has(held)) {
+      seen.add(held);
+      const first = stack.length;
+      for (const [key, inner] of entriesOf(held)) if (isObject(inner)) stack.push([`${name}.${key}`, inner]);
+      reverseFrom(stack, first);
+    }
+  }
+}
+
+/** What a container holds, by key; of a Set, and of a Map's keys that are objects, by place. Nothing for any other object. */
+function* entriesOf(container: object): Iterable<[key: unknown, value: unknown]> {
+  if (Array.isArray(container)) yield* container.entries();
+  else if (container instanceof Set) yield* Array.from(container).entries();
+  else if (container instanceof Map) {
+    let place = 0;
+    for (const [key, value] of container) {
+      yield [isObject(key) || typeof key === "symbol" ? place : key, value];
+      place++;
+    }
+  } else if (isPlain(container)) yield* Object.entries(container);
+}
+
+function reverseFrom(stack: unknown[], first: number): void {
+  for (let i = first, j = stack.length - 1; i < j; i++, j--) [stack[i], stack[j]] = [stack[j], stack[i]];
+}
+
+/** Names that must be on both sides; of several names of one tensor, one is enough. */
+function checkNames(own: ReadonlyMap<string, Tensor>, given: ReadonlyMap<string, Tensor>, loaded: { has(target: Tensor): boolean }): void {
+  const missing = Array.from(own).flatMap(([name, target]) => (loaded.has(target) ? [] : [name]));
+  const unknown = Array.from(given.keys()).filter((name) => !own.has(name));
   if (missing.length + unknown.length === 0) return;
-  const list = (names: string[]) => (names.length === 0 ? "none" : names.slice(0, 8).join(", ") + (names.length > 8 ? ", …" : ""));
   throw new FormatError(`loadStateDict: expected the module's own names, got missing: ${list(missing)}; unknown: ${list(unknown)}`);
+}
+
+/** Numbers that one dtype can take from another. */
+function fits(from: DType, to: DType): boolean {
+  return from === to || isFloat(to) || (from === "bool" && to === "int32");
+}
+
+function checkSource(name: string, target: Tensor, source: unknown): asserts source is Tensor {
+  const called = shorten(name);
+  if (!(source instanceof Tensor)) throw new DTypeError(`loadStateDict: expected a tensor for ${called}, got ${quote(source)}`);
+  if (!sameShape(source.shape, target.shape)) {
+    throw new ShapeError(`loadStateDict: expected ${called} of shape ${show(target.shape)}, got ${show(source.shape)}`);
+  }
+  if (!fits(source.dtype, target.dtype)) {
+    throw new DTypeError(`loadStateDict: expected ${called} of dtype ${target.dtype}, got ${source.dtype}`);
+  }
+  if (source.storage.released) throw new StateError(`loadStateDict: expected a live tensor for ${called}, got one that was released`);
+  if (target.storage.released) throw new StateError(`loadStateDict: expected ${called} of the module to live, got one that was released`);
+  if (!target.isContiguous) {
+    throw new ShapeError(`loadStateDict: expected ${called} of the module to be contiguous, got strides ${show(target.strides)}`);
+  }
+}
+
+function sameValues(a: Tensor, b: Tensor): boolean {
+  if (a === b) return true;
+  const other = b.data();
+  return a.data().every((v, i) => v === other[i] || (Number.isNaN(v) && Number.isNaN(other[i])));
 }

@@ -138,7 +138,7 @@ function scanOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, { le
     step: flatStep(cell, state, ragged),
     sequences: ragged ? [fillBeyond(xs, lengths), runningMask(lengths as readonly number[], xs.dim(0))] : [xs],
     carry: stateTensors(state),
-    fixed: [...cell.stateDict().values()],
+    fixed: [...new Set(cell.stateDict().values())],
     reverse,
     variant: cell.training ? "training" : "evaluation",
   };

@@ -5,11 +5,13 @@
  * the elements in order; a 32-bit FNV-1a checksum of everything before it.
  */
 
+import { asBytes } from "../base/bytes.ts";
 import { BYTES, type DType } from "../base/dtype.ts";
 import { FormatError } from "../base/errors.ts";
 import { sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
-import { bytesOf, type Tensor, tensor } from "../tensor/tensor.ts";
+import { bytesOf, empty, scope, type Tensor } from "../tensor/tensor.ts";
+import { view } from "../wasm/host.ts";
 import { mapState, type State, stateTensors } from "./state.ts";
 
 const MAGIC = 0x54534c54; // "TLST"
@@ -45,9 +47,10 @@ export function stateToBytes(state: State): Uint8Array<ArrayBuffer> {
 /**
  * The state that `stateToBytes` wrote.
  * @param like a state of the expected structure, for instance `recurrence.initialState(1)`
- * @throws FormatError for anything but the bytes of such a state
+ * @throws FormatError for anything but the bytes of such a state; nothing is left allocated
  */
-export function stateFromBytes<S extends State>(bytes: Uint8Array, like: S): S {
+export function stateFromBytes<S extends State>(source: Uint8Array | ArrayBufferLike | ArrayBufferView, like: S): S {
+  const bytes = asBytes("stateFromBytes", source);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
   const word = (what: string): number => {
@@ -75,15 +78,19 @@ export function stateFromBytes<S extends State>(bytes: Uint8Array, like: S): S {
   if (checksum(bytes.subarray(0, size)) !== view.getUint32(size, true)) {
     throw new FormatError("stateFromBytes: expected the checksum to fit, got changed bytes");
   }
-  return mapState((t) => {
-    const start = at;
-    at += t.size * BYTES[t.dtype];
-    // A copy with a buffer of its own: `slice` of Node's Buffer, which is a Uint8Array, is none.
-    return tensorOf(new Uint8Array(bytes.subarray(start, at)), t);
-  }, like);
+  return scope(() =>
+    mapState((t) => {
+      const start = at;
+      at += t.size * BYTES[t.dtype];
+      return tensorOf(bytes.subarray(start, at), t);
+    }, like),
+  );
 }
 
-function tensorOf({ buffer }: Uint8Array<ArrayBuffer>, { dtype, shape }: Tensor): Tensor {
-  const array = { float32: Float32Array, float64: Float64Array, int32: Int32Array, bool: Uint8Array }[dtype];
-  return tensor(new array(buffer), { dtype, shape });
+function tensorOf(bytes: Uint8Array, { dtype, shape }: Tensor): Tensor {
+  const wrong = dtype === "bool" ? bytes.find((b) => b > 1) : undefined;
+  if (wrong !== undefined) throw new FormatError(`stateFromBytes: expected 0 or 1 in a mask, got ${wrong}`);
+  const t = empty(shape, dtype);
+  view("bool", t.ptr, bytes.length).set(bytes);
+  return t;
 }

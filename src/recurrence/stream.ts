@@ -49,7 +49,7 @@ export class Stream<S extends State> {
   constructor(recurrence: Recurrence<S>, { batch = 1, dtype }: StreamOptions = {}) {
     if (!(Number.isInteger(batch) && batch >= 1)) throw new ArgumentError(`Stream: expected a batch of at least 1, got ${batch}`);
     this.#recurrence = recurrence;
-    const fixed = [...recurrence.stateDict().values()];
+    const fixed = [...new Set(recurrence.stateDict().values())];
     const own = (t: Tensor): Tensor => {
       const copy = keep(empty(t.shape, t.dtype));
       copyInto(copy, t);

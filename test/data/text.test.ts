@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ArgumentError } from "../../src/base/errors.ts";
+import { ArgumentError, DTypeError } from "../../src/base/errors.ts";
 import { split } from "../../src/data/split.ts";
 import { Vocabulary } from "../../src/data/text.ts";
 
@@ -37,6 +37,39 @@ describe("Vocabulary", () => {
     expect(() => Vocabulary.fromText("")).toThrow(ArgumentError);
     expect(() => new Vocabulary(["a"], { unknown: "?" })).toThrow(ArgumentError);
     for (const id of [-1, 2, 0.5, Number.NaN]) expect(() => Vocabulary.fromText("ab").decode([id])).toThrow(ArgumentError);
+  });
+});
+
+describe("Vocabulary of anything else", () => {
+  const make = (symbols: unknown, unknown?: unknown) => () => new Vocabulary(symbols as string[], { unknown: unknown as string });
+
+  it("than characters is a typed error", () => {
+    for (const symbols of ["abc", null, undefined, 5, { 0: "a", length: 1 }, [5], [null], [undefined], ["a", ["b"]]]) {
+      expect(make(symbols), String(symbols)).toThrow(DTypeError);
+    }
+    for (const symbols of [[], ["ab"], [""], ["a", "a"], ["😀😀"], ["e\u0301"]])
+      expect(make(symbols), String(symbols)).toThrow(ArgumentError);
+    for (const unknown of [5, {}, ["a"]]) expect(make(["a"], unknown)).toThrow(DTypeError);
+    for (const unknown of ["", "aa", "b"]) expect(make(["a"], unknown)).toThrow(ArgumentError);
+    expect(new Vocabulary(["a", "😀"], { unknown: undefined as unknown as null }).decode([1, 0])).toBe("😀a");
+  });
+
+  it("is a typed error for what is read and written too, in few words", () => {
+    const v = Vocabulary.fromText("ab");
+    for (const text of [5, null, undefined, ["a"]]) {
+      expect(() => v.encode(text as unknown as string)).toThrow(DTypeError);
+      expect(() => Vocabulary.fromText(text as unknown as string)).toThrow(DTypeError);
+    }
+    for (const id of ["0", "length", null, undefined, 1n]) expect(() => v.symbolOf(id as unknown as number)).toThrow(ArgumentError);
+    expect(() => Vocabulary.fromText("ab", { minCount: Number.NaN })).toThrow(ArgumentError);
+    let message = "";
+    try {
+      make(["x".repeat(1e6)])();
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    expect(message).toMatch(/expected symbol 0 to be one character, got "xxx/);
+    expect(message.length).toBeLessThan(200);
   });
 });
 

@@ -114,6 +114,60 @@ describe("the model file", () => {
     expect(() => decodeModel(bytes)).toThrow(/expected/);
   });
 
+  it.each([
+    ["numbers", "[0,1,2,3,4,5,6]"],
+    ["null among them", '["a","b","c","d","e","f",null]'],
+    ["several characters a symbol", '["a","bb","c","d","e","f","g"]'],
+    ["an empty symbol", '["a","","c","d","e","f","g"]'],
+    ["a symbol twice", '["a","a","c","d","e","f","g"]'],
+    ["text", '"abcdefg"'],
+    ["an object", '{"length":7}'],
+  ])("with a vocabulary of %s is a FormatError", (_, symbols) => {
+    const before = memory().liveBytes;
+    const bytes = serialize(tensors, { ...metadata, vocabulary: `{"symbols":${symbols},"unknown":null}` });
+    expect(() => decodeModel(bytes)).toThrow(FormatError);
+    expect(memory().liveBytes).toBe(before);
+  });
+
+  it.each(["5", '""', '"ab"', "[]", '"z"'])("with %s as unknown symbol is a FormatError", (unknown) => {
+    const vocabulary = `{"symbols":["a","b","c","d","e","f","g"],"unknown":${unknown}}`;
+    expect(() => decodeModel(serialize(tensors, { ...metadata, vocabulary }))).toThrow(FormatError);
+  });
+
+  it.each(["", "null", "[]", "{", `${"[".repeat(6000)}${"]".repeat(6000)}`, '{"symbols":["a"],"symbols":["b"]}'])(
+    "with a vocabulary that is %.20s is a FormatError",
+    (vocabulary) => {
+      expect(() => decodeModel(serialize(tensors, { ...metadata, vocabulary }))).toThrow(FormatError);
+    },
+  );
+
+  it("of sizes that its bytes do not hold is refused before anything of such a size is made", () => {
+    const hidden = (shape: number[]) => new Map([...tensors, ["lstm.weight_hh_l0", tensor(new Float32Array(0), { shape })]]);
+    for (const shape of [[0, 8192], [0, 2 ** 31 - 1], [8192, 0], [0], [4, 0, 1]]) {
+      const bytes = serialize(hidden(shape), metadata);
+      const { liveBytes, peakBytes } = memory();
+      expect(() => decodeModel(bytes), `${shape}`).toThrow(FormatError);
+      expect(memory().liveBytes).toBe(liveBytes);
+      expect(memory().peakBytes).toBeLessThanOrEqual(peakBytes + 16 * bytes.length);
+    }
+  });
+
+  it("of another shape, dtype or set of tensors is a FormatError", () => {
+    const changed = (name: string, t: Tensor) => serialize(new Map([...tensors, [name, t]]), metadata);
+    for (const t of [tensor([1]), tensor(new Int32Array(V)), tensor(new Float32Array(V), { shape: [V, 1] })]) {
+      expect(() => decodeModel(changed("head.bias", t))).toThrow(FormatError);
+    }
+    expect(() => decodeModel(changed("extra", tensor(1)))).toThrow(FormatError);
+    expect(() => decodeModel(serialize(without, metadata))).toThrow(FormatError);
+  });
+
+  it("leaves nothing behind but the model, and reads any form of bytes", () => {
+    const bytes = encodeModel(model, vocabulary);
+    const before = memory().liveBytes;
+    const { model: read } = decodeModel(bytes.buffer);
+    expect(memory().liveBytes - before).toBeLessThan(1.5 * 4 * read.parameters().reduce((n, p) => n + p.size, 0) + 64 * 6);
+  });
+
   it("without its marks is a FormatError", () => {
     expect(() => decodeModel(serialize(new Map()))).toThrow(FormatError);
   });

@@ -1,0 +1,20 @@
+/** Bytes as hosts hand them out. */
+
+import { DTypeError } from "./errors.ts";
+import { quote } from "./quote.ts";
+
+/**
+ * The bytes of an ArrayBuffer, a SharedArrayBuffer or any view of one (a typed array, a DataView, Node's Buffer), without a copy.
+ * @throws DTypeError for anything else
+ */
+export function asBytes(op: string, source: unknown): Uint8Array {
+  if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+  if (isBuffer(source)) return new Uint8Array(source);
+  throw new DTypeError(`${op}: expected bytes (a Uint8Array or an ArrayBuffer), got ${quote(source)}`);
+}
+
+/** By its tag, which buffers of another realm have too. */
+function isBuffer(source: unknown): source is ArrayBuffer {
+  const tag = Object.prototype.toString.call(source);
+  return tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]";
+}
