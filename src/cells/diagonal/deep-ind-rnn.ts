@@ -3,12 +3,15 @@
 import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { SequenceBatchNorm } from "../../nn/batch-norm.ts";
+import { calculateGain, constant, heUniform, normal } from "../../nn/init.ts";
 import { LayerNorm, Linear } from "../../nn/layers.ts";
+import type { Parameter } from "../../nn/module.ts";
 import { add } from "../../ops/arithmetic.ts";
 import { cat } from "../../ops/shape.ts";
 import { zeros } from "../../tensor/create.ts";
+import { defaultGenerator } from "../../tensor/random.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";
-import { IndRNN, type IndRNNOptions } from "./ind-rnn.ts";
+import { type IndependentUnits, IndRNN, type IndRNNOptions, IndRNNRecurrence } from "./ind-rnn.ts";
 import { type Lengths, SequenceCell } from "./sequence-cell.ts";
 
 /** "layer": each vector by itself; "sequence": over the batch and its real steps; "step": over the batch, step by step. */
@@ -23,12 +26,13 @@ export interface IndRNNNetOptions extends IndRNNOptions {
 
 /** What a network says about one of its layers. */
 interface LayerPlan {
-  readonly inputSize: number;
   readonly hiddenSize: number;
+  /** Width of what its own weights W read; without it the layer is the recurrence alone. */
+  readonly inputSize?: number;
 }
 
-/** Where a layer is normalised: what goes into it, W x + b before the recurrence, or what comes out. */
-type NormPlace = "input" | "before" | "after";
+/** Where a layer is normalised: what enters the recurrence (W x + b), or what comes out of it. */
+type NormPlace = "before" | "after";
 
 /** Runs layer l on its input. */
 type RunLayer = (u: Tensor, l: number) => Tensor;
@@ -50,7 +54,7 @@ function normOf(op: string, features: number, { norm, normSteps, dtype = "float3
 /** What the networks have in common: a flow of data through layers of IndRNN, the same for a step and a sequence. */
 abstract class IndRNNNet extends SequenceCell<readonly Tensor[]> {
   readonly inputSize: number;
-  readonly layers: readonly IndRNN[];
+  readonly layers: readonly IndependentUnits[];
   readonly norms: readonly (LayerNorm | SequenceBatchNorm)[];
   readonly #place: NormPlace;
   /** Whether the state counts steps, for statistics of their own. */
@@ -64,11 +68,12 @@ abstract class IndRNNNet extends SequenceCell<readonly Tensor[]> {
     this.#counts = options.norm === "step";
     this.layers = plans.map((plan, l) => {
       const range = l === plans.length - 1 ? (lastRange ?? options.recurrentRange) : options.recurrentRange;
-      return new IndRNN({ ...options, ...plan, ...(range && { recurrentRange: range }) });
+      const { inputSize, hiddenSize } = plan;
+      const own = { ...options, hiddenSize, ...(range && { recurrentRange: range }) };
+      return inputSize === undefined ? new IndRNNRecurrence(own) : new IndRNN({ ...own, inputSize });
     });
     const isNormal = options.norm !== undefined && options.norm !== "none";
-    const size = (plan: LayerPlan) => (place === "input" ? plan.inputSize : plan.hiddenSize);
-    this.norms = isNormal ? plans.map((plan) => normOf(op, size(plan), options)) : [];
+    this.norms = isNormal ? plans.map((plan) => normOf(op, plan.hiddenSize, options)) : [];
   }
 
   /** The output, from the input [...,I] and what runs a layer. */
@@ -81,14 +86,14 @@ abstract class IndRNNNet extends SequenceCell<readonly Tensor[]> {
   }
 
   /** The flow, with a normalisation and a way to advance a layer. */
-  #through(x: Tensor, normalize: Normalize, advance: (layer: IndRNN, sums: Tensor, l: number) => Tensor): Tensor {
+  #through(x: Tensor, normalize: Normalize, advance: (layer: IndependentUnits, sums: Tensor, l: number) => Tensor): Tensor {
     const at = (place: NormPlace, u: Tensor, l: number) => {
       const norm = this.#place === place ? this.norms[l] : undefined;
       return norm ? normalize(norm, u) : u;
     };
     return this.flow(x, (u, l) => {
-      const layer = this.layers[l] as IndRNN;
-      const sums = at("before", layer.sums(at("input", u, l)), l);
+      const layer = this.layers[l] as IndependentUnits;
+      const sums = at("before", layer.sums(u), l);
       return at("after", advance(layer, sums, l), l);
     });
   }
@@ -154,6 +159,7 @@ export interface DeepIndRNNOptions extends IndRNNNetOptions {
  * @example const [ys] = new DeepIndRNN({ inputSize: 2, hiddenSize: 40, layers: 2, norm: "sequence" }).scan(xs);
  */
 export class DeepIndRNN extends IndRNNNet {
+  declare readonly layers: readonly IndRNN[];
   readonly outputSize: number;
 
   constructor(options: DeepIndRNNOptions) {
@@ -172,39 +178,59 @@ export class DeepIndRNN extends IndRNNNet {
 export interface ResidualIndRNNOptions extends IndRNNNetOptions {
   /** Residual blocks, of two layers each. */
   readonly blocks: number;
+  /** Where the last layer's recurrent weights are drawn from (default `recurrentRange`): near 1 where the last output has to tell of all steps. */
+  readonly lastRecurrentRange?: readonly [low: number, high: number];
+  /** Whether the normalisation stands before the recurrence and its activation, or after (default "before"). */
+  readonly normAt?: "before" | "after";
 }
 
 /**
- * Blocks of two IndRNN layers around which the input is carried on.
+ * Blocks of two layers around which their input is carried on, each layer a recurrence and then its weights; one more recurrence at the end:
  *
- *   y⁰ = W_e x    yᵏ = yᵏ⁻¹ + F₂(F₁(yᵏ⁻¹))    F(y) = linear(IndRNN(N(y)))
+ *   y⁰ = W₀ x + b₀    yᵏ = yᵏ⁻¹ + F₂(F₁(yᵏ⁻¹))    F(y) = W R(y) + b    R(y): h' = φ(N(y) + u∘h)    output R(yᴷ)
  *
- * `norm` says what N is (default "layer"). State: as in DeepIndRNN; the output is the last block's.
- * @see Li, Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN): building a longer and deeper RNN", 2018, section 4, fig. 1c
- * Deviates: layer normalisation by default, where the paper has "sequence" or "step".
+ * With `normAt: "after"` R is N(h') with h' = φ(y + u∘h). `norm` says what N is (default "sequence"). The W [H,H] and W₀ [H,I] are drawn from
+ * U(±√(6/(65 fan-in))), or N(0, `weightStd`²), biases are zero. State: h of each recurrence in order of execution, as in DeepIndRNN.
+ * @see Li, Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN): building a longer and deeper RNN", 2018, section 4, fig. 1c;
+ *   order within a block, the last recurrence and initial weights: Li, Li, Cook and Gao, "Deep independently recurrent neural network (IndRNN)",
+ *   2019, and the authors' program for it
+ * Deviates: dropout is not part of it.
  * @example const [ys] = new ResidualIndRNN({ inputSize: 2, hiddenSize: 40, blocks: 3 }).scan(xs);
  */
 export class ResidualIndRNN extends IndRNNNet {
+  declare readonly layers: readonly IndRNNRecurrence[];
   readonly outputSize: number;
   readonly embed: Linear;
+  /** W of each layer but the last. */
   readonly outputs: readonly Linear[];
 
   constructor(options: ResidualIndRNNOptions) {
-    const { inputSize, hiddenSize, blocks } = options;
+    const { inputSize, hiddenSize, blocks, normAt = "before", lastRecurrentRange } = options;
     checkCount("ResidualIndRNN", "block", blocks);
-    const plans = Array.from({ length: 2 * blocks }, () => ({ inputSize: hiddenSize, hiddenSize }));
-    super("ResidualIndRNN", { ...options, norm: options.norm ?? "layer" }, plans, "input");
+    const plans = Array.from({ length: 2 * blocks + 1 }, () => ({ hiddenSize }));
+    super("ResidualIndRNN", { ...options, norm: options.norm ?? "sequence" }, plans, normAt, lastRecurrentRange);
     this.outputSize = hiddenSize;
-    this.embed = new Linear(inputSize, hiddenSize, options);
-    this.outputs = this.layers.map(() => new Linear(hiddenSize, hiddenSize, options));
+    this.embed = mixing(inputSize, options);
+    this.outputs = Array.from({ length: 2 * blocks }, () => mixing(hiddenSize, options));
   }
 
   protected flow(x: Tensor, run: RunLayer): Tensor {
     const through = (u: Tensor, l: number) => (this.outputs[l] as Linear).forward(run(u, l));
+    const last = this.outputs.length;
     let y = this.embed.forward(x);
-    for (let l = 0; l < this.layers.length; l += 2) y = add(y, through(through(y, l), l + 1));
-    return y;
+    for (let l = 0; l < last; l += 2) y = add(y, through(through(y, l), l + 1));
+    return run(y, last);
   }
+}
+
+/** Weights between recurrences: He's uniform ones for leaky units of slope 8, as the authors draw them. */
+function mixing(inputSize: number, options: ResidualIndRNNOptions): Linear {
+  const { hiddenSize, weightStd, generator = defaultGenerator() } = options;
+  const layer = new Linear(inputSize, hiddenSize, options);
+  if (weightStd === undefined) heUniform(layer.weight, { gain: calculateGain("leakyRelu", 8), generator });
+  else normal(layer.weight, { std: weightStd, generator });
+  constant(layer.bias as Parameter, 0);
+  return layer;
 }
 
 export interface DenseIndRNNOptions extends IndRNNNetOptions {
@@ -228,6 +254,7 @@ export interface DenseIndRNNOptions extends IndRNNNetOptions {
  * @example const [ys] = new DenseIndRNN({ inputSize: 2, hiddenSize: 16, blocks: [2, 2], growth: 8 }).scan(xs);
  */
 export class DenseIndRNN extends IndRNNNet {
+  declare readonly layers: readonly IndRNN[];
   readonly outputSize: number;
   readonly blocks: readonly number[];
 

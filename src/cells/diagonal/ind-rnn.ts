@@ -23,50 +23,23 @@ export interface IndRNNOptions extends HiddenCellOptions {
   readonly recurrentRange?: readonly [low: number, high: number];
 }
 
-/**
- * A layer whose units see of the past only their own.
- *
- *   h' = φ(W x + u∘h + b)
- *
- * weightIh = W [H,I] from N(0, 2/I) or N(0, `weightStd`²), weightHh = u [H], bias = b [H] zero; h starts at zero.
- * Over T steps a gradient is multiplied by u^T: after each update, `clipRecurrentWeights` keeps this below γ.
- * @see Li, Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN): building a longer and deeper RNN", 2018, eq. 2
- * Deviates: none.
- * @example const [y, h] = new IndRNN({ inputSize: 4, hiddenSize: 8 }).step(x, state);
- */
-export class IndRNN extends SequenceCell<Tensor> {
-  readonly inputSize: number;
-  readonly hiddenSize: number;
-  readonly outputSize: number;
-  readonly activation: ActivationName;
-  readonly weightIh: Parameter;
-  readonly weightHh: Parameter;
-  readonly bias: Parameter;
+/** Units of which each sees its own past and nothing else: h' = φ(s + u∘h), from the inputs' part s of a step. */
+export abstract class IndependentUnits extends SequenceCell<Tensor> {
+  abstract readonly hiddenSize: number;
+  abstract readonly activation: ActivationName;
+  /** u [H] */
+  abstract readonly weightHh: Parameter;
 
-  constructor(options: IndRNNOptions) {
-    super();
-    const { inputSize: I, hiddenSize: H, dtype = "float32", generator = defaultGenerator(), activation = "relu" } = options;
-    const [low, high] = options.recurrentRange ?? [0, 1];
-    checkSizes("IndRNN", { inputSize: I, hiddenSize: H });
-    this.inputSize = I;
-    this.hiddenSize = H;
-    this.outputSize = H;
-    this.activation = activation;
-    const { weightStd } = options;
-    const weights = zeros([H, I], dtype);
-    this.weightIh = new Parameter(weightStd === undefined ? heNormal(weights, { generator }) : generator.fillNormal(weights, 0, weightStd));
-    this.weightHh = new Parameter(generator.uniform([H], low, high, dtype));
-    this.bias = new Parameter(zeros([H], dtype));
+  /** The inputs' part s [...,H], from x [...,I]. */
+  abstract sums(x: Tensor): Tensor;
+
+  get outputSize(): number {
+    return this.hiddenSize;
   }
 
   /** Zeros. */
   initialState(batch: number): Tensor {
-    return zeros([batch, this.hiddenSize], this.bias.dtype);
-  }
-
-  /** W x + b, for x [...,I]. */
-  sums(x: Tensor): Tensor {
-    return linear(x, this.weightIh, this.bias);
+    return zeros([batch, this.hiddenSize], this.weightHh.dtype);
   }
 
   /** h', from the inputs' part of a step [B,H]. */
@@ -91,6 +64,77 @@ export class IndRNN extends SequenceCell<Tensor> {
   }
 }
 
+/** What there is to say about the units alone. */
+export type IndependentUnitsOptions = Pick<IndRNNOptions, "hiddenSize" | "dtype" | "generator" | "activation" | "recurrentRange">;
+
+function recurrentWeights({
+  hiddenSize,
+  dtype = "float32",
+  generator = defaultGenerator(),
+  recurrentRange,
+}: IndependentUnitsOptions): Parameter {
+  const [low, high] = recurrentRange ?? [0, 1];
+  return new Parameter(generator.uniform([hiddenSize], low, high, dtype));
+}
+
+/** The recurrence of an IndRNN by itself, h' = φ(x + u∘h), between layers that mix: as many inputs as units. */
+export class IndRNNRecurrence extends IndependentUnits {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  readonly activation: ActivationName;
+  readonly weightHh: Parameter;
+
+  constructor(options: IndependentUnitsOptions) {
+    super();
+    this.inputSize = options.hiddenSize;
+    this.hiddenSize = options.hiddenSize;
+    this.activation = options.activation ?? "relu";
+    this.weightHh = recurrentWeights(options);
+  }
+
+  sums(x: Tensor): Tensor {
+    return x;
+  }
+}
+
+/**
+ * A layer whose units see of the past only their own.
+ *
+ *   h' = φ(W x + u∘h + b)
+ *
+ * weightIh = W [H,I] from N(0, 2/I) or N(0, `weightStd`²), weightHh = u [H], bias = b [H] zero; h starts at zero.
+ * Over T steps a gradient is multiplied by u^T: after each update, `clipRecurrentWeights` keeps this below γ.
+ * @see Li, Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN): building a longer and deeper RNN", 2018, eq. 2
+ * Deviates: none.
+ * @example const [y, h] = new IndRNN({ inputSize: 4, hiddenSize: 8 }).step(x, state);
+ */
+export class IndRNN extends IndependentUnits {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  readonly activation: ActivationName;
+  readonly weightIh: Parameter;
+  readonly weightHh: Parameter;
+  readonly bias: Parameter;
+
+  constructor(options: IndRNNOptions) {
+    super();
+    const { inputSize: I, hiddenSize: H, dtype = "float32", generator = defaultGenerator(), activation = "relu", weightStd } = options;
+    checkSizes("IndRNN", { inputSize: I, hiddenSize: H });
+    this.inputSize = I;
+    this.hiddenSize = H;
+    this.activation = activation;
+    const weights = zeros([H, I], dtype);
+    this.weightIh = new Parameter(weightStd === undefined ? heNormal(weights, { generator }) : generator.fillNormal(weights, 0, weightStd));
+    this.weightHh = recurrentWeights({ ...options, generator });
+    this.bias = new Parameter(zeros([H], dtype));
+  }
+
+  /** W x + b, for x [...,I]. */
+  sums(x: Tensor): Tensor {
+    return linear(x, this.weightIh, this.bias);
+  }
+}
+
 export interface RecurrentClipOptions {
   /** Length T of the sequences. */
   readonly steps: number;
@@ -108,7 +152,7 @@ export function clipRecurrentWeights(module: Module, { steps, gamma = 2 }: Recur
     throw new ArgumentError(`clipRecurrentWeights: expected steps ≥ 1 and gamma > 0, got ${steps} and ${gamma}`);
   const bound = gamma ** (1 / steps);
   for (const part of module.modules()) {
-    if (part instanceof IndRNN)
+    if (part instanceof IndependentUnits)
       assign(
         part.weightHh,
         part.weightHh.data().map((u) => Math.min(bound, Math.max(-bound, u))),

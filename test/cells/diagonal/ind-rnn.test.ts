@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { DeepIndRNN, DenseIndRNN, type IndRNNNorm, ResidualIndRNN } from "../../../src/cells/diagonal/deep-ind-rnn.ts";
-import { clipRecurrentWeights, IndRNN } from "../../../src/cells/diagonal/ind-rnn.ts";
+import { clipRecurrentWeights, IndRNN, type IndRNNRecurrence } from "../../../src/cells/diagonal/ind-rnn.ts";
+import type { Linear } from "../../../src/nn/layers.ts";
+import type { Module } from "../../../src/nn/module.ts";
 import { where } from "../../../src/ops/compare.ts";
 import { reshape, select } from "../../../src/ops/shape.ts";
 import { runningMask } from "../../../src/recurrence/recurrence.ts";
@@ -33,7 +35,7 @@ function hidden(layers: number, size: number) {
 }
 
 /** Gives running statistics and scales values that a normalisation cannot hide. */
-function disturb(net: DeepIndRNN | DenseIndRNN): void {
+function disturb(net: Module): void {
   const g = new Generator(8);
   for (const [name, t] of net.stateDict()) if (name.includes("norms")) assign(t, g.uniform(t.shape, 0.5, 1.5, "float64"));
 }
@@ -137,20 +139,53 @@ describe("DeepIndRNN", () => {
 });
 
 describe("ResidualIndRNN", () => {
-  it("has the gradients of its equations, and steps that equal its scan", () =>
-    accept(new ResidualIndRNN({ ...float64, activation: "tanh", blocks: 2, generator: generator() })));
-
-  it("with silent blocks is its embedding", () => {
-    const net = new ResidualIndRNN({ ...float64, blocks: 2, generator: generator() });
-    for (const { weight, bias } of net.outputs) {
-      assign(weight, new Float64Array(16));
-      if (bias) assign(bias, new Float64Array(4));
-    }
-    const xs = new Generator(3).uniform([5, 2, 3], -1, 1, "float64");
-    expectClose(net.scan(xs)[0], Array.from(net.embed.forward(xs).data()), 1e-12);
+  it.each<[IndRNNNorm, "before" | "after"]>([
+    ["none", "before"],
+    ["layer", "before"],
+    ["layer", "after"],
+    ["sequence", "before"],
+    ["sequence", "after"],
+  ])("has the gradients of its equations, and steps that equal its scan, norm %s %s the recurrence", (norm, normAt) => {
+    const net = new ResidualIndRNN({ ...float64, activation: "tanh", blocks: 2, norm, normAt, weightStd: 0.5, generator: generator() });
+    disturb(net);
+    checkGradients(net);
+    accept(net.eval());
   });
 
-  it("learns with six layers, which its initial weights do not", () => {
+  it("with silent blocks is a recurrence of its embedding", () => {
+    const net = new ResidualIndRNN({ ...float64, blocks: 2, norm: "none", weightStd: 0.5, generator: generator() });
+    for (const { weight } of net.outputs) assign(weight, new Float64Array(16));
+    const xs = new Generator(3).uniform([5, 2, 3], -1, 1, "float64");
+    expectClose(net.scan(xs)[0], Array.from((net.layers[4] as IndRNNRecurrence).scan(net.embed.forward(xs))[0].data()), 1e-12);
+  });
+
+  it("draws what mixes from U(±√(6/(65 fan-in))), biases zero, and the last recurrence from its own range", () => {
+    const range = { recurrentRange: [0, 0.5], lastRecurrentRange: [0.9, 1] } as const;
+    const net = new ResidualIndRNN({ inputSize: 3, hiddenSize: 100, blocks: 1, ...range, generator: generator() });
+    for (const [layer, fanIn] of [
+      [net.embed, 3],
+      [net.outputs[0] as Linear, 100],
+    ] as const) {
+      const bound = Math.sqrt(6 / (65 * fanIn));
+      const largest = Math.max(...Array.from(layer.weight.data(), Math.abs));
+      expect(largest).toBeLessThanOrEqual(bound);
+      expect(largest).toBeGreaterThan(0.95 * bound);
+      expect(layer.bias?.data().every((v) => v === 0)).toBe(true);
+    }
+    const [first, , last] = net.layers.map(({ weightHh }) => Array.from(weightHh.data()));
+    expect(Math.max(...(first as number[]))).toBeLessThan(0.5);
+    expect(Math.min(...(last as number[]))).toBeGreaterThanOrEqual(0.9);
+    expect(net.norms.length).toBe(3);
+  });
+
+  it("has its last recurrence clipped with the others", () => {
+    const net = new ResidualIndRNN({ inputSize: 1, hiddenSize: 1, blocks: 1 });
+    for (const { weightHh } of net.layers) assign(weightHh, [9]);
+    clipRecurrentWeights(net, { steps: 1 });
+    expect(net.layers.map(({ weightHh }) => weightHh.item())).toEqual([2, 2, 2]);
+  });
+
+  it("learns with seven layers, which its initial weights do not", () => {
     const net = () =>
       new ResidualIndRNN({ inputSize: 1, hiddenSize: 12, blocks: 3, recurrentRange: [0, 0.7], generator: new Generator(1) });
     const trained = net();
