@@ -4,9 +4,9 @@ import type { FloatDType } from "../../src/base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../../src/base/errors.ts";
 import { exportWeights, importWeights, type Layout, type RecurrentModule } from "../../src/interop/layouts.ts";
 import { transpose } from "../../src/ops/shape.ts";
+import type { LstmState } from "../../src/recurrence/kinds.ts";
 import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
-import { type LstmState } from "../../src/recurrence/kinds.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
@@ -120,7 +120,7 @@ describe.each(LAYOUTS)("layout %s", (layout) => {
   });
 });
 
-// ---- Golden vectors: parameter number s has p_k = sin(1 + 0.7k + 1.3s)/2; written into each layout from rows by gate ----
+// ---- Golden vectors (those of the LSTM from test/cells/golden.test.ts): parameter number s has p_k = sin(1 + 0.7k + 1.3s)/2; written into each layout from rows by gate ----
 
 function parameter(s: number, rows: number, columns: number): Matrix {
   const at = (k: number) => 0.5 * Math.sin(1 + 0.7 * k + 1.3 * s);

@@ -77,6 +77,7 @@ describe("LSTM1997", () => {
     assign(net.weightHh, rowsOf(1, 2));
     assign(net.bias, plus(rowsOf(2, 1), rowsOf(3, 1)));
     const { state } = runGolden(net, dtype);
+    // From ../golden.test.ts.
     expectClose(state[0] as Tensor, [0.270162, 0.418086], GOLDEN_TOLERANCE[dtype]);
     expectClose(state[1] as Tensor, [0.690567, 0.774479], GOLDEN_TOLERANCE[dtype]);
   });

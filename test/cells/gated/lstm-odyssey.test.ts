@@ -69,6 +69,7 @@ describe("OdysseyLSTM", () => {
     expectClose([...h.data(), ...c.data()], oracle(name, net, inputs), 1e-12);
   });
 
+  // From ../golden.test.ts.
   const golden: [string, Partial<OdysseyLSTMOptions>, number[], number[]][] = [
     ["LSTM", { peepholes: false }, [0.136258, 0.249471], [0.296283, 0.407056]],
     ["LSTM with peepholes", {}, [0.146996, 0.269063], [0.307097, 0.44634]],
