@@ -4,8 +4,8 @@ import { Linear } from "../src/nn/layers.ts";
 import type { Parameter } from "../src/nn/module.ts";
 import { select } from "../src/ops/shape.ts";
 import type { Recurrence } from "../src/recurrence/recurrence.ts";
-import type { State } from "../src/recurrence/state.ts";
 import type { LSTMCell } from "../src/recurrence/rnn-cells.ts";
+import type { State } from "../src/recurrence/state.ts";
 import type { Generator } from "../src/tensor/random.ts";
 import { assign, type Tensor } from "../src/tensor/tensor.ts";
 

@@ -7,6 +7,8 @@ import type { Figures } from "./experiment.ts";
 export interface Job {
   readonly name: string;
   readonly seed: number;
+  /** The learning rate that every system of the experiment is tried with; the tuned ones unless given. */
+  readonly rate?: number;
 }
 
 export interface SeedResult {

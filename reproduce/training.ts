@@ -1,11 +1,11 @@
 /** The loop that most experiments share. */
 
+import { backward } from "../src/autodiff/backward.ts";
 import type { Parameter } from "../src/nn/module.ts";
 import { Adam } from "../src/optim/adam.ts";
 import { clipGradNorm } from "../src/optim/clip.ts";
 import type { Optimizer } from "../src/optim/optimizer.ts";
 import { scope, type Tensor } from "../src/tensor/tensor.ts";
-import { backward } from "../src/autodiff/backward.ts";
 import type { Run } from "./experiment.ts";
 
 export interface TrainOptions {

@@ -1,21 +1,25 @@
 /** What one thread does: one seed of one experiment. */
 
+import { setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
-import type { Experiment, Run } from "./experiment.ts";
+import { type Experiment, type Run, tunedRate } from "./experiment.ts";
 import type { Job, Message } from "./pool.ts";
 
 const INTERVAL = 200;
+/** Below everything else the machine has to do. */
+const NICE = 5;
 
 function tell(message: Message): void {
   parentPort?.postMessage(message);
 }
 
 /** A run whose progress is told now and then. */
-function toldRun(seed: number): Run {
+function toldRun(experiment: Experiment, { seed, rate }: Job): Run {
   let told = 0;
   return {
     seed,
     short: false,
+    rate: (system) => rate ?? tunedRate(experiment, system),
     progress(done, loss) {
       if (Date.now() - told < INTERVAL) return;
       told = Date.now();
@@ -25,7 +29,9 @@ function toldRun(seed: number): Run {
   };
 }
 
-export function work(experiments: readonly Experiment[], { name, seed }: Job): void {
-  const experiment = experiments.find((e) => e.name === name) as Experiment;
-  tell({ kind: "result", figures: experiment.run(toldRun(seed)) });
+export function work(experiments: readonly Experiment[], job: Job): void {
+  // On Linux this is the priority of this thread alone.
+  setPriority(NICE);
+  const experiment = experiments.find((e) => e.name === job.name) as Experiment;
+  tell({ kind: "result", figures: experiment.run(toldRun(experiment, job)) });
 }

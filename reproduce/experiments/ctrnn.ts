@@ -10,7 +10,7 @@ import { slice } from "../../src/ops/shape.ts";
 import { lineChart } from "../../src/plot/svg.ts";
 import { zeros } from "../../src/tensor/create.ts";
 import { assign, scope, tensor } from "../../src/tensor/tensor.ts";
-import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
+import { type Experiment, experiment, type Run } from "../experiment.ts";
 import { streams } from "../tasks/dice.ts";
 import { train } from "../training.ts";
 
@@ -237,7 +237,7 @@ export const ctrnn: readonly Experiment[] = [
     reported:
       "the centre loses its stability at w = 4, where a limit cycle is born (eigenvalues w/4 − 1 ± i/4); periods and ranges computed once by another program: 26.49 and 0.424 at 4.2, 29.00 and 0.622 at 4.5",
     claim:
-      "within 0.5% of these, the ringing at 3.8 within 1% of 8π, Euler's bias with steps of 0.1 (29.09, 0.627); λ₁ = 0 ± 0.005 on the cycle; rest and nine fixed points at 6.5; 5 of 5",
+      "within 0.5% of these, the ringing at 3.8 within 1% of 8π, Euler's bias with steps of 0.1 (29.09, 0.627); λ₁ = 0 ± 0.005 on the cycle; rest and nine fixed points at 6.5",
     figures: {
       hopf: "w at which the centre loses its stability",
       ringing: "period at w = 3.8",
@@ -257,11 +257,10 @@ export const ctrnn: readonly Experiment[] = [
     remarks:
       "at w = 5 the circuit cycles too (35.41, 0.784): only from (3, 2), the centre itself, does it stay at rest. The cycle ends near 6.1, where four pairs of fixed points are born on it.",
     run: hopf,
-    verdict: (all) =>
-      inSeeds(
-        5,
-        all,
-        (f) =>
+    claims: [
+      {
+        rate: 1,
+        holds: (f) =>
           Math.abs(f.hopf - 4) < 1e-6 &&
           within(f.ringing, 8 * Math.PI, 0.01) &&
           f.rest < 1e-3 &&
@@ -274,7 +273,8 @@ export const ctrnn: readonly Experiment[] = [
           f.rest65 < 1e-3 &&
           f.points65 === 9 &&
           Math.abs(f.lyapunov) < 0.005,
-      ),
+      },
+    ],
     learns: (f) => Math.abs(f.hopf - 4) < 1e-6 && within(f.period45, 29) && within(f.range45, 0.622) && Math.abs(f.lyapunov) < 0.01,
   }),
   experiment({
@@ -284,10 +284,10 @@ export const ctrnn: readonly Experiment[] = [
     paper: BEER,
     task: "three units with the weights of the chaotic circuit, 10,000 time units by RK4 with steps of 0.05, from five random states",
     reported: "a chaotic attractor in a circuit of three units",
-    claim: "Lyapunov exponents λ₁ ≥ 0.005, |λ₂| ≤ 0.005, λ₃ ≤ −0.1: chaos, along the trajectory neither, contraction; 5 of 5",
+    claim: "Lyapunov exponents λ₁ ≥ 0.005, |λ₂| ≤ 0.005, λ₃ ≤ −0.1: chaos, along the trajectory neither, contraction",
     figures: { first: "λ₁ per time constant", second: "λ₂", third: "λ₃", dimension: "Kaplan-Yorke dimension" },
     run: chaos,
-    verdict: (all) => inSeeds(5, all, (f) => f.first >= 0.005 && Math.abs(f.second) <= 0.005 && f.third <= -0.1),
+    claims: [{ rate: 1, holds: (f) => f.first >= 0.005 && Math.abs(f.second) <= 0.005 && f.third <= -0.1 }],
     learns: (f) => f.first > 0 && Math.abs(f.second) <= 0.01 && f.third <= -0.1,
   }),
   experiment({
@@ -297,7 +297,7 @@ export const ctrnn: readonly Experiment[] = [
     paper: "Dormand and Prince (1980), A family of embedded Runge-Kutta formulae; Bogacki and Shampine (1989)",
     task: "the circuit of ctrnn-hopf with w = 4.5 from five random states to t = 10, steps of 0.2, 0.1 and 0.05 against RK4 with 0.001",
     reported: "orders 1 (Euler), 2 (Heun), 4 (RK4); adaptive steps keep the local error at the tolerance",
-    claim: "orders 0.95 to 1.1, 1.9 to 2.2 and 3.8 to 4.2; adaptive with tolerance 1e-8: error at most 1e-6; 4 of 5",
+    claim: "orders 0.95 to 1.1, 1.9 to 2.2 and 3.8 to 4.2; adaptive with tolerance 1e-8: error at most 1e-6",
     figures: {
       euler: "order of Euler's method",
       heun: "order of Heun's",
@@ -306,11 +306,15 @@ export const ctrnn: readonly Experiment[] = [
       dormandPrince: "error of Dormand-Prince",
     },
     run: orders,
-    verdict: (all) =>
-      inSeeds(4, all, (f) => {
-        const ordered = f.euler >= 0.95 && f.euler <= 1.1 && f.heun >= 1.9 && f.heun <= 2.2 && f.rk4 >= 3.8 && f.rk4 <= 4.2;
-        return ordered && f.bogackiShampine <= 1e-6 && f.dormandPrince <= 1e-6;
-      }),
+    claims: [
+      {
+        rate: 0.9,
+        holds: (f) => {
+          const ordered = f.euler >= 0.95 && f.euler <= 1.1 && f.heun >= 1.9 && f.heun <= 2.2 && f.rk4 >= 3.8 && f.rk4 <= 4.2;
+          return ordered && f.bogackiShampine <= 1e-6 && f.dormandPrince <= 1e-6;
+        },
+      },
+    ],
     learns: (f) => f.rk4 > 3.5 && f.rk4 < 4.5 && f.dormandPrince < 1e-6,
   }),
   experiment({
@@ -320,10 +324,10 @@ export const ctrnn: readonly Experiment[] = [
     paper: "Funahashi and Nakamura (1993), Approximation of dynamical systems by continuous time recurrent neural networks",
     task: "without input, unit 1 of 4 follows 0.5 + 0.25 sin(2πt/20) over three cycles; RK4 with steps of 0.5, gradients through all stages, 1,500 updates with Adam 2e-2",
     reported: "any trajectory of finite length can be approximated; no number",
-    claim: "mean squared error at most 0.003 (a constant has 0.031); 4 of 5",
+    claim: "mean squared error at most 0.003 (a constant has 0.031)",
     figures: { before: "error before training", mse: "error", period: "period over the seven cycles after those trained on" },
     run: follow,
-    verdict: (all) => inSeeds(4, all, ({ mse }) => mse <= 0.003),
+    claims: [{ rate: 0.8, holds: ({ mse }) => mse <= 0.003 }],
     learns: ({ before, mse }) => before > 0.02 && mse < 0.02,
   }),
 ];

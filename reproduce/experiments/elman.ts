@@ -7,7 +7,7 @@ import { mseLoss } from "../../src/nn/losses.ts";
 import { sigmoid } from "../../src/ops/math.ts";
 import { lineChart } from "../../src/plot/svg.ts";
 import { keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { type Experiment, experiment, inSeeds, mean, type Run } from "../experiment.ts";
+import { type Experiment, experiment, mean, type Run } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
 import { train } from "../training.ts";
 
@@ -223,7 +223,7 @@ export const elman: readonly Experiment[] = [
     task: "predict the next bit of triples a, b, a xor b; 8 tanh units and a linear output, 3,000 bits in chunks of 12, 100 passes with Adam 1e-2; and as in the paper: 2 hidden units, one stream, gradient of one step, 600 passes",
     reported: "after 600 passes the error drops on every third bit (figure 4); no number",
     claim:
-      "squared error on third bits at most 0.05 and on the others 0.23 to 0.28 (0.25 is the best possible), 4 of 5; the paper's own setting is reported",
+      "squared error on third bits at most 0.05 and on the others 0.23 to 0.28 (0.25 is the best possible); the paper's own setting is reported",
     figures: {
       third: "error, third bits",
       others: "error, other bits",
@@ -231,7 +231,7 @@ export const elman: readonly Experiment[] = [
       streamedOthers: "paper's setting: error, other bits",
     },
     run: temporalXor,
-    verdict: (all) => inSeeds(4, all, ({ third, others }) => third <= 0.05 && others >= 0.23 && others <= 0.28),
+    claims: [{ rate: 0.8, holds: ({ third, others }) => third <= 0.05 && others >= 0.23 && others <= 0.28 }],
     learns: ({ third, others }) => third <= 0.1 && others >= 0.2,
   }),
   experiment({
@@ -243,10 +243,10 @@ export const elman: readonly Experiment[] = [
     reported:
       'error high at consonants and low in vowels (figure 6); the bit "consonant" is predicted even there, "high" is not (figure 7)',
     claim:
-      'at consonants the squared error of "high" and of "back" is 0.20 to 0.26 (best possible 2/9), every other mean error at most 0.03; 4 of 5',
+      'at consonants the squared error of "high" and of "back" is 0.20 to 0.26 (best possible 2/9), every other mean error at most 0.03',
     figures: { high: 'error of "high" at consonants', back: 'error of "back" at consonants', rest: "largest of the other errors" },
     run: lettersRun,
-    verdict: (all) => inSeeds(4, all, ({ high, back, rest }) => [high, back].every((e) => e >= 0.2 && e <= 0.26) && rest <= 0.03),
+    claims: [{ rate: 0.8, holds: ({ high, back, rest }) => [high, back].every((e) => e >= 0.2 && e <= 0.26) && rest <= 0.03 }],
     learns: ({ high, back, rest }) => Math.min(high, back) >= 0.18 && rest <= 0.06,
   }),
 ];

@@ -6,7 +6,7 @@ import { mseLoss } from "../../src/nn/losses.ts";
 import { slice } from "../../src/ops/shape.ts";
 import { lineChart } from "../../src/plot/svg.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { type Experiment, experiment, inSeeds, type Run } from "../experiment.ts";
+import { type Experiment, experiment, type Run } from "../experiment.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
 import { train } from "../training.ts";
 
@@ -51,7 +51,7 @@ function identify(run: Run) {
     train(run, {
       parameters: net.parameters(),
       updates: run.short ? 100 : 400,
-      lr: run.short ? 2e-2 : 5e-3,
+      lr: run.short ? 2e-2 : run.rate(name),
       clip: 1,
       loss: () => mseLoss(scored(net.scan(lesson.xs)[0]), scored(lesson.ys)),
       part: [i / 3, (i + 1) / 3],
@@ -80,12 +80,13 @@ export const localFeedback: readonly Experiment[] = [
     paper: "Back and Tsoi (1991), FIR and IIR synapses, a new neural network architecture for time series modeling",
     task:
       "white input through a third-order low-pass filter, then sin(πv/3); 20 sequences of 200 steps, 4 tanh units, 3 delays, 400 updates with " +
-      "Adam 5e-3; scored on 10 other sequences of 500 steps",
+      "Adam; scored on 10 other sequences of 500 steps",
     reported: "the network with IIR synapses follows the system more closely than that with FIR synapses, in figures",
-    claim: "mean squared error over the variance: IIR at most 0.05, IIR below a third of FIR, FIR below a third of static; 3 of 5 seeds",
+    claim: "mean squared error over the variance: IIR at most 0.05, IIR below a third of FIR, FIR below a third of static",
     figures: { static: "static synapses", fir: "FIR synapses, 3 delays", iir: "IIR synapses, 3 delays and 3 of feedback" },
+    tuning: { grid: [2e-3, 5e-3, 2e-2], updates: 400, better: "lower", rates: { static: 5e-3, fir: 5e-3, iir: 5e-3 } },
     run: identify,
-    verdict: (all) => inSeeds(3, all, (f) => f.iir <= 0.05 && f.iir < f.fir / 3 && f.fir < f.static / 3),
+    claims: [{ rate: 0.6, holds: (f) => f.iir <= 0.05 && f.iir < f.fir / 3 && f.fir < f.static / 3 }],
     learns: (f) => f.iir < 0.02 && f.fir < 0.2 && f.static > 0.9,
   }),
 ];
