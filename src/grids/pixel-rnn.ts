@@ -7,7 +7,7 @@ import type { LayerOptions } from "../nn/layers.ts";
 import { bceWithLogits, crossEntropy } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
 import { add, div } from "../ops/arithmetic.ts";
-import { cast } from "../ops/compare.ts";
+import { cast } from "../ops/cast.ts";
 import { relu, sigmoid } from "../ops/math.ts";
 import { permute, reshape, select } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";

@@ -4,11 +4,15 @@ import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { noGrad } from "../autodiff/tape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
+import { asFloat } from "./cast.ts";
 import { applyBinary, binaryOp, type Numbers, type Operand, unaryOp, unaryValue } from "./elementwise.ts";
 
 export const addOp: Primitive<Numbers> = binaryOp("add", code.ADD, [(g) => g, (g) => g]);
 
-/** a + b. Numbers take the other operand's dtype. @throws DTypeError for unequal dtypes, ShapeError where shapes do not broadcast */
+/**
+ * a + b. Numbers take a float tensor's dtype; beside one that is not whole, int32 and bool become float32 (beside a whole one int32).
+ * @throws DTypeError for unequal dtypes, ShapeError where shapes do not broadcast
+ */
 export function add(a: Operand, b: Operand): Tensor {
   return applyBinary(addOp, a, b);
 }
@@ -29,9 +33,11 @@ export function mul(a: Operand, b: Operand): Tensor {
 
 export const divOp: Primitive<Numbers> = binaryOp("div", code.DIV, [(g, _y, _a, b) => div(g, b), (g, y, _a, b) => neg(div(mul(g, y), b))]);
 
-/** a / b, of float tensors. */
+/** a / b. Whole numbers divide as float32, as in PyTorch. */
 export function div(a: Operand, b: Operand): Tensor {
-  return applyBinary(divOp, a, b);
+  if (typeof a === "number") return applyBinary(divOp, a, typeof b === "number" ? b : asFloat(b));
+  if (typeof b === "number") return applyBinary(divOp, asFloat(a), b);
+  return a.dtype === b.dtype ? applyBinary(divOp, asFloat(a), asFloat(b)) : applyBinary(divOp, a, b);
 }
 
 export const negOp: Primitive<void> = unaryOp(

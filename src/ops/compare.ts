@@ -2,24 +2,25 @@
 
 import { defineOp } from "../autodiff/define-op.ts";
 import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
-import { type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { broadcastShapes, type Shape } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
-import { convert, maskLogic } from "../wasm/kernels.gen.ts";
+import { maskLogic } from "../wasm/kernels.gen.ts";
 import { sumTo } from "./broadcast.ts";
+import { asFloat, besideNumber, cast, toCompare } from "./cast.ts";
 import { binaryValue, broadcastTangent, codeFor, commonDType, compute, type Operand, shapeOf, unaryOp } from "./elementwise.ts";
 
 // ---------------------------------------------------------------- comparisons (bool, no derivative)
 
-/** Comparisons of masks are those of the numbers 0 and 1. */
+/** Masks compare as the numbers 0 and 1, and whole numbers exactly, whatever they are compared with. */
 function compared(name: string, op: number, a: Operand, b: Operand): Tensor {
-  if (commonDType(name, a, b) !== "bool") return binaryValue(name, op, a, b);
-  const number = (x: Operand) => (typeof x === "number" ? x : converted(x, "int32"));
-  return binaryValue(name, op, number(a), number(b));
+  if (typeof b === "number") return typeof a === "number" ? binaryValue(name, op, a, b) : binaryValue(name, op, toCompare(a, b), b);
+  if (typeof a === "number") return binaryValue(name, op, a, toCompare(b, a));
+  const areMasks = a.dtype === "bool" && b.dtype === "bool";
+  return areMasks ? binaryValue(name, op, cast(a, "int32"), cast(b, "int32")) : binaryValue(name, op, a, b);
 }
 
 /** a = b, element by element, as a bool tensor. */
@@ -139,8 +140,10 @@ export const whereOp: Primitive<Choice> = defineOp<Choice>({
  */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   const mask = truth(condition);
-  if (typeof a === "number") return typeof b === "number" ? apply(whereOp, [mask], { a, b }) : apply(whereOp, [mask, b], { a });
-  return typeof b === "number" ? apply(whereOp, [mask, a], { b }) : apply(whereOp, [mask, a, b], {});
+  if (typeof a === "number") {
+    return typeof b === "number" ? apply(whereOp, [mask], { a, b }) : apply(whereOp, [mask, besideNumber("where", b, a)], { a });
+  }
+  return typeof b === "number" ? apply(whereOp, [mask, besideNumber("where", a, b)], { b }) : apply(whereOp, [mask, a, b], {});
 }
 
 /** x with `value` where the mask holds. */
@@ -151,6 +154,12 @@ export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
 interface Range {
   readonly min: number;
   readonly max: number;
+}
+
+/** x as it can be limited by both numbers; -∞ below and ∞ above limit nothing. */
+export function besideBounds(op: string, x: Tensor, { min, max }: Range): Tensor {
+  const bounds = [min, max].filter((bound, i) => bound !== (i === 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY));
+  return bounds.every(Number.isInteger) ? bounds.reduce((y, bound) => besideNumber(op, y, bound), x) : asFloat(x);
 }
 
 /** x limited to [min, max]. */
@@ -170,30 +179,8 @@ export const clampOp: Primitive<Range> = unaryOp<Range>(
  */
 export function clamp(x: Tensor, min: number = Number.NEGATIVE_INFINITY, max: number = Number.POSITIVE_INFINITY): Tensor {
   if (!(min <= max)) throw new ArgumentError(`clamp: expected min <= max, got ${min} and ${max}`);
-  return apply(clampOp, [x], { min, max });
-}
-
-// ---------------------------------------------------------------- conversion
-
-const TYPE_CODES: Readonly<Record<DType, number>> = { float32: 0, float64: 1, int32: 2, bool: 3 };
-
-function converted(x: Tensor, dtype: DType): Tensor {
-  const y = empty(x.shape, dtype);
-  call(convert, "int32", TYPE_CODES[x.dtype], TYPE_CODES[dtype], x.size, dense(x).ptr, y.ptr);
-  return y;
-}
-
-export const castOp: Primitive<DType> = defineOp<DType>({
-  name: "cast",
-  forward: ([x], dtype) => converted(x as Tensor, dtype),
-  vjp: (g, _y, [x]) => cast(g, (x as Tensor).dtype),
-  jvp: (t, y) => (isFloat(y.dtype) ? cast(t, y.dtype) : null),
-});
-
-/** x in another dtype. Floats become integers towards zero (saturating, NaN as 0); anything but 0 becomes true. */
-export function cast(x: Tensor, dtype: DType): Tensor {
-  return x.dtype === dtype ? x : apply(castOp, [x], dtype);
+  return apply(clampOp, [besideBounds("clamp", x, { min, max })], { min, max });
 }
 
 /** The primitives of this file, by name. */
-export const primitives: Readonly<Record<string, Primitive<never>>> = { where: whereOp, clamp: clampOp, cast: castOp };
+export const primitives: Readonly<Record<string, Primitive<never>>> = { where: whereOp, clamp: clampOp };

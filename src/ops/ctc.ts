@@ -95,7 +95,7 @@ function mask(shape: readonly number[], on: (n: number, s: number) => boolean): 
   const [N, S] = shape as [number, number];
   const values = new Uint8Array(N * S);
   for (let n = 0; n < N; n++) for (let s = 0; s < S; s++) values[n * S + s] = on(n, s) ? 1 : 0;
-  return tensor(values, { shape });
+  return tensor(values, { shape, dtype: "bool" });
 }
 
 /** Loss of each sequence [N] from log-probabilities [T,N,C]; +∞, with gradient zero, where no alignment fits. */

@@ -10,8 +10,9 @@ import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { elementwise } from "../wasm/kernels.gen.ts";
 import { broadcastTo, reshape, sumTo } from "./broadcast.ts";
+import { besideNumber } from "./cast.ts";
 
-/** A tensor, or a plain number, which takes the dtype of what it meets. */
+/** A tensor, or a plain number: a float tensor's dtype holds for both, whole numbers follow `besideNumber`. */
 export type Operand = Tensor | number;
 
 /** Axes the kernel's argument slots have room for. */
@@ -185,8 +186,8 @@ export function binaryOp(name: string, op: number, slopes: readonly [BinarySlope
 export function applyBinary(op: Primitive<Numbers>, a: Operand, b: Operand): Tensor {
   if (typeof a === "number") {
     if (typeof b === "number") throw new DTypeError(`${op.name}: expected at least one tensor, got two numbers`);
-    return apply(op, [b], { a });
+    return apply(op, [besideNumber(op.name, b, a)], { a });
   }
-  if (typeof b === "number") return apply(op, [a], { b });
+  if (typeof b === "number") return apply(op, [besideNumber(op.name, a, b)], { b });
   return apply(op, [a, b], NO_NUMBERS);
 }

@@ -1,8 +1,8 @@
 /** Operations on tensors, every one of them differentiable in reverse and forward mode. */
 
 export { add, div, maximum, minimum, mul, neg, square, sub } from "./arithmetic.ts";
+export { cast } from "./cast.ts";
 export {
-  cast,
   clamp,
   equal,
   greater,

@@ -5,8 +5,10 @@ import { full } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
 import { add, div, mul, neg, square, sub } from "./arithmetic.ts";
-import { equal, greater, greaterEqual, less, limited, logicalAnd, where } from "./compare.ts";
+import { besideNumber } from "./cast.ts";
+import { besideBounds, equal, greater, greaterEqual, less, limited, logicalAnd, where } from "./compare.ts";
 import { applyBinary, binaryOp, type Numbers, type Operand, type Slope, unaryOp, unaryValue } from "./elementwise.ts";
+import { checkFloat } from "./reduction.ts";
 
 /** A function the kernel computes, without parameters. */
 function elementary(name: string, op: number, slope: Slope<void>): Primitive<void> {
@@ -127,11 +129,12 @@ const SHORT_WAYS: ReadonlyMap<number, (x: Tensor) => Tensor> = new Map([
 
 /**
  * a^b with C's special values: x^0 = 1^y = 1 always, NaN for a power of a negative number that is not whole.
+ * As in PyTorch, x^0.5 and x^-0.5 are `sqrt` and `rsqrt`, also at -0 and -∞. Of int32 there are squares, and float32 powers that are not whole.
  * @example pow(x, 3)
  */
 export function pow(a: Operand, b: Operand): Tensor {
   const short = typeof b === "number" && typeof a !== "number" ? SHORT_WAYS.get(b) : undefined;
-  return short ? short(a as Tensor) : applyBinary(powOp, a, b);
+  return short ? short(besideNumber("pow", a as Tensor, b as number)) : applyBinary(powOp, a, b);
 }
 
 // ---------------------------------------------------------------- activations
@@ -209,6 +212,7 @@ export const softplusOp: Primitive<void> = elementary("softplus", code.SOFTPLUS,
 
 /** log(1 + e^βx) / β. */
 export function softplus(x: Tensor, beta = 1): Tensor {
+  checkFloat("softplus", x);
   if (beta === 1) return apply(softplusOp, [x], undefined);
   return div(apply(softplusOp, [mul(x, beta)], undefined), beta);
 }
@@ -249,6 +253,7 @@ export function gelu(x: Tensor): Tensor {
 
 /** The approximation of gelu by ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))). */
 export function geluTanh(x: Tensor): Tensor {
+  checkFloat("geluTanh", x);
   const inner = mul(mul(x, add(mul(square(x), 0.044715), 1)), Math.sqrt(2 / Math.PI));
   return mul(mul(x, 0.5), add(tanh(inner), 1));
 }
@@ -274,7 +279,7 @@ export const hardTanhOp: Primitive<Range> = unaryOp<Range>(
 
 /** x limited to [min, max]; the derivative at both ends is 0. */
 export function hardTanh(x: Tensor, min = -1, max = 1): Tensor {
-  return apply(hardTanhOp, [x], { min, max });
+  return apply(hardTanhOp, [besideBounds("hardTanh", x, { min, max })], { min, max });
 }
 
 /** x limited to [0, 6]. */

@@ -11,7 +11,8 @@ import { call } from "../wasm/host.ts";
 import { argLargest, logSumExpRows, scanAxis } from "../wasm/kernels.gen.ts";
 import { add, div, mul, square, sub } from "./arithmetic.ts";
 import { broadcastTo, reshape, spread, sum, sumOp, sumTo } from "./broadcast.ts";
-import { cast, equal, maskedFill, notEqual, where } from "./compare.ts";
+import { cast } from "./cast.ts";
+import { equal, maskedFill, notEqual, where } from "./compare.ts";
 import { gather } from "./gather.ts";
 import { abs, exp, pow, sqrt } from "./math.ts";
 import {

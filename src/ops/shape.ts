@@ -12,6 +12,7 @@ import { full, zeros } from "../tensor/create.ts";
 import { axisOf, checkShape, type Shape, sameShape, show } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
+import { heldAs } from "../tensor/values.ts";
 import { broadcastTo, reshape, viewOf } from "./broadcast.ts";
 
 export { broadcastTo, reshape };
@@ -476,8 +477,9 @@ export function roll(x: Tensor, shift: number, axis?: number): Tensor {
 }
 
 /**
- * Surrounds x by a constant.
+ * Surrounds x by a constant, as x's dtype holds it.
  * @param padding how many to put before and after, for each of the last axes, in the order of the axes
+ * @throws DTypeError for a value that is not whole around int32
  * @example pad(x, [[1, 1], [0, 2]]) // [2,3] → [4,5]
  */
 export function pad(x: Tensor, padding: readonly (readonly [before: number, after: number])[], value = 0): Tensor {
@@ -486,10 +488,11 @@ export function pad(x: Tensor, padding: readonly (readonly [before: number, afte
     throw new ArgumentError(`pad: expected whole non-negative amounts for at most ${x.rank} axes, got [${padding.map(show).join(",")}]`);
   }
   const amount = (i: number): readonly [number, number] => padding[i - lead] ?? [0, 0];
+  const held = heldAs("pad", x.dtype, value);
   const starts = x.shape.map((_, i) => amount(i)[0]);
   const steps = x.shape.map(() => 1);
   const shape = x.shape.map((n, i) => n + amount(i)[0] + amount(i)[1]);
-  return embed(x, { window: { starts, steps, shape: x.shape }, shape, value });
+  return embed(x, { window: { starts, steps, shape: x.shape }, shape, value: held });
 }
 
 /**

@@ -5,6 +5,7 @@ import { aliasOp } from "../autodiff/alias.ts";
 import type { Primitive } from "../autodiff/primitive.ts";
 import { primitives as arithmetic } from "./arithmetic.ts";
 import { primitives as broadcast } from "./broadcast.ts";
+import { primitives as cast } from "./cast.ts";
 import { primitives as compare } from "./compare.ts";
 import { primitives as conv } from "./conv.ts";
 import { primitives as ctc } from "./ctc.ts";
@@ -23,6 +24,7 @@ export const primitives: Readonly<Record<string, Primitive<never>>> = {
   accumulate: accumulateOp,
   alias: aliasOp,
   ...broadcast,
+  ...cast,
   ...arithmetic,
   ...math,
   ...compare,

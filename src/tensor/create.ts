@@ -6,22 +6,28 @@ import { call } from "../wasm/host.ts";
 import { fill } from "../wasm/kernels.gen.ts";
 import { checkShape, type Shape } from "./shape.ts";
 import { empty, hostView, type Tensor } from "./tensor.ts";
+import { heldAs, numberOf } from "./values.ts";
 
-/** A tensor filled with one value. */
-export function full(shape: Shape, value: number, dtype: DType = "float32"): Tensor {
-  checkShape("full", shape);
+function filled(op: string, shape: Shape, value: number, dtype: DType): Tensor {
+  checkShape(op, shape);
+  const held = heldAs(op, dtype, numberOf(op, value));
   const t = empty(shape, dtype);
-  if (isFloat(dtype)) call(fill, dtype, t.size, value, t.ptr);
-  else hostView(t).fill(value);
+  if (isFloat(dtype)) call(fill, dtype, t.size, held, t.ptr);
+  else hostView(t).fill(held);
   return t;
 }
 
+/** A tensor filled with one value. @throws DTypeError for a value that int32, where that is the dtype, does not have */
+export function full(shape: Shape, value: number, dtype: DType = "float32"): Tensor {
+  return filled("full", shape, value, dtype);
+}
+
 export function zeros(shape: Shape, dtype: DType = "float32"): Tensor {
-  return full(shape, 0, dtype);
+  return filled("zeros", shape, 0, dtype);
 }
 
 export function ones(shape: Shape, dtype: DType = "float32"): Tensor {
-  return full(shape, 1, dtype);
+  return filled("ones", shape, 1, dtype);
 }
 
 export function zerosLike(x: Tensor): Tensor {
@@ -43,24 +49,27 @@ export function arange(start: number, stop: number, step = 1, dtype: DType = "fl
     throw new ArgumentError(`arange: expected finite bounds and a step other than 0, got ${start}, ${stop}, ${step}`);
   }
   const n = Math.max(0, Math.ceil((stop - start) / step));
+  return sequence("arange", n, dtype, (i) => start + i * step);
+}
+
+/** n numbers made one by one. */
+function sequence(op: string, n: number, dtype: DType, at: (i: number) => number): Tensor {
+  checkShape(op, [n]);
   const t = empty([n], dtype);
   const out = hostView(t);
-  for (let i = 0; i < n; i++) out[i] = start + i * step;
+  for (let i = 0; i < n; i++) out[i] = heldAs(op, dtype, at(i));
   return t;
 }
 
 /** `count` values from start to stop, both included. */
 export function linspace(start: number, stop: number, count: number, dtype: DType = "float32"): Tensor {
   if (!(Number.isInteger(count) && count >= 1)) throw new ArgumentError(`linspace: expected a count of at least 1, got ${count}`);
-  const t = empty([count], dtype);
-  const out = hostView(t);
-  for (let i = 0; i < count; i++) out[i] = count === 1 ? start : start + ((stop - start) * i) / (count - 1);
-  return t;
+  return sequence("linspace", count, dtype, (i) => (count === 1 ? start : start + ((stop - start) * i) / (count - 1)));
 }
 
 /** The identity matrix [n, m]. */
 export function eye(n: number, m: number = n, dtype: DType = "float32"): Tensor {
-  const t = zeros([n, m], dtype);
+  const t = filled("eye", [n, m], 0, dtype);
   const out = hostView(t);
   for (let i = 0; i < Math.min(n, m); i++) out[i * m + i] = 1;
   return t;

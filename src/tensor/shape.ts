@@ -33,6 +33,7 @@ export function show(shape: Shape): string {
 
 /** Rejects anything but whole, non-negative, addressable dimensions. */
 export function checkShape(op: string, shape: Shape): void {
+  if (!Array.isArray(shape)) throw new ShapeError(`${op}: expected a shape as an array of dimensions, got ${typeof shape}`);
   for (const d of shape) {
     if (!Number.isInteger(d) || d < 0) throw new ShapeError(`${op}: expected whole non-negative dimensions, got ${show(shape)}`);
   }

@@ -10,6 +10,7 @@ import { cannotReplay, recording } from "../wasm/recorder.ts";
 import { printTensor } from "./print.ts";
 import { checkShape, type Shape, show, sizeOf, stridesOf } from "./shape.ts";
 import { beginScope, endScope, Storage } from "./storage.ts";
+import { heldValues, readData, type TensorData, writeValues } from "./values.ts";
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: Symbol.dispose is defined below, where the host has it.
 export class Tensor {
@@ -150,66 +151,26 @@ export interface TensorOptions {
 }
 
 /**
- * A tensor from numbers: a scalar, nested arrays, or a flat (typed) array with `shape`.
- * The dtype is float32 unless given or unless the data is a typed array of another kind.
- * @throws ShapeError for ragged arrays or when `shape` does not hold the data
+ * A tensor from numbers: a scalar, nested arrays (whose rows may be typed arrays), or a flat array with `shape`.
+ *
+ * The dtype is float32 unless given or unless the numbers lie in typed arrays of another kind: Float64Array makes float64, integer
+ * arrays (a Uint8Array among them) int32. A bool holds 1 for everything but 0; int32 takes whole numbers only.
+ * @throws ShapeError for ragged arrays or when `shape` does not hold the data; DTypeError for what is no number, or not one of the dtype
  * @example tensor([[1, 2], [3, 4]]).shape // [2, 2]
+ * @example tensor([Float32Array.of(1, 2), Float32Array.of(3, 4)]).shape // [2, 2]
  */
-export function tensor(data: NestedArray | boolean[] | TypedArray, options: TensorOptions & { readonly shape?: Shape } = {}): Tensor {
-  const dtype = options.dtype ?? dtypeOf(data);
-  const shape = options.shape ?? shapeOf(data);
+export function tensor(data: TensorData, options: TensorOptions & { readonly shape?: Shape } = {}): Tensor {
+  const { values, dtype, shape: own } = readData("tensor", data, options.dtype);
+  const { shape = own } = options;
   checkShape("tensor", shape);
-  const flat = flatten(data);
-  if (flat.length !== sizeOf(shape)) {
-    throw new ShapeError(`tensor: expected ${sizeOf(shape)} elements for shape ${show(shape)}, got ${flat.length}`);
+  if (values.length !== sizeOf(shape)) {
+    throw new ShapeError(`tensor: expected ${sizeOf(shape)} elements for shape ${show(shape)}, got ${values.length}`);
   }
+  const held = heldValues("tensor", dtype, values);
   const t = empty(shape, dtype);
-  hostView(t).set(flat);
+  hostView(t).set(held);
   if (options.requiresGrad) requireGrad(t);
   return t;
-}
-
-function isTyped(data: unknown): data is TypedArray {
-  return ArrayBuffer.isView(data);
-}
-
-function dtypeOf(data: unknown): DType {
-  if (data instanceof Float64Array) return "float64";
-  if (data instanceof Int32Array) return "int32";
-  if (data instanceof Uint8Array) return "bool";
-  return "float32";
-}
-
-function shapeOf(data: unknown): number[] {
-  if (isTyped(data)) return [data.length];
-  if (!Array.isArray(data)) return [];
-  const inner = data.length > 0 ? shapeOf(data[0]) : [];
-  return [data.length, ...inner];
-}
-
-function flatten(data: unknown): ArrayLike<number> {
-  if (isTyped(data)) return data;
-  if (!Array.isArray(data)) return [numberOf(data)];
-  const out: number[] = [];
-  flattenInto(data, shapeOf(data), 0, out);
-  return out;
-}
-
-function flattenInto(data: unknown, shape: Shape, axis: number, out: number[]): void {
-  if (!Array.isArray(data)) {
-    if (axis !== shape.length)
-      throw new ShapeError(`tensor: expected arrays of equal depth, got a number at depth ${axis} of ${show(shape)}`);
-    out.push(numberOf(data));
-    return;
-  }
-  if (data.length !== shape[axis]) throw new ShapeError(`tensor: expected ${shape[axis]} entries at depth ${axis}, got ${data.length}`);
-  for (const part of data) flattenInto(part, shape, axis + 1, out);
-}
-
-function numberOf(value: unknown): number {
-  if (typeof value === "number") return value;
-  if (typeof value === "boolean") return value ? 1 : 0;
-  throw new DTypeError(`tensor: expected numbers, got ${typeof value}`);
 }
 
 /** Marks a leaf as one whose gradient is wanted. @throws DTypeError for integers and masks */
@@ -233,7 +194,7 @@ export function assign(target: Tensor, source: Tensor | ArrayLike<number>): void
   if (flat.length !== target.size)
     throw new ShapeError(`assign: expected ${target.size} elements for ${show(target.shape)}, got ${flat.length}`);
   if (!target.isContiguous) throw new ShapeError(`assign: expected a contiguous target, got strides ${show(target.strides)}`);
-  view(target.dtype, target.ptr, target.size).set(flat);
+  writeValues("assign", target.dtype, view(target.dtype, target.ptr, target.size), flat);
 }
 
 /** Runs over every tensor in a result made of tensors, arrays, maps and plain objects. */

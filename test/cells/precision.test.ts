@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { noGrad } from "../../src/autodiff/tape.ts";
 import * as cells from "../../src/cells/index.ts";
 import type { LayerOptions } from "../../src/nn/layers.ts";
-import { cast } from "../../src/ops/compare.ts";
+import { cast } from "../../src/ops/cast.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { Generator } from "../../src/tensor/random.ts";

@@ -299,7 +299,7 @@ describe("serialize", () => {
     ]);
     const transposed = new Tensor(base.storage, "float32", [3, 2], [1, 3]);
     const tensors = new Map([
-      ["mask", tensor(new Uint8Array([1, 0, 1]))],
+      ["mask", tensor([1, 0, 1], { dtype: "bool" })],
       ["w.f32", transposed],
       ["w.f64", tensor(new Float64Array([Math.PI, Number.MIN_VALUE, -0]))],
       ["scalar", tensor(7, { dtype: "int32" })],
@@ -320,7 +320,7 @@ describe("serialize", () => {
   it("aligns the data of every tensor to its element", () => {
     const bytes = serialize(
       new Map([
-        ["a", tensor(new Uint8Array([1]))],
+        ["a", tensor([1], { dtype: "bool" })],
         ["b", tensor(1)],
         ["c", tensor(1, { dtype: "float64" })],
       ]),

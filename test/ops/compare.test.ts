@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
-import * as ops from "../../src/ops/compare.ts";
+import * as ops from "../../src/ops/index.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { permute } from "../../src/ops/shape.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
@@ -10,7 +10,7 @@ import { binaryRows, broadcast, unaryRow } from "./elementwise.ts";
 import { elements, grid, stridedOf, tensorOf } from "./grid.ts";
 import { describeRows } from "./rows.ts";
 
-const mask = tensor(Uint8Array.of(1, 0, 0, 1, 1), { shape: [5] });
+const mask = tensor([1, 0, 0, 1, 1], { dtype: "bool" });
 const holds = [1, 0, 0, 1, 1];
 
 describeRows([
@@ -77,8 +77,8 @@ describe("comparisons", () => {
     });
 
     test("of masks", () => {
-      const a = tensor(Uint8Array.of(0, 0, 1, 1));
-      const b = tensor(Uint8Array.of(0, 1, 0, 1));
+      const a = tensor([0, 0, 1, 1], { dtype: "bool" });
+      const b = tensor([0, 1, 0, 1], { dtype: "bool" });
       expect(Array.from(fn(a, b).data())).toEqual([formula(0, 0), formula(0, 1), formula(1, 0), formula(1, 1)].map(Number));
       expect(Array.from(fn(a, 1).data())).toEqual([0, 0, 1, 1].map((v) => Number(formula(v, 1))));
     });
@@ -98,8 +98,14 @@ describe("comparisons", () => {
 });
 
 describe("logic", () => {
-  const a = tensor(Uint8Array.of(0, 0, 1, 1), { shape: [2, 2] });
-  const b = tensor(Uint8Array.of(0, 1), { shape: [2] });
+  const a = tensor(
+    [
+      [0, 0],
+      [1, 1],
+    ],
+    { dtype: "bool" },
+  );
+  const b = tensor([0, 1], { dtype: "bool" });
 
   test("broadcasts", () => {
     expect(ops.logicalAnd(a, b).toArray()).toEqual([[0, 0], [0, 1]]);

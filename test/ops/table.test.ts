@@ -6,6 +6,7 @@ import { accumulate } from "../../src/autodiff/accumulate.ts";
 import { track } from "../../src/autodiff/alias.ts";
 import type { Primitive } from "../../src/autodiff/primitive.ts";
 import * as arithmetic from "../../src/ops/arithmetic.ts";
+import { cast } from "../../src/ops/cast.ts";
 import * as compare from "../../src/ops/compare.ts";
 import { conv1d } from "../../src/ops/conv.ts";
 import { ctc } from "../../src/ops/ctc.ts";
@@ -205,10 +206,10 @@ describe("every primitive", () => {
   it("cast: its derivatives are casts", () => {
     const x = some(2, 3);
     const w = random.uniform([2, 3], -1, 1);
-    const f = (z: Tensor) => reduce.sum(arithmetic.mul(compare.cast(z, "float32"), w));
+    const f = (z: Tensor) => reduce.sum(arithmetic.mul(cast(z, "float32"), w));
     const [g] = grad((z) => f(z as Tensor))(x) as [Tensor];
     expect([g.dtype, g.toArray()]).toEqual(["float64", w.toArray()]);
-    const [, t] = jvp((z) => compare.cast(z as Tensor, "float32"), [x], [compare.cast(w, "float64")]);
+    const [, t] = jvp((z) => cast(z as Tensor, "float32"), [x], [cast(w, "float64")]);
     expect([t.dtype, t.toArray()]).toEqual(["float32", w.toArray()]);
   });
 

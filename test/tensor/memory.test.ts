@@ -221,7 +221,7 @@ describe("tensor", () => {
     expect(() => tensor([[1, 2], [3]])).toThrow(ShapeError);
     expect(() => tensor([1, [2]] as never)).toThrow();
     expect(() => tensor([1, 2, 3], { shape: [2, 2] })).toThrow(/4 elements for shape \[2,2\], got 3/);
-    expect(() => tensor(["a"] as never)).toThrow(/numbers, got string/);
+    expect(() => tensor(["a"] as never)).toThrow(/numbers, got a string/);
     expect(() => zeros([-1])).toThrow(ShapeError);
     expect(() => zeros([1.5])).toThrow(ShapeError);
   });

@@ -237,7 +237,7 @@ function attended({ q, k, v, logF, i }: Chunk, { c, n, m }: MLSTMState): { read:
   const kept = cumsum(logF, { axis: 2 });
   const later = tensor(
     Uint8Array.from({ length: L * L }, (_, at) => Number(at % L > Math.floor(at / L))),
-    { shape: [L, L] },
+    { shape: [L, L], dtype: "bool" },
   );
   const scores = maskedFill(add(sub(unsqueeze(kept, 3), unsqueeze(kept, 2)), unsqueeze(i, 2)), later, Number.NEGATIVE_INFINITY);
   const carried = add(kept, unsqueeze(m, 2));

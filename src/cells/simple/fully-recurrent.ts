@@ -5,7 +5,7 @@ import { ArgumentError, ShapeError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
-import { cast } from "../../ops/compare.ts";
+import { cast } from "../../ops/cast.ts";
 import { linear } from "../../ops/linear.ts";
 import { cat, slice } from "../../ops/shape.ts";
 import { Cell } from "../../recurrence/recurrence.ts";

@@ -101,7 +101,7 @@ const diagonal: FusedOp<DiagonalOptions> = {
 function runningAt(lengths: readonly number[], t: number): Tensor {
   return tensor(
     Uint8Array.from(lengths, (n) => Number(t < n)),
-    { shape: [lengths.length, 1] },
+    { shape: [lengths.length, 1], dtype: "bool" },
   );
 }
 
