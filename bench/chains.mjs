@@ -1,13 +1,18 @@
 // A chain of element-wise calls as a replay runs it, whole arrays against tiles: does it pay to keep intermediates in the
-// first-level cache? `node bench/chains.mjs [simd|relaxed]`, after `npm run build`. See docs/performance.md, "Captured steps".
+// first-level cache? See docs/performance.md, "Captured steps".
 
 import { init } from "../dist/index.js";
 import * as code from "../dist/ops/codes.js";
 import { empty, keep } from "../dist/tensor/tensor.js";
 import { call, host, view } from "../dist/wasm/host.js";
 import { elementwise, replay } from "../dist/wasm/kernels.gen.js";
+import { checkNames, readOptions } from "../scripts/options.mjs";
 
-if (process.argv[2] === "relaxed") init((await import("../dist/wasm/relaxed.js")).relaxedKernels());
+const USAGE =
+  "Usage: node bench/chains.mjs [simd | relaxed]   chains of element-wise calls on one build of the kernels; after `npm run build`\n";
+const { names } = readOptions("chains", USAGE, {}, { named: true });
+checkNames("chains", "kernels", names, ["simd", "relaxed"]);
+if (names.includes("relaxed")) init((await import("../dist/wasm/relaxed.js")).relaxedKernels());
 
 const BATCH = 32;
 const ROUNDS = 150;

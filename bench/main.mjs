@@ -1,14 +1,4 @@
-// npm run bench: every workload of this library, and with --rivals of its peers, against the ceilings of this core.
-//
-//   npm run bench                         this library alone
-//   npm run bench -- --rivals             its peers too, from bench/rivals (installed there on first use)
-//   npm run bench -- --json               one line a figure: {peer, version, workload, metric, value, unit}
-//   npm run bench -- --node PATH          on another Node
-//   npm run bench -- --kernels relaxed    on the kernels with fused multiply-add (Node 21 and later)
-//   npm run bench -- --only W1,W4         some workloads; bench/results.md is left as it is
-//   npm run bench -- --peers NAME,NAME    some of the peers
-//   npm run bench -- --seconds 2          longer samples (default 1 a case and pass)
-//   npm run bench -- --profile            where the time goes, by kernel
+// Every workload of this library, and of its peers, against the ceilings of this core: `npm run bench -- --help`.
 
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -16,7 +6,7 @@ import { readdir, stat } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { checkNames, readOptions, refuse } from "../scripts/options.mjs";
 import { compileBenchKernel } from "./kernels/compile.mjs";
 import { chosenCore, runLines } from "./processes.mjs";
 import { bundleProfile } from "./profile-bundle.mjs";
@@ -27,25 +17,35 @@ import { CASES } from "./workloads.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const PASSES = 2;
+const ALL = [...new Set(CASES.map((c) => c.workload)), "W6", "W7"].sort();
 
-const { values: options } = parseArgs({
-  options: {
-    rivals: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    profile: { type: "boolean", default: false },
-    node: { type: "string", default: process.execPath },
-    kernels: { type: "string", default: "simd" },
-    only: { type: "string" },
-    peers: { type: "string" },
-    seconds: { type: "string", default: "1" },
-  },
+const USAGE = `Usage: npm run bench -- [options]   every workload of this library against the ceilings of this core
+
+  --rivals            its peers too, from bench/rivals (installed there on first use)
+  --peers NAME,NAME   some of the peers
+  --only W1,W4        some workloads; bench/results.md is left as it is
+  --seconds S         length of a sample (default 1 a case and pass)
+  --kernels NAME      simd (default), or relaxed: with fused multiply-add (Node 21 and later)
+  --node PATH         on another Node
+  --json              one line a figure: {peer, version, workload, metric, value, unit}
+  --profile           where the time goes, by kernel, instead
+  --help              shows this text
+
+Workloads: ${ALL.join(", ")}. W6 is the cold start, W7 bytes shipped.
+`;
+
+const flag = { type: "boolean", default: false };
+const options = readOptions("bench", USAGE, {
+  ...{ rivals: flag, json: flag, profile: flag, only: { type: "string" }, peers: { type: "string" } },
+  node: { type: "string", default: process.execPath },
+  kernels: { type: "string", default: "simd" },
+  seconds: { type: "string", default: "1" },
 });
 const seconds = Number(options.seconds);
-if (!["simd", "relaxed"].includes(options.kernels)) throw new Error(`--kernels: expected simd or relaxed, got ${options.kernels}`);
-if (!(seconds > 0)) throw new Error(`--seconds: expected a positive number, got ${options.seconds}`);
-const all = [...new Set(CASES.map((c) => c.workload)), "W6", "W7"].sort();
-const wanted = options.only?.split(",") ?? all;
-for (const w of wanted) if (!all.includes(w)) throw new Error(`--only: expected some of ${all.join(",")}, got ${w}`);
+checkNames("bench", "--kernels", [options.kernels], ["simd", "relaxed"]);
+if (!(seconds > 0 && seconds < Infinity)) refuse("bench", `--seconds: expected a positive number, got ${options.seconds}`);
+const wanted = options.only?.split(",") ?? ALL;
+checkNames("bench", "--only", wanted, ALL);
 const timed = wanted.filter((w) => CASES.some((c) => c.workload === w));
 
 const say = (text) => process.stderr.write(`${text}\n`);
@@ -69,10 +69,10 @@ async function buildPackage() {
 function checkNode() {
   const script = `console.log(process.versions.node, WebAssembly.validate(require("fs").readFileSync("build/${options.kernels}.wasm")))`;
   const { stdout, error } = spawnSync(options.node, ["-e", script], { cwd: root, encoding: "utf8" });
-  if (error) throw new Error(`--node: expected a Node, got ${options.node} (${error.message})`);
+  if (error) refuse("bench", `--node: expected a Node, got ${options.node} (${error.message})`);
   const [version, valid] = stdout.trim().split(" ");
   if (valid !== "true")
-    throw new Error(`Node ${version} does not accept the ${options.kernels} kernels: pass --node with Node 21 or later`);
+    refuse("bench", `--kernels: Node ${version} does not accept the ${options.kernels} ones; pass --node with Node 21 or later`);
   return version;
 }
 
@@ -133,8 +133,15 @@ async function measure() {
 async function measureRivals(collect) {
   installRivals(say);
   const chosen = options.peers?.split(",");
+  const peers = rivalPeers();
+  checkNames(
+    "bench",
+    "--peers",
+    chosen ?? [],
+    peers.map(({ name }) => name),
+  );
   const present = [];
-  for (const peer of rivalPeers()) {
+  for (const peer of peers) {
     if (chosen && !chosen.includes(peer.name)) continue;
     if (peer.missing) {
       say(`${peer.name}: not there (${peer.missing})`);

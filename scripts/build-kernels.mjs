@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { main as asc } from "assemblyscript/asc";
+import { readOptions } from "./options.mjs";
 import { poolConstants } from "./pool-constants.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -124,8 +124,9 @@ export const KERNEL_POINTERS: readonly number[] = ${JSON.stringify(kernels.map(p
 ${rows.join("\n")}`;
 }
 
-/** Compiles one asconfig target and returns its bytes. */
+/** Compiles one asconfig target and returns its bytes. The compiler takes a second to load: only what compiles loads it. */
 async function compile(target) {
+  const { main: asc } = await import("assemblyscript/asc");
   const { error, stderr } = await asc(["--config", "asconfig.json", "--target", target], { baseDir: root, writeFile: undefined });
   if (error) throw new Error(`asc ${target}: ${error.message}\n${stderr.toString()}`);
   const path = join(root, "build", `${target}.wasm`);
@@ -207,6 +208,7 @@ export async function buildKernels() {
 }
 
 if (process.argv[1] && relative(process.argv[1], fileURLToPath(import.meta.url)) === "") {
+  readOptions("build-kernels", "Usage: npm run build:kernels   the binaries and their tables, if anything they depend on has changed\n");
   const built = await buildKernels();
   if (built === null) console.log("kernels: up to date");
   else

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { buildKernels } from "./build-kernels.mjs";
 import { writeDeclarations } from "./declarations.mjs";
+import { readOptions } from "./options.mjs";
 import { pureCalls } from "./pure-calls.mjs";
 import { smallEntry } from "./small-entry.mjs";
 
@@ -92,7 +93,12 @@ async function commandLine() {
   });
 }
 
-const cliOnly = process.argv.includes("--cli");
+const USAGE = `Usage: npm run build -- [options]   kernels, JavaScript, declarations: everything in dist
+
+  --cli    the command line alone
+  --help   shows this text
+`;
+const { cli: cliOnly } = readOptions("build", USAGE, { cli: { type: "boolean", default: false } });
 await buildKernels();
 if (cliOnly) {
   await commandLine();

@@ -10,6 +10,9 @@ import { build, transform } from "esbuild";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 import { INFERENCE } from "./build-kernels.mjs";
+import { readOptions } from "./options.mjs";
+
+readOptions("check-package", "Usage: npm run check   build, types, lint, and the shape of what is published\n");
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8"));

@@ -3,6 +3,13 @@
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { bundleForNode } from "./bundle.mjs";
+import { readOptions } from "./options.mjs";
+
+const USAGE = `Usage: npm run conformance   compares the library with the reference values in the folder CONFORMANCE_DIR
+
+Ends with "N passed, N failed".
+`;
+readOptions("conformance", USAGE);
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const outfile = join(root, "build/conformance.mjs");

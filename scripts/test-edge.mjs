@@ -1,9 +1,5 @@
 // The edge service end to end: examples/edge-worker on the packed package, asked over HTTP by test/edge/checks.js.
 //
-// node scripts/test-edge.mjs [--strict] [name …]
-//   --strict   a host that is not installed is a failure
-//   name …     only these hosts: workerd, Node, Deno, Bun
-//
 // Under workerd users are Durable Objects on the local disk. Ends with `N passed, N failed`.
 
 import { spawn } from "node:child_process";
@@ -15,11 +11,10 @@ import { NotInstalled, place, root, run } from "./hosts/common.mjs";
 import { installHosts, installPackage } from "./hosts/install.mjs";
 import { bunBinary, denoBinary, nodeBinary } from "./hosts/scripted.mjs";
 import { bundleModules, startWorkerd } from "./hosts/workerd.mjs";
+import { readOptions, refuse } from "./options.mjs";
 
 const example = join(root, "examples/edge-worker");
 const app = join(place, "edge");
-const flags = new Set(process.argv.slice(2).filter((a) => a.startsWith("--")));
-const names = process.argv.slice(2).filter((a) => !a.startsWith("--"));
 
 /** An empty folder for one host, with the model in it. */
 async function emptyFolder(name, file) {
@@ -139,6 +134,20 @@ const HOSTS = [
 
 // ---------------------------------------------------------------- the run
 
+const USAGE = `Usage: npm run test:edge -- [options] [NAME ...]   the edge service under every host, or under those of these names
+
+  --strict   a host that is not installed is a failure
+  --help     shows this text
+
+Hosts: ${HOSTS.map(({ name }) => name).join(", ")}. Ends with "N passed, N failed".
+`;
+
+const { strict, names } = readOptions("test-edge", USAGE, { strict: { type: "boolean", default: false } }, { named: true });
+for (const name of names) {
+  if (HOSTS.some((h) => h.name.toLowerCase().includes(name.toLowerCase()))) continue;
+  refuse("test-edge", `expected some of ${HOSTS.map((h) => h.name).join(", ")}, got ${name}`);
+}
+
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
 function say(outcome, text) {
@@ -168,10 +177,7 @@ async function testHost(host, file, checksOf) {
     await runChecks(host, running, checksOf(running, file));
   } catch (error) {
     const missing = error instanceof NotInstalled;
-    say(
-      missing && !flags.has("--strict") ? "skipped" : "failed",
-      `${host.name}: ${missing ? `not installed: ${error.message}` : error.stack}`,
-    );
+    say(missing && !strict ? "skipped" : "failed", `${host.name}: ${missing ? `not installed: ${error.message}` : error.stack}`);
   } finally {
     await running.stop();
   }

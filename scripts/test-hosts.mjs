@@ -1,12 +1,4 @@
 // The packed package in every real host: installs the tarball into an empty folder and runs test/hosts/program.js in each.
-//
-// node scripts/test-hosts.mjs [--strict] [--update] [--relaxed] [name …]
-//   --strict   a host that is not installed is a failure
-//   --update   first writes test/hosts/expected.json from the Node that runs this
-//   --relaxed  measures by how much the relaxed kernels differ from host to host, instead
-//   name …     only these hosts
-//
-// Hosts come from npm into build/hosts; Chromium is the system's own. Ends with `N passed, N failed`.
 
 import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,14 +8,31 @@ import { app, NotInstalled, root } from "./hosts/common.mjs";
 import { installHosts, installPackage } from "./hosts/install.mjs";
 import { bun, deno, node } from "./hosts/scripted.mjs";
 import { isolateBytes, workerd } from "./hosts/workerd.mjs";
+import { readOptions, refuse } from "./options.mjs";
 
 const HOSTS = [node(20), node(22), node(24), node(26), deno, bun, workerd, chromium, esbuild, vite, webpack];
 const PROGRAMS = ["program", "relaxed", "memory"];
 /** What a Worker with an LSTM of hidden size 128 may take, in MiB. */
 const ISOLATE_LIMIT = 32;
 
-const flags = new Set(process.argv.slice(2).filter((a) => a.startsWith("--")));
-const names = process.argv.slice(2).filter((a) => !a.startsWith("--"));
+const USAGE = `Usage: npm run test:hosts -- [options] [NAME ...]   the packed package in every real host, or in those of these names
+
+  --strict    a host that is not installed is a failure
+  --update    first writes test/hosts/expected.json from the Node that runs this
+  --relaxed   measures by how much the relaxed kernels differ from host to host, instead
+  --help      shows this text
+
+Hosts: ${HOSTS.map(({ name }) => name).join(", ")}. They come from npm into build/hosts; Chromium is the system's own.
+Ends with "N passed, N failed".
+`;
+
+const flag = { type: "boolean", default: false };
+const options = readOptions("test-hosts", USAGE, { strict: flag, update: flag, relaxed: flag }, { named: true });
+const { names } = options;
+for (const name of names) {
+  if (HOSTS.some((h) => h.name.toLowerCase().includes(name.toLowerCase()))) continue;
+  refuse("test-hosts", `expected some of ${HOSTS.map((h) => h.name).join(", ")}, got ${name}`);
+}
 const chosen = HOSTS.filter(({ name }) => names.length === 0 || names.some((n) => name.toLowerCase().includes(n.toLowerCase())));
 const expectedFile = join(root, "test/hosts/expected.json");
 
@@ -65,12 +74,12 @@ async function attempt(name, check) {
     say(name, "passed", detail ?? `${((Date.now() - start) / 1000).toFixed(1)} s`);
   } catch (error) {
     const missing = error instanceof NotInstalled;
-    say(name, missing && !flags.has("--strict") ? "skipped" : "failed", missing ? `not installed: ${error.message}` : error.message);
+    say(name, missing && !options.strict ? "skipped" : "failed", missing ? `not installed: ${error.message}` : error.message);
   }
 }
 
 async function checkBits() {
-  if (flags.has("--update")) {
+  if (options.update) {
     const own = node(Number(process.versions.node.split(".")[0]));
     await writeFile(expectedFile, `${JSON.stringify(summary(await own.run("program")), null, 2)}\n`);
   }
@@ -122,7 +131,7 @@ async function measureRelaxed() {
 await installHosts();
 await installPackage(app);
 await writePrograms();
-if (flags.has("--relaxed")) await measureRelaxed();
+if (options.relaxed) await measureRelaxed();
 else {
   await checkBits();
   if (chosen.includes(workerd)) await attempt("workerd memory", checkIsolate);

@@ -6,10 +6,17 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildKernels } from "./build-kernels.mjs";
+import { readOptions } from "./options.mjs";
+
+const USAGE = `Usage: npm test -- [FILTER ...]   the test suite, or the files whose paths have one of these in them, on every
+                                  build of the kernels that this Node accepts
+
+Ends with "N passed, N failed".
+`;
+const { names: filters } = readOptions("test", USAGE, {}, { named: true });
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const vitest = join(dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs");
-const filters = process.argv.slice(2);
 
 /** Runs vitest on one build of the kernels and returns its counts. */
 async function run(kernels) {

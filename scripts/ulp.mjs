@@ -1,10 +1,5 @@
 // Measures the vector functions of assembly/math.
 //
-//   node scripts/ulp.mjs               float32: every one of the 2^32 arguments, both builds where the host has them
-//   node scripts/ulp.mjs --quick       float32: every 1009th
-//   node scripts/ulp.mjs --float64     float64: 40,000 arguments of every size, against big integers
-//   node scripts/ulp.mjs tanh exp      only these functions; --no-simd, --no-relaxed leave a build out
-//
 // pow is measured on random pairs: 4 million in float32, 8,192 in float64.
 //
 // The error is |computed - true| in units of the last place of the true value, so a correctly rounded function has ½.
@@ -14,6 +9,20 @@ import { readFile } from "node:fs/promises";
 import { setFlagsFromString } from "node:v8";
 import { scanKernels } from "./build-kernels.mjs";
 import * as exact from "./exact.mjs";
+import { checkNames, readOptions } from "./options.mjs";
+
+const USAGE = `Usage: npm run ulp -- [options] [NAME ...]   errors of the vector functions, of all or of these names
+
+  --quick        float32: every 1009th argument instead of every one of the 2^32
+  --float64      float64: 40,000 arguments of every size, against big integers
+  --no-simd      leaves the deterministic build out
+  --no-relaxed   leaves the relaxed build out
+  --help         shows this text
+`;
+
+const flag = { type: "boolean", default: false };
+const options = readOptions("ulp", USAGE, { quick: flag, float64: flag, "no-simd": flag, "no-relaxed": flag }, { named: true });
+const { names } = options;
 
 const root = new URL("..", import.meta.url);
 const BATCH = 1 << 16;
@@ -37,6 +46,8 @@ const FUNCTIONS = {
   cos: { code: "COS", double: Math.cos, exact: exact.cos, min: -1, max: 1 },
   pow: { code: "POW" },
 };
+
+checkNames("ulp", "functions", names, Object.keys(FUNCTIONS));
 
 async function loadCodes() {
   const text = await readFile(new URL("assembly/codes.ts", root), "utf8");
@@ -194,19 +205,17 @@ function measurePow(kernels, code, float64, batches) {
 }
 
 function measure(kernels, code, fn, known) {
-  const float64 = options.has("--float64");
+  const float64 = options.float64;
   if (fn.code === "POW") return measurePow(kernels, code, float64, float64 ? 2 : 64);
   if (float64) return measure64(kernels, code, fn, 40_000);
-  return measure32(kernels, code, fn, options.has("--quick") ? 1009 : 1, known);
+  return measure32(kernels, code, fn, options.quick ? 1009 : 1, known);
 }
 
-const options = new Set(process.argv.slice(2).filter((a) => a.startsWith("--")));
-const names = process.argv.slice(2).filter((a) => !a.startsWith("--"));
 const codes = await loadCodes();
 const known = new Map();
 let failed = false;
 for (const build of ["simd", "relaxed"]) {
-  if (options.has(`--no-${build}`)) continue;
+  if (options[`no-${build}`]) continue;
   const kernels = await openKernels(build);
   if (kernels === null) {
     console.log(`${build}: this host cannot run it`);

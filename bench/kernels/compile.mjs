@@ -3,7 +3,6 @@
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { main as asc } from "assemblyscript/asc";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -18,6 +17,7 @@ export async function compileBenchKernel(name, target) {
   await mkdir(folder, { recursive: true });
   const modified = async (path) => (await stat(path).catch(() => ({ mtimeMs: 0 }))).mtimeMs;
   if ((await modified(out)) > (await modified(source))) return out;
+  const { main: asc } = await import("assemblyscript/asc");
   const { error, stderr } = await asc([source, ...OPTIONS, ...(target === "relaxed" ? RELAXED : []), "--outFile", out]);
   if (error) throw new Error(`asc ${name} ${target}: ${stderr.toString()}`);
   return out;
