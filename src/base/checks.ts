@@ -62,6 +62,21 @@ export function checkMap(op: string, name: string, value: unknown): void {
   throw new DTypeError(`${op}: expected ${name} to be a Map, got ${show(value)}`);
 }
 
+/** true or false. @throws ArgumentError */
+export function checkFlag(op: string, name: string, value: unknown): asserts value is boolean {
+  if (typeof value !== "boolean") throw new ArgumentError(`${op}: expected ${name} to be true or false, got ${show(value)}`);
+}
+
+/** Options over their defaults. An option given as `undefined` is not given. */
+export function withDefaults<D extends object, O extends object>(defaults: D, options: O): D & O {
+  return { ...defaults, ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) } as D & O;
+}
+
+/** Whether a value from outside is an object with names, and no list. */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** A value as a message writes it: short, whatever it is. */
 function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);

@@ -1,6 +1,6 @@
 /** From text and series to batches. */
 
-export type { Batches, Cursor } from "./batches.ts";
+export type { Batches, Cursor, Pass } from "./batches.ts";
 export { NgramModel, type NgramOptions } from "./ngram.ts";
 export { Scaler, type ScalerState, type SeriesOptions, type SeriesWindow, SeriesWindows } from "./series.ts";
 export { type Sliceable, type Split, type SplitOptions, split as splitSequence } from "./split.ts";

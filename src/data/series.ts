@@ -1,11 +1,13 @@
 /** Numeric series: scaling, and windows with what follows them. */
 
+import { checkSizes, checkWhole, isRecord } from "../base/checks.ts";
 import { arrayOf, type FloatDType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import { type Tensor, tensor } from "../tensor/tensor.ts";
-import { type Batches, type Cursor, cursorField } from "./batches.ts";
+import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { type Batches, type Cursor, checkEpochs, EpochPass, type Pass } from "./batches.ts";
 
 /** What a scaler knows, as plain data. */
 export interface ScalerState {
@@ -25,9 +27,12 @@ export class Scaler {
   readonly scale: readonly number[];
 
   /** @throws FormatError unless there is one finite shift and one finite scale other than 0 for each feature */
-  constructor({ shift, scale }: ScalerState) {
-    const sound = shift.length === scale.length && shift.every(Number.isFinite) && scale.every((s) => Number.isFinite(s) && s !== 0);
-    if (!sound) throw new FormatError(`Scaler: expected finite shifts and scales other than 0, got [${shift}] and [${scale}]`);
+  constructor(state: ScalerState) {
+    const { shift, scale } = (isRecord(state) ? state : {}) as Partial<ScalerState>;
+    const lists = Array.isArray(shift) && Array.isArray(scale) && shift.length === scale.length && shift.length > 0;
+    if (!lists || !shift.every(Number.isFinite) || !scale.every((s) => Number.isFinite(s) && s !== 0)) {
+      throw new FormatError(`Scaler: expected finite shifts and scales other than 0, got ${quote(shift)} and ${quote(scale)}`);
+    }
     this.shift = [...shift];
     this.scale = [...scale];
   }
@@ -148,9 +153,9 @@ export interface SeriesWindow {
 }
 
 /**
- * Windows of a series [N,F] with what follows each, in batches.
+ * Windows of a series [N,F] with what follows each, in batches. Every iteration is a pass of its own.
  * @throws ArgumentError when the series is shorter than window + horizon
- * @example for (const { inputs, targets } of new SeriesWindows(x, { window: 48, horizon: 12, batch: 32, shuffle: 1 })) …
+ * @example for (const { inputs, targets } of new SeriesWindows(x, { window: 48, horizon: 12, batch: 32, shuffle: 1, epochs: 1 })) …
  */
 export class SeriesWindows implements Batches<SeriesWindow> {
   /** Number of windows. */
@@ -163,15 +168,13 @@ export class SeriesWindows implements Batches<SeriesWindow> {
   readonly #shuffle: number | undefined;
   /** Windows an epoch hands out. */
   readonly #used: number;
-  #epoch = 0;
-  #position = 0;
+  /** The order of the epoch that was asked for last. */
   #order: { readonly epoch: number; readonly windows: ArrayLike<number> } | null = null;
 
   constructor(series: Tensor, options: SeriesOptions) {
     const { window, horizon = 1, stride = 1, batch, shuffle, epochs = Number.POSITIVE_INFINITY, dropLast = false } = options;
-    for (const [name, size] of Object.entries({ window, horizon, stride, batch })) {
-      if (!(Number.isInteger(size) && size >= 1)) throw new ArgumentError(`SeriesWindows: expected ${name} of at least 1, got ${size}`);
-    }
+    checkSizes("SeriesWindows", { window, horizon, stride, batch });
+    if (shuffle !== undefined) checkWhole("SeriesWindows", "shuffle", shuffle, {});
     if (series.rank !== 2) throw new ShapeError(`SeriesWindows: expected a series [N,F], got ${show(series.shape)}`);
     const [N, F] = series.shape as [number, number];
     const targets = options.targets ?? allFeatures(F);
@@ -188,49 +191,40 @@ export class SeriesWindows implements Batches<SeriesWindow> {
     this.#features = F;
     this.#options = { window, horizon, stride, batch, targets };
     this.#shuffle = shuffle;
-    this.epochs = epochs;
+    this.epochs = checkEpochs("SeriesWindows", epochs);
   }
 
-  get cursor(): Cursor {
-    return { epoch: this.#epoch, position: this.#position };
+  [Symbol.iterator](): Pass<SeriesWindow> {
+    return this.#pass();
   }
 
-  set cursor(cursor: Cursor) {
-    const epoch = cursorField(cursor, "epoch", Number.POSITIVE_INFINITY);
-    this.#position = cursorField(cursor, "position", this.#used);
-    this.#epoch = epoch;
+  /** @throws FormatError */
+  from(cursor: Cursor): Pass<SeriesWindow> {
+    return this.#pass(cursor);
   }
 
-  *[Symbol.iterator](): globalThis.Generator<SeriesWindow> {
-    while (this.#epoch < this.epochs) yield this.#next();
+  #pass(cursor?: Cursor): Pass<SeriesWindow> {
+    const batch = (epoch: number, start: number, end: number) => this.#batch(epoch, start, end);
+    return new EpochPass({ count: this.#used, width: this.#options.batch, epochs: this.epochs, batch }, cursor);
   }
 
-  #next(): SeriesWindow {
-    const { window, horizon, stride, batch, targets } = this.#options;
-    const end = Math.min(this.#position + batch, this.#used);
-    const starts = Array.from({ length: end - this.#position }, (_, i) => this.#window(this.#position + i) * stride);
-    const wraps = end === this.#used;
-    this.#position = wraps ? 0 : end;
-    if (wraps) this.#epoch++;
+  #batch(epoch: number, from: number, to: number): SeriesWindow {
+    const { window, horizon, stride, targets } = this.#options;
+    const starts = Array.from({ length: to - from }, (_, i) => this.#window(epoch, from + i) * stride);
+    const after = starts.map((s) => s + window);
     return {
       inputs: this.#cut(starts, window, allFeatures(this.#features)),
-      targets: this.#cut(
-        starts.map((s) => s + window),
-        horizon,
-        targets,
-      ),
+      targets: this.#cut(after, horizon, targets),
       fresh: true,
     };
   }
 
-  /** Which window comes at a position of the present epoch; the order depends on seed and epoch alone. */
-  #window(position: number): number {
+  /** Which window comes at a position of an epoch; the order depends on seed and epoch alone. */
+  #window(epoch: number, position: number): number {
     if (this.#shuffle === undefined) return position;
-    if (this.#order?.epoch !== this.#epoch) {
-      const generator = Generator.fromState({ seed: BigInt(this.#shuffle), stream: BigInt(this.#epoch), counter: 0 });
-      const order = generator.permutation(this.count);
-      this.#order = { epoch: this.#epoch, windows: order.data() };
-      order.dispose();
+    if (this.#order?.epoch !== epoch) {
+      const generator = Generator.fromState({ seed: BigInt(this.#shuffle), stream: BigInt(epoch), counter: 0 });
+      this.#order = { epoch, windows: scope(() => generator.permutation(this.count).data()) };
     }
     return this.#order.windows[position] as number;
   }

@@ -1,8 +1,9 @@
 /** Windows over long sequences, for truncated backpropagation through time. */
 
+import { checkSizes } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
-import { type Batches, type Cursor, cursorField } from "./batches.ts";
+import { type Batches, type Cursor, checkEpochs, EpochPass, type Pass } from "./batches.ts";
 
 export interface WindowOptions {
   /** Streams read side by side (B). */
@@ -26,7 +27,7 @@ export interface SymbolWindow {
 
 /**
  * A sequence of ids cut into B parallel streams, read together in windows of T steps. Each window continues the
- * one before, so that the state can be carried while the gradient stops.
+ * one before, so that the state can be carried while the gradient stops. Every iteration is a pass of its own.
  *
  * @see R. J. Williams & J. Peng (1990), An efficient gradient-based algorithm for on-line training of recurrent
  * network trajectories.
@@ -41,19 +42,15 @@ export class WindowBatches implements Batches<SymbolWindow> {
   /** Where stream b starts, in multiples of b. */
   readonly #stride: number;
   readonly #ids: ArrayLike<number>;
-  #epoch = 0;
-  #position = 0;
 
   /** @throws ArgumentError when the sequence is too short for one step of every stream */
   constructor(ids: ArrayLike<number>, options: WindowOptions) {
     const { batch, window, epochs = Number.POSITIVE_INFINITY, dropLast = false } = options;
-    for (const [name, size] of Object.entries({ batch, window })) {
-      if (!(Number.isInteger(size) && size >= 1)) throw new ArgumentError(`WindowBatches: expected ${name} of at least 1, got ${size}`);
-    }
+    checkSizes("WindowBatches", { batch, window });
     this.#ids = ids;
     this.batch = batch;
     this.window = window;
-    this.epochs = epochs;
+    this.epochs = checkEpochs("WindowBatches", epochs);
     this.#stride = Math.floor((ids.length - 1) / batch);
     this.streamLength = dropLast ? this.#stride - (this.#stride % window) : this.#stride;
     if (this.streamLength < 1) {
@@ -66,27 +63,22 @@ export class WindowBatches implements Batches<SymbolWindow> {
     return Math.ceil(this.streamLength / this.window);
   }
 
-  get cursor(): Cursor {
-    return { epoch: this.#epoch, position: this.#position };
+  [Symbol.iterator](): Pass<SymbolWindow> {
+    return this.#pass();
   }
 
-  set cursor(cursor: Cursor) {
-    const epoch = cursorField(cursor, "epoch", Number.POSITIVE_INFINITY);
-    this.#position = cursorField(cursor, "position", this.streamLength);
-    this.#epoch = epoch;
+  /** @throws FormatError */
+  from(cursor: Cursor): Pass<SymbolWindow> {
+    return this.#pass(cursor);
   }
 
-  *[Symbol.iterator](): Generator<SymbolWindow> {
-    while (this.#epoch < this.epochs) yield this.#next();
-  }
-
-  #next(): SymbolWindow {
-    const start = this.#position;
-    const end = Math.min(start + this.window, this.streamLength);
-    const wraps = end === this.streamLength;
-    this.#position = wraps ? 0 : end;
-    if (wraps) this.#epoch++;
-    return { inputs: this.#cut(start, end), targets: this.#cut(start + 1, end + 1), fresh: start === 0 };
+  #pass(cursor?: Cursor): Pass<SymbolWindow> {
+    const batch = (_: number, start: number, end: number) => ({
+      inputs: this.#cut(start, end),
+      targets: this.#cut(start + 1, end + 1),
+      fresh: start === 0,
+    });
+    return new EpochPass({ count: this.streamLength, width: this.window, epochs: this.epochs, batch }, cursor);
   }
 
   /** Steps start … end − 1 of every stream, as [T,B]. */

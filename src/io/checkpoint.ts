@@ -1,12 +1,14 @@
 /** Checkpoints: everything a run needs to go on, in one safetensors file. */
 
-import { FormatError } from "../base/errors.ts";
-import { quote } from "../base/quote.ts";
+import { isRecord } from "../base/checks.ts";
+import { ArgumentError, FormatError } from "../base/errors.ts";
+import { quote, shorten } from "../base/quote.ts";
 import type { Cursor } from "../data/batches.ts";
 import type { OptimizerState } from "../optim/optimizer.ts";
 import { type State, stateTensors } from "../recurrence/state.ts";
 import { Generator } from "../tensor/random.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
+import { parseJson } from "./json.ts";
 import { parse, serialize } from "./safetensors.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -22,21 +24,22 @@ export interface Checkpoint {
   readonly state: State | null;
   /** Where the next batch comes from. */
   readonly cursor: Cursor | null;
-  readonly generator: Generator | null;
+  /** What random numbers come from: the training loop's, the default one, those of the model. */
+  readonly generators: readonly Generator[];
   /** Plain data: the training loop's counters. */
   readonly progress: Json;
   /** Plain data of the caller. */
   readonly extra: Json;
 }
 
-const FORMAT = "tapeloop checkpoint 1";
+const FORMAT = "tapeloop checkpoint 2";
 const GROUPS = ["model", "optimizer", "best", "state"] as const;
 
 function fail(expected: string, got: unknown): never {
   throw new FormatError(`checkpoint: expected ${expected}, got ${quote(got)}`);
 }
 
-/** A state with each tensor replaced by its number. */
+/** A state with each tensor replaced by its number, in order. */
 function structureOf(state: State, next: () => number): Json {
   if ("shape" in state && "storage" in state) return next();
   if (Array.isArray(state)) return state.map((part) => structureOf(part, next));
@@ -44,33 +47,40 @@ function structureOf(state: State, next: () => number): Json {
 }
 
 /** Deeper than any model nests its state. */
-const DEEPEST = 64;
+export const DEEPEST_STATE = 64;
 
-/** The state of a structure. @throws FormatError for anything `structureOf` cannot have made of these tensors */
-function stateOf(structure: Json, tensors: ReadonlyMap<string, Tensor>, depth = 0): State {
-  if (depth > DEEPEST) fail(`a state nested at most ${DEEPEST} deep`, structure);
-  if (typeof structure === "number") return tensors.get(String(structure)) ?? fail("a tensor of the state", structure);
-  if (Array.isArray(structure)) return structure.map((part) => stateOf(part, tensors, depth + 1));
-  if (!isRecord(structure)) fail("the structure of a state", structure);
-  return Object.fromEntries(Object.entries(structure).map(([name, part]) => [name, stateOf(part, tensors, depth + 1)]));
+/** The state of a structure. @throws FormatError for anything `structureOf` cannot have made of these tensors, all of them */
+function stateOf(structure: unknown, tensors: ReadonlyMap<string, Tensor>): State {
+  let count = 0;
+  const build = (part: unknown, depth: number): State => {
+    if (depth > DEEPEST_STATE) fail(`a state nested at most ${DEEPEST_STATE} deep`, structure);
+    if (typeof part === "number") {
+      const t = part === count++ ? tensors.get(String(part)) : undefined;
+      return t ?? fail(`tensor ${count - 1} of the state`, part);
+    }
+    if (Array.isArray(part)) return part.map((inner) => build(inner, depth + 1));
+    if (!isRecord(part)) fail("the structure of a state", part);
+    return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, build(inner, depth + 1)]));
+  };
+  const state = build(structure, 0);
+  if (count !== tensors.size) fail(`a state of all its ${tensors.size} tensors`, structure);
+  return state;
 }
 
-function isRecord(value: unknown): value is Record<string, Json> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Writes a checkpoint; the same run in the same state gives the same bytes. */
+/**
+ * Writes a checkpoint; the same run in the same state gives the same bytes.
+ * @throws ArgumentError for `extra` that is not plain data: JSON without numbers that are not finite
+ */
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
-  const { step, model, optimizer, best, state, cursor, generator, progress, extra } = checkpoint;
+  const { step, model, optimizer, best, state, cursor, generators, progress, extra } = checkpoint;
   let count = 0;
   const run = {
     step,
     optimizer: { kind: optimizer.kind, groups: optimizer.groups, numbers: optimizer.numbers },
     state: state === null ? null : structureOf(state, () => count++),
     cursor,
-    generator: generator === null ? null : Array.from(generator.toBytes()),
+    generators: generators.map((g) => Array.from(g.toBytes())),
     progress,
-    extra,
   };
   const groups: Record<(typeof GROUPS)[number], Iterable<[string | number, Tensor]>> = {
     model,
@@ -79,7 +89,26 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
     state: state === null ? [] : stateTensors(state).entries(),
   };
   const tensors = GROUPS.flatMap((group) => Array.from(groups[group], ([name, t]): [string, Tensor] => [`${group}.${name}`, t]));
-  return serialize(new Map(tensors), { format: FORMAT, run: JSON.stringify(run) });
+  return serialize(new Map(tensors), { format: FORMAT, run: JSON.stringify(run), extra: extraText(extra) });
+}
+
+/** What the caller wants to find again, as text that can be read. */
+function extraText(extra: Json): string {
+  try {
+    const text = JSON.stringify(extra, (_, value) => {
+      if (["bigint", "function", "symbol"].includes(typeof value) || (typeof value === "number" && !Number.isFinite(value))) {
+        throw new ArgumentError(`checkpoint: expected plain data as extra, got ${quote(value)}`);
+      }
+      return value;
+    });
+    parseJson("checkpoint", "extra", text ?? "null");
+    return text ?? "null";
+  } catch (cause) {
+    if (cause instanceof ArgumentError) throw cause;
+    throw new ArgumentError(`checkpoint: expected plain data as extra, got ${quote(extra)} (${shorten((cause as Error).message)})`, {
+      cause,
+    });
+  }
 }
 
 /**
@@ -88,7 +117,8 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
  */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   return scope(() => {
-    const { tensors, metadata } = parse(bytes);
+    const { tensors, unreadable, metadata } = parse(bytes);
+    if (unreadable.size > 0) fail("tensors that can be read", [...unreadable.keys()]);
     if (metadata.format !== FORMAT) fail(`format "${FORMAT}"`, metadata.format);
     const run = parseRun(metadata.run);
     const groups = groupsOf(tensors);
@@ -98,23 +128,24 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
       model: group("model"),
       optimizer: optimizerOf(run.optimizer, group("optimizer")),
       best: group("best"),
-      state: run.state === null ? null : stateOf(run.state as Json, group("state")),
+      state: carriedOf(run.state, group("state")),
       cursor: run.cursor === null ? null : cursorOf(run.cursor),
-      generator: run.generator === null ? null : generatorOf(run.generator),
-      progress: run.progress ?? null,
-      extra: run.extra ?? null,
+      generators: Array.isArray(run.generators) ? run.generators.map(generatorOf) : fail("a list of generators", run.generators),
+      progress: (run.progress ?? null) as Json,
+      extra: parseJson("checkpoint", "extra", metadata.extra ?? "") as Json,
     };
   });
 }
 
-function parseRun(text: string | undefined): Record<string, Json> {
-  let run: unknown;
-  try {
-    run = JSON.parse(text ?? "");
-  } catch (cause) {
-    throw new FormatError(`checkpoint: expected the run as JSON, got ${(cause as Error).message}`, { cause });
-  }
+function parseRun(text: string | undefined): Readonly<Record<string, unknown>> {
+  const run = parseJson("checkpoint", "the run", text ?? "");
   return isRecord(run) ? run : fail("the run as an object", run);
+}
+
+/** The carried state, if there is one. @throws FormatError also for tensors of a state that there is not */
+function carriedOf(structure: unknown, tensors: ReadonlyMap<string, Tensor>): State | null {
+  if (structure !== null) return stateOf(structure, tensors);
+  return tensors.size === 0 ? null : fail("no tensors of a state that is null", [...tensors.keys()]);
 }
 
 /** `model.head.weight` → model: head.weight. */
@@ -122,18 +153,18 @@ function groupsOf(tensors: ReadonlyMap<string, Tensor>): Map<string, Map<string,
   const groups = new Map<string, Map<string, Tensor>>(GROUPS.map((name) => [name, new Map()]));
   for (const [name, t] of tensors) {
     const dot = name.indexOf(".");
-    const group = groups.get(name.slice(0, dot)) ?? fail(`tensors of ${[...groups.keys()].join(", ")}`, name);
+    const group = groups.get(name.slice(0, Math.max(0, dot))) ?? fail(`tensors of ${[...groups.keys()].join(", ")}`, name);
     group.set(name.slice(dot + 1), t);
   }
   return groups;
 }
 
-function cursorOf(value: Json | undefined): Cursor {
+function cursorOf(value: unknown): Cursor {
   if (!isRecord(value) || !Object.values(value).every((v) => typeof v === "number")) fail("a cursor of numbers", value);
   return value as Cursor;
 }
 
-function optimizerOf(value: Json | undefined, tensors: ReadonlyMap<string, Tensor>): OptimizerState {
+function optimizerOf(value: unknown, tensors: ReadonlyMap<string, Tensor>): OptimizerState {
   if (!isRecord(value)) fail("the optimiser's state", value);
   const { kind, groups, numbers } = value;
   if (typeof kind !== "string" || !Array.isArray(groups) || !groups.every(isRecord) || !isRecord(numbers)) {
@@ -143,7 +174,7 @@ function optimizerOf(value: Json | undefined, tensors: ReadonlyMap<string, Tenso
   return { kind, groups, numbers: numbers as Record<string, number>, tensors: Object.fromEntries(tensors) };
 }
 
-function generatorOf(value: Json | undefined): Generator {
+function generatorOf(value: unknown): Generator {
   if (!Array.isArray(value) || !value.every((b) => Number.isInteger(b) && b >= 0 && b < 256)) fail("the generator as bytes", value);
   return Generator.fromBytes(Uint8Array.from(value));
 }

@@ -24,11 +24,6 @@ export function parseJson(op: string, what: string, text: string): unknown {
   return value;
 }
 
-/** Whether JSON's value is an object. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 const [QUOTE, COMMA, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x22, 0x2c, 0x5b, 0x5d, 0x7b, 0x7d];
 
 /** Walks over the text, which need not be JSON, without building anything. */

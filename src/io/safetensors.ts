@@ -9,14 +9,14 @@
  */
 
 import { asBytes } from "../base/bytes.ts";
-import { checkMap } from "../base/checks.ts";
+import { checkMap, isRecord } from "../base/checks.ts";
 import { arrayOf, BYTES, type DType, type TypedArray } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
 import { show, sizeOf } from "../tensor/shape.ts";
 import { empty, scope, Tensor } from "../tensor/tensor.ts";
 import { view } from "../wasm/host.ts";
-import { isRecord, membersOf, parseJson } from "./json.ts";
+import { membersOf, parseJson } from "./json.ts";
 
 export interface Safetensors {
   /** By name, in the header's order. Asking for a name of `unreadable` throws a FormatError that says why. */

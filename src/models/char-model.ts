@@ -1,11 +1,12 @@
 /** A character language model: one-hot → LSTM → linear. */
 
+import { isRecord } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { FormatError } from "../base/errors.ts";
 import { list, quote } from "../base/quote.ts";
 import { Vocabulary } from "../data/text.ts";
 import { WindowBatches } from "../data/windows.ts";
-import { isRecord, parseJson } from "../io/json.ts";
+import { parseJson } from "../io/json.ts";
 import { parse, serialize } from "../io/safetensors.ts";
 import { Linear } from "../nn/layers.ts";
 import { add } from "../ops/arithmetic.ts";

@@ -6,10 +6,10 @@ import { type DropoutOptions, dropout, recurrentDropout, variationalDropout, zon
 import { linear } from "../ops/linear.ts";
 import { sigmoid, tanh } from "../ops/math.ts";
 import { split } from "../ops/shape.ts";
+import type { LstmState } from "../recurrence/kinds.ts";
 import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
-import { restoreState, type State, stateTensors } from "../recurrence/state.ts";
 import { LSTMCell, type LSTMCellOptions } from "../recurrence/rnn-cells.ts";
-import { type LstmState } from "../recurrence/kinds.ts";
+import { restoreState, type State, stateTensors } from "../recurrence/state.ts";
 import type { Generator } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Module } from "./module.ts";
@@ -32,32 +32,34 @@ function checkProbability(op: string, p: number): number {
 /** Sets each element to zero with probability p and scales the others by 1/(1 − p); see `dropout`. */
 export class Dropout extends Module {
   readonly p: number;
-  readonly #generator: Generator | undefined;
+  /** Where masks come from; the default generator unless given. */
+  readonly generator: Generator | undefined;
 
   constructor(p = 0.5, { generator }: DropoutLayerOptions = {}) {
     super();
     this.p = checkProbability("Dropout", p);
-    this.#generator = generator;
+    this.generator = generator;
   }
 
   forward(x: Tensor): Tensor {
-    return dropout(x, this.p, optionsOf(this, this.#generator));
+    return dropout(x, this.p, optionsOf(this, this.generator));
   }
 }
 
 /** Dropout of sequences [T,B,F] with one mask for all steps; see `variationalDropout`. */
 export class VariationalDropout extends Module {
   readonly p: number;
-  readonly #generator: Generator | undefined;
+  /** Where masks come from; the default generator unless given. */
+  readonly generator: Generator | undefined;
 
   constructor(p = 0.5, { generator }: DropoutLayerOptions = {}) {
     super();
     this.p = checkProbability("VariationalDropout", p);
-    this.#generator = generator;
+    this.generator = generator;
   }
 
   forward(xs: Tensor): Tensor {
-    return variationalDropout(xs, this.p, optionsOf(this, this.#generator));
+    return variationalDropout(xs, this.p, optionsOf(this, this.generator));
   }
 }
 
@@ -74,7 +76,8 @@ export class RecurrentDropoutLSTM extends Cell<LstmState> {
   readonly outputSize: number;
   readonly p: number;
   readonly cell: LSTMCell;
-  readonly #generator: Generator | undefined;
+  /** Where masks come from; the default generator unless given. */
+  readonly generator: Generator | undefined;
 
   constructor(p: number, options: LSTMCellOptions & DropoutLayerOptions) {
     super();
@@ -84,7 +87,7 @@ export class RecurrentDropoutLSTM extends Cell<LstmState> {
     this.cell = new LSTMCell(options);
     this.inputSize = this.cell.inputSize;
     this.outputSize = this.cell.outputSize;
-    this.#generator = options.generator;
+    this.generator = options.generator;
   }
 
   initialState(batch: number): LstmState {
@@ -95,7 +98,7 @@ export class RecurrentDropoutLSTM extends Cell<LstmState> {
     const { weightIh, weightHh, biasIh, biasHh, hiddenSize } = this.cell;
     const sums = add(linear(x, weightIh, biasIh ?? undefined), linear(h, weightHh, biasHh ?? undefined));
     const [i, f, g, o] = split(sums, hiddenSize, 1) as [Tensor, Tensor, Tensor, Tensor];
-    const candidate = recurrentDropout(tanh(g), this.p, optionsOf(this, this.#generator));
+    const candidate = recurrentDropout(tanh(g), this.p, optionsOf(this, this.generator));
     const c1 = add(mul(sigmoid(f), c), mul(sigmoid(i), candidate));
     const h1 = mul(sigmoid(o), tanh(c1));
     return [h1, { h: h1, c: c1 }];
@@ -113,7 +116,8 @@ export class Zoneout<S extends State> extends Cell<S> {
   readonly outputSize: number;
   readonly p: readonly number[];
   readonly cell: Recurrence<S>;
-  readonly #generator: Generator | undefined;
+  /** Where masks come from; the default generator unless given. */
+  readonly generator: Generator | undefined;
 
   constructor(cell: Recurrence<S>, p: number | readonly number[], { generator }: DropoutLayerOptions = {}) {
     super();
@@ -121,7 +125,7 @@ export class Zoneout<S extends State> extends Cell<S> {
     this.cell = cell;
     this.inputSize = cell.inputSize;
     this.outputSize = cell.outputSize;
-    this.#generator = generator;
+    this.generator = generator;
   }
 
   initialState(batch: number): S {
@@ -132,7 +136,7 @@ export class Zoneout<S extends State> extends Cell<S> {
     const [, candidate] = this.cell.step(x, state);
     const before = stateTensors(state);
     const mixed = stateTensors(candidate).map((next, i) =>
-      zoneout(before[i] as Tensor, next, this.p[i] ?? 0, optionsOf(this, this.#generator)),
+      zoneout(before[i] as Tensor, next, this.p[i] ?? 0, optionsOf(this, this.generator)),
     );
     return [mixed[0] as Tensor, restoreState(state, mixed)];
   }

@@ -1,3 +1,4 @@
+import { checkNumber } from "../base/checks.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { adadelta } from "../wasm/kernels.gen.ts";
@@ -8,9 +9,8 @@ import {
   type InitialSlots,
   Optimizer,
   type Parameters,
-  requireAtLeast,
-  requireFraction,
   type Slots,
+  SQUARE,
   signOf,
 } from "./optimizer.ts";
 
@@ -30,15 +30,17 @@ export interface AdadeltaOptions extends DecayOptions {
  */
 export class Adadelta extends Optimizer<AdadeltaOptions> {
   constructor(params: Parameters<AdadeltaOptions>, options: AdadeltaOptions = {}) {
-    super("Adadelta", params, { lr: 1, weightDecay: 0, maximize: false, rho: 0.9, eps: 1e-6, ...options });
-    for (const { rho, eps } of this.groups) {
-      requireFraction("Adadelta", "rho", rho);
-      requireAtLeast("Adadelta", "eps", eps, 0);
-    }
+    super("Adadelta", params, { lr: 1, weightDecay: 0, maximize: false, rho: 0.9, eps: 1e-6 }, options);
+  }
+
+  protected override checkGroup(group: Group<AdadeltaOptions>): void {
+    super.checkGroup(group);
+    checkNumber("Adadelta", "rho", group.rho, { least: 0, below: 1 });
+    checkNumber("Adadelta", "eps", group.eps, { least: 0 });
   }
 
   protected override initial(): InitialSlots {
-    return { tensors: { squareAvg: 0, accDelta: 0 } };
+    return { tensors: { squareAvg: 0, accDelta: 0 }, ranges: { squareAvg: SQUARE, accDelta: [0, Number.MAX_VALUE] } };
   }
 
   protected override update(p: Tensor, g: Tensor, slots: Slots, group: Group<AdadeltaOptions>): void {

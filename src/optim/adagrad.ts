@@ -1,3 +1,4 @@
+import { checkNumber } from "../base/checks.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { rmsprop } from "../wasm/kernels.gen.ts";
@@ -8,8 +9,8 @@ import {
   type InitialSlots,
   Optimizer,
   type Parameters,
-  requireAtLeast,
   type Slots,
+  SQUARE,
   signOf,
 } from "./optimizer.ts";
 
@@ -31,16 +32,16 @@ export interface AdagradOptions extends DecayOptions {
  */
 export class Adagrad extends Optimizer<AdagradOptions> {
   constructor(params: Parameters<AdagradOptions>, options: AdagradOptions = {}) {
-    super("Adagrad", params, { lr: 0.01, weightDecay: 0, maximize: false, lrDecay: 0, initialAccumulatorValue: 0, eps: 1e-10, ...options });
-    for (const { lrDecay, initialAccumulatorValue, eps } of this.groups) {
-      requireAtLeast("Adagrad", "lrDecay", lrDecay, 0);
-      requireAtLeast("Adagrad", "initialAccumulatorValue", initialAccumulatorValue, 0);
-      requireAtLeast("Adagrad", "eps", eps, 0);
-    }
+    super("Adagrad", params, { lr: 0.01, weightDecay: 0, maximize: false, lrDecay: 0, initialAccumulatorValue: 0, eps: 1e-10 }, options);
+  }
+
+  protected override checkGroup(group: Group<AdagradOptions>): void {
+    super.checkGroup(group);
+    for (const name of ["lrDecay", "initialAccumulatorValue", "eps"] as const) checkNumber("Adagrad", name, group[name], { least: 0 });
   }
 
   protected override initial({ initialAccumulatorValue }: Group<AdagradOptions>): InitialSlots {
-    return { tensors: { sum: initialAccumulatorValue } };
+    return { tensors: { sum: initialAccumulatorValue }, ranges: { sum: SQUARE } };
   }
 
   protected override update(p: Tensor, g: Tensor, slots: Slots, group: Group<AdagradOptions>): void {

@@ -1,5 +1,6 @@
+import { checkFlag } from "../base/checks.ts";
 import { type Coefficients, Moments, type MomentsOptions } from "./moments.ts";
-import { type Group, type InitialSlots, type Parameters, power } from "./optimizer.ts";
+import { type Group, type InitialSlots, type Parameters, power, SQUARE } from "./optimizer.ts";
 
 export interface AdamOptions extends MomentsOptions {
   /** Divides by the largest mean square so far. */
@@ -8,12 +9,18 @@ export interface AdamOptions extends MomentsOptions {
 
 /** Adam and AdamW: what they do with the weight decay is the difference. */
 abstract class AdamFamily extends Moments<AdamOptions> {
-  protected constructor(kind: string, params: Parameters<AdamOptions>, options: AdamOptions) {
-    super(kind, params, { lr: 1e-3, weightDecay: 0, maximize: false, betas: [0.9, 0.999], eps: 1e-8, amsgrad: false, ...options });
+  protected constructor(kind: string, params: Parameters<AdamOptions>, weightDecay: number, options: AdamOptions) {
+    super(kind, params, { lr: 1e-3, weightDecay, maximize: false, betas: [0.9, 0.999], eps: 1e-8, amsgrad: false }, options);
+  }
+
+  protected override checkGroup(group: Group<AdamOptions>): void {
+    super.checkGroup(group);
+    checkFlag(this.kind, "amsgrad", group.amsgrad);
   }
 
   protected override initial(group: Group<AdamOptions>): InitialSlots {
-    return { tensors: { expAvg: 0, expAvgSq: 0, ...(group.amsgrad && { maxExpAvgSq: 0 }) } };
+    const tensors = { expAvg: 0, expAvgSq: 0, ...(group.amsgrad && { maxExpAvgSq: 0 }) };
+    return { tensors, ranges: { expAvgSq: SQUARE, maxExpAvgSq: SQUARE } };
   }
 
   protected override coefficients(group: Group<AdamOptions>, { step = 0 }: Record<string, number>): Coefficients {
@@ -36,7 +43,7 @@ abstract class AdamFamily extends Moments<AdamOptions> {
  */
 export class Adam extends AdamFamily {
   constructor(params: Parameters<AdamOptions>, options: AdamOptions = {}) {
-    super("Adam", params, options);
+    super("Adam", params, 0, options);
   }
 
   protected override weightDecay(group: Group<AdamOptions>): Pick<Coefficients, "decay"> {
@@ -50,7 +57,7 @@ export class Adam extends AdamFamily {
  */
 export class AdamW extends AdamFamily {
   constructor(params: Parameters<AdamOptions>, options: AdamOptions = {}) {
-    super("AdamW", params, { weightDecay: 0.01, ...options });
+    super("AdamW", params, 0.01, options);
   }
 
   protected override weightDecay(group: Group<AdamOptions>): Pick<Coefficients, "shrink"> {

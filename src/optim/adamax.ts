@@ -1,19 +1,8 @@
 import type { Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { adamax } from "../wasm/kernels.gen.ts";
-import type { MomentsOptions } from "./moments.ts";
-import {
-  addressOf,
-  type Group,
-  type InitialSlots,
-  Optimizer,
-  type Parameters,
-  power,
-  requireAtLeast,
-  requireFraction,
-  type Slots,
-  signOf,
-} from "./optimizer.ts";
+import { checkMoments, type MomentsOptions } from "./moments.ts";
+import { addressOf, type Group, type InitialSlots, Optimizer, type Parameters, power, type Slots, SQUARE, signOf } from "./optimizer.ts";
 
 /**
  * Adam with the running maximum of the gradient d in place of its mean square:
@@ -25,15 +14,16 @@ import {
  */
 export class Adamax extends Optimizer<MomentsOptions> {
   constructor(params: Parameters<MomentsOptions>, options: MomentsOptions = {}) {
-    super("Adamax", params, { lr: 2e-3, weightDecay: 0, maximize: false, betas: [0.9, 0.999], eps: 1e-8, ...options });
-    for (const { betas, eps } of this.groups) {
-      for (const [i, beta] of betas.entries()) requireFraction("Adamax", `betas[${i}]`, beta);
-      requireAtLeast("Adamax", "eps", eps, 0);
-    }
+    super("Adamax", params, { lr: 2e-3, weightDecay: 0, maximize: false, betas: [0.9, 0.999], eps: 1e-8 }, options);
+  }
+
+  protected override checkGroup(group: Group<MomentsOptions>): void {
+    super.checkGroup(group);
+    checkMoments("Adamax", group);
   }
 
   protected override initial(): InitialSlots {
-    return { tensors: { expAvg: 0, expInf: 0 } };
+    return { tensors: { expAvg: 0, expInf: 0 }, ranges: { expInf: SQUARE } };
   }
 
   protected override update(p: Tensor, g: Tensor, slots: Slots, group: Group<MomentsOptions>): void {

@@ -1,4 +1,6 @@
+import { checkNumber, checkOneOf, checkWhole } from "../base/checks.ts";
 import { ArgumentError, DTypeError, FormatError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { zeros } from "../tensor/create.ts";
 import { sameShape } from "../tensor/shape.ts";
 import { empty, keep, scope, Tensor } from "../tensor/tensor.ts";
@@ -6,7 +8,7 @@ import { call, view } from "../wasm/host.ts";
 import { axpby } from "../wasm/kernels.gen.ts";
 import { absMax, absSum, dot } from "./clip.ts";
 import { type Objective, strongWolfe } from "./line-search.ts";
-import { type Group, type OptimizerState, ParameterGroups, requireAtLeast, type Slots } from "./optimizer.ts";
+import { checkRange, type Group, type OptimizerState, ParameterGroups, type Slots } from "./optimizer.ts";
 
 export interface LBFGSOptions {
   /** Step length; with a line search the first one tried. */
@@ -72,13 +74,17 @@ export class LBFGS extends ParameterGroups<LBFGSOptions> {
   constructor(params: Iterable<Tensor>, options: LBFGSOptions = {}) {
     const { maxIter = 20, maxEval = Math.floor((maxIter * 5) / 4) } = options;
     const fixed = { lr: 1, toleranceGrad: 1e-7, toleranceChange: 1e-9, historySize: 100, lineSearchFn: null };
-    super("LBFGS", params, { ...fixed, ...options, maxIter, maxEval });
+    super("LBFGS", params, { ...fixed, maxIter, maxEval }, options);
     if (this.groups.length > 1) throw new ArgumentError(`LBFGS: expected one group of parameters, got ${this.groups.length}`);
     const dtypes = new Set(this.params.map((p) => p.dtype));
     if (dtypes.size > 1) throw new DTypeError(`LBFGS: expected parameters of one dtype, got ${[...dtypes].join(" and ")}`);
-    for (const name of ["lr", "toleranceGrad", "toleranceChange"] as const) requireAtLeast("LBFGS", name, this.#options[name], 0);
-    for (const name of ["maxIter", "maxEval", "historySize"] as const) requireAtLeast("LBFGS", name, this.#options[name], 1);
     this.#size = this.params.reduce((total, p) => total + p.size, 0);
+  }
+
+  protected override checkGroup(group: Group<LBFGSOptions>): void {
+    for (const name of ["lr", "toleranceGrad", "toleranceChange"] as const) checkNumber("LBFGS", name, group[name], { least: 0 });
+    for (const name of ["maxIter", "maxEval", "historySize"] as const) checkWhole("LBFGS", name, group[name], { least: 1 });
+    if (group.lineSearchFn !== null) checkOneOf("LBFGS", "lineSearchFn", group.lineSearchFn, ["strongWolfe"]);
   }
 
   get #options(): Group<LBFGSOptions> {
@@ -90,7 +96,7 @@ export class LBFGS extends ParameterGroups<LBFGSOptions> {
   }
 
   set lr(value: number) {
-    requireAtLeast("LBFGS", "lr", value, 0);
+    this.checkGroup({ ...this.#options, lr: value });
     this.#options.lr = value;
   }
 
@@ -238,9 +244,30 @@ export class LBFGS extends ParameterGroups<LBFGSOptions> {
     this.#memory = slots === undefined ? null : unpack(slots);
   }
 
+  protected override checkSlots([first, ...others]: readonly Slots[], [group]: readonly Group<LBFGSOptions>[]): void {
+    const names = others.flatMap(({ numbers, tensors }) => [...Object.keys(numbers), ...Object.keys(tensors)]);
+    if (names.length > 0) throw new FormatError(`loadStateDict: expected a state of LBFGS under parameter 0, got ${quote(names)}`);
+    const { numbers, tensors } = first as Slots;
+    const known = Object.keys(numbers).length + Object.keys(tensors).length;
+    if (known === 0) return;
+    const { pairs, stepLength, diagonal, iterations } = unpack(first as Slots);
+    const historySize = (group as Group<LBFGSOptions>).historySize;
+    if (known !== 5 + 3 * pairs.length || pairs.length > historySize) {
+      throw new FormatError(`loadStateDict: expected at most ${historySize} pairs of y and s with their rho, got ${pairs.length}`);
+    }
+    if (!(Number.isSafeInteger(iterations) && iterations >= 1)) {
+      throw new FormatError(`loadStateDict: expected iterations to be a whole number of at least 1, got ${iterations}`);
+    }
+    checkRange("0.stepLength", [stepLength], [0, Number.MAX_VALUE]);
+    checkRange("0.diagonal and rho", pairs.map(({ rho }) => rho).concat(diagonal), [Number.MIN_VALUE, Number.MAX_VALUE]);
+    for (const [name, t] of Object.entries(tensors)) checkRange(`0.${name}`, t.data());
+  }
+
   protected override checkSlot(key: string, value: Tensor, p: Tensor): void {
     if (sameShape(value.shape, [this.#size]) && value.dtype === p.dtype) return;
-    throw new FormatError(`loadStateDict: expected ${key} to be ${p.dtype} [${this.#size}], got ${value.dtype} [${value.shape.join(",")}]`);
+    throw new FormatError(
+      `loadStateDict: expected ${quote(key)} to be ${p.dtype} [${this.#size}], got ${value.dtype} ${quote(value.shape)}`,
+    );
   }
 }
 

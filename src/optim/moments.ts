@@ -1,19 +1,19 @@
 /** What Adam and its relatives share: two running moments and one update. */
 
+import { checkNumber } from "../base/checks.ts";
 import type { DType } from "../base/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { ARGUMENT_SLOTS, call } from "../wasm/host.ts";
 import { adam } from "../wasm/kernels.gen.ts";
 import {
   addressOf,
+  checkPair,
   type DecayOptions,
   type Group,
   type InitialSlots,
   Optimizer,
-  type Parameters,
-  requireAtLeast,
-  requireFraction,
   type Slots,
+  SQUARE,
   signOf,
   type Update,
 } from "./optimizer.ts";
@@ -42,16 +42,13 @@ export interface Coefficients {
 
 /** Base of Adam, AdamW, NAdam and RAdam: they differ in their coefficients only. */
 export abstract class Moments<O extends MomentsOptions> extends Optimizer<O> {
-  protected constructor(kind: string, params: Parameters<O>, options: Omit<Group<O>, "params">) {
-    super(kind, params, options);
-    for (const { betas, eps } of this.groups as readonly Group<MomentsOptions>[]) {
-      for (const [i, beta] of betas.entries()) requireFraction(this.kind, `betas[${i}]`, beta);
-      requireAtLeast(this.kind, "eps", eps, 0);
-    }
+  protected override checkGroup(group: Group<O>): void {
+    super.checkGroup(group);
+    checkMoments(this.kind, group as Group<MomentsOptions>);
   }
 
   protected override initial(_group: Group<O>): InitialSlots {
-    return { tensors: { expAvg: 0, expAvgSq: 0 } };
+    return { tensors: { expAvg: 0, expAvgSq: 0 }, ranges: { expAvgSq: SQUARE } };
   }
 
   protected abstract coefficients(group: Group<O>, numbers: Record<string, number>): Coefficients;
@@ -65,22 +62,22 @@ export abstract class Moments<O extends MomentsOptions> extends Optimizer<O> {
     return true;
   }
 
-  /** Neighbours with the same coefficients go into one call. */
+  /** Neighbours with the same coefficients go into one call. The first call is made when nothing can fail any more. */
   protected override updateAll(updates: readonly Update<O>[]): void {
-    const list: number[] = [];
-    let shared: Shared | null = null;
+    const calls: Listed[] = [];
     let last: Update<O> | null = null;
     for (const update of updates) {
       const { p, g, slots } = update;
-      if (shared === null || list.length === MOST_SLOTS || !this.#goesWith(update, last)) {
-        if (shared !== null) updateListed(shared, list);
-        shared = this.#shared(update);
+      let listed = calls[calls.length - 1];
+      if (listed === undefined || listed.list.length === MOST_SLOTS || !this.#goesWith(update, last)) {
+        listed = { shared: this.#shared(update), list: [] };
+        calls.push(listed);
       }
       last = update;
       const v = addressOf(slots, "expAvgSq");
-      list.push(p.size, p.ptr, g.ptr, addressOf(slots, "expAvg"), v, addressOf(slots, "maxExpAvgSq") || v);
+      listed.list.push(p.size, p.ptr, g.ptr, addressOf(slots, "expAvg"), v, addressOf(slots, "maxExpAvgSq") || v);
     }
-    if (shared !== null) updateListed(shared, list);
+    calls.forEach(updateListed);
   }
 
   #goesWith({ p, slots, group }: Update<O>, last: Update<O> | null): boolean {
@@ -107,9 +104,20 @@ interface Shared extends Required<Coefficients> {
 /** The kernel takes six numbers a parameter, behind ten of its own. */
 const MOST_SLOTS = 6 * Math.floor((ARGUMENT_SLOTS - 10) / 6);
 
-/** Calls the kernel for the listed parameters and empties the list. */
-function updateListed(shared: Shared, list: number[]): void {
+/** One call of the kernel. */
+interface Listed {
+  readonly shared: Shared;
+  readonly list: number[];
+}
+
+function updateListed({ shared, list }: Listed): void {
   const { dtype, sign, decay, shrink, beta1, beta2, ofMean, ofGradient, scale, eps } = shared;
   call(adam, dtype, list.length / 6, sign, decay, shrink, beta1, beta2, ofMean, ofGradient, scale, eps, ...list);
-  list.length = 0;
+}
+
+/** The options of running moments. @throws ArgumentError */
+export function checkMoments(op: string, { betas, eps }: Group<MomentsOptions>): void {
+  checkPair(op, "betas", betas);
+  for (const [i, beta] of betas.entries()) checkNumber(op, `betas[${i}]`, beta, { least: 0, below: 1 });
+  checkNumber(op, "eps", eps, { least: 0 });
 }

@@ -1,5 +1,6 @@
+import { checkNumber } from "../base/checks.ts";
 import { type Coefficients, Moments, type MomentsOptions } from "./moments.ts";
-import { type Group, type InitialSlots, type Parameters, power, requireAtLeast } from "./optimizer.ts";
+import { type Group, type InitialSlots, type Parameters, power, SQUARE } from "./optimizer.ts";
 import { exp } from "./scalar.ts";
 
 export interface NAdamOptions extends MomentsOptions {
@@ -21,12 +22,16 @@ const LOG_096 = -0.040821994520255166;
  */
 export class NAdam extends Moments<NAdamOptions> {
   constructor(params: Parameters<NAdamOptions>, options: NAdamOptions = {}) {
-    super("NAdam", params, { lr: 2e-3, weightDecay: 0, maximize: false, betas: [0.9, 0.999], eps: 1e-8, momentumDecay: 4e-3, ...options });
-    for (const { momentumDecay } of this.groups) requireAtLeast("NAdam", "momentumDecay", momentumDecay, 0);
+    super("NAdam", params, { lr: 2e-3, weightDecay: 0, maximize: false, betas: [0.9, 0.999], eps: 1e-8, momentumDecay: 4e-3 }, options);
+  }
+
+  protected override checkGroup(group: Group<NAdamOptions>): void {
+    super.checkGroup(group);
+    checkNumber("NAdam", "momentumDecay", group.momentumDecay, { least: 0 });
   }
 
   protected override initial(): InitialSlots {
-    return { tensors: { expAvg: 0, expAvgSq: 0 }, numbers: { muProduct: 1 } };
+    return { tensors: { expAvg: 0, expAvgSq: 0 }, numbers: { muProduct: 1 }, ranges: { expAvgSq: SQUARE, muProduct: [0, 1] } };
   }
 
   /** Every parameter has a momentum's product of its own, which a step takes on. */

@@ -1,7 +1,9 @@
 /** What all optimisers share: parameter groups, state, and the walk over both. */
 
+import { checkFlag, checkNumber, isRecord, withDefaults } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "../base/errors.ts";
+import { quote, shorten } from "../base/quote.ts";
 import { full } from "../tensor/create.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { copyOf, dense } from "../tensor/strided.ts";
@@ -48,12 +50,18 @@ export interface Update<O> {
   readonly group: Group<O>;
 }
 
-/** First values of slots: each tensor is filled with its number. */
+/** First values of slots, and what values a saved state may bring. */
 export interface InitialSlots {
+  /** Each tensor is filled with its number. */
   readonly tensors: Readonly<Record<string, number>>;
   /** Running numbers besides `step`. */
   readonly numbers?: Readonly<Record<string, number>>;
+  /** Least and greatest value of tensors and numbers; whatever is finite where nothing is said. */
+  readonly ranges?: Readonly<Record<string, readonly [least: number, most: number]>>;
 }
+
+/** Sums and means of squares: they divide, so that one beyond the largest number does no harm. */
+export const SQUARE: readonly [number, number] = [0, Number.POSITIVE_INFINITY];
 
 /** Everything an optimiser needs to go on: numbers, and tensors named `parameter index.slot`. */
 export interface OptimizerState {
@@ -72,7 +80,7 @@ export abstract class ParameterGroups<O extends object> {
   readonly params: readonly Tensor[];
   protected readonly slots: Map<Tensor, Slots> = new Map();
 
-  protected constructor(kind: string, params: Parameters<O>, options: Omit<Group<O>, "params">) {
+  protected constructor(kind: string, params: Parameters<O>, defaults: Omit<Group<O>, "params">, options: Partial<O> = {}) {
     this.kind = kind;
     const given = [...params];
     if (given.length === 0) throw new ArgumentError(`${this.kind}: expected at least one parameter, got none`);
@@ -81,13 +89,18 @@ export abstract class ParameterGroups<O extends object> {
       throw new ArgumentError(`${this.kind}: expected parameters or groups of them, got both`);
     }
     const lists = plain.length > 0 ? [{ params: plain }] : (given as GroupOptions<O>[]);
-    this.groups = lists.map((group) => ({ ...options, ...group, params: [...group.params] }) as unknown as Group<O>);
+    const common = withDefaults(defaults, options);
+    this.groups = lists.map((group) => ({ ...withDefaults(common, group), params: [...group.params] }) as unknown as Group<O>);
     this.params = this.groups.flatMap((group) => group.params);
     for (const p of this.params) checkParameter(this.kind, p);
     if (new Set(this.params).size < this.params.length) {
       throw new ArgumentError(`${this.kind}: expected every parameter once, got one that occurs twice`);
     }
+    for (const group of this.groups) this.checkGroup(group);
   }
+
+  /** The one check of a group's options, whoever brings them: the constructor, a saved state, a schedule. @throws ArgumentError */
+  protected abstract checkGroup(group: Group<O>): void;
 
   /** Forgets the gradients of all parameters. */
   zeroGrad(): void {
@@ -111,86 +124,126 @@ export abstract class ParameterGroups<O extends object> {
 
   /**
    * Goes on from a saved state, whose values are copied. Everything is checked before anything is changed.
-   * @throws FormatError for another optimiser's state, or one of other parameters
+   * @throws FormatError for another optimiser's state, one of other parameters, or values that no state of this one has
    */
   loadStateDict(state: OptimizerState): void {
-    if (state.kind !== this.kind) throw new FormatError(`loadStateDict: expected the state of ${this.kind}, got that of ${state.kind}`);
-    if (state.groups.length !== this.groups.length) {
-      throw new FormatError(`loadStateDict: expected ${this.groups.length} groups, got ${state.groups.length}`);
+    const { kind, groups, numbers, tensors } = (isRecord(state) ? state : {}) as Partial<OptimizerState>;
+    if (kind !== this.kind)
+      throw new FormatError(`loadStateDict: expected the state of ${this.kind}, got that of ${shorten(String(kind))}`);
+    if (!Array.isArray(groups) || groups.length !== this.groups.length) {
+      throw new FormatError(
+        `loadStateDict: expected ${this.groups.length} groups, got ${quote(Array.isArray(groups) ? groups.length : groups)}`,
+      );
     }
-    const slots = this.params.map((): Slots => ({ tensors: {}, numbers: {} }));
-    for (const [key, value] of Object.entries(state.numbers)) this.#place(slots, key, (of, name) => (of.numbers[name] = value));
-    for (const [key, value] of Object.entries(state.tensors)) {
-      this.#place(slots, key, (of, name, p) => {
-        this.checkSlot(key, value, p);
-        of.tensors[name] = value;
-      });
-    }
-    this.groups.forEach((group, i) => {
-      checkOptions(group, state.groups[i] as object);
-    });
-    this.checkSlots(slots, state);
+    const options = this.groups.map((group, i) => this.#readOptions(group, groups[i]));
+    const slots = this.#readSlots(numbers, tensors);
+    this.checkSlots(slots, options);
+    const copies = scope(() => slots.map((of) => (isEmpty(of) ? null : copyOfSlots(of))));
     this.slots.clear();
     this.params.forEach((p, i) => {
-      const { numbers, tensors } = slots[i] as Slots;
-      if (Object.keys(numbers).length === 0) return;
-      this.slots.set(p, { numbers, tensors: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, keep(copyOf(t))])) });
+      const copy = copies[i];
+      if (copy) this.slots.set(p, keepSlots(copy));
     });
     this.groups.forEach((group, i) => {
-      Object.assign(group, state.groups[i]);
+      Object.assign(group, options[i]);
     });
   }
 
   /** Whether the loaded slots, one for each parameter, are together what a step needs. @throws FormatError if not */
-  protected checkSlots(_slots: readonly Slots[], _state: OptimizerState): void {}
+  protected abstract checkSlots(slots: readonly Slots[], groups: readonly Group<O>[]): void;
 
   /** @throws FormatError for a state tensor that is not like its parameter */
   protected checkSlot(key: string, value: Tensor, p: Tensor): void {
     if (sameShape(value.shape, p.shape) && value.dtype === p.dtype) return;
-    throw new FormatError(`loadStateDict: expected ${key} to be ${p.dtype} ${show(p.shape)}, got ${value.dtype} ${show(value.shape)}`);
+    throw new FormatError(
+      `loadStateDict: expected ${quote(key)} to be ${p.dtype} ${show(p.shape)}, got ${value.dtype} ${quote(value.shape)}`,
+    );
   }
 
-  #place(slots: readonly Slots[], key: string, set: (slots: Slots, name: string, p: Tensor) => void): void {
-    const [index = "", name = ""] = key.split(".");
-    const at = Number(index);
-    const [of, p] = [slots[at], this.params[at]];
-    if (of === undefined || p === undefined || name === "") {
-      throw new FormatError(`loadStateDict: expected names "index.slot" of ${this.params.length} parameters, got "${key}"`);
+  /** A group with the options of a saved one, which are not to be trusted. */
+  #readOptions(own: Group<O>, saved: unknown): Group<O> {
+    const names = (options: object) =>
+      quote(
+        Object.keys(options)
+          .filter((name) => options === saved || name !== "params")
+          .sort(),
+      );
+    if (!isRecord(saved) || names(saved) !== names(own)) {
+      throw new FormatError(`loadStateDict: expected options ${names(own)}, got ${isRecord(saved) ? names(saved) : quote(saved)}`);
     }
-    set(of, name, p);
+    const copied = Object.entries(saved).map(([name, value]) => [name, Array.isArray(value) ? [...value] : value]);
+    const group = { ...own, ...Object.fromEntries(copied) } as Group<O>;
+    try {
+      this.checkGroup(group);
+    } catch (cause) {
+      throw new FormatError(`loadStateDict: expected options of ${this.kind} (${(cause as Error).message})`, { cause });
+    }
+    return group;
+  }
+
+  /** Saved slots by parameter. */
+  #readSlots(numbers: unknown, tensors: unknown): Slots[] {
+    if (!isRecord(numbers) || !isRecord(tensors)) {
+      throw new FormatError(`loadStateDict: expected numbers and tensors by name, got ${quote(numbers)} and ${quote(tensors)}`);
+    }
+    const slots = this.params.map((): Slots => ({ tensors: {}, numbers: {} }));
+    for (const [key, value] of Object.entries(numbers)) {
+      if (typeof value !== "number") throw new FormatError(`loadStateDict: expected ${quote(key)} to be a number, got ${quote(value)}`);
+      const { of, name } = this.#place(slots, key);
+      of.numbers[name] = value;
+    }
+    for (const [key, value] of Object.entries(tensors)) {
+      if (!(value instanceof Tensor)) throw new FormatError(`loadStateDict: expected ${quote(key)} to be a tensor, got ${quote(value)}`);
+      const { of, name, p } = this.#place(slots, key);
+      this.checkSlot(key, value, p);
+      of.tensors[name] = value;
+    }
+    return slots;
+  }
+
+  /** Which parameter's slot a name "index.slot" means. */
+  #place(slots: readonly Slots[], key: string): { readonly of: Slots; readonly name: string; readonly p: Tensor } {
+    const [, index = "", name = ""] = /^(0|[1-9]\d{0,8})\.(\w+)$/.exec(key) ?? [];
+    const at = index === "" ? -1 : Number(index);
+    const [of, p] = [slots[at], this.params[at]];
+    if (of === undefined || p === undefined || name === "__proto__") {
+      throw new FormatError(`loadStateDict: expected names "index.slot" of ${this.params.length} parameters, got ${quote(key)}`);
+    }
+    return { of, name, p };
   }
 }
 
 /** An optimiser whose step needs the gradients only. */
 export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends ParameterGroups<O> {
-  protected constructor(kind: string, params: Parameters<O>, options: Omit<Group<O>, "params">) {
-    super(kind, params, options);
-    for (const { lr, weightDecay = 0 } of this.groups as readonly (Group<CommonOptions> & DecayOptions)[]) {
-      requireAtLeast(this.kind, "lr", lr, 0);
-      requireAtLeast(this.kind, "weightDecay", weightDecay, 0);
-    }
-  }
-
   /** The first group's learning rate; setting it sets every group's. */
   get lr(): number {
     return (this.groups[0] as Group<CommonOptions>).lr;
   }
 
   set lr(value: number) {
-    requireAtLeast(this.kind, "lr", value, 0);
+    for (const group of this.groups) this.checkGroup({ ...group, lr: value });
     for (const group of this.groups as readonly Group<CommonOptions>[]) group.lr = value;
+  }
+
+  protected override checkGroup(group: Group<O>): void {
+    const { lr, weightDecay = 0, maximize } = group as unknown as Group<CommonOptions> & DecayOptions;
+    checkNumber(this.kind, "lr", lr, { least: 0 });
+    checkNumber(this.kind, "weightDecay", weightDecay, { least: 0 });
+    checkFlag(this.kind, "maximize", maximize);
   }
 
   /**
    * Changes every parameter that has a gradient, in place.
    * @param gradients one for each parameter in the order they were given, or null; by default each parameter's `grad`
-   * @throws ShapeError for gradients that are not like their parameters; nothing is changed then
+   * @throws ShapeError for gradients that are not like their parameters, ArgumentError for a group's option that somebody has set to what
+   *   no constructor takes, as a rate of NaN; nothing is changed then
    */
   step(gradients?: readonly (Tensor | null)[]): void {
     if (gradients !== undefined && gradients.length !== this.params.length) {
       throw new ArgumentError(`${this.kind}.step: expected ${this.params.length} gradients, got ${gradients.length}`);
     }
     cannotReplay("changes parameters");
+    for (const group of this.groups) this.checkGroup(group);
     const found = this.params.map((p, i) => (gradients === undefined ? p.grad : (gradients[i] as Tensor | null)));
     this.params.forEach((p, i) => {
       checkGradient(this.kind, p, found[i] as Tensor | null);
@@ -201,37 +254,50 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends
       for (const group of this.groups) {
         for (const p of group.params) {
           const g = found[i++];
-          if (g) updates.push({ p, g: dense(g), slots: this.#advance(p, group), group });
+          if (g) updates.push({ p, g: dense(g), slots: this.slots.get(p) ?? this.#blank(p, group), group });
         }
       }
-      this.updateAll(updates);
+      this.#apply(updates);
     });
   }
 
-  /** What is remembered for a parameter, at its next step. */
-  #advance(p: Tensor, group: Group<O>): Slots {
-    let slots = this.slots.get(p);
-    if (slots === undefined) {
-      const { tensors, numbers } = this.initial(group);
-      slots = { numbers: { step: 0, ...numbers }, tensors: {} };
-      for (const [name, value] of Object.entries(tensors)) slots.tensors[name] = keep(full(p.shape, value, p.dtype));
-      this.slots.set(p, slots);
+  /** Makes the updates, or leaves the running numbers as they were. */
+  #apply(updates: readonly Update<O>[]): void {
+    const before = updates.map(({ slots }) => ({ ...slots.numbers }));
+    try {
+      for (const { slots } of updates) slots.numbers.step = (slots.numbers.step as number) + 1;
+      this.updateAll(updates);
+    } catch (error) {
+      updates.forEach(({ slots }, i) => {
+        Object.assign(slots.numbers, before[i]);
+      });
+      throw error;
     }
-    slots.numbers.step = (slots.numbers.step as number) + 1;
+    for (const { p, slots } of updates) if (!this.slots.has(p)) this.slots.set(p, keepSlots(slots));
+  }
+
+  /** What is remembered for a parameter before its first step. */
+  #blank(p: Tensor, group: Group<O>): Slots {
+    const { tensors, numbers } = this.initial(group);
+    const slots: Slots = { numbers: { step: 0, ...numbers }, tensors: {} };
+    for (const [name, value] of Object.entries(tensors)) slots.tensors[name] = full(p.shape, value, p.dtype);
     return slots;
   }
 
-  protected override checkSlots(slots: readonly Slots[], state: OptimizerState): void {
+  protected override checkSlots(slots: readonly Slots[], groups: readonly Group<O>[]): void {
     let i = 0;
-    this.groups.forEach((group, g) => {
-      const { tensors, numbers } = this.initial({ ...group, ...state.groups[g] });
+    for (const group of groups) {
+      const { tensors, numbers, ranges = {} } = this.initial(group);
       const expected = namesOf({ tensors, numbers: { step: 0, ...numbers } });
       for (const _ of group.params) {
-        const got = namesOf(slots[i] as Slots);
-        if (got !== "" && got !== expected) throw new FormatError(`loadStateDict: expected ${expected} for parameter ${i}, got ${got}`);
+        const of = slots[i] as Slots;
+        const got = namesOf(of);
+        if (got !== "" && got !== expected)
+          throw new FormatError(`loadStateDict: expected ${expected} for parameter ${i}, got ${shorten(got)}`);
+        if (got !== "") checkSlotValues(i, of, ranges);
         i++;
       }
-    });
+    }
   }
 
   /** Names and first values of what is remembered for a parameter. */
@@ -250,19 +316,38 @@ function namesOf({ tensors, numbers }: { readonly tensors: object; readonly numb
   return [...Object.keys(tensors), ...Object.keys(numbers)].sort().join(", ");
 }
 
-/** Saved options must be of the kinds in use: what a file says is not to be trusted. */
-function checkOptions(own: object, saved: object): void {
-  const kinds = (options: object): string =>
-    Object.entries(options)
-      .filter(([name]) => name !== "params")
-      .map(
-        ([name, value]) =>
-          `${name}: ${Array.isArray(value) ? `numbers[${value.filter((x) => typeof x === "number").length}]` : typeof value}`,
-      )
-      .sort()
-      .join(", ");
-  if ("params" in saved || kinds(saved) !== kinds(own)) {
-    throw new FormatError(`loadStateDict: expected options ${kinds(own)}, got ${kinds(saved)}`);
+function isEmpty(slots: Slots): boolean {
+  return namesOf(slots) === "";
+}
+
+function copyOfSlots({ numbers, tensors }: Slots): Slots {
+  return { numbers: { ...numbers }, tensors: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, copyOf(t)])) };
+}
+
+/** Slots that outlive the scope they were made in. */
+function keepSlots(slots: Slots): Slots {
+  for (const t of Object.values(slots.tensors)) keep(t);
+  return slots;
+}
+
+/** Whether the values of a parameter's slots are such that a step can come of them. @throws FormatError */
+function checkSlotValues(i: number, { numbers, tensors }: Slots, ranges: NonNullable<InitialSlots["ranges"]>): void {
+  const { step = 0, ...others } = numbers;
+  if (!(Number.isSafeInteger(step) && step >= 1)) {
+    throw new FormatError(`loadStateDict: expected "${i}.step" to be a whole number of at least 1, got ${step}`);
+  }
+  for (const [name, value] of Object.entries(others)) checkRange(`${i}.${name}`, [value], ranges[name]);
+  for (const [name, t] of Object.entries(tensors)) checkRange(`${i}.${name}`, t.data(), ranges[name]);
+}
+
+/** @throws FormatError for the first value outside [least, most]; by default, for one that is not finite */
+export function checkRange(key: string, values: ArrayLike<number>, range?: readonly [least: number, most: number]): void {
+  const [least, most] = range ?? [-Number.MAX_VALUE, Number.MAX_VALUE];
+  for (let k = 0; k < values.length; k++) {
+    const value = values[k] as number;
+    if (value >= least && value <= most) continue;
+    const wanted = range === undefined ? "finite values" : `values in [${least}, ${most}]`;
+    throw new FormatError(`loadStateDict: expected ${wanted} in "${key}", got ${value}`);
   }
 }
 
@@ -285,15 +370,10 @@ export function power(base: number, n: number): number {
   return result;
 }
 
-export function requireAtLeast(op: string, name: string, value: number, least: number): void {
-  if (!(value >= least && value < Number.POSITIVE_INFINITY)) {
-    throw new ArgumentError(`${op}: expected a finite ${name} of at least ${least}, got ${value}`);
-  }
-}
-
-/** Rejects what is outside [0, 1). */
-export function requireFraction(op: string, name: string, value: number): void {
-  if (!(value >= 0 && value < 1)) throw new ArgumentError(`${op}: expected ${name} in [0, 1), got ${value}`);
+/** Two finite numbers. @throws ArgumentError */
+export function checkPair(op: string, name: string, value: unknown): asserts value is readonly [number, number] {
+  if (Array.isArray(value) && value.length === 2 && value.every(Number.isFinite)) return;
+  throw new ArgumentError(`${op}: expected ${name} to be two finite numbers, got ${quote(value)}`);
 }
 
 function checkParameter(op: string, p: Tensor): void {

@@ -12,7 +12,7 @@ import { type Group, type Parameters, power } from "./optimizer.ts";
  */
 export class RAdam extends Moments<MomentsOptions> {
   constructor(params: Parameters<MomentsOptions>, options: MomentsOptions = {}) {
-    super("RAdam", params, { lr: 1e-3, weightDecay: 0, maximize: false, betas: [0.9, 0.999], eps: 1e-8, ...options });
+    super("RAdam", params, { lr: 1e-3, weightDecay: 0, maximize: false, betas: [0.9, 0.999], eps: 1e-8 }, options);
   }
 
   protected override coefficients(group: Group<MomentsOptions>, { step = 0 }: Record<string, number>): Coefficients {

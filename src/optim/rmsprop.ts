@@ -1,3 +1,4 @@
+import { checkFlag, checkNumber } from "../base/checks.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { rmsprop } from "../wasm/kernels.gen.ts";
@@ -8,9 +9,8 @@ import {
   type InitialSlots,
   Optimizer,
   type Parameters,
-  requireAtLeast,
-  requireFraction,
   type Slots,
+  SQUARE,
   signOf,
 } from "./optimizer.ts";
 
@@ -34,25 +34,22 @@ export interface RMSpropOptions extends DecayOptions {
  */
 export class RMSprop extends Optimizer<RMSpropOptions> {
   constructor(params: Parameters<RMSpropOptions>, options: RMSpropOptions = {}) {
-    super("RMSprop", params, {
-      lr: 0.01,
-      weightDecay: 0,
-      maximize: false,
-      alpha: 0.99,
-      eps: 1e-8,
-      centered: false,
-      momentum: 0,
-      ...options,
-    });
-    for (const { alpha, eps, momentum } of this.groups) {
-      requireFraction("RMSprop", "alpha", alpha);
-      requireAtLeast("RMSprop", "eps", eps, 0);
-      requireAtLeast("RMSprop", "momentum", momentum, 0);
-    }
+    const defaults = { lr: 0.01, weightDecay: 0, maximize: false, alpha: 0.99, eps: 1e-8, centered: false, momentum: 0 };
+    super("RMSprop", params, defaults, options);
+  }
+
+  protected override checkGroup(group: Group<RMSpropOptions>): void {
+    super.checkGroup(group);
+    checkNumber("RMSprop", "alpha", group.alpha, { least: 0, below: 1 });
+    checkNumber("RMSprop", "eps", group.eps, { least: 0 });
+    checkNumber("RMSprop", "momentum", group.momentum, { least: 0 });
+    checkFlag("RMSprop", "centered", group.centered);
   }
 
   protected override initial({ centered, momentum }: Group<RMSpropOptions>): InitialSlots {
-    return { tensors: { squareAvg: 0, ...(centered && { gradAvg: 0 }), ...(momentum > 0 && { momentumBuffer: 0 }) } };
+    const tensors = { squareAvg: 0, ...(centered && { gradAvg: 0 }), ...(momentum > 0 && { momentumBuffer: 0 }) };
+    // Of two infinities, square and mean, the difference is no number.
+    return { tensors, ranges: { squareAvg: centered ? [0, Number.MAX_VALUE] : SQUARE } };
   }
 
   protected override update(p: Tensor, g: Tensor, slots: Slots, group: Group<RMSpropOptions>): void {

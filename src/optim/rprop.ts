@@ -5,6 +5,7 @@ import { rprop } from "../wasm/kernels.gen.ts";
 import {
   addressOf,
   type CommonOptions,
+  checkPair,
   type Group,
   type InitialSlots,
   Optimizer,
@@ -31,13 +32,18 @@ export interface RpropOptions extends CommonOptions {
  */
 export class Rprop extends Optimizer<RpropOptions> {
   constructor(params: Parameters<RpropOptions>, options: RpropOptions = {}) {
-    super("Rprop", params, { lr: 0.01, maximize: false, etas: [0.5, 1.2], stepSizes: [1e-6, 50], ...options });
-    for (const { etas, stepSizes } of this.groups) {
-      if (!(etas[0] > 0 && etas[0] < 1 && etas[1] > 1))
-        throw new ArgumentError(`Rprop: expected etas 0 < η⁻ < 1 < η⁺, got ${etas.join(", ")}`);
-      if (!(stepSizes[0] > 0 && stepSizes[0] <= stepSizes[1])) {
-        throw new ArgumentError(`Rprop: expected step sizes 0 < least ≤ greatest, got ${stepSizes.join(", ")}`);
-      }
+    super("Rprop", params, { lr: 0.01, maximize: false, etas: [0.5, 1.2], stepSizes: [1e-6, 50] }, options);
+  }
+
+  protected override checkGroup(group: Group<RpropOptions>): void {
+    super.checkGroup(group);
+    const { etas, stepSizes } = group;
+    checkPair("Rprop", "etas", etas);
+    checkPair("Rprop", "stepSizes", stepSizes);
+    if (!(etas[0] > 0 && etas[0] < 1 && etas[1] > 1))
+      throw new ArgumentError(`Rprop: expected etas 0 < η⁻ < 1 < η⁺, got ${etas.join(", ")}`);
+    if (!(stepSizes[0] > 0 && stepSizes[0] <= stepSizes[1])) {
+      throw new ArgumentError(`Rprop: expected step sizes 0 < least ≤ greatest, got ${stepSizes.join(", ")}`);
     }
   }
 

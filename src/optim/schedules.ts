@@ -3,9 +3,12 @@
  * and `Scheduler` writes its value into an optimiser's groups.
  */
 
-import { ArgumentError, FormatError } from "../base/errors.ts";
-import { power, requireAtLeast } from "./optimizer.ts";
-import { cos } from "./scalar.ts";
+import { checkNumber, checkOneOf, checkSizes, checkWhole, isRecord, withDefaults } from "../base/checks.ts";
+import { FormatError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { power } from "./optimizer.ts";
+import { cos, metricOf } from "./scalar.ts";
 
 /** The learning rate of step t = 0, 1, …, from the rate the optimiser was made with. */
 export type Schedule = (step: number, baseLr: number) => number;
@@ -15,13 +18,93 @@ export interface HasRates {
   readonly groups: readonly { lr: number }[];
 }
 
-export interface SchedulerState {
-  readonly step: number;
+/** What a schedule's rates are made from. */
+export interface RatesState {
   readonly baseLrs: readonly number[];
+  /** What others have multiplied each group's rate by; 1 where nobody has, and unless given. */
+  readonly factors?: readonly number[] | undefined;
+}
+
+export interface SchedulerState extends RatesState {
+  readonly step: number;
+}
+
+/**
+ * The rates of an optimiser's groups under a schedule. A rate that somebody else changes in the meantime stays changed: what it was
+ * multiplied by multiplies all later ones.
+ */
+export class Rates {
+  readonly #optimizer: HasRates;
+  readonly #schedule: Schedule;
+  #baseLrs: readonly number[];
+  #factors: readonly number[];
+  /** The rates as they were last written, or found. */
+  #written: readonly number[];
+
+  constructor(optimizer: HasRates, schedule: Schedule) {
+    this.#optimizer = optimizer;
+    this.#schedule = schedule;
+    this.#baseLrs = this.#written = this.#present;
+    this.#factors = this.#baseLrs.map(() => 1);
+  }
+
+  /** Sets every group's rate to that of a step. @throws ArgumentError for a schedule whose value is no rate; nothing is changed then */
+  set(step: number): void {
+    const factors = this.#presentFactors();
+    const written = this.#baseLrs.map((base, i) => rateOf(this.#schedule, step, base) * (factors[i] as number));
+    this.#factors = factors;
+    this.#write(written);
+  }
+
+  /** Remembers the rates; the result puts them back. */
+  hold(): () => void {
+    const [factors, written, present] = [this.#factors, this.#written, this.#present];
+    return () => {
+      this.#write(present);
+      this.#factors = factors;
+      this.#written = written;
+    };
+  }
+
+  state(): CheckedRates {
+    return { baseLrs: this.#baseLrs, factors: this.#presentFactors() };
+  }
+
+  /** Takes over a state whose groups have the rates that they have now. */
+  load({ baseLrs, factors }: CheckedRates): void {
+    this.#baseLrs = baseLrs;
+    this.#factors = factors;
+    this.#written = this.#present;
+  }
+
+  get #present(): readonly number[] {
+    return this.#optimizer.groups.map((group) => group.lr);
+  }
+
+  /** The factors with what has been done to the rates since they were written. */
+  #presentFactors(): readonly number[] {
+    const present = this.#present;
+    return this.#factors.map((factor, i) => {
+      const [now, before] = [present[i] as number, this.#written[i] as number];
+      // From a rate of 0 no factor leads anywhere else.
+      return now === before || before === 0 ? factor : factor * (now / before);
+    });
+  }
+
+  #write(rates: readonly number[]): void {
+    this.#written = rates;
+    this.#optimizer.groups.forEach((group, i) => {
+      group.lr = rates[i] as number;
+    });
+  }
 }
 
 /**
  * Runs a schedule. The rate of step 0 is set at once; call `step` after each of the optimiser's.
+ *
+ * A rate that somebody else changes in the meantime stays changed: what `ReduceLROnPlateau`, or you, multiply it by multiplies
+ * all later ones, so that a warm-up and a plateau can be had together.
+ * @throws ArgumentError for a schedule whose value is no rate (negative, infinite, not a number); no group is changed then
  * @example
  * const scheduler = new Scheduler(optimizer, warmUp(100, cosineAnnealingLR({ tMax: 1000 })));
  * optimizer.step();
@@ -29,15 +112,13 @@ export interface SchedulerState {
  */
 export class Scheduler {
   readonly #optimizer: HasRates;
-  readonly #schedule: Schedule;
-  #baseLrs: readonly number[];
+  readonly #rates: Rates;
   #step = 0;
 
   constructor(optimizer: HasRates, schedule: Schedule) {
     this.#optimizer = optimizer;
-    this.#schedule = schedule;
-    this.#baseLrs = optimizer.groups.map((group) => group.lr);
-    this.#apply();
+    this.#rates = new Rates(optimizer, schedule);
+    this.#rates.set(0);
   }
 
   /** The first group's rate. */
@@ -47,33 +128,70 @@ export class Scheduler {
 
   /** Goes on to the next step's rate. */
   step(): void {
+    this.#rates.set(this.#step + 1);
     this.#step++;
-    this.#apply();
   }
 
   stateDict(): SchedulerState {
-    return { step: this.#step, baseLrs: this.#baseLrs };
+    return { step: this.#step, ...this.#rates.state() };
   }
 
+  /** @throws FormatError for a state of other groups or one that no scheduler has; nothing is changed then */
   loadStateDict(state: SchedulerState): void {
-    if (state.baseLrs.length !== this.#baseLrs.length) {
-      throw new FormatError(`Scheduler: expected ${this.#baseLrs.length} base rates, got ${state.baseLrs.length}`);
+    const rates = readRates("Scheduler", state, this.#optimizer.groups.length);
+    const { step } = state;
+    if (!isCount(step)) throw new FormatError(`Scheduler: expected step to be a whole number of at least 0, got ${quote(step)}`);
+    const [before, putBack] = [this.#rates.state(), this.#rates.hold()];
+    try {
+      this.#rates.load(rates);
+      this.#rates.set(step);
+    } catch (error) {
+      this.#rates.load(before);
+      putBack();
+      throw error;
     }
-    this.#step = state.step;
-    this.#baseLrs = [...state.baseLrs];
-    this.#apply();
+    this.#step = step;
   }
+}
 
-  #apply(): void {
-    this.#optimizer.groups.forEach((group, i) => {
-      group.lr = this.#schedule(this.#step, this.#baseLrs[i] as number);
-    });
+/** A schedule's value, if it is a rate. @throws ArgumentError */
+function rateOf(schedule: Schedule, step: number, base: number): number {
+  const rate = schedule(step, base);
+  checkNumber("schedule", `the rate of step ${step}`, rate, { least: 0 });
+  return rate;
+}
+
+/** Base rates and factors that have been read. */
+export interface CheckedRates {
+  readonly baseLrs: readonly number[];
+  readonly factors: readonly number[];
+}
+
+/** The base rates and factors of so many groups. @throws FormatError for anything that is not */
+export function readRates(op: string, state: unknown, groups: number): CheckedRates {
+  const { baseLrs, factors = new Array<number>(groups).fill(1) } = isRecord(state) ? state : {};
+  return { baseLrs: readNumbers(op, "base rates", baseLrs, groups), factors: readNumbers(op, "factors", factors, groups) };
+}
+
+/** A copy of a list of finite numbers of at least 0, one a group. @throws FormatError */
+function readNumbers(op: string, what: string, value: unknown, groups: number): readonly number[] {
+  if (!Array.isArray(value) || value.length !== groups) {
+    throw new FormatError(`${op}: expected ${groups} ${what}, got ${Array.isArray(value) ? value.length : quote(value)}`);
   }
+  if (!value.every((x) => Number.isFinite(x) && x >= 0))
+    throw new FormatError(`${op}: expected ${what} of at least 0, got ${quote(value)}`);
+  return [...value];
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** base·factor before step `totalIters`, base from there on. By default one rate for ever. */
 export function constantLR(options: { readonly factor?: number; readonly totalIters?: number } = {}): Schedule {
   const { factor = 1, totalIters = Number.POSITIVE_INFINITY } = options;
+  checkNumber("constantLR", "factor", factor, { least: 0 });
+  if (totalIters !== Number.POSITIVE_INFINITY) checkWhole("constantLR", "totalIters", totalIters);
   return (t, base) => (t < totalIters ? base * factor : base);
 }
 
@@ -84,17 +202,22 @@ export function lambdaLR(factor: (step: number) => number): Schedule {
 
 /** base·gamma^⌊t/stepSize⌋; gamma 0.1 by default. */
 export function stepLR({ stepSize, gamma = 0.1 }: { readonly stepSize: number; readonly gamma?: number }): Schedule {
-  requireSteps("stepLR", "stepSize", stepSize);
+  checkWhole("stepLR", "stepSize", stepSize, { least: 1 });
+  checkNumber("stepLR", "gamma", gamma, { least: 0 });
   return (t, base) => base * power(gamma, Math.floor(t / stepSize));
 }
 
 /** base·gamma^(milestones reached); gamma 0.1 by default. A milestone given twice counts twice. */
 export function multiStepLR({ milestones, gamma = 0.1 }: { readonly milestones: readonly number[]; readonly gamma?: number }): Schedule {
-  return (t, base) => base * power(gamma, milestones.filter((m) => m <= t).length);
+  const steps = [...milestones];
+  for (const [i, m] of steps.entries()) checkWhole("multiStepLR", `milestones[${i}]`, m);
+  checkNumber("multiStepLR", "gamma", gamma, { least: 0 });
+  return (t, base) => base * power(gamma, steps.filter((m) => m <= t).length);
 }
 
 /** base·gamma^t. */
 export function exponentialLR({ gamma }: { readonly gamma: number }): Schedule {
+  checkNumber("exponentialLR", "gamma", gamma, { least: 0 });
   return (t, base) => base * power(gamma, t);
 }
 
@@ -103,7 +226,9 @@ export function linearLR(
   options: { readonly startFactor?: number; readonly endFactor?: number; readonly totalIters?: number } = {},
 ): Schedule {
   const { startFactor = 1 / 3, endFactor = 1, totalIters = 5 } = options;
-  requireSteps("linearLR", "totalIters", totalIters);
+  checkWhole("linearLR", "totalIters", totalIters, { least: 1 });
+  checkNumber("linearLR", "startFactor", startFactor, { least: 0 });
+  checkNumber("linearLR", "endFactor", endFactor, { least: 0 });
   return (t, base) => base * (startFactor + (endFactor - startFactor) * (Math.min(t, totalIters) / totalIters));
 }
 
@@ -117,7 +242,8 @@ function anneal(from: number, to: number, progress: number): number {
  * @see Loshchilov, Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017
  */
 export function cosineAnnealingLR({ tMax, etaMin = 0 }: { readonly tMax: number; readonly etaMin?: number }): Schedule {
-  requireSteps("cosineAnnealingLR", "tMax", tMax);
+  checkWhole("cosineAnnealingLR", "tMax", tMax, { least: 1 });
+  checkNumber("cosineAnnealingLR", "etaMin", etaMin, { least: 0 });
   return (t, base) => anneal(base, etaMin, t / tMax);
 }
 
@@ -127,8 +253,8 @@ export function cosineAnnealingLR({ tMax, etaMin = 0 }: { readonly tMax: number;
  */
 export function cosineAnnealingWarmRestarts(options: { readonly t0: number; readonly tMult?: number; readonly etaMin?: number }): Schedule {
   const { t0, tMult = 1, etaMin = 0 } = options;
-  requireSteps("cosineAnnealingWarmRestarts", "t0", t0);
-  requireSteps("cosineAnnealingWarmRestarts", "tMult", tMult);
+  checkSizes("cosineAnnealingWarmRestarts", { t0, tMult });
+  checkNumber("cosineAnnealingWarmRestarts", "etaMin", etaMin, { least: 0 });
   return (t, base) => {
     let length = t0;
     let since = tMult === 1 ? t % t0 : t;
@@ -154,27 +280,36 @@ export interface OneCycleOptions {
 }
 
 /**
- * One rise to maxLr and one fall to almost nothing. The last rate stays after totalSteps.
+ * One rise to maxLr, which it reaches in step pctStart·totalSteps − 1, and one fall to almost nothing. The last rate stays after totalSteps,
+ * where PyTorch throws.
  * @see Smith, Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2019
  */
 export function oneCycleLR(options: OneCycleOptions): Schedule {
   const { maxLr, totalSteps, pctStart = 0.3, divFactor = 25, finalDivFactor = 1e4, annealStrategy = "cos" } = options;
-  requireSteps("oneCycleLR", "totalSteps", totalSteps);
-  if (!(pctStart >= 0 && pctStart <= 1)) throw new ArgumentError(`oneCycleLR: expected pctStart in [0, 1], got ${pctStart}`);
+  checkWhole("oneCycleLR", "totalSteps", totalSteps, { least: 1 });
+  checkNumber("oneCycleLR", "maxLr", maxLr, { least: 0 });
+  checkNumber("oneCycleLR", "pctStart", pctStart, { least: 0, most: 1 });
+  checkNumber("oneCycleLR", "divFactor", divFactor, { above: 0 });
+  checkNumber("oneCycleLR", "finalDivFactor", finalDivFactor, { above: 0 });
+  checkOneOf("oneCycleLR", "annealStrategy", annealStrategy, ["cos", "linear"]);
   const between = annealStrategy === "cos" ? anneal : (from: number, to: number, progress: number) => from + (to - from) * progress;
   const first = maxLr / divFactor;
   const last = first / finalDivFactor;
   const top = pctStart * totalSteps - 1;
   const end = totalSteps - 1;
   return (t) => {
-    if (t < top) return between(first, maxLr, t / top);
-    return between(maxLr, last, Math.min(1, (t - top) / (end - top)));
+    const now = Math.min(t, end);
+    if (now < top) return between(first, maxLr, now / top);
+    return now <= top ? maxLr : between(maxLr, last, (now - top) / (end - top));
   };
 }
 
-/** base·(t + 1)/steps in the first steps, then another schedule, whose step 0 is the first one after them. */
+/**
+ * base·(t + 1)/steps in the first steps, then another schedule, whose step 0 is the first one after them.
+ * @example const schedule = warmUp(100, cosineAnnealingLR({ tMax: 1000 }));
+ */
 export function warmUp(steps: number, next: Schedule = constantLR()): Schedule {
-  requireSteps("warmUp", "steps", steps);
+  checkWhole("warmUp", "steps", steps, { least: 1 });
   return (t, base) => (t < steps ? (base * (t + 1)) / steps : next(t - steps, base));
 }
 
@@ -197,45 +332,62 @@ export interface PlateauOptions {
 }
 
 export interface PlateauState {
-  readonly best: number;
+  /** The best metric so far, null before there is one. */
+  readonly best: number | null;
   readonly badSteps: number;
   readonly coolingSteps: number;
   readonly lrs: readonly number[];
 }
 
-/** Lowers the learning rate when a metric has stopped improving. */
+const PLATEAU: Required<PlateauOptions> = {
+  mode: "min",
+  factor: 0.1,
+  patience: 10,
+  threshold: 1e-4,
+  thresholdMode: "rel",
+  cooldown: 0,
+  minLr: 0,
+  eps: 1e-8,
+};
+
+/**
+ * Lowers the learning rate when a metric has stopped improving. A metric that is not finite is never an improvement.
+ *
+ *     min: metric < best − bar,  max: metric > best + bar,  bar = threshold·|best| (rel) or threshold (abs)
+ *
+ * Deviates: PyTorch's relative bar is threshold·best, which below zero calls every metric, worse ones too, an improvement.
+ * @example
+ * const plateau = new ReduceLROnPlateau(optimizer, { patience: 3 });
+ * plateau.step(validationLoss); // after each evaluation
+ */
 export class ReduceLROnPlateau {
   readonly #optimizer: HasRates;
   readonly #options: Required<PlateauOptions>;
-  #best: number;
+  #best: number | null = null;
   #badSteps = 0;
   #coolingSteps = 0;
 
   constructor(optimizer: HasRates, options: PlateauOptions = {}) {
     this.#optimizer = optimizer;
-    this.#options = {
-      mode: "min",
-      factor: 0.1,
-      patience: 10,
-      threshold: 1e-4,
-      thresholdMode: "rel",
-      cooldown: 0,
-      minLr: 0,
-      eps: 1e-8,
-      ...options,
-    };
-    const { factor, patience, cooldown } = this.#options;
-    if (!(factor > 0 && factor < 1)) throw new ArgumentError(`ReduceLROnPlateau: expected a factor in (0, 1), got ${factor}`);
-    requireAtLeast("ReduceLROnPlateau", "patience", patience, 0);
-    requireAtLeast("ReduceLROnPlateau", "cooldown", cooldown, 0);
-    this.#best = this.#options.mode === "min" ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+    this.#options = withDefaults(PLATEAU, options);
+    const { mode, factor, patience, threshold, thresholdMode, cooldown, minLr, eps } = this.#options;
+    const op = "ReduceLROnPlateau";
+    checkOneOf(op, "mode", mode, ["min", "max"]);
+    checkOneOf(op, "thresholdMode", thresholdMode, ["rel", "abs"]);
+    checkNumber(op, "factor", factor, { above: 0, below: 1 });
+    for (const [name, value] of Object.entries({ threshold, minLr, eps })) checkNumber(op, name, value, { least: 0 });
+    for (const [name, value] of Object.entries({ patience, cooldown })) checkWhole(op, name, value);
   }
 
-  /** @param metric this evaluation's value */
-  step(metric: number): void {
+  /**
+   * @param metric this evaluation's value; a tensor of one element stands for its value
+   * @throws ArgumentError for what is no number; NaN is one
+   */
+  step(metric: number | Tensor): void {
+    const value = metricOf("ReduceLROnPlateau", metric);
     const { patience, cooldown } = this.#options;
-    if (this.#improves(metric)) {
-      this.#best = metric;
+    if (this.#improves(value)) {
+      this.#best = value;
       this.#badSteps = 0;
     } else {
       this.#badSteps++;
@@ -256,25 +408,33 @@ export class ReduceLROnPlateau {
     return { best: this.#best, badSteps: this.#badSteps, coolingSteps: this.#coolingSteps, lrs };
   }
 
-  loadStateDict({ best, badSteps, coolingSteps, lrs }: PlateauState): void {
+  /** @throws FormatError for a state of other groups or one that no plateau has; nothing is changed then */
+  loadStateDict(state: PlateauState): void {
     const { groups } = this.#optimizer;
-    if (lrs.length !== groups.length) throw new FormatError(`ReduceLROnPlateau: expected ${groups.length} rates, got ${lrs.length}`);
-    this.#best = best;
+    const { best, badSteps, coolingSteps, lrs } = (isRecord(state) ? state : {}) as Partial<PlateauState>;
+    const rates = readNumbers("ReduceLROnPlateau", "rates", lrs, groups.length);
+    if (best !== null && !Number.isFinite(best)) {
+      throw new FormatError(`ReduceLROnPlateau: expected best to be a finite number or null, got ${quote(best)}`);
+    }
+    if (!isCount(badSteps) || !isCount(coolingSteps)) {
+      throw new FormatError(
+        `ReduceLROnPlateau: expected whole badSteps and coolingSteps, got ${quote(badSteps)} and ${quote(coolingSteps)}`,
+      );
+    }
+    this.#best = best as number | null;
     this.#badSteps = badSteps;
     this.#coolingSteps = coolingSteps;
     groups.forEach((group, i) => {
-      group.lr = lrs[i] as number;
+      group.lr = rates[i] as number;
     });
   }
 
   #improves(metric: number): boolean {
+    if (!Number.isFinite(metric)) return false;
+    if (this.#best === null) return true;
     const { mode, threshold, thresholdMode } = this.#options;
-    const best = this.#best;
-    const sign = mode === "min" ? -1 : 1;
-    // A share of an infinite best (there is none yet) would not be a number.
-    const share = Number.isFinite(best) ? threshold * best : 0;
-    const bar = best + sign * (thresholdMode === "rel" ? share : threshold);
-    return sign * metric > sign * bar;
+    const bar = thresholdMode === "rel" ? threshold * Math.abs(this.#best) : threshold;
+    return mode === "min" ? metric < this.#best - bar : metric > this.#best + bar;
   }
 
   #reduce(): void {
@@ -284,8 +444,4 @@ export class ReduceLROnPlateau {
       if (group.lr - lower > eps) group.lr = lower;
     }
   }
-}
-
-function requireSteps(op: string, name: string, value: number): void {
-  if (!(Number.isInteger(value) && value >= 1)) throw new ArgumentError(`${op}: expected a whole ${name} of at least 1, got ${value}`);
 }

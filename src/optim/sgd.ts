@@ -1,3 +1,4 @@
+import { checkFlag, checkNumber } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
@@ -9,7 +10,6 @@ import {
   type InitialSlots,
   Optimizer,
   type Parameters,
-  requireAtLeast,
   type Slots,
   signOf,
 } from "./optimizer.ts";
@@ -37,12 +37,17 @@ export interface SGDOptions extends DecayOptions {
  */
 export class SGD extends Optimizer<SGDOptions> {
   constructor(params: Parameters<SGDOptions>, options: SGDOptions = {}) {
-    super("SGD", params, { lr: 1e-3, weightDecay: 0, maximize: false, momentum: 0, dampening: 0, nesterov: false, ...options });
-    for (const { momentum, dampening, nesterov } of this.groups) {
-      requireAtLeast("SGD", "momentum", momentum, 0);
-      if (nesterov && !(momentum > 0 && dampening === 0)) {
-        throw new ArgumentError(`SGD: expected momentum above 0 and no dampening with nesterov, got ${momentum} and ${dampening}`);
-      }
+    super("SGD", params, { lr: 1e-3, weightDecay: 0, maximize: false, momentum: 0, dampening: 0, nesterov: false }, options);
+  }
+
+  protected override checkGroup(group: Group<SGDOptions>): void {
+    super.checkGroup(group);
+    const { momentum, dampening, nesterov } = group;
+    checkNumber("SGD", "momentum", momentum, { least: 0 });
+    checkNumber("SGD", "dampening", dampening);
+    checkFlag("SGD", "nesterov", nesterov);
+    if (nesterov && !(momentum > 0 && dampening === 0)) {
+      throw new ArgumentError(`SGD: expected momentum above 0 and no dampening with nesterov, got ${momentum} and ${dampening}`);
     }
   }
 

@@ -76,7 +76,8 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
   readonly bidirectional: boolean;
   readonly #kind: RecurrentKind<S>;
   readonly #dtype: FloatDType;
-  readonly #generator: Generator | undefined;
+  /** Where masks come from; the default generator unless given. */
+  readonly generator: Generator | undefined;
   /** By layer and direction. */
   readonly #weights: readonly (readonly RecurrentWeights[])[];
 
@@ -96,7 +97,7 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
     this.bidirectional = bidirectional;
     this.#kind = kind;
     this.#dtype = options.dtype ?? "float32";
-    this.#generator = options.generator;
+    this.generator = options.generator;
     this.#weights = Array.from({ length: numLayers }, (_, layer) =>
       Array.from({ length: directions }, (_, d) => this.#addWeights(layer, d, options)),
     );
@@ -182,7 +183,7 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
   }
 
   #drop(x: Tensor): Tensor {
-    return dropout(x, this.dropout, { training: this.training, generator: this.#generator ?? defaultGenerator() });
+    return dropout(x, this.dropout, { training: this.training, generator: this.generator ?? defaultGenerator() });
   }
 }
 

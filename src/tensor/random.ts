@@ -44,6 +44,7 @@ export class Generator {
   constructor(seed: number | bigint = 0) {
     if (typeof seed === "number" && !Number.isSafeInteger(seed)) throw new ArgumentError(`Generator: expected a whole seed, got ${seed}`);
     this.#seed = BigInt.asUintN(64, BigInt(seed));
+    watch?.made.add(this);
   }
 
   /** Values in [low, high): never below low, never high itself. */
@@ -144,6 +145,7 @@ export class Generator {
     if (!(Number.isSafeInteger(counter) && counter >= 0)) {
       throw new ArgumentError(`Generator: expected a whole non-negative counter, got ${counter}`);
     }
+    this.#tellWatch();
     this.#seed = BigInt.asUintN(64, seed);
     this.#stream = BigInt.asUintN(64, stream);
     this.#counter = counter;
@@ -183,7 +185,13 @@ export class Generator {
 
   /** A recording or a dry run is a trial whose values nobody keeps, so it leaves no trace here: the counter is that of the real run. */
   #move(words: number): void {
-    if (recording === null && !isDry()) this.#counter += Math.ceil(words / WORDS_PER_BLOCK);
+    if (recording !== null || isDry()) return;
+    this.#tellWatch();
+    this.#counter += Math.ceil(words / WORDS_PER_BLOCK);
+  }
+
+  #tellWatch(): void {
+    if (watch !== null && !watch.made.has(this) && !watch.moved.has(this)) watch.moved.set(this, this.state);
   }
 
   #words(n: number, ptr: number, block: number): void {
@@ -220,6 +228,27 @@ export class Generator {
       words.set(view("int32", t.ptr, CHUNK));
     });
     return words;
+  }
+}
+
+interface Watch {
+  /** Each generator's state before it first moved. */
+  readonly moved: Map<Generator, GeneratorState>;
+  /** Generators made meanwhile: they begin where they are made, and nobody need remember their place. */
+  readonly made: WeakSet<Generator>;
+}
+
+let watch: Watch | null = null;
+
+/** Runs `fn` and puts every generator that moves, made before it, into `moved` with its state before: what it takes to undo or to repeat `fn`. */
+export function watchGenerators<R>(moved: Map<Generator, GeneratorState>, fn: () => R): R {
+  const outer = watch;
+  watch = { moved, made: new WeakSet() };
+  try {
+    return fn();
+  } finally {
+    watch = outer;
+    if (outer !== null) for (const [g, state] of moved) if (!outer.made.has(g) && !outer.moved.has(g)) outer.moved.set(g, state);
   }
 }
 

@@ -2,19 +2,24 @@
 
 import { backward } from "../autodiff/backward.ts";
 import { noGrad } from "../autodiff/tape.ts";
+import { checkFlag, checkNumber, checkWhole } from "../base/checks.ts";
 import { ArgumentError, FormatError, ShapeError, StateError } from "../base/errors.ts";
-import type { Batches, Cursor } from "../data/batches.ts";
-import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, type Json } from "../io/checkpoint.ts";
+import { list, quote, shorten } from "../base/quote.ts";
+import { type Cursor, cursorField, hasPlaces, type Pass, passOver } from "../data/batches.ts";
+import { DEEPEST_STATE, decodeCheckpoint, encodeCheckpoint, type Json } from "../io/checkpoint.ts";
 import type { Module } from "../nn/module.ts";
 import { clipGradNorm } from "../optim/clip.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import type { Schedule } from "../optim/schedules.ts";
+import { metricOf } from "../optim/scalar.ts";
+import { constantLR, Rates, readRates, type Schedule } from "../optim/schedules.ts";
 import { mapState, type State, stateTensors } from "../recurrence/state.ts";
-import { defaultGenerator, type Generator } from "../tensor/random.ts";
-import { show } from "../tensor/shape.ts";
+import { defaultGenerator, Generator, type GeneratorState, watchGenerators } from "../tensor/random.ts";
+import { sameShape, show } from "../tensor/shape.ts";
 import { copyOf } from "../tensor/strided.ts";
 import { keep, scope, Tensor } from "../tensor/tensor.ts";
 import { nextTask } from "./next-task.ts";
+import { NOTHING_YET, type Progress, readProgress, type TrainingStep } from "./progress.ts";
+import { type Modes, modesOf, Shadow, setModes } from "./undo.ts";
 
 /** A batch may say that it does not continue the one before: the carried state is dropped. */
 export interface Continuing {
@@ -39,54 +44,42 @@ export interface FitOptions<M extends Module, B, S extends State> {
   readonly loss: (model: M, batch: B, state: S | undefined) => Tensor | readonly [loss: Tensor, state: S];
   /** Ends after this many steps, counted over all resumed runs; otherwise with the batches. */
   readonly maxSteps?: number;
-  /** Aborting ends the iteration between two steps by throwing `signal.reason`. */
+  /** Aborting ends the iteration between two steps by throwing `signal.reason`; iterating again goes on without the signal. */
   readonly signal?: AbortSignal | undefined;
   /** Largest Euclidean norm of all gradients together. */
   readonly clipNorm?: number;
   /** The learning rate of each step, counted from 0, from the rate the optimiser was made with. */
   readonly schedule?: Schedule;
-  /** A number to be made small, as on held-out data; runs without recording, in evaluation mode. */
-  readonly evaluate?: (model: M) => number;
-  /** Steps from one evaluation to the next; without it, only after step `maxSteps`. */
+  /** A number to be made small, as on held-out data; runs without recording, in evaluation mode. One that is not finite is never the best. */
+  readonly evaluate?: (model: M) => number | Tensor;
+  /** Steps from one evaluation to the next; the last step of all is evaluated in any case. */
   readonly evaluateEvery?: number;
   readonly earlyStopping?: EarlyStopping;
-  /** What dropout and its like draw from, so that checkpoints hold its place; the default generator unless given. */
-  readonly generator?: Generator;
+  /**
+   * What dropout and its like draw from, one or several, so that checkpoints hold their places. The default generator and those in public
+   * fields of the model's modules are known without being given.
+   */
+  readonly generator?: Generator | readonly Generator[] | undefined;
   /** A checkpoint to go on from. */
   readonly resume?: Uint8Array | undefined;
 }
-
-/** What is told of each step. */
-export interface TrainingStep {
-  /** Steps done, this one included. */
-  readonly step: number;
-  readonly loss: number;
-  /** Norm of all gradients, before clipping. */
-  readonly gradNorm: number;
-  readonly lr: number;
-  /** Result of `evaluate`, after the steps it ran. */
-  readonly evaluation?: number;
-}
-
-/** The loop's memory of evaluations. */
-interface Progress {
-  readonly best: number | null;
-  readonly bestStep: number;
-  /** Evaluations since the best. */
-  readonly stale: number;
-}
-
-const NOTHING_YET: Progress = { best: null, bestStep: 0, stale: 0 };
 
 /**
  * Trains a model: iterate to make it go. Each step runs in a scope of its own, so that memory stays flat. Between steps,
  * timers and events of the host have their turn.
  *
- * A step that fails, or whose loss or gradient is not finite, leaves the model, the optimiser, the carried state, the generator
- * and the batches' cursor as they were before it.
+ * Trained, cleared and clipped are the model's parameters and all others of the optimiser. Every module trains or evaluates as it
+ * was set before: `encoder.eval()` freezes its dropout and running statistics. A model that evaluates as a whole is set to training first.
  *
- * @param batches read to their end or to `maxSteps`; with a cursor (as `WindowBatches` has), checkpoints hold the place.
- * Tensors that a batch makes when it is asked for live for its step
+ * A step that fails, or whose loss or gradient is not finite, leaves everything as it was before it: parameters, buffers and modes of the
+ * model, optimiser, rates, carried state, generators, and the place in the batches, so that iterating again tries the same batch once more.
+ *
+ * Where the batches end before `maxSteps` with an evaluation left to make, the last step is told once more, with it.
+ *
+ * @param batches read to their end or to `maxSteps`, in one pass that lasts over all iterations. Checkpoints hold the place in it. To go on
+ *   from a checkpoint, an array is read from there, a source with places (`Batches`, as `WindowBatches`) is asked for a pass from there;
+ *   of any other iterable, as a generator function's, the batches before the place are made once more and dropped.
+ *   Tensors that a batch makes when it is asked for live for its step
  * @throws StateError for a loss or gradient that is not finite, naming the step
  * @throws FormatError, ShapeError for a checkpoint of another run; nothing is changed then
  * @example
@@ -109,18 +102,43 @@ export function fit<M extends Module, B extends object, S extends State = State>
   return new Training(model, batches, options);
 }
 
-/** A training in progress. Iterating again after `break` goes on where it stopped. */
+/**
+ * A training in progress. Iterating again after `break`, an abort or an error goes on where it stopped; after the end there is nothing more.
+ * The pass over the batches is closed at the end, not at a `break`.
+ */
 export class Training<M extends Module, B extends object, S extends State = State> implements AsyncIterable<TrainingStep> {
+  /** Ends the iteration when it aborts, once: a new one can be set before iterating again. */
+  signal: AbortSignal | undefined;
   readonly #model: M;
   readonly #batches: Iterable<B & Continuing>;
   readonly #options: FitOptions<M, B, S>;
+  readonly #rates: Rates;
+  readonly #shadow = new Shadow();
+  #pass: Pass<B & Continuing> | null = null;
+  /** The place of the next batch, null for the start. */
+  #cursor: Cursor | null = null;
+  /** A batch whose step has failed. */
+  #untrained: (B & Continuing) | null = null;
+  /** What the batches threw when they were last asked. */
+  #sourceError: unknown = null;
   #step = 0;
+  #over = false;
   #state: S | null = null;
+  /** Whether the carried state comes from a file and no step has used it yet. */
+  #untried = false;
   #progress: Progress = NOTHING_YET;
+  /** Modes of the last step. */
+  #modes: Modes | null = null;
   /** Weights of the best evaluation. */
-  #best: ReadonlyMap<string, Tensor> = new Map();
-  /** Learning rates of the optimiser's groups before any schedule. */
-  #baseLrs: readonly number[];
+  #best: Weights = new Map();
+  /** Weights after the last step, once the model has the best ones. */
+  #last: Weights | null = null;
+  /** The generators' places before the first batch. */
+  readonly #origins: Places;
+  /** What steps and evaluations have drawn from. */
+  readonly #drawn = new Set<Generator>();
+  /** What the batches have drawn from. */
+  readonly #drawnBySource = new Set<Generator>();
   #extra: Json = null;
 
   constructor(model: M, batches: Iterable<B & Continuing>, options: FitOptions<M, B, S>) {
@@ -128,7 +146,9 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     this.#model = model;
     this.#batches = batches;
     this.#options = options;
-    this.#baseLrs = options.optimizer.groups.map((group) => group.lr);
+    this.signal = options.signal;
+    this.#rates = new Rates(options.optimizer, options.schedule ?? constantLR());
+    this.#origins = placesOf(this.#generators());
     if (options.resume !== undefined) this.#resume(options.resume);
   }
 
@@ -149,172 +169,379 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TrainingStep, void, undefined> {
-    const { signal, maxSteps = Number.POSITIVE_INFINITY } = this.#options;
-    const iterator = this.#batches[Symbol.iterator]();
-    this.#model.train();
-    try {
-      while (this.#step < maxSteps && !this.#exhaustedPatience()) {
-        signal?.throwIfAborted();
-        const done = this.#advance(iterator);
-        if (done === null) break;
-        yield { ...done, ...this.#evaluate() };
+    while (!this.#over) {
+      if (this.#isDue()) {
+        yield this.#evaluate();
         await nextTask();
       }
-    } finally {
-      iterator.return?.();
+      if (this.#isFull()) break;
+      this.#obeySignal();
+      const done = this.#advance();
+      if (done === null) break;
+      if (this.#isDue()) continue;
+      yield done;
+      await nextTask();
     }
-    if (this.#best.size > 0) this.#model.loadStateDict(this.#best);
+    if (this.#over) return;
+    if (this.#isUnevaluated()) yield this.#evaluate();
+    this.#end();
   }
 
   /**
-   * Everything needed to go on, as one safetensors file: weights, optimiser, carried state, generator, cursor, step, counters.
+   * Everything needed to go on, as one safetensors file: weights, optimiser, carried state, generators, place in the batches, step, counters.
    * Resumed from it, training goes on as if it had never stopped, bit for bit.
    * @param extra plain data to find again as `extra`
+   * @throws StateError where a generator's place would be lost: of one that steps draw from and that is neither among `generator`, nor in a
+   *   public field of a module of the model, nor the default one; or of one that both the steps and batches without places draw from
+   * @throws ArgumentError for extra data that is not plain
    */
   checkpoint(extra: Json = null): Uint8Array<ArrayBuffer> {
+    const { optimizer } = this.#options;
+    this.#checkDraws();
     return encodeCheckpoint({
       step: this.#step,
-      model: this.#model.stateDict(),
-      optimizer: this.#options.optimizer.stateDict(),
+      model: this.#last ?? this.#model.stateDict(),
+      optimizer: optimizer.stateDict(),
       best: this.#best,
       state: this.#state,
-      cursor: cursorOf(this.#batches),
-      generator: this.#generator,
-      progress: { ...this.#progress, baseLrs: this.#baseLrs },
+      cursor: this.#cursor,
+      generators: this.#generators(),
+      progress: { ...this.#progress, ...this.#rates.state() } as unknown as Json,
       extra,
     });
   }
 
-  get #generator(): Generator {
-    return this.#options.generator ?? defaultGenerator();
+  /** The generators whose places are known, each once, in an order that is the same for the same model. */
+  #generators(): Generator[] {
+    const { generator = [] } = this.#options;
+    const fields = Array.from(this.#model.modules(), (m) => Object.values(m).flat() as unknown[]).flat();
+    const held = fields.filter((value) => value instanceof Generator);
+    return [...new Set([generator, defaultGenerator(), held].flat())];
   }
 
-  #exhaustedPatience(): boolean {
-    const { earlyStopping } = this.#options;
-    return earlyStopping !== undefined && this.#progress.stale >= earlyStopping.patience;
-  }
-
-  /** One step, or nothing at all if it fails; null at the end of the batches. */
-  #advance(iterator: Iterator<B & Continuing>): TrainingStep | null {
-    const cursor = cursorOf(this.#batches);
-    const random = this.#generator.state;
-    try {
-      return scope(() => this.#trainStep(iterator));
-    } catch (error) {
-      if (cursor !== null) (this.#batches as Batches<B>).cursor = cursor;
-      this.#generator.state = random;
-      throw error;
-    } finally {
-      this.#model.zeroGrad();
+  #checkDraws(): void {
+    const known = new Set(this.#generators());
+    if ([...this.#drawn].some((g) => !known.has(g))) {
+      throw new StateError(
+        "checkpoint: expected every generator that training draws from in `generator` or in a public field of a module of the model, got another",
+      );
+    }
+    if ([...this.#drawnBySource].some((g) => this.#drawn.has(g))) {
+      throw new StateError(
+        "checkpoint: expected batches without places to draw from a generator of their own, got one that the steps draw from as well",
+      );
     }
   }
 
-  #trainStep(iterator: Iterator<B & Continuing>): TrainingStep | null {
-    const { optimizer, loss, clipNorm = Number.POSITIVE_INFINITY } = this.#options;
-    const { value: batch, done } = iterator.next();
-    if (done) return null;
-    this.#model.zeroGrad();
-    const result = loss(this.#model, batch, batch.fresh ? undefined : (this.#state ?? undefined));
-    const [value, next] = result instanceof Tensor ? [result, null] : result;
-    const step = this.#step + 1;
-    const lossValue = finite("loss", value.item(), step);
-    backward(value);
-    const gradNorm = finite("gradient norm", clipGradNorm(this.#model.parameters(), clipNorm), step);
-    this.#setRates();
-    optimizer.step();
-    this.#carry(next);
-    this.#step = step;
-    return { step, loss: lossValue, gradNorm, lr: optimizer.lr };
+  /** Whether nothing is left to do, whatever batches there are. */
+  #isFull(): boolean {
+    const { maxSteps = Number.POSITIVE_INFINITY, earlyStopping } = this.#options;
+    return this.#step >= maxSteps || (earlyStopping !== undefined && this.#progress.stale >= earlyStopping.patience);
   }
 
-  #setRates(): void {
-    const { optimizer, schedule } = this.#options;
-    if (schedule === undefined) return;
-    optimizer.groups.forEach((group, i) => {
-      group.lr = schedule(this.#step, this.#baseLrs[i] as number);
+  #obeySignal(): void {
+    const { signal } = this;
+    if (!signal?.aborted) return;
+    this.signal = undefined;
+    throw signal.reason;
+  }
+
+  /** The end of the training, whose model gets its best weights. */
+  #end(): void {
+    this.#over = true;
+    this.#pass?.return?.();
+    if (this.#best.size === 0) return;
+    this.#last = copyWeights(this.#model.stateDict());
+    this.#model.loadStateDict(this.#best);
+  }
+
+  /** One step, or nothing at all if it fails; null at the end of the batches. */
+  #advance(): TrainingStep | null {
+    const failed: { error?: unknown } = {};
+    // A batch whose step has failed outlives the step's scope.
+    const outcome = scope((): { done: TrainingStep } | { batch: B & Continuing } | null => {
+      const batch = this.#take();
+      if (batch === null) return null;
+      try {
+        return { done: this.#orNothing(() => this.#trainStep(batch)) };
+      } catch (error) {
+        failed.error = error;
+        return { batch };
+      }
     });
+    if (outcome === null) return null;
+    if ("batch" in outcome) {
+      this.#untrained = outcome.batch;
+      throw failed.error;
+    }
+    this.#untrained = null;
+    this.#cursor = (this.#pass as Pass<B>).cursor;
+    return outcome.done;
   }
 
-  /** Copies the state out of the step's scope and releases the one before. */
+  /** The next batch; null at the end of them. */
+  #take(): (B & Continuing) | null {
+    if (this.#untrained !== null) return this.#untrained;
+    try {
+      const pass = this.#open();
+      const { value, done } = this.#watchSource(() => pass.next());
+      if (!done) this.#sourceError = null;
+      else if (this.#sourceError !== null) {
+        throw new StateError("fit: expected the batches to go on after their error, got their end", { cause: this.#sourceError });
+      }
+      return done ? null : value;
+    } catch (error) {
+      // An iterator cannot be had anew; anything else is read again from here.
+      if (!("next" in this.#batches)) this.#pass = null;
+      this.#sourceError = error;
+      throw error;
+    }
+  }
+
+  /** Runs what makes batches, and notes what they draw from where they are to be made once more. */
+  #watchSource<R>(fn: () => R): R {
+    if (hasPlaces(this.#batches)) return fn();
+    const moved: Places = new Map();
+    try {
+      return watchGenerators(moved, fn);
+    } finally {
+      for (const g of moved.keys()) this.#drawnBySource.add(g);
+    }
+  }
+
+  /** The pass over the batches. Those that are made once more to come to a place are made as they were the first time. */
+  #open(): Pass<B & Continuing> {
+    if (this.#pass !== null) return this.#pass;
+    const places = placesOf(this.#generators());
+    if (this.#cursor !== null) setPlaces(this.#origins);
+    try {
+      this.#pass = this.#watchSource(() => passOver(this.#batches, this.#cursor));
+    } finally {
+      if (this.#cursor !== null) setPlaces(places);
+    }
+    return this.#pass;
+  }
+
+  /** Runs `fn`; if it fails, the model, the optimiser's parameters, rates and generators are as they were before. */
+  #orNothing<R>(fn: () => R): R {
+    const { optimizer } = this.#options;
+    const modes = modesOf(this.#model);
+    const putRatesBack = this.#rates.hold();
+    this.#shadow.take(new Set([...this.#model.stateDict().values(), ...optimizer.params]));
+    const moved: Places = new Map();
+    try {
+      const result = watchGenerators(moved, fn);
+      for (const g of moved.keys()) this.#drawn.add(g);
+      return result;
+    } catch (error) {
+      setModes(modes);
+      this.#shadow.putBack();
+      putRatesBack();
+      setPlaces(moved);
+      throw error;
+    }
+  }
+
+  #trainStep(batch: B & Continuing): TrainingStep {
+    const { optimizer, schedule, clipNorm = Number.POSITIVE_INFINITY } = this.#options;
+    const params = [...new Set([...this.#model.parameters(), ...optimizer.params])];
+    forgetGradients(params);
+    try {
+      this.#setToTraining();
+      const [value, next] = this.#lossOf(batch);
+      const step = this.#step + 1;
+      const loss = finite("loss", value.item(), step);
+      backward(value);
+      const gradNorm = finite("gradient norm", clipGradNorm(params, clipNorm), step);
+      // All that can fail comes before the optimiser's step, or is that.
+      const carried = next === null ? null : mapState((s) => copyOf(s), next);
+      if (schedule !== undefined) this.#rates.set(this.#step);
+      optimizer.step();
+      this.#carry(carried);
+      this.#step = step;
+      const last = { step, loss, gradNorm, lr: optimizer.lr };
+      this.#progress = { ...this.#progress, last };
+      return last;
+    } finally {
+      forgetGradients(params);
+    }
+  }
+
+  /** Modules train or evaluate as they are set. A model that is put to evaluation as a whole trains again as it last did. */
+  #setToTraining(): void {
+    if (!this.#model.training) {
+      this.#model.train();
+      if (this.#modes !== null) setModes(this.#modes);
+    }
+    this.#modes = modesOf(this.#model);
+  }
+
+  #lossOf(batch: B & Continuing): [loss: Tensor, next: S | null] {
+    const before = batch.fresh ? null : this.#state;
+    const result =
+      this.#untried && before !== null ? this.#tryState(batch, before) : this.#options.loss(this.#model, batch, before ?? undefined);
+    const [value, next = null] = Array.isArray(result) ? (result as [Tensor, (S | null)?]) : [result as Tensor];
+    if (!(value instanceof Tensor)) {
+      throw new ArgumentError(`fit: expected loss to return a tensor, or a list of a tensor and a state, got ${quote(result)}`);
+    }
+    if (next !== null) checkCarried(next);
+    return [value, next];
+  }
+
+  /** A file may carry any state; what the model makes of it shows at its first step. */
+  #tryState(batch: B & Continuing, state: S): ReturnType<FitOptions<M, B, S>["loss"]> {
+    try {
+      return this.#options.loss(this.#model, batch, state);
+    } catch (cause) {
+      if (typeof (cause as { code?: unknown } | null)?.code === "string") throw cause;
+      const message = shorten(String((cause as Error | null)?.message));
+      throw new FormatError(
+        `fit: expected the carried state of the checkpoint to be one that loss can take, got an error from it (${message})`,
+        {
+          cause,
+        },
+      );
+    }
+  }
+
+  /** Keeps a state beyond its step, and releases the one before. */
   #carry(next: S | null): void {
     const before = this.#state;
-    this.#state = next === null ? null : mapState((s) => keep(copyOf(s)), next);
+    this.#state = next;
+    this.#untried = false;
+    if (next !== null) stateTensors(next).forEach(keep);
     if (before !== null) for (const t of stateTensors(before)) t.dispose();
   }
 
-  #evaluate(): { evaluation?: number } {
-    const { evaluate, evaluateEvery = Number.POSITIVE_INFINITY, maxSteps } = this.#options;
-    if (evaluate === undefined || (this.#step % evaluateEvery !== 0 && this.#step !== maxSteps)) return {};
-    this.#model.eval();
-    const evaluation = noGrad(() => scope(() => evaluate(this.#model)));
-    this.#model.train();
+  /** Whether the last step is still to be evaluated. */
+  #isUnevaluated(): boolean {
+    return this.#options.evaluate !== undefined && this.#progress.evaluated < this.#step;
+  }
+
+  /** Whether the last step is one after which evaluation has to be, and has not been. */
+  #isDue(): boolean {
+    const { evaluateEvery = Number.POSITIVE_INFINITY, maxSteps } = this.#options;
+    return this.#isUnevaluated() && (this.#step % evaluateEvery === 0 || this.#step === maxSteps);
+  }
+
+  /** The last step, evaluated. */
+  #evaluate(): TrainingStep {
+    const { evaluate } = this.#options;
+    const modes = modesOf(this.#model);
+    const evaluation = this.#orNothing(() => {
+      this.#model.eval();
+      return noGrad(() => scope(() => metricOf("fit: evaluate", evaluate?.(this.#model))));
+    });
+    setModes(modes);
     this.#remember(evaluation);
-    return { evaluation };
+    return { ...(this.#progress.last as TrainingStep), evaluation };
   }
 
   #remember(value: number): void {
     const { earlyStopping } = this.#options;
     const { best, stale } = this.#progress;
-    const improved = best === null || value < best - (earlyStopping?.minDelta ?? 0);
-    if (!improved) {
-      this.#progress = { ...this.#progress, stale: stale + 1 };
+    const bar = best === null ? Number.POSITIVE_INFINITY : best - (earlyStopping?.minDelta ?? 0);
+    const evaluated = this.#step;
+    if (!(Number.isFinite(value) && value < bar)) {
+      this.#progress = { ...this.#progress, evaluated, stale: stale + 1 };
       return;
     }
-    this.#progress = { best: value, bestStep: this.#step, stale: 0 };
-    if (earlyStopping === undefined || earlyStopping.restoreBest === false) return;
-    this.#keepBest(this.#model.stateDict());
+    if (earlyStopping !== undefined && (earlyStopping.restoreBest ?? true)) this.#keepBest(copyWeights(this.#model.stateDict()));
+    this.#progress = { ...this.#progress, evaluated, best: value, bestStep: this.#step, stale: 0 };
   }
 
-  #keepBest(weights: ReadonlyMap<string, Tensor>): void {
+  #keepBest(weights: Weights): void {
     for (const t of this.#best.values()) t.dispose();
-    this.#best = new Map(Array.from(weights, ([name, t]) => [name, keep(copyOf(t))]));
+    this.#best = weights;
   }
 
   /** Takes over a checkpoint, or nothing of it. */
   #resume(bytes: Uint8Array): void {
+    const { optimizer } = this.#options;
     scope(() => {
-      const before = decodeCheckpoint(this.checkpoint());
       const checkpoint = decodeCheckpoint(bytes);
-      const { baseLrs, ...progress } = progressOf(checkpoint.progress, this.#baseLrs.length);
-      checkNamesAndShapes(checkpoint.best, this.#model.stateDict());
+      const { step, model, best, cursor, state } = checkpoint;
+      const progress = readProgress(checkpoint.progress, step);
+      const rates = readRates("checkpoint", checkpoint.progress, optimizer.groups.length);
+      checkWeights("weights", model, this.#model);
+      if (best.size > 0) checkWeights("best weights", best, this.#model);
+      const generators = this.#generators();
+      if (generators.length !== checkpoint.generators.length) {
+        throw new FormatError(`checkpoint: expected the places of ${generators.length} generators, got ${checkpoint.generators.length}`);
+      }
+      // Of what knows its places, a wrong one is found at once.
+      const pass = hasPlaces(this.#batches) ? passOver(this.#batches, cursor) : null;
+      if (cursor !== null && pass === null) cursorField(cursor, "taken", step + 1);
+      this.#shadow.take(this.#model.stateDict().values());
       try {
-        this.#restore(checkpoint);
+        this.#model.loadStateDict(model);
+        optimizer.loadStateDict(checkpoint.optimizer);
       } catch (error) {
-        this.#restore(before);
+        this.#shadow.putBack();
         throw error;
       }
-      this.#step = checkpoint.step;
+      generators.forEach((g, i) => {
+        g.state = (checkpoint.generators[i] as Generator).state;
+      });
+      this.#pass = pass;
+      this.#cursor = cursor;
+      this.#step = step;
       this.#progress = progress;
-      this.#baseLrs = baseLrs;
+      this.#rates.load(rates);
       this.#extra = checkpoint.extra;
-      this.#keepBest(checkpoint.best);
-      this.#carry(checkpoint.state as S | null);
+      this.#keepBest(keepAll(best));
+      this.#carry(state as S | null);
+      this.#untried = state !== null;
     });
-  }
-
-  #restore({ model, optimizer, cursor, generator }: Checkpoint): void {
-    this.#model.loadStateDict(model);
-    this.#options.optimizer.loadStateDict(optimizer);
-    if (cursor !== null && "cursor" in this.#batches) (this.#batches as Batches<B>).cursor = cursor;
-    if (generator !== null) this.#generator.state = generator.state;
   }
 }
 
-type Counts = Pick<FitOptions<Module, object, State>, "maxSteps" | "clipNorm" | "evaluateEvery" | "earlyStopping"> & {
+type Weights = ReadonlyMap<string, Tensor>;
+type Places = Map<Generator, GeneratorState>;
+
+function placesOf(generators: readonly Generator[]): Places {
+  return new Map(generators.map((g) => [g, g.state]));
+}
+
+function setPlaces(places: Places): void {
+  for (const [g, state] of places) g.state = state;
+}
+
+/** Copies that outlive every scope. */
+function copyWeights(weights: Weights): Weights {
+  const copies = scope(() => new Map(Array.from(weights, ([name, t]) => [name, copyOf(t)])));
+  return keepAll(copies);
+}
+
+function keepAll(weights: Weights): Weights {
+  for (const t of weights.values()) keep(t);
+  return weights;
+}
+
+function forgetGradients(params: readonly Tensor[]): void {
+  for (const p of params) {
+    p.grad?.dispose();
+    p.grad = null;
+  }
+}
+
+type Counts = Pick<FitOptions<Module, object, State>, "maxSteps" | "clipNorm" | "evaluateEvery" | "earlyStopping" | "generator"> & {
   readonly evaluate?: unknown;
 };
 
-function checkOptions(options: Counts): void {
-  const { maxSteps, clipNorm, evaluateEvery, earlyStopping, evaluate } = options;
-  const whole = { maxSteps, evaluateEvery, "earlyStopping.patience": earlyStopping?.patience };
-  for (const [name, value] of Object.entries(whole)) {
-    const least = name === "maxSteps" ? 0 : 1;
-    if (value !== undefined && !(Number.isInteger(value) && value >= least)) {
-      throw new ArgumentError(`fit: expected ${name} to be a whole number of at least ${least}, got ${value}`);
-    }
-  }
+function checkOptions({ maxSteps, clipNorm, evaluateEvery, earlyStopping, generator, evaluate }: Counts): void {
+  if (maxSteps !== undefined) checkWhole("fit", "maxSteps", maxSteps);
+  if (evaluateEvery !== undefined) checkWhole("fit", "evaluateEvery", evaluateEvery, { least: 1 });
   if (clipNorm !== undefined && !(clipNorm > 0)) throw new ArgumentError(`fit: expected clipNorm above 0, got ${clipNorm}`);
-  if (earlyStopping !== undefined && (evaluate === undefined || evaluateEvery === undefined)) {
+  if (![generator ?? []].flat().every((g) => g instanceof Generator)) {
+    throw new ArgumentError(`fit: expected generator to be a Generator or a list of them, got ${quote(generator)}`);
+  }
+  if (earlyStopping === undefined) return;
+  const { patience, minDelta = 0, restoreBest = true } = earlyStopping;
+  checkWhole("fit", "earlyStopping.patience", patience, { least: 1 });
+  checkNumber("fit", "earlyStopping.minDelta", minDelta, { least: 0 });
+  checkFlag("fit", "earlyStopping.restoreBest", restoreBest);
+  if (evaluate === undefined || evaluateEvery === undefined) {
     throw new ArgumentError("fit: expected evaluate and evaluateEvery with earlyStopping, got none");
   }
 }
@@ -324,27 +551,29 @@ function finite(what: string, value: number, step: number): number {
   return value;
 }
 
-function cursorOf(batches: Iterable<unknown>): Cursor | null {
-  return "cursor" in batches ? (batches as Batches<unknown>).cursor : null;
-}
-
-/** The loop's own part of a checkpoint, for an optimiser of some groups. */
-function progressOf(value: Json, groups: number): Progress & { readonly baseLrs: readonly number[] } {
-  const { best = null, bestStep, stale, baseLrs } = (value ?? {}) as Partial<Progress> & { baseLrs?: readonly number[] };
-  const counts = Number.isSafeInteger(bestStep) && Number.isSafeInteger(stale);
-  const rates = Array.isArray(baseLrs) && baseLrs.length === groups && baseLrs.every((lr) => typeof lr === "number");
-  if (!counts || !rates || !(best === null || typeof best === "number")) {
-    throw new FormatError(`checkpoint: expected progress of best, bestStep, stale and ${groups} baseLrs, got ${JSON.stringify(value)}`);
+/** Tensors in lists and records, as checkpoints can hold them. @throws ArgumentError */
+function checkCarried(state: unknown, depth = 0): void {
+  if (state instanceof Tensor) return;
+  if (typeof state !== "object" || state === null || depth === DEEPEST_STATE) {
+    throw new ArgumentError(
+      `fit: expected the state to be tensors in lists and records, at most ${DEEPEST_STATE} deep, got ${quote(state)}`,
+    );
   }
-  return { best, bestStep: bestStep as number, stale: stale as number, baseLrs };
+  for (const part of Object.values(state)) checkCarried(part, depth + 1);
 }
 
-function checkNamesAndShapes(weights: ReadonlyMap<string, Tensor>, own: ReadonlyMap<string, Tensor>): void {
-  for (const [name, t] of weights) {
-    const target = own.get(name);
-    if (target === undefined) throw new FormatError(`checkpoint: expected best weights of this model, got ${name}`);
-    if (show(t.shape) !== show(target.shape)) {
-      throw new ShapeError(`checkpoint: expected best weights ${name} ${show(target.shape)}, got ${show(t.shape)}`);
-    }
+/** Whether a checkpoint's tensors are a model's, to the dtype. @throws FormatError, ShapeError */
+function checkWeights(what: string, weights: Weights, model: Module): void {
+  const own = model.stateDict();
+  const unlike = [...own.keys()].filter((name) => !weights.has(name)).concat([...weights.keys()].filter((name) => !own.has(name)));
+  if (unlike.length > 0) throw new FormatError(`checkpoint: expected ${what} of this model, got other names: ${list(unlike)}`);
+  for (const [name, { shape, dtype }] of own) {
+    const t = weights.get(name) as Tensor;
+    if (!sameShape(t.shape, shape)) throw new ShapeError(`checkpoint: expected ${what} ${name} ${show(shape)}, got ${quote(t.shape)}`);
+    if (t.dtype !== dtype) throw new FormatError(`checkpoint: expected ${what} ${name} of dtype ${dtype}, got ${t.dtype}`);
+  }
+  for (const [name] of model.namedParameters()) {
+    if (weights.get(name)?.data().some(Number.isNaN))
+      throw new FormatError(`checkpoint: expected ${what} that are numbers, got NaN in ${name}`);
   }
 }

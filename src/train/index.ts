@@ -1,3 +1,4 @@
 /** The training loop. */
 
-export { type Continuing, type EarlyStopping, type FitOptions, fit, Training, type TrainingStep } from "./fit.ts";
+export { type Continuing, type EarlyStopping, type FitOptions, fit, Training } from "./fit.ts";
+export type { TrainingStep } from "./progress.ts";

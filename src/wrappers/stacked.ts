@@ -65,7 +65,8 @@ export class StackedRNN<S extends State = State> extends Cell<readonly S[]> {
   readonly residual: boolean;
   readonly dropout: number;
   readonly variational: boolean;
-  readonly #generator: Generator | undefined;
+  /** Where masks come from; the default generator unless given. */
+  readonly generator: Generator | undefined;
 
   constructor(layers: readonly StackedLayer<S>[], options: StackedRNNOptions = {}) {
     super();
@@ -80,7 +81,7 @@ export class StackedRNN<S extends State = State> extends Cell<readonly S[]> {
     this.variational = variational;
     this.inputSize = sizeBelow(layers, 0);
     this.outputSize = skip ? layers.reduce((sum, layer) => sum + layer.outputSize, 0) : sizeBelow(layers, layers.length);
-    this.#generator = options.generator;
+    this.generator = options.generator;
   }
 
   initialState(batch: number): readonly S[] {
@@ -133,7 +134,7 @@ export class StackedRNN<S extends State = State> extends Cell<readonly S[]> {
 
   #drop(y: Tensor): Tensor {
     if (!this.training || this.dropout === 0) return y;
-    const options = { generator: this.#generator ?? defaultGenerator() };
+    const options = { generator: this.generator ?? defaultGenerator() };
     return this.variational && y.rank === 3 ? variationalDropout(y, this.dropout, options) : dropout(y, this.dropout, options);
   }
 

@@ -132,12 +132,25 @@ describe("SeriesWindows", () => {
     expect(all.length).toBe(4);
     for (let stop = 0; stop <= 4; stop++) {
       const first = new SeriesWindows(series, options);
-      const iterator = first[Symbol.iterator]();
-      for (let i = 0; i < stop; i++) iterator.next();
-      const second = new SeriesWindows(series, options);
-      second.cursor = JSON.parse(JSON.stringify(first.cursor));
+      const pass = first[Symbol.iterator]();
+      for (let i = 0; i < stop; i++) pass.next();
+      const second = new SeriesWindows(series, options).from(JSON.parse(JSON.stringify(pass.cursor)));
       expect([...second].map(starts)).toEqual(all.slice(stop));
     }
+  });
+
+  it.each([undefined, 7])("gives every iteration a pass of its own (shuffle %s)", (shuffle) => {
+    const source = new SeriesWindows(series, { window: 2, batch: 4, epochs: 2, ...(shuffle === undefined ? {} : { shuffle }) });
+    const all = [...source].map(starts);
+    expect(all.length).toBe(6);
+    expect([...source].map(starts)).toEqual(all);
+    // Two at once, an epoch apart, so that their orders differ.
+    const [a, b] = [source[Symbol.iterator](), source[Symbol.iterator]()];
+    const head = [1, 2, 3, 4].map(() => starts(a.next().value as never));
+    expect(head).toEqual(all.slice(0, 4));
+    expect(starts(b.next().value as never)).toEqual(all[0]);
+    expect([...a].map(starts)).toEqual(all.slice(4));
+    expect([...b].map(starts)).toEqual(all.slice(1));
   });
 
   it("uses every step of a series that just suffices, and rejects a shorter one", () => {

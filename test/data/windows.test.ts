@@ -2,6 +2,16 @@ import { describe, expect, it } from "vitest";
 import { ArgumentError, FormatError } from "../../src/base/errors.ts";
 import { WindowBatches, type WindowOptions } from "../../src/data/windows.ts";
 
+/** What a function throws. */
+function thrown(fn: () => unknown): unknown {
+  try {
+    fn();
+  } catch (error) {
+    return error;
+  }
+  return null;
+}
+
 const range = (n: number) => Int32Array.from({ length: n }, (_, i) => i);
 
 /** Every pair (symbol, next) a source hands out, by stream, restarted where it says so. */
@@ -60,12 +70,25 @@ describe("WindowBatches", () => {
     const all = [...whole].map((w) => [w.inputs.toArray(), w.fresh]);
     for (let stop = 0; stop <= all.length; stop++) {
       const first = new WindowBatches(range(21), options);
-      const iterator = first[Symbol.iterator]();
-      for (let i = 0; i < stop; i++) iterator.next();
-      const second = new WindowBatches(range(21), options);
-      second.cursor = JSON.parse(JSON.stringify(first.cursor));
+      const pass = first[Symbol.iterator]();
+      for (let i = 0; i < stop; i++) pass.next();
+      const second = new WindowBatches(range(21), options).from(JSON.parse(JSON.stringify(pass.cursor)));
       expect([...second].map((w) => [w.inputs.toArray(), w.fresh])).toEqual(all.slice(stop));
     }
+  });
+
+  it("gives every iteration a pass of its own", () => {
+    const source = new WindowBatches(range(21), { batch: 2, window: 3, epochs: 2 });
+    const all = [...source].map((w) => w.inputs.toArray());
+    expect(all.length).toBe(8);
+    expect([...source].map((w) => w.inputs.toArray())).toEqual(all);
+    for (const _ of source) break;
+    const [a, b] = [source[Symbol.iterator](), source[Symbol.iterator]()];
+    a.next();
+    a.next();
+    expect([...b].map((w) => w.inputs.toArray())).toEqual(all);
+    expect(a.cursor).toEqual({ epoch: 0, position: 6 });
+    expect([...a].map((w) => w.inputs.toArray())).toEqual(all.slice(2));
   });
 
   it("rejects sizes, texts and cursors that do not fit", () => {
@@ -77,11 +100,24 @@ describe("WindowBatches", () => {
       expect(() => new WindowBatches(range(9), { batch: 2, window: size })).toThrow(ArgumentError);
     }
     const source = new WindowBatches(range(21), { batch: 2, window: 3 });
-    for (const cursor of [{ epoch: 0 }, { epoch: -1, position: 0 }, { epoch: 0, position: 10 }, { epoch: 0.5, position: 0 }]) {
-      expect(() => {
-        source.cursor = cursor as never;
-      }).toThrow(FormatError);
+    const cursors = [
+      { epoch: 0 },
+      { epoch: -1, position: 0 },
+      { epoch: 0, position: 10 },
+      { epoch: 0.5, position: 0 },
+      { epoch: 0, position: 4 },
+    ];
+    for (const cursor of [...cursors, { epoch: "0", position: 0 }, null, 3, [0, 0], "x".repeat(1e6)]) {
+      const error = thrown(() => source.from(cursor as never));
+      expect(error).toBeInstanceOf(FormatError);
+      expect((error as Error).message.length).toBeLessThan(200);
     }
-    expect(source.cursor).toEqual({ epoch: 0, position: 0 });
+    const once = new WindowBatches(range(21), { batch: 2, window: 3, epochs: 1 });
+    expect([...once.from({ epoch: 1, position: 0 })]).toEqual([]);
+    expect(() => once.from({ epoch: 1, position: 3 })).toThrow(FormatError);
+    expect(() => once.from({ epoch: 2, position: 0 })).toThrow(FormatError);
+    for (const epochs of [-1, 0.5, Number.NaN]) {
+      expect(() => new WindowBatches(range(9), { batch: 2, window: 2, epochs })).toThrow(ArgumentError);
+    }
   });
 });

@@ -73,9 +73,9 @@ describe("schedules", () => {
   });
 
   test("reject nonsense", () => {
-    expect(() => S.stepLR({ stepSize: 0 })).toThrow(/stepLR: expected a whole stepSize of at least 1, got 0/);
-    expect(() => S.cosineAnnealingLR({ tMax: 1.5 })).toThrow(/cosineAnnealingLR: expected a whole tMax/);
-    expect(() => S.warmUp(Number.NaN)).toThrow(/warmUp: expected a whole steps/);
+    expect(() => S.stepLR({ stepSize: 0 })).toThrow(/stepLR: expected stepSize to be a whole number of at least 1, got 0/);
+    expect(() => S.cosineAnnealingLR({ tMax: 1.5 })).toThrow(/cosineAnnealingLR: expected tMax to be a whole number/);
+    expect(() => S.warmUp(Number.NaN)).toThrow(/warmUp: expected steps to be a whole number/);
   });
 });
 

@@ -136,7 +136,7 @@ export class Mamba extends SequenceCell<MambaState> {
   readonly ssm: SelectiveScan;
   readonly weightOut: Parameter;
 
-  constructor({ inputSize, expand = 2, width = 4, ...options }: MambaOptions) {
+  constructor({ inputSize, expand = 2, width = 4, rank = Math.ceil(inputSize / 16), ...options }: MambaOptions) {
     super();
     checkSizes("Mamba", { inputSize, expand, width });
     const E = expand * inputSize;
@@ -146,7 +146,7 @@ export class Mamba extends SequenceCell<MambaState> {
     this.weightIn = uniformParameter([2 * E, inputSize], 1 / Math.sqrt(inputSize), options);
     this.weightConv = uniformParameter([E, width], 1 / Math.sqrt(width), options);
     this.biasConv = uniformParameter([E], 1 / Math.sqrt(width), options);
-    this.ssm = new SelectiveScan({ rank: Math.ceil(inputSize / 16), ...options, inputSize: E });
+    this.ssm = new SelectiveScan({ ...options, rank, inputSize: E });
     this.weightOut = uniformParameter([inputSize, E], 1 / Math.sqrt(E), options);
   }
 
