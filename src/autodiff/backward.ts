@@ -28,7 +28,11 @@ export function backward(output: Tensor, cotangent?: Tensor): void {
   const start = seedOf("backward", output, cotangent);
   const before = storageCount;
   sweepLeaves(output, start, (leaf, g) => {
-    if (leaf.grad !== null) return addInPlace(leaf.grad, g);
+    if (leaf.grad !== null) {
+      addInPlace(leaf.grad, g);
+      leaf.grad.storage.noteWrite();
+      return;
+    }
     leaf.grad = keep(isOwn(g, before) ? g.detach() : copyOf(g));
     if (isDry()) {
       afterDryRun(() => {

@@ -8,8 +8,10 @@
 import { isFloat } from "../base/dtype.ts";
 import { DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
+import { writeCount } from "../tensor/storage.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { accumulate, addInPlace } from "./accumulate.ts";
+import { pullBackGuarded } from "./saved.ts";
 import { Node, withGradMode } from "./tape.ts";
 
 export interface SweepOptions {
@@ -150,7 +152,7 @@ function sweep(
     for (const node of reachable(roots, targets)) {
       const incoming = found.take(node);
       if (incoming === null) continue;
-      const outgoing = node.primitive.vjp(incoming, node);
+      const outgoing = node.writes === writeCount ? node.primitive.vjp(incoming, node) : pullBackGuarded(node, incoming);
       for (let i = 0; i < node.inputs.length; i++) {
         const g = outgoing[i];
         if (g && node.needs[i]) found.add(node.inputs[i] as Tensor, g);

@@ -4,6 +4,7 @@
  * Nodes are numbered in order of execution, which is a topological order: the sweep (sweep.ts) needs no other.
  */
 
+import { writeCount } from "../tensor/storage.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Evaluation, Inputs, Primitive } from "./primitive.ts";
 
@@ -22,6 +23,8 @@ export class Node implements Evaluation {
   readonly outputs: readonly Tensor[];
   readonly params: unknown;
   readonly needs: readonly boolean[];
+  /** How many writes to existing tensors there had been: later ones may have changed what the rules read. */
+  readonly writes: number = writeCount;
   /** Number of the last walk over the tape that met this node. */
   walk = 0;
 

@@ -170,6 +170,7 @@ function copyBlocks(part: Tensor, parameter: Tensor, order: readonly number[], i
     if (into === "part") copyInto(block(part, i), block(parameter, j));
     else copyInto(block(parameter, j), block(part, i));
   }
+  if (into === "parameter") parameter.storage.noteWrite();
 }
 
 /** b + b', as the layers add them; adding nothing keeps the bits. */

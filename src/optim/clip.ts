@@ -30,14 +30,21 @@ export function clipGradNorm(params: Iterable<Tensor>, maxNorm: number, options:
   if (options.errorIfNonfinite && !Number.isFinite(norm)) throw new StateError(`clipGradNorm: expected a finite norm, got ${norm}`);
   const factor = maxNorm / (norm + 1e-6);
   // Written so that a NaN norm reaches the gradients instead of passing unseen.
-  if (!(factor >= 1)) for (const g of gradients) call(axpby, g.dtype, g.size, 0, g.ptr, factor, g.ptr);
+  if (factor >= 1) return norm;
+  for (const g of gradients) {
+    call(axpby, g.dtype, g.size, 0, g.ptr, factor, g.ptr);
+    g.storage.noteWrite();
+  }
   return norm;
 }
 
 /** Limits every element of the gradients to [−clipValue, clipValue]. */
 export function clipGradValue(params: Iterable<Tensor>, clipValue: number): void {
   if (!(clipValue >= 0)) throw new ArgumentError(`clipGradValue: expected a clipValue of at least 0, got ${clipValue}`);
-  for (const g of gradientsOf("clipGradValue", params)) call(limitTo, g.dtype, g.size, clipValue, g.ptr);
+  for (const g of gradientsOf("clipGradValue", params)) {
+    call(limitTo, g.dtype, g.size, clipValue, g.ptr);
+    g.storage.noteWrite();
+  }
 }
 
 /** The norm of contiguous tensors taken as one vector, summed in float64. */

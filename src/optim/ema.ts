@@ -53,6 +53,7 @@ export class EMA {
     const decay = this.#warmUp ? Math.min(this.decay, (1 + t) / (10 + t)) : this.decay;
     this.#averages.forEach((average, i) => {
       call(axpby, average.dtype, average.size, 1 - decay, (this.#params[i] as Tensor).ptr, decay, average.ptr);
+      average.storage.noteWrite();
     });
   }
 

@@ -227,6 +227,7 @@ export class LBFGS extends ParameterGroups<LBFGSOptions> {
       const bytes = offset * (p.dtype === "float64" ? 8 : 4);
       view(p.dtype, p.ptr, p.size).set(view(p.dtype, start.ptr + bytes, p.size));
       call(axpby, p.dtype, p.size, t, direction.ptr + bytes, 1, p.ptr);
+      p.storage.noteWrite();
       offset += p.size;
     }
   }

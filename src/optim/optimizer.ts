@@ -273,7 +273,10 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends
       });
       throw error;
     }
-    for (const { p, slots } of updates) if (!this.slots.has(p)) this.slots.set(p, keepSlots(slots));
+    for (const { p, slots } of updates) {
+      p.storage.noteWrite();
+      if (!this.slots.has(p)) this.slots.set(p, keepSlots(slots));
+    }
   }
 
   /** What is remembered for a parameter before its first step. */

@@ -7,11 +7,14 @@
 
 import { StateError } from "../base/errors.ts";
 import type { Heap } from "../wasm/heap.ts";
-import { host } from "../wasm/host.ts";
+import { host, isDry } from "../wasm/host.ts";
 import { recording } from "../wasm/recorder.ts";
 
 /** How many storages were made so far. */
 export let storageCount = 0;
+
+/** How many times tensors that existed already were written to so far. */
+export let writeCount = 0;
 
 /** A block of linear memory; tensors and their views share it. */
 export class Storage {
@@ -25,6 +28,9 @@ export class Storage {
   mark = 0;
   /** Whether the registry knows this storage. */
   watched = false;
+  /** Number of the last write to tensors that existed already; 0 for none. */
+  lastWrite = 0;
+  #withheld: { readonly ptr: number; readonly reason: () => Error } | null = null;
   /** Storages are numbered as they are made. */
   readonly serial: number = ++storageCount;
 
@@ -41,12 +47,33 @@ export class Storage {
 
   /** Address in linear memory. @throws StateError once released */
   get ptr(): number {
-    if (this.#ptr === 0) throw new StateError("tensor: expected a live tensor, got one whose scope has ended or that was disposed");
+    if (this.#ptr === 0) throw this.#absence();
     return this.#ptr;
   }
 
   get released(): boolean {
-    return this.#ptr === 0;
+    return this.#ptr === 0 && this.#withheld === null;
+  }
+
+  #absence(): Error {
+    if (this.#withheld !== null) return this.#withheld.reason();
+    return new StateError("tensor: expected a live tensor, got one whose scope has ended or that was disposed");
+  }
+
+  /** Says that elements of an existing tensor were written to: what was computed from them before has no derivative by them any more. */
+  noteWrite(): void {
+    if (!isDry()) this.lastWrite = ++writeCount;
+  }
+
+  /** Has every access fail with `reason`, until the memory is given back. */
+  withhold(reason: () => Error): void {
+    this.#withheld = { ptr: this.#ptr, reason };
+    this.#ptr = 0;
+  }
+
+  giveBack(): void {
+    this.#ptr = this.#withheld?.ptr ?? this.#ptr;
+    this.#withheld = null;
   }
 
   release(): void {

@@ -195,6 +195,7 @@ export function assign(target: Tensor, source: Tensor | ArrayLike<number>): void
     throw new ShapeError(`assign: expected ${target.size} elements for ${show(target.shape)}, got ${flat.length}`);
   if (!target.isContiguous) throw new ShapeError(`assign: expected a contiguous target, got strides ${show(target.strides)}`);
   writeValues("assign", target.dtype, view(target.dtype, target.ptr, target.size), flat);
+  target.storage.noteWrite();
 }
 
 /** Runs over every tensor in a result made of tensors, arrays, maps and plain objects. */
