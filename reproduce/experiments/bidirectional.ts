@@ -82,18 +82,18 @@ export const bidirectional: readonly Experiment[] = [
     file: "src/wrappers/bidirectional.ts",
     paper:
       "Schuster and Paliwal (1997), Bidirectional recurrent neural networks; Graves and Schmidhuber (2005), Framewise phoneme classification with bidirectional LSTM",
-    task: "y_t = x_t-2 xor x_t+2 of random bits, 20 steps, batch 32, 1,500 updates with Adam 5e-3; LSTM cells with 16 units a direction (32 where there is one), a linear output",
+    task: "from random bits x, predict x_t−2 xor x_t+2 at step t; 20 steps, batch 32, 1,500 updates with Adam 5e-3; LSTM cells with 16 units a direction (32 where there is one), a linear output",
     reported: "no such task; bidirectional networks are better than those of one direction throughout",
     claim:
-      "one direction at most 53 %; one bidirectional layer, and two stacks that meet only at the output, at most 78 % (the sum of a term of the past and one of the future gets 75 %); two bidirectional layers at least 99 %",
+      "accuracy with one direction at most 53 %; with one bidirectional layer, or two stacks that meet only at the output, at most 78 % (adding a term of the past and one of the future gives 75 %); with two bidirectional layers at least 99 %",
     figures: {
-      causal: "share right, one direction",
+      causal: "accuracy, one direction",
       one: "one bidirectional layer",
       separate: "two stacks of two layers, joined at the output",
       two: "two bidirectional layers",
     },
     remarks:
-      "A hidden layer of 16 tanh output units on one bidirectional layer can represent the answer, too, but stayed at 50 % in 6,000 updates.",
+      "One bidirectional layer with a hidden layer of 16 tanh units on top could represent the answer, too, but was still at 50 % after 6,000 updates.",
     run: xorRun,
     claims: [{ rate: 0.8, holds: ({ causal, one, separate, two }) => causal <= 0.53 && Math.max(one, separate) <= 0.78 && two >= 0.99 }],
     learns: ({ causal, two }) => causal <= 0.56 && two >= 0.9,

@@ -101,12 +101,12 @@ export const continuousTime: readonly Experiment[] = [
     system: "closed-form continuous-time and liquid time-constant networks",
     file: "src/cells/timescales/closed-form.ts",
     paper: "Hasani, Lechner, Amini, Liebenwein, Ray, Tschaikowski, Teschl, Rus 2022, Closed-form continuous-time neural networks",
-    task: "waves of random frequency and phase, sampled 24 times after gaps from 0.1 to 1.9: the next sample from the 8th on; 24 units, 1,200 updates with Adam, its rate falling; mean squared error",
+    task: "waves of random frequency and phase, sampled 24 times with gaps of 0.1 to 1.9; predict the next sample, from the 8th on; 24 units, 1,200 updates with Adam, its rate falling; mean squared error",
     reported:
       "on irregularly sampled series the closed form is as good as or better than liquid time constants and other solved equations, and much faster (tables 1-4)",
     claim:
-      "the closed form leaves at most half of the error of the same cell that is not told the gaps, and no more than 1.2 times that of the liquid time constants with 4 solver steps",
-    figures: { cfc: "closed form", ltc: "liquid time constants", untimed: "closed form, not told the gaps" },
+      "the closed form's error is at most half that of the same cell without the gaps as input, and at most 1.2 times that of liquid time constants with 4 solver steps",
+    figures: { cfc: "closed form", ltc: "liquid time constants", untimed: "closed form without the gaps as input" },
     tuning: { grid: [3e-3, 1e-2, 3e-2], updates: UPDATES, better: "lower", rates: { cfc: 1e-2, ltc: 1e-2, untimed: 1e-2 } },
     run: waveRun,
     claims: [{ rate: 0.8, holds: ({ cfc, ltc, untimed }) => cfc <= untimed / 2 && cfc <= 1.2 * ltc }],

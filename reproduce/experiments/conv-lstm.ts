@@ -129,13 +129,13 @@ export const convLstm: readonly Experiment[] = [
     system: "convolutional LSTM",
     file: "src/cells/gated/conv-lstm.ts",
     paper: "Shi, Chen, Wang, Yeung, Wong, Woo 2015, Convolutional LSTM network: a machine learning approach for precipitation nowcasting",
-    task: "two squares of 2 × 2 on 10 × 10 points, thrown back by the walls: the 8th frame from seven; 8 channels, 5 × 5 filters (9,600 parameters, of which 2,400 peepholes) against an LSTM of 96 units (86,000), 100 films to learn from, batch 12, 800 updates with Adam, its rate falling",
+    task: "two squares of 2 × 2 on 10 × 10 points, bouncing off the walls; predict the 8th frame from seven; 8 channels, 5 × 5 filters (9,600 parameters, of which 2,400 peepholes) against an LSTM of 96 units (86,000), 100 films for training, batch 12, 800 updates with Adam, its rate falling",
     reported:
       "table 1, Moving-MNIST, cross-entropy of a frame: LSTM of 2 × 2,048 units 4,832.49 with 143 million parameters; ConvLSTM 3,887.94 to 3,670.85 with 14 to 8 million",
     claim: "cross-entropy of the frame below 0.9 times the LSTM's, with an eighth of its parameters",
     figures: { conv: "ConvLSTM, nats a frame", full: "LSTM, nats a frame" },
     remarks:
-      "This holds where few films have to stand for many. With one square on 8 × 8 points, or with fresh films at every update, an LSTM at its own rate learns the little world by heart and is the better one.",
+      "The ConvLSTM wins where few films stand for many. In a world small enough to be memorised (one square on 8 × 8 points), an LSTM at its own learning rate is better.",
     tuning: { grid: [2e-3, 5e-3, 1e-2, 2e-2], seeds: [0], updates: UPDATES, better: "lower", rates: { conv: 2e-2, full: 5e-3 } },
     run: filmRun,
     claims: [{ rate: 0.8, holds: ({ conv, full }) => conv <= 0.9 * full }],

@@ -233,11 +233,11 @@ export const ctrnn: readonly Experiment[] = [
     system: SYSTEM,
     file: FILE,
     paper: BEER,
-    task: "two centre-crossing units, w = ((w, 1), (−1, w)), τ = 1, from five random states; RK4 with steps of 0.01, transient dropped",
+    task: "two centre-crossing units, w = ((w, 1), (−1, w)), τ = 1, from a random state; RK4 with steps of 0.01, transient dropped",
     reported:
       "the centre loses its stability at w = 4, where a limit cycle is born (eigenvalues w/4 − 1 ± i/4); periods and ranges computed once by another program: 26.49 and 0.424 at 4.2, 29.00 and 0.622 at 4.5",
     claim:
-      "within 0.5% of these, the ringing at 3.8 within 1% of 8π, Euler's bias with steps of 0.1 (29.09, 0.627); λ₁ = 0 ± 0.005 on the cycle; rest and nine fixed points at 6.5",
+      "all within 0.5 % of these values; decaying oscillation at 3.8 within 1 % of 8π; the known bias of Euler's method with steps of 0.1 (29.09, 0.627); λ₁ = 0 ± 0.005 on the cycle; at 6.5 a state of rest and nine fixed points",
     figures: {
       hopf: "w at which the centre loses its stability",
       ringing: "period at w = 3.8",
@@ -255,7 +255,7 @@ export const ctrnn: readonly Experiment[] = [
       lyapunov: "largest Lyapunov exponent at 4.5",
     },
     remarks:
-      "at w = 5 the circuit cycles too (35.41, 0.784): only from (3, 2), the centre itself, does it stay at rest. The cycle ends near 6.1, where four pairs of fixed points are born on it.",
+      "At w = 5 the circuit cycles, too (35.41, 0.784); it stays at rest only if started at the centre itself, (3, 2). The cycle ends near 6.1, where four pairs of fixed points are born on it.",
     run: hopf,
     claims: [
       {
@@ -282,9 +282,9 @@ export const ctrnn: readonly Experiment[] = [
     system: SYSTEM,
     file: FILE,
     paper: BEER,
-    task: "three units with the weights of the chaotic circuit, 10,000 time units by RK4 with steps of 0.05, from five random states",
+    task: "three units with the weights of the chaotic circuit, 10,000 time units by RK4 with steps of 0.05, from a random state",
     reported: "a chaotic attractor in a circuit of three units",
-    claim: "Lyapunov exponents λ₁ ≥ 0.005, |λ₂| ≤ 0.005, λ₃ ≤ −0.1: chaos, along the trajectory neither, contraction",
+    claim: "Lyapunov exponents λ₁ ≥ 0.005, |λ₂| ≤ 0.005, λ₃ ≤ −0.1: one direction of growth, one neutral, one of contraction",
     figures: { first: "λ₁ per time constant", second: "λ₂", third: "λ₃", dimension: "Kaplan-Yorke dimension" },
     run: chaos,
     claims: [{ rate: 1, holds: (f) => f.first >= 0.005 && Math.abs(f.second) <= 0.005 && f.third <= -0.1 }],
@@ -295,7 +295,7 @@ export const ctrnn: readonly Experiment[] = [
     system: "Runge-Kutta methods",
     file: "src/numerics/runge-kutta.ts",
     paper: "Dormand and Prince (1980), A family of embedded Runge-Kutta formulae; Bogacki and Shampine (1989)",
-    task: "the circuit of ctrnn-hopf with w = 4.5 from five random states to t = 10, steps of 0.2, 0.1 and 0.05 against RK4 with 0.001",
+    task: "the circuit of ctrnn-hopf with w = 4.5 from a random state to t = 10, steps of 0.2, 0.1 and 0.05 against RK4 with 0.001",
     reported: "orders 1 (Euler), 2 (Heun), 4 (RK4); adaptive steps keep the local error at the tolerance",
     claim: "orders 0.95 to 1.1, 1.9 to 2.2 and 3.8 to 4.2; adaptive with tolerance 1e-8: error at most 1e-6",
     figures: {
@@ -324,8 +324,8 @@ export const ctrnn: readonly Experiment[] = [
     paper: "Funahashi and Nakamura (1993), Approximation of dynamical systems by continuous time recurrent neural networks",
     task: "without input, unit 1 of 4 follows 0.5 + 0.25 sin(2πt/20) over three cycles; RK4 with steps of 0.5, gradients through all stages, 1,500 updates with Adam 2e-2",
     reported: "any trajectory of finite length can be approximated; no number",
-    claim: "mean squared error at most 0.003 (a constant has 0.031)",
-    figures: { before: "error before training", mse: "error", period: "period over the seven cycles after those trained on" },
+    claim: "mean squared error at most 0.003 (a constant: 0.031)",
+    figures: { before: "error before training", mse: "error", period: "period in the seven cycles that follow" },
     run: follow,
     claims: [{ rate: 0.8, holds: ({ mse }) => mse <= 0.003 }],
     learns: ({ before, mse }) => before > 0.02 && mse < 0.02,

@@ -171,11 +171,11 @@ export const encoderDecoder: readonly Experiment[] = [
     system: "Encoder-decoder with additive attention",
     file: "src/encoder-decoder/bahdanau.ts",
     paper: "Bahdanau, Cho & Bengio (2015), Neural machine translation by jointly learning to align and translate",
-    task: `sequences of 4 to 10 of 10 symbols are said from their ends; ${SETTING}`,
+    task: `reverse sequences of 4 to 10 symbols out of 10; ${SETTING}`,
     reported:
       "translation: 26.75 BLEU against 17.82 of the encoder-decoder without attention (sentences of up to 50 words), whose score falls with length; alignments are close to those of a translator",
     claim:
-      "at least 98 % of 1,000 fresh sequences exactly right, greatest weight on the symbol to be said at 80 % of positions or more, and without attention (Cho) at most half as many of 10 symbols as with it",
+      "at least 98 % of 1,000 fresh sequences exactly right; the largest attention weight on the right symbol at 80 % of positions or more; without attention (Cho) at most half as many sequences of length 10 right as with it",
     figures: {
       exact: "exact with attention",
       aligned: "positions aligned",
@@ -184,7 +184,7 @@ export const encoderDecoder: readonly Experiment[] = [
       summedLongest: "exact at 10 symbols without attention",
     },
     remarks:
-      "the readout is linear instead of a maxout layer, and weights are from U(±1/√H): from the paper's (orthogonal, and N(0, 0.01²)), one seed of three found another alignment, even over all symbols not yet said with a sharp edge, from which 99 % of the sequences are right all the same",
+      "A linear readout replaces the maxout layer, and weights start from U(±1/√H). From the paper's initial weights (orthogonal, and N(0, 0.01²)) one seed of three found another alignment, spread evenly over all symbols still to come, which solves 99 % of the sequences as well.",
     run: runBahdanau,
     claims: [{ rate: 0.8, holds: (f) => f.exact >= 0.98 && f.aligned >= 0.8 && f.summedLongest <= f.longest / 2 }],
     learns: ({ exact, aligned }) => exact >= 0.7 && aligned >= 0.7,
@@ -194,10 +194,10 @@ export const encoderDecoder: readonly Experiment[] = [
     system: "Encoder-decoder with general and local attention, input feeding",
     file: "src/encoder-decoder/luong.ts",
     paper: "Luong, Pham & Manning (2015), Effective approaches to attention-based neural machine translation",
-    task: `sequences of 4 to 10 of 10 symbols are said from their ends; ${SETTING}; local: window of 2`,
+    task: `reverse sequences of 4 to 10 symbols out of 10; ${SETTING}; local: window of 2`,
     reported: "translation: attention gains up to 5.0 BLEU over the encoder-decoder without; local-p with general scores is best",
     claim:
-      "at least 95 % of 1,000 fresh sequences exactly right with general scores, greatest weight on the symbol to be said at 80 % of positions or more. Local attention is reported",
+      "at least 95 % of 1,000 fresh sequences exactly right with general scores; the largest attention weight on the right symbol at 80 % of positions or more; local attention is shown beside it",
     figures: { exact: "exact, global general", aligned: "positions aligned", local: "exact, local-p general" },
     run: runLuong,
     claims: [{ rate: 0.8, holds: (f) => f.exact >= 0.95 && f.aligned >= 0.8 }],
@@ -208,9 +208,9 @@ export const encoderDecoder: readonly Experiment[] = [
     system: "Sequence to sequence without attention",
     file: "src/encoder-decoder/sutskever.ts",
     paper: "Sutskever, Vinyals & Le (2014), Sequence to sequence learning with neural networks",
-    task: "sequences of 4 to 10 of 10 symbols are said again in order, one LSTM of 48 units on either side, 3,000 updates of 32 with Adam 3e-3",
-    reported: "reading sources from their ends lowers the test perplexity from 5.8 to 4.7 and raises BLEU from 25.9 to 30.6",
-    claim: "nats a symbol on 1,000 fresh sequences are at least 10 % lower with sources read from their ends",
+    task: "copy sequences of 4 to 10 symbols out of 10; one LSTM of 48 units on either side, 3,000 updates of 32 with Adam 3e-3",
+    reported: "reversing the sources lowers the test perplexity from 5.8 to 4.7 and raises BLEU from 25.9 to 30.6",
+    claim: "nats per symbol on 1,000 fresh sequences at least 10 % lower with reversed sources",
     figures: { forwards: "sources forwards, nats", reversed: "sources reversed, nats" },
     run: runSutskever,
     claims: [{ rate: 0.8, holds: ({ forwards, reversed }) => reversed <= 0.9 * forwards }],

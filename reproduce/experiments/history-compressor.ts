@@ -279,22 +279,22 @@ export const historyCompressor: readonly Experiment[] = [
     file: "src/hierarchies/chunking-system.ts",
     paper: "Schmidhuber (1992), Learning complex, extended sequences using the principle of history compression",
     task:
-      "endless blocks a b1 … b20 or x b1 … b20, no marks between them; at b20: did the block begin with a? Tanh nets of 32 units, gradients " +
+      "an endless stream of blocks a b1 … b20 and x b1 … b20 without separators; at b20, tell whether the block began with a. Tanh nets of 32 units, gradients " +
       "of the automatizer over 3 steps, 10 streams, Adam 5e-3, 35,000 blocks in all",
     reported:
       "a conventional net makes no progress in 1,000,000 sequences; the chunking system needs fewer than 5,000 in 13 of 17 runs and fewer " +
       "than 35,000 in the others, in the end without the chunker",
     claim:
-      "the chunker tells at least 99 % of 200 fresh blocks after 5,000 and an automatizer alone at most 65 %; the automatizer " +
-      "that imitates the chunker tells at least 95 % by itself",
+      "after 5,000 blocks the chunker is right on at least 99 % of 200 fresh ones, and an automatizer alone on at most 65 %; the automatizer " +
+      "that imitates the chunker is right on at least 95 % in the end",
     figures: {
-      chunker: "chunker after 5,000 blocks, share right",
-      distilled: "automatizer that imitated it, share right in the end",
-      blocks: "blocks until that share was 95 %",
-      alone: "automatizer alone, share right in the end",
-      events: "unexpected symbols of a block's 21",
+      chunker: "accuracy of the chunker after 5,000 blocks",
+      distilled: "accuracy of the automatizer that imitates it, in the end",
+      blocks: "blocks until that was 95 %",
+      alone: "accuracy of an automatizer alone, in the end",
+      events: "unexpected symbols per block of 21",
     },
-    remarks: "The chunker's gradient goes back over one block, of which it soon reads one symbol.",
+    remarks: "The chunker's gradient reaches back one block, of which it soon reads a single symbol.",
     run: chunking,
     claims: [
       { what: "chunker", rate: 0.8, holds: ({ chunker, alone }) => chunker >= 0.99 && alone <= 0.65 },
@@ -311,10 +311,10 @@ export const historyCompressor: readonly Experiment[] = [
       "a trigger A or B, 1,198 predictable fillers, the trigger again; tanh nets of 16 units, full gradients, 200 updates of 8 with Adam 1e-2; " +
       "100 fresh sequences",
     reported: "credit assignment over 1,200 steps, since the chunker sees only what is unexpected; a single net does not learn it",
-    claim: "the chunker recalls at least 99 % of the triggers, a single net with the full gradient at most 65 %",
+    claim: "the chunker recalls at least 99 % of the triggers, and a single net with the full gradient at most 65 %",
     figures: {
-      chunker: "chunker, share recalled",
-      alone: "automatizer by an output of its own, share recalled",
+      chunker: "recall, chunker",
+      alone: "recall, automatizer with an output of its own",
       events: "symbols that the chunker reads of 1,199",
     },
     run: recall,

@@ -81,8 +81,8 @@ export const localFeedback: readonly Experiment[] = [
     task:
       "white input through a third-order low-pass filter, then sin(πv/3); 20 sequences of 200 steps, 4 tanh units, 3 delays, 400 updates with " +
       "Adam; scored on 10 other sequences of 500 steps",
-    reported: "the network with IIR synapses follows the system more closely than that with FIR synapses, in figures",
-    claim: "mean squared error over the variance: IIR at most 0.05, IIR below a third of FIR, FIR below a third of static",
+    reported: "IIR synapses follow the system more closely than FIR synapses, in figures",
+    claim: "mean squared error as a fraction of the variance: IIR at most 0.05, IIR below a third of FIR, FIR below a third of static",
     figures: { static: "static synapses", fir: "FIR synapses, 3 delays", iir: "IIR synapses, 3 delays and 3 of feedback" },
     tuning: { grid: [2e-3, 5e-3, 2e-2], updates: 400, better: "lower", rates: { static: 5e-3, fir: 5e-3, iir: 5e-3 } },
     run: identify,

@@ -127,7 +127,7 @@ export const lstmForget: readonly Experiment[] = [
     task: "embedded Reber strings one after another without resets; 12 cells, 2,000 chunks of 6 strings with the state carried, Adam, clipped at 5; then 300 fresh strings",
     reported:
       "standard LSTM solves the stream in no run, LSTM with forget gates in 18 % of the runs, in 62 % with decaying learning rate; internal states grow without bound where nothing is forgotten",
-    claim: "strings without an illegal prediction: with forget gate at least 97 %, without at most 75 %",
+    claim: "strings without an illegal prediction: at least 97 % with a forget gate, at most 75 % without",
     figures: {
       forget: "forget gate: strings without an error",
       none: "no forget gate: strings without an error",

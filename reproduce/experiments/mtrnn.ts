@@ -170,15 +170,16 @@ export const mtrnn: readonly Experiment[] = [
   experiment({
     ...COMMON,
     name: "mtrnn-primitives",
-    task: "PPQQRR, PQPQRR, QQRRPP and RPRPQQ of a circle P, a figure of eight Q and a line R, 24 steps each; 24 fast units (τ = 5), 6 slow (τ = 70 or 5), 2,500 updates with Adam (1e-2 for the initial states), a tenth of the input is its own output; then in closed loop from the learned initial states",
-    remarks: "two coordinates with tanh units in place of 100 population-coded ones",
+    task: "PPQQRR, PQPQRR, QQRRPP and RPRPQQ of a circle P, a figure of eight Q and a line R, 24 steps each; 24 fast units (τ = 5), 6 slow (τ = 70 or 5), 2,500 updates with Adam (1e-2 for the initial states), a tenth of the input is the network's own output; then in closed loop from the learned initial states",
+    remarks: "two coordinates with tanh units instead of 100 population-coded ones",
     run: (run) => primitives(run, coordinates),
   }),
   experiment({
     ...COMMON,
     name: "mtrnn-population",
-    task: "PPQQRR, PQPQRR, QQRRPP and RPRPQQ of a circle P, a figure of eight Q and a line R, 24 steps each; a softmax map of 10 units for each coordinate, 24 fast units (τ = 5), 6 slow (τ = 70 or 5), Kullback-Leibler divergence, 2,500 updates with Adam (1e-2 for the initial states), a tenth of the input is its own output; then in closed loop from the learned initial states",
-    remarks: "20 population-coded units in place of 100; the closed loop feeds activities back as they are, without a point in between",
+    task: "PPQQRR, PQPQRR, QQRRPP and RPRPQQ of a circle P, a figure of eight Q and a line R, 24 steps each; a softmax map of 10 units for each coordinate, 24 fast units (τ = 5), 6 slow (τ = 70 or 5), Kullback-Leibler divergence, 2,500 updates with Adam (1e-2 for the initial states), a tenth of the input is the network's own output; then in closed loop from the learned initial states",
+    remarks:
+      "20 population-coded units instead of 100; the closed loop feeds activities back as they are, without decoding a point in between",
     run: (run) => primitives(run, population),
   }),
 ];

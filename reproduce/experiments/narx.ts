@@ -202,11 +202,11 @@ export const narx: readonly Experiment[] = [
       "plant y(k+1) = 0.3 y(k) + 0.6 y(k−1) + 0.6 sin πu + 0.3 sin 3πu + 0.1 sin 5πu; 5,000 points of random levels, 2 output delays, " +
       "20 hidden units, L-BFGS; then 500 steps of sin(2πk/250) on the network's own outputs",
     reported: "the model's output follows the plant's closely, in figures; no number",
-    claim: "error of the free run at most 0.05 of the plant's deviation; a linear model with the same delays is above 0.3",
+    claim: "error of the free run at most 0.05 of the plant's standard deviation, and above 0.3 for a linear model with the same delays",
     figures: { narx: "NARX, root mean square over standard deviation", linear: "linear ARX, the same" },
     remarks:
-      "Training inputs are levels held for up to 60 steps. With white inputs the plant stays within a fifth of the range of the test (Adam " +
-      "left 0.32); Adam instead of L-BFGS left 0.10 to 0.25 with the levels.",
+      "Training inputs are levels held for up to 60 steps, since white inputs move the plant over a fifth of the test's range only. Adam instead " +
+      "of L-BFGS reached 0.10 to 0.25.",
     run: identification,
     claims: [{ rate: 0.8, holds: (f) => f.narx <= 0.05 && f.linear > 0.3 }],
     learns: (f) => f.narx < 0.2 && f.linear > 0.3,
@@ -220,7 +220,7 @@ export const narx: readonly Experiment[] = [
       "one of two classes at the first of T steps, noise U(±0.155) after the third; one tanh unit with feedback 1.25 over D delays, of which " +
       "what the class does to the first three steps is trained; gradient descent, rate 0.1, at most 1,000 passes over 30 sequences",
     reported: "with six output delays information is kept two to three times as long as with one, in figures",
-    claim: "six delays solve T = 30 where one does, and T = 60, which one does not; the longest lag is at least doubled",
+    claim: "six delays solve T = 30 wherever one does, and T = 60, which one does not; the longest lag is at least twice as long",
     figures: {
       one30: "one delay, T = 30, solved",
       six30: "six delays, T = 30, solved",

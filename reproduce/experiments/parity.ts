@@ -88,7 +88,7 @@ export const parity: readonly Experiment[] = [
     task: "running parity of random bits, lengths 3 to 20 in training, 40 in the test; one layer of 16 units (minGRU 32), batch 32, 1,500 updates with Adam, its rate falling",
     reported:
       "figure 4: sLSTM and LSTM solve parity beyond the training lengths (accuracy 1.0); mLSTM, Mamba, RWKV and transformers do not",
-    claim: "sLSTM at least 99 % right at step 40 and minGRU, mLSTM and Mamba at most 65 % there (chance 50 %)",
+    claim: "accuracy at step 40 at least 99 % with sLSTM, and at most 65 % with minGRU, mLSTM and Mamba (chance: 50 %)",
     figures: {
       slstm20: "sLSTM, at step 20",
       slstm: "sLSTM, at step 40",

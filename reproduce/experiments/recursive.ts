@@ -170,12 +170,12 @@ export const recursive: readonly Experiment[] = [
     system: "Recursive network, recursive neural tensor network, binary Tree-LSTM",
     file: "src/trees/rntn.ts",
     paper: "Bowman, Potts & Manning (2015), Recursive neural networks can learn logical semantics",
-    task: "values of expressions over true, false, not, and, or, xor; 16 units, 5,000 of depth 1 to 4 in training (loss at the root), 1,000 of depth 5 and 6 in the test",
+    task: "evaluate expressions over true, false, not, and, or, xor; 16 units; trained on 5,000 of depth 1 to 4 (loss at the root), tested on 1,000 of depth 5 and 6",
     reported:
       "on relations between formulas of logic plain and tensor networks learn the recursive structure and generalise to longer formulas than in training, the tensor network better; figures by length, no table",
     claim:
-      "on deeper expressions than in training at least 98 % right by the tensor network or the Tree-LSTM. The plain network is reported",
-    figures: { plain: "plain", tensor: "tensor network", lstm: "Tree-LSTM", majority: "most frequent value" },
+      "accuracy at least 98 % on expressions deeper than in training, with the tensor network or the Tree-LSTM; the plain network is shown beside them",
+    figures: { plain: "accuracy, plain network", tensor: "tensor network", lstm: "Tree-LSTM", majority: "most frequent value" },
     remarks: "values instead of relations between two formulas",
     run: runLogic,
     claims: [{ rate: 0.8, holds: ({ tensor, lstm }) => Math.max(tensor, lstm) >= 0.98 }],
@@ -187,12 +187,12 @@ export const recursive: readonly Experiment[] = [
     file: "src/trees/tree-lstm.ts",
     paper:
       "Tai, Socher & Manning (2015), Improved semantic representations from tree-structured LSTM networks; task: Nangia & Bowman (2018), ListOps",
-    task: "values of nested MAX, MIN, MED, SM of 2 to 4 digits, up to three deep; 32 units, 40,000 in training with a loss at every list, six epochs; 1,000 fresh ones in the test",
+    task: "evaluate nested MAX, MIN, MED, SM of 2 to 4 digits, up to three deep; 32 units; trained on 40,000 with a loss at every list, six epochs; tested on 1,000 fresh ones",
     reported: "ListOps with 90,000 expressions, nested deeper: Tree-LSTM with the given trees about 98 %, LSTM about 74 %",
-    claim: "at least 90 % right, and 8 points more than an LSTM of the same size on the sequence of symbols",
-    figures: { tree: "Tree-LSTM", sequence: "LSTM" },
+    claim: "accuracy at least 90 %, and 8 points more than with an LSTM of the same size on the sequence of symbols",
+    figures: { tree: "accuracy, Tree-LSTM", sequence: "accuracy, LSTM" },
     remarks:
-      "the LSTM learns from all inner lists, too, each as a sequence of its own; with the loss at the root alone the Tree-LSTM came to 63 % with 8,000 expressions (16 epochs) and to 82 % with 90,000 (4 epochs), in one seed",
+      "The LSTM learns from all inner lists, too, each as a sequence of its own. With the loss at the root alone the Tree-LSTM reached 63 % with 8,000 expressions (16 epochs) and 82 % with 90,000 (4 epochs), in one seed.",
     run: runListOps,
     claims: [{ rate: 0.6, holds: ({ tree, sequence }) => tree >= 0.9 && tree >= sequence + 0.08 }],
     learns: ({ tree, sequence }) => tree >= 0.4 && sequence >= 0.25,

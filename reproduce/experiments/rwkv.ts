@@ -83,12 +83,12 @@ export const rwkv: readonly Experiment[] = [
     system: "RWKV-4",
     file: "src/cells/diagonal/rwkv.ts",
     paper: "Peng et al. 2023, RWKV: Reinventing RNNs for the transformer era",
-    task: "a language whose strings are a random word of 4 letters out of 5, three times over: the next letter from the second time on; two blocks of width 32, batch 32, 500 updates with Adam, its rate falling",
+    task: "a language whose strings are a random word of 4 letters out of 5, three times over; predict the next letter from the second time on; two blocks of width 32, batch 32, 500 updates with Adam, its rate falling",
     reported:
       "section 5: as good as transformers of its size on language; the time mix is what carries information from step to step, with decays learned for each channel",
     claim:
-      "at least 95 % of the repetition right, and without the time mix (each layer then remembers one input) at most 60 % (chance 20 %)",
-    figures: { rwkv: "RWKV", channel: "without time mix" },
+      "accuracy on the repetitions at least 95 %, and at most 60 % without the time mix, when each layer remembers one input (chance: 20 %)",
+    figures: { rwkv: "accuracy, RWKV", channel: "accuracy without time mix" },
     tuning: { grid: [2e-3, 5e-3, 2e-2], updates: 500, better: "higher", rates: { rwkv: 5e-3, channel: 5e-3 } },
     run: (run) => ({
       rwkv: accuracy(run, true, run.short ? 5e-3 : run.rate("rwkv"), [0, 0.6]),

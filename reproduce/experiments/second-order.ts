@@ -158,7 +158,7 @@ function insertion(run: Run) {
   return { eight: Math.min(...weakest(8)), six: Math.min(...weakest(6)), five: median(weakest(5)), three: Math.max(...three.slice(2)) };
 }
 
-const MEANINGS = Object.fromEntries(NAMES.map((name, i) => [name, `Tomita ${i + 1} learned and read out (1: yes)`])) as Readonly<
+const MEANINGS = Object.fromEntries(NAMES.map((name, i) => [name, `Tomita ${i + 1} learned and extracted (1: yes)`])) as Readonly<
   Record<Grammar, string>
 >;
 
@@ -173,10 +173,10 @@ export const secondOrder: readonly Experiment[] = [
     reported:
       "grammars learned within about a hundred epochs, and the minimal automaton extracted from the trained network is the true one",
     claim:
-      "of each grammar all 63,488 strings of 11 to 15 symbols are right, and the automaton read out is the smallest one of the language",
+      "for each grammar, all 63,488 strings of 11 to 15 symbols are right, and the automaton extracted is the minimal one of the language",
     figures: MEANINGS,
     remarks:
-      "drawn from all strings alike, three quarters of which have 9 or 10 symbols, languages 5 and 6 are not learned in 3,000 updates: the short ones lead the way, as in the paper's growing training set",
+      "Short strings are drawn as often as long ones. Drawn evenly from all strings, three quarters of which have 9 or 10 symbols, languages 5 and 6 are not learned in 3,000 updates; the paper's training set grows from short strings, too.",
     run: (run) => each((k) => (run.short && k !== 1 && k !== 4 ? 0 : learned(run, k))),
     claims: GRAMMARS.map((k) => ({ what: `Tomita ${k}`, rate: 0.4, holds: (figures) => figures[`t${k}`] === 1 })),
     learns: ({ t1, t4 }) => t1 === 1 && t4 === 1,
@@ -189,7 +189,7 @@ export const secondOrder: readonly Experiment[] = [
     task: "Tomita's automata built in with weights of ±H; the response unit after every symbol of 200 random strings of 300",
     reported:
       "with H large enough (6 to 8 is sufficient for automata of any size in practice) strings of any length are classified correctly",
-    claim: "strings without an error: all with H = 8 and with H = 6 on all seven languages, below 30 % with H = 3 on languages 3 to 7",
+    claim: "strings without an error: all of them with H = 8 and H = 6 on all seven languages, below 30 % with H = 3 on languages 3 to 7",
     figures: {
       eight: "H = 8, worst language",
       six: "H = 6, worst language",

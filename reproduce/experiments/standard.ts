@@ -56,10 +56,10 @@ export const standard: readonly Experiment[] = [
     file: "src/wrappers/machines.ts",
     paper:
       "Rumelhart, Hinton and Williams (1986), Learning internal representations by error propagation; Werbos (1990), Backpropagation through time: what it does and how to do it",
-    task: "random bits, each to be put out three steps later; 16 tanh units, 40 steps, batch 32, 1,000 updates with Adam 1e-2",
+    task: "repeat each of a stream of random bits three steps later; 16 tanh units, 40 steps, batch 32, 1,000 updates with Adam 1e-2",
     reported: "no such task; a delay within reach of backpropagation through time is learned without error",
-    claim: "at least 99.5 % of the bits from the fourth step on, read either way (chance: 50 %)",
-    figures: { moore: "share right, outputs from the new state", mealy: "share right, outputs from old state and input" },
+    claim: "accuracy at least 99.5 % from the fourth step on, read either way (chance: 50 %)",
+    figures: { moore: "accuracy, output from the new state", mealy: "accuracy, output from old state and input" },
     run: echoRun,
     claims: [{ rate: 1, holds: ({ moore, mealy }) => Math.min(moore, mealy) >= 0.995 }],
     learns: ({ moore, mealy }) => Math.min(moore, mealy) >= 0.9,
