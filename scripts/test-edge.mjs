@@ -27,10 +27,11 @@ async function emptyFolder(name, file) {
 }
 
 /** A service in a folder that can be ended and started again: what test/edge/checks.js asks for. */
-function service(folder, { start, damage }) {
+function service(folder, { start, damage, answersAll = false }) {
   let running = null;
   const host = {
     kills: true,
+    answersAll,
     async start() {
       running = await start(folder);
     },
@@ -127,7 +128,13 @@ async function prepareNode() {
 const programs = { damage: damageFile };
 const HOSTS = [
   { name: "workerd", prepare: prepareWorkerd, start: (folder) => startWorkerd(folder, "workerd.capnp"), damage: damageObject },
-  { name: "Node", ...programs, prepare: prepareNode, start: (folder) => startProgram(process.execPath, ["node.js"], folder) },
+  {
+    name: "Node",
+    ...programs,
+    answersAll: true,
+    prepare: prepareNode,
+    start: (folder) => startProgram(process.execPath, ["node.js"], folder),
+  },
   { name: "Deno", ...programs, start: async (folder) => startProgram(await denoBinary(), ["run", "--allow-all", "deno.ts"], folder) },
   { name: "Bun", ...programs, start: async (folder) => startProgram(await bunBinary(), ["bun.ts"], folder) },
 ];

@@ -5,7 +5,7 @@
 
 import { ArgumentError, FormatError, MemoryLimitError, noGrad, ShapeError, StateError } from "tapeloop";
 import { bitsPerCharacter } from "tapeloop/models";
-import { type Bounds, errorResponse, HttpError, numberIn, readBody, readJson, readText } from "./http.ts";
+import { type Bounds, errorResponse, HttpError, numberIn, readBody, readJson, readText, shown, urlOf } from "./http.ts";
 import { type Loaded, loadModel } from "./model.ts";
 import { hexOf, seal, unseal } from "./record.ts";
 import type { Store } from "./store.ts";
@@ -62,9 +62,9 @@ const USER_ROUTES: Readonly<Record<string, Route<UserContext>>> = {
 
 const USER_PATH = /^\/users\/([\w-]{1,64})(\/.*)$/;
 
-/** The user a request is about; null if it is about none. */
-export function userOf(request: Request): string | null {
-  return USER_PATH.exec(new URL(request.url).pathname)?.[1] ?? null;
+/** The user a request is about; null if it is about none, or has no address. */
+export function userOf({ url }: Request): string | null {
+  return URL.canParse(url) ? (USER_PATH.exec(new URL(url).pathname)?.[1] ?? null) : null;
 }
 
 export function createHandler({ fetchModel, limits }: HandlerOptions): Handler {
@@ -76,7 +76,7 @@ export function createHandler({ fetchModel, limits }: HandlerOptions): Handler {
     return loaded;
   };
   const answer = async (request: Request, storeOf: (user: string) => Store): Promise<Response> => {
-    const url = new URL(request.url);
+    const url = urlOf(request);
     const [, user, path] = USER_PATH.exec(url.pathname) ?? [];
     const context = async () => ({ request, url, loaded: await model(), limits: { ...LIMITS, ...limits } });
     if (user === undefined) return actionOf(ROUTES, url.pathname, request.method)(await context());
@@ -88,7 +88,7 @@ export function createHandler({ fetchModel, limits }: HandlerOptions): Handler {
 
 function actionOf<C>(routes: Readonly<Record<string, Route<C>>>, path: string, method: string): Action<C> {
   const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
-  if (route === undefined) throw new HttpError(404, "ERR_ROUTE", `path: expected one of GET /, got ${JSON.stringify(path)}`);
+  if (route === undefined) throw new HttpError(404, "ERR_ROUTE", `path: expected one of GET /, got ${shown(path)}`);
   const action = Object.hasOwn(route, method) ? route[method] : undefined;
   if (action !== undefined) return action;
   const allow = Object.keys(route).join(", ");
@@ -136,7 +136,7 @@ const SEED: Bounds = { least: 0, most: Number.MAX_SAFE_INTEGER };
 
 async function readWish({ request, limits }: Context): Promise<Wish> {
   const { prompt = "", length, temperature, seed } = await readJson(request, limits.body);
-  if (typeof prompt !== "string") throw new HttpError(422, "ERR_ARGUMENT", `prompt: expected text, got ${JSON.stringify(prompt)}`);
+  if (typeof prompt !== "string") throw new HttpError(422, "ERR_ARGUMENT", `prompt: expected text, got ${shown(prompt)}`);
   return {
     prompt,
     length: numberIn("length", length, 200, { least: 1, most: limits.characters }),

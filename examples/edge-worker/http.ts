@@ -22,16 +22,37 @@ export function errorResponse(error: unknown): Response {
   return Response.json({ error: { code, message } }, { status, headers });
 }
 
+/** What came, in a few words: a message is not as long, or as deep, as what it is about. */
+export function shown(value: unknown): string {
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object" && value !== null) return "an object";
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length <= 80 ? text : `${text.slice(0, 80)}…`;
+}
+
+/** Where a request goes. Some hosts hand on what is no address, made of a Host header that is none. @throws HttpError 400 */
+export function urlOf(request: Request): URL {
+  return addressOf(request.url);
+}
+
+/** @throws HttpError 400 */
+export function addressOf(text: string): URL {
+  if (URL.canParse(text)) return new URL(text);
+  throw new HttpError(400, "ERR_URL", `url: expected an address, got ${shown(text)}`);
+}
+
 /** So many times the limit is read and dropped before the connection is broken off: who is still sending hears no answer. */
 const PATIENCE = 16;
 
-/** Reads a body, and keeps nothing above the limit. @throws HttpError 413 */
+/** Reads a body, and keeps nothing above the limit. @throws HttpError 400 for one that breaks off, 413 */
 export async function readBody(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   let size = 0;
   const reader = request.body?.getReader();
   while (reader !== undefined && size <= PATIENCE * limit) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reader.read().catch((error) => {
+      throw new HttpError(400, "ERR_BODY", `body: expected all of it, got one that breaks off after ${size} bytes (${error.message})`);
+    });
     if (done) break;
     size += value.length;
     if (size <= limit) parts.push(value);
@@ -92,5 +113,5 @@ export function numberIn(name: string, value: unknown, fallback: number, { least
   const fits = typeof value === "number" && value >= least && value <= most && (!whole || Number.isInteger(value));
   if (fits) return value;
   const kind = whole ? "a whole number" : "a number";
-  throw new HttpError(422, "ERR_ARGUMENT", `${name}: expected ${kind} in [${least}, ${most}], got ${JSON.stringify(value)}`);
+  throw new HttpError(422, "ERR_ARGUMENT", `${name}: expected ${kind} in [${least}, ${most}], got ${shown(value)}`);
 }

@@ -1,5 +1,6 @@
 export interface RunningService {
   readonly kills: boolean;
+  readonly answersAll: boolean;
   address(): string;
   restart(kill?: boolean): Promise<void>;
   damage(user: string, name: string): Promise<void>;

@@ -1,5 +1,6 @@
 // What the service must do, asked over HTTP. The expected answers come from the library, here and in one piece.
 
+import { connect } from "node:net";
 import { Adam, fit, Generator, noGrad, Vocabulary, WindowBatches } from "tapeloop";
 import { bitsPerCharacter, CharModel, CharStream, decodeModel, encodeModel } from "tapeloop/models";
 
@@ -17,6 +18,51 @@ function equal(what, got, expected) {
 function holds(what, condition, detail) {
   if (!condition) throw new Error(`${what}: got ${JSON.stringify(detail)}`);
 }
+
+/** Sends bytes as they are; what comes back until the connection is closed. With `half`, nothing more is sent, and that is said. */
+function exchange(address, bytes, half = false) {
+  const { port, hostname } = new URL(address);
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname);
+    let got = "";
+    socket.setTimeout(20_000, () =>
+      socket.destroy(new Error(`expected an answer to ${JSON.stringify(bytes)}, got ${JSON.stringify(got)}`)),
+    );
+    socket.on("data", (part) => (got += part));
+    socket.on("error", (error) => (error.code === "ECONNRESET" || error.code === "EPIPE" ? resolve(got) : reject(error)));
+    socket.on("close", () => resolve(got));
+    socket.write(bytes);
+    if (half) setTimeout(() => socket.end(), 100);
+  });
+}
+
+const HEAD = "HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
+
+/** What is hardly a request: bytes, the status and the code that answer them, and whether nothing more is sent. */
+const ODD_REQUESTS = [
+  [`TRACE / ${HEAD}\r\n`, 405, "ERR_METHOD"],
+  [`CONNECT a:80 ${HEAD}\r\n`, 405, "ERR_METHOD"],
+  [`OPTIONS * ${HEAD}\r\n`, 405, "ERR_METHOD"],
+  [`GET // ${HEAD}\r\n`, 404, "ERR_ROUTE"],
+  [`GET //[ ${HEAD}\r\n`, 404, "ERR_ROUTE"],
+  [`GET http://[ ${HEAD}\r\n`, 400, "ERR_URL"],
+  [`GET nowhere ${HEAD}\r\n`, 400, "ERR_HTTP"],
+  ["hello\r\n\r\n", 400, "ERR_HTTP"],
+  [`GET / ${HEAD}x: ${"a".repeat(100_000)}\r\n\r\n`, 431, "ERR_HTTP"],
+  ...["/score", "/users/odd/generate"].flatMap((path) => [
+    [`POST ${path} ${HEAD}Content-Length: many\r\n\r\n`, 400, "ERR_HTTP"],
+    [`POST ${path} ${HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, 400, "ERR_HTTP"],
+    [`POST ${path} ${HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n`, 400, "ERR_HTTP"],
+    [`POST ${path} ${HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`, 400, "ERR_HTTP", true],
+    [`POST ${path} ${HEAD}Content-Length: 50\r\n\r\nhello`, 400, "ERR_HTTP", true],
+  ]),
+];
+/** What workerd itself answers with status 500. */
+const HOSTS_OWN = /^CONNECT /;
+/** Node does without the Host header; where an address is made of it, it may be none. */
+const ODD_HOSTS = ["[", "%", "a b", "a:99999"].flatMap((name) =>
+  ["/", "/users/odd/state"].map((path) => `GET ${path} HTTP/1.1\r\nHost: ${name}\r\nConnection: close\r\n\r\n`),
+);
 
 /** A training on some text, in one piece. */
 async function train(model, vocabulary, text, { steps, batch, window, lr }) {
@@ -62,6 +108,7 @@ function writerOf(file) {
  *   damage(user, name)  changes a byte of what is kept, behind the service's back
  *   setModel(bytes)     puts another model file in its place
  *   kills               whether `restart(true)` is the end of what was under way
+ *   answersAll          whether our code has a say in all that comes over its connections
  * @param file the model file the service began with
  */
 export function checksOf(host, file) {
@@ -300,6 +347,37 @@ export function checksOf(host, file) {
         await refused(await post("/generate", { prompt: "a", [name]: value }), 422, "ERR_ARGUMENT", new RegExp(`^${name}: expected`));
       }
       await refused(await post("/generate", { prompt: "a", length: 10_001 }), 422, "ERR_ARGUMENT", /\[1, 10000\], got 10001/);
+    },
+
+    async "says in few words what is wrong with what is deep or long"() {
+      const nested = (open, close) => `${open.repeat(20_000)}1${close.repeat(20_000)}`;
+      for (const name of ["prompt", "length", "temperature", "seed"]) {
+        for (const deep of [nested("[", "]"), nested('{"a":', "}")]) {
+          const message = new RegExp(`^${name}: expected .{1,60}, got an (array|object)$`);
+          await refused(await ask("POST", "/generate", `{"${name}":${deep}}`), 422, "ERR_ARGUMENT", message);
+        }
+      }
+      await refused(await post("/generate", { prompt: "a", length: "9".repeat(9000) }), 422, "ERR_ARGUMENT", /^length: .{1,150}…$/);
+      await refused(await ask("GET", `/${"x".repeat(5000)}`), 404, "ERR_ROUTE", /^path: .{1,150}…$/);
+    },
+
+    async "answers what is hardly a request, or leaves it to the host to refuse, and goes on"() {
+      const odd = async (bytes, half) => {
+        const got = await exchange(host.address(), bytes, half);
+        const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(got)?.[1] ?? 0);
+        const code = /\{"error":\{"code":"(\w+)"/.exec(got)?.[1];
+        const detail = `${JSON.stringify(bytes.slice(0, 100))}: ${JSON.stringify(got.slice(0, 300))}`;
+        const sound = code === undefined ? status < 500 || HOSTS_OWN.test(bytes) : status >= 400 && status < 500;
+        holds("no failure of the service", sound, detail);
+        await good(await ask("GET", "/"), "json");
+        return { detail, answer: [status, code] };
+      };
+      for (const [bytes, status, code, half] of ODD_REQUESTS) {
+        const { detail, answer } = await odd(bytes, half);
+        if (host.answersAll) equal(detail, answer, [status, code]);
+      }
+      for (const bytes of ODD_HOSTS) await odd(bytes);
+      await refused(await ask("GET", "/users/odd/state"), 404, "ERR_NOTHING", /got none/);
     },
 
     async "a truncated model file is told; a whole one is taken up without a restart"() {

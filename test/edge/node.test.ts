@@ -36,6 +36,7 @@ afterAll(async () => {
 
 const host: RunningService = {
   kills: false,
+  answersAll: true,
   address: () => `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
   async restart() {
     await stop(server);
