@@ -1,3 +1,5 @@
+import { DTypeError } from "./errors.ts";
+
 /** Element types: arithmetic in float32 and float64, indices in int32, masks in bool (one byte). */
 export type DType = "float32" | "float64" | "int32" | "bool";
 export type FloatDType = "float32" | "float64";
@@ -5,6 +7,13 @@ export type FloatDType = "float32" | "float64";
 export type TypedArray = Float32Array | Float64Array | Int32Array | Uint8Array;
 
 export const BYTES: Readonly<Record<DType, number>> = { float32: 4, float64: 8, int32: 4, bool: 1 };
+
+/** Bytes of an element. @throws DTypeError for what is no dtype */
+export function widthOf(dtype: DType): number {
+  const width: unknown = BYTES[dtype];
+  if (typeof width === "number") return width;
+  throw new DTypeError(`dtype: expected float32, float64, int32 or bool, got ${String(dtype).slice(0, 40)}`);
+}
 
 /** A typed array of the dtype's kind. */
 export function arrayOf(dtype: DType, size: number): TypedArray {

@@ -31,13 +31,19 @@ export function show(shape: Shape): string {
   return `[${shape.join(",")}]`;
 }
 
-/** Rejects anything but whole, non-negative, addressable dimensions. */
-export function checkShape(op: string, shape: Shape): void {
+/** Most elements of a tensor: kernels count elements, and their bytes, in 32 bits. */
+const MOST_ELEMENTS = 2 ** 29;
+
+/** Rejects anything but whole, non-negative, addressable dimensions; gives the number of elements. */
+export function checkShape(op: string, shape: Shape): number {
   if (!Array.isArray(shape)) throw new ShapeError(`${op}: expected a shape as an array of dimensions, got ${typeof shape}`);
+  let size = 1;
   for (const d of shape) {
     if (!Number.isInteger(d) || d < 0) throw new ShapeError(`${op}: expected whole non-negative dimensions, got ${show(shape)}`);
+    size *= d;
   }
-  if (sizeOf(shape) > 2 ** 29) throw new ShapeError(`${op}: expected at most 2^29 elements, got ${show(shape)}`);
+  if (!(size <= MOST_ELEMENTS)) throw new ShapeError(`${op}: expected at most 2^29 elements, got ${show(shape)}`);
+  return size;
 }
 
 /** Resolves a possibly negative axis against a rank. */

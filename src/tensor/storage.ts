@@ -6,9 +6,10 @@
  */
 
 import { StateError } from "../base/errors.ts";
-import type { Heap } from "../wasm/heap.ts";
+import type { Block, Heap } from "../wasm/heap.ts";
 import { host, isDry } from "../wasm/host.ts";
 import { recording } from "../wasm/recorder.ts";
+import { unwatch, watch } from "./collected.ts";
 
 /** How many storages were made so far. */
 export let storageCount = 0;
@@ -21,6 +22,7 @@ export class Storage {
   readonly bytes: number;
   /** Where the block goes back to, whatever host is running then. */
   readonly heap: Heap;
+  readonly #block: Block | null;
   #ptr: number;
   /** Kept beyond the scope it was made in. */
   pinned = false;
@@ -37,12 +39,20 @@ export class Storage {
   constructor(bytes: number) {
     this.bytes = bytes;
     this.heap = host().heap;
-    this.#ptr = bytes === 0 ? 64 : this.heap.allocate(bytes);
+    this.#block = bytes === 0 ? null : this.heap.allocate(bytes);
+    this.#ptr = this.#block?.ptr ?? 64;
     if (recording !== null) recording.blocks.push(this);
     made?.push(this);
     const scope = scopes[scopes.length - 1];
-    if (scope === undefined) watch(this);
+    if (scope === undefined) this.watch();
     else scope.push(this);
+  }
+
+  /** From now on the block is released when the storage is collected. */
+  watch(): void {
+    if (this.#block === null || this.watched) return;
+    this.watched = true;
+    watch(this, { heap: this.heap, block: this.#block });
   }
 
   /** Address in linear memory. @throws StateError once released */
@@ -79,28 +89,10 @@ export class Storage {
   release(): void {
     // Addresses stay unique while kernel calls are recorded; the scope around the recording releases.
     if (this.#ptr === 0 || recording !== null) return;
-    if (this.bytes > 0) this.heap.release(this.#ptr, this.bytes);
+    if (this.#block !== null) this.heap.release(this.#block);
     this.#ptr = 0;
-    if (this.watched) registry?.unregister(this);
+    if (this.watched) unwatch(this, this.bytes);
   }
-}
-
-interface Block {
-  readonly heap: Heap;
-  readonly ptr: number;
-  readonly bytes: number;
-}
-
-let registry: FinalizationRegistry<Block> | null = null;
-
-/** Releases the storage's block when the storage is collected, on hosts that tell (Workers do since compatibility date 2025-05-05). */
-function watch(storage: Storage): void {
-  if (typeof FinalizationRegistry !== "function") return;
-  registry ??= new FinalizationRegistry<Block>(({ heap, ptr, bytes }) => heap.release(ptr, bytes));
-  const { heap, ptr, bytes } = storage;
-  if (bytes === 0) return;
-  registry.register(storage, { heap, ptr, bytes }, storage);
-  storage.watched = true;
 }
 
 /** Small storages that have outlived their scope and wait to be watched: gradients are mostly released by hand before it comes to that. */
@@ -110,14 +102,14 @@ const SMALL_BYTES = 4096;
 
 function watchLater(storage: Storage): void {
   if (storage.bytes > SMALL_BYTES) {
-    watch(storage);
+    storage.watch();
     return;
   }
   waiting.push(storage);
   if (waiting.length < WAITING) return;
   const due = waiting;
   waiting = [];
-  for (const s of due) if (!s.released) watch(s);
+  for (const s of due) if (!s.released) s.watch();
 }
 
 let made: Storage[] | null = null;
@@ -155,7 +147,7 @@ export function endScope(forEachKept: (keep: (storage: Storage) => void) => void
     if (storage.released) continue;
     if (storage.pinned) watchLater(storage);
     else if (storage.mark !== mark && recording === null) storage.release();
-    else if (outer === undefined) watch(storage);
+    else if (outer === undefined) storage.watch();
     else outer.push(storage);
   }
 }

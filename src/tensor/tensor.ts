@@ -3,7 +3,7 @@
 
 import type { Dual } from "../autodiff/forward.ts";
 import type { Node } from "../autodiff/tape.ts";
-import { arrayOf, BYTES, type DType, isFloat, type TypedArray } from "../base/dtype.ts";
+import { arrayOf, BYTES, type DType, isFloat, type TypedArray, widthOf } from "../base/dtype.ts";
 import { DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { read, view } from "../wasm/host.ts";
 import { cannotReplay, recording } from "../wasm/recorder.ts";
@@ -142,7 +142,7 @@ function gatherStrided(t: Tensor, out: TypedArray): void {
 
 /** A new tensor whose elements are not set: for operations that write every element. */
 export function empty(shape: Shape, dtype: DType = "float32"): Tensor {
-  return new Tensor(new Storage(sizeOf(shape) * BYTES[dtype]), dtype, shape);
+  return new Tensor(new Storage(checkShape("tensor", shape) * widthOf(dtype)), dtype, shape);
 }
 
 export interface TensorOptions {

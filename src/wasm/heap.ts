@@ -1,35 +1,54 @@
 /**
- * Size-class allocator over linear memory.
+ * The allocator over linear memory. What it knows is kept here, nothing in the memory itself.
  *
- * Blocks are rounded up to four classes an octave (at most a quarter wasted), aligned to 64 bytes, and kept
- * on a free list per class, so that a training step that repeats itself never grows the memory.
+ * Blocks are multiples of 64 bytes, and so are their addresses. Small blocks that are released wait in a list of their size
+ * for the next request of that size, so that a training step that repeats itself neither searches nor splits. All others
+ * merge with their free neighbours at once, and a request takes the best fit and leaves the rest. Before more memory is
+ * taken, the small ones merge, too: when nothing is live, all of it is one piece.
  */
 
-import { MemoryLimitError } from "../base/errors.ts";
+import { MemoryLimitError, ShapeError } from "../base/errors.ts";
 
-const MIN_CLASS_BYTES = 64;
-/** Growth is at least this, and an eighth of what is there: few growths, little slack. */
-const MIN_GROWTH = 1 << 20;
+const UNIT = 64;
 /** Linear memory grows by pages. */
 const PAGE = 65536;
+/** What 32-bit addresses reach, less a page: the end of the last block must not come round to 0. */
+export const MOST_BYTES: number = 2 ** 32 - PAGE;
+/** Growth is at least this, and an eighth of what is there: few growths, little slack. */
+const MIN_GROWTH = 1 << 20;
+/** Released blocks up to this size wait unmerged. */
+const SMALL_BYTES = 32768;
 
-/** Index of the smallest class that holds `bytes`. */
-function classOf(bytes: number): number {
-  if (bytes <= MIN_CLASS_BYTES) return 0;
-  const octave = 31 - Math.clz32((bytes - 1) >>> 6);
-  const base = MIN_CLASS_BYTES * (1 << octave);
-  return 4 * octave + Math.ceil((4 * (bytes - base)) / base);
+/** A stretch of memory, live or free, that knows its neighbours. */
+export class Block {
+  ptr: number;
+  bytes: number;
+  live = true;
+  /** Whether it may be split and merged: it is in a bin. */
+  free = false;
+  /** Neighbours by address. */
+  before: Block | null;
+  after: Block | null = null;
+  /** Neighbours in the bin. */
+  previous: Block | null = null;
+  next: Block | null = null;
+
+  constructor(ptr: number, bytes: number, before: Block | null) {
+    this.ptr = ptr;
+    this.bytes = bytes;
+    this.before = before;
+  }
 }
 
-/** Bytes of each class that 32-bit addresses can have. */
-const CLASS_BYTES: readonly number[] = Array.from({ length: 4 * 27 }, (_, index) => {
-  const base = MIN_CLASS_BYTES * 2 ** (index >> 2);
-  return Math.ceil((base + (base * (index & 3)) / 4) / 64) * 64;
-});
-
-function classBytes(index: number): number {
-  return CLASS_BYTES[index] as number;
+/** Sizes up to 32 units have a bin each, beyond that there are sixteen an octave. */
+function binOf(bytes: number): number {
+  const units = Math.min(bytes / UNIT, 2 ** 31 - 1);
+  if (units < 32) return units;
+  const shift = 27 - Math.clz32(units);
+  return 16 * shift + (units >>> shift);
 }
+
+const BINS = binOf(Number.POSITIVE_INFINITY) + 1;
 
 export class Heap {
   liveBytes = 0;
@@ -38,72 +57,194 @@ export class Heap {
   limit: number;
   /** End of the linear memory. */
   end: number;
+  /** End of the last block; what lies beyond is in no bin. */
   #top: number;
+  #highestTop: number;
+  #last: Block | null = null;
   readonly #start: number;
   readonly #grow: (bytes: number) => number;
-  readonly #free: number[][] = [];
+  /** Small blocks that wait, by their size in units. */
+  readonly #waiting: readonly Block[][] = Array.from({ length: SMALL_BYTES / UNIT + 1 }, () => []);
+  #waitingBlocks = 0;
+  readonly #bins: (Block | null)[] = new Array(BINS).fill(null);
+  /** A bit for each bin that is not empty. */
+  readonly #filled: Int32Array = new Int32Array(BINS / 32);
 
+  /** @param grow makes the memory at least so many bytes longer and returns its new end; throws if it cannot */
   constructor(start: number, end: number, limit: number, grow: (bytes: number) => number) {
-    this.#start = Math.ceil(start / 64) * 64;
+    this.#start = Math.ceil(start / UNIT) * UNIT;
     this.#top = this.#start;
+    this.#highestTop = this.#start;
     this.end = end;
     this.limit = limit;
     this.#grow = grow;
   }
 
-  /** Bytes from the first block to the end of the last: live ones and those between them. */
+  /** Bytes from the first block to the end of the farthest one there ever was. */
   get reach(): number {
-    return this.#top - this.#start;
+    return this.#highestTop - this.#start;
   }
 
-  /** A block of at least `bytes`; its contents are whatever was there. @throws MemoryLimitError */
-  allocate(bytes: number): number {
-    const index = classOf(bytes);
-    const ptr = this.#free[index]?.pop() ?? this.#borrow(index) ?? this.#extend(index);
-    this.liveBytes += classBytes(index);
+  /**
+   * A block of at least `bytes`; its contents are whatever was there.
+   * @throws ShapeError for what is no number of bytes; MemoryLimitError. Nothing is changed then
+   */
+  allocate(bytes: number): Block {
+    if (!(Number.isSafeInteger(bytes) && bytes >= 0)) throw new ShapeError(`memory: expected a whole number of bytes, got ${bytes}`);
+    const size = bytes === 0 ? UNIT : Math.ceil(bytes / UNIT) * UNIT;
+    const block = this.#takeWaiting(size) ?? this.#find(size);
+    block.live = true;
+    this.liveBytes += block.bytes;
     if (this.liveBytes > this.peakBytes) this.peakBytes = this.liveBytes;
     this.blocks++;
-    return ptr;
+    return block;
   }
 
-  /** Returns a block; `bytes` is what was asked for. */
-  release(ptr: number, bytes: number): void {
-    const index = classOf(bytes);
-    this.liveBytes -= classBytes(index);
+  /** Takes a block back. Again is as once. */
+  release(block: Block): void {
+    if (!block.live) return;
+    block.live = false;
+    this.liveBytes -= block.bytes;
     this.blocks--;
-    this.#list(index).push(ptr);
+    if (block.bytes > SMALL_BYTES) return this.#merge(block);
+    (this.#waiting[block.bytes / UNIT] as Block[]).push(block);
+    this.#waitingBlocks++;
   }
 
-  #list(index: number): number[] {
-    while (this.#free.length <= index) this.#free.push([]);
-    return this.#free[index] as number[];
+  #takeWaiting(size: number): Block | undefined {
+    if (size > SMALL_BYTES) return undefined;
+    const block = (this.#waiting[size / UNIT] as Block[]).pop();
+    if (block !== undefined) this.#waitingBlocks--;
+    return block;
   }
 
-  /** Splits a free block of a class exactly twice as large. */
-  #borrow(index: number): number | undefined {
-    const size = classBytes(index);
-    if (classBytes(index + 4) !== 2 * size) return undefined;
-    const ptr = this.#free[index + 4]?.pop();
-    if (ptr !== undefined) this.#list(index).push(ptr + size);
-    return ptr;
+  #find(size: number): Block {
+    let found = this.#fit(size);
+    if (found === null && this.#mergeWaiting()) found = this.#fit(size);
+    return found === null ? this.#extend(size) : this.#cut(found, size);
   }
 
-  #extend(index: number): number {
-    const ptr = this.#top;
-    const top = ptr + classBytes(index);
-    if (top > this.end) this.#growTo(top, classBytes(index));
+  /** The smallest free block of the size's own bin that is large enough, or any of the next bin that is not empty. */
+  #fit(size: number): Block | null {
+    const own = binOf(size);
+    let best: Block | null = null;
+    for (let block = this.#bins[own] as Block | null; block !== null; block = block.next) {
+      if (block.bytes === size) return block;
+      if (block.bytes > size && (best === null || block.bytes < best.bytes)) best = block;
+    }
+    return best ?? this.#bins[this.#filledAfter(own)] ?? null;
+  }
+
+  /** The first bin after this one that is not empty; −1 if there is none. */
+  #filledAfter(bin: number): number {
+    for (let word = (bin + 1) >>> 5, mask = -1 << (bin + 1); word < this.#filled.length; word++, mask = -1) {
+      const bits = (this.#filled[word] as number) & mask;
+      if (bits !== 0) return 32 * word + 31 - Math.clz32(bits & -bits);
+    }
+    return -1;
+  }
+
+  /** Takes a block out of its bin and leaves there what is too much of it. */
+  #cut(block: Block, size: number): Block {
+    this.#remove(block);
+    if (block.bytes > size) {
+      const rest = new Block(block.ptr + size, block.bytes - size, block);
+      rest.live = false;
+      link(rest, block.after);
+      block.after = rest;
+      block.bytes = size;
+      this.#insert(rest);
+    }
+    return block;
+  }
+
+  /** Joins a released block with its free neighbours, or with the rest of the memory. */
+  #merge(released: Block): void {
+    let block = released;
+    if (block.after?.free) this.#swallow(block, block.after);
+    if (block.before?.free) {
+      block = block.before;
+      this.#remove(block);
+      this.#swallow(block, released);
+    }
+    if (block.after !== null) {
+      this.#insert(block);
+      return;
+    }
+    this.#top = block.ptr;
+    this.#last = block.before;
+    if (this.#last !== null) this.#last.after = null;
+  }
+
+  #swallow(block: Block, after: Block): void {
+    if (after.free) this.#remove(after);
+    block.bytes += after.bytes;
+    link(block, after.after);
+  }
+
+  #mergeWaiting(): boolean {
+    if (this.#waitingBlocks === 0) return false;
+    for (const list of this.#waiting) {
+      for (let block = list.pop(); block !== undefined; block = list.pop()) this.#merge(block);
+    }
+    this.#waitingBlocks = 0;
+    return true;
+  }
+
+  #insert(block: Block): void {
+    const bin = binOf(block.bytes);
+    const first = this.#bins[bin] as Block | null;
+    block.free = true;
+    block.previous = null;
+    block.next = first;
+    if (first !== null) first.previous = block;
+    this.#bins[bin] = block;
+    (this.#filled[bin >>> 5] as number) |= 1 << bin;
+  }
+
+  #remove(block: Block): void {
+    block.free = false;
+    if (block.next !== null) block.next.previous = block.previous;
+    if (block.previous !== null) {
+      block.previous.next = block.next;
+      return;
+    }
+    const bin = binOf(block.bytes);
+    this.#bins[bin] = block.next;
+    if (block.next === null) (this.#filled[bin >>> 5] as number) &= ~(1 << bin);
+  }
+
+  #extend(size: number): Block {
+    const top = this.#top + size;
+    if (top > this.end) this.#growTo(top, size);
+    const block = new Block(this.#top, size, this.#last);
+    if (this.#last !== null) this.#last.after = block;
+    this.#last = block;
     this.#top = top;
-    return ptr;
+    if (top > this.#highestTop) this.#highestTop = top;
+    return block;
   }
 
   #growTo(top: number, asked: number): void {
-    const limit = Math.floor(this.limit / PAGE) * PAGE;
+    const most = Math.min(this.limit, MOST_BYTES);
+    const limit = Math.floor(most / PAGE) * PAGE;
     if (top > limit) {
       throw new MemoryLimitError(
-        `memory: expected to stay within ${this.limit} bytes, got a request for ${asked} bytes with ${this.liveBytes} live`,
+        `memory: expected to stay within ${most} bytes, got a request for ${asked} bytes with ${this.liveBytes} live`,
       );
     }
-    const wanted = Math.max(top - this.end, MIN_GROWTH, this.end / 8);
-    this.end = this.#grow(Math.min(wanted, limit - this.end));
+    const needed = top - this.end;
+    const wanted = Math.min(Math.max(needed, MIN_GROWTH, this.end / 8), limit - this.end);
+    try {
+      this.end = this.#grow(wanted);
+    } catch {
+      this.end = this.#grow(needed);
+    }
   }
+}
+
+/** Makes two blocks neighbours. */
+function link(block: Block, after: Block | null): void {
+  block.after = after;
+  if (after !== null) after.before = block;
 }

@@ -6,7 +6,7 @@
  */
 
 import { arrayOf, BYTES, type DType, type TypedArray } from "../base/dtype.ts";
-import { MemoryLimitError, StateError } from "../base/errors.ts";
+import { ArgumentError, MemoryLimitError, StateError } from "../base/errors.ts";
 import { defaultKernels } from "./binary.ts";
 import { Heap } from "./heap.ts";
 import { type Kernel, philox } from "./kernels.gen.ts";
@@ -39,10 +39,14 @@ class WasmHost implements Host {
   f64!: Float64Array;
 
   constructor({ memory, run, heapBase }: KernelExports, limit: number) {
+    const { byteLength } = memory.buffer;
+    if (byteLength > limit) {
+      throw new MemoryLimitError(`memory: expected a limit of at least the ${byteLength} bytes to start with, got ${limit}`);
+    }
     this.#memory = memory;
     this.run = run;
     this.argsPtr = (heapBase() + 63) & ~63;
-    this.heap = new Heap(this.argsPtr + 8 * ARGUMENT_SLOTS, memory.buffer.byteLength, limit, (bytes) => this.#grow(bytes));
+    this.heap = new Heap(this.argsPtr + 8 * ARGUMENT_SLOTS, byteLength, limit, (bytes) => this.#grow(bytes));
     this.refresh();
   }
 
@@ -112,17 +116,26 @@ class DryHost implements Host {
   }
 }
 
+/** The host that computes. */
+let real: WasmHost | null = null;
+/** The host in use: the real one, except during a dry run. */
 let current: Host | null = null;
 let limit = Number.POSITIVE_INFINITY;
 
 /** The running host, made on first use. */
 export function host(): Host {
-  if (current === null) current = new WasmHost(instantiateSync(defaultKernels()), limit);
-  return current;
+  return current ?? use(instantiateSync(defaultKernels()));
+}
+
+function use(kernels: KernelExports): Host {
+  real = new WasmHost(kernels, limit);
+  current = real;
+  return real;
 }
 
 /** @throws StateError while tensors live: their bytes are in the old kernels' memory */
 function checkUnused(op: string): void {
+  if (current instanceof DryHost) throw new StateError(`${op}: expected no dry run in progress, got one`);
   if (current === null || current.heap.liveBytes === 0) return;
   throw new StateError(`${op}: expected to run before the first tensor, got ${current.heap.liveBytes} live bytes`);
 }
@@ -134,7 +147,7 @@ function checkUnused(op: string): void {
  */
 export function init(source: KernelSource): void {
   checkUnused("init");
-  current = new WasmHost(instantiateSync(source), limit);
+  use(instantiateSync(source));
 }
 
 /**
@@ -155,7 +168,7 @@ export async function ready(source?: KernelSource | Response | PromiseLike<Kerne
   // Others may have been faster meanwhile.
   if (source === undefined && current !== null) return;
   checkUnused("ready");
-  current = new WasmHost(kernels, limit);
+  use(kernels);
 }
 
 /**
@@ -177,14 +190,14 @@ export function call<A extends readonly number[]>(kernel: Kernel<A>, dtype: DTyp
 
 /** Runs `fn` with kernels that do nothing, over memory that is only counted; gives `fn` the count. Dry runs do not nest. */
 export function withoutKernels(fn: (heap: Heap) => void): void {
-  const real = host();
-  if (real instanceof DryHost) throw new StateError("dryRun: expected no dry run in progress, got one");
-  const dry = new DryHost(real);
+  const before = host();
+  if (before instanceof DryHost) throw new StateError("dryRun: expected no dry run in progress, got one");
+  const dry = new DryHost(before);
   current = dry;
   try {
     fn(dry.heap);
   } finally {
-    current = real;
+    current = before;
     for (const undo of dry.undo) undo();
   }
 }
@@ -226,9 +239,16 @@ export function memory(): MemoryInfo {
   return { liveBytes: heap.liveBytes, peakBytes: heap.peakBytes, linearBytes: heap.end, blocks: heap.blocks };
 }
 
-/** Limits the linear memory, in bytes; passing it throws a MemoryLimitError. */
+/**
+ * Limits the linear memory, in bytes; passing it throws a MemoryLimitError.
+ * @throws ArgumentError for what is no positive number, and for less than the memory has already (it cannot shrink)
+ */
 export function setMemoryLimit(bytes: number): void {
-  if (!(bytes > 0)) throw new MemoryLimitError(`setMemoryLimit: expected a positive number of bytes, got ${bytes}`);
+  if (!(typeof bytes === "number" && bytes > 0)) {
+    throw new ArgumentError(`setMemoryLimit: expected a positive number of bytes, got ${String(bytes)}`);
+  }
+  const has = real?.heap.end ?? 0;
+  if (bytes < has) throw new ArgumentError(`setMemoryLimit: expected at least the ${has} bytes the memory has already, got ${bytes}`);
   limit = bytes;
-  if (current !== null) current.heap.limit = bytes;
+  if (real !== null) real.heap.limit = bytes;
 }
