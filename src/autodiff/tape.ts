@@ -4,6 +4,7 @@
  * Nodes are numbered in order of execution, which is a topological order: the sweep (sweep.ts) needs no other.
  */
 
+import { finished } from "../base/checks.ts";
 import { writeCount } from "../tensor/storage.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Evaluation, Inputs, Primitive } from "./primitive.ts";
@@ -43,23 +44,23 @@ export function isGradEnabled(): boolean {
   return gradEnabled;
 }
 
-/** Runs `fn` with recording on the tape switched on or off. */
+/** Runs `fn` with recording on the tape switched on or off. @throws StateError when `fn` is asynchronous or a generator */
 export function withGradMode<R>(on: boolean, fn: () => R): R {
   const before = gradEnabled;
   gradEnabled = on;
   try {
-    return fn();
+    return finished(on ? "enableGrad" : "noGrad", fn());
   } finally {
     gradEnabled = before;
   }
 }
 
-/** Runs `fn` without recording: inference, in-place updates, evaluation. */
+/** Runs `fn` without recording: inference, in-place updates, evaluation. @throws StateError when `fn` is asynchronous or a generator */
 export function noGrad<R>(fn: () => R): R {
   return withGradMode(false, fn);
 }
 
-/** Runs `fn` recording, even inside `noGrad`. */
+/** Runs `fn` recording, even inside `noGrad`. @throws StateError when `fn` is asynchronous or a generator */
 export function enableGrad<R>(fn: () => R): R {
   return withGradMode(true, fn);
 }

@@ -4,7 +4,7 @@
  * They run before anything is changed. What only one function can know is checked there.
  */
 
-import { ArgumentError, DTypeError } from "./errors.ts";
+import { ArgumentError, DTypeError, StateError } from "./errors.ts";
 
 /** Bounds of a number: `least` and `most` belong to the range, `above` and `below` do not. */
 export interface Range {
@@ -75,6 +75,19 @@ export function withDefaults<D extends object, O extends object>(defaults: D, op
 /** Whether a value from outside is an object with names, and no list. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Passes on what a function returned that had to do its work while something held for it: a scope, a mode, other values.
+ * @throws StateError for a promise (anything with `then`) or a generator: their work would be done when it holds no longer
+ */
+export function finished<R>(op: string, result: R): R {
+  if ((typeof result !== "object" && typeof result !== "function") || result === null) return result;
+  const { then, [Symbol.toStringTag]: tag } = result as { then?: unknown; [Symbol.toStringTag]?: unknown };
+  if (typeof then !== "function" && tag !== "Generator" && tag !== "AsyncGenerator") return result;
+  // Nobody will wait for it any more.
+  if (result instanceof Promise) result.catch(() => undefined);
+  throw new StateError(`${op}: expected a synchronous function, got ${typeof then === "function" ? "a promise" : "a generator"}`);
 }
 
 /** A value as a message writes it: short, whatever it is. */

@@ -4,6 +4,7 @@ import { checkMap } from "../base/checks.ts";
 import { type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "../base/errors.ts";
 import { isPlain, list, quote, shorten } from "../base/quote.ts";
+import { heldTensors } from "../tensor/parts.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { assign, keep, requireGrad, Tensor } from "../tensor/tensor.ts";
 
@@ -64,6 +65,11 @@ export abstract class Module {
     if (!isPart(part)) throw new DTypeError(`register: expected a tensor or a module under ${quote(name)}, got ${quote(part)}`);
     this.#registered.set(name, part);
     return part;
+  }
+
+  /** What a scope that returns this module keeps besides what its fields show. */
+  [heldTensors](): Iterable<Part> {
+    return this.#registered.values();
   }
 
   /** This module's own parts by state-dict name. */

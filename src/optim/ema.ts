@@ -1,4 +1,5 @@
-import { ArgumentError, FormatError } from "../base/errors.ts";
+import { finished } from "../base/checks.ts";
+import { ArgumentError, FormatError, StateError } from "../base/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { assign, empty, keep, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
@@ -34,6 +35,8 @@ export class EMA {
   readonly #params: readonly Tensor[];
   readonly #averages: readonly Tensor[];
   #updates = 0;
+  /** Whether parameters and averages are exchanged at the moment. */
+  #swapped = false;
 
   constructor(params: Iterable<Tensor>, options: EMAOptions = {}) {
     this.decay = options.decay ?? 0.999;
@@ -47,8 +50,9 @@ export class EMA {
     });
   }
 
-  /** Takes the parameters' present values into the averages. */
+  /** Takes the parameters' present values into the averages. @throws StateError while they are exchanged */
   update(): void {
+    if (this.#swapped) throw new StateError("EMA.update: expected the parameters in their place, got the averages there: swap() first");
     const t = this.#updates++;
     const decay = this.#warmUp ? Math.min(this.decay, (1 + t) / (10 + t)) : this.decay;
     this.#averages.forEach((average, i) => {
@@ -59,27 +63,39 @@ export class EMA {
 
   /** Exchanges parameters and averages. Twice is as before. */
   swap(): void {
+    // A tensor that was released throws before anything is exchanged.
+    for (const t of [...this.#params, ...this.#averages]) void t.ptr;
     this.#averages.forEach((average, i) => {
       const p = this.#params[i] as Tensor;
       const values = p.data();
       assign(p, average);
       assign(average, values);
     });
+    this.#swapped = !this.#swapped;
   }
 
-  /** Runs a synchronous function on the averages in place of the parameters. */
+  /**
+   * Runs a function on the averages in place of the parameters; within another such call they are there already.
+   * @throws StateError when `fn` is asynchronous or a generator
+   */
   withAverages<R>(fn: () => R): R {
+    if (this.#swapped) return finished("EMA.withAverages", fn());
     this.swap();
     try {
-      return fn();
+      return finished("EMA.withAverages", fn());
     } finally {
-      this.swap();
+      if (this.#swapped) this.swap();
     }
+  }
+
+  /** Where the averages are now. */
+  get #present(): readonly Tensor[] {
+    return this.#swapped ? this.#params : this.#averages;
   }
 
   /** The state as it is now; its tensors are the averages themselves. */
   stateDict(): EMAState {
-    return { updates: this.#updates, averages: this.#averages };
+    return { updates: this.#updates, averages: this.#present };
   }
 
   /** @throws FormatError for averages of other parameters; nothing is changed then */
@@ -92,7 +108,7 @@ export class EMA {
       if (sameShape(shape, own.shape) && dtype === own.dtype) return;
       throw new FormatError(`EMA: expected average ${i} to be ${own.dtype} ${show(own.shape)}, got ${dtype} ${show(shape)}`);
     });
-    this.#averages.forEach((own, i) => {
+    this.#present.forEach((own, i) => {
       assign(own, state.averages[i] as Tensor);
     });
     this.#updates = state.updates;

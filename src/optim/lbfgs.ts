@@ -1,4 +1,4 @@
-import { checkNumber, checkOneOf, checkWhole } from "../base/checks.ts";
+import { checkNumber, checkOneOf, checkWhole, finished } from "../base/checks.ts";
 import { ArgumentError, DTypeError, FormatError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { zeros } from "../tensor/create.ts";
@@ -106,7 +106,7 @@ export class LBFGS extends ParameterGroups<LBFGSOptions> {
    * @returns the loss before the first change
    */
   step(closure: () => Tensor | number): number {
-    return scope(() => this.#iterate(() => scope(() => numberOf(closure()))));
+    return scope(() => this.#iterate(() => scope(() => numberOf(finished("LBFGS.step", closure())))));
   }
 
   #iterate(closure: () => number): number {

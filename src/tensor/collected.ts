@@ -31,6 +31,9 @@ let ballastBytes = 0;
 /** Whether an object is registered only to tell of the next collection. */
 let listening = false;
 
+/** Hosts reserve resizable buffers page by page: what nobody touches costs nothing. Older hosts ignore the option. */
+const Resizable = ArrayBuffer as new (bytes: number, options: { readonly maxByteLength: number }) => ArrayBuffer;
+
 let registry: FinalizationRegistry<Held | null> | null = null;
 
 /** Has a block released when its owner is collected, on hosts that tell (Workers do since compatibility date 2025-05-05). */
@@ -65,8 +68,12 @@ function press(limit: number): void {
   if (!listening) registry?.register({}, null);
   listening = true;
   const bytes = Math.ceil(Math.min(due, MOST_BALLAST - ballastBytes));
-  ballast.push(new ArrayBuffer(bytes, { maxByteLength: bytes }));
   ballastBytes += bytes;
+  try {
+    ballast.push(new Resizable(bytes, { maxByteLength: bytes }));
+  } catch {
+    // A host that has no room for it will collect without.
+  }
 }
 
 /** How many bytes of live blocks only the collector will release. */

@@ -45,8 +45,8 @@ export function scalar(value: number, dtype: DType = "float32"): Tensor {
 
 /** start, start + step, … below stop. */
 export function arange(start: number, stop: number, step = 1, dtype: DType = "float32"): Tensor {
-  if (!(step !== 0 && Number.isFinite(start) && Number.isFinite(stop))) {
-    throw new ArgumentError(`arange: expected finite bounds and a step other than 0, got ${start}, ${stop}, ${step}`);
+  if (!(step !== 0 && [start, stop, step].every(Number.isFinite))) {
+    throw new ArgumentError(`arange: expected finite bounds and a finite step other than 0, got ${start}, ${stop}, ${step}`);
   }
   const n = Math.max(0, Math.ceil((stop - start) / step));
   return sequence("arange", n, dtype, (i) => start + i * step);

@@ -1,5 +1,6 @@
 /** What a computation will need, before it is run. */
 
+import { finished } from "../base/checks.ts";
 import { withoutKernels } from "../wasm/host.ts";
 import { releasingAll } from "./storage.ts";
 import { scope } from "./tensor.ts";
@@ -20,7 +21,7 @@ export interface MemoryPlan {
  * The counts are those of the real run, to the byte, unless what the computation does depends on values.
  *
  * Tensors made inside cannot be used after it, so make inside what keeps tensors for itself: an optimiser, for example.
- * @throws StateError when `fn` is asynchronous, or runs dry itself
+ * @throws StateError when `fn` is asynchronous or a generator, or runs dry itself
  * @example
  * const { peakBytes } = dryRun(() => {
  *   backward(model.forward(zeros([100, 32, 64])).sum());
@@ -31,10 +32,7 @@ export function dryRun(fn: () => unknown): MemoryPlan {
   let plan: MemoryPlan = { peakBytes: 0, keptBytes: 0, linearBytes: 0 };
   withoutKernels((heap) =>
     releasingAll(() => {
-      scope(() => {
-        const result = fn();
-        return result instanceof Promise ? result : undefined;
-      });
+      scope(() => void finished("dryRun", fn()));
       plan = { peakBytes: heap.peakBytes, keptBytes: heap.liveBytes, linearBytes: heap.reach };
     }),
   );

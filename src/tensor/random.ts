@@ -82,6 +82,7 @@ export class Generator {
   /** The numbers 0 … n − 1 in random order, all orders equally likely (int32). Fisher and Yates; Durstenfeld, 1964. */
   permutation(n: number): Tensor {
     if (!(Number.isInteger(n) && n >= 0)) throw new ArgumentError(`permutation: expected a whole non-negative n, got ${n}`);
+    const t = empty([n], "int32");
     const order = Int32Array.from({ length: n }, (_, i) => i);
     this.#draw((next) => {
       for (let i = n - 1; i > 0; i--) {
@@ -91,7 +92,6 @@ export class Generator {
         order[j] = swapped;
       }
     });
-    const t = empty([n], "int32");
     view("int32", t.ptr, n).set(order);
     return t;
   }

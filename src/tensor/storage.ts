@@ -5,11 +5,11 @@
  * Outside every scope, blocks are released when their tensors are collected.
  */
 
-import { StateError } from "../base/errors.ts";
+import { MemoryLimitError, StateError } from "../base/errors.ts";
 import type { Block, Heap } from "../wasm/heap.ts";
 import { host, isDry } from "../wasm/host.ts";
 import { recording } from "../wasm/recorder.ts";
-import { unwatch, watch } from "./collected.ts";
+import { unwatch, waitingBytes, watch } from "./collected.ts";
 
 /** How many storages were made so far. */
 export let storageCount = 0;
@@ -39,7 +39,7 @@ export class Storage {
   constructor(bytes: number) {
     this.bytes = bytes;
     this.heap = host().heap;
-    this.#block = bytes === 0 ? null : this.heap.allocate(bytes);
+    this.#block = bytes === 0 ? null : allocate(this.heap, bytes);
     this.#ptr = this.#block?.ptr ?? 64;
     if (recording !== null) recording.blocks.push(this);
     made?.push(this);
@@ -50,7 +50,8 @@ export class Storage {
 
   /** From now on the block is released when the storage is collected. */
   watch(): void {
-    if (this.#block === null || this.watched) return;
+    // What a dry run makes it releases itself.
+    if (this.#block === null || this.watched || made !== null) return;
     this.watched = true;
     watch(this, { heap: this.heap, block: this.#block });
   }
@@ -67,7 +68,10 @@ export class Storage {
 
   #absence(): Error {
     if (this.#withheld !== null) return this.#withheld.reason();
-    return new StateError("tensor: expected a live tensor, got one whose scope has ended or that was disposed");
+    return new StateError(
+      "tensor: expected a live tensor, got one that was disposed or whose scope has ended " +
+        "(a scope keeps what its result shows; what closures and private fields hold needs keep(tensor), or a method [heldTensors])",
+    );
   }
 
   /** Says that elements of an existing tensor were written to: what was computed from them before has no derivative by them any more. */
@@ -93,6 +97,22 @@ export class Storage {
     this.#ptr = 0;
     if (this.watched) unwatch(this, this.bytes);
   }
+}
+
+function allocate(heap: Heap, bytes: number): Block {
+  try {
+    return heap.allocate(bytes);
+  } catch (error) {
+    throw error instanceof MemoryLimitError ? advised(error, heap) : error;
+  }
+}
+
+/** Says so when most of what is live may be dead: the collector works between turns of the event loop only. */
+function advised(error: MemoryLimitError, { liveBytes }: Heap): MemoryLimitError {
+  const waiting = waitingBytes();
+  if (waiting < liveBytes / 2) return error;
+  const advice = `${waiting} bytes wait for the garbage collector, which has its turn between tasks; scope(() => …) releases at once`;
+  return new MemoryLimitError(`${error.message}; ${advice}`, { cause: error });
 }
 
 /** Small storages that have outlived their scope and wait to be watched: gradients are mostly released by hand before it comes to that. */
@@ -129,25 +149,34 @@ export function releasingAll(fn: () => void): void {
 const scopes: Storage[][] = [];
 let marks = 0;
 
-/** Opens a scope; pair with `endScope`. */
-export function beginScope(): void {
-  scopes.push([]);
+/**
+ * Runs `fn` in a scope of its own: at its end, storages that `forEachKept` names for its result move to the scope outside, the
+ * rest are released; all of them if either throws.
+ */
+export function withScope<R>(fn: () => R, forEachKept: (result: R, keep: (storage: Storage) => void) => void): R {
+  const scope: Storage[] = [];
+  const mark = ++marks;
+  let done = false;
+  scopes.push(scope);
+  try {
+    const result = fn();
+    forEachKept(result, (storage) => {
+      storage.mark = mark;
+    });
+    done = true;
+    return result;
+  } finally {
+    scopes.pop();
+    const outer = scopes[scopes.length - 1];
+    for (const storage of scope) settle(storage, done && storage.mark === mark, outer);
+  }
 }
 
-/** Closes the innermost scope: storages that `forEachKept` names move to the scope outside, the rest are released. */
-export function endScope(forEachKept: (keep: (storage: Storage) => void) => void): void {
-  const scope = scopes.pop();
-  if (scope === undefined) throw new StateError("endScope: expected an open scope, got none");
-  const mark = ++marks;
-  forEachKept((storage) => {
-    storage.mark = mark;
-  });
-  const outer = scopes[scopes.length - 1];
-  for (const storage of scope) {
-    if (storage.released) continue;
-    if (storage.pinned) watchLater(storage);
-    else if (storage.mark !== mark && recording === null) storage.release();
-    else if (outer === undefined) storage.watch();
-    else outer.push(storage);
-  }
+/** Where a storage goes at the end of its scope. */
+function settle(storage: Storage, kept: boolean, outer: Storage[] | undefined): void {
+  if (storage.released) return;
+  if (storage.pinned) watchLater(storage);
+  else if (!kept && recording === null) storage.release();
+  else if (outer === undefined) storage.watch();
+  else outer.push(storage);
 }

@@ -3,13 +3,15 @@
 
 import type { Dual } from "../autodiff/forward.ts";
 import type { Node } from "../autodiff/tape.ts";
+import { finished } from "../base/checks.ts";
 import { arrayOf, BYTES, type DType, isFloat, type TypedArray, widthOf } from "../base/dtype.ts";
 import { DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { read, view } from "../wasm/host.ts";
 import { cannotReplay, recording } from "../wasm/recorder.ts";
+import { forEachPart } from "./parts.ts";
 import { printTensor } from "./print.ts";
 import { checkShape, type Shape, show, sizeOf, stridesOf } from "./shape.ts";
-import { beginScope, endScope, Storage } from "./storage.ts";
+import { Storage, withScope } from "./storage.ts";
 import { heldValues, readData, type TensorData, writeValues } from "./values.ts";
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: Symbol.dispose is defined below, where the host has it.
@@ -198,15 +200,13 @@ export function assign(target: Tensor, source: Tensor | ArrayLike<number>): void
   target.storage.noteWrite();
 }
 
-/** Runs over every tensor in a result made of tensors, arrays, maps and plain objects. */
+/** Runs over every tensor that can be found in a result. */
 export function forEachTensor(value: unknown, visit: (t: Tensor) => void): void {
-  if (value instanceof Tensor) {
-    visit(value);
-    return;
-  }
-  if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return;
-  const parts = value instanceof Map || Array.isArray(value) ? value.values() : Object.values(value);
-  for (const part of parts) forEachTensor(part, visit);
+  forEachPart(value, (part) => {
+    if (!(part instanceof Tensor)) return true;
+    visit(part);
+    return false;
+  });
 }
 
 function keepAll(t: Tensor, keep: (s: Storage) => void): void {
@@ -216,20 +216,17 @@ function keepAll(t: Tensor, keep: (s: Storage) => void): void {
 }
 
 /**
- * Runs `fn` and releases every tensor made inside, except those in its result.
- * @throws StateError when `fn` is asynchronous
+ * Runs `fn` and releases every tensor made inside, except those found in its result: in arrays, maps, sets and the fields of
+ * objects of any kind, however deep. What closures and private fields hold cannot be found: name it in a method `[heldTensors]`,
+ * or `keep` it.
+ * @throws StateError when `fn` is asynchronous or a generator
  * @example const y = scope(() => add(mul(a, b), c)); // the product is gone, y stays
  */
 export function scope<R>(fn: () => R): R {
-  beginScope();
-  let result: R | undefined;
-  try {
-    result = fn();
-    if (result instanceof Promise) throw new StateError("scope: expected a synchronous function, got a promise");
-    return result;
-  } finally {
-    endScope((keep) => forEachTensor(result, (t) => keepAll(t, keep)));
-  }
+  return withScope(
+    () => finished("scope", fn()),
+    (result, keep) => forEachTensor(result, (t) => keepAll(t, keep)),
+  );
 }
 
 /** Keeps a tensor beyond the scope it was made in: parameters, optimiser state. */

@@ -5,12 +5,13 @@ import { seedOf } from "../autodiff/backward.ts";
 import { box, unbox, withLevel } from "../autodiff/forward.ts";
 import { gradients, type SweepOptions } from "../autodiff/sweep.ts";
 import { enableGrad, noGrad } from "../autodiff/tape.ts";
+import { finished } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { sum } from "../ops/reduce.ts";
 import { contiguous, reshape, select, stack } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
-import { sameShape, show } from "../tensor/shape.ts";
+import { checkShape, sameShape, show } from "../tensor/shape.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 
 /** Functional transforms in progress: an inner one must be recorded for the outer one's sake. */
@@ -79,7 +80,7 @@ export function jvpStacked(fn: TensorFunction, inputs: readonly Tensor[], tangen
       const t = tangents[i];
       return t ? box(level, x, t) : x;
     });
-    const { primal, tangent } = unbox(level, fn(...boxed));
+    const { primal, tangent } = unbox(level, finished("jvp", fn(...boxed)));
     return [primal, tangent ?? zeros([k, ...primal.shape], primal.dtype)];
   });
 }
@@ -102,6 +103,7 @@ export function jacobian(fn: (x: Tensor) => Tensor, x: Tensor, options: Jacobian
 }
 
 function basis(x: Tensor): Tensor[] {
+  checkShape("jacobian", [x.size, x.size]);
   return Array.from({ length: x.size }, (_, i) => {
     const e = new Array<number>(x.size).fill(0);
     e[i] = 1;

@@ -106,9 +106,12 @@ export class Heap {
     block.live = false;
     this.liveBytes -= block.bytes;
     this.blocks--;
-    if (block.bytes > SMALL_BYTES) return this.#merge(block);
-    (this.#waiting[block.bytes / UNIT] as Block[]).push(block);
-    this.#waitingBlocks++;
+    if (block.bytes > SMALL_BYTES) {
+      this.#merge(block);
+    } else {
+      (this.#waiting[block.bytes / UNIT] as Block[]).push(block);
+      this.#waitingBlocks++;
+    }
   }
 
   #takeWaiting(size: number): Block | undefined {

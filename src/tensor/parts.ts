@@ -1,0 +1,53 @@
+/** What is found in a result: its parts, and their parts, however deep and in whatever circles. */
+
+/**
+ * The name of a method by which an object lists the tensors (and other objects with tensors) that it holds out of sight, in
+ * private fields or closures, so that `scope` keeps them when the object is returned.
+ * @example
+ * class Memory {
+ *   #cell = zeros([8]);
+ *   *[heldTensors]() {
+ *     yield this.#cell;
+ *   }
+ * }
+ * const memory = scope(() => new Memory());
+ */
+export const heldTensors: unique symbol = Symbol.for("tapeloop.heldTensors") as never;
+
+/** An object that lists what it holds out of sight. */
+export interface HoldsTensors {
+  [heldTensors](): Iterable<unknown>;
+}
+
+/** Visits a value and, where `visit` says so, its parts, each object once. Getters are not called. */
+export function forEachPart(value: unknown, visit: (part: object) => boolean): void {
+  if (!isObject(value) || !visit(value)) return;
+  const seen = new Set<object>([value]);
+  const meet = (part: unknown): void => {
+    if (isObject(part) && !seen.has(part) && visit(part)) seen.add(part);
+  };
+  // The set grows while it is walked.
+  for (const whole of seen) meetParts(whole, meet);
+}
+
+function isObject(value: unknown): value is object {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
+}
+
+function meetParts(whole: object, meet: (part: unknown) => void): void {
+  if (ArrayBuffer.isView(whole)) return;
+  if (Array.isArray(whole)) {
+    whole.forEach(meet);
+    return;
+  }
+  if (whole instanceof Set) whole.forEach(meet);
+  if (whole instanceof Map) {
+    whole.forEach((value, key) => {
+      meet(key);
+      meet(value);
+    });
+  }
+  for (const key of Reflect.ownKeys(whole)) meet(Reflect.getOwnPropertyDescriptor(whole, key)?.value);
+  const held = (whole as Partial<HoldsTensors>)[heldTensors];
+  if (typeof held === "function") for (const part of held.call(whole)) meet(part);
+}
