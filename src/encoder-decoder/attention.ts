@@ -7,7 +7,7 @@ import { linear, matmul } from "../ops/linear.ts";
 import { tanh } from "../ops/math.ts";
 import { contiguous, permute, squeeze, unsqueeze } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
-import type { Recurrence } from "../recurrence/recurrence.ts";
+import { type Recurrence, zeroBeyond } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { arange, ones, zeros } from "../tensor/create.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
@@ -26,10 +26,10 @@ export type AttentionState<S extends State> = {
   readonly alignment: Tensor;
 };
 
-/** The encoder's outputs as [B,S,E], and how many of them are real. */
+/** The encoder's outputs as [B,S,E], zero where they are not real, and how many of them are. */
 export function memoryOf({ states, lengths }: Source): { memory: Tensor; lengths: Tensor } {
   return {
-    memory: contiguous(permute(states, [1, 0, 2])),
+    memory: contiguous(permute(zeroBeyond(states, lengths), [1, 0, 2])),
     lengths: tensor([...lengths], { shape: [lengths.length, 1], dtype: "int32" }),
   };
 }

@@ -3,7 +3,7 @@
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { checkSequence } from "../recurrence/recurrence.ts";
-import { type State } from "../recurrence/state.ts";
+import type { State } from "../recurrence/state.ts";
 import { show } from "../tensor/shape.ts";
 import { scope, Tensor } from "../tensor/tensor.ts";
 import type { StackedLayer } from "../wrappers/stacked.ts";

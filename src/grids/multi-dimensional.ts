@@ -6,9 +6,9 @@ import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { type Activation, activationOf } from "../cells/activations.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";
-import { add, div, mul } from "../ops/arithmetic.ts";
+import { add, div, maximum, mul, sub } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";
-import { sigmoid, tanh } from "../ops/math.ts";
+import { exp, logSigmoid, sigmoid, tanh } from "../ops/math.ts";
 import { cat, flip, select, split } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
@@ -213,11 +213,18 @@ export class StableMDLSTM extends GatedGrid {
     const before = this.predecessors(state);
     const blocks = split(this.sums(x, before), this.hiddenSize, -1);
     const [ai, af, ag, ao] = [0, 1, n + 2, n + 3].map((k) => blocks[k]) as [Tensor, Tensor, Tensor, Tensor];
-    const lambda = blocks.slice(2, 2 + n).map(sigmoid);
+    const lambda = relativeGates(blocks.slice(2, 2 + n));
     const mixed = div(total(before.map(({ c }, d) => mul(lambda[d] as Tensor, c))), total(lambda));
     const c = add(mul(this.gate(ai, [[0, mixed]]), tanh(ag)), mul(this.gate(af, [[1, mixed]]), mixed));
     return { h: mul(this.gate(ao, [[2, c]]), tanh(c)), c };
   }
+}
+
+/** σ(a_d) over the greatest of them, by logarithms: their sum is at least 1, also where all of them are closed. */
+function relativeGates(sums: readonly Tensor[]): Tensor[] {
+  const logs = sums.map(logSigmoid);
+  const greatest = logs.reduce((a, b) => maximum(a, b));
+  return logs.map((log) => exp(sub(log, greatest)));
 }
 
 function setRange(bias: Parameter, from: number, to: number, value: number): void {

@@ -8,9 +8,9 @@ import { add, mul } from "../ops/arithmetic.ts";
 import { sum } from "../ops/reduce.ts";
 import { cat, reshape, slice, stack } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
-import type { ScanOptions } from "../recurrence/recurrence.ts";
+import type { LstmState } from "../recurrence/kinds.ts";
+import { type ScanOptions, zeroBeyond } from "../recurrence/recurrence.ts";
 import { LSTMCell } from "../recurrence/rnn-cells.ts";
-import { type LstmState } from "../recurrence/kinds.ts";
 import { ones, zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
@@ -71,11 +71,12 @@ export class BidirectionalLanguageModel extends Module {
   /**
    * What each layer says of each word, that of the words themselves first.
    * @param xs encoded words [T,B,R]
-   * @returns L + 1 tensors [T,B,2R], h_t,0 = [x_t; x_t] and h_t,l = [fˡ_t; bˡ_t]
+   * @returns L + 1 tensors [T,B,2R], h_t,0 = [x_t; x_t] and h_t,l = [fˡ_t; bˡ_t]; zeros beyond a sentence's end
    */
   layers(xs: Tensor, options: SentenceOptions = {}): Tensor[] {
     const [fs, bs] = this.#directions(xs, options);
-    return [cat([xs, xs], 2), ...fs.map((f, l) => cat([f, bs[l] as Tensor], 2))];
+    const words = zeroBeyond(xs, options.lengths);
+    return [cat([words, words], 2), ...fs.map((f, l) => cat([f, bs[l] as Tensor], 2))];
   }
 
   /**

@@ -10,7 +10,7 @@ import { takeRows } from "../ops/gather.ts";
 import { sqrt } from "../ops/math.ts";
 import { sum } from "../ops/reduce.ts";
 import { unsqueeze } from "../ops/shape.ts";
-import { runningMask } from "../recurrence/recurrence.ts";
+import { runningMask, zeroBeyond } from "../recurrence/recurrence.ts";
 import { ones, zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
 import { assign, keep, type Tensor, tensor } from "../tensor/tensor.ts";
@@ -27,7 +27,7 @@ export interface SequenceBatchNormOptions {
 }
 
 export interface NormalizedSequence {
-  /** Real steps of each sequence, null for all: what lies after them takes no part in the statistics. */
+  /** Real steps of each sequence, null for all: what lies after them is not read, and comes out as zeros would. */
   readonly lengths?: readonly number[] | null;
   /** Steps that each sequence has had before [B,1]; none unless given. */
   readonly past?: Tensor | null;
@@ -74,9 +74,10 @@ export class SequenceBatchNorm extends Module {
     if (xs.rank !== 3 || xs.dim(2) !== this.features)
       throw new ShapeError(`SequenceBatchNorm: expected xs [T,B,${this.features}], got ${show(xs.shape)}`);
     const [T, B] = [xs.dim(0), xs.dim(1)];
-    if (this.training) return this.#byBatch(xs, lengths, Number(past?.data()[0] ?? 0));
+    const real = zeroBeyond(xs, lengths);
+    if (this.training) return this.#byBatch(real, lengths, Number(past?.data()[0] ?? 0));
     const starts = past?.data() ?? new Float32Array(B);
-    return this.#byRunning(xs, [T, B], (i) => Math.floor(i / B) + Number(starts[i % B]));
+    return this.#byRunning(real, [T, B], (i) => Math.floor(i / B) + Number(starts[i % B]));
   }
 
   /** One step x [B,F] by the running statistics. */

@@ -1,17 +1,20 @@
 /** Dropout as modules: active in training, silent in evaluation. */
 
+import { noGrad } from "../autodiff/tape.ts";
+import { isFloat } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { type DropoutOptions, dropout, recurrentDropout, variationalDropout, zoneout } from "../ops/dropout.ts";
 import { linear } from "../ops/linear.ts";
 import { sigmoid, tanh } from "../ops/math.ts";
-import { split } from "../ops/shape.ts";
+import { reshape, split } from "../ops/shape.ts";
 import type { LstmState } from "../recurrence/kinds.ts";
 import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
 import { LSTMCell, type LSTMCellOptions } from "../recurrence/rnn-cells.ts";
-import { restoreState, type State, stateTensors } from "../recurrence/state.ts";
+import { mapState, type State, stateTensors } from "../recurrence/state.ts";
+import { ones } from "../tensor/create.ts";
 import type { Generator } from "../tensor/random.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { scope, type Tensor } from "../tensor/tensor.ts";
 import { Module } from "./module.ts";
 
 export interface DropoutLayerOptions {
@@ -105,9 +108,30 @@ export class RecurrentDropoutLSTM extends Cell<LstmState> {
   }
 }
 
+/** Whether a recurrence puts out the first tensor of its state: one step, in evaluation, answers. */
+function putsOutState<S extends State>(cell: Recurrence<S>): boolean {
+  const modes = Array.from(cell.modules(), (module) => [module, module.training] as const);
+  try {
+    cell.eval();
+    return scope(() =>
+      noGrad(() => {
+        const start = cell.initialState(1);
+        const dtype = stateTensors(start).find((s) => isFloat(s.dtype))?.dtype ?? "float32";
+        const [y, next] = cell.step(ones([1, cell.inputSize], dtype), start);
+        const h = stateTensors(next)[0]?.data() ?? [];
+        return h.length === y.size && y.data().every((value, i) => value === h[i]);
+      }),
+    );
+  } finally {
+    for (const [module, training] of modes) module.training = training;
+  }
+}
+
 /**
- * A cell whose state elements keep their old value at random: with probability p each (by state tensor: h, then c).
- * The output is the new h: it wraps cells whose output is the first tensor of their state.
+ * A cell whose state elements keep their old value at random: with probability p each, or p[i] for the i-th tensor of the state (h, then c).
+ * Whole numbers in a state, such as counts of steps, are left alone. The output is the new h; a reading goes around it:
+ * `new MooreMachine(new Zoneout(cell, p), readout)`.
+ * @throws ArgumentError for a probability outside [0, 1], and for a cell whose output is not the first tensor of its state
  * @see Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", 2017, eq. 1-3
  * @example new Zoneout(new LSTMCell({ inputSize: 4, hiddenSize: 8 }), [0.05, 0.5])
  */
@@ -121,7 +145,10 @@ export class Zoneout<S extends State> extends Cell<S> {
 
   constructor(cell: Recurrence<S>, p: number | readonly number[], { generator }: DropoutLayerOptions = {}) {
     super();
-    this.p = (typeof p === "number" ? [p, p] : p).map((value) => checkProbability("Zoneout", value));
+    const states = scope(() => stateTensors(cell.initialState(1)).length);
+    this.p = (typeof p === "number" ? new Array<number>(states).fill(p) : p).map((value) => checkProbability("Zoneout", value));
+    if (!putsOutState(cell))
+      throw new ArgumentError(`Zoneout: expected a cell that puts out the first tensor of its state, got ${cell.constructor.name}`);
     this.cell = cell;
     this.inputSize = cell.inputSize;
     this.outputSize = cell.outputSize;
@@ -133,11 +160,16 @@ export class Zoneout<S extends State> extends Cell<S> {
   }
 
   step(x: Tensor, state: S): [y: Tensor, next: S] {
-    const [, candidate] = this.cell.step(x, state);
-    const before = stateTensors(state);
-    const mixed = stateTensors(candidate).map((next, i) =>
-      zoneout(before[i] as Tensor, next, this.p[i] ?? 0, optionsOf(this, this.generator)),
+    const [y, candidate] = this.cell.step(x, state);
+    let i = 0;
+    const next = mapState(
+      (fresh, before) => {
+        const p = this.p[i++] ?? 0;
+        return isFloat(fresh.dtype) ? zoneout(before as Tensor, fresh, p, optionsOf(this, this.generator)) : fresh;
+      },
+      candidate,
+      state,
     );
-    return [mixed[0] as Tensor, restoreState(state, mixed)];
+    return [reshape(stateTensors(next)[0] as Tensor, y.shape), next];
   }
 }

@@ -148,7 +148,8 @@ export function logLinearScan(logA: Tensor, logB: Tensor, { axis }: { readonly a
   checkScanned("logLinearScan", logA, logB);
   const along = axisOf("logLinearScan", axis, logB.rank);
   const m = maxScan(logA, logB, { axis: along });
-  const before = moved(m, { axis: along, reverse: false }, 0);
+  // Nothing comes before the first step: its factor is e^−∞, where a 0 in the place of −∞ would overflow.
+  const before = moved(m, { axis: along, reverse: false }, Number.NEGATIVE_INFINITY);
   const sums = linearScan(exp(sub(add(before, logA), m)), exp(sub(logB, m)), { axis: along });
   return add(m, log(sums));
 }

@@ -3,6 +3,7 @@
 import { composedRules } from "../autodiff/composed.ts";
 import { defineOp } from "../autodiff/define-op.ts";
 import { apply, applyAll, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { isGradEnabled } from "../autodiff/tape.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { full, ones } from "../tensor/create.ts";
 import { axisOf, type Shape, sameShape, show } from "../tensor/shape.ts";
@@ -12,6 +13,7 @@ import { call, view } from "../wasm/host.ts";
 import { crossEntropyGradRows, crossEntropyRows, type Kernel, logSoftmaxRows, softmaxRows } from "../wasm/kernels.gen.ts";
 import { mul, sub } from "./arithmetic.ts";
 import { reshape, sum } from "./broadcast.ts";
+import { equal, logicalAnd, notEqual, where } from "./compare.ts";
 import { exp } from "./math.ts";
 import { checkFloat } from "./reduction.ts";
 import { transpose } from "./shape.ts";
@@ -51,10 +53,19 @@ export function softmax(x: Tensor, axis = -1): Tensor {
   return alongAxis(softmaxOp, x, axis);
 }
 
+/** exp(y)·Σg: 0 in rows that nothing asks for (ignored targets, padding), also where such a row of y is NaN. */
+function shareOfTotal(g: Tensor, y: Tensor): Tensor {
+  const total = totalOf(g);
+  const unasked = equal(total, 0);
+  if (!isGradEnabled()) return where(unasked, 0, mul(exp(y), total));
+  // To be differentiated once more: a total of 0 has a derivative, unless y is NaN.
+  return mul(exp(where(logicalAnd(unasked, notEqual(y, y)), 0, y)), total);
+}
+
 const logSoftmaxOp: Primitive<void> = defineOp({
   name: "logSoftmax",
   forward: ([x]) => alongRows(logSoftmaxRows, x as Tensor),
-  vjp: (g, y) => sub(g, mul(exp(y), totalOf(g))),
+  vjp: (g, y) => sub(g, shareOfTotal(g, y)),
   jvp: (t, y) => sub(t, totalOf(mul(t, exp(y)))),
 });
 
@@ -147,7 +158,9 @@ const crossEntropyGradOp: Primitive<CrossEntropyRun> = {
   },
   ...composedRules(([g, x]: Inputs, params: CrossEntropyRun) => {
     const { q, total } = targetWeights(x as Tensor, params);
-    return [mul(reshape(g as Tensor, total.shape), sub(mul(softmax(x as Tensor), total), q))];
+    const { targets, ignore } = params;
+    const kept = where(reshape(notEqual(targets, ignore), total.shape), x as Tensor, 0);
+    return [mul(reshape(g as Tensor, total.shape), sub(mul(softmax(kept), total), q))];
   }),
 };
 

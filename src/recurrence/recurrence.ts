@@ -15,7 +15,7 @@ import type { Step } from "../replay/capture.ts";
 import { type CaptureCache, captured, type Scan, scanCaptured, scanEagerly } from "../replay/captured-scan.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { show } from "../tensor/shape.ts";
-import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { scope, Tensor, tensor } from "../tensor/tensor.ts";
 import { type PlanOptions, planScan } from "./plan.ts";
 import { mapState, restoreState, type State, stateTensors } from "./state.ts";
 
@@ -84,7 +84,7 @@ export function fillBeyond(xs: Tensor, lengths: readonly number[] | undefined | 
   return where(mask, xs, takeRows(reshape(xs.detach(), [T * B, ...rest]), tensor(Int32Array.from(last))));
 }
 
-/** Which axis of each tensor of a cell's state is the batch: the first, but in layers, whose states have PyTorch's [L,B,H]. */
+/** A state's structure, and which axis of each tensor is the batch: the first, but in layers, whose states have PyTorch's [L,B,H]. */
 type BatchAxes = number | readonly BatchAxes[] | { readonly [name: string]: BatchAxes };
 
 const knownAxes = new WeakMap<object, BatchAxes>();
@@ -107,6 +107,24 @@ function batchAxes(cell: Recurrence<State>): BatchAxes {
   return axes;
 }
 
+/** A state with its tensors in the order of the cell's own structure: names tell what they are, wherever they stand. */
+function inOrder(axes: BatchAxes, state: State | undefined): State {
+  if (typeof axes === "number") {
+    if (state instanceof Tensor) return state;
+    throw new ShapeError(
+      `scan: expected a state of the structure that initialState has, got ${state === undefined ? "a part less" : "another"}`,
+    );
+  }
+  if (Array.isArray(axes)) return axes.map((part, i) => inOrder(part, (state as readonly State[] | undefined)?.[i]));
+  const named = state as { readonly [name: string]: State } | undefined;
+  return Object.fromEntries(Object.entries(axes).map(([name, part]) => [name, inOrder(part, named?.[name])]));
+}
+
+/** The state that a scan starts from. */
+function startOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S | undefined): S {
+  return state === undefined ? cell.initialState(xs.dim(1)) : (inOrder(batchAxes(cell), state) as S);
+}
+
 /** A value per sequence of the batch, shaped to broadcast over the other axes of `like`. */
 function alongBatch(mask: Tensor, like: Tensor, axis = 0): Tensor {
   return reshape(
@@ -121,7 +139,7 @@ function flatStep<S extends State>(cell: Recurrence<S>, like: S, masked: boolean
   return ([x, running], carry) => {
     const before = restoreState(like, carry);
     const [y, after] = cell.step(x as Tensor, before);
-    // By name: a state that was given may list its tensors in another order than the step.
+    // By name: a step may list its tensors in another order than the state before.
     const next = mapState((_, t) => t as Tensor, before, after);
     if (axes === null) return { y, carry: stateTensors(next) };
     const mask = running as Tensor;
@@ -146,7 +164,7 @@ function scanOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, { le
 
 /** Runs `step` over a sequence, operation by operation: the definition every fused form must agree with. */
 export function scanSteps<S extends State>(cell: Recurrence<S>, xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
-  const start = state ?? cell.initialState(xs.dim(1));
+  const start = startOf(cell, xs, state);
   const { ys, carry } = scanEagerly(scanOf(cell, xs, start, options));
   return [ys, restoreState(start, carry)];
 }
@@ -165,7 +183,7 @@ export abstract class Cell<S extends State = State> extends Module implements Re
 
   /** xs [T,B,I] to ys [T,B,O] and the last state. */
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
-    const start = state ?? this.initialState(xs.dim(1));
+    const start = startOf(this, xs, state);
     const { ys, carry } = scanCaptured(scanOf(this, xs, start, options), this.#captures);
     return [ys, restoreState(start, carry)];
   }
@@ -177,7 +195,7 @@ export abstract class Cell<S extends State = State> extends Module implements Re
 
   /** Why `scan` runs eagerly on such a sequence; null if it runs by replay. */
   whyEager(xs: Tensor, state?: S, options: ScanOptions = {}): string | null {
-    const step = captured(scanOf(this, xs, state ?? this.initialState(xs.dim(1)), options), this.#captures, true);
+    const step = captured(scanOf(this, xs, startOf(this, xs, state), options), this.#captures, true);
     return typeof step === "string" ? step : null;
   }
 }

@@ -4,8 +4,8 @@ import { noGrad } from "../autodiff/tape.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import type { Module } from "../nn/module.ts";
 import { cat, slice, unsqueeze } from "../ops/shape.ts";
-import { Cell, type Recurrence, type ScanOptions, zeroBeyond } from "../recurrence/recurrence.ts";
-import { type State } from "../recurrence/state.ts";
+import { Cell, fillBeyond, type Recurrence, type ScanOptions, zeroBeyond } from "../recurrence/recurrence.ts";
+import type { State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { lastStep } from "./modes.ts";
@@ -63,7 +63,7 @@ export class MooreMachine<S extends State = State> extends Machine<S, S> {
 
   override scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
     const [hs, last] = this.recurrence.scan(xs, state, options);
-    return [zeroBeyond(this.readout.forward(hs), options.lengths), last];
+    return [zeroBeyond(this.readout.forward(fillBeyond(hs, options.lengths)), options.lengths), last];
   }
 }
 

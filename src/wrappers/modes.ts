@@ -4,7 +4,7 @@ import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { takeRows } from "../ops/gather.ts";
 import { cat, reshape, select, stack, unsqueeze } from "../ops/shape.ts";
 import { checkSequence, type Recurrence } from "../recurrence/recurrence.ts";
-import { type State } from "../recurrence/state.ts";
+import type { State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";

@@ -6,7 +6,7 @@ import { add } from "../ops/arithmetic.ts";
 import { dropout, variationalDropout } from "../ops/dropout.ts";
 import { cat } from "../ops/shape.ts";
 import { Cell, type ScanOptions } from "../recurrence/recurrence.ts";
-import { type State } from "../recurrence/state.ts";
+import type { State } from "../recurrence/state.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 

@@ -2,9 +2,9 @@
 
 import type { FloatDType } from "../../src/base/dtype.ts";
 import type { Module } from "../../src/nn/module.ts";
+import type { LstmState } from "../../src/recurrence/kinds.ts";
 import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
-import { type LstmState } from "../../src/recurrence/kinds.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import type { Case, Group, Named, Outcome } from "./runner.ts";
 

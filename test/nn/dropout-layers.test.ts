@@ -1,10 +1,14 @@
 import { describe, expect, it } from "vitest";
+import { ArgumentError } from "../../src/base/errors.ts";
+import { ConvLSTM, type ConvLSTMState, DeepIndRNN, QRNN, type QRNNState } from "../../src/cells/index.ts";
 import { Dropout, RecurrentDropoutLSTM, VariationalDropout, Zoneout } from "../../src/nn/dropout-layers.ts";
+import { Linear } from "../../src/nn/layers.ts";
 import type { LstmState } from "../../src/recurrence/kinds.ts";
 import { GRUCell, LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
+import { MooreMachine } from "../../src/wrappers/machines.ts";
 
 const generator = new Generator(9);
 const numbers = (t: Tensor) => Array.from(t.data());
@@ -95,5 +99,40 @@ describe("Zoneout", () => {
     expect([...cell.stateDict().keys()]).toEqual(["cell.weight_ih", "cell.weight_hh", "cell.bias_ih", "cell.bias_hh"]);
     expect(cell.whyEager(zeros([5, 2, 3]))).toBe("draws random numbers");
     expect(cell.eval().whyEager(zeros([5, 2, 3]))).toBeNull();
+  });
+
+  it("is refused where the output is not the first tensor of the state: a reading goes around it", () => {
+    const cell = new GRUCell({ inputSize: 2, hiddenSize: 3, generator });
+    expect(() => new Zoneout(new MooreMachine(cell, new Linear(3, 2)), 0.1)).toThrow(
+      /puts out the first tensor of its state, got MooreMachine/,
+    );
+    // Of one size, too: it would put out h in the place of what is read off it.
+    expect(() => new Zoneout(new MooreMachine(cell, new Linear(3, 3)), 0.1)).toThrow(ArgumentError);
+    expect(() => new Zoneout<QRNNState>(new QRNN({ inputSize: 2, hiddenSize: 3 }), 0.1)).toThrow(ArgumentError);
+    const inside = new MooreMachine(new Zoneout(cell, 0.1, { generator }), new Linear(3, 2));
+    expect(inside.scan(zeros([4, 2, 2]))[0].shape).toEqual([4, 2, 2]);
+  });
+
+  it("asks that without a trace: modes and random numbers are as they were", () => {
+    const dropping = new RecurrentDropoutLSTM(0.5, { inputSize: 2, hiddenSize: 3, generator });
+    dropping.cell.eval();
+    const before = generator.state;
+    new Zoneout<LstmState>(dropping, 0.1, { generator });
+    expect(generator.state).toEqual(before);
+    expect([dropping.training, dropping.cell.training]).toEqual([true, false]);
+  });
+
+  it("tells a state's tensors by name, keeps the shape of outputs, and leaves whole numbers alone", () => {
+    const [y, mixed] = new Zoneout<LstmState>(inner, [0, 1]).step(x, { c: state.c, h: state.h });
+    expect(numbers(y)).toEqual(numbers(next.h));
+    expect(numbers(mixed.c)).toEqual(numbers(state.c));
+    const images = new Zoneout<ConvLSTMState>(new ConvLSTM({ height: 2, width: 3, inputChannels: 1, hiddenChannels: 2 }), 0.5);
+    expect(images.scan(zeros([2, 4, 6]))[0].shape).toEqual([2, 4, images.outputSize]);
+    const counting = new Zoneout(
+      new DeepIndRNN({ inputSize: 2, hiddenSize: 3, layers: 1, norm: "step", normSteps: 2, normAt: "before" }).eval(),
+      1,
+    );
+    const [, [h, steps]] = counting.step(zeros([1, 2]), counting.initialState(1)) as [Tensor, [Tensor, Tensor]];
+    expect([numbers(h), numbers(steps)]).toEqual([[0, 0, 0], [1]]);
   });
 });

@@ -2,6 +2,8 @@ import { describe, expect, test } from "vitest";
 import { gradients } from "../../src/autodiff/sweep.ts";
 import type { FloatDType } from "../../src/base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
+import { crossEntropy, nllLoss } from "../../src/nn/losses.ts";
+import { mul } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { type CrossEntropyOptions, crossEntropyWithLogits, logSoftmax, softmax } from "../../src/ops/softmax.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";
@@ -182,5 +184,68 @@ describe("errors", () => {
   ])("%s", (_, fn, type, message) => {
     expect(fn).toThrow(type);
     expect(fn).toThrow(message);
+  });
+});
+
+describe("rows that nothing asks for", () => {
+  const [kept, lost] = [
+    [0.5, -1, 2],
+    [Number.NaN, Number.POSITIVE_INFINITY, Number.NaN],
+  ];
+  const targets = tensor(Int32Array.from([2, -100]));
+  const picked = (x: Tensor) => nllLoss(logSoftmax(x, 1), targets);
+  const fused = (x: Tensor) => crossEntropy(x, targets);
+
+  test.each([
+    ["logSoftmax and nllLoss", picked],
+    ["crossEntropy", fused],
+  ] as const)("%s: no gradient, whatever they hold, once and twice", (_, loss) => {
+    const x = requireGrad(tensor([kept, lost], { dtype: "float64" }));
+    const alone = requireGrad(tensor([kept], { dtype: "float64" }));
+    const value = loss(x);
+    const expected = sum(crossEntropy(alone, tensor(Int32Array.from([2]))));
+    expect(Math.abs(value.item() - expected.item())).toBeLessThanOrEqual(1e-15);
+    const [g] = gradients([value], [x], [ones([], "float64")], { createGraph: true }) as [Tensor];
+    const [first] = gradients([expected], [alone], [ones([], "float64")], { createGraph: true }) as [Tensor];
+    expectClose(g.data(), [...first.data(), 0, 0, 0], 1e-15);
+    const [twice] = gradients([sum(mul(g, g))], [x], [ones([], "float64")]) as [Tensor];
+    const [second] = gradients([sum(mul(first, first))], [alone], [ones([], "float64")]) as [Tensor];
+    expectClose(twice.data(), [...second.data(), 0, 0, 0], 1e-15);
+  });
+
+  test("a row that is asked for passes its NaN on", () => {
+    const x = requireGrad(tensor([kept, lost]));
+    const [g] = gradients(
+      [
+        sum(
+          mul(
+            logSoftmax(x, 1),
+            tensor(
+              [
+                [1, 2, 3],
+                [1, 2, 3],
+              ],
+              { dtype: "float32" },
+            ),
+          ),
+        ),
+      ],
+      [x],
+      [ones([])],
+    ) as [Tensor];
+    expect([...g.data()].map(Number.isNaN)).toEqual([false, false, false, true, true, true]);
+  });
+
+  test("a cotangent that sums to 0 has its second derivative", () => {
+    checkGrads((x, g) => logSoftmax(mul(logSoftmax(x as Tensor), g as Tensor)), [f64([0.3, -0.2, 0.9]), f64([0, 0, 0])]);
+    const x = requireGrad(f64([0.3, -0.2, 0.9]));
+    const g = requireGrad(f64([1, -2, 1]));
+    const [dx] = gradients([logSoftmax(x)], [x], [g], { createGraph: true }) as [Tensor];
+    const weights = f64([1, 10, 100]);
+    const [dg] = gradients([sum(mul(dx, weights))], [g], [ones([], "float64")]) as [Tensor];
+    // dx = g − p Σg, so that ∂(w·dx)/∂g_i = w_i − w·p.
+    const p = softmax(x).data();
+    const wp = [1, 10, 100].reduce((s, w, i) => s + w * (p[i] as number), 0);
+    expectClose(dg.data(), [1 - wp, 10 - wp, 100 - wp], 1e-12);
   });
 });

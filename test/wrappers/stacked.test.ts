@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { MGU } from "../../src/cells/gated/mgu.ts";
-import type { State } from "../../src/recurrence/state.ts";
 import { LSTM } from "../../src/recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
+import type { State } from "../../src/recurrence/state.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { Bidirectional } from "../../src/wrappers/bidirectional.ts";

@@ -9,7 +9,7 @@ import { linear } from "../../ops/linear.ts";
 import { sigmoid, tanh } from "../../ops/math.ts";
 import { chunk, slice, unstack } from "../../ops/shape.ts";
 import { Cell, type Recurrence } from "../../recurrence/recurrence.ts";
-import { type State } from "../../recurrence/state.ts";
+import type { State } from "../../recurrence/state.ts";
 import { full, zeros } from "../../tensor/create.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";
 import { advance, emptyLine, tapsOf, weighTaps } from "./delay-line.ts";

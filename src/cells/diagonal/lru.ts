@@ -12,6 +12,7 @@ import { broadcastTo, cat, reshape, select, stack, unsqueeze } from "../../ops/s
 import { zeros } from "../../tensor/create.ts";
 import { defaultGenerator } from "../../tensor/random.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
+import { rate } from "./mixing.ts";
 import { after, type Lengths, lastOf, SequenceCell } from "./sequence-cell.ts";
 
 /** Complex numbers as two planes of one shape. */
@@ -93,7 +94,7 @@ export class LRU extends SequenceCell<Complex> {
 
   /** λ [N]. */
   eigenvalues(): Complex {
-    const [size, phase] = [exp(neg(exp(this.nu))), exp(this.theta)];
+    const [size, phase] = [exp(neg(rate(this.nu))), exp(this.theta)];
     return { re: mul(size, cos(phase)), im: mul(size, sin(phase)) };
   }
 

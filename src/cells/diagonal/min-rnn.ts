@@ -3,7 +3,7 @@
 import { checkSizes } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
-import { add, div, mul, neg, sub } from "../../ops/arithmetic.ts";
+import { add, mul, neg, sub } from "../../ops/arithmetic.ts";
 import { greaterEqual, where } from "../../ops/compare.ts";
 import { linear } from "../../ops/linear.ts";
 import { exp, log, logSigmoid, relu, sigmoid } from "../../ops/math.ts";
@@ -149,14 +149,18 @@ export class MinLSTM extends MinRNN {
   }
 
   protected shares(sums: readonly Tensor[]): Shares {
-    const [f, i] = sums.slice(0, 2).map(sigmoid) as [Tensor, Tensor];
-    const keep = div(f, add(f, i));
+    const keep = sigmoid(logRatio(sums));
     return { keep, take: complement(keep) };
   }
 
   protected logShares(sums: readonly Tensor[]): Shares {
-    const [f, i] = sums.slice(0, 2).map(logSigmoid) as [Tensor, Tensor];
-    const ratio = sub(f, i);
+    const ratio = logRatio(sums);
     return { keep: logSigmoid(ratio), take: logSigmoid(neg(ratio)) };
   }
+}
+
+/** log f − log i, of which f/(f + i) is the logistic function: it stands where both gates are closed, and the quotient would be 0/0. */
+function logRatio(sums: readonly Tensor[]): Tensor {
+  const [f, i] = sums.slice(0, 2).map(logSigmoid) as [Tensor, Tensor];
+  return sub(f, i);
 }

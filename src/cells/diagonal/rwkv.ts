@@ -10,7 +10,7 @@ import { maxScan } from "../../ops/prefix-scan.ts";
 import { broadcastTo } from "../../ops/shape.ts";
 import { full, linspace, zeros } from "../../tensor/create.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
-import { mix } from "./mixing.ts";
+import { mix, rate } from "./mixing.ts";
 import { after, before, type Lengths, lastOf, linearStates, SequenceCell, startingFrom } from "./sequence-cell.ts";
 
 export interface RWKVOptions extends LayerOptions {
@@ -119,7 +119,7 @@ export class RWKVTimeMix extends SequenceCell<RWKVTimeMixState> {
   step(x: Tensor, state: RWKVTimeMixState): [y: Tensor, next: RWKVTimeMixState] {
     const { num, den, max } = state;
     const mixed = this.#mixed(x, state.x);
-    const later = joined(sub(max, exp(this.decay)), mixed.k);
+    const later = joined(sub(max, rate(this.decay)), mixed.k);
     const next = { x, num: later.join(num, mixed.v), den: later.join(den, null), max: later.m };
     return [this.#output(mixed, state), next];
   }
@@ -128,7 +128,7 @@ export class RWKVTimeMix extends SequenceCell<RWKVTimeMixState> {
     const inputs = startingFrom(state.x, xs);
     const mixed = this.#mixed(xs, before(inputs));
     const { k, v } = mixed;
-    const decays = broadcastTo(neg(exp(this.decay)), k.shape);
+    const decays = broadcastTo(neg(rate(this.decay)), k.shape);
     const max = maxScan(startingFrom(state.max, decays), startingFrom(state.max, k), { axis: 0 });
     const keep = exp(sub(add(before(max), decays), after(max)));
     const take = exp(sub(k, after(max)));

@@ -11,6 +11,7 @@ import { select, split, unsqueeze } from "../../ops/shape.ts";
 import { arange, ones, zeros } from "../../tensor/create.ts";
 import { defaultGenerator } from "../../tensor/random.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
+import { rate } from "./mixing.ts";
 import { after, type Lengths, lastOf, linearStates, pastAfter, SequenceCell, windows } from "./sequence-cell.ts";
 
 export interface SelectiveScanOptions extends LayerOptions {
@@ -70,7 +71,7 @@ export class SelectiveScan extends SequenceCell<Tensor> {
     const N = this.stateSize;
     const [low, b, c] = split(linear(x, this.weightX), [this.rank, N, N], -1) as [Tensor, Tensor, Tensor];
     const delta = softplus(linear(low, this.weightDt, this.biasDt));
-    const a = exp(neg(mul(unsqueeze(delta, -1), exp(this.aLog))));
+    const a = exp(neg(mul(unsqueeze(delta, -1), rate(this.aLog))));
     return { a, b: mul(unsqueeze(mul(delta, x), -1), unsqueeze(b, -2)), c: unsqueeze(c, -2) };
   }
 

@@ -8,7 +8,7 @@ import { linear } from "../../ops/linear.ts";
 import { sigmoid, tanh } from "../../ops/math.ts";
 import { cat, chunk, slice, split } from "../../ops/shape.ts";
 import { Cell } from "../../recurrence/recurrence.ts";
-import { type State } from "../../recurrence/state.ts";
+import type { State } from "../../recurrence/state.ts";
 import { zeros } from "../../tensor/create.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 

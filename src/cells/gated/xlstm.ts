@@ -4,7 +4,7 @@ import { checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
-import { add, div, maximum, mul, neg, sub } from "../../ops/arithmetic.ts";
+import { add, div, maximum, minimum, mul, neg, sub } from "../../ops/arithmetic.ts";
 import { logicalNot, maskedFill } from "../../ops/compare.ts";
 import { linear, matmul } from "../../ops/linear.ts";
 import { abs, exp, logSigmoid, sigmoid, tanh } from "../../ops/math.ts";
@@ -191,8 +191,8 @@ export class MLSTM extends SequenceCell<MLSTMState> {
     const [f, i] = [unsqueeze(gates.f, 2), unsqueeze(gates.i, 2)];
     const c1 = add(mul(unsqueeze(f, 3), c), mul(unsqueeze(i, 3), matmul(v, transpose(k))));
     const n1 = add(mul(f, n), mul(i, squeeze(k, 3)));
-    const size = maximum(abs(squeeze(matmul(unsqueeze(n1, 2), q), 3)), exp(neg(unsqueeze(gates.m, 2))));
-    const read = div(squeeze(matmul(c1, q), 3), size);
+    const total = squeeze(matmul(unsqueeze(n1, 2), q), 3);
+    const read = normalised(squeeze(matmul(c1, q), 3), total, unsqueeze(gates.m, 2));
     return [mul(sigmoid(so), reshape(read, [B, H])), { c: c1, n: n1, m: gates.m }];
   }
 
@@ -222,6 +222,15 @@ export class MLSTM extends SequenceCell<MLSTMState> {
   }
 }
 
+/**
+ * values / max(|total|, e^−m), both of which are in the scale e^−m: with numerator and denominator in the scale e^min(m, 0) more, no
+ * exponential overflows, whatever m is.
+ */
+function normalised(values: Tensor, total: Tensor, m: Tensor): Tensor {
+  const scale = exp(minimum(m, 0));
+  return div(mul(values, scale), maximum(mul(abs(total), scale), exp(neg(maximum(m, 0)))));
+}
+
 /** Steps side by side: queries, keys and values [B,N,L,d], gates [B,N,L]. */
 interface Chunk {
   readonly q: Tensor;
@@ -244,10 +253,10 @@ function attended({ q, k, v, logF, i }: Chunk, { c, n, m }: MLSTMState): { read:
   const top = maximum(carried, amax(scores, { axis: 3 }));
   const weights = exp(sub(scores, unsqueeze(top, 3)));
   const old = exp(sub(carried, top));
-  const attention = mul(matmul(q, transpose(k)), weights);
+  // What comes later is replaced, not multiplied by 0: keys that overflow must not reach the queries before them.
+  const attention = mul(maskedFill(matmul(q, transpose(k)), later, 0), weights);
   const values = add(matmul(attention, v), mul(unsqueeze(old, 3), matmul(q, transpose(c))));
   const total = add(sum(attention, { axis: 3 }), mul(old, squeeze(matmul(q, unsqueeze(n, 3)), 3)));
-  const size = maximum(abs(total), exp(neg(top)));
   const [end, rest] = [select(weights, 2, L - 1), select(old, 2, L - 1)];
   const taken = mul(unsqueeze(end, 3), k);
   const next = {
@@ -255,5 +264,5 @@ function attended({ q, k, v, logF, i }: Chunk, { c, n, m }: MLSTMState): { read:
     n: add(mul(unsqueeze(rest, 2), n), sum(taken, { axis: 2 })),
     m: select(top, 2, L - 1),
   };
-  return { read: div(values, unsqueeze(size, 3)), next };
+  return { read: normalised(values, unsqueeze(total, 3), unsqueeze(top, 3)), next };
 }

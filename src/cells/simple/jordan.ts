@@ -7,7 +7,7 @@ import { add, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
 import { slice } from "../../ops/shape.ts";
 import { Cell } from "../../recurrence/recurrence.ts";
-import { type State } from "../../recurrence/state.ts";
+import type { State } from "../../recurrence/state.ts";
 import { zeros } from "../../tensor/create.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { type Activation, activationOf } from "../activations.ts";

@@ -7,11 +7,12 @@ import { Parameter } from "../../nn/module.ts";
 import { type AdaptiveMethod, type FixedMethod, integrate, integrateAdaptively } from "../../numerics/runge-kutta.ts";
 import { add, div, mul, sub } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
-import { exp, log, sigmoid } from "../../ops/math.ts";
+import { log, sigmoid } from "../../ops/math.ts";
 import { sum } from "../../ops/reduce.ts";
 import { Cell } from "../../recurrence/recurrence.ts";
 import { ones, zeros } from "../../tensor/create.ts";
 import { assign, type Tensor } from "../../tensor/tensor.ts";
+import { rate } from "../diagonal/mixing.ts";
 
 export interface CTRNNOptions extends LayerOptions {
   readonly inputSize: number;
@@ -100,7 +101,7 @@ export class CTRNN extends Cell<readonly Tensor[]> {
   /** dy/dt for states y [...,H] under the inputs `drive` = I(t) of the units, which broadcast (default 0). */
   slope(y: Tensor, drive?: Tensor): Tensor {
     const net = sub(linear(this.outputs(y), this.weightHh), y);
-    return div(drive === undefined ? net : add(net, drive), exp(this.logTau));
+    return div(drive === undefined ? net : add(net, drive), rate(this.logTau));
   }
 
   step(x: Tensor, [y, before]: readonly Tensor[]): [o: Tensor, next: readonly Tensor[]] {

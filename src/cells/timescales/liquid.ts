@@ -6,11 +6,12 @@ import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, div, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
-import { exp, sigmoid } from "../../ops/math.ts";
+import { sigmoid } from "../../ops/math.ts";
 import { slice } from "../../ops/shape.ts";
 import { Cell } from "../../recurrence/recurrence.ts";
 import { zeros } from "../../tensor/create.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
+import { rate } from "../diagonal/mixing.ts";
 
 export interface LiquidOptions extends LayerOptions {
   readonly inputSize: number;
@@ -85,7 +86,7 @@ export class LiquidTimeConstant extends Cell<Tensor> {
   step(input: Tensor, state: Tensor): [y: Tensor, next: Tensor] {
     const [seen, time] = seenAndTime(input, this.interval, this.timed);
     const delta = typeof time === "number" ? time / this.unfolds : div(time, this.unfolds);
-    const leak = exp(mul(this.logTau, -1));
+    const leak = rate(mul(this.logTau, -1));
     const drive = linear(seen, this.weightIh, this.bias);
     let x = state;
     for (let k = 0; k < this.unfolds; k++) {

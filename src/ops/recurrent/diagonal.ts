@@ -88,10 +88,12 @@ const diagonal: FusedOp<DiagonalOptions> = {
     const states = [h0 as Tensor];
     for (const [t, now] of unstack(g as Tensor, 0).entries()) {
       const h = states[t] as Tensor;
-      const a = squash(add(mul(u as Tensor, h), now));
-      const candidate = candidates?.[t];
+      const running = lengths ? runningAt(lengths, t) : null;
+      const real = (x: Tensor) => (running ? where(running, x, 0) : x);
+      const a = squash(add(mul(u as Tensor, h), real(now)));
+      const candidate = candidates && real(candidates[t] as Tensor);
       const next = candidate ? add(mul(sub(h, candidate), a), candidate) : a;
-      states.push(lengths ? where(runningAt(lengths, t), next, h) : next);
+      states.push(running ? where(running, next, h) : next);
     }
     return [stack(states)];
   },

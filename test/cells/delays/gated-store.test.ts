@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { DelayGraph, FilterStore, GatedStore, IdentityStore } from "../../../src/cells/delays/gated-store.ts";
 import { SimpleRecurrentNetwork } from "../../../src/cells/simple/elman.ts";
 import type { Cell } from "../../../src/recurrence/recurrence.ts";
-import type { State } from "../../../src/recurrence/state.ts";
 import { LSTMCell } from "../../../src/recurrence/rnn-cells.ts";
+import type { State } from "../../../src/recurrence/state.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
 import {

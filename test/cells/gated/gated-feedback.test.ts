@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { GatedFeedbackGRU, GatedFeedbackLSTM, GatedFeedbackRNN } from "../../../src/cells/gated/gated-feedback.ts";
 import type { Cell } from "../../../src/recurrence/recurrence.ts";
-import type { State } from "../../../src/recurrence/state.ts";
 import { GRU, LSTM, RNN } from "../../../src/recurrence/rnn.ts";
+import type { State } from "../../../src/recurrence/state.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";
 import { accept, expectClose, logistic, type Matrix, plus, rows, times } from "../acceptance.ts";
