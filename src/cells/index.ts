@@ -59,6 +59,7 @@ export {
 } from "./gated/lstm-odyssey.ts";
 export { MGU } from "./gated/mgu.ts";
 export { MUT1, MUT2, MUT3 } from "./gated/mut.ts";
+export { RecurrentDropoutLSTM } from "./gated/recurrent-dropout.ts";
 export { MLSTM, type MLSTMOptions, type MLSTMState, SLSTM, type SLSTMOptions, type SLSTMState, type XLSTMOptions } from "./gated/xlstm.ts";
 export { SimpleRecurrentNetwork, type SimpleRecurrentNetworkOptions } from "./simple/elman.ts";
 export { FullyRecurrentNetwork, type FullyRecurrentOptions } from "./simple/fully-recurrent.ts";

@@ -1,13 +1,14 @@
 /** What attending decoders share: the memory of the source, scores, and the weighted mean. */
 
 import type { DType, FloatDType } from "../base/dtype.ts";
+import { zeroBeyond } from "../nn/padding.ts";
 import { add } from "../ops/arithmetic.ts";
 import { less, where } from "../ops/compare.ts";
 import { linear, matmul } from "../ops/linear.ts";
 import { tanh } from "../ops/math.ts";
 import { contiguous, permute, squeeze, unsqueeze } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
-import { type Recurrence, zeroBeyond } from "../recurrence/recurrence.ts";
+import type { Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { arange, ones, zeros } from "../tensor/create.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";

@@ -2,7 +2,8 @@
 
 import { type LayerOptions, Linear } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
-import { type Recurrence, type ScanOptions, zeroBeyond } from "../recurrence/recurrence.ts";
+import { zeroBeyond } from "../nn/padding.ts";
+import type { Recurrence, ScanOptions } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 

@@ -10,11 +10,11 @@ import { takeRows } from "../ops/gather.ts";
 import { sqrt } from "../ops/math.ts";
 import { sum } from "../ops/reduce.ts";
 import { unsqueeze } from "../ops/shape.ts";
-import { runningMask, zeroBeyond } from "../recurrence/recurrence.ts";
 import { ones, zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
 import { assign, keep, type Tensor, tensor } from "../tensor/tensor.ts";
 import { Module, Parameter } from "./module.ts";
+import { runningMask, zeroBeyond } from "./padding.ts";
 
 export interface SequenceBatchNormOptions {
   /** How many steps have statistics of their own, the later ones those of the last; all steps share one unless given. */

@@ -2,7 +2,7 @@
 
 export { type NormalizedSequence, SequenceBatchNorm, type SequenceBatchNormOptions } from "./batch-norm.ts";
 export { type CtcOptions, ctcLoss } from "./ctc-loss.ts";
-export { Dropout, type DropoutLayerOptions, RecurrentDropoutLSTM, VariationalDropout, Zoneout } from "./dropout-layers.ts";
+export { Dropout, type DropoutLayerOptions, VariationalDropout } from "./dropout-layers.ts";
 /** Ways to fill a tensor before training: `initializers.orthogonal(weight)`. */
 export * as initializers from "./init.ts";
 export {

@@ -5,12 +5,14 @@
  * Sequence Data with Recurrent Neural Networks; the recursion is in logarithms instead of rescaled probabilities.
  */
 
+import { track } from "../autodiff/alias.ts";
 import { composedRules } from "../autodiff/composed.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
+import { gradients } from "../autodiff/sweep.ts";
+import { enableGrad } from "../autodiff/tape.ts";
 import { BYTES } from "../base/dtype.ts";
 import { full, onesLike } from "../tensor/create.ts";
 import { empty, scratch, type Tensor, tensor } from "../tensor/tensor.ts";
-import { vjp } from "../transforms/transforms.ts";
 import { call } from "../wasm/host.ts";
 import { ctcForward, ctcOccupancy } from "../wasm/kernels.gen.ts";
 import { add, mul, neg } from "./arithmetic.ts";
@@ -83,8 +85,10 @@ const occupancyOp: Primitive<Occupancy> = {
     return [occupancy];
   },
   ...composedRules(([x], { labels }: Occupancy) => {
-    const [losses, pullback] = vjp((z) => composedCtc(z, labels), [x as Tensor]);
-    return [neg(pullback(onesLike(losses), { createGraph: true })[0] as Tensor)];
+    const tracked = track(x as Tensor);
+    const losses = enableGrad(() => composedCtc(tracked, labels));
+    const [dx] = gradients([losses], [tracked], [onesLike(losses)], { createGraph: true });
+    return [neg(dx as Tensor)];
   }),
 };
 

@@ -8,14 +8,14 @@
 import { noGrad } from "../autodiff/tape.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
+import { fillBeyond, runningMask } from "../nn/padding.ts";
 import { where } from "../ops/compare.ts";
-import { takeRows } from "../ops/gather.ts";
 import { reshape } from "../ops/shape.ts";
 import type { Step } from "../replay/capture.ts";
 import { type CaptureCache, captured, type Scan, scanCaptured, scanEagerly } from "../replay/captured-scan.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { show } from "../tensor/shape.ts";
-import { scope, Tensor, tensor } from "../tensor/tensor.ts";
+import { scope, Tensor } from "../tensor/tensor.ts";
 import { type PlanOptions, planScan } from "./plan.ts";
 import { mapState, restoreState, type State, stateTensors } from "./state.ts";
 
@@ -50,38 +50,6 @@ export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths
       throw new ArgumentError(`${op}: expected lengths in [0, ${T}], got ${n} at position ${i}`);
     }
   }
-}
-
-/** Which sequences of the batch are still running at each step: bool [T,B]. */
-export function runningMask(lengths: readonly number[], T: number): Tensor {
-  const mask = Uint8Array.from({ length: T * lengths.length }, (_, i) => {
-    const [t, b] = [Math.floor(i / lengths.length), i % lengths.length];
-    return t < (lengths[b] as number) ? 1 : 0;
-  });
-  return tensor(mask, { shape: [T, lengths.length], dtype: "bool" });
-}
-
-/** Zeros in ys [T,B,…] after each sequence's end, as every scan puts out. */
-export function zeroBeyond(ys: Tensor, lengths: readonly number[] | undefined | null): Tensor {
-  const T = ys.dim(0);
-  if (!lengths?.some((n) => n < T)) return ys;
-  const mask = runningMask(lengths, T);
-  return where(reshape(mask, [...mask.shape, ...new Array<number>(ys.rank - 2).fill(1)]), ys, 0);
-}
-
-/**
- * xs [T,B,…] with each sequence's last real step in the place of its padding. What runs on beyond a sequence's end, unseen, then runs on
- * values like its own: whatever the padding holds is never an operand, and 0·NaN cannot reach a gradient. A sequence without steps takes
- * those of another one, zeros where none has any.
- */
-export function fillBeyond(xs: Tensor, lengths: readonly number[] | undefined | null): Tensor {
-  const [T, B, ...rest] = xs.shape as [number, number, ...number[]];
-  if (!lengths?.some((n) => n < T)) return xs;
-  const mask = reshape(runningMask(lengths, T), [T, B, ...rest.map(() => 1)]);
-  const other = lengths.findIndex((n) => n > 0);
-  if (other < 0) return where(mask, xs, 0);
-  const last = lengths.map((n, b) => (n > 0 ? (n - 1) * B + b : ((lengths[other] as number) - 1) * B + other));
-  return where(mask, xs, takeRows(reshape(xs.detach(), [T * B, ...rest]), tensor(Int32Array.from(last))));
 }
 
 /** A state's structure, and which axis of each tensor is the batch: the first, but in layers, whose states have PyTorch's [L,B,H]. */

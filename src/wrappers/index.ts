@@ -6,3 +6,4 @@ export { type FreeRunOptions, freeRun, lastStep, oneToMany } from "./modes.ts";
 export { type StackedLayer, StackedRNN, type StackedRNNOptions } from "./stacked.ts";
 export { DetachEvery, type TruncatedOptions, truncatedBptt } from "./truncated.ts";
 export { LearnedInitialState, Reversed, StateClip, Wrapper } from "./wrappers.ts";
+export { Zoneout } from "./zoneout.ts";

@@ -3,8 +3,9 @@
 import { noGrad } from "../autodiff/tape.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import type { Module } from "../nn/module.ts";
+import { fillBeyond, zeroBeyond } from "../nn/padding.ts";
 import { cat, slice, unsqueeze } from "../ops/shape.ts";
-import { Cell, fillBeyond, type Recurrence, type ScanOptions, zeroBeyond } from "../recurrence/recurrence.ts";
+import { Cell, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { ArgumentError } from "../../src/base/errors.ts";
 import { ConvLSTM, type ConvLSTMState, DeepIndRNN, QRNN, type QRNNState } from "../../src/cells/index.ts";
-import { Dropout, RecurrentDropoutLSTM, VariationalDropout, Zoneout } from "../../src/nn/dropout-layers.ts";
+import { Dropout, VariationalDropout } from "../../src/nn/dropout-layers.ts";
+import { Zoneout } from "../../src/wrappers/zoneout.ts";
+import { RecurrentDropoutLSTM } from "../../src/cells/gated/recurrent-dropout.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import type { LstmState } from "../../src/recurrence/kinds.ts";
 import { GRUCell, LSTMCell } from "../../src/recurrence/rnn-cells.ts";

@@ -3,7 +3,8 @@
 import * as cells from "../../src/cells/index.ts";
 import { BahdanauDecoder, ContextDecoder, Encoder, LuongDecoder, type LuongScore, StateDecoder } from "../../src/encoder-decoder/index.ts";
 import { ChunkingSystem, Predictor } from "../../src/hierarchies/index.ts";
-import { RecurrentDropoutLSTM, Zoneout } from "../../src/nn/dropout-layers.ts";
+import { Zoneout } from "../../src/wrappers/zoneout.ts";
+import { RecurrentDropoutLSTM } from "../../src/cells/gated/recurrent-dropout.ts";
 import { LayerNorm, type LayerOptions, Linear, Sequential } from "../../src/nn/layers.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";

@@ -5,7 +5,7 @@ import type { Linear } from "../../../src/nn/layers.ts";
 import type { Module } from "../../../src/nn/module.ts";
 import { where } from "../../../src/ops/compare.ts";
 import { reshape, select } from "../../../src/ops/shape.ts";
-import { runningMask } from "../../../src/recurrence/recurrence.ts";
+import { runningMask } from "../../../src/nn/padding.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign } from "../../../src/tensor/tensor.ts";
