@@ -1,0 +1,45 @@
+/** What the arguments of a kernel call are: addresses or numbers, read or written. */
+
+import * as k from "./kernels.gen.ts";
+import type { RecordedCall } from "./recorder.ts";
+import * as SLOTS from "./slots.gen.ts";
+
+/** Whether an argument of a kernel is an address. */
+export function isAddress(id: number, slot: number): boolean {
+  return slot < 31 && ((k.KERNEL_POINTERS[id >> 1] as number) & (1 << slot)) !== 0;
+}
+
+/** Whether a call is one of this kernel, in either dtype. */
+export function isCallOf(kernel: number, { id }: RecordedCall): boolean {
+  return id >> 1 === kernel >> 1;
+}
+
+/** The only argument by which these kernels write. */
+const TARGETS: ReadonlyMap<number, number> = new Map([
+  [k.fill >> 1, SLOTS.fill.y],
+  [k.copyStrided >> 1, SLOTS.copyStrided.target],
+  [k.elementwise >> 1, SLOTS.elementwise.y],
+  [k.maskLogic >> 1, SLOTS.maskLogic.y],
+  [k.convert >> 1, SLOTS.convert.y],
+  [k.gemm >> 1, SLOTS.gemm.c],
+  [k.gemm_packed >> 1, SLOTS.gemm_packed.c],
+  [k.pack_b >> 1, SLOTS.pack_b.out],
+  [k.sumAxis >> 1, SLOTS.sumAxis.y],
+]);
+
+/** The address a call writes to, where its kernel is known to write to one place alone. */
+export function targetOf({ id, args }: RecordedCall): number | undefined {
+  const slot = TARGETS.get(id >> 1);
+  return slot === undefined ? undefined : args[slot];
+}
+
+/** Whether a call may write to a place; one whose target is not known is taken to write wherever it can. */
+export function mayWrite(call: RecordedCall, isThere: (ptr: number) => boolean): boolean {
+  const target = targetOf(call);
+  return target === undefined ? refersTo(call, isThere) : isThere(target);
+}
+
+/** Whether a call reads from or writes to a place. */
+export function refersTo({ id, args }: RecordedCall, isThere: (ptr: number) => boolean): boolean {
+  return args.some((arg, slot) => isAddress(id, slot) && isThere(arg));
+}
