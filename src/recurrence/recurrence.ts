@@ -11,8 +11,9 @@ import { Module } from "../nn/module.ts";
 import { fillBeyond, runningMask } from "../nn/padding.ts";
 import { where } from "../ops/compare.ts";
 import { reshape } from "../ops/shape.ts";
-import type { Step } from "../replay/capture.ts";
-import { type CaptureCache, captured, type Scan, scanCaptured, scanEagerly } from "../replay/captured-scan.ts";
+import { CaptureCache } from "../replay/capture.ts";
+import { type Scan, scanCaptured, scanEagerly, whyEager } from "../replay/captured-scan.ts";
+import type { Step } from "../replay/trace.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { show } from "../tensor/shape.ts";
 import { scope, Tensor } from "../tensor/tensor.ts";
@@ -124,9 +125,9 @@ function scanOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, { le
     step: flatStep(cell, state, ragged),
     sequences: ragged ? [fillBeyond(xs, lengths), runningMask(lengths as readonly number[], xs.dim(0))] : [xs],
     carry: stateTensors(state),
+    owner: cell,
     fixed: [...new Set(cell.stateDict().values())],
     reverse,
-    variant: cell.training ? "training" : "evaluation",
   };
 }
 
@@ -147,7 +148,7 @@ export abstract class Cell<S extends State = State> extends Module implements Re
   abstract initialState(batch: number): S;
   abstract step(x: Tensor, state: S): [y: Tensor, next: S];
 
-  readonly #captures: CaptureCache = new Map();
+  readonly #captures: CaptureCache = new CaptureCache();
 
   /** xs [T,B,I] to ys [T,B,O] and the last state. */
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
@@ -163,7 +164,6 @@ export abstract class Cell<S extends State = State> extends Module implements Re
 
   /** Why `scan` runs eagerly on such a sequence; null if it runs by replay. */
   whyEager(xs: Tensor, state?: S, options: ScanOptions = {}): string | null {
-    const step = captured(scanOf(this, xs, startOf(this, xs, state), options), this.#captures, true);
-    return typeof step === "string" ? step : null;
+    return whyEager(scanOf(this, xs, startOf(this, xs, state), options), this.#captures);
   }
 }

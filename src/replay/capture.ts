@@ -1,472 +1,468 @@
 /**
- * A step captured once and replayed for a whole sequence.
+ * A step captured: traced, and made into programs that run it for a whole sequence.
  *
- * The kernel calls of one step are recorded with their addresses sorted by region: the step's inputs, the carried
- * state, parameters, the step's own frame (what the backward step reads again), scratch. A replay gives every
- * region a base and a stride and runs all steps from one call into WebAssembly. The backward step is captured from
- * the tape of the recorded forward step, with gradients accumulated in the order an eager sweep would take, so
- * that results are the same to the bit.
+ * The calls of a traced step have addresses in regions: the step's inputs, the carried state, parameters, the step's own frame
+ * (what the backward step reads again), scratch. A replay gives every region a base and a stride and runs all steps from one call into
+ * WebAssembly. The backward step is traced from the tape of the forward one, with gradients accumulated in the order an eager
+ * sweep would take, so that results are the same to the bit.
+ *
+ * A compiled step is found again by its trace, and by nothing else: whatever changes what the step does, changes the trace.
  */
 
-import { gradients } from "../autodiff/sweep.ts";
-import { enableGrad, Node, noGrad } from "../autodiff/tape.ts";
-import { BYTES, type DType, isFloat } from "../base/dtype.ts";
-import { zeros } from "../tensor/create.ts";
-import { type Shape, sameShape, show } from "../tensor/shape.ts";
-import { copyInto } from "../tensor/strided.ts";
-import { empty, requireGrad, scope, type Tensor } from "../tensor/tensor.ts";
+import { withGradMode } from "../autodiff/tape.ts";
+import { BYTES, type DType } from "../base/dtype.ts";
+import type { Shape } from "../tensor/shape.ts";
+import { NO_BYTES } from "../tensor/storage.ts";
+import { scope, type Tensor } from "../tensor/tensor.ts";
+import { isAddress, isCallOf, mayWrite, targetOf } from "../wasm/calls.ts";
+import { view } from "../wasm/host.ts";
 import { copyStrided, elementwise, pack_b } from "../wasm/kernels.gen.ts";
-import { type Block, type RecordedCall, type Recording, record } from "../wasm/recorder.ts";
-import { type AddedProduct, addedProducts, placed, type Spot } from "./deferred.ts";
-import { type Address, BlockIndex, isAddress, Program, planMemory, type Use, usesOf } from "./program.ts";
-
-/** One step: tensors of this step and the carried ones to the output and the next carried ones. Pure. */
-export type Step = (inputs: readonly Tensor[], carry: readonly Tensor[]) => { readonly y: Tensor; readonly carry: readonly Tensor[] };
-
-export interface StepSpec {
-  readonly step: Step;
-  /** One tensor of each input sequence's slice, and of each carried tensor: shape and dtype are what counts. */
-  readonly inputs: readonly Tensor[];
-  readonly carry: readonly Tensor[];
-  /** Parameters and buffers the step reads. */
-  readonly fixed: readonly Tensor[];
-  /** For each input: whether its gradient is wanted, in a step captured with gradients (default: all of them). */
-  readonly wanted?: readonly boolean[];
-}
-
-/** Thrown inside this file only: the reason why a step cannot be captured. */
-class Obstacle extends Error {}
-
-/** A stretch of memory that moves by a stride from step to step. */
-interface Region {
-  readonly name: string;
-  readonly start: number;
-}
-
-/** The step's frame: values the backward step reads again. */
-export const FRAME = "frame";
-/** Values that live within one step. */
-export const SCRATCH = "scratch";
-/** What is made from fixed tensors once for all steps: packed weights, sums of biases. */
-export const PACKED = "packed";
-/** The same of the backward step, which reads the forward step's too. */
-export const PACKED_BACK = "packedBack";
-/** What the backward step leaves for the products that are made for many steps at once. */
-export const HISTORY = "history";
-
-/** Blocks of one recording, and where its program keeps them. */
-interface Memory {
-  readonly index: BlockIndex<Block>;
-  readonly homes: Map<Block, Address>;
-  readonly constants: Set<Block>;
-}
-
-/** Finds addresses in regions, in planned blocks and in constants; anything else is memory the step should not read. */
-function locator(
-  regions: readonly string[],
-  tensors: ReadonlyMap<string, Tensor>,
-  { index, homes, constants }: Memory,
-): (ptr: number) => Address | null {
-  const known = new BlockIndex<Region>();
-  for (const [name, t] of tensors) known.add({ ptr: t.ptr, bytes: t.size * BYTES[t.dtype] }, { name, start: t.ptr });
-  return (ptr) => {
-    const block = index.find(ptr);
-    if (block !== null) {
-      if (constants.has(block.value)) return null;
-      const home = homes.get(block.value) as Address;
-      return { region: home.region, offset: home.offset + ptr - block.start };
-    }
-    const region = known.find(ptr);
-    if (region === null) throw new Obstacle("uses a tensor made outside the step that is neither a parameter nor a buffer of the module");
-    return { region: regions.indexOf(region.value.name), offset: ptr - region.value.start };
-  };
-}
-
-function checkSame(what: string, got: Tensor, expected: Tensor): void {
-  if (got.dtype !== expected.dtype || !sameShape(got.shape, expected.shape)) {
-    throw new Obstacle(`${what} changes from ${expected.dtype}${show(expected.shape)} to ${got.dtype}${show(got.shape)}`);
-  }
-}
-
-/** The output of the step, from a run that is not recorded; checks that the state keeps its form. */
-function probe(spec: StepSpec): Tensor {
-  const { y, carry } = noGrad(() => spec.step(spec.inputs.map(blank), spec.carry.map(blank)));
-  if (carry.length !== spec.carry.length) throw new Obstacle(`its state changes from ${spec.carry.length} to ${carry.length} tensors`);
-  carry.forEach((c, i) => {
-    checkSame(`its state tensor ${i}`, c, spec.carry[i] as Tensor);
-  });
-  if (!isFloat(y.dtype)) throw new Obstacle(`its output is ${y.dtype}, not a float`);
-  return y;
-}
-
-/** A fresh tensor of the same shape and dtype. */
-function blank(like: Tensor): Tensor {
-  return zeros(like.shape, like.dtype);
-}
-
-/** Leaves the tape may end in: what the step was given. Anything else cannot be followed by a replay. */
-function checkTape(outputs: readonly Tensor[], given: ReadonlySet<Tensor>, firstNode: number): void {
-  const seen = new Set<Node>();
-  const stack = outputs.map((t) => t.node);
-  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-    if (node === null || seen.has(node)) continue;
-    seen.add(node);
-    if (node.id < firstNode) throw new Obstacle("uses a tensor computed outside the step");
-    for (const x of node.inputs) {
-      if (x.node !== null) stack.push(x.node);
-      else if (x.requiresGrad && !given.has(x)) throw new Obstacle("uses a trained tensor that is not a parameter of the module");
-    }
-  }
-}
+import type { Block, RecordedCall } from "../wasm/recorder.ts";
+import * as SLOTS from "../wasm/slots.gen.ts";
+import { type AddedProduct, addedProducts, placedProduct } from "./deferred.ts";
+import { FieldsBefore } from "./fields.ts";
+import { BlockIndex, planMemory, type Use, usesOf } from "./memory.ts";
+import { type Address, Program } from "./program.ts";
+import { LASTING, RESULTS, type RegionKind, type Regions, regionsOf } from "./regions.ts";
+import { type BackwardTrace, type ForwardTrace, Obstacle, type Recorded, type StepSpec, Tracer } from "./trace.ts";
 
 /** A recording made into programs over regions: what is done once before the steps, and the step. */
 export interface Compiled {
   readonly prepare: Program;
   readonly program: Program;
-  /** Bytes of the regions whose memory the recording itself allocated: frame (a step), scratch, packed (of the backward step: packedBack). */
-  readonly bytes: Readonly<Record<string, number>>;
+  /** Bytes of the regions whose memory the trace itself allocated: frame (a step), scratch, packed (of the backward step: packedBack), history. */
+  readonly bytes: Readonly<Partial<Record<RegionKind, number>>>;
 }
 
-/** What replays need to know. Regions are named x0…, s0… (state), n0… (next state), p0… (fixed), y, dx0…, and so on. */
+/** What replays need to know. */
 export interface CapturedStep {
+  /** All that the step does: of two steps with one signature, each stands for the other. */
+  readonly signature: Signature;
+  readonly regions: Regions;
   readonly y: { readonly shape: Shape; readonly dtype: DType };
   readonly forward: Compiled;
   readonly backward: CapturedBackward | null;
-  /** Memory the programs read by absolute address; kept as long as the program. */
-  readonly constants: readonly Block[];
+  /** What the region `constants` holds. */
+  readonly constants: Uint8Array<ArrayBuffer>;
   /** Kernel calls of one forward step. */
   readonly calls: number;
 }
 
 export interface CapturedBackward extends Compiled {
   /** Products that the program leaves out, in no order: each has a total of its own. */
-  readonly deferred: readonly AddedProduct<Spot>[];
+  readonly deferred: readonly AddedProduct<Address>[];
   /** The carried tensor that is also the output, if one is. */
   readonly tied: number | null;
-  /** For each input and fixed tensor: whether a gradient reaches it. */
+  /** For each input: whether a gradient reaches it; for each fixed tensor: whether it has a total. */
   readonly inputs: readonly boolean[];
   readonly fixed: readonly boolean[];
 }
 
-/** Names tensors x0, x1, … */
-function named(prefix: string, tensors: readonly Tensor[]): [string, Tensor][] {
-  return tensors.map((t, i) => [`${prefix}${i}`, t]);
+/** Blocks of memory that tensors lie in, each once. */
+export function blocksOf(tensors: readonly Tensor[]): Block[] {
+  return [...new Set(tensors.map((t) => t.storage))];
+}
+
+/** Two steps traced are enough to compile one; steps that follow are the same, or these two would differ. */
+export const TRACED_STEPS = 2;
+
+/**
+ * The program of traced steps, from the cache if it was compiled before.
+ * @param before the fields of the step's module before the first step
+ * @throws Obstacle
+ */
+export function compiledStep(tracer: Tracer, spec: StepSpec, before: FieldsBefore, cache: CaptureCache): CapturedStep {
+  if (before.changed) throw new Obstacle("sets fields of its module");
+  const [first, ...rest] = tracer.steps.map((step) => new WholeTrace(spec, step, spec.wanted && tracer.sweep(step), tracer.constants));
+  const signature = (first as WholeTrace).signature();
+  for (const other of rest) {
+    if (!sameSignature(other.signature(), signature)) throw new Obstacle("does not make the same kernel calls every time");
+  }
+  return cache.find(signature) ?? cache.add(compile(first as WholeTrace, signature));
 }
 
 /**
- * Captures a step, forward and (if `grad`) backward; or says why it cannot be captured.
- * @returns the captured step, or the reason as a string: "draws random numbers", "reads values on the host", …
+ * Captures a step without taking one: it is called twice, with tensors of these shapes that hold nothing, and fields that it
+ * sets are put back.
+ * @returns the captured step, or the reason why there is none as a string: "draws random numbers", "reads values on the host", …
  */
-export function captureStep(spec: StepSpec, grad: boolean): CapturedStep | string {
+export function captureStep(
+  spec: StepSpec,
+  { inputs, carry }: { readonly inputs: readonly Tensor[]; readonly carry: readonly Tensor[] },
+  cache: CaptureCache,
+): CapturedStep | string {
+  const before = new FieldsBefore(spec.owner);
   try {
-    return scope(() => capture(spec, grad));
+    return scope(() =>
+      withGradMode(spec.wanted !== null, () => {
+        const tracer = new Tracer(spec, false);
+        for (let i = 0; i < TRACED_STEPS; i++) tracer.trace(inputs, carry);
+        return compiledStep(tracer, spec, before, cache);
+      }),
+    );
   } catch (e) {
     if (e instanceof Obstacle) return e.message;
     throw e;
+  } finally {
+    before.restore();
   }
 }
 
-function capture(spec: StepSpec, grad: boolean): CapturedStep {
-  const sample = probe(spec);
-  const inputs = spec.inputs.map(blank);
-  const carry = spec.carry.map(blank);
-  const next = spec.carry.map(blank);
-  const y = blank(sample);
-  const differentiated = [...inputs.filter((_, i) => spec.wanted?.[i] ?? true), ...carry];
-  if (grad) for (const t of differentiated) if (isFloat(t.dtype)) requireGrad(t);
-  const firstNode = Node.next;
-  const once = () => recordForward(spec, inputs, carry, y, next, grad);
-  const forward = once();
-  const places = new Map([
-    ...named("x", inputs),
-    ...named("s", carry),
-    ...named("n", next),
-    ...named("p", spec.fixed),
-    ["y", y] as [string, Tensor],
-  ]);
-  const back = grad ? recordBackward(spec, inputs, carry, forward, firstNode) : null;
-  checkRepeats(once().recording, forward.recording);
-  const memory = { index: new BlockIndex<Block>(), homes: new Map<Block, Address>(), constants: forward.recording.constants };
-  for (const block of forward.recording.blocks) memory.index.add(block, block);
-  const regions = [...places.keys(), FRAME, SCRATCH, PACKED];
-  const readAgain = back === null ? new Map<Block, Use>() : usesOf(back.recording.calls, memory.index);
-  const compiled = compile(forward.recording, memory, regions, places, {
-    prepared: PACKED,
-    kindOf: (block) => (readAgain.has(block) ? FRAME : SCRATCH),
+// ---------------------------------------------------------------- what a trace says
+
+/** Numbers that say all that a step does, and the bytes that JavaScript wrote in it. */
+export interface Signature {
+  readonly numbers: readonly number[];
+  readonly constants: readonly Uint8Array[];
+}
+
+export function sameSignature(a: Signature, b: Signature): boolean {
+  return (
+    sameNumbers(a.numbers, b.numbers) &&
+    a.constants.length === b.constants.length &&
+    a.constants.every((bytes, i) => sameNumbers(bytes, b.constants[i] as Uint8Array))
+  );
+}
+
+/** Zero and minus zero differ, and NaN is NaN. */
+function sameNumbers(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false;
+  return true;
+}
+
+/** So many programs are kept for one owner: shapes and options change back and forth, not without end. */
+const KEPT_PROGRAMS = 32;
+
+/** Compiled steps of one owner by what they do, those used last first. They hold no linear memory. */
+export class CaptureCache {
+  readonly #known: CapturedStep[] = [];
+
+  /** Every step in the cache. */
+  get steps(): readonly CapturedStep[] {
+    return this.#known;
+  }
+
+  find(signature: Signature): CapturedStep | undefined {
+    const at = this.#known.findIndex((step) => sameSignature(step.signature, signature));
+    if (at > 0) this.#known.unshift(...this.#known.splice(at, 1));
+    return at < 0 ? undefined : this.#known[0];
+  }
+
+  add(step: CapturedStep): CapturedStep {
+    this.#known.unshift(step);
+    this.#known.length = Math.min(this.#known.length, KEPT_PROGRAMS);
+    return step;
+  }
+}
+
+/** Memory that a step must not change: what it was given. */
+const GIVEN: ReadonlySet<RegionKind> = new Set(["input", "state", "fixed"] as const);
+
+/** One step, forward and back, with the memory that its addresses lie in. */
+class WholeTrace {
+  readonly spec: StepSpec;
+  readonly forward: ForwardTrace;
+  readonly backward: BackwardTrace | null;
+  readonly regions: Regions;
+  /** Bytes of each region. */
+  readonly extents: Float64Array<ArrayBuffer>;
+  /** Where blocks are to live. */
+  readonly homes: Map<Block, Address> = new Map();
+  /** The step's own blocks. */
+  readonly blocks: readonly Block[];
+  readonly #index = new BlockIndex<Block | number>();
+  readonly #written: ReadonlySet<Block>;
+
+  constructor(spec: StepSpec, forward: ForwardTrace, backward: BackwardTrace | null, constants: ReadonlySet<Block>) {
+    const fixedBlocks = blocksOf(spec.fixed);
+    const counts = { inputs: forward.inputs.length, carried: forward.carry.length, fixed: spec.fixed.length };
+    this.spec = spec;
+    this.forward = forward;
+    this.backward = backward;
+    this.regions = regionsOf({ ...counts, fixedBlocks: fixedBlocks.length });
+    this.blocks = backward === null ? forward.blocks : [...forward.blocks, ...backward.blocks];
+    this.extents = new Float64Array(this.regions.count);
+    this.#written = backward === null ? constants : new Set([...constants, ...backward.constants]);
+    this.#place("input", forward.inputs);
+    this.#place("state", forward.carry);
+    this.#place("next", forward.next);
+    this.#place("output", [forward.y]);
+    fixedBlocks.forEach((block, i) => {
+      this.#placeBlock("fixed", i, block);
+    });
+    if (backward !== null) this.#placeBackward(backward);
+    for (const block of this.blocks) this.#index.add(block, block);
+  }
+
+  #placeBackward({ dy, dyBefore, dNext, dInputs, totals }: BackwardTrace): void {
+    this.#place("outputGradient", [dy]);
+    this.#place("outputGradientBefore", [dyBefore]);
+    this.#place("stateGradient", dNext);
+    this.#place("inputGradient", dInputs);
+    this.#place("fixedGradient", totals);
+  }
+
+  #place(kind: RegionKind, tensors: readonly (Tensor | null)[]): void {
+    tensors.forEach((t, i) => {
+      if (t !== null) this.#placeBlock(kind, i, { ptr: t.ptr, bytes: t.size * BYTES[t.dtype] });
+    });
+  }
+
+  #placeBlock(kind: RegionKind, i: number, block: Pick<Block, "ptr" | "bytes">): void {
+    const region = this.regions.of(kind, i);
+    this.#index.add(block, region);
+    this.extents[region] = block.bytes;
+  }
+
+  isConstant(block: Block): boolean {
+    return this.#written.has(block);
+  }
+
+  /** The step's block at an address; null elsewhere. */
+  blockAt(ptr: number): Block | null {
+    const found = this.#index.find(ptr)?.value;
+    return found === undefined || typeof found === "number" ? null : found;
+  }
+
+  /** The kind of region at an address; null in the step's blocks. */
+  kindAt(ptr: number): RegionKind | null {
+    const found = this.#index.find(ptr)?.value;
+    return typeof found === "number" ? this.regions.kindOf(found) : null;
+  }
+
+  /** Whether a region or block starts at an address. */
+  startsAt(ptr: number): boolean {
+    return this.#index.find(ptr)?.start === ptr;
+  }
+
+  /** Where an address will be; null for those of nothing. */
+  locate(ptr: number): Address | null {
+    if (isNowhere(ptr)) return null;
+    const { start, value } = this.#found(ptr);
+    if (typeof value === "number") return { region: value, offset: ptr - start };
+    const home = this.homes.get(value) as Address;
+    return { region: home.region, offset: home.offset + ptr - start };
+  }
+
+  #found(ptr: number): { readonly start: number; readonly value: Block | number } {
+    const found = this.#index.find(ptr);
+    if (found === null) throw new Obstacle("uses a tensor made outside the step that is neither a parameter nor a buffer of the module");
+    return found;
+  }
+
+  /** @throws Obstacle where the step uses or changes memory that it should not */
+  signature(): Signature {
+    const { forward, backward, spec } = this;
+    const numbers = [...forward.inputs, ...forward.carry, forward.y].flatMap(formOf);
+    for (const p of spec.fixed) numbers.push(...formOf(p), Number(p.requiresGrad));
+    for (const block of blocksOf(spec.fixed)) numbers.push(block.bytes);
+    numbers.push(...(spec.wanted ?? []).map(Number), ...(backward?.reached ?? []).map(Number), backward?.tied ?? -1);
+    const constants: Uint8Array[] = [];
+    const numberOf = new Map<Block, number>();
+    for (const block of this.blocks) {
+      numberOf.set(block, -1 - numberOf.size);
+      numbers.push(block.bytes, Number(this.isConstant(block)));
+      if (this.isConstant(block)) constants.push(view("bool", block.ptr, block.bytes).slice() as Uint8Array);
+    }
+    for (const { calls } of backward === null ? [forward] : [forward, backward]) {
+      for (const call of calls) this.#describe(call, numberOf, numbers);
+    }
+    return { numbers, constants };
+  }
+
+  #describe(call: RecordedCall, numberOf: ReadonlyMap<Block, number>, numbers: number[]): void {
+    const { id, args } = call;
+    numbers.push(id, args.length);
+    for (let slot = 0; slot < args.length; slot++) {
+      const arg = args[slot] as number;
+      if (!isAddress(id, slot) || isNowhere(arg)) {
+        numbers.push(arg);
+        continue;
+      }
+      const { start, value } = this.#found(arg);
+      numbers.push(typeof value === "number" ? value : (numberOf.get(value) as number), arg - start);
+    }
+    this.#checkTarget(call);
+  }
+
+  #checkTarget(call: RecordedCall): void {
+    const target = targetOf(call);
+    if (target === undefined || isNowhere(target)) return;
+    const { value } = this.#found(target);
+    const given = typeof value === "number" ? GIVEN.has(this.regions.kindOf(value)) : this.isConstant(value);
+    if (given) throw new Obstacle("writes to a tensor that it was given");
+  }
+}
+
+/** Addresses of no tensor, and of tensors without elements. */
+function isNowhere(ptr: number): boolean {
+  return ptr <= NO_BYTES;
+}
+
+function formOf(t: Tensor): number[] {
+  return [CODES[t.dtype], t.rank, ...t.shape];
+}
+
+const CODES: Readonly<Record<DType, number>> = { float32: 0, float64: 1, int32: 2, bool: 3 };
+
+// ---------------------------------------------------------------- a trace made into programs
+
+function compile(trace: WholeTrace, signature: Signature): CapturedStep {
+  const { forward, backward, regions } = trace;
+  const constants = settleConstants(trace);
+  const readAgain = usesOf(backward?.calls ?? [], (ptr) => trace.blockAt(ptr));
+  const compiled = compileCalls(trace, forward, {
+    prepared: "packed",
+    kindOf: (block) => (readAgain.has(block) ? "frame" : "scratch"),
   });
-  const backward = back && compileBackward(back, places, memory, regions);
-  for (const block of memory.constants) block.pinned = true;
   return {
-    y: { shape: sample.shape, dtype: sample.dtype },
+    signature,
+    regions,
+    y: { shape: forward.y.shape, dtype: forward.y.dtype },
     forward: compiled,
-    backward,
-    constants: [...memory.constants],
-    calls: forward.recording.calls.length,
+    backward: backward && compileBackward(trace, backward),
+    constants,
+    calls: forward.calls.length,
   };
 }
 
-interface ForwardRecord {
-  readonly recording: Recording;
-  readonly y: Tensor;
-  readonly carry: readonly Tensor[];
-}
-
-/** Records one step and the copies of its results to where the next step and the caller find them. */
-function recordForward(
-  spec: StepSpec,
-  inputs: readonly Tensor[],
-  carry: readonly Tensor[],
-  y: Tensor,
-  next: readonly Tensor[],
-  grad: boolean,
-): ForwardRecord {
-  const { result, recording } = record(() => {
-    const out = (grad ? enableGrad : noGrad)(() => spec.step(inputs, carry));
-    copyInto(y, out.y);
-    out.carry.forEach((c, i) => {
-      copyInto(next[i] as Tensor, c);
-    });
-    return out;
-  });
-  if (recording.obstacle !== null) throw new Obstacle(recording.obstacle);
-  return { recording, ...result };
-}
-
-/** Kernels whose call is made once before the steps when all it reads is fixed: the slots of its sources and its target. */
-const PREPARATIONS: ReadonlyMap<number, { readonly sources: readonly number[]; readonly target: number }> = new Map([
-  [pack_b >> 1, { sources: [2], target: 5 }],
-  [elementwise >> 1, { sources: [1, 2, 3], target: 6 }],
-]);
-
-/** The calls that do the same every step, in order, and the blocks they fill. */
-function preparationsOf(
-  calls: readonly RecordedCall[],
-  index: BlockIndex<Block>,
-  isFixed: (ptr: number) => boolean,
-): [RecordedCall[], Set<Block>] {
-  const filled = new Set<Block>();
-  const chosen = calls.filter(({ id, args }) => {
-    const slots = PREPARATIONS.get(id >> 1);
-    if (slots === undefined) return false;
-    const fixed = slots.sources.every((slot) => {
-      const ptr = args[slot] as number;
-      const block = index.find(ptr)?.value;
-      return ptr === 0 || (block === undefined ? isFixed(ptr) : filled.has(block));
-    });
-    const target = index.find(args[slots.target] as number)?.value;
-    if (fixed && target !== undefined) filled.add(target);
-    return fixed && target !== undefined;
-  });
-  return [chosen, filled];
+/** Gives constants their places, and returns what lies there. */
+function settleConstants(trace: WholeTrace): Uint8Array<ArrayBuffer> {
+  const constants = trace.blocks.filter((block) => trace.isConstant(block));
+  const { offsets, bytes } = planMemory(new Map(constants.map((block) => [block, { first: 0, last: 0 }])), false);
+  const region = trace.regions.of("constants");
+  const image = new Uint8Array(bytes);
+  for (const [block, offset] of offsets) {
+    trace.homes.set(block, { region, offset });
+    image.set(view("bool", block.ptr, block.bytes), offset);
+  }
+  trace.extents[region] = bytes;
+  return image;
 }
 
 /** Regions for what is prepared once, and for each of the step's own blocks. */
-interface Homes {
-  readonly prepared: string;
-  kindOf(block: Block): string;
+interface Kinds {
+  readonly prepared: RegionKind;
+  kindOf(block: Block): RegionKind;
 }
 
-/** Sorts a recording's calls into preparation and step, gives every block its home, and makes the programs. */
-function compile(
-  { calls, blocks, constants }: Recording,
-  memory: Memory,
-  regions: readonly string[],
-  places: ReadonlyMap<string, Tensor>,
-  { prepared, kindOf }: Homes,
-): Compiled {
-  const locate = locator(regions, places, memory);
-  const isFixed = (ptr: number) => regions[locate(ptr)?.region ?? -1]?.startsWith("p") ?? false;
-  const [preparation, packed] = preparationsOf(calls, memory.index, isFixed);
-  const own = new Set(blocks);
-  const uses = [...usesOf(calls, memory.index)].filter(([block]) => own.has(block) && !constants.has(block));
-  const isScratch = (block: Block) => own.has(block) && !constants.has(block) && !packed.has(block) && kindOf(block) === SCRATCH;
-  const settled = settle(calls, memory, regions, places, isScratch);
-  const step = calls.filter((c) => !preparation.includes(c) && !settled.has(c));
-  const bytes: Record<string, number> = {};
-  for (const kind of [FRAME, SCRATCH, HISTORY, prepared]) {
+/** Sorts calls into preparation and step, gives every block its home, and makes the programs. */
+function compileCalls(trace: WholeTrace, { calls, blocks }: Recorded, { prepared, kindOf }: Kinds): Compiled {
+  const { regions, homes, extents } = trace;
+  const [preparation, packed] = preparationsOf(trace, calls);
+  const own = new Set(blocks.filter((block) => !trace.isConstant(block)));
+  const uses = [...usesOf(calls, (ptr) => trace.blockAt(ptr))].filter(([block]) => own.has(block));
+  const saved = settleResults(trace, calls, (block) => own.has(block) && !packed.has(block) && kindOf(block) === "scratch");
+  const step = calls.filter((c) => !preparation.has(c) && !saved.has(c));
+  const bytes: Partial<Record<RegionKind, number>> = {};
+  for (const kind of ["frame", "scratch", "history", prepared] as const) {
     const members = uses
-      .filter(([block]) => !memory.homes.has(block))
+      .filter(([block]) => !homes.has(block))
       .filter(([block]) => (packed.has(block) ? prepared : kindOf(block)) === kind);
-    const planned = planMemory(new Map(members), kind === SCRATCH);
-    for (const [block, offset] of planned.offsets) memory.homes.set(block, { region: regions.indexOf(kind), offset });
+    const planned = planMemory(new Map<Block, Use>(members), kind === "scratch");
+    const region = regions.of(kind);
+    for (const [block, offset] of planned.offsets) homes.set(block, { region, offset });
     bytes[kind] = planned.bytes;
+    if (members.length > 0 || kind === "scratch") extents[region] = planned.bytes;
   }
-  return { prepare: new Program(regions, preparation, locate), program: new Program(regions, step, locate), bytes };
+  const locate = (ptr: number) => trace.locate(ptr);
+  return {
+    prepare: new Program(regions, [...preparation], locate, extents),
+    program: new Program(regions, step, locate, extents),
+    bytes,
+  };
 }
 
-/** Regions that a step writes and never reads: its output, the next state, gradients of its inputs. */
-const RESULT = /^(y|n\d+|dx\d+)$/;
+/** Kernels whose call is made once before the steps when all it reads is the same at every step. */
+const PREPARATIONS: readonly { readonly kernel: number; readonly sources: readonly number[] }[] = [
+  { kernel: pack_b, sources: [SLOTS.pack_b.b] },
+  { kernel: elementwise, sources: [SLOTS.elementwise.a, SLOTS.elementwise.b, SLOTS.elementwise.c] },
+];
+
+/** The calls that do the same every step, in order, and the blocks they fill. */
+function preparationsOf(trace: WholeTrace, calls: readonly RecordedCall[]): [Set<RecordedCall>, Set<Block>] {
+  const filled = new Set<Block>();
+  const isUnmoved = (ptr: number): boolean => {
+    const block = trace.blockAt(ptr);
+    if (block !== null) return filled.has(block) || trace.isConstant(block);
+    const kind = trace.kindAt(ptr);
+    return kind === null || kind === "fixed";
+  };
+  const chosen = calls.filter((recorded) => {
+    const sources = PREPARATIONS.find(({ kernel }) => isCallOf(kernel, recorded))?.sources;
+    const target = trace.blockAt(targetOf(recorded) ?? 0);
+    if (sources === undefined || target === null || trace.isConstant(target)) return false;
+    const once = sources.every((slot) => isUnmoved(recorded.args[slot] as number)) && isFilledOnce(trace, calls, target);
+    if (once) filled.add(target);
+    return once;
+  });
+  return [new Set(chosen), filled];
+}
+
+/** Whether a block is filled by one call, or by several that pack their parts of it. */
+function isFilledOnce(trace: WholeTrace, calls: readonly RecordedCall[], block: Block): boolean {
+  const writers = calls.filter((c) => trace.blockAt(targetOf(c) ?? 0) === block);
+  return writers.length === 1 || writers.every((c) => isCallOf(pack_b, c));
+}
 
 /**
  * Gives blocks of which a step only copies the whole to a result that place from the start.
  * @returns the copies that this saves
  */
-function settle(
-  calls: readonly RecordedCall[],
-  { index, homes }: Memory,
-  regions: readonly string[],
-  places: ReadonlyMap<string, Tensor>,
-  isScratch: (block: Block) => boolean,
-): Set<RecordedCall> {
+function settleResults(trace: WholeTrace, calls: readonly RecordedCall[], isScratch: (block: Block) => boolean): Set<RecordedCall> {
+  const { homes } = trace;
   const saved = new Set<RecordedCall>();
-  const results = new Map([...places].filter(([name]) => RESULT.test(name)).map(([name, t]) => [t.ptr, name]));
-  for (const recorded of calls) {
+  const taken = new Set<number>();
+  calls.forEach((recorded, i) => {
     const copy = wholeCopy(recorded);
-    const found = copy && index.find(copy.source);
-    const region = copy && results.get(copy.target);
-    if (!copy || !found || !region) continue;
-    const { start, value: block } = found;
-    if (start !== copy.source || block.bytes !== copy.bytes || !isScratch(block) || homes.has(block)) continue;
-    homes.set(block, { region: regions.indexOf(region), offset: 0 });
-    results.delete(copy.target);
+    if (copy === null || taken.has(copy.target) || !trace.startsAt(copy.target) || !trace.startsAt(copy.source)) return;
+    const kind = trace.kindAt(copy.target);
+    const block = trace.blockAt(copy.source);
+    if (kind === null || !RESULTS.has(kind) || block === null || block.bytes !== copy.bytes) return;
+    if (!isScratch(block) || homes.has(block)) return;
+    if (calls.slice(i + 1).some((c) => mayWrite(c, (ptr) => trace.blockAt(ptr) === block))) return;
+    homes.set(block, trace.locate(copy.target) as Address);
+    taken.add(copy.target);
     saved.add(recorded);
-  }
+  });
   return saved;
 }
 
 /** A copy of neighbouring bytes to neighbouring bytes; null for any other call. */
-function wholeCopy({ id, args }: RecordedCall): { readonly source: number; readonly target: number; readonly bytes: number } | null {
-  if (id >> 1 !== copyStrided >> 1) return null;
-  const [width, n0, n1, n2, n3, , , , s3, , , , t3, source, target] = args as number[];
-  if (n0 !== 1 || n1 !== 1 || n2 !== 1 || (n3 !== 1 && (s3 !== 1 || t3 !== 1))) return null;
-  return { source: source as number, target: target as number, bytes: (width as number) * (n3 as number) };
+function wholeCopy(recorded: RecordedCall): { readonly source: number; readonly target: number; readonly bytes: number } | null {
+  if (!isCallOf(copyStrided, recorded)) return null;
+  const slot = SLOTS.copyStrided;
+  const at = (i: number) => recorded.args[i] as number;
+  const oneAxis = at(slot.n0) === 1 && at(slot.n1) === 1 && at(slot.n2) === 1;
+  const neighbours = at(slot.n3) === 1 || (at(slot.s3) === 1 && at(slot.t3) === 1);
+  return oneAxis && neighbours ? { source: at(slot.source), target: at(slot.target), bytes: at(slot.width) * at(slot.n3) } : null;
 }
 
-/** A step that makes other calls the second time depends on something that is not in its arguments. */
-function checkRepeats(again: Recording, first: Recording): void {
-  const same = again.calls.length === first.calls.length && again.calls.every((c, i) => sameCall(c, first.calls[i] as RecordedCall));
-  if (!same) throw new Obstacle("does not make the same kernel calls every time");
-}
-
-/** Same kernel and same numbers; addresses of fresh memory differ of course. */
-function sameCall(a: RecordedCall, b: RecordedCall): boolean {
-  return a.id === b.id && a.args.length === b.args.length && a.args.every((v, i) => v === b.args[i] || isAddress(a.id, i));
-}
-
-interface BackwardRecord {
-  readonly recording: Recording;
-  readonly places: ReadonlyMap<string, Tensor>;
-  readonly tied: number | null;
-  readonly inputs: readonly boolean[];
-  readonly fixed: readonly boolean[];
-}
-
-/**
- * Records the sweep over one step: from dy (cotangent of y) and d0… (of the next state) to dx0…, to d0… again
- * (of the state) and into the accumulators g0… (of the fixed tensors).
- *
- * Where y is one of the next state's tensors, its cotangent begins as dy and the following step's contributions are
- * added to it, as in an eager sweep: the accumulator of that state tensor is seeded with dy of the step before.
- */
-function recordBackward(
-  spec: StepSpec,
-  inputs: readonly Tensor[],
-  carry: readonly Tensor[],
-  forward: ForwardRecord,
-  firstNode: number,
-): BackwardRecord {
-  const trained = spec.fixed.filter((p) => p.requiresGrad);
-  checkTape([forward.y, ...forward.carry], new Set([...inputs, ...carry, ...trained]), firstNode);
-  const tie = forward.carry.indexOf(forward.y);
-  const tied = tie < 0 ? null : tie;
-  const dy = blank(forward.y);
-  const dyBefore = blank(forward.y);
-  const dNext = carry.map(blank);
-  const dInputs = inputs.map(blank);
-  const sums = new Map(trained.map((p) => [p, blank(p)]));
-  const reached = { inputs: inputs.map(() => false), fixed: spec.fixed.map(() => false) };
-
-  const { recording } = record(() => {
-    const accumulators = new Map(sums);
-    if (tied !== null) {
-      const seeded = empty(dy.shape, dy.dtype);
-      copyInto(seeded, dyBefore);
-      accumulators.set(carry[tied] as Tensor, seeded);
-    }
-    const roots = forward.carry.map((c, i) => [c, dNext[i] as Tensor] as const).filter(([c]) => isFloat(c.dtype));
-    if (tied === null) roots.unshift([forward.y, dy]);
-    const targets = [...inputs, ...carry, ...trained];
-    const found = gradients(
-      roots.map(([root]) => root),
-      targets,
-      roots.map(([, g]) => g),
-      { accumulators },
-    );
-    inputs.forEach((x, i) => {
-      const g = found[i];
-      if (!g || !x.requiresGrad) return;
-      reached.inputs[i] = true;
-      copyInto(dInputs[i] as Tensor, g);
-    });
-    replaceAll(dNext, found.slice(inputs.length, inputs.length + carry.length));
-  });
-  if (recording.obstacle !== null) throw new Obstacle(recording.obstacle);
-  spec.fixed.forEach((p, i) => {
-    reached.fixed[i] = p.requiresGrad;
-  });
-  const places = new Map<string, Tensor>([
-    ["dy", dy],
-    ["dyBefore", dyBefore],
-    ...named("d", dNext),
-    ...named("dx", dInputs),
-    ...spec.fixed.flatMap((p, i) => (sums.has(p) ? [[`g${i}`, sums.get(p) as Tensor] as [string, Tensor]] : [])),
-  ]);
-  return { recording, places, tied, ...reached };
-}
-
-/** Overwrites every target by its new value (zeros for null), though new values may be views of other targets. */
-function replaceAll(targets: readonly Tensor[], values: readonly (Tensor | null)[]): void {
-  const blocks = new Set<Block>(targets.map((t) => t.storage));
-  const settled = values.map((v, i) => {
-    if (v === null) return blank(targets[i] as Tensor);
-    if (!blocks.has(v.storage) || v.storage === (targets[i] as Tensor).storage) return v;
-    const copy = empty(v.shape, v.dtype);
-    copyInto(copy, v);
-    return copy;
-  });
-  settled.forEach((v, i) => {
-    const target = targets[i] as Tensor;
-    if (v.storage !== target.storage) copyInto(target, v);
-  });
-}
-
-/** Regions that nothing writes while steps run backwards. */
-const LASTING = /^([xsnp]\d+|dy)$/;
-
-function compileBackward(
-  back: BackwardRecord,
-  forwardPlaces: ReadonlyMap<string, Tensor>,
-  memory: Memory,
-  forwardRegions: readonly string[],
-): CapturedBackward {
-  const places = new Map([...forwardPlaces, ...back.places]);
-  for (const block of back.recording.blocks) memory.index.add(block, block);
-  for (const block of back.recording.constants) memory.constants.add(block);
-  // Frame addresses were given as indices of the forward regions: these come first here, too.
-  const regions = [...forwardRegions, ...back.places.keys(), HISTORY, PACKED_BACK];
-  const deferred = deferredProducts(back, places, memory);
+function compileBackward(trace: WholeTrace, back: BackwardTrace): CapturedBackward {
+  const deferred = addedProducts(back.calls, {
+    blockAt: (ptr) => trace.blockAt(ptr),
+    isTotal: (ptr) => trace.kindAt(ptr) === "fixedGradient" && trace.startsAt(ptr),
+    lasts: (ptr) => LASTING.has(trace.kindAt(ptr) ?? "scratch"),
+  }).filter(({ a, b }) => [a.at, b.at].every((ptr) => !isConstantAt(trace, ptr)));
   const left = new Set(deferred.flatMap(({ calls }) => calls));
-  const history = new Set(deferred.flatMap(({ a, b }) => [a, b].map(({ at }) => memory.index.find(at)?.value)));
-  const recording = { ...back.recording, calls: back.recording.calls.filter((c) => !left.has(c)) };
-  const kindOf = (block: Block) => (history.has(block) ? HISTORY : SCRATCH);
-  const compiled = compile(recording, memory, regions, places, { prepared: PACKED_BACK, kindOf });
-  const locate = locator(regions, places, memory);
-  const spotOf = (ptr: number): Spot => {
-    const { region, offset } = locate(ptr) as Address;
-    return { region: regions[region] as string, offset };
+  const history = new Set(deferred.flatMap(({ a, b }) => [trace.blockAt(a.at), trace.blockAt(b.at)]));
+  const kept = { calls: back.calls.filter((c) => !left.has(c)), blocks: back.blocks };
+  const compiled = compileCalls(trace, kept, {
+    prepared: "packedBack",
+    kindOf: (block) => (history.has(block) ? "history" : "scratch"),
+  });
+  const locate = (ptr: number) => trace.locate(ptr) as Address;
+  return {
+    ...compiled,
+    deferred: deferred.map((p) => placedProduct(p, locate)),
+    tied: back.tied,
+    inputs: back.reached,
+    fixed: back.totals.map((t) => t !== null),
   };
-  return { ...compiled, deferred: deferred.map((p) => placed(p, spotOf)), tied: back.tied, inputs: back.inputs, fixed: back.fixed };
 }
 
-function deferredProducts(
-  { recording, places: own }: BackwardRecord,
-  places: ReadonlyMap<string, Tensor>,
-  { index, constants }: Memory,
-): ReturnType<typeof addedProducts> {
-  const totals = new Set([...own].filter(([name]) => /^g\d+$/.test(name)).map(([, t]) => t.ptr));
-  const lasting = new BlockIndex<true>();
-  for (const [name, t] of places) if (LASTING.test(name)) lasting.add({ ptr: t.ptr, bytes: t.size * BYTES[t.dtype] }, true);
-  const isConstant = (ptr: number) => constants.has(index.find(ptr)?.value as Block);
-  const found = addedProducts(recording.calls, index, totals, (ptr) => lasting.find(ptr) !== null);
-  return found.filter(({ a, b }) => !isConstant(a.at) && !isConstant(b.at));
+function isConstantAt(trace: WholeTrace, ptr: number): boolean {
+  const block = trace.blockAt(ptr);
+  return block !== null && trace.isConstant(block);
 }

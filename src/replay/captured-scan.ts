@@ -1,6 +1,10 @@
 /**
- * Any cell over a whole sequence at the speed of a replay: the step is captured once for its shapes and run for
- * all steps, forward and backward, from one call into WebAssembly each. A step that cannot be captured runs eagerly.
+ * Any cell over a whole sequence at the speed of a replay: the step is captured and run for all steps, forward and backward,
+ * from one call into WebAssembly each. A step that cannot be captured runs eagerly.
+ *
+ * Every scan traces its first two steps (see trace.ts). Where they are the same, the program compiled from such a trace runs; where they
+ * are not, or cannot be replayed, the noted calls of these two are made, and the scan goes on eagerly from there: the step was then
+ * called once for each step of the sequence, in order and with the values it would have had.
  */
 
 import { addInPlace } from "../autodiff/accumulate.ts";
@@ -13,37 +17,38 @@ import { BYTES, isFloat } from "../base/dtype.ts";
 import { StateError } from "../base/errors.ts";
 import { stack, unstack } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
-import { type Shape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
+import { type Shape, sizeOf, stridesOf } from "../tensor/shape.ts";
+import { withTrialScope } from "../tensor/storage.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
 import { empty, Tensor } from "../tensor/tensor.ts";
-import type { Heap } from "../wasm/heap.ts";
-import { host, isDry } from "../wasm/host.ts";
+import { view } from "../wasm/host.ts";
 import { recording } from "../wasm/recorder.ts";
 import {
+  blocksOf,
+  CaptureCache,
   type CapturedBackward,
   type CapturedStep,
   type Compiled,
   captureStep,
-  FRAME,
-  HISTORY,
-  PACKED,
-  PACKED_BACK,
-  SCRATCH,
-  type Step,
+  compiledStep,
+  TRACED_STEPS,
 } from "./capture.ts";
 import { addProducts, stepsTogether } from "./deferred.ts";
+import { FieldsBefore } from "./fields.ts";
+import { type Place, Places, type RegionKind } from "./regions.ts";
+import { Obstacle, type Step, type StepSpec, type Taken, Tracer } from "./trace.ts";
 
 /** A step over tensors: sequences are sliced along their first axis, carried tensors go from step to step. */
 export interface Scan {
   readonly step: Step;
+  /** The module the step belongs to. */
+  readonly owner: object;
   /** Sequences [T, …], all of one length T. */
   readonly sequences: readonly Tensor[];
   readonly carry: readonly Tensor[];
-  /** Parameters and buffers the step reads. */
+  /** Parameters and buffers the step reads, each once. */
   readonly fixed: readonly Tensor[];
   readonly reverse: boolean;
-  /** Sets apart steps of one owner that do different things for the same shapes. */
-  readonly variant: string;
 }
 
 export interface ScanResult {
@@ -52,78 +57,93 @@ export interface ScanResult {
   readonly carry: readonly Tensor[];
 }
 
+/** A sequence's slice at each step. */
+type Slices = (t: number) => Tensor;
+
+const lengthOf = ({ sequences }: Scan): number => (sequences[0] as Tensor).dim(0);
+
+/** The place in a sequence of the step that is the i-th to be executed. */
+const timeOf = (scan: Scan, i: number): number => (scan.reverse ? lengthOf(scan) - 1 - i : i);
+
 /** The definition: one step after another. */
-export function scanEagerly({ step, sequences, carry, reverse }: Scan): ScanResult {
-  const slices = sequences.map((s) => unstack(s, 0));
-  const T = (sequences[0] as Tensor).dim(0);
-  const ys = new Array<Tensor>(T);
-  let state = carry;
-  for (let i = 0; i < T; i++) {
-    const t = reverse ? T - 1 - i : i;
-    const out = step(
-      slices.map((s) => s[t] as Tensor),
-      state,
-    );
-    ys[t] = out.y;
-    state = out.carry;
+export function scanEagerly(scan: Scan): ScanResult {
+  return goOnEagerly(scan, scan.sequences.map(onTape), { ys: [], carry: scan.carry });
+}
+
+/** The steps that are left. */
+function goOnEagerly(scan: Scan, slices: readonly Slices[], taken: Taken): ScanResult {
+  const T = lengthOf(scan);
+  const ys = [...taken.ys];
+  let { carry } = taken;
+  for (let i = ys.length; i < T; i++) {
+    const inputs = slices.map((slice) => slice(timeOf(scan, i)));
+    const out = scan.step(inputs, carry);
+    ys.push(out.y);
+    carry = out.carry;
   }
-  return { ys: stack(ys), carry: state };
+  return { ys: stack(scan.reverse ? ys.reverse() : ys), carry };
 }
 
-/** Captured steps of one owner, by shapes and by whether gradients are wanted. */
-export type CaptureCache = Map<string, CapturedStep | string>;
-
-/** What stands for each cache during a dry run: programs live in the memory they were captured in. */
-const dryCaches = new WeakMap<Heap, Map<CaptureCache, CaptureCache>>();
-
-function entry<K extends object, V>(map: { get(key: K): V | undefined; set(key: K, value: V): unknown }, key: K, make: () => V): V {
-  const found = map.get(key) ?? make();
-  map.set(key, found);
-  return found;
+/** Slices that gradients go back through, in one operation. */
+function onTape(sequence: Tensor): Slices {
+  const all = unstack(sequence, 0);
+  return (t) => all[t] as Tensor;
 }
 
-function cacheHere(cache: CaptureCache): CaptureCache {
-  if (!isDry()) return cache;
-  return entry(
-    entry(dryCaches, host().heap, () => new Map<CaptureCache, CaptureCache>()),
-    cache,
-    () => new Map(),
-  );
+/** The same where no gradient is wanted: nothing is made for steps that are not looked at. */
+function slicesOf(sequence: Tensor, grad: boolean): Slices {
+  if (grad && wantsGradient(sequence)) return onTape(sequence);
+  const [shape, strides] = [sequence.shape.slice(1), sequence.strides.slice(1)];
+  const stride = sequence.strides[0] as number;
+  return (t) => new Tensor(sequence.storage, sequence.dtype, shape, strides, sequence.offset + t * stride);
 }
-
-const describe = (t: Tensor) => `${t.dtype}${show(t.shape)}`;
 
 const wantsGradient = (t: Tensor): boolean => t.requiresGrad || t.node !== null;
 
-function keyOf({ sequences, carry, fixed, variant }: Scan, wanted: readonly boolean[] | null): string {
-  const slices = sequences.map((s) => `${s.dtype}${show(s.shape.slice(1))}`);
-  const trained = fixed.map((p) => (p.requiresGrad ? 1 : 0)).join("");
-  return [variant, wanted === null ? "values" : wanted.map(Number).join(""), trained, ...slices, "|", ...carry.map(describe)].join(" ");
+function specOf({ step, owner, fixed, sequences }: Scan, grad: boolean): StepSpec {
+  return { step, owner, fixed, wanted: grad ? sequences.map(wantsGradient) : null };
 }
 
-/** The captured step for a scan's shapes, or the reason why there is none. */
-export function captured(scan: Scan, cache: CaptureCache, grad: boolean): CapturedStep | string {
-  const wanted = grad ? scan.sequences.map(wantsGradient) : null;
-  const key = keyOf(scan, wanted);
-  const known = cacheHere(cache);
-  let found = known.get(key);
-  if (found === undefined) {
-    const inputs = scan.sequences.map((s) => new Tensor(s.storage, s.dtype, s.shape.slice(1), s.strides.slice(1), s.offset));
-    found = captureStep({ step: scan.step, inputs, carry: scan.carry, fixed: scan.fixed, ...(wanted && { wanted }) }, grad);
-    known.set(key, found);
-  }
-  return found;
+/** Why a scan's step cannot be replayed, with gradients; null if it can. The step is called with tensors that hold nothing. */
+export function whyEager(scan: Scan, cache: CaptureCache): string | null {
+  const inputs = scan.sequences.map((s) => slicesOf(s, false)(0));
+  const step = captureStep(specOf(scan, true), { inputs, carry: scan.carry }, cache);
+  return typeof step === "string" ? step : null;
 }
 
 /** Runs a scan by replay where its step can be captured, else eagerly. */
 export function scanCaptured(scan: Scan, cache: CaptureCache): ScanResult {
   const inputs = [...scan.sequences, ...scan.carry, ...scan.fixed];
-  if (recording !== null || inputs.some((t) => t.dual !== null)) return scanEagerly(scan);
+  // Where all steps would be traced there is nothing to be replayed.
+  if (recording !== null || lengthOf(scan) <= TRACED_STEPS || inputs.some((t) => t.dual !== null)) return scanEagerly(scan);
   const grad = isGradEnabled() && inputs.some(wantsGradient);
-  const step = captured(scan, cache, grad);
-  if (typeof step === "string") return scanEagerly(scan);
-  const outputs = applyAll(scanOp, inputs, { scan, step });
+  const slices = scan.sequences.map((s) => slicesOf(s, grad));
+  const begun = begin(scan, slices, cache, grad);
+  if ("ys" in begun) return goOnEagerly(scan, slices, begun);
+  const outputs = applyAll(scanOp, inputs, { scan, step: begun });
   return { ys: outputs[0] as Tensor, carry: outputs.slice(1, 1 + scan.carry.length) };
+}
+
+/** Traces the first steps: the program for all of them; or they were taken, and the rest is to follow. */
+function begin(scan: Scan, slices: readonly Slices[], cache: CaptureCache, grad: boolean): CapturedStep | Taken {
+  const spec = specOf(scan, grad);
+  const before = new FieldsBefore(scan.owner);
+  const tracer = new Tracer(spec, true);
+  return withTrialScope((release) => {
+    try {
+      for (let i = 0; i < TRACED_STEPS; i++) {
+        const inputs = slices.map((slice) => slice(timeOf(scan, i)));
+        tracer.trace(inputs, scan.carry);
+      }
+      const step = compiledStep(tracer, spec, before, cache);
+      release();
+      return step;
+    } catch (e) {
+      tracer.take();
+      if (!(e instanceof Obstacle)) throw e;
+      return tracer.taken;
+    }
+  });
 }
 
 interface ScanParams {
@@ -137,28 +157,36 @@ function sort(inputs: readonly Tensor[], { sequences, carry }: Scan): { sequence
   return { sequences: inputs.slice(0, n), carry: inputs.slice(n, n + carry.length), fixed: inputs.slice(n + carry.length) };
 }
 
-const rowBytes = (t: Tensor) => (t.size / t.dim(0)) * BYTES[t.dtype];
+const bytesOf = (t: Tensor): number => t.size * BYTES[t.dtype];
 
-/** Base and stride of a sequence [T, …] walked forwards or backwards. */
-function walk(t: Tensor, reverse: boolean, first = 0): readonly [number, number] {
-  const stride = rowBytes(t);
+/** A sequence [T, …] walked forwards or backwards, from a row on. */
+function walk(t: Tensor, reverse: boolean, first = 0): Place {
   const T = t.dim(0);
-  return reverse ? [t.ptr + (T - 1 - first) * stride, -stride] : [t.ptr + first * stride, stride];
+  const bytes = bytesOf(t) / T;
+  return reverse ? { base: t.ptr + (T - 1 - first) * bytes, stride: -bytes, bytes } : { base: t.ptr + first * bytes, stride: bytes, bytes };
 }
 
 /** Memory that nobody reads as numbers. */
-function bytes(count: number): Tensor {
-  return empty([Math.max(1, count / 8)], "float64");
+function room(bytes: number): Tensor {
+  return empty([Math.max(1, Math.ceil(bytes / 8))], "float64");
 }
 
-type Places = Record<string, readonly [base: number, stride: number]>;
-
-/** A region that no call of this program refers to. */
-const NOWHERE: readonly [number, number] = [0, 0];
-
 /** Fresh memory for a region of a program that stays where it is. */
-function workspace({ bytes: sizes }: Compiled, region: string): Tensor {
-  return bytes(sizes[region] ?? 0);
+function workspace({ bytes }: Compiled, kind: RegionKind): Tensor {
+  return room(bytes[kind] ?? 0);
+}
+
+/** Places of what both passes read: what JavaScript wrote in the step, and fixed tensors, but for those that this pass does not read. */
+function sharedPlaces({ regions, constants }: CapturedStep, { prepare, program }: Compiled, fixed: readonly Tensor[]) {
+  const places = new Places(regions);
+  blocksOf(fixed).forEach((block, i) => {
+    const region = regions.of("fixed", i);
+    if (prepare.names(region) || program.names(region)) places.set("fixed", i, { base: block.ptr, stride: 0, bytes: block.bytes });
+  });
+  const held = room(constants.length);
+  places.setTensor("constants", 0, held);
+  if (constants.length > 0) view("bool", held.ptr, constants.length).set(constants);
+  return { places, held };
 }
 
 /** The carried tensors of all steps, [T+1, …] each: row t is the state before step t in order of execution. */
@@ -172,27 +200,24 @@ function forward(inputs: readonly Tensor[], { scan, step }: ScanParams): Tensor[
     copyInto(row(all, 0), c);
     return all;
   });
-  const frameBytes = step.forward.bytes[FRAME] ?? 0;
-  const frames = bytes(frameBytes * T);
-  const packed = workspace(step.forward, PACKED);
-  const places: Places = {
-    y: walk(ys, scan.reverse),
-    [FRAME]: [frames.ptr, frameBytes],
-    [SCRATCH]: [workspace(step.forward, SCRATCH).ptr, 0],
-    [PACKED]: [packed.ptr, 0],
-  };
+  const frame = step.forward.bytes.frame ?? 0;
+  const [frames, packed, scratch] = [room(frame * T), workspace(step.forward, "packed"), workspace(step.forward, "scratch")];
+  const { places, held } = sharedPlaces(step, step.forward, fixed);
+  places.set("output", 0, walk(ys, scan.reverse));
+  places.set("frame", 0, { base: frames.ptr, stride: frame, bytes: frame });
+  places.setTensor("scratch", 0, scratch);
+  places.setTensor("packed", 0, packed);
   xs.forEach((x, i) => {
-    places[`x${i}`] = walk(x, scan.reverse);
+    places.set("input", i, walk(x, scan.reverse));
   });
   states.forEach((s, i) => {
-    places[`s${i}`] = walk(s, false);
-    places[`n${i}`] = walk(s, false, 1);
+    places.set("state", i, walk(s, false));
+    places.set("next", i, walk(s, false, 1));
   });
-  fixed.forEach((p, i) => {
-    places[`p${i}`] = [p.ptr, 0];
-  });
-  step.forward.prepare.run(1, places);
-  step.forward.program.run(T, places);
+  step.forward.prepare.runOnce(places);
+  const program = step.forward.program.load(places);
+  program.run(T);
+  for (const done of [program, scratch, held]) done.dispose();
   return [ys, ...states.map((s) => row(s, T)), frames, packed, ...states, ...xs];
 }
 
@@ -202,15 +227,17 @@ function row(t: Tensor, i: number): Tensor {
   return new Tensor(t.storage, t.dtype, shape, stridesOf(shape), t.offset + i * sizeOf(shape));
 }
 
-/** Where the cotangents of the outputs lie, walked from the last step to the first, and those of the step before. */
-function outputCotangents(dys: Tensor | null, ys: Tensor, reverse: boolean): Places {
+/** Puts the cotangents of the outputs where they are walked from the last step to the first, beside those of the step before. */
+function placeOutputCotangents(places: Places, dys: Tensor | null, ys: Tensor, reverse: boolean): Tensor {
   const T = ys.dim(0);
   const padded = zeros([T + 1, ...ys.shape.slice(1)], ys.dtype);
   if (dys !== null) copyInto(rows(padded, reverse ? 0 : 1, T), dys);
-  const stride = rowBytes(padded);
-  return reverse
-    ? { dy: [padded.ptr, stride], dyBefore: [padded.ptr + stride, stride] }
-    : { dy: [padded.ptr + T * stride, -stride], dyBefore: [padded.ptr + (T - 1) * stride, -stride] };
+  const bytes = bytesOf(ys) / T;
+  const stride = reverse ? bytes : -bytes;
+  const base = padded.ptr + (reverse ? 0 : T * bytes);
+  places.set("outputGradient", 0, { base, stride, bytes });
+  places.set("outputGradientBefore", 0, { base: base + stride, stride, bytes });
+  return padded;
 }
 
 /** Rows first … first + count of [n, …], as a view. */
@@ -229,19 +256,21 @@ function lastCotangent(like: Tensor, d: Tensor | null, dy: Tensor | null): Tenso
 /** Runs all steps; the products that are left out of them follow, for as many steps at once as is good. */
 function runBackward(back: CapturedBackward, T: number, places: Places): void {
   const together = back.deferred.length > 0 ? Math.min(T, stepsTogether(back.deferred)) : T;
-  const historyBytes = back.bytes[HISTORY] ?? 0;
-  const history = bytes(historyBytes * together);
+  const bytes = back.bytes.history ?? 0;
+  const history = room(bytes * together);
+  const region = places.regions.of("history");
+  places.set("history", 0, { base: history.ptr, stride: bytes, bytes });
+  const program = back.program.load(places);
   for (let t = 0; t < T; t += together) {
     const steps = Math.min(together, T - t);
-    const now: Places = { ...after(places, t), [HISTORY]: [history.ptr, historyBytes] };
-    back.program.run(steps, now);
-    for (const product of back.deferred) addProducts(steps, product, now);
+    // The program's other regions have moved on by themselves.
+    places.set("history", 0, { base: history.ptr - t * bytes, stride: bytes, bytes });
+    program.move(region, history.ptr);
+    program.run(steps);
+    for (const product of back.deferred) addProducts(t, steps, product, places);
   }
-}
-
-/** Where the regions are after so many steps. */
-function after(places: Places, steps: number): Places {
-  return Object.fromEntries(Object.entries(places).map(([name, [base, stride]]) => [name, [base + steps * stride, stride]]));
+  program.dispose();
+  history.dispose();
 }
 
 /** Gradients by the captured backward step, run from the last step to the first. */
@@ -261,33 +290,31 @@ function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, par
   const dyLast = dys && row(dense(dys), scan.reverse ? 0 : T - 1);
   const dCarry = carry.map((c, i) => lastCotangent(c, dLast[i] ?? null, back.tied === i ? dyLast : null));
   const dxs = xs.map((x, i) => (back.inputs[i] ? empty(x.shape, x.dtype) : null));
-  const sums = fixed.map((p) => (p.requiresGrad ? zeros(p.shape, p.dtype) : null));
-  const frameBytes = step.forward.bytes[FRAME] ?? 0;
-  const places: Places = {
-    ...outputCotangents(dys, ys, scan.reverse),
-    y: NOWHERE,
-    [FRAME]: [frames.ptr + (T - 1) * frameBytes, -frameBytes],
-    [SCRATCH]: [workspace(back, SCRATCH).ptr, 0],
-    [PACKED]: [packed.ptr, 0],
-    [PACKED_BACK]: [workspace(back, PACKED_BACK).ptr, 0],
-    [HISTORY]: NOWHERE,
-  };
+  const sums = fixed.map((p, i) => (back.fixed[i] ? zeros(p.shape, p.dtype) : null));
+  const frame = step.forward.bytes.frame ?? 0;
+  const [scratch, packedBack] = [workspace(back, "scratch"), workspace(back, "packedBack")];
+  const { places, held } = sharedPlaces(step, back, fixed);
+  const padded = placeOutputCotangents(places, dys, ys, scan.reverse);
+  places.set("frame", 0, { base: frames.ptr + (T - 1) * frame, stride: -frame, bytes: frame });
+  places.setTensor("scratch", 0, scratch);
+  places.setTensor("packed", 0, packed);
+  places.setTensor("packedBack", 0, packedBack);
   xs.forEach((x, i) => {
-    places[`x${i}`] = walk(x, !scan.reverse);
+    places.set("input", i, walk(x, !scan.reverse));
     const dx = dxs[i];
-    places[`dx${i}`] = dx ? walk(dx, !scan.reverse) : NOWHERE;
+    if (dx) places.set("inputGradient", i, walk(dx, !scan.reverse));
   });
   states.forEach((s, i) => {
-    places[`s${i}`] = walk(s, true, 1);
-    places[`n${i}`] = walk(s, true);
-    places[`d${i}`] = [(dCarry[i] as Tensor).ptr, 0];
+    places.set("state", i, walk(s, true, 1));
+    places.set("next", i, walk(s, true));
+    places.setTensor("stateGradient", i, dCarry[i] as Tensor);
   });
-  fixed.forEach((p, i) => {
-    places[`p${i}`] = [p.ptr, 0];
-    places[`g${i}`] = sums[i] ? [(sums[i] as Tensor).ptr, 0] : NOWHERE;
+  sums.forEach((sum, i) => {
+    if (sum !== null) places.setTensor("fixedGradient", i, sum);
   });
-  back.prepare.run(1, places);
+  back.prepare.runOnce(places);
   runBackward(back, T, places);
+  for (const done of [scratch, packedBack, held, padded]) done.dispose();
   const gradients = [...dxs, ...dCarry, ...sums];
   return gradients.map((g, i) => (needs[i] && g !== null && isFloat(g.dtype) ? g : null));
 }
@@ -302,8 +329,20 @@ function listed({ ys, carry }: ScanResult): Tensor[] {
   return [ys, ...carry];
 }
 
+/** A step that is run once more must do what it did. @throws StateError where an option or a mode was changed meanwhile */
+function checkUnchanged({ scan, step }: ScanParams): void {
+  const known = new CaptureCache();
+  known.add(step);
+  const inputs = scan.sequences.map((s) => slicesOf(s, false)(0));
+  if (captureStep(specOf(scan, step.backward !== null), { inputs, carry: scan.carry }, known) !== step) {
+    throw new StateError("scan: expected the step that ran to be differentiated twice, got one that has changed since");
+  }
+}
+
 /** The same gradients by differentiating the eager scan, so that they can be differentiated again. */
-function composedBackward(cotangents: readonly (Tensor | null)[], { inputs, params: { scan } }: Evaluation<ScanParams>): (Tensor | null)[] {
+function composedBackward(cotangents: readonly (Tensor | null)[], { inputs, params }: Evaluation<ScanParams>): (Tensor | null)[] {
+  const { scan } = params;
+  checkUnchanged(params);
   const moving = scan.sequences.length + scan.carry.length;
   const tracked = inputs.map((x, i) => (i < moving && isFloat(x.dtype) ? track(x) : x));
   const outputs = listed(enableGrad(() => scanEagerly(withInputs(scan, tracked))));

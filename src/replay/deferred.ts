@@ -5,11 +5,14 @@
  */
 
 import type { FloatDType } from "../base/dtype.ts";
+import { isCallOf, mayWrite, refersTo } from "../wasm/calls.ts";
 import { ADD } from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
-import { add_products, copyStrided, elementwise, gemm, gemm_packed, pack_b, sumAxis } from "../wasm/kernels.gen.ts";
+import { add_products, elementwise, gemm } from "../wasm/kernels.gen.ts";
 import type { Block, RecordedCall } from "../wasm/recorder.ts";
-import { type BlockIndex, isAddress, type Place } from "./program.ts";
+import * as SLOTS from "../wasm/slots.gen.ts";
+import type { Address } from "./program.ts";
+import type { Places } from "./regions.ts";
 
 /** The longest sum of a product that the kernel can add with others. */
 const LONGEST = 256;
@@ -37,100 +40,88 @@ export interface AddedProduct<Where> {
 }
 
 /** The same as recorded: the product, and the addition to the total. */
-interface Recorded extends AddedProduct<number> {
-  readonly calls: readonly RecordedCall[];
+interface RecordedProduct extends AddedProduct<number> {
+  readonly calls: readonly [product: RecordedCall, addition: RecordedCall];
 }
 
-/** A place in a region, by its name. */
-export interface Spot {
-  readonly region: string;
-  readonly offset: number;
+/** What is to be known of the memory that a recorded step uses. */
+export interface Surroundings {
+  /** The step's block at an address; null outside its blocks. */
+  blockAt(ptr: number): Block | null;
+  /** Whether a total of a gradient starts at an address. */
+  isTotal(ptr: number): boolean;
+  /** Whether what lies at an address outside the step's blocks is the same after the step. */
+  lasts(ptr: number): boolean;
 }
 
-/** The argument by which these kernels write; any other is taken to write wherever it can. */
-const TARGETS: ReadonlyMap<number, number> = new Map([
-  [elementwise >> 1, 6],
-  [copyStrided >> 1, 14],
-  [gemm >> 1, 9],
-  [gemm_packed >> 1, 6],
-  [pack_b >> 1, 5],
-  [sumAxis >> 1, 4],
-]);
-
-function mayWrite({ id, args }: RecordedCall, isThere: (ptr: number) => boolean): boolean {
-  const target = TARGETS.get(id >> 1);
-  return args.some((arg, slot) => isAddress(id, slot) && (target === undefined || slot === target) && isThere(arg));
-}
-
-const refersTo = ({ id, args }: RecordedCall, isThere: (ptr: number) => boolean): boolean =>
-  args.some((arg, slot) => isAddress(id, slot) && isThere(arg));
-
-/**
- * The products of a recorded step that may be left out of it.
- * @param lasts whether what lies outside the step's blocks, at this address, is the same after the step
- */
-export function addedProducts(
-  calls: readonly RecordedCall[],
-  index: BlockIndex<Block>,
-  totals: ReadonlySet<number>,
-  lasts: (ptr: number) => boolean,
-): Recorded[] {
+/** The products of a recorded step that may be left out of it. */
+export function addedProducts(calls: readonly RecordedCall[], { blockAt, isTotal, lasts }: Surroundings): RecordedProduct[] {
   const staysAfter = (product: RecordedCall, ptr: number): boolean => {
-    const block = index.find(ptr)?.value;
-    if (block === undefined) return lasts(ptr);
-    const inBlock = (p: number) => index.find(p)?.value === block;
-    return !calls.slice(calls.indexOf(product) + 1).some((c) => mayWrite(c, inBlock));
+    const block = blockAt(ptr);
+    if (block === null) return lasts(ptr);
+    return !calls.slice(calls.indexOf(product) + 1).some((c) => mayWrite(c, (p) => blockAt(p) === block));
   };
   return calls.flatMap((addition) => {
-    const [code, total, part, , , , target, rank, size] = addition.args as number[];
-    if (addition.id >> 1 !== elementwise >> 1 || code !== ADD || rank !== 1) return [];
-    if (total !== target || !totals.has(total as number)) return [];
-    if (calls.filter((c) => refersTo(c, (ptr) => ptr === total)).length !== 1) return [];
-    const found = index.find(part as number);
-    const users = calls.filter((c) => refersTo(c, (ptr) => found !== null && index.find(ptr)?.value === found.value));
+    const added = plainAddition(addition);
+    if (added === null || !isTotal(added.total)) return [];
+    if (calls.filter((c) => refersTo(c, (ptr) => ptr === added.total)).length !== 1) return [];
+    const part = blockAt(added.part);
+    const users = part === null ? [] : calls.filter((c) => refersTo(c, (ptr) => blockAt(ptr) === part));
     const [product] = users;
-    if (found === null || users.length !== 2 || product === undefined || product === addition) return [];
-    const added = plainProduct(product, part as number, size as number);
-    if (added === null || ![added.a.at, added.b.at].every((ptr) => staysAfter(product, ptr))) return [];
-    return [{ ...added, total: total as number, calls: [product, addition] }];
+    if (users.length !== 2 || product === undefined || product === addition) return [];
+    const found = plainProduct(product, added.part, added.size);
+    if (found === null || ![found.a.at, found.b.at].every((ptr) => staysAfter(product, ptr))) return [];
+    return [{ ...found, total: added.total, calls: [product, addition] as const }];
   });
 }
 
+/** total += part for `size` neighbouring elements; null for any other call. */
+function plainAddition(recorded: RecordedCall): { readonly total: number; readonly part: number; readonly size: number } | null {
+  if (!isCallOf(elementwise, recorded)) return null;
+  const slot = SLOTS.elementwise;
+  const at = (i: number) => recorded.args[i] as number;
+  const [total, part, size] = [at(slot.a), at(slot.b), at(slot.slots)];
+  return at(slot.code) === ADD && at(slot.rank) === 1 && at(slot.y) === total ? { total, part, size } : null;
+}
+
 /** A product a·b that fills `size` elements at `target` and starts from nothing; null for any other call. */
-function plainProduct({ id, args }: RecordedCall, target: number, size: number): Omit<AddedProduct<number>, "total"> | null {
-  if (id >> 1 !== gemm >> 1) return null;
-  const [m, n, k, a, aRow, aColumn, b, bRow, bColumn, c, ldc, bias, beta, batch] = args as [number, ...number[]] & number[];
-  const plain = c === target && ldc === n && m * (n as number) === size && bias === 0 && beta === 0 && batch === 1;
-  if (!plain || (k as number) < 1 || (k as number) > LONGEST) return null;
+function plainProduct(recorded: RecordedCall, target: number, size: number): Omit<AddedProduct<number>, "total"> | null {
+  if (!isCallOf(gemm, recorded)) return null;
+  const slot = SLOTS.gemm;
+  const at = (i: number) => recorded.args[i] as number;
+  const sizes = { m: at(slot.m), n: at(slot.n), k: at(slot.k) };
+  const fills = at(slot.c) === target && at(slot.ldc) === sizes.n && sizes.m * sizes.n === size && at(slot.batch) === 1;
+  const fromNothing = at(slot.bias) === 0 && at(slot.beta) === 0;
+  if (!fills || !fromNothing || sizes.k < 1 || sizes.k > LONGEST) return null;
   return {
-    dtype: id & 1 ? "float64" : "float32",
-    sizes: { m, n: n as number, k: k as number },
-    a: { at: a as number, row: aRow as number, column: aColumn as number },
-    b: { at: b as number, row: bRow as number, column: bColumn as number },
+    dtype: recorded.id & 1 ? "float64" : "float32",
+    sizes,
+    a: { at: at(slot.a), row: at(slot.aRow), column: at(slot.aCol) },
+    b: { at: at(slot.b), row: at(slot.bRow), column: at(slot.bCol) },
   };
 }
 
 /** The same with places in regions. */
-export function placed({ dtype, sizes, a, b, total }: AddedProduct<number>, spotOf: (ptr: number) => Spot): AddedProduct<Spot> {
-  return { dtype, sizes, a: { ...a, at: spotOf(a.at) }, b: { ...b, at: spotOf(b.at) }, total: spotOf(total) };
+export function placedProduct(
+  { dtype, sizes, a, b, total }: AddedProduct<number>,
+  locate: (ptr: number) => Address,
+): AddedProduct<Address> {
+  return { dtype, sizes, a: { ...a, at: locate(a.at) }, b: { ...b, at: locate(b.at) }, total: locate(total) };
 }
 
 /** Steps after which the products of all of them are made: as many as the kernel adds at a time. */
-export function stepsTogether(products: readonly AddedProduct<Spot>[]): number {
+export function stepsTogether(products: readonly AddedProduct<Address>[]): number {
   return Math.max(...products.map(({ sizes }) => Math.floor(LONGEST / sizes.k)));
 }
 
-/** Adds the products of `steps` steps, the first of which has its regions at these places. */
-export function addProducts(
-  steps: number,
-  { dtype, sizes, a, b, total }: AddedProduct<Spot>,
-  places: Readonly<Record<string, Place>>,
-): void {
+/** Adds the products of `steps` steps from step `first` on. */
+export function addProducts(first: number, steps: number, { dtype, sizes, a, b, total }: AddedProduct<Address>, places: Places): void {
   const { m, n, k } = sizes;
   const width = dtype === "float32" ? 4 : 8;
-  const [pa, pb, pc] = [a.at, b.at, total].map(({ region, offset }) => {
-    const [base, stride] = places[region] as Place;
-    return { ptr: base + offset, next: stride / width };
-  }) as [{ ptr: number; next: number }, { ptr: number; next: number }, { ptr: number; next: number }];
-  call(add_products, dtype, steps, m, n, k, pa.ptr, a.row, a.column, pa.next, pb.ptr, b.row, b.column, pb.next, pc.ptr, n);
+  const ptrOf = ({ region, offset }: Address) => places.at(region, first) + offset;
+  const nextOf = ({ region }: Address) => (places.strides[region] as number) / width;
+  call(
+    add_products, dtype, steps, m, n, k, ptrOf(a.at), a.row, a.column, nextOf(a.at), ptrOf(b.at), b.row, b.column, nextOf(b.at),
+    ptrOf(total), n,
+  ); // biome-ignore format: sizes, operands, total
 }

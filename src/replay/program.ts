@@ -1,9 +1,11 @@
-/** Programs: recorded kernel calls whose addresses are relative to regions of memory, and the planning of their memory. */
+/** Programs: recorded kernel calls whose addresses are relative to regions of memory. */
 
 import { empty, keep, type Tensor } from "../tensor/tensor.ts";
+import { isAddress } from "../wasm/calls.ts";
 import { call, host, view } from "../wasm/host.ts";
-import { KERNEL_POINTERS, replay } from "../wasm/kernels.gen.ts";
-import type { Block, RecordedCall } from "../wasm/recorder.ts";
+import { replay } from "../wasm/kernels.gen.ts";
+import type { RecordedCall } from "../wasm/recorder.ts";
+import type { Places, Regions } from "./regions.ts";
 
 /** A place in a region. */
 export interface Address {
@@ -11,64 +13,67 @@ export interface Address {
   readonly offset: number;
 }
 
-/** First and last call that use a block. */
-export interface Use {
-  first: number;
-  last: number;
-}
-
-/** A region's address at the first step, and how far it moves with each step, in bytes. */
-export type Place = readonly [base: number, stride: number];
-
 /** A call and where its addresses lie. */
 interface PlacedCall extends RecordedCall {
   readonly pointers: readonly { readonly slot: number; readonly address: Address }[];
 }
 
-/** A list of calls whose addresses are relative to regions. */
+/**
+ * A list of calls whose addresses are relative to regions. It holds no linear memory of its own: it is put there for the time
+ * it runs (`load`), or by what is to keep it (`bind`).
+ */
 export class Program {
-  readonly regions: readonly string[];
+  readonly regions: Regions;
   readonly #calls: readonly PlacedCall[];
-  /** Records, then bases, then strides: 8-byte slots in linear memory. */
-  readonly #memory: Tensor;
-  readonly #basesAt: number;
+  /** The calls as the replay kernel reads them, in 8-byte slots; bases and strides of the regions follow. */
+  readonly #words: Float64Array<ArrayBuffer>;
+  /** The bytes of each region that the calls were recorded with; 0 for those they do not name. */
+  readonly #extents: Float64Array<ArrayBuffer>;
+  readonly #named = new Set<number>();
 
-  constructor(regions: readonly string[], calls: readonly RecordedCall[], locate: (ptr: number) => Address | null) {
+  /** @param extents bytes of each region */
+  constructor(regions: Regions, calls: readonly RecordedCall[], locate: (ptr: number) => Address | null, extents: ArrayLike<number>) {
     this.regions = regions;
     this.#calls = calls.map((c) => ({ ...c, pointers: pointersOf(c, locate) }));
-    const words = this.#calls.flatMap(encode);
-    this.#basesAt = words.length;
-    this.#memory = resident([...words, ...new Array<number>(2 * regions.length).fill(0)]);
+    this.#words = Float64Array.from(this.#calls.flatMap(encode));
+    this.#extents = new Float64Array(regions.count);
+    for (const { pointers } of this.#calls) for (const { address } of pointers) this.#named.add(address.region);
+    for (const region of this.#named) this.#extents[region] = extents[region] as number;
   }
 
-  /** Runs the program `steps` times; `places` gives each region's place. */
-  run(steps: number, places: Readonly<Record<string, Place>>): void {
-    const { ptr } = this.#memory;
-    const n = this.regions.length;
-    const bases = ptr + 8 * this.#basesAt;
-    const slots = view("float64", bases, 2 * n);
-    this.regions.forEach((name, i) => {
-      const [base, stride] = places[name] as Place;
-      slots[i] = base;
-      slots[n + i] = stride;
-    });
-    call(replay, "int32", steps, this.#calls.length, ptr, n, bases, bases + 8 * n);
+  /** Whether any call reads or writes a region. */
+  names(region: number): boolean {
+    return this.#named.has(region);
+  }
+
+  /** The program in linear memory, at its first step. @throws StateError where a place is too small */
+  load(places: Places): LoadedProgram {
+    places.check(this.#extents);
+    return new LoadedProgram(this.#words, this.#calls.length, places);
+  }
+
+  /** Runs the program once. */
+  runOnce(places: Places): void {
+    if (this.#calls.length === 0) return;
+    const loaded = this.load(places);
+    loaded.run(1);
+    loaded.dispose();
   }
 
   /**
    * The program with its regions at fixed places: a function that runs it once, in one call into WebAssembly, and
    * neither writes nor allocates anything in JavaScript.
+   * @throws StateError where a place is too small
    */
-  bind(places: Readonly<Record<string, Place>>): () => void {
-    const calls = this.#calls.map(({ id, args, pointers }) => {
+  bind(places: Places): () => void {
+    places.check(this.#extents);
+    const words = this.#calls.flatMap(({ id, args, pointers }) => {
       const placed = [...args];
-      for (const { slot, address } of pointers) {
-        placed[slot] = (places[this.regions[address.region] as string] as Place)[0] + address.offset;
-      }
-      return { id, args: placed };
+      for (const { slot, address } of pointers) placed[slot] = places.at(address.region, 0) + address.offset;
+      return [id, args.length, 0, ...placed];
     });
-    const program = resident(calls.flatMap(({ id, args }) => [id, args.length, 0, ...args]));
-    const args = resident([1, calls.length, program.ptr, 0, 0, 0]);
+    const program = keep(resident(words));
+    const args = keep(resident([1, this.#calls.length, program.ptr, 0, 0, 0]));
     const [run, argsPtr] = [host().run, args.ptr];
     // Kept by the closure: what is bound lives as long as the function that runs it.
     const held = [program, args];
@@ -78,21 +83,48 @@ export class Program {
   }
 }
 
-/** Numbers in linear memory that stay where they are. */
+/** A program in linear memory: each run goes on where the last one ended. */
+export class LoadedProgram {
+  readonly #memory: Tensor;
+  readonly #calls: number;
+  readonly #regions: number;
+  readonly #bases: number;
+
+  constructor(words: Float64Array, calls: number, { bases, strides }: Places) {
+    this.#memory = empty([words.length + 2 * bases.length], "float64");
+    this.#calls = calls;
+    this.#regions = bases.length;
+    this.#bases = this.#memory.ptr + 8 * words.length;
+    const memory = view("float64", this.#memory.ptr, this.#memory.size);
+    memory.set(words);
+    memory.set(bases, words.length);
+    memory.set(strides, words.length + bases.length);
+  }
+
+  run(steps: number): void {
+    call(replay, "int32", steps, this.#calls, this.#memory.ptr, this.#regions, this.#bases, this.#bases + 8 * this.#regions);
+  }
+
+  /** Puts a region elsewhere for the steps to come. */
+  move(region: number, base: number): void {
+    view("float64", this.#bases, this.#regions)[region] = base;
+  }
+
+  dispose(): void {
+    this.#memory.dispose();
+  }
+}
+
+/** Numbers in linear memory. */
 function resident(words: readonly number[]): Tensor {
-  const memory = keep(empty([words.length], "float64"));
+  const memory = empty([words.length], "float64");
   view("float64", memory.ptr, words.length).set(words);
   return memory;
 }
 
-/** Whether an argument of a kernel is an address. */
-export function isAddress(id: number, slot: number): boolean {
-  return slot < 31 && ((KERNEL_POINTERS[id >> 1] as number) & (1 << slot)) !== 0;
-}
-
 function pointersOf({ id, args }: RecordedCall, locate: (ptr: number) => Address | null): PlacedCall["pointers"] {
   return args.flatMap((value, slot) => {
-    const address = value !== 0 && isAddress(id, slot) ? locate(value) : null;
+    const address = isAddress(id, slot) ? locate(value) : null;
     return address === null ? [] : [{ slot, address }];
   });
 }
@@ -100,67 +132,4 @@ function pointersOf({ id, args }: RecordedCall, locate: (ptr: number) => Address
 /** One record of the replay kernel: id, slots, and where each address points. */
 function encode({ id, args, pointers }: PlacedCall): number[] {
   return [id, args.length, pointers.length, ...args, ...pointers.flatMap(({ slot, address }) => [slot, address.region, address.offset])];
-}
-
-/** Sorted blocks of memory, to be found by any address inside. */
-export class BlockIndex<V> {
-  readonly #entries: { readonly start: number; readonly end: number; readonly value: V }[] = [];
-  #sorted = true;
-
-  add({ ptr, bytes }: Pick<Block, "ptr" | "bytes">, value: V): void {
-    this.#entries.push({ start: ptr, end: ptr + Math.max(bytes, 1), value });
-    this.#sorted = false;
-  }
-
-  find(ptr: number): { readonly start: number; readonly value: V } | null {
-    if (!this.#sorted) this.#entries.sort((a, b) => a.start - b.start);
-    this.#sorted = true;
-    let low = 0;
-    let high = this.#entries.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#entries[middle] as { start: number }).start <= ptr) low = middle + 1;
-      else high = middle;
-    }
-    const entry = this.#entries[low - 1];
-    return entry !== undefined && ptr < entry.end ? entry : null;
-  }
-}
-
-/** Every address of a list of calls that lies in recorded blocks, with the calls that use it. */
-export function usesOf(calls: readonly RecordedCall[], index: BlockIndex<Block>): Map<Block, Use> {
-  const uses = new Map<Block, Use>();
-  calls.forEach(({ id, args }, at) => {
-    for (let i = 0; i < args.length; i++) {
-      if (args[i] === 0 || !isAddress(id, i)) continue;
-      const block = index.find(args[i] as number)?.value;
-      if (block === undefined) continue;
-      const use = uses.get(block);
-      if (use === undefined) uses.set(block, { first: at, last: at });
-      else use.last = at;
-    }
-  });
-  return uses;
-}
-
-const align = (bytes: number) => (bytes + 63) & ~63;
-
-/** Places blocks side by side; blocks that are never needed at the same time may share their place. */
-export function planMemory(uses: ReadonlyMap<Block, Use>, share: boolean): { offsets: Map<Block, number>; bytes: number } {
-  const offsets = new Map<Block, number>();
-  const placed: { offset: number; end: number; last: number }[] = [];
-  let bytes = 0;
-  for (const [block, { first, last }] of [...uses].sort((a, b) => a[1].first - b[1].first)) {
-    const size = align(block.bytes);
-    const busy = placed.filter((p) => !share || p.last >= first).sort((a, b) => a.offset - b.offset);
-    let offset = 0;
-    for (const p of busy) {
-      if (p.offset - offset >= size) break;
-      offset = Math.max(offset, p.end);
-    }
-    offsets.set(block, offset);
-    placed.push({ offset, end: offset + size, last });
-    bytes = Math.max(bytes, offset + size);
-  }
-  return { offsets, bytes };
 }

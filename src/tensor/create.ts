@@ -69,8 +69,9 @@ export function linspace(start: number, stop: number, count: number, dtype: DTyp
 
 /** The identity matrix [n, m]. */
 export function eye(n: number, m: number = n, dtype: DType = "float32"): Tensor {
-  const t = filled("eye", [n, m], 0, dtype);
-  const out = hostView(t);
+  checkShape("eye", [n, m]);
+  const t = empty([n, m], dtype);
+  const out = hostView(t).fill(0);
   for (let i = 0; i < Math.min(n, m); i++) out[i * m + i] = 1;
   return t;
 }

@@ -11,7 +11,6 @@ import { type DType, type FloatDType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../base/errors.ts";
 import { call, isDry, view } from "../wasm/host.ts";
 import { philox, wordsToBernoulli, wordsToNormal, wordsToUniform } from "../wasm/kernels.gen.ts";
-import { recording } from "../wasm/recorder.ts";
 import { type Shape, show } from "./shape.ts";
 import { empty, scope, type Tensor } from "./tensor.ts";
 
@@ -183,9 +182,9 @@ export class Generator {
     this.#move(words);
   }
 
-  /** A recording or a dry run is a trial whose values nobody keeps, so it leaves no trace here: the counter is that of the real run. */
+  /** A dry run is a trial whose values nobody keeps, so it leaves no trace here: the counter is that of the real run. */
   #move(words: number): void {
-    if (recording !== null || isDry()) return;
+    if (isDry()) return;
     this.#tellWatch();
     this.#counter += Math.ceil(words / WORDS_PER_BLOCK);
   }

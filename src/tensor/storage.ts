@@ -17,6 +17,9 @@ export let storageCount = 0;
 /** How many times tensors that existed already were written to so far. */
 export let writeCount = 0;
 
+/** The address of what has no bytes; those of all blocks lie above. */
+export const NO_BYTES = 64;
+
 /** A block of linear memory; tensors and their views share it. */
 export class Storage {
   readonly bytes: number;
@@ -40,7 +43,7 @@ export class Storage {
     this.bytes = bytes;
     this.heap = host().heap;
     this.#block = bytes === 0 ? null : allocate(this.heap, bytes);
-    this.#ptr = this.#block?.ptr ?? 64;
+    this.#ptr = this.#block?.ptr ?? NO_BYTES;
     if (recording !== null) recording.blocks.push(this);
     made?.push(this);
     const scope = scopes[scopes.length - 1];
@@ -154,21 +157,43 @@ let marks = 0;
  * rest are released; all of them if either throws.
  */
 export function withScope<R>(fn: () => R, forEachKept: (result: R, keep: (storage: Storage) => void) => void): R {
-  const scope: Storage[] = [];
   const mark = ++marks;
   let done = false;
-  scopes.push(scope);
-  try {
+  const run = (): R => {
     const result = fn();
     forEachKept(result, (storage) => {
       storage.mark = mark;
     });
     done = true;
     return result;
+  };
+  return inScope(run, (storage) => done && storage.mark === mark);
+}
+
+/**
+ * Runs `fn` in a scope of its own. Where `fn` calls `release`, its storages are released at the end; otherwise, and where it throws
+ * before that, they move to the scope outside as if there had been none.
+ */
+export function withTrialScope<R>(fn: (release: () => void) => R): R {
+  let kept = true;
+  const release = (): void => {
+    kept = false;
+  };
+  return inScope(
+    () => fn(release),
+    () => kept,
+  );
+}
+
+function inScope<R>(fn: () => R, isKept: (storage: Storage) => boolean): R {
+  const scope: Storage[] = [];
+  scopes.push(scope);
+  try {
+    return fn();
   } finally {
     scopes.pop();
     const outer = scopes[scopes.length - 1];
-    for (const storage of scope) settle(storage, done && storage.mark === mark, outer);
+    for (const storage of scope) settle(storage, isKept(storage), outer);
   }
 }
 

@@ -1,8 +1,10 @@
 /** Copies between tensors of any strides: values only, off the tape. */
 
 import { BYTES } from "../base/dtype.ts";
+import { DTypeError, ShapeError } from "../base/errors.ts";
 import { call } from "../wasm/host.ts";
 import { copyStrided } from "../wasm/kernels.gen.ts";
+import { sameShape, show } from "./shape.ts";
 import { empty, type Tensor } from "./tensor.ts";
 
 /** Axes the kernel takes; copies of more (after merging) are looped over here. */
@@ -66,8 +68,15 @@ function copyAxes(axes: number, width: number, source: number, target: number): 
   call(copyStrided, "int32", width, n0, n1, n2, n3, s0, s1, s2, s3, t0, t1, t2, t3, source, target);
 }
 
-/** Copies the elements of `source` to `target`, a tensor of the same shape and dtype elsewhere in memory. */
+/**
+ * Copies the elements of `source` to `target`, a tensor elsewhere in memory.
+ * @throws ShapeError, DTypeError unless both are of one shape and dtype
+ */
 export function copyInto(target: Tensor, source: Tensor): void {
+  if (target.dtype !== source.dtype) throw new DTypeError(`copy: expected a source of ${target.dtype}, got ${source.dtype}`);
+  if (!sameShape(target.shape, source.shape)) {
+    throw new ShapeError(`copy: expected a source of shape ${show(target.shape)}, got ${show(source.shape)}`);
+  }
   if (target.size === 0) return;
   copyAxes(mergeAxes(target, source), BYTES[target.dtype], source.ptr, target.ptr);
 }

@@ -72,7 +72,6 @@ export class Tensor {
 
   /** A fresh copy of the elements in row-major order. */
   data(): TypedArray {
-    cannotReplay("reads values on the host");
     const out = arrayOf(this.dtype, this.size);
     if (this.isContiguous) out.set(view(this.dtype, this.ptr, this.size));
     else gatherStrided(this, out);
@@ -81,7 +80,6 @@ export class Tensor {
 
   /** The one element of a tensor of size one. */
   item(): number {
-    cannotReplay("reads a value on the host");
     if (this.size !== 1) throw new ShapeError(`item: expected one element, got ${show(this.shape)}`);
     return read(this.dtype, this.ptr);
   }
@@ -183,9 +181,9 @@ export function requireGrad(t: Tensor): Tensor {
   return t;
 }
 
-/** A fresh tensor's elements, to be written by the host once: a constant, should kernel calls be recorded. */
+/** A fresh tensor's elements, to be written by the host before any kernel uses them: a constant, should kernel calls be recorded. */
 export function hostView(t: Tensor): TypedArray {
-  recording?.constants.add(t.storage);
+  recording?.beforeWrite(t.storage);
   return view(t.dtype, t.ptr, t.size);
 }
 

@@ -176,15 +176,18 @@ export async function ready(source?: KernelSource | Response | PromiseLike<Kerne
  * float64 runs the kernel's f64 instance, every other dtype its f32 instance.
  */
 export function call<A extends readonly number[]>(kernel: Kernel<A>, dtype: DType, ...args: A): void {
+  const id = kernel + (dtype === "float64" ? 1 : 0);
+  if (recording !== null && id === philox) cannotReplay("draws random numbers");
+  if (recording === null) runKernel(id, args);
+  else recording.calls.push({ id, args });
+}
+
+/** Runs a kernel, whether calls are recorded or not. */
+export function runKernel(id: number, args: readonly number[]): void {
   const h = current ?? host();
   const base = h.argsPtr >>> 3;
   const slots = h.f64;
   for (let i = 0; i < args.length; i++) slots[base + i] = args[i] as number;
-  const id = kernel + (dtype === "float64" ? 1 : 0);
-  if (recording !== null) {
-    recording.calls.push({ id, args });
-    if (id === philox) cannotReplay("draws random numbers");
-  }
   h.run(id, h.argsPtr);
 }
 
@@ -214,11 +217,13 @@ export function isDry(): boolean {
 
 /** A typed view of linear memory; valid until the next allocation. */
 export function view(dtype: DType, ptr: number, length: number): TypedArray {
+  recording?.beforeRead(ptr, "reads values on the host");
   return (current ?? host()).view(dtype, ptr, length);
 }
 
 /** The number at an address. */
 export function read(dtype: DType, ptr: number): number {
+  recording?.beforeRead(ptr, "reads a value on the host");
   return (current ?? host()).read(dtype, ptr);
 }
 

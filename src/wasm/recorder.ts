@@ -1,4 +1,6 @@
-/** What a recording of kernel calls sees: the calls, the memory they were given, and what cannot be replayed. */
+/** Recording of kernel calls: they are noted instead of being run, together with the memory that is given out meanwhile. */
+
+import { mayWrite, refersTo } from "./calls.ts";
 
 /** One kernel call: the id (with its dtype's bit) and the argument slots. */
 export interface RecordedCall {
@@ -14,6 +16,10 @@ export interface Block {
   pinned: boolean;
 }
 
+/**
+ * Kernel calls that are noted and not run. As soon as something needs their results, or depends on more than kernel calls,
+ * the recording ends: `interrupted` is called, which may run what was noted or throw, and what follows is run as it comes.
+ */
 export class Recording {
   readonly calls: RecordedCall[] = [];
   /** Every block allocated while recording; none is released before the recording ends. */
@@ -22,23 +28,62 @@ export class Recording {
   readonly constants: Set<Block> = new Set();
   /** Why the recorded calls alone would not do the same again; null if they would. */
   obstacle: string | null = null;
+  readonly #interrupted: (reason: string) => void;
+  /** A recording whose calls have not been run either. */
+  readonly #before: Recording | null;
+
+  constructor(interrupted: (reason: string) => void, before: Recording | null = null) {
+    this.#interrupted = interrupted;
+    this.#before = before;
+  }
+
+  /** Records what `fn` does, or lets it be done if the recording was interrupted before. Recordings do not nest. */
+  during<R>(fn: () => R): R {
+    if (this.obstacle !== null) return fn();
+    recording = this;
+    try {
+      return fn();
+    } finally {
+      recording = null;
+    }
+  }
+
+  interrupt(reason: string): void {
+    this.obstacle ??= reason;
+    recording = null;
+    this.#interrupted(reason);
+  }
+
+  /** The host looks at memory: what the noted calls would have written there must be there first. */
+  beforeRead(ptr: number, reason: string): void {
+    if (this.isPending(ptr)) this.interrupt(reason);
+  }
+
+  /** The host writes a block that is new: a constant, unless a noted call uses what is there now. */
+  beforeWrite(block: Block): void {
+    const { ptr, bytes } = block;
+    const used = this.calls.some((c) => refersTo(c, (address) => address >= ptr && address < ptr + bytes));
+    if (used) this.interrupt("writes values from the host");
+    else this.constants.add(block);
+  }
+
+  /** Whether what will be at an address is not there yet. */
+  isPending(ptr: number): boolean {
+    const block = this.#blockAt(ptr);
+    if (block !== undefined) return !this.constants.has(block);
+    const writesOutside = this.calls.some((c) => mayWrite(c, (target) => target !== 0 && this.#blockAt(target) === undefined));
+    return writesOutside || (this.#before?.isPending(ptr) ?? false);
+  }
+
+  #blockAt(ptr: number): Block | undefined {
+    return this.blocks.find((b) => ptr >= b.ptr && ptr < b.ptr + b.bytes);
+  }
 }
 
 /** The recording in progress. */
 export let recording: Recording | null = null;
 
-/** Records every kernel call of `fn`. Recordings do not nest. */
-export function record<R>(fn: () => R): { readonly result: R; readonly recording: Recording } {
-  const mine = new Recording();
-  recording = mine;
-  try {
-    return { result: fn(), recording: mine };
-  } finally {
-    recording = null;
-  }
-}
-
 /** Says that what is being done depends on more than kernel calls. */
 export function cannotReplay(reason: string): void {
-  if (recording !== null) recording.obstacle ??= reason;
+  recording?.interrupt(reason);
 }

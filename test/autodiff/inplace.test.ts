@@ -11,6 +11,7 @@ import { crossEntropy } from "../../src/nn/losses.ts";
 import { Parameter } from "../../src/nn/module.ts";
 import * as ops from "../../src/ops/index.ts";
 import * as optim from "../../src/optim/index.ts";
+import { scanSteps } from "../../src/recurrence/recurrence.ts";
 import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";
 import { full, ones } from "../../src/tensor/create.ts";
 import { dryRun } from "../../src/tensor/dry-run.ts";
@@ -261,9 +262,15 @@ describe("recurrent layers", () => {
   it("captured scans read the weights they were run with", () => {
     const cell = new MGU({ inputSize: 3, hiddenSize: 2 });
     const before = ops.sum(cell.scan(xs())[0]);
-    const [weight] = cell.parameters() as [Parameter];
-    assign(weight, values(weight));
+    const recurrent = cell.stateDict().get("weight_hh") as Parameter;
+    assign(recurrent, values(recurrent));
     expectRefused(() => backward(before));
+    // Where no gradient goes to the inputs, their weights are not read, and neither are they eagerly.
+    const outputs = [cell.scan(xs())[0], scanSteps(cell, xs())[0]];
+    const weight = cell.stateDict().get("weight_ih") as Parameter;
+    assign(weight, values(ones(weight.shape)));
+    const [captured, eager] = outputs.map((ys) => gradients([ys], [weight], [ones(ys.shape)])[0] as Tensor) as [Tensor, Tensor];
+    expect(values(captured)).toEqual(values(eager));
     const optimizer = new optim.SGD(cell.parameters(), { lr: 0.1 });
     for (let i = 0; i < 3; i++) {
       optimizer.zeroGrad();

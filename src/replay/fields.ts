@@ -1,0 +1,48 @@
+/** What an object holds that is not a tensor's contents: whether a step changes it, and how it was before. */
+
+import { Tensor } from "../tensor/tensor.ts";
+
+type Fields = Record<string, unknown>;
+
+/** So many values are watched; what lies behind more of them is data, not a step's. */
+const WATCHED = 4096;
+
+/** The fields of an object and of all objects below it. Private fields and closures cannot be seen. */
+export class FieldsBefore {
+  readonly #objects: { readonly owner: Fields; readonly names: readonly string[]; readonly values: readonly unknown[] }[] = [];
+
+  constructor(root: object) {
+    const seen = new Set<unknown>();
+    const waiting: unknown[] = [root];
+    for (const value of waiting) {
+      if (waiting.length > WATCHED) return;
+      if (!isContainer(value) || seen.has(value)) continue;
+      seen.add(value);
+      if (Array.isArray(value) && value.length > WATCHED) continue;
+      const names = Object.keys(value);
+      const values = names.map((name) => value[name]);
+      this.#objects.push({ owner: value, names, values });
+      for (const v of values) waiting.push(v);
+    }
+  }
+
+  /** Whether a field was set, added or taken away since. */
+  get changed(): boolean {
+    return this.#objects.some(({ owner, names, values }) => {
+      return Object.keys(owner).length !== names.length || names.some((name, i) => !Object.is(owner[name], values[i]));
+    });
+  }
+
+  /** Sets every field that was there to what it was. */
+  restore(): void {
+    for (const { owner, names, values } of this.#objects) {
+      names.forEach((name, i) => {
+        if (!Object.is(owner[name], values[i])) owner[name] = values[i];
+      });
+    }
+  }
+}
+
+function isContainer(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !(value instanceof Tensor) && !ArrayBuffer.isView(value);
+}

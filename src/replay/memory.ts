@@ -1,0 +1,83 @@
+/** The memory of a recorded step: which block or region an address lies in, and where each block is to live. */
+
+import { isAddress } from "../wasm/calls.ts";
+import type { Block, RecordedCall } from "../wasm/recorder.ts";
+
+/** First and last call that use a block. */
+export interface Use {
+  first: number;
+  last: number;
+}
+
+interface Entry<V> {
+  readonly start: number;
+  readonly end: number;
+  readonly value: V;
+}
+
+/** Stretches of memory that do not overlap, to be found by any address inside. */
+export class BlockIndex<V> {
+  /** Most addresses are those of a start. */
+  readonly #starts = new Map<number, Entry<V>>();
+  #sorted: Entry<V>[] | null = null;
+
+  /** Blocks of no bytes are nowhere: no call reads or writes them. */
+  add({ ptr, bytes }: Pick<Block, "ptr" | "bytes">, value: V): void {
+    if (bytes > 0) this.#starts.set(ptr, { start: ptr, end: ptr + bytes, value });
+    this.#sorted = null;
+  }
+
+  find(ptr: number): Entry<V> | null {
+    return this.#starts.get(ptr) ?? this.#around(ptr);
+  }
+
+  #around(ptr: number): Entry<V> | null {
+    this.#sorted ??= [...this.#starts.values()].sort((a, b) => a.start - b.start);
+    let low = 0;
+    let high = this.#sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#sorted[middle] as Entry<V>).start <= ptr) low = middle + 1;
+      else high = middle;
+    }
+    const entry = this.#sorted[low - 1];
+    return entry !== undefined && ptr < entry.end ? entry : null;
+  }
+}
+
+/** Every block that the addresses of a list of calls lie in, with the calls that use it. */
+export function usesOf(calls: readonly RecordedCall[], blockAt: (ptr: number) => Block | null): Map<Block, Use> {
+  const uses = new Map<Block, Use>();
+  calls.forEach(({ id, args }, at) => {
+    args.forEach((arg, slot) => {
+      const block = isAddress(id, slot) ? blockAt(arg) : null;
+      if (block === null) return;
+      const use = uses.get(block);
+      if (use === undefined) uses.set(block, { first: at, last: at });
+      else use.last = at;
+    });
+  });
+  return uses;
+}
+
+const align = (bytes: number) => Math.ceil(bytes / 64) * 64;
+
+/** Places blocks side by side; with `share`, blocks that are never needed at the same time may share their place. */
+export function planMemory(uses: ReadonlyMap<Block, Use>, share: boolean): { offsets: Map<Block, number>; bytes: number } {
+  const offsets = new Map<Block, number>();
+  const placed: { offset: number; end: number; last: number }[] = [];
+  let bytes = 0;
+  for (const [block, { first, last }] of [...uses].sort((a, b) => a[1].first - b[1].first)) {
+    const size = align(block.bytes);
+    const busy = placed.filter((p) => !share || p.last >= first).sort((a, b) => a.offset - b.offset);
+    let offset = 0;
+    for (const p of busy) {
+      if (p.offset - offset >= size) break;
+      offset = Math.max(offset, p.end);
+    }
+    offsets.set(block, offset);
+    placed.push({ offset, end: offset + size, last });
+    bytes = Math.max(bytes, offset + size);
+  }
+  return { offsets, bytes };
+}

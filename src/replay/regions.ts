@@ -1,0 +1,161 @@
+/**
+ * Regions: the stretches of memory that a captured step reads and writes, each with a base that moves by a stride from step to step.
+ *
+ * This file owns their kinds, their numbers and what binds them to memory.
+ */
+
+import { BYTES } from "../base/dtype.ts";
+import { StateError } from "../base/errors.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+/** How many regions there are of a kind: one, or one for each of these. */
+type Multiplicity = "one" | keyof RegionCounts;
+
+export interface RegionCounts {
+  /** Sequences the step reads a slice of. */
+  readonly inputs: number;
+  /** Tensors carried from step to step. */
+  readonly carried: number;
+  /** Parameters and buffers, by tensor. */
+  readonly fixed: number;
+  /** Blocks of memory these lie in: fewer where they share one. */
+  readonly fixedBlocks: number;
+}
+
+/** Every kind, in the order in which regions are numbered. */
+const KINDS = {
+  /** The step's slice of a sequence. */
+  input: "inputs",
+  /** A carried tensor before and after the step. */
+  state: "carried",
+  next: "carried",
+  /** Memory of parameters and buffers. */
+  fixed: "fixedBlocks",
+  output: "one",
+  /** Values the backward step reads again. */
+  frame: "one",
+  /** Values that live within one step. */
+  scratch: "one",
+  /** What the host wrote inside the step. */
+  constants: "one",
+  /** What is made from fixed tensors once for all steps: packed weights, sums of biases. */
+  packed: "one",
+  /** The same of the backward step, which reads the forward step's too. */
+  packedBack: "one",
+  /** What the backward step leaves for the products that are made for many steps at once. */
+  history: "one",
+  /** The cotangent of the output, and that of the output of the step before. */
+  outputGradient: "one",
+  outputGradientBefore: "one",
+  inputGradient: "inputs",
+  /** The cotangent of the next state, which becomes that of the state. */
+  stateGradient: "carried",
+  /** The total of a fixed tensor's gradient. */
+  fixedGradient: "fixed",
+} as const satisfies Record<string, Multiplicity>;
+
+export type RegionKind = keyof typeof KINDS;
+
+const kinds = Object.keys(KINDS) as RegionKind[];
+
+/** Written by a step and read by nothing in it. */
+export const RESULTS: ReadonlySet<RegionKind> = new Set(["output", "next", "inputGradient"] as const);
+/** Written by nothing while steps run backwards. */
+export const LASTING: ReadonlySet<RegionKind> = new Set(["input", "state", "next", "fixed", "outputGradient"] as const);
+
+/** The numbers of a step's regions. */
+export class Regions {
+  readonly count: number;
+  readonly #counts: RegionCounts;
+  readonly #kinds: RegionKind[] = [];
+  readonly #first = new Map<RegionKind, number>();
+
+  constructor(counts: RegionCounts) {
+    this.#counts = counts;
+    for (const kind of kinds) {
+      this.#first.set(kind, this.#kinds.length);
+      for (let i = 0; i < this.#many(kind); i++) this.#kinds.push(kind);
+    }
+    this.count = this.#kinds.length;
+  }
+
+  #many(kind: RegionKind): number {
+    const many = KINDS[kind];
+    return many === "one" ? 1 : this.#counts[many];
+  }
+
+  /** The number of a region. */
+  of(kind: RegionKind, index = 0): number {
+    if (!(index < this.#many(kind)))
+      throw new StateError(`replay: expected ${this.#many(kind)} regions of kind ${kind}, got number ${index}`);
+    return (this.#first.get(kind) as number) + index;
+  }
+
+  kindOf(region: number): RegionKind {
+    return this.#kinds[region] as RegionKind;
+  }
+
+  /** What messages call a region. */
+  nameOf(region: number): string {
+    const kind = this.kindOf(region);
+    return `${kind} ${region - (this.#first.get(kind) as number)}`;
+  }
+}
+
+let latest: { readonly key: string; readonly regions: Regions } | null = null;
+
+/** The numbers for such a step; those asked for last are at hand. */
+export function regionsOf(counts: RegionCounts): Regions {
+  const key = Object.values(counts).join();
+  if (latest?.key !== key) latest = { key, regions: new Regions(counts) };
+  return latest.regions;
+}
+
+/** Where a region is at the first step, how far it moves with each step, and what it holds at each step, in bytes. */
+export interface Place {
+  readonly base: number;
+  readonly stride: number;
+  readonly bytes: number;
+}
+
+/** The places of regions; a region without one holds nothing. */
+export class Places {
+  readonly regions: Regions;
+  readonly bases: Float64Array<ArrayBuffer>;
+  readonly strides: Float64Array<ArrayBuffer>;
+  readonly #bytes: Float64Array<ArrayBuffer>;
+
+  constructor(regions: Regions) {
+    this.regions = regions;
+    this.bases = new Float64Array(regions.count);
+    this.strides = new Float64Array(regions.count);
+    this.#bytes = new Float64Array(regions.count);
+  }
+
+  set(kind: RegionKind, index: number, { base, stride, bytes }: Place): void {
+    const region = this.regions.of(kind, index);
+    this.bases[region] = base;
+    this.strides[region] = stride;
+    this.#bytes[region] = bytes;
+  }
+
+  /** A tensor that stays where it is. */
+  setTensor(kind: RegionKind, index: number, { ptr, size, dtype }: Tensor): void {
+    this.set(kind, index, { base: ptr, stride: 0, bytes: size * BYTES[dtype] });
+  }
+
+  /** Address of a region at a step, counted from the first. */
+  at(region: number, step: number): number {
+    return (this.bases[region] as number) + step * (this.strides[region] as number);
+  }
+
+  /** Nothing is bound to memory that is smaller than what was captured. @throws StateError */
+  check(extents: Float64Array): void {
+    for (let region = 0; region < extents.length; region++) {
+      const [expected, got] = [extents[region] as number, this.#bytes[region] as number];
+      if (!(got >= expected)) {
+        throw new StateError(`replay: expected ${expected} bytes for ${this.regions.nameOf(region)} of the captured step, got ${got}`);
+      }
+    }
+  }
+}
