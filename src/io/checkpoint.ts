@@ -105,9 +105,8 @@ function extraText(extra: Json): string {
     return text ?? "null";
   } catch (cause) {
     if (cause instanceof ArgumentError) throw cause;
-    throw new ArgumentError(`checkpoint: expected plain data as extra, got ${quote(extra)} (${shorten((cause as Error).message)})`, {
-      cause,
-    });
+    const [reason = ""] = (cause as Error).message.split("\n");
+    throw new ArgumentError(`checkpoint: expected plain data as extra, got ${quote(extra)} (${shorten(reason)})`, { cause });
   }
 }
 

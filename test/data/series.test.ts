@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../../src/base/errors.ts";
-import { Scaler, SeriesWindows } from "../../src/data/series.ts";
+import { Scaler, type ScalerState, SeriesWindows } from "../../src/data/series.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
 
 const f64 = { dtype: "float64" } as const;
@@ -75,8 +75,20 @@ describe("Scaler", () => {
       { shift: [0], scale: [0] },
       { shift: [0, 1], scale: [1] },
       { shift: [Number.NaN], scale: [1] },
+      { shift: [], scale: [] },
+      { shift: ["0"], scale: [1] },
+      { shift: "0", scale: "1" },
+      { shift: { length: 1 }, scale: [1] },
+      { shift: new Array(1e5).fill(0), scale: new Array(1e5).fill(0) },
+      { scale: [1] },
+      {},
+      [],
+      null,
+      undefined,
+      3,
     ]) {
-      expect(() => new Scaler(state)).toThrow(FormatError);
+      expect(() => new Scaler(state as ScalerState)).toThrow(FormatError);
+      expect(() => new Scaler(state as ScalerState)).toThrow(/^Scaler: expected .{0,300}$/);
     }
   });
 });
@@ -157,6 +169,11 @@ describe("SeriesWindows", () => {
     expect(new SeriesWindows(series, { window: 8, horizon: 4, batch: 1 }).count).toBe(1);
     expect(() => new SeriesWindows(series, { window: 9, horizon: 4, batch: 1 })).toThrow("windows of 9 + 4 steps, got 0 in 12 steps");
     expect(() => new SeriesWindows(series, { window: 2, batch: 0 })).toThrow(ArgumentError);
+    for (const [name, value] of Object.entries({ shuffle: 0.5, epochs: -1, stride: 0, horizon: Number.NaN })) {
+      expect(() => new SeriesWindows(series, { window: 2, batch: 1, [name]: value })).toThrow(ArgumentError);
+    }
+    const nothing = { horizon: undefined, stride: undefined, targets: undefined, shuffle: undefined, dropLast: undefined } as object;
+    expect([...new SeriesWindows(series, { window: 2, batch: 5, epochs: 1, ...nothing })].length).toBe(2);
     expect(() => new SeriesWindows(series, { window: 2, batch: 1, targets: [2] })).toThrow(ArgumentError);
     expect(() => new SeriesWindows(tensor([1, 2, 3]), { window: 2, batch: 1 })).toThrow(ShapeError);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { FormatError } from "../../src/base/errors.ts";
-import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from "../../src/io/checkpoint.ts";
+import { ArgumentError, FormatError } from "../../src/base/errors.ts";
+import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, type Json } from "../../src/io/checkpoint.ts";
 import { parse, serialize } from "../../src/io/safetensors.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { Tensor, tensor } from "../../src/tensor/tensor.ts";
@@ -81,6 +81,26 @@ describe("checkpoint", () => {
     expect(encodeCheckpoint(decodeCheckpoint(bytes))).toEqual(bytes);
   });
 
+  it("takes plain data along, and nothing else", () => {
+    const round = (extra: unknown) => decodeCheckpoint(encodeCheckpoint({ ...empty, extra: extra as Json })).extra;
+    expect(round({ name: "Infinity", list: [-0.5, null], gone: undefined, scaler: { toJSON: () => [1] } })).toEqual({
+      name: "Infinity",
+      list: [-0.5, null],
+      scaler: [1],
+    });
+    expect(round(undefined)).toBe(null);
+    expect(round("\ud800")).toBe("\ud800");
+    const circle: unknown[] = [];
+    circle.push(circle);
+    const deep = JSON.parse(`${"[".repeat(200)}${"]".repeat(200)}`);
+    for (const extra of [Number.NaN, [Number.POSITIVE_INFINITY], { a: 3n }, { f: () => 1 }, Symbol("s"), circle, deep]) {
+      expect(() => encodeCheckpoint({ ...empty, extra: extra as Json })).toThrow(ArgumentError);
+      expect(() => encodeCheckpoint({ ...empty, extra: extra as Json })).toThrow(
+        /^checkpoint: expected plain data as extra, got .{0,300}$/,
+      );
+    }
+  });
+
   it("restores the generator's place", () => {
     const again = decodeCheckpoint(encodeCheckpoint(full)).generators[0] as Generator;
     expect(again.uniform([4]).data()).toEqual(generator.clone().uniform([4]).data());
@@ -99,6 +119,36 @@ describe("checkpoint", () => {
     ],
     ["a tensor of no group", tampered((_, t) => t.set("other.x", tensor(1))), /got "other.x"/],
     ["a state without its tensor", tampered((_, t) => t.delete("state.1")), /expected tensor 1 of the state, got 1/],
+    ...[0, {}, [0, 1], { h: 0, deeper: [2, { c: 1 }] }, { h: 0, deeper: [0, { c: 0 }] }, null].map(
+      (state): [string, Uint8Array, RegExp] => [
+        `a state of other tensors, ${JSON.stringify(state)}`,
+        tampered((run) => {
+          run.state = state;
+        }),
+        /expected (a state of all its 3 tensors|tensor \d of the state|no tensors of a state that is null)/,
+      ],
+    ),
+    [
+      "extra data that is no JSON",
+      (() => {
+        const { tensors, metadata } = parse(encodeCheckpoint(full));
+        return serialize(tensors, { ...metadata, extra: "{" });
+      })(),
+      /expected extra in JSON/,
+    ],
+    [
+      "a run nested thousands deep",
+      (() => {
+        const { tensors, metadata } = parse(encodeCheckpoint(full));
+        return serialize(tensors, { ...metadata, run: `{"progress":${"[".repeat(9000)}${"]".repeat(9000)}}` });
+      })(),
+      /nested at most 127 deep/,
+    ],
+    [
+      "a tensor with a long name",
+      tampered((_, t) => t.set(`o${"x".repeat(1e5)}`, tensor(1))),
+      /^checkpoint: expected tensors of .{0,200}$/,
+    ],
     [
       "a state of text",
       tampered((run) => {
