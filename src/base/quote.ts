@@ -5,9 +5,10 @@ const LONGEST = 80;
 const ENTRIES = 16;
 const DEPTH = 3;
 
-/** A text as it stands in a message: cut where it is long. */
+/** A text as it stands in a message: cut where it is long, on one line, without what a terminal would obey. */
 export function shorten(text: string): string {
-  return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
+  const start = text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
+  return start.replace(/\p{Cc}/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** A value as a message writes it, nearly as JSON: `"text"`, `[1,2]`, `{"a":1}`, `undefined`. */

@@ -10,7 +10,7 @@ import { NgramModel } from "../data/ngram.ts";
 import { type Split, split } from "../data/split.ts";
 import { Vocabulary } from "../data/text.ts";
 import { type SymbolWindow, WindowBatches } from "../data/windows.ts";
-import { decodeCheckpoint, type Json } from "../io/checkpoint.ts";
+import { type Checkpoint, decodeCheckpoint, type Json } from "../io/checkpoint.ts";
 import { writeAtomic } from "../io/files.ts";
 import { bitsPerCharacter, CharModel, type CharState, encodeModel } from "../models/char-model.ts";
 import { Adam } from "../optim/adam.ts";
@@ -265,21 +265,38 @@ async function readHeld(path: string): Promise<{ readonly bytes: Uint8Array; rea
     throw fileError(path, error);
   });
   try {
-    const held = scope(() => decodeCheckpoint(bytes).extra) as unknown as Held;
-    checkHeld(held);
-    return { bytes, held };
+    return { bytes, held: scope(() => heldIn(decodeCheckpoint(bytes))) };
   } catch (error) {
     throw new UserError(`${path}: ${(error as Error).message}`, { cause: error });
   }
 }
 
-/** The checkpoint may be another program's. */
-function checkHeld(held: Partial<Held> | null): void {
-  const { digest, steps, hidden, seed } = held?.settings ?? {};
-  const numbers = [steps, hidden, seed].every((n) => Number.isSafeInteger(n) && (n as number) >= 0);
-  const { history } = held ?? {};
-  const lists = [history?.steps, history?.bits, history?.validSteps, history?.validBits].every(Array.isArray);
-  if (typeof digest !== "string" || !numbers || !lists) throw new UserError("expected a checkpoint of this program, got another");
+/** What this program put into a checkpoint, which may be another program's. */
+function heldIn({ extra, model }: Checkpoint): Held {
+  const { settings, history } = (extra ?? {}) as { readonly [key in keyof Held]?: Partial<Held[key]> | null };
+  if (!isSettings(settings) || !isHistory(history)) throw new UserError("expected a checkpoint of this program, got another");
+  const width = model.get("lstm.weight_hh_l0")?.shape[1];
+  if (width !== settings.hidden) throw new UserError(`expected weights of ${settings.hidden} units, got ${width ?? "none"}`);
+  return { settings, history };
+}
+
+function isSettings(settings: Partial<Settings> | null | undefined): settings is Settings {
+  const { text, digest, steps, hidden, seed } = settings ?? {};
+  const whole = [steps, hidden, seed].every((n) => Number.isSafeInteger(n) && (n as number) >= 0);
+  return whole && typeof digest === "string" && (text === null || typeof text === "string");
+}
+
+function isHistory(history: Partial<History> | null | undefined): history is History {
+  const { steps, bits, validSteps, validBits } = history ?? {};
+  const curves = [
+    [steps, bits],
+    [validSteps, validBits],
+  ];
+  return curves.every(([x, y]) => isCurve(x) && isCurve(y) && x.length === y.length);
+}
+
+function isCurve(values: unknown): values is number[] {
+  return Array.isArray(values) && values.every((v) => typeof v === "number");
 }
 
 async function openFolder(path: string): Promise<Paths> {

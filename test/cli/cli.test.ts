@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { serialize } from "../../src/io/safetensors.ts";
+import { parse, serialize } from "../../src/io/safetensors.ts";
 import { decodeModel } from "../../src/models/char-model.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
 
@@ -213,7 +213,18 @@ describe("interrupted and resumed", () => {
   it("a damaged or foreign checkpoint is told in one line", async () => {
     const bytes = await readFile(path("parts/checkpoint.safetensors"));
     await mkdir(path("damaged"), { recursive: true });
-    for (const content of [bytes.subarray(0, bytes.length - 5), await readFile(path("other.safetensors"))]) {
+    const { tensors, metadata } = parse(bytes);
+    const changed = (from: RegExp, to: string) =>
+      serialize(tensors, Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, value.replace(from, to)])));
+    const contents = [
+      bytes.subarray(0, bytes.length - 5),
+      await readFile(path("other.safetensors")),
+      changed(/"hidden":\d+/, '"hidden":100000000'),
+      changed(/"text":"[^"]*"/, '"text":5'),
+      changed(/"validBits":\[/, '"validBits":[1,'),
+      changed(/"bits":\[/, '"bits":["x",'),
+    ];
+    for (const content of contents) {
       await writeFile(path("damaged/checkpoint.safetensors"), content);
       const { code, err } = await start(["--resume", "--out", "damaged"]);
       expect(err).toMatch(/^tapeloop: damaged\/checkpoint\.safetensors: [^\n]+\n$/);
