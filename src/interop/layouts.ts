@@ -1,15 +1,17 @@
 /** Recurrent weights in the layouts of PyTorch, ONNX and Keras. */
 
 import { noGrad } from "../autodiff/tape.ts";
+import { checkMap } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../base/errors.ts";
+import { quote, shorten } from "../base/quote.ts";
 import { reshape, select, slice, transpose } from "../ops/shape.ts";
 import type { GRU, LSTM, RNN } from "../recurrence/rnn.ts";
 import type { GRUCell, LSTMCell, RNNCell } from "../recurrence/rnn-cells.ts";
 import { zeros } from "../tensor/create.ts";
 import { type Shape, sameShape, show } from "../tensor/shape.ts";
 import { copyInto } from "../tensor/strided.ts";
-import { empty, scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { empty, scope, Tensor, tensor } from "../tensor/tensor.ts";
 
 export type Layout = "torch" | "onnx" | "keras";
 
@@ -138,7 +140,7 @@ function unitsOf(module: RecurrentModule): Unit[] {
  */
 function placesOf(op: string, module: RecurrentModule, layout: Layout): Map<string, Place> {
   if (!Object.hasOwn(LAYOUTS, layout)) {
-    throw new ArgumentError(`${op}: expected layout "torch", "onnx" or "keras", got ${JSON.stringify(layout)}`);
+    throw new ArgumentError(`${op}: expected layout "torch", "onnx" or "keras", got ${quote(layout)}`);
   }
   const own = module.stateDict();
   const places = new Map<string, Place>();
@@ -237,12 +239,15 @@ export function importWeights(module: RecurrentModule, layout: Layout, arrays: R
 }
 
 function checkArrays(arrays: Arrays, places: ReadonlyMap<string, Place>): void {
+  checkMap("importWeights", "the arrays", arrays);
   const shapes = new Map(Array.from(places.values(), ({ array, shape }) => [array, shape]));
   const unknown = [...arrays.keys()].find((name) => !shapes.has(name));
-  if (unknown !== undefined) throw new FormatError(`importWeights: expected arrays ${[...shapes.keys()].join(", ")}, got ${unknown}`);
+  if (unknown !== undefined)
+    throw new FormatError(`importWeights: expected arrays ${[...shapes.keys()].join(", ")}, got ${shorten(String(unknown))}`);
   for (const [name, shape] of shapes) {
     const array = arrays.get(name);
     if (array === undefined) throw new FormatError(`importWeights: expected an array ${name} ${show(shape)}, got none`);
+    if (!(array instanceof Tensor)) throw new DTypeError(`importWeights: expected a tensor as ${name}, got ${quote(array)}`);
     if (!isFloat(array.dtype)) throw new DTypeError(`importWeights: expected ${name} of floats, got ${array.dtype}`);
     if (!sameShape(array.shape, shape)) {
       throw new ShapeError(`importWeights: expected ${name} of shape ${show(shape)}, got ${show(array.shape)}`);
