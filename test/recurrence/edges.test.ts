@@ -32,9 +32,10 @@ interface Extreme {
   readonly way: string;
 }
 
-const extremes: readonly Extreme[] = (["inputs", "biases"] as const).flatMap((where) =>
-  [100, 1e4].flatMap((size) => Object.keys(ways).map((way) => ({ where, size, way }))),
-);
+const extremes: readonly Extreme[] = [100, 1e4].flatMap((size) => [
+  { where: "inputs", size, way: "by turns" },
+  ...Object.keys(ways).map((way) => ({ where: "biases", size, way }) as const),
+]);
 
 /** Gives a recurrence the parameters of the float32 one of the same seed, and biases as extreme as is asked for. */
 function setParameters(make: Make, recurrence: Recurrence, { where, size, way }: Extreme): void {

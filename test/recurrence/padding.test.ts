@@ -112,7 +112,10 @@ describe.each(Object.entries(every))("%s", (name, make) => {
     expect(beyond(expected.ys).every((y) => y === 0)).toBe(true);
     expect(beyond(expected.dxs).every((d) => d === 0)).toBe(true);
     expect(expected.dParameters.flatMap((d) => Array.from(d ?? [])).some((d) => d !== 0) || expected.dParameters.length === 0).toBe(true);
-    for (const filling of fillings) expect(outcome(make, run, dtype, filling, reverse)).toEqual(expected);
+    // Step by step, operation by operation, two say as much as five.
+    for (const filling of mode === "eager" ? [Number.NaN, 1e30] : fillings) {
+      expect(outcome(make, run, dtype, filling, reverse)).toEqual(expected);
+    }
   });
 
   it.each([false, true])("reverse %s: sequences of a batch are as each by itself", (reverse) => {

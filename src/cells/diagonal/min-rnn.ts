@@ -6,7 +6,7 @@ import type { Parameter } from "../../nn/module.ts";
 import { add, mul, neg, sub } from "../../ops/arithmetic.ts";
 import { greaterEqual, where } from "../../ops/compare.ts";
 import { linear } from "../../ops/linear.ts";
-import { exp, log, logSigmoid, relu, sigmoid } from "../../ops/math.ts";
+import { exp, log, logSigmoid, relu, sigmoid, softplus } from "../../ops/math.ts";
 import { logLinearScan } from "../../ops/prefix-scan.ts";
 import { cumsum } from "../../ops/reduce.ts";
 import { split } from "../../ops/shape.ts";
@@ -161,6 +161,6 @@ export class MinLSTM extends MinRNN {
 
 /** log f − log i, of which f/(f + i) is the logistic function: it stands where both gates are closed, and the quotient would be 0/0. */
 function logRatio(sums: readonly Tensor[]): Tensor {
-  const [f, i] = sums.slice(0, 2).map(logSigmoid) as [Tensor, Tensor];
-  return sub(f, i);
+  const [f, i] = sums as [Tensor, Tensor, Tensor];
+  return sub(softplus(neg(i)), softplus(neg(f)));
 }
