@@ -1,15 +1,15 @@
 /** Every recurrence of the library, with what tells its kinds apart: what each of them has promised is tested on all of them. */
 
+import { RecurrentDropoutLSTM } from "../../src/cells/gated/recurrent-dropout.ts";
 import * as cells from "../../src/cells/index.ts";
 import { BahdanauDecoder, ContextDecoder, Encoder, LuongDecoder, type LuongScore, StateDecoder } from "../../src/encoder-decoder/index.ts";
 import { ChunkingSystem, Predictor } from "../../src/hierarchies/index.ts";
-import { Zoneout } from "../../src/wrappers/zoneout.ts";
-import { RecurrentDropoutLSTM } from "../../src/cells/gated/recurrent-dropout.ts";
 import { LayerNorm, type LayerOptions, Linear, Sequential } from "../../src/nn/layers.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import * as wrappers from "../../src/wrappers/index.ts";
+import { Zoneout } from "../../src/wrappers/zoneout.ts";
 
 export type Make = (options: LayerOptions) => Recurrence;
 
