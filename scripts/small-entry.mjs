@@ -43,6 +43,7 @@ export function smallEntry(root, binary) {
     name: "small-entry",
     setup(plugin) {
       plugin.onResolve({ filter: /\/binary\.ts$/ }, () => ({ path: join(root, "src/wasm", binary) }));
+      plugin.onResolve({ filter: /\/base\/library\.ts$/ }, () => ({ path: join(root, "src/base/library.inference.ts") }));
       plugin.onResolve({ filter: DERIVATIVES }, ({ path, resolveDir }) =>
         join(resolveDir, path).startsWith(join(root, "src/autodiff/")) ? { path: join(root, "src/autodiff/values-only.ts") } : undefined,
       );

@@ -1,7 +1,8 @@
 /**
  * Running recurrent layers and nothing else: a bundle of its own with a small binary, for where every byte is shipped.
  *
- * float32 only, no gradients, and an instance apart from the one of the main entry: import either, not both.
+ * float32 only, no gradients, and a memory apart from that of the main entry: import either, not both. A tensor of the one is
+ * refused by the other, with an error that names both.
  *
  * @example
  * import { LSTM, parseSafetensors, Stream } from "tapeloop/inference";

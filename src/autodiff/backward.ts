@@ -6,7 +6,7 @@ import { onesLike } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
 import { storageCount } from "../tensor/storage.ts";
 import { copyOf } from "../tensor/strided.ts";
-import { keep, type Tensor } from "../tensor/tensor.ts";
+import { checkTensor, keep, type Tensor } from "../tensor/tensor.ts";
 import { afterDryRun, isDry } from "../wasm/host.ts";
 import { cannotReplay } from "../wasm/recorder.ts";
 import { addInPlace } from "./accumulate.ts";
@@ -24,6 +24,7 @@ export function seedOf(op: string, y: Tensor, cotangent?: Tensor): Tensor {
  * @param cotangent weights of a non-scalar output, of its shape
  */
 export function backward(output: Tensor, cotangent?: Tensor): void {
+  checkTensor("backward", output);
   cannotReplay("leaves gradients on tensors");
   const start = seedOf("backward", output, cotangent);
   const before = storageCount;

@@ -5,7 +5,7 @@
  */
 
 import { isFloat } from "../base/dtype.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { box, dualLevel, unbox } from "./forward.ts";
 import { isGradEnabled, Node } from "./tape.ts";
 
@@ -33,6 +33,7 @@ export interface Evaluation<P = unknown> {
 
 /** Runs a primitive: computes, pushes tangents forward, records on the tape. */
 export function applyAll<P>(primitive: Primitive<P>, inputs: Inputs, params: P): Tensor[] {
+  for (let i = 0; i < inputs.length; i++) checkTensor(primitive.name, inputs[i]);
   const level = dualLevel(inputs);
   const outputs = level === 0 ? primitive.forward(inputs, params) : pushForward(primitive, inputs, params, level);
   if (isGradEnabled()) record(primitive, inputs, outputs, params);

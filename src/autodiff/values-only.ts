@@ -4,7 +4,7 @@
  */
 
 import { StateError } from "../base/errors.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 
 /** An operation whose rules were left out. */
 interface Values<P> {
@@ -13,11 +13,12 @@ interface Values<P> {
 }
 
 export function applyAll<P>(primitive: Values<P>, inputs: readonly Tensor[], params: P): Tensor[] {
+  for (const x of inputs) checkTensor(primitive.name, x);
   return primitive.forward(inputs, params);
 }
 
 export function apply<P>(primitive: Values<P>, inputs: readonly Tensor[], params: P): Tensor {
-  return primitive.forward(inputs, params)[0] as Tensor;
+  return applyAll(primitive, inputs, params)[0] as Tensor;
 }
 
 export function defineOp<P>({ name, forward }: { name: string; forward: (x: readonly Tensor[], params: P) => Tensor }): Values<P> {

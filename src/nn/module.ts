@@ -6,7 +6,7 @@ import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "
 import { isPlain, list, quote, shorten } from "../base/quote.ts";
 import { heldTensors } from "../tensor/parts.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { assign, keep, requireGrad, Tensor } from "../tensor/tensor.ts";
+import { assign, keep, refuseForeign, requireGrad, Tensor } from "../tensor/tensor.ts";
 
 /** A tensor that is trained: a leaf that wants its gradient and outlives every scope. */
 export class Parameter extends Tensor {
@@ -192,7 +192,10 @@ function isObject(value: unknown): value is object {
 }
 
 function isPart(value: unknown): value is Part {
-  return value instanceof Tensor || value instanceof Module;
+  if (value instanceof Tensor || value instanceof Module) return true;
+  refuseForeign("Module", value);
+  if (isObject(value) && "namedParameters" in value) for (const p of (value as Module).parameters()) refuseForeign("Module", p);
+  return false;
 }
 
 /** Puts a part under a name. @throws ArgumentError where another has it */
@@ -251,6 +254,7 @@ function fits(from: DType, to: DType): boolean {
 
 function checkSource(name: string, target: Tensor, source: unknown): asserts source is Tensor {
   const called = shorten(name);
+  refuseForeign("loadStateDict", source);
   if (!(source instanceof Tensor)) throw new DTypeError(`loadStateDict: expected a tensor for ${called}, got ${quote(source)}`);
   if (!sameShape(source.shape, target.shape)) {
     throw new ShapeError(`loadStateDict: expected ${called} of shape ${show(target.shape)}, got ${show(source.shape)}`);

@@ -2,10 +2,11 @@
 
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { noGrad } from "../autodiff/tape.ts";
+import { isFloat } from "../base/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
 import { asFloat } from "./cast.ts";
-import { applyBinary, binaryOp, type Numbers, type Operand, unaryOp, unaryValue } from "./elementwise.ts";
+import { applyBinary, binaryOp, commonDType, type Numbers, type Operand, unaryOp, unaryValue } from "./elementwise.ts";
 
 export const addOp: Primitive<Numbers> = binaryOp("add", code.ADD, [(g) => g, (g) => g]);
 
@@ -35,9 +36,8 @@ export const divOp: Primitive<Numbers> = binaryOp("div", code.DIV, [(g, _y, _a, 
 
 /** a / b. Whole numbers divide as float32, as in PyTorch. */
 export function div(a: Operand, b: Operand): Tensor {
-  if (typeof a === "number") return applyBinary(divOp, a, typeof b === "number" ? b : asFloat(b));
-  if (typeof b === "number") return applyBinary(divOp, asFloat(a), b);
-  return a.dtype === b.dtype ? applyBinary(divOp, asFloat(a), asFloat(b)) : applyBinary(divOp, a, b);
+  if (isFloat(commonDType("div", a, b))) return applyBinary(divOp, a, b);
+  return applyBinary(divOp, typeof a === "number" ? a : asFloat(a), typeof b === "number" ? b : asFloat(b));
 }
 
 export const negOp: Primitive<void> = unaryOp(

@@ -5,7 +5,7 @@ import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { type DType, isFloat } from "../base/dtype.ts";
 import { DTypeError } from "../base/errors.ts";
 import { dense } from "../tensor/strided.ts";
-import { empty, type Tensor } from "../tensor/tensor.ts";
+import { checkTensor, empty, type Tensor } from "../tensor/tensor.ts";
 import { isInt32 } from "../tensor/values.ts";
 import { call } from "../wasm/host.ts";
 import { convert } from "../wasm/kernels.gen.ts";
@@ -40,6 +40,7 @@ export function asFloat(x: Tensor): Tensor {
  * @throws DTypeError for a whole number beyond int32
  */
 export function besideNumber(op: string, x: Tensor, value: number): Tensor {
+  checkTensor(op, x);
   if (isFloat(x.dtype)) return x;
   if (!Number.isInteger(value)) return cast(x, "float32");
   if (isInt32(value)) return cast(x, "int32");
@@ -47,7 +48,8 @@ export function besideNumber(op: string, x: Tensor, value: number): Tensor {
 }
 
 /** x where it is compared with a number: in float64, which has every int32, unless the number is an int32 itself. */
-export function toCompare(x: Tensor, value: number): Tensor {
+export function toCompare(op: string, x: Tensor, value: number): Tensor {
+  checkTensor(op, x);
   if (isFloat(x.dtype)) return x;
   return cast(x, isInt32(value) ? "int32" : "float64");
 }

@@ -5,7 +5,7 @@ import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { broadcastShapes, type Shape } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
-import { empty, Tensor } from "../tensor/tensor.ts";
+import { checkTensor, empty, Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { maskLogic } from "../wasm/kernels.gen.ts";
@@ -17,9 +17,9 @@ import { binaryValue, broadcastTangent, codeFor, commonDType, compute, type Oper
 
 /** Masks compare as the numbers 0 and 1, and whole numbers exactly, whatever they are compared with. */
 function compared(name: string, op: number, a: Operand, b: Operand): Tensor {
-  if (typeof b === "number") return typeof a === "number" ? binaryValue(name, op, a, b) : binaryValue(name, op, toCompare(a, b), b);
-  if (typeof a === "number") return binaryValue(name, op, a, toCompare(b, a));
-  const areMasks = a.dtype === "bool" && b.dtype === "bool";
+  if (typeof b === "number") return typeof a === "number" ? binaryValue(name, op, a, b) : binaryValue(name, op, toCompare(name, a, b), b);
+  if (typeof a === "number") return binaryValue(name, op, a, toCompare(name, b, a));
+  const areMasks = commonDType(name, a, b) === "bool";
   return areMasks ? binaryValue(name, op, cast(a, "int32"), cast(b, "int32")) : binaryValue(name, op, a, b);
 }
 
@@ -62,7 +62,8 @@ export function isNaN(x: Tensor): Tensor {
 // ---------------------------------------------------------------- masks
 
 /** A tensor's truth: masks as they are, numbers where they are not 0. */
-function truth(x: Tensor): Tensor {
+function truth(op: string, x: Tensor): Tensor {
+  checkTensor(op, x);
   return x.dtype === "bool" ? x : notEqual(x, 0);
 }
 
@@ -80,7 +81,7 @@ const XOR = 2;
 function combined(name: string, op: number, a: Tensor, b: Tensor): Tensor {
   const shape = broadcastShapes(name, a.shape, b.shape);
   const y = empty(shape, "bool");
-  call(maskLogic, "int32", op, y.size, spread(truth(a), shape).ptr, spread(truth(b), shape).ptr, y.ptr);
+  call(maskLogic, "int32", op, y.size, spread(truth(name, a), shape).ptr, spread(truth(name, b), shape).ptr, y.ptr);
   return y;
 }
 
@@ -139,7 +140,7 @@ export const whereOp: Primitive<Choice> = defineOp<Choice>({
  * @example where(greater(x, 0), x, 0)
  */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
-  const mask = truth(condition);
+  const mask = truth("where", condition);
   if (typeof a === "number") {
     return typeof b === "number" ? apply(whereOp, [mask], { a, b }) : apply(whereOp, [mask, besideNumber("where", b, a)], { a });
   }

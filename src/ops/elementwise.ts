@@ -5,7 +5,7 @@ import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { broadcastShapes, type Shape, sameShape } from "../tensor/shape.ts";
-import { empty, type Tensor } from "../tensor/tensor.ts";
+import { checkTensor, empty, type Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { elementwise } from "../wasm/kernels.gen.ts";
@@ -108,8 +108,11 @@ export function shapeOf(x: Operand): Shape {
 export function commonDType(name: string, a: Operand, b: Operand): DType {
   if (typeof a === "number") {
     if (typeof b === "number") throw new DTypeError(`${name}: expected at least one tensor, got two numbers`);
+    checkTensor(name, b);
     return b.dtype;
   }
+  checkTensor(name, a);
+  if (typeof b !== "number") checkTensor(name, b);
   if (typeof b !== "number" && a.dtype !== b.dtype) throw new DTypeError(`${name}: expected equal dtypes, got ${a.dtype} and ${b.dtype}`);
   return a.dtype;
 }

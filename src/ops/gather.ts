@@ -11,7 +11,7 @@ import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { arange, full, zeros } from "../tensor/create.ts";
 import { axisOf, broadcastShapes, type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
-import { empty, Tensor, tensor } from "../tensor/tensor.ts";
+import { checkTensor, empty, Tensor, tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
 import { addElements, addRows, gatherElements, gatherRows, scatterElements } from "../wasm/kernels.gen.ts";
 import { mul } from "./arithmetic.ts";
@@ -383,6 +383,7 @@ function withoutRow(rows: Tensor, row: number, n: number): Tensor {
 
 /** The elements of x where `mask` is true, in row-major order, after broadcasting both: [number of them]. */
 export function maskedSelect(x: Tensor, mask: Tensor): Tensor {
+  checkTensor("maskedSelect", mask);
   if (mask.dtype !== "bool") throw new DTypeError(`maskedSelect: expected a bool mask, got ${mask.dtype}`);
   const shape = broadcastShapes("maskedSelect", x.shape, mask.shape);
   const chosen: number[] = [];

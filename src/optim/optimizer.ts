@@ -7,7 +7,7 @@ import { quote, shorten } from "../base/quote.ts";
 import { full } from "../tensor/create.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { copyOf, dense } from "../tensor/strided.ts";
-import { keep, scope, Tensor } from "../tensor/tensor.ts";
+import { keep, refuseForeign, scope, Tensor } from "../tensor/tensor.ts";
 import { cannotReplay } from "../wasm/recorder.ts";
 
 /** Options every optimiser has. */
@@ -84,6 +84,7 @@ export abstract class ParameterGroups<O extends object> {
     this.kind = kind;
     const given = [...params];
     if (given.length === 0) throw new ArgumentError(`${this.kind}: expected at least one parameter, got none`);
+    for (const p of given) refuseForeign(this.kind, p);
     const plain = given.filter((p) => p instanceof Tensor);
     if (plain.length > 0 && plain.length < given.length) {
       throw new ArgumentError(`${this.kind}: expected parameters or groups of them, got both`);

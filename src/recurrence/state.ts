@@ -2,7 +2,7 @@
 
 import { cat, reshape, slice } from "../ops/shape.ts";
 import { copyOf } from "../tensor/strided.ts";
-import { Tensor } from "../tensor/tensor.ts";
+import { refuseForeign, Tensor } from "../tensor/tensor.ts";
 
 /** What is carried from step to step: a tensor, or tensors in arrays and records. The batch is the first axis of each. */
 export type State = Tensor | readonly State[] | { readonly [name: string]: State };
@@ -30,6 +30,7 @@ export function detachState<S extends State>(state: S): S {
 /** The tensors of a state, in order of structure. */
 export function stateTensors(state: State): Tensor[] {
   if (state instanceof Tensor) return [state];
+  refuseForeign("state", state);
   return Object.values(state).flatMap(stateTensors);
 }
 

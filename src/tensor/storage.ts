@@ -6,6 +6,7 @@
  */
 
 import { MemoryLimitError, StateError } from "../base/errors.ts";
+import { LIBRARY } from "../base/library.ts";
 import type { Block, Heap } from "../wasm/heap.ts";
 import { host, isDry } from "../wasm/host.ts";
 import { recording } from "../wasm/recorder.ts";
@@ -67,6 +68,11 @@ export class Storage {
 
   get released(): boolean {
     return this.#ptr === 0 && this.#withheld === null;
+  }
+
+  /** The copy of the library in whose memory the block lies. */
+  get library(): string {
+    return LIBRARY;
   }
 
   #absence(): Error {

@@ -5,7 +5,7 @@ import { DTypeError, ShapeError } from "../base/errors.ts";
 import { call } from "../wasm/host.ts";
 import { copyStrided } from "../wasm/kernels.gen.ts";
 import { sameShape, show } from "./shape.ts";
-import { empty, type Tensor } from "./tensor.ts";
+import { checkTensor, empty, type Tensor } from "./tensor.ts";
 
 /** Axes the kernel takes; copies of more (after merging) are looped over here. */
 const KERNEL_AXES = 4;
@@ -73,6 +73,8 @@ function copyAxes(axes: number, width: number, source: number, target: number): 
  * @throws ShapeError, DTypeError unless both are of one shape and dtype
  */
 export function copyInto(target: Tensor, source: Tensor): void {
+  checkTensor("copy", target);
+  checkTensor("copy", source);
   if (target.dtype !== source.dtype) throw new DTypeError(`copy: expected a source of ${target.dtype}, got ${source.dtype}`);
   if (!sameShape(target.shape, source.shape)) {
     throw new ShapeError(`copy: expected a source of shape ${show(target.shape)}, got ${show(source.shape)}`);
@@ -83,6 +85,7 @@ export function copyInto(target: Tensor, source: Tensor): void {
 
 /** The tensor itself when its elements lie in row-major order, else a copy in which they do. */
 export function dense(x: Tensor): Tensor {
+  checkTensor("tensor", x);
   return x.isContiguous ? x : copyOf(x);
 }
 

@@ -6,13 +6,14 @@ import type { Node } from "../autodiff/tape.ts";
 import { finished } from "../base/checks.ts";
 import { arrayOf, BYTES, type DType, isFloat, type TypedArray, widthOf } from "../base/dtype.ts";
 import { DTypeError, ShapeError, StateError } from "../base/errors.ts";
+import { LIBRARY } from "../base/library.ts";
 import { read, view } from "../wasm/host.ts";
 import { cannotReplay, recording } from "../wasm/recorder.ts";
 import { forEachPart } from "./parts.ts";
 import { printTensor } from "./print.ts";
 import { checkShape, type Shape, show, sizeOf, stridesOf } from "./shape.ts";
 import { Storage, withScope } from "./storage.ts";
-import { heldValues, readData, type TensorData, writeValues } from "./values.ts";
+import { heldValues, kindOf, readData, type TensorData, writeValues } from "./values.ts";
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: Symbol.dispose is defined below, where the host has it.
 export class Tensor {
@@ -36,6 +37,7 @@ export class Tensor {
   grad: Tensor | null = null;
 
   constructor(storage: Storage, dtype: DType, shape: Shape, strides: Shape = stridesOf(shape), offset = 0) {
+    if (!(storage instanceof Storage)) refuse("tensor", { storage, dtype });
     this.storage = storage;
     this.dtype = dtype;
     this.shape = shape;
@@ -111,6 +113,40 @@ if (typeof Symbol.dispose === "symbol") {
 
 export interface Tensor {
   [Symbol.dispose](): void;
+}
+
+/** Throws the error for a value that is no tensor of this copy of the library. */
+function refuse(op: string, value: unknown): never {
+  if (!isForeign(value)) throw new DTypeError(`${op}: expected a tensor, got ${kindOf(value)}`);
+  const { library = "another version" } = value.storage as Partial<Storage>;
+  throw new StateError(
+    `${op}: expected a tensor of this copy of the library (${LIBRARY}), got one of ${library === LIBRARY ? "another copy of it" : library}: ` +
+      "each copy has a memory of its own. Import one entry of one version; between copies pass data(), not tensors",
+  );
+}
+
+/** Whether a value is a tensor of another copy of the library. */
+function isForeign(value: unknown): value is Tensor {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "storage" in value &&
+    "dtype" in value &&
+    !(value instanceof Tensor && value.storage instanceof Storage)
+  );
+}
+
+/**
+ * Makes sure of an operand: kernels take addresses, which mean something else in the memory of another copy of the library.
+ * @throws StateError for a tensor of another copy; DTypeError for what is no tensor
+ */
+export function checkTensor(op: string, value: unknown): asserts value is Tensor {
+  if (!(value instanceof Tensor)) refuse(op, value);
+}
+
+/** Lets everything pass but tensors of another copy of the library. @throws StateError */
+export function refuseForeign(op: string, value: unknown): void {
+  if (isForeign(value)) refuse(op, value);
 }
 
 export type NestedArray = number | NestedArray[];
@@ -190,6 +226,8 @@ export function hostView(t: Tensor): TypedArray {
 /** Overwrites a tensor's elements in place, outside the tape. */
 export function assign(target: Tensor, source: Tensor | ArrayLike<number>): void {
   cannotReplay("writes values from the host");
+  checkTensor("assign", target);
+  if (typeof source !== "object" || !("length" in source)) checkTensor("assign", source);
   const flat = source instanceof Tensor ? source.data() : source;
   if (flat.length !== target.size)
     throw new ShapeError(`assign: expected ${target.size} elements for ${show(target.shape)}, got ${flat.length}`);

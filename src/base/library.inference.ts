@@ -1,0 +1,2 @@
+/** Which copy of the library this is: takes the place of library.ts in the small entry. */
+export const LIBRARY: string = "tapeloop/inference 0.1.0";
