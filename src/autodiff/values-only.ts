@@ -42,6 +42,11 @@ export function enableGrad<R>(_: () => R): R {
   throw new StateError("enableGrad: expected an entry with gradients, got tapeloop/inference");
 }
 
+/** What is not to be recorded runs; recording there is none. */
+export function withGradMode<R>(on: boolean, fn: () => R): R {
+  return on ? enableGrad(fn) : fn();
+}
+
 export function gradients(): never {
   throw new StateError("gradients: expected an entry with gradients, got tapeloop/inference");
 }
