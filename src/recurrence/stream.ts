@@ -114,7 +114,7 @@ export class Stream<S extends State> {
     const dtype = this.#dtype ?? fixed[0]?.dtype ?? "float32";
     const x = this.#x?.holds(shape, dtype) ? this.#x : new Input(shape, dtype);
     const spec = { step: this.#flatStep(), owner: this.#recurrence, fixed, wanted: null };
-    const captured = captureStep(spec, { inputs: [x.tensor], carry: this.#state }, this.#captures);
+    const captured = noGrad(() => captureStep(spec, { inputs: [x.tensor], carry: this.#state }, this.#captures));
     this.#runner = typeof captured === "string" ? new EagerRunner(captured, spec.step, x) : this.#replayed(captured, x, fixed);
     this.#x = x;
     stateTensors(like).forEach((t, i) => {

@@ -9,7 +9,6 @@
  * A compiled step is found again by its trace, and by nothing else: whatever changes what the step does, changes the trace.
  */
 
-import { withGradMode } from "../autodiff/tape.ts";
 import { BYTES, type DType } from "../base/dtype.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { NO_BYTES } from "../tensor/storage.ts";
@@ -17,13 +16,13 @@ import { scope, type Tensor } from "../tensor/tensor.ts";
 import { isAddress, isCallOf, mayWrite, targetOf } from "../wasm/calls.ts";
 import { view } from "../wasm/host.ts";
 import { copyStrided, elementwise, pack_b } from "../wasm/kernels.gen.ts";
-import type { Block, RecordedCall } from "../wasm/recorder.ts";
+import type { Block, RecordedCall, Recording } from "../wasm/recorder.ts";
 import * as SLOTS from "../wasm/slots.gen.ts";
-import { type AddedProduct, addedProducts, placedProduct } from "./deferred.ts";
+import type { AddedProduct } from "./deferred.ts";
 import { FieldsBefore } from "./fields.ts";
 import { BlockIndex, planMemory, type Use, usesOf } from "./memory.ts";
 import { type Address, Program } from "./program.ts";
-import { LASTING, RESULTS, type RegionKind, type Regions, regionsOf } from "./regions.ts";
+import { RESULTS, type RegionKind, type Regions, regionsOf } from "./regions.ts";
 import { type BackwardTrace, type ForwardTrace, Obstacle, type Recorded, type StepSpec, Tracer } from "./trace.ts";
 
 /** A recording made into programs over regions: what is done once before the steps, and the step. */
@@ -58,6 +57,12 @@ export interface CapturedBackward extends Compiled {
   readonly fixed: readonly boolean[];
 }
 
+/** What gradients take beside the step itself (sweep.ts); apart, so that who only runs a step does without. */
+export interface Derivative {
+  trace(recording: Recording, spec: StepSpec, forward: ForwardTrace): BackwardTrace;
+  compile(trace: WholeTrace, back: BackwardTrace): CapturedBackward;
+}
+
 /** Blocks of memory that tensors lie in, each once. */
 export function blocksOf(tensors: readonly Tensor[]): Block[] {
   return [...new Set(tensors.map((t) => t.storage))];
@@ -71,35 +76,43 @@ export const TRACED_STEPS = 2;
  * @param before the fields of the step's module before the first step
  * @throws Obstacle
  */
-export function compiledStep(tracer: Tracer, spec: StepSpec, before: FieldsBefore, cache: CaptureCache): CapturedStep {
+export function compiledStep(
+  tracer: Tracer,
+  spec: StepSpec,
+  before: FieldsBefore,
+  cache: CaptureCache,
+  derivative: Derivative | null,
+): CapturedStep {
   if (before.changed) throw new Obstacle("sets fields of its module");
-  const [first, ...rest] = tracer.steps.map((step) => new WholeTrace(spec, step, spec.wanted && tracer.sweep(step), tracer.constants));
+  const [first, ...rest] = tracer.steps.map(
+    (step) => new WholeTrace(spec, step, derivative?.trace(tracer.trial(), spec, step) ?? null, tracer.constants),
+  );
   const signature = (first as WholeTrace).signature();
   for (const other of rest) {
     if (!sameSignature(other.signature(), signature)) throw new Obstacle("does not make the same kernel calls every time");
   }
-  return cache.find(signature) ?? cache.add(compile(first as WholeTrace, signature));
+  return cache.find(signature) ?? cache.add(compile(first as WholeTrace, signature, derivative));
 }
 
 /**
  * Captures a step without taking one: it is called twice, with tensors of these shapes that hold nothing, and fields that it
  * sets are put back.
+ * @param derivative for a step with gradients, called while they are recorded
  * @returns the captured step, or the reason why there is none as a string: "draws random numbers", "reads values on the host", …
  */
 export function captureStep(
   spec: StepSpec,
   { inputs, carry }: { readonly inputs: readonly Tensor[]; readonly carry: readonly Tensor[] },
   cache: CaptureCache,
+  derivative: Derivative | null = null,
 ): CapturedStep | string {
   const before = new FieldsBefore(spec.owner);
   try {
-    return scope(() =>
-      withGradMode(spec.wanted !== null, () => {
-        const tracer = new Tracer(spec, false);
-        for (let i = 0; i < TRACED_STEPS; i++) tracer.trace(inputs, carry);
-        return compiledStep(tracer, spec, before, cache);
-      }),
-    );
+    return scope(() => {
+      const tracer = new Tracer(spec, false);
+      for (let i = 0; i < TRACED_STEPS; i++) tracer.trace(inputs, carry);
+      return compiledStep(tracer, spec, before, cache, derivative);
+    });
   } catch (e) {
     if (e instanceof Obstacle) return e.message;
     throw e;
@@ -160,7 +173,7 @@ export class CaptureCache {
 const GIVEN: ReadonlySet<RegionKind> = new Set(["input", "state", "fixed"] as const);
 
 /** One step, forward and back, with the memory that its addresses lie in. */
-class WholeTrace {
+export class WholeTrace {
   readonly spec: StepSpec;
   readonly forward: ForwardTrace;
   readonly backward: BackwardTrace | null;
@@ -308,7 +321,7 @@ const CODES: Readonly<Record<DType, number>> = { float32: 0, float64: 1, int32: 
 
 // ---------------------------------------------------------------- a trace made into programs
 
-function compile(trace: WholeTrace, signature: Signature): CapturedStep {
+function compile(trace: WholeTrace, signature: Signature, derivative: Derivative | null): CapturedStep {
   const { forward, backward, regions } = trace;
   const constants = settleConstants(trace);
   const readAgain = usesOf(backward?.calls ?? [], (ptr) => trace.blockAt(ptr));
@@ -321,7 +334,7 @@ function compile(trace: WholeTrace, signature: Signature): CapturedStep {
     regions,
     y: { shape: forward.y.shape, dtype: forward.y.dtype },
     forward: compiled,
-    backward: backward && compileBackward(trace, backward),
+    backward: (backward && derivative?.compile(trace, backward)) ?? null,
     constants,
     calls: forward.calls.length,
   };
@@ -348,7 +361,7 @@ interface Kinds {
 }
 
 /** Sorts calls into preparation and step, gives every block its home, and makes the programs. */
-function compileCalls(trace: WholeTrace, { calls, blocks }: Recorded, { prepared, kindOf }: Kinds): Compiled {
+export function compileCalls(trace: WholeTrace, { calls, blocks }: Recorded, { prepared, kindOf }: Kinds): Compiled {
   const { regions, homes, extents } = trace;
   const [preparation, packed] = preparationsOf(trace, calls);
   const own = new Set(blocks.filter((block) => !trace.isConstant(block)));
@@ -437,32 +450,4 @@ function wholeCopy(recorded: RecordedCall): { readonly source: number; readonly 
   const oneAxis = at(slot.n0) === 1 && at(slot.n1) === 1 && at(slot.n2) === 1;
   const neighbours = at(slot.n3) === 1 || (at(slot.s3) === 1 && at(slot.t3) === 1);
   return oneAxis && neighbours ? { source: at(slot.source), target: at(slot.target), bytes: at(slot.width) * at(slot.n3) } : null;
-}
-
-function compileBackward(trace: WholeTrace, back: BackwardTrace): CapturedBackward {
-  const deferred = addedProducts(back.calls, {
-    blockAt: (ptr) => trace.blockAt(ptr),
-    isTotal: (ptr) => trace.kindAt(ptr) === "fixedGradient" && trace.startsAt(ptr),
-    lasts: (ptr) => LASTING.has(trace.kindAt(ptr) ?? "scratch"),
-  }).filter(({ a, b }) => [a.at, b.at].every((ptr) => !isConstantAt(trace, ptr)));
-  const left = new Set(deferred.flatMap(({ calls }) => calls));
-  const history = new Set(deferred.flatMap(({ a, b }) => [trace.blockAt(a.at), trace.blockAt(b.at)]));
-  const kept = { calls: back.calls.filter((c) => !left.has(c)), blocks: back.blocks };
-  const compiled = compileCalls(trace, kept, {
-    prepared: "packedBack",
-    kindOf: (block) => (history.has(block) ? "history" : "scratch"),
-  });
-  const locate = (ptr: number) => trace.locate(ptr) as Address;
-  return {
-    ...compiled,
-    deferred: deferred.map((p) => placedProduct(p, locate)),
-    tied: back.tied,
-    inputs: back.reached,
-    fixed: back.totals.map((t) => t !== null),
-  };
-}
-
-function isConstantAt(trace: WholeTrace, ptr: number): boolean {
-  const block = trace.blockAt(ptr);
-  return block !== null && trace.isConstant(block);
 }

@@ -36,6 +36,7 @@ import {
 import { addProducts, stepsTogether } from "./deferred.ts";
 import { FieldsBefore } from "./fields.ts";
 import { type Place, Places, type RegionKind } from "./regions.ts";
+import { derivative } from "./sweep.ts";
 import { Obstacle, type Step, type StepSpec, type Taken, Tracer } from "./trace.ts";
 
 /** A step over tensors: sequences are sliced along their first axis, carried tensors go from step to step. */
@@ -107,7 +108,7 @@ function specOf({ step, owner, fixed, sequences }: Scan, grad: boolean): StepSpe
 /** Why a scan's step cannot be replayed, with gradients; null if it can. The step is called with tensors that hold nothing. */
 export function whyEager(scan: Scan, cache: CaptureCache): string | null {
   const inputs = scan.sequences.map((s) => slicesOf(s, false)(0));
-  const step = captureStep(specOf(scan, true), { inputs, carry: scan.carry }, cache);
+  const step = enableGrad(() => captureStep(specOf(scan, true), { inputs, carry: scan.carry }, cache, derivative));
   return typeof step === "string" ? step : null;
 }
 
@@ -135,7 +136,7 @@ function begin(scan: Scan, slices: readonly Slices[], cache: CaptureCache, grad:
         const inputs = slices.map((slice) => slice(timeOf(scan, i)));
         tracer.trace(inputs, scan.carry);
       }
-      const step = compiledStep(tracer, spec, before, cache);
+      const step = compiledStep(tracer, spec, before, cache, grad ? derivative : null);
       release();
       return step;
     } catch (e) {
@@ -334,7 +335,8 @@ function checkUnchanged({ scan, step }: ScanParams): void {
   const known = new CaptureCache();
   known.add(step);
   const inputs = scan.sequences.map((s) => slicesOf(s, false)(0));
-  if (captureStep(specOf(scan, step.backward !== null), { inputs, carry: scan.carry }, known) !== step) {
+  const now = enableGrad(() => captureStep(specOf(scan, true), { inputs, carry: scan.carry }, known, derivative));
+  if (now !== step) {
     throw new StateError("scan: expected the step that ran to be differentiated twice, got one that has changed since");
   }
 }

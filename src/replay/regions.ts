@@ -22,39 +22,55 @@ export interface RegionCounts {
   readonly fixedBlocks: number;
 }
 
-/** Every kind, in the order in which regions are numbered. */
-const KINDS = {
+export type RegionKind =
   /** The step's slice of a sequence. */
-  input: "inputs",
+  | "input"
   /** A carried tensor before and after the step. */
+  | "state"
+  | "next"
+  /** Memory of parameters and buffers. */
+  | "fixed"
+  | "output"
+  /** Values the backward step reads again. */
+  | "frame"
+  /** Values that live within one step. */
+  | "scratch"
+  /** What the host wrote inside the step. */
+  | "constants"
+  /** What is made from fixed tensors once for all steps: packed weights, sums of biases. */
+  | "packed"
+  /** The same of the backward step, which reads the forward step's too. */
+  | "packedBack"
+  /** What the backward step leaves for the products that are made for many steps at once. */
+  | "history"
+  /** The cotangent of the output, and that of the output of the step before. */
+  | "outputGradient"
+  | "outputGradientBefore"
+  | "inputGradient"
+  /** The cotangent of the next state, which becomes that of the state. */
+  | "stateGradient"
+  /** The total of a fixed tensor's gradient. */
+  | "fixedGradient";
+
+/** How many there are of each kind. */
+const KINDS: Readonly<Record<RegionKind, Multiplicity>> = {
+  input: "inputs",
   state: "carried",
   next: "carried",
-  /** Memory of parameters and buffers. */
   fixed: "fixedBlocks",
   output: "one",
-  /** Values the backward step reads again. */
   frame: "one",
-  /** Values that live within one step. */
   scratch: "one",
-  /** What the host wrote inside the step. */
   constants: "one",
-  /** What is made from fixed tensors once for all steps: packed weights, sums of biases. */
   packed: "one",
-  /** The same of the backward step, which reads the forward step's too. */
   packedBack: "one",
-  /** What the backward step leaves for the products that are made for many steps at once. */
   history: "one",
-  /** The cotangent of the output, and that of the output of the step before. */
   outputGradient: "one",
   outputGradientBefore: "one",
   inputGradient: "inputs",
-  /** The cotangent of the next state, which becomes that of the state. */
   stateGradient: "carried",
-  /** The total of a fixed tensor's gradient. */
   fixedGradient: "fixed",
-} as const satisfies Record<string, Multiplicity>;
-
-export type RegionKind = keyof typeof KINDS;
+};
 
 const kinds = Object.keys(KINDS) as RegionKind[];
 

@@ -2,19 +2,17 @@
  * Steps traced: run with kernel calls noted instead of made, so that nothing is computed and everything is known.
  *
  * A trace tells all that a step does: each call with its numbers, where in memory it reads and writes, what JavaScript
- * wrote, and the same of the sweep back over it. What a step depends on besides its tensors (options, modes, shapes and dtypes of
+ * wrote, and the same of the sweep back over it (sweep.ts). What a step depends on besides its tensors (options, modes, shapes and dtypes of
  * parameters) shows in it, because it was traced with what it depends on now.
  */
 
 import { defineOp } from "../autodiff/define-op.ts";
 import { apply } from "../autodiff/primitive.ts";
-import { gradients } from "../autodiff/sweep.ts";
 import { Node } from "../autodiff/tape.ts";
 import { isFloat } from "../base/dtype.ts";
-import { zeros } from "../tensor/create.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { copyInto, copyOf } from "../tensor/strided.ts";
-import { empty, type Tensor } from "../tensor/tensor.ts";
+import { copyOf } from "../tensor/strided.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { runKernel } from "../wasm/host.ts";
 import { type Block, type RecordedCall, Recording } from "../wasm/recorder.ts";
 
@@ -162,12 +160,11 @@ export class Tracer {
     this.#behind.clear();
   }
 
-  /** Traces the sweep over a traced step. @throws Obstacle */
-  sweep(forward: ForwardTrace): BackwardTrace {
-    const recording = new Recording((reason) => {
+  /** A recording of what follows, whose calls are never made; what it needs of the steps' results is an obstacle. */
+  trial(): Recording {
+    return new Recording((reason) => {
       throw new Obstacle(reason);
     }, this.#recording);
-    return traceSweep(recording, this.#spec, forward);
   }
 
   /** Makes a fresh tensor a leaf until the step is taken. */
@@ -191,79 +188,4 @@ function checkForm({ y, carry }: StepResult, before: readonly Tensor[]): void {
     throw new Obstacle(`its state tensor ${i} changes ${change}`);
   });
   if (!isFloat(y.dtype)) throw new Obstacle(`its output is ${y.dtype}, not a float`);
-}
-
-/** Leaves the tape may end in: what the step was given. Anything else cannot be followed by a replay. */
-function checkTape({ y, carry }: StepResult, given: ReadonlySet<Tensor>, firstNode: number): void {
-  const seen = new Set<Node>();
-  const stack = [y, ...carry].map((t) => t.node);
-  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-    if (node === null || seen.has(node)) continue;
-    seen.add(node);
-    if (node.id < firstNode) throw new Obstacle("uses a tensor computed outside the step");
-    for (const x of node.inputs) {
-      if (x.node !== null) stack.push(x.node);
-      else if (x.requiresGrad && !given.has(x)) throw new Obstacle("uses a trained tensor that is not a parameter of the module");
-    }
-  }
-}
-
-const alike = (t: Tensor): Tensor => empty(t.shape, t.dtype);
-
-/**
- * Where y is one of the next state's tensors, its cotangent begins as dy and the following step's contributions are
- * added to it, as in an eager sweep: the total of that state tensor is seeded with dy of the step before.
- */
-function traceSweep(recording: Recording, { fixed }: StepSpec, { inputs, carry, returned, firstNode }: ForwardTrace): BackwardTrace {
-  const trained = fixed.filter((p) => p.requiresGrad);
-  checkTape(returned, new Set([...inputs, ...carry, ...trained]), firstNode);
-  const tie = returned.carry.indexOf(returned.y);
-  const tied = tie < 0 ? null : tie;
-  const [dy, dyBefore] = [alike(returned.y), alike(returned.y)];
-  const [dNext, dInputs] = [carry.map(alike), inputs.map(alike)];
-  const totals = fixed.map((p) => (p.requiresGrad ? alike(p) : null));
-  const reached = inputs.map(() => false);
-  recording.during(() => {
-    const accumulators = new Map<Tensor, Tensor>();
-    fixed.forEach((p, i) => {
-      if (totals[i]) accumulators.set(p, totals[i]);
-    });
-    if (tied !== null) accumulators.set(carry[tied] as Tensor, copyOf(dyBefore));
-    const roots = returned.carry.map((c, i) => [c, dNext[i] as Tensor] as const).filter(([c]) => isFloat(c.dtype));
-    if (tied === null) roots.unshift([returned.y, dy]);
-    const found = gradients(
-      roots.map(([root]) => root),
-      [...inputs, ...carry, ...trained],
-      roots.map(([, g]) => g),
-      { accumulators },
-    );
-    inputs.forEach((x, i) => {
-      const g = found[i];
-      if (!g || !x.requiresGrad) return;
-      reached[i] = true;
-      copyInto(dInputs[i] as Tensor, g);
-    });
-    replaceAll(dNext, found.slice(inputs.length, inputs.length + carry.length));
-  });
-  const { calls, blocks, constants } = recording;
-  return { calls, blocks, constants, dy, dyBefore, dNext, dInputs, reached, totals, tied };
-}
-
-/** Overwrites every target by its new value (zeros for null), though new values may be views of other targets. */
-function replaceAll(targets: readonly Tensor[], values: readonly (Tensor | null)[]): void {
-  const blocks = new Set<Block>(targets.map((t) => t.storage));
-  const settled = values.map((v, i) => {
-    const target = targets[i] as Tensor;
-    if (v === null) return zeros(target.shape, target.dtype);
-    return !blocks.has(v.storage) || isSame(v, target) ? v : copyOf(v);
-  });
-  settled.forEach((v, i) => {
-    const target = targets[i] as Tensor;
-    if (!isSame(v, target)) copyInto(target, v);
-  });
-}
-
-/** Whether two tensors of one shape are the same elements in memory. */
-function isSame(a: Tensor, b: Tensor): boolean {
-  return a.storage === b.storage && a.offset === b.offset && a.strides.every((s, i) => s === b.strides[i] || a.shape[i] === 1);
 }
