@@ -112,9 +112,12 @@ async function tuneAll(call: Call, root: string): Promise<void> {
 }
 
 async function writeCatalogue(root: string): Promise<void> {
-  const { results, pictures, catalogue } = places(root);
+  const { results, tunings, pictures, catalogue } = places(root);
   const files = (await readdir(pictures).catch(() => [])).filter((f) => f.endsWith(".svg")).sort();
-  await writeAtomic(catalogue, cataloguePage(experiments, await readRecords<RunRecord>(results), files));
+  await writeAtomic(
+    catalogue,
+    cataloguePage(experiments, await readRecords<RunRecord>(results), await readRecords<TuningRecord>(tunings), files),
+  );
 }
 
 export async function main(args: readonly string[], root: string): Promise<number> {

@@ -105,8 +105,8 @@ What each paper reports, and what \`npm run reproduce\` gives: the median over t
 
 A claim says what has to come out of a seed, and in which part of the seeds. *Reproduced* means that it held in at least that part; the number of
 seeds in which it held stands beside, with the 95 % interval (Wilson) of the share of seeds that would succeed. A result that was not reproduced
-says so. Settings were tuned on seeds 0 to 9. Claims are shown on seeds from 100 on, and nothing was tuned on any of them. Where systems are
-compared on learning rates, each got the same number of updates and the best rate of the same grid.
+says so. Settings were tuned on seeds 0 to 9. Claims are shown on seeds from 100 on, and nothing was tuned on any of them. Systems that are compared
+get the same number of updates; where a line on learning rates says so, each got the best rate of one grid, found on seeds that are not counted.
 
 \`npm run reproduce -- NAME\` repeats one experiment, \`npm run reproduce -- NAME --seeds 200..219\` on other seeds, and
 \`npm run reproduce -- --catalogue\` writes this page from the results on record.
@@ -135,17 +135,19 @@ function row(e: Experiment, record: RunRecord | undefined): string {
   return `| ${cells.map(cell).join(" | ")} |`;
 }
 
-/** How learning rates were chosen. */
-function tuningLine({ tuning, figures }: Experiment): string[] {
+/** Which learning rates were taken, and how they were chosen. */
+function ratesLine({ tuning, figures }: Experiment, tuned: boolean): string[] {
   if (tuning === undefined) return [];
   const { grid, seeds = [0, 1], updates, rates } = tuning;
-  const chosen = Object.entries(rates).map(([system, rate]) => `${figures[system]} ${rate}`);
-  const on = `${seeds.length === 1 ? "seed" : "seeds"} ${seedsText(seeds)}`;
-  return [`- Learning rates: the best of ${grid.join(", ")} on ${on}, ${updates} updates each: ${chosen.join(", ")}`];
+  const taken = Object.entries(rates).map(([system, rate]) => `${figures[system]} ${rate}`);
+  const how = tuned
+    ? `the best of ${grid.join(", ")} on ${seeds.length === 1 ? "seed" : "seeds"} ${seedsText(seeds)}`
+    : "set by hand, not yet chosen from a grid";
+  return [`- Learning rates: ${how}, ${updates.toLocaleString("en")} updates each: ${taken.join("; ")}`];
 }
 
 /** What stands under an experiment's name. */
-function details(e: Experiment, record: RunRecord | undefined, pictures: readonly string[]): string {
+function details(e: Experiment, record: RunRecord | undefined, tuned: boolean, pictures: readonly string[]): string {
   const remarks = e.remarks === undefined ? [] : [`- Remarks: ${e.remarks}`];
   const run =
     record === undefined
@@ -153,7 +155,7 @@ function details(e: Experiment, record: RunRecord | undefined, pictures: readonl
       : [`- Run: seeds ${seedsText(record.seeds)}, ${clock(record.processorSeconds)} of processor time, ${record.date}`];
   const shown = pictures.map((file) => `\n![${e.name}](pictures/${file})`);
   const claim = `- Claim: ${e.claim}; ${ratesText(e)}`;
-  return [`### ${e.name}`, "", `- Task: ${e.task}`, claim, ...tuningLine(e), ...remarks, ...run, ...shown].join("\n");
+  return [`### ${e.name}`, "", `- Task: ${e.task}`, claim, ...ratesLine(e, tuned), ...remarks, ...run, ...shown].join("\n");
 }
 
 /** A record as the experiment's claims of today see it. */
@@ -165,6 +167,7 @@ function judged(e: Experiment, record: RunRecord | undefined): RunRecord | undef
 export function cataloguePage(
   experiments: readonly Experiment[],
   records: ReadonlyMap<string, RunRecord>,
+  tunings: ReadonlyMap<string, TuningRecord>,
   pictures: readonly string[],
 ): string {
   const known = experiments.flatMap((e) => judged(e, records.get(e.name)) ?? []);
@@ -175,6 +178,6 @@ export function cataloguePage(
   const head = "| experiment | system | paper | file | paper reports | we get | status |\n|---|---|---|---|---|---|---|";
   const rows = experiments.map((e) => row(e, judged(e, records.get(e.name))));
   const of = (e: Experiment) => pictures.filter((p) => p.startsWith(`${e.name}.`));
-  const sections = experiments.map((e) => details(e, records.get(e.name), of(e)));
+  const sections = experiments.map((e) => details(e, records.get(e.name), tunings.has(e.name), of(e)));
   return [INTRODUCTION, summary, "", head, ...rows, "", "## What was done", "", sections.join("\n\n"), ""].join("\n");
 }

@@ -252,7 +252,7 @@ export const hierarchical: readonly Experiment[] = [
     },
     remarks:
       "One layer of 4 units instead of two of 10. Within the first 70 %, the last 15 % decide when training stops. With τ = exp(1.5 + C) against a mean squared error near 1, a child stays close to its parent.",
-    tuning: { grid: [1e-3, 5e-3, 2e-2], updates: 600, better: "lower", rates: { prior: 5e-3, none: 5e-3 } },
+    tuning: { grid: [5e-3, 2e-2, 5e-2], updates: 600, better: "lower", rates: { prior: 5e-3, none: 2e-2 } },
     run: tree,
     claims: [{ rate: 0.8, holds: ({ ratio }) => ratio <= 0.95 }],
     learns: ({ prior, ratio }) => prior < 1.4 && ratio < 1,

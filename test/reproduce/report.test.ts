@@ -30,6 +30,7 @@ const sample: Experiment = experiment({
   run: () => ({ error: 1 }),
   learns: ({ error }) => error <= 1,
 });
+const tunings = new Map([["sample", tuningRecordOf(sample, [])]]);
 const errors = (...values: number[]) => values.map((error) => ({ error }));
 const results = (...values: number[]) =>
   errors(...values)
@@ -106,7 +107,7 @@ describe("the report", () => {
     expect(headText(sample)).toContain("claim     at most 1; at least 60 % of the seeds");
     expect(resultText(sample, record)).toContain("FAIL: 1 of 3 seeds (6 to 79 %), 0:06 of processor time for seeds 100 to 102");
     expect(JSON.parse(resultJson(sample, record))).toMatchObject({ name: "sample", pass: false, paper: "Somebody (1999)" });
-    const page = cataloguePage([sample], new Map([["sample", record]]), ["sample.b.svg", "sampler.c.svg"]);
+    const page = cataloguePage([sample], new Map([["sample", record]]), tunings, ["sample.b.svg", "sampler.c.svg"]);
     expect(page).toContain("0 of 1 results reproduced");
     expect(page).toContain("A \\| B");
     expect(page).toContain("**not reproduced**: 1 of 3 seeds (6 to 79 %)");
@@ -119,14 +120,20 @@ describe("the report", () => {
   it("does not count what was only shown on seeds that settings were tuned on", () => {
     const record = { ...recordOf(sample, results(0, 0), 1), seeds: [0, 101] };
     expect(isFresh(record)).toBe(false);
-    const page = cataloguePage([sample], new Map([["sample", record]]), []);
+    const page = cataloguePage([sample], new Map([["sample", record]]), tunings, []);
     expect(page).toContain("0 of 1 results reproduced. 1 have not been run on fresh seeds yet.");
     expect(page).toContain("not yet shown on fresh seeds");
   });
 
+  it("says so where no grid has been tried", () => {
+    const page = cataloguePage([sample], new Map(), new Map(), []);
+    expect(page).toContain("- Learning rates: set by hand, not yet chosen from a grid, 50 updates each: error 0.01");
+    expect(page).toContain("| not run |");
+  });
+
   it("judges old figures by today's claims", () => {
     const record = { ...recordOf(sample, results(0, 0), 1), pass: false, outcomes: [] };
-    expect(cataloguePage([sample], new Map([["sample", record]]), [])).toContain("reproduced: 2 of 2 seeds");
+    expect(cataloguePage([sample], new Map([["sample", record]]), tunings, [])).toContain("reproduced: 2 of 2 seeds");
   });
 
   it("takes the rate whose mean figure is best", () => {
