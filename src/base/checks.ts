@@ -5,6 +5,7 @@
  */
 
 import { ArgumentError, DTypeError, StateError } from "./errors.ts";
+import { quote } from "./quote.ts";
 
 /** Bounds of a number: `least` and `most` belong to the range, `above` and `below` do not. */
 export interface Range {
@@ -34,13 +35,13 @@ function isWithin(value: number, { least, above, below, most }: Range): boolean 
 /** A finite number within a range. @throws ArgumentError */
 export function checkNumber(op: string, name: string, value: number, range: Range = {}): void {
   if (Number.isFinite(value) && isWithin(value, range)) return;
-  throw new ArgumentError(`${op}: expected ${name} ${showRange(range)}, got ${show(value)}`);
+  throw new ArgumentError(`${op}: expected ${name} ${showRange(range)}, got ${quote(value)}`);
 }
 
 /** A whole number within a range. @throws ArgumentError */
 export function checkWhole(op: string, name: string, value: number, range: Range = { least: 0 }): void {
   if (Number.isSafeInteger(value) && isWithin(value, range)) return;
-  throw new ArgumentError(`${op}: expected ${name} to be a whole number ${showRange(range)}, got ${show(value)}`);
+  throw new ArgumentError(`${op}: expected ${name} to be a whole number ${showRange(range)}, got ${quote(value)}`);
 }
 
 /** Whole sizes of at least 1, by name. @throws ArgumentError */
@@ -52,19 +53,19 @@ export function checkSizes(op: string, sizes: Readonly<Record<string, number>>):
 export function checkOneOf<T extends string>(op: string, name: string, value: unknown, choices: readonly T[]): asserts value is T {
   if ((choices as readonly unknown[]).includes(value)) return;
   const list = choices.map((c) => JSON.stringify(c)).join(", ");
-  throw new ArgumentError(`${op}: expected ${name} to be one of ${list}, got ${show(value)}`);
+  throw new ArgumentError(`${op}: expected ${name} to be one of ${list}, got ${quote(value)}`);
 }
 
 /** A Map, or what can be read like one. @throws DTypeError */
 export function checkMap(op: string, name: string, value: unknown): void {
   const { get, has, keys } = (value ?? {}) as Record<string, unknown>;
   if ([get, has, keys].every((method) => typeof method === "function")) return;
-  throw new DTypeError(`${op}: expected ${name} to be a Map, got ${show(value)}`);
+  throw new DTypeError(`${op}: expected ${name} to be a Map, got ${quote(value)}`);
 }
 
 /** true or false. @throws ArgumentError */
 export function checkFlag(op: string, name: string, value: unknown): asserts value is boolean {
-  if (typeof value !== "boolean") throw new ArgumentError(`${op}: expected ${name} to be true or false, got ${show(value)}`);
+  if (typeof value !== "boolean") throw new ArgumentError(`${op}: expected ${name} to be true or false, got ${quote(value)}`);
 }
 
 /** Options over their defaults. An option given as `undefined` is not given. */
@@ -88,12 +89,4 @@ export function finished<R>(op: string, result: R): R {
   // Nobody will wait for it any more.
   if (result instanceof Promise) result.catch(() => undefined);
   throw new StateError(`${op}: expected a synchronous function, got ${typeof then === "function" ? "a promise" : "a generator"}`);
-}
-
-/** A value as a message writes it: short, whatever it is. */
-function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
-  if (typeof value === "bigint") return `${value}n`;
-  if (value === null || typeof value !== "object") return typeof value === "function" ? "a function" : String(value);
-  return Array.isArray(value) ? `an array of ${value.length}` : "an object";
 }

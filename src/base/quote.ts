@@ -28,6 +28,7 @@ export function list(names: readonly string[]): string {
 function sketch(value: unknown, depth: number): string {
   if (typeof value === "string") return JSON.stringify(value.slice(0, LONGEST));
   if (typeof value === "function") return "a function";
+  if (typeof value === "bigint") return `${value}n`;
   if (value === null || typeof value !== "object") return String(value);
   if (depth === 0) return "…";
   if (Array.isArray(value)) {

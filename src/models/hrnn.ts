@@ -3,6 +3,7 @@
 import { noGrad } from "../autodiff/tape.ts";
 import { checkSizes } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { type LayerOptions, Linear } from "../nn/layers.ts";
 import { mseLoss } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
@@ -86,7 +87,7 @@ export class HRNN extends Module {
 
   forecaster(name: string): SeriesForecaster {
     const found = this.#forecasters.get(name);
-    if (found === undefined) throw new ArgumentError(`HRNN: expected a series of the tree, got "${name}"`);
+    if (found === undefined) throw new ArgumentError(`HRNN: expected a series of the tree, got ${quote(name)}`);
     return found;
   }
 
@@ -144,9 +145,9 @@ function topDown(tree: readonly SeriesNode[]): string[] {
   if (roots.length !== 1) throw new ArgumentError(`HRNN: expected one series without a parent, got ${roots.length}`);
   for (const { name, parent, correlation } of tree) {
     if (parent !== undefined && !names.has(parent))
-      throw new ArgumentError(`HRNN: expected the parent of "${name}" in the tree, got "${parent}"`);
+      throw new ArgumentError(`HRNN: expected the parent of ${quote(name)} in the tree, got ${quote(parent)}`);
     if (parent !== undefined && !(Math.abs(correlation ?? 2) <= 1)) {
-      throw new ArgumentError(`HRNN: expected the correlation of "${name}" with its parent in [-1, 1], got ${correlation}`);
+      throw new ArgumentError(`HRNN: expected the correlation of ${quote(name)} with its parent in [-1, 1], got ${correlation}`);
     }
   }
   const order = roots.map(({ name }) => name);

@@ -14,7 +14,7 @@ describe("quote", () => {
     [undefined, "undefined"],
     [null, "null"],
     [Number.NaN, "NaN"],
-    [3n, "3"],
+    [3n, "3n"],
     [Symbol("s"), "Symbol(s)"],
     [() => 1, "a function"],
     [new Thing(), "a Thing"],

@@ -1,18 +1,28 @@
 /** Every reader of bytes or plain data against damaged and hostile input; see fuzz.ts. */
 
 import { describe, expect, it } from "vitest";
+import { Scaler } from "../../src/data/series.ts";
 import { Vocabulary } from "../../src/data/text.ts";
+import { WindowBatches } from "../../src/data/windows.ts";
 import { importWeights } from "../../src/interop/layouts.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../../src/io/checkpoint.ts";
 import { parse, serialize } from "../../src/io/safetensors.ts";
 import { CharModel, decodeModel, encodeModel } from "../../src/models/char-model.ts";
 import { CharStream } from "../../src/models/char-stream.ts";
+import { Parameter } from "../../src/nn/module.ts";
 import { Adam } from "../../src/optim/adam.ts";
+import type { Optimizer, OptimizerState } from "../../src/optim/optimizer.ts";
+import { RAdam } from "../../src/optim/radam.ts";
+import { RMSprop } from "../../src/optim/rmsprop.ts";
+import { Rprop } from "../../src/optim/rprop.ts";
+import { cosineAnnealingLR, ReduceLROnPlateau, Scheduler } from "../../src/optim/schedules.ts";
+import { SGD } from "../../src/optim/sgd.ts";
 import { LSTM } from "../../src/recurrence/rnn.ts";
 import { stateTensors } from "../../src/recurrence/state.ts";
 import { stateFromBytes, stateToBytes } from "../../src/recurrence/state-bytes.ts";
 import { Generator } from "../../src/tensor/random.ts";
-import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { copyOf } from "../../src/tensor/strided.ts";
+import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { damage, disturb, feed, INPUTS, pick, type Random, textOf } from "./fuzz.ts";
 
 const utf8 = new TextEncoder();
@@ -319,6 +329,114 @@ describe("weights", () => {
       state,
       52,
       (random) => variantOf(random, state),
+    );
+  });
+});
+
+describe("plain data", () => {
+  const params = () => [new Parameter(counted(4, [2, 2])), new Parameter(counted(3, [3]))];
+  const optimizers: [string, (params: Parameter[]) => Optimizer][] = [
+    ["SGD", (p) => new SGD(p, { lr: 0.1, momentum: 0.9 })],
+    ["Adam", (p) => new Adam(p, { lr: 0.1, amsgrad: true })],
+    ["RMSprop", (p) => new RMSprop(p, { lr: 0.01, centered: true, momentum: 0.5 })],
+    ["Rprop", (p) => new Rprop(p)],
+    ["RAdam", (p) => new RAdam(p)],
+  ];
+
+  function step(optimizer: Optimizer): void {
+    scope(() => {
+      for (const p of optimizer.params) p.grad = counted(p.size, [...p.shape]);
+      optimizer.step();
+      for (const p of optimizer.params) p.grad = null;
+    });
+  }
+
+  /** What the state says, and the bits of its tensors. */
+  function told({ tensors, ...rest }: OptimizerState): string {
+    return JSON.stringify([rest, Object.entries(tensors).map(([name, t]) => [name, [...t.data()]])]);
+  }
+
+  // A rate of 1e300 is one that constructors take too: where it leads is not the reader's affair.
+  it.each(optimizers)("of %s is taken and trains on, or changes nothing", (_, make) => {
+    const optimizer = make(params());
+    for (let i = 0; i < 3; i++) step(optimizer);
+    const weights = optimizer.params.map((p) => copyOf(p));
+    const { tensors, ...rest } = optimizer.stateDict();
+    const good: OptimizerState = { ...rest, tensors: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, copyOf(t)])) };
+    feed(
+      (state: OptimizerState) => {
+        const before = told(optimizer.stateDict());
+        try {
+          optimizer.loadStateDict(state);
+        } catch (error) {
+          expect(told(optimizer.stateDict())).toBe(before);
+          throw error;
+        }
+        step(optimizer);
+        optimizer.loadStateDict(good);
+        optimizer.params.forEach((p, i) => assign(p, weights[i] as Tensor));
+      },
+      good,
+      61,
+      (random) => disturb(random, good) as OptimizerState,
+      true,
+    );
+  });
+
+  it("of schedules is taken and goes on, or changes nothing", () => {
+    const optimizer = new SGD(params(), { lr: 0.1 });
+    const makers = [
+      () => new Scheduler(optimizer, cosineAnnealingLR({ tMax: 10 })),
+      () => new ReduceLROnPlateau(optimizer, { patience: 1, cooldown: 1 }),
+    ];
+    for (const make of makers) {
+      const schedule = make() as { stateDict(): object; loadStateDict(state: object): void; step(value?: number): void };
+      for (let i = 0; i < 4; i++) schedule.step(1);
+      const good = schedule.stateDict();
+      feed(
+        (state: object) => {
+          const before = JSON.stringify(schedule.stateDict());
+          try {
+            schedule.loadStateDict(state);
+          } catch (error) {
+            expect(JSON.stringify(schedule.stateDict())).toBe(before);
+            throw error;
+          }
+          schedule.step(1);
+          expect(Number.isFinite(optimizer.lr)).toBe(true);
+          schedule.loadStateDict(good);
+        },
+        good,
+        62,
+        (random) => disturb(random, good) as object,
+      );
+    }
+  });
+
+  it("of scalers, and places in batches", () => {
+    const scaler = { shift: [1, 2], scale: [2, 0.5] };
+    feed(
+      (state: typeof scaler) =>
+        scope(() => void new Scaler(state).transform(counted(2 * state.shift.length, [2, state.shift.length])).data()),
+      scaler,
+      63,
+      (random) => disturb(random, scaler) as typeof scaler,
+    );
+    const batches = new WindowBatches(
+      Int32Array.from({ length: 100 }, (_, i) => i % 7),
+      { batch: 2, window: 5, epochs: 3 },
+    );
+    const pass = batches[Symbol.iterator]();
+    scope(() => void pass.next());
+    const place = { ...pass.cursor };
+    feed(
+      (cursor: typeof place) => {
+        const next = batches.from(cursor)[Symbol.iterator]().next();
+        if (!next.done) useUp([next.value.inputs, next.value.targets]);
+      },
+      place,
+      64,
+      (random) => disturb(random, place) as typeof place,
     );
   });
 });
