@@ -166,7 +166,7 @@ export const secondOrder: readonly Experiment[] = [
   experiment({
     name: "second-order-tomita",
     system: "Second-order network; automaton extraction",
-    file: "src/cells/simple/second-order.ts, src/automata/automaton.ts",
+    file: "src/cells/simple/second-order.ts, src/automata/extraction.ts",
     paper:
       "Giles, Miller, Chen, Chen, Sun and Lee (1992), Learning and extracting finite state automata with second-order recurrent neural networks",
     task: "Tomita's seven languages from all strings of up to 10 symbols; 3 to 6 units, batches of 64 balanced over classes and lengths, 3,000 updates with Adam 1e-2",
@@ -184,7 +184,7 @@ export const secondOrder: readonly Experiment[] = [
   experiment({
     name: "second-order-insertion",
     system: "Second-order network; automaton insertion",
-    file: "src/cells/simple/second-order.ts",
+    file: "src/automata/insertion.ts",
     paper: "Omlin and Giles (1996), Constructing deterministic finite-state automata in recurrent neural networks",
     task: "Tomita's automata built in with weights of ±H; the response unit after every symbol of 200 random strings of 300",
     reported:

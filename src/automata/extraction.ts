@@ -28,6 +28,7 @@ export interface ExtractOptions {
  * state found in each cell every symbol is tried, breadth first; a cell is accepting where S_0 > 0.5.
  * @throws ArgumentError when no number of intervals up to `maxLevels` explains the examples, or too many cells are visited
  * @see Giles, Miller, Chen, Chen, Sun and Lee, 1992, section 5
+ * Deviates: the number of intervals is raised until the automaton explains the examples; the paper chooses it by hand.
  * @example const automaton = extractAutomaton(cell, { examples });
  */
 export function extractAutomaton(cell: SecondOrderRNN, options: ExtractOptions = {}): Automaton {

@@ -18,6 +18,8 @@ export interface InsertOptions extends LayerOptions {
  *   W_ijk = H if δ(q_j, a_k) = q_i    W_jjk = −H if δ(q_j, a_k) ≠ q_j    W_0jk = ±H as δ(q_j, a_k) is accepted    b = −H/2
  *
  * @see Omlin and Giles, "Constructing deterministic finite-state automata in recurrent neural networks", 1996, section 3
+ * Deviates: unit 0 starts with the answer for the empty string.
+ * @throws ArgumentError for an automaton that is none, and for a strength that is not above 0
  * @example const net = insertAutomaton(tomita(4), { strength: 8 });
  */
 export function insertAutomaton(automaton: Automaton, options: InsertOptions = {}): SecondOrderRNN {

@@ -37,7 +37,7 @@ export interface BahdanauDecoderOptions<S extends State> extends LayerOptions {
  * @throws ArgumentError for a cell whose input has no room beside the context
  * @see Bahdanau, Cho and Bengio, "Neural machine translation by jointly learning to align and translate", 2015, section 3,
  * appendices A.1.2, A.2 and B.1
- * Deviates: the initial weights of the cell and of W_s are their own; b is not in the paper.
+ * Deviates: the cell is any, with initial weights of its own; W_s has a bias b, and initial weights of its own, too.
  * @example new BahdanauDecoder({ encoder, attentionSize: 32, cell: new GRUCell({ inputSize: 16 + encoder.outputSize, hiddenSize: 48 }) })
  */
 export class BahdanauDecoder<S extends State> extends Decoder<AttentionState<S>> {

@@ -89,6 +89,7 @@ export interface SequenceLossOptions {
  * @throws ArgumentError for sizes below 1, an end that is no symbol, a batch without sequences
  * @see Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks", 2014; Bengio, Vinyals, Jaitly and Shazeer,
  * "Scheduled sampling for sequence prediction with recurrent neural networks", 2015
+ * Deviates: how `truth` falls in the course of training is left to the caller.
  * @example
  * const model = new EncoderDecoder({ encoder, decoder, sourceSymbols: 11, targetSymbols: 11 });
  * const loss = model.loss([[3, 1, 2]], [[2, 1, 3]]);

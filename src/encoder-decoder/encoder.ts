@@ -51,6 +51,7 @@ export interface EncoderOptions {
  *
  * Each sequence is read within its own length, so that padding is never seen.
  * @see Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks", 2014, section 3.3 on reversed sources
+ * Deviates: none.
  * @example
  * const gru = () => new GRUCell({ inputSize: 16, hiddenSize: 32 });
  * const encoder = new Encoder(new Bidirectional(gru(), gru()));

@@ -96,7 +96,7 @@ export interface MDRNNOptions extends MultiDimensionalOptions {
  * `weightIh` W_x [H,I], `weightHh` [U_1 … U_n] [H,n·H], `bias` [H]; weights from U(±1/√H), b = 0.
  * @throws ArgumentError for sizes below 1
  * @see Graves, Fernández, Schmidhuber, "Multi-dimensional recurrent neural networks", ICANN 2007, section 2
- * Deviates: none.
+ * Deviates: initial weights.
  * @example new MDRNN({ axes: 2, inputSize: 1, hiddenSize: 8 }).forward(images); // [B,H,W,1] → [B,H,W,8]
  */
 export class MDRNN extends MultiDimensional<{ readonly h: Tensor }> {
@@ -199,7 +199,7 @@ export class MDLSTM extends GatedGrid {
  * in the order p_i p_f p_o. Weights from U(±1/√H), biases zero.
  * @throws ArgumentError for sizes below 1
  * @see Leifert, Strauß, Grüning, Wustlich, Labahn, "Cells in multidimensional recurrent neural networks", JMLR 17(97), 2016
- * Deviates: for every n each axis has a λ of its own, divided by their sum.
+ * Deviates: for every n each axis has a λ of its own, divided by their sum; initial weights.
  * @example new StableMDLSTM({ axes: 2, inputSize: 1, hiddenSize: 8 }).forward(images); // [B,H,W,1] → [B,H,W,8]
  */
 export class StableMDLSTM extends GatedGrid {

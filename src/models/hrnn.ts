@@ -63,7 +63,7 @@ export class SeriesForecaster extends Module {
  * @throws ArgumentError for names that occur twice, unknown parents, no root or several, cycles, children without their correlation
  * @see Barkan, Benchimol, Caspi, Cohen, Hammer and Koenigstein, "Forecasting CPI inflation components with hierarchical recurrent neural
  * networks", International Journal of Forecasting 39(3), 2023, section 4
- * Deviates: none
+ * Deviates: none.
  * @example const model = new HRNN({ tree: [{ name: "all" }, { name: "food", parent: "all", correlation: 0.6 }] });
  */
 export class HRNN extends Module {

@@ -95,6 +95,7 @@ export interface RNNCellOptions extends RecurrentOptions, ElmanNetOptions {}
 /**
  * h' = φ(W_ih x + b_ih + W_hh h + b_hh), φ = tanh or relu; weights from U(±1/√H).
  * @see Elman, "Finding structure in time", 1990
+ * Deviates: tanh units, two biases and the whole gradient, as in PyTorch; `SimpleRecurrentNetwork` is the paper's.
  * @example const [y, h] = new RNNCell({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class RNNCell extends FusedCell<Tensor> {
@@ -112,6 +113,7 @@ export interface LSTMCellOptions extends RecurrentOptions, LstmNetOptions {}
  *   c' = f∘c + i∘g    h' = o∘tanh(c'), projected by W_hr where `projSize` is given
  *
  * @see Hochreiter and Schmidhuber, "Long short-term memory", 1997; further `lstmSequence`
+ * Deviates: a forget gate, two biases and the whole gradient, as in PyTorch; `LSTM1997` is the paper's.
  * @example const [y, { h, c }] = new LSTMCell({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class LSTMCell extends FusedCell<LstmState> {
@@ -129,6 +131,7 @@ export interface GRUCellOptions extends RecurrentOptions, GruNetOptions {}
  *   n = tanh(W_n x + b_n + r∘(R_n h + b'_n)), or with `resetAfter: false` tanh(W_n x + b_n + R_n (r∘h) + b'_n)
  *
  * @see Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", 2014
+ * Deviates: two biases, and the reset after the recurrent product unless `resetAfter` is false, as in PyTorch.
  * @example const [y, h] = new GRUCell({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class GRUCell extends FusedCell<Tensor> {

@@ -19,6 +19,7 @@ function checkCount(op: string, name: string, value: number): void {
  * With k = 1 all of the past is an input like any other (Elman's procedure of 1990). A single step is that of the recurrence.
  * @throws ArgumentError unless k is a whole number of at least 1
  * @see Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories", 1990
+ * Deviates: the cuts stand at fixed steps, k apart; the window that moves with the present step is `truncatedBptt`.
  * @example const [ys, state] = new DetachEvery(new LSTMCell({ inputSize: 4, hiddenSize: 8 }), 20).scan(xs, detachState(before));
  */
 export class DetachEvery<S extends State = State> extends Wrapper<S> {
@@ -77,7 +78,7 @@ export interface TruncatedOptions<S extends State> {
  * @throws ArgumentError unless k₁ and k₂ are whole and 1 ≤ k₁ ≤ k₂
  * @see Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories", Neural
  * Computation 2, 1990
- * Deviates: weights changed in `after` are those that the k₂ steps of the next sweep are run again with, not those of the time.
+ * Deviates: where `after` changes the weights, the next sweep runs its k₂ steps with the new ones, not with those of the time.
  * @example
  * let state = rnn.initialState(B);
  * for (const { xs, targets } of stream) {

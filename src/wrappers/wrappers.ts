@@ -35,6 +35,7 @@ export abstract class Wrapper<S extends State = State> extends Cell<S> {
  * The state before the first step is trained: a parameter `initial.i` for each float tensor of the state, of the shape it has for a batch of one,
  * and the same for every sequence. Its gradient is the sum over the batch. It starts as the recurrence's own initial state.
  * @see Forcada and Carrasco, "Learning the initial state of a second-order recurrent neural network during regular-language inference", 1995
+ * Deviates: of any recurrence; the paper's is of second order.
  * @example const [ys] = new LearnedInitialState(new GRUCell({ inputSize: 4, hiddenSize: 8 })).scan(xs);
  */
 export class LearnedInitialState<S extends State = State> extends Wrapper<S> {
@@ -73,7 +74,7 @@ export class Reversed<S extends State = State> extends Wrapper<S> {
  * recurrence gives them; in an LSTM, whose h lies in (−1, 1), a bound above 1 is one of the cell c.
  * @throws ArgumentError unless bound > 0
  * @see Sak, Senior and Beaufays, "Long short-term memory recurrent neural network architectures for large scale acoustic modeling", 2014
- * Deviates: a cell's output is read before its state is clipped; from the next step on both forms are the same.
+ * Deviates: the output of a step is read before its state is clipped; what the next step sees is the same.
  * @example new StateClip(new LSTMCell({ inputSize: 4, hiddenSize: 8 }), 50)
  */
 export class StateClip<S extends State = State> extends Wrapper<S> {

@@ -37,6 +37,7 @@ function putsOutState<S extends State>(cell: Recurrence<S>): boolean {
  * `new MooreMachine(new Zoneout(cell, p), readout)`.
  * @throws ArgumentError for a probability outside [0, 1], and for a cell whose output is not the first tensor of its state
  * @see Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", 2017, eq. 1-3
+ * Deviates: of any such recurrence; the paper's are a tanh network, the LSTM and the GRU.
  * @example new Zoneout(new LSTMCell({ inputSize: 4, hiddenSize: 8 }), [0.05, 0.5])
  */
 export class Zoneout<S extends State> extends Cell<S> {

@@ -38,7 +38,7 @@ export type GatedStoreState<D extends State = State> = { readonly r: Tensor; rea
  * @throws ArgumentError for sizes below 1, and for a store that is not from H to H
  * @see Hochreiter and Schmidhuber, "Long short-term memory", 1997; Gers, Schmidhuber and Cummins, "Learning to forget: continual
  * prediction with LSTM", 2000, for gates over the identity
- * Deviates: stores other than the identity are the general notion of a gated state, of no one paper.
+ * Deviates: stores other than the identity are of no one paper: they are the general notion of a state under the control of gates.
  * @example new GatedStore({ inputSize: 8, hiddenSize: 6, store: new FilterStore({ size: 6, delays: 3 }) }).scan(xs);
  */
 export class GatedStore<D extends State = State> extends Cell<GatedStoreState<D>> {

@@ -157,6 +157,7 @@ export interface LocalFeedbackNetworkOptions extends Omit<LocalFeedbackOptions, 
  * @param options x [B,sizes[0]] to y [B,sizes.at(-1)]; the state is that of each layer
  * @throws ArgumentError for fewer than two sizes, and as the layer does
  * @see Tsoi and Back, "Locally recurrent globally feedforward networks: a critical review of architectures", 1994
+ * Deviates: as `LocalFeedbackLayer`; the last layer is linear unless told otherwise.
  * @example new LocalFeedbackNetwork({ sizes: [1, 4, 1], inputDelays: 3, feedbackDelays: 3, lattice: true });
  */
 export class LocalFeedbackNetwork extends Cell<readonly LocalFeedbackState[]> {

@@ -122,7 +122,7 @@ export interface HiddenDelayOptions extends LayerOptions {
  * @throws ArgumentError for sizes below 1
  * @see Lin, Horne and Giles, "How embedded memory in recurrent neural network architectures helps learning long-term temporal
  * dependencies", 1998
- * Deviates: initial values, as in PyTorch's cells.
+ * Deviates: initial values are those of PyTorch's cells.
  * @example const [hs] = new HiddenDelayNetwork({ inputSize: 3, hiddenSize: 8, hiddenDelays: 4 }).scan(xs);
  */
 export class HiddenDelayNetwork extends Cell<Tensor> {

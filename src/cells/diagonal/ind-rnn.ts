@@ -105,7 +105,7 @@ export class IndRNNRecurrence extends IndependentUnits {
  * weightIh = W [H,I] from N(0, 2/I) or N(0, `weightStd`²), weightHh = u [H], bias = b [H] zero; h starts at zero.
  * Over T steps a gradient is multiplied by u^T: after each update, `clipRecurrentWeights` keeps this below γ.
  * @see Li, Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN): building a longer and deeper RNN", 2018, eq. 2
- * Deviates: none.
+ * Deviates: initial values of W.
  * @example const [y, h] = new IndRNN({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class IndRNN extends IndependentUnits {

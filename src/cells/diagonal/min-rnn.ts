@@ -114,7 +114,7 @@ abstract class MinRNN extends SequenceCell<Tensor> {
  *
  * State and output are h [B,H], from zero. Whole sequences run as one linear scan, with `logSpace` one over logarithms.
  * @see Feng, Tung, Ahmed, Bengio, Hajimirsadeghi, "Were RNNs all we needed?", 2024, section 3.1 and appendix B
- * Deviates: the initial state is used as it is, not passed through g.
+ * Deviates: the initial state is used as it is, not passed through g; there are biases unless `bias` is false; initial values.
  * @example const [ys, h] = new MinGRU({ inputSize: 4, hiddenSize: 8 }).scan(xs);
  */
 export class MinGRU extends MinRNN {

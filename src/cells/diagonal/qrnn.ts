@@ -41,7 +41,7 @@ export type QRNNState = {
  * The state starts from zeros, which are the left padding of the convolution; weights from U(±1/√(k I)), output h [B,H].
  * Whole sequences run as one linear scan.
  * @see Bradbury, Merity, Xiong, Socher, "Quasi-recurrent neural networks", 2017, eq. 1-5
- * Deviates: there is a bias; zoneout of f is not part of the cell.
+ * Deviates: there is a bias; zoneout of f is not part of the cell; initial values.
  * @example const [ys, last] = new QRNN({ inputSize: 4, hiddenSize: 8, pooling: "ifo" }).scan(xs);
  */
 export class QRNN extends SequenceCell<QRNNState> {

@@ -63,7 +63,7 @@ function joined(ka: Tensor, kb: Tensor): { m: Tensor; join: (a: Tensor, b: Tenso
  * Whole sequences run as three scans: of max, and of num and den in its scale.
  * Weights from U(±1/√fan-in), μ evenly over the channels, decay from −5 to 3, bonus log 0.3.
  * @see Peng et al., "RWKV: Reinventing RNNs for the transformer era", 2023, eq. 11-13, 16 and 17
- * Deviates: initial values do not depend on the depth of the layer, which a cell does not know.
+ * Deviates: initial values. Those of the paper depend on the depth of the layer, which a cell does not know.
  * @example const [ys, state] = new RWKVTimeMix({ inputSize: 8 }).scan(xs);
  */
 export class RWKVTimeMix extends SequenceCell<RWKVTimeMixState> {

@@ -29,7 +29,7 @@ export interface SRUOptions extends LayerOptions {
  *
  * State c [B,H] from zero, output h [B,H]. W from U(±√(3/I)), v from U(±1), α = √(1 + 2 exp(b)) with b = `highwayBias`.
  * @see Lei, Zhang, Wang, Dai, Artzi, "Simple recurrent units for highly parallelizable recurrence", 2018, eq. 1-4 and section 3.2
- * Deviates: where sizes differ, the highway gets a projection of its own.
+ * Deviates: where sizes differ, the highway has a projection of its own; initial values of v.
  * @example const [h, c] = new SRU({ inputSize: 8, hiddenSize: 8 }).step(x, state);
  */
 export class SRU extends SequenceCell<Tensor> {

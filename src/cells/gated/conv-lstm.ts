@@ -36,7 +36,7 @@ export type ConvLSTMState = {
  * Images are flattened where they enter and leave: x [B, C·height·width], y [B, K·height·width]; the state starts from zero,
  * and zeros surround the images. Filters and bias from U(±1/√(K k²)), peepholes zero.
  * @see Shi, Chen, Wang, Yeung, Wong, Woo, "Convolutional LSTM network: a machine learning approach for precipitation nowcasting", 2015, eq. 3
- * Deviates: none.
+ * Deviates: initial values, which the paper does not give.
  * @example const [ys] = new ConvLSTM({ height: 8, width: 8, inputChannels: 1, hiddenChannels: 4 }).scan(frames);
  */
 export class ConvLSTM extends Cell<ConvLSTMState> {

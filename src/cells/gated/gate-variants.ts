@@ -54,7 +54,7 @@ function lastBlock(blocks: Tensor, H: number): Tensor {
  *
  * weightIh = W [H,I], weightHh = [U_r; U_z; U] [3H,H], bias = [b_r; b_z; b] [3H], all from U(±1/√H); h starts at zero.
  * @see Dey and Salem, "Gate-variants of gated recurrent unit (GRU) neural networks", 2017, GRU1
- * Deviates: initial values, as in PyTorch's cells.
+ * Deviates: initial values are those of PyTorch's cells.
  * @example const [y, h] = new GRU1({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class GRU1 extends GateVariant {
@@ -77,7 +77,7 @@ export class GRU1 extends GateVariant {
  *
  * weightIh = W [H,I], weightHh = [U_r; U_z; U] [3H,H], bias = b [H], all from U(±1/√H); h starts at zero.
  * @see Dey and Salem, "Gate-variants of gated recurrent unit (GRU) neural networks", 2017, GRU2
- * Deviates: initial values, as in PyTorch's cells.
+ * Deviates: initial values are those of PyTorch's cells.
  * @example const [y, h] = new GRU2({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class GRU2 extends GateVariant {
@@ -99,7 +99,7 @@ export class GRU2 extends GateVariant {
  *
  * weightIh = W [H,I], weightHh = U [H,H], bias = [b_r; b_z; b] [3H], all from U(±1/√H); h starts at zero.
  * @see Dey and Salem, "Gate-variants of gated recurrent unit (GRU) neural networks", 2017, GRU3
- * Deviates: initial values, as in PyTorch's cells.
+ * Deviates: initial values are those of PyTorch's cells.
  * @example const [y, h] = new GRU3({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class GRU3 extends GateVariant {

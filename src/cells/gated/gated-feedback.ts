@@ -108,7 +108,7 @@ abstract class GatedFeedback<S extends State> extends Cell<S> {
  * @param options x [B,I] to h_L [B,H_L]
  * @throws ArgumentError for sizes below 1 and no layers
  * @see Chung, Gulcehre, Cho and Bengio, "Gated feedback recurrent neural networks", 2015, section 3
- * Deviates: biases of the units, initial values.
+ * Deviates: the units have biases; initial values.
  * @example const [hs] = new GatedFeedbackRNN({ inputSize: 7, hiddenSizes: [12, 12] }).scan(xs);
  */
 export class GatedFeedbackRNN extends GatedFeedback<readonly Tensor[]> {
@@ -143,7 +143,7 @@ export type GatedFeedbackLSTMState = { readonly h: readonly Tensor[]; readonly c
  * @param options x [B,I] to h_L [B,H_L]; state h and c, zero at first
  * @throws ArgumentError for sizes below 1 and no layers
  * @see Chung, Gulcehre, Cho and Bengio, "Gated feedback recurrent neural networks", 2015, section 3
- * Deviates: biases of the units, initial values.
+ * Deviates: the units have biases; initial values.
  * @example const [hs] = new GatedFeedbackLSTM({ inputSize: 7, hiddenSizes: [12, 12] }).scan(xs);
  */
 export class GatedFeedbackLSTM extends GatedFeedback<GatedFeedbackLSTMState> {
@@ -181,7 +181,7 @@ export class GatedFeedbackLSTM extends GatedFeedback<GatedFeedbackLSTMState> {
  * @param options x [B,I] to h_L [B,H_L]; state the h_j [B,H_j], zero at first
  * @throws ArgumentError for sizes below 1 and no layers
  * @see Chung, Gulcehre, Cho and Bengio, "Gated feedback recurrent neural networks", 2015, section 3
- * Deviates: biases of the units, initial values.
+ * Deviates: the units have biases; initial values.
  * @example const [hs] = new GatedFeedbackGRU({ inputSize: 7, hiddenSizes: [12, 12] }).scan(xs);
  */
 export class GatedFeedbackGRU extends GatedFeedback<readonly Tensor[]> {

@@ -22,7 +22,7 @@ export interface LSTM1997Options extends LayerOptions {
   readonly squashing?: "1997" | "tanh";
   /** Whether the gates' own activations are fed back to every unit, a fully connected hidden layer (default false). */
   readonly gateRecurrence?: boolean;
-  /** "1997": no gradient flows from step to step but through the cells' inner states. "none" (default): the whole gradient. */
+  /** "1997": no gradient flows from step to step except through the cells' inner states. "none" (default): the whole gradient. */
   readonly truncate?: "none" | "1997";
   /** Bias of the input gates at first, of all or of each block (default 0); below zero, cells start closed. */
   readonly inputGateBias?: number | readonly number[];
@@ -43,11 +43,12 @@ export type LSTM1997State = { readonly u: Tensor; readonly c: Tensor };
  *   u = y, or [y; i; o] with `gateRecurrence`
  *
  * `weightIh` [2J+H, I], `weightHh` [2J+H, H or H+2J], `bias` [2J+H], rows in the order i o c; u₀ = c₀ = 0.
- * With `truncate: "1997"` errors that reach the sums of gates and cells change their weights and go no further.
+ * With `truncate: "1997"` an error that reaches the sum of a gate or of a cell changes the weights into it and flows on to the input x of
+ * that step; it does not flow back to u₋₁, the activations of the step before.
  * @param options x [B,I] to y [B,H]
  * @throws ArgumentError for sizes below 1 and lists of biases that are not one for each block
  * @see Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9(8), 1997, section 4 and appendix A.1
- * Deviates: none
+ * Deviates: by default the gradient is whole and the gates' activations are not fed back; cells have biases, too; initial weights.
  * @example const cell = new LSTM1997({ inputSize: 7, blocks: 4, cellsPerBlock: 2, inputGateBias: -1, truncate: "1997" });
  */
 export class LSTM1997 extends Cell<LSTM1997State> {

@@ -76,7 +76,7 @@ type Gate = "i" | "f" | "o";
  * @param options x [B,I] to y [B,H], which the state calls h; `...odysseyVariants.CIFG` gives a variant by name
  * @throws ArgumentError for sizes below 1, and for coupled gates without an input gate
  * @see Greff, Srivastava, Koutník, Steunebrink, Schmidhuber, "LSTM: a search space odyssey", IEEE TNNLS 28(10), 2017, sections II and III
- * Deviates: none
+ * Deviates: none.
  * @example const cell = new OdysseyLSTM({ inputSize: 4, hiddenSize: 8, ...odysseyVariants.CIFG });
  */
 export class OdysseyLSTM extends Cell<OdysseyState> {

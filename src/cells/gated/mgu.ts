@@ -17,7 +17,7 @@ import { HiddenCell, type HiddenCellOptions } from "./hidden-cell.ts";
  *
  * weightIh = [W_f; W_h] [2H,I], weightHh = [U_f; U_h] [2H,H], bias = [b_f; b_h] [2H], all from U(±1/√H); h starts at zero.
  * @see Zhou, Wu, Zhang and Zhou, "Minimal gated unit for recurrent neural networks", 2016, eq. 5
- * Deviates: initial values, as in PyTorch's cells.
+ * Deviates: initial values are those of PyTorch's cells.
  * @example const [y, h] = new MGU({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class MGU extends HiddenCell {

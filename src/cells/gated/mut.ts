@@ -39,7 +39,7 @@ abstract class BareInputCell extends HiddenCell {
  *
  * weightIh = [W_z; W_r] [2H,I], weightHh = [U_r; U_h] [2H,H], bias = [b_z; b_r; b_h] [3H], all from U(±1/√H); h starts at zero.
  * @see Jozefowicz, Zaremba and Sutskever, "An empirical exploration of recurrent network architectures", 2015, MUT1
- * Deviates: for I ≠ H, x stands for a projection `weightProjection` x; initial values, as in PyTorch's cells.
+ * Deviates: for I ≠ H, x stands for a projection `weightProjection` x; initial values are those of PyTorch's cells.
  * @example const [y, h] = new MUT1({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class MUT1 extends BareInputCell {
@@ -75,7 +75,7 @@ export class MUT1 extends BareInputCell {
  *
  * weightIh = [W_z; W_h] [2H,I], weightHh = [U_z; U_r; U_h] [3H,H], bias = [b_z; b_r; b_h] [3H], all from U(±1/√H); h starts at zero.
  * @see Jozefowicz, Zaremba and Sutskever, "An empirical exploration of recurrent network architectures", 2015, MUT2
- * Deviates: for I ≠ H, x stands for a projection `weightProjection` x; initial values, as in PyTorch's cells.
+ * Deviates: for I ≠ H, x stands for a projection `weightProjection` x; initial values are those of PyTorch's cells.
  * @example const [y, h] = new MUT2({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class MUT2 extends BareInputCell {
@@ -111,7 +111,7 @@ export class MUT2 extends BareInputCell {
  *
  * weightIh = [W_z; W_r; W_h] [3H,I], weightHh = [U_z; U_r; U_h] [3H,H], bias [3H], all from U(±1/√H); h starts at zero.
  * @see Jozefowicz, Zaremba and Sutskever, "An empirical exploration of recurrent network architectures", 2015, MUT3
- * Deviates: initial values, as in PyTorch's cells.
+ * Deviates: initial values are those of PyTorch's cells.
  * @example const [y, h] = new MUT3({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class MUT3 extends HiddenCell {

@@ -20,6 +20,7 @@ import type { Tensor } from "../../tensor/tensor.ts";
  *
  * Parameters and gate order are those of `LSTMCell`.
  * @see Semeniuta, Severyn, Barth, "Recurrent dropout without memory loss", 2016, eq. 14
+ * Deviates: none.
  */
 export class RecurrentDropoutLSTM extends Cell<LstmState> {
   readonly inputSize: number;

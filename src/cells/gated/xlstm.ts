@@ -35,7 +35,7 @@ function checkHeads(op: string, { inputSize, hiddenSize, heads = 1 }: XLSTMOptio
   return heads;
 }
 
-/** Exponential gates in the scale exp(−m'), m' = max(log f + m, ĩ): nothing overflows and all ratios stay. */
+/** Exponential gates in the scale exp(−m'), m' = max(log f + m, ĩ): nothing overflows, and ratios are what they were. */
 function stabilised(logF: Tensor, i: Tensor, m: Tensor): { f: Tensor; i: Tensor; m: Tensor } {
   const carried = add(logF, m);
   const next = maximum(carried, i);
@@ -62,7 +62,7 @@ export type SLSTMState = {
  *
  * The state starts from zero with m' = ĩ in the first step. Weights from U(±1/√H), the bias of f evenly from 3 to 6, others 0.
  * @see Beck et al., "xLSTM: Extended long short-term memory", 2024, eq. 8-17
- * Deviates: none; the block around the cell (convolution, normalisation, projections) is not part of it.
+ * Deviates: initial weights; the block around the cell (convolution, normalisation, projections) is not part of it.
  * @example const [h, state] = new SLSTM({ inputSize: 4, hiddenSize: 8, heads: 2 }).step(x, before);
  */
 export class SLSTM extends Cell<SLSTMState> {
@@ -147,7 +147,8 @@ export type MLSTMState = {
  *
  * The state starts from zero. Weights from U(±1/√I); the gates' weights are zero, the bias of f evenly from 3 to 6, of i from N(0, 0.1²).
  * @see Beck et al., "xLSTM: Extended long short-term memory", 2024, eq. 19-27 and appendix A.2
- * Deviates: none; the block around the cell (convolution, normalisation, projections) is not part of it.
+ * Deviates: the bias of k is divided by √d like the rest of k, as in the authors' code, where the paper has k = W x/√d + b; initial
+ * weights of q k v o; the block around the cell (convolution, normalisation, projections) is not part of it.
  * @example const [ys, state] = new MLSTM({ inputSize: 4, hiddenSize: 8, heads: 2 }).scan(xs);
  */
 export class MLSTM extends SequenceCell<MLSTMState> {

@@ -33,7 +33,7 @@ export interface SimpleRecurrentNetworkOptions extends LayerOptions {
  * @param options x [B,I] to y [B,H]; state h [B,H]
  * @throws ArgumentError for sizes below 1
  * @see Elman, "Finding structure in time", Cognitive Science 14, 1990, "Networks with memory"; figure 2.
- * Deviates: initial weights, which the paper does not give.
+ * Deviates: the whole gradient unless `truncate` says "elman1"; initial weights, which the paper does not give.
  * @example const [hs] = new SimpleRecurrentNetwork({ inputSize: 1, hiddenSize: 2, truncate: "elman1" }).scan(xs);
  */
 export class SimpleRecurrentNetwork extends Cell<Tensor> {

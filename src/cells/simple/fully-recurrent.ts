@@ -41,7 +41,7 @@ export interface FullyRecurrentOptions extends LayerOptions {
  * @param options x [B,I] to y [B,O], the first O units; state y [B,n]
  * @throws ArgumentError for sizes below 1, more outputs than units or a cycle without delay; ShapeError for masks of another shape
  * @see Williams and Zipser, "A learning algorithm for continually running fully recurrent neural networks", Neural Computation 1, 1989, eq. 1-3
- * Deviates: the mask, and a column of biases in place of an input that is always one
+ * Deviates: the mask; connections without delay; a column of biases in place of an input that is always one; initial weights.
  * @example const net = new FullyRecurrentNetwork({ inputSize: 2, units: 4, outputSize: 1 });
  */
 export class FullyRecurrentNetwork extends Cell<Tensor> {

@@ -72,7 +72,8 @@ abstract class Jordan<S extends State & WithOutput> extends Cell<S> {
  * @param options x [B,I] to y [B,O]; state y
  * @throws ArgumentError for sizes below 1
  * @see Jordan, "Attractor dynamics and parallelism in a connectionist sequential machine", CogSci 1986
- * Deviates: no state units (that is `JordanStateNetwork`); the form that later texts call by Jordan's name
+ * Deviates: there are no state units (`JordanSequentialNetwork` has them): this is the form that later texts call by Jordan's name. Defaults of
+ * f and g, biases and initial weights are not the paper's either.
  * @example const [ys] = new JordanNetwork({ inputSize: 1, hiddenSize: 8, outputSize: 2 }).scan(plans);
  */
 export class JordanNetwork extends Jordan<WithOutput> {
@@ -108,7 +109,7 @@ export type JordanState = { readonly s: Tensor; readonly y: Tensor };
  * @throws ArgumentError for sizes below 1
  * @see Jordan, "Attractor dynamics and parallelism in a connectionist sequential machine", CogSci 1986; "Serial order: a parallel distributed
  * processing approach", ICS report 8604, 1986
- * Deviates: none
+ * Deviates: defaults of f, g and μ, biases and initial weights.
  * @example const [ys] = new JordanSequentialNetwork({ inputSize: 1, hiddenSize: 8, outputSize: 2, decay: 0.5 }).scan(plans);
  */
 export class JordanSequentialNetwork extends Jordan<JordanState> {
@@ -146,7 +147,7 @@ export interface JordanStateOptions extends JordanOptions {
  * @param options x [B,I] to y [B,O]; state s and y
  * @throws ArgumentError for sizes below 1
  * @see Jordan, "Serial order: a parallel distributed processing approach", ICS report 8604, 1986
- * Deviates: the next-state function is a trained layer
+ * Deviates: the next-state function, fixed in the paper, is a trained layer; further as `JordanSequentialNetwork`.
  * @example const net = new JordanStateNetwork({ inputSize: 1, hiddenSize: 8, outputSize: 2, stateSize: 4 });
  */
 export class JordanStateNetwork extends Jordan<JordanState> {
@@ -184,6 +185,7 @@ export class JordanStateNetwork extends Jordan<JordanState> {
  * zero at the first.
  * @param network any cell whose state has its last output y [B,O]
  * @see Williams and Zipser, "A learning algorithm for continually running fully recurrent neural networks", 1989
+ * Deviates: every output is forced at every step; the paper forces those units, at those times, that have a target.
  * @example const [ys] = new TeacherForced(network).scan(cat([plans, previousTargets], 2));
  */
 export class TeacherForced<S extends State & WithOutput> extends Cell<S> {

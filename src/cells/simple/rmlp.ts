@@ -56,7 +56,7 @@ class PerceptronLayer extends Module {
  * State: xˡ [B,n_l] of each recurrent layer, zero at first.
  * @see Puskorius and Feldkamp, "Neurocontrol of nonlinear dynamical systems with Kalman filter trained recurrent networks", 1994
  * @see Fernandez, Parlos and Tsai, "Nonlinear dynamic system identification using artificial neural networks", 1990
- * Deviates: initial values, as in PyTorch's cells; `initialBound: 0.1` is usual before Kalman filter training.
+ * Deviates: initial values are those of PyTorch's cells; `initialBound: 0.1` is usual before training by Kalman filters.
  * @example const [ys] = new RMLP({ layout: "2-10R-8R-1" }).scan(xs);
  */
 export class RMLP extends Cell<readonly Tensor[]> {

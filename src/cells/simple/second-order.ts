@@ -31,7 +31,7 @@ export interface SecondOrderRNNOptions extends LayerOptions {
  * weight = W [N,N,K] from U(±1), bias = b [N] zero, start = S(0) [N], which is not trained.
  * @see Giles, Miller, Chen, Chen, Sun and Lee, "Learning and extracting finite state automata with second-order recurrent
  * neural networks", 1992, eq. 1-2
- * Deviates: a bias, as in Omlin and Giles 1996; `bias: false` leaves it out.
+ * Deviates: there is a bias, as in Omlin and Giles 1996, unless `bias` is false; strings have no end symbol unless the caller adds one.
  * @example const [ys] = new SecondOrderRNN({ inputSize: 2, hiddenSize: 4 }).scan(strings);
  */
 export class SecondOrderRNN extends Cell<Tensor> {

@@ -32,7 +32,7 @@ export type ClockworkState = { readonly h: Tensor; readonly wait: Tensor };
  * weightIh = W [H,I], weightHh = U [H,H], of which blocks below the diagonal are not used, bias = b [H], all from U(±1/√H).
  * State: h and wait [B,H]; t counts from 0, so all modules are updated at first.
  * @see Koutník, Greff, Gomez and Schmidhuber, "A clockwork RNN", 2014, section 3
- * Deviates: initial values, as in PyTorch's cells.
+ * Deviates: initial values are those of PyTorch's cells.
  * @example const [ys] = new ClockworkRNN({ inputSize: 1, hiddenSize: 64, periods: [1, 2, 4, 8] }).scan(xs);
  */
 export class ClockworkRNN extends Cell<ClockworkState> {

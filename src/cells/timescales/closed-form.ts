@@ -30,7 +30,7 @@ export interface ClosedFormOptions extends LayerOptions {
  *
  * With `timed` t is the last input. Layers backbone [·,I+H], and g, h, f, tau [H,·]; state and output x [B,H] from zero; weights as in `Linear`.
  * @see Hasani, Lechner, Amini, Liebenwein, Ray, Tschaikowski, Teschl, Rus, "Closed-form continuous-time neural networks", 2022
- * Deviates: the time is offset by a head of its own, as in the authors' code; the backbone has one layer.
+ * Deviates: the offset τ of the time has a head of its own, as in the authors' code; the backbone has one layer.
  * @example const [x1] = new ClosedFormContinuousTime({ inputSize: 4, hiddenSize: 8, interval: 0.1 }).step(input, x);
  */
 export class ClosedFormContinuousTime extends Cell<Tensor> {

@@ -47,7 +47,7 @@ export interface CTRNNOptions extends LayerOptions {
  * @param options x [B,I] to o [B,H]
  * @throws ArgumentError for sizes below 1, an interval, time constants or a tolerance that are not positive
  * @see Beer, "On the dynamics of small continuous-time recurrent neural networks", Adaptive Behavior 3, 1995, eq. 1
- * Deviates: initial weights; inputs come through weights; Beer's w_ji is w_ij here
+ * Deviates: inputs come through weights; initial weights; what Beer calls w_ji is w_ij here.
  * @example const [o] = new CTRNN({ inputSize: 1, hiddenSize: 2, interval: 0.1 }).scan(xs);
  */
 export class CTRNN extends Cell<readonly Tensor[]> {

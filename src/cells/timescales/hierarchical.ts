@@ -59,7 +59,7 @@ class Level extends Module {
  * @param options x [B,I] to y [B, Σ sizes]; gradients pass through what is kept unchanged
  * @throws ArgumentError for no levels, sizes or periods that are not whole and positive
  * @see El Hihi and Bengio, "Hierarchical recurrent neural networks for long-term dependencies", NIPS 1995
- * Deviates: initial values, as in PyTorch's cells
+ * Deviates: initial values are those of PyTorch's cells.
  * @example const net = new HierarchicalRNN({ inputSize: 1, levels: [{ size: 8, period: 1 }, { size: 8, period: 10 }] });
  */
 export class HierarchicalRNN extends Cell<HierarchicalState> {

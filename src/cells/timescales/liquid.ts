@@ -47,7 +47,7 @@ export function checkTime(op: string, inputSize: number, interval: number, timed
  * With `timed` the interval is the last input. Parameters weightIh [H,I], weightHh [H,H], bias [H] (μ), logTau [H] (τ = exp(logTau), so positive), reversal [H] (A); state and
  * output x [B,H] from zero. Weights from U(±1/√H), τ = 1, A from U(±1). As f is positive, x stays within [min(0, A), max(0, A)].
  * @see Hasani, Lechner, Amini, Rus, Grosu, "Liquid time-constant networks", 2021, eq. 1-3, algorithm 1 and theorem 2
- * Deviates: f is the logistic function of all inputs and states; the paper leaves it open.
+ * Deviates: f, which the paper leaves open, is a logistic layer of all inputs and states; initial values.
  * @example const [x1] = new LiquidTimeConstant({ inputSize: 4, hiddenSize: 8, interval: 0.1 }).step(input, x);
  */
 export class LiquidTimeConstant extends Cell<Tensor> {

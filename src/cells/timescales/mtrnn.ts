@@ -45,7 +45,7 @@ export interface MTRNNOptions extends LayerOptions {
  * @param options x [B,IO] to y_IO [B,IO], the prediction of the next input
  * @throws ArgumentError for sizes below 1, time constants below 1, `ownInput` outside 0 to 1
  * @see Yamashita and Tani, "Emergence of functional hierarchy in a multiple timescale neural network model", PLoS Comput. Biol. 4(11), 2008, eq. 3-7
- * Deviates: gradients also flow through the network's own part of its input
+ * Deviates: gradients also flow through that part of the input which the network put out itself.
  * @example const net = new MTRNN({ maps: [64, 36], fastSize: 60, slowSize: 20, sequences: 5 });
  */
 export class MTRNN extends Cell<Tensor> {
