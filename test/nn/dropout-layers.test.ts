@@ -1,9 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { ArgumentError } from "../../src/base/errors.ts";
+import { RecurrentDropoutLSTM } from "../../src/cells/gated/recurrent-dropout.ts";
 import { ConvLSTM, type ConvLSTMState, DeepIndRNN, QRNN, type QRNNState } from "../../src/cells/index.ts";
 import { Dropout, VariationalDropout } from "../../src/nn/dropout-layers.ts";
-import { Zoneout } from "../../src/wrappers/zoneout.ts";
-import { RecurrentDropoutLSTM } from "../../src/cells/gated/recurrent-dropout.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import type { LstmState } from "../../src/recurrence/kinds.ts";
 import { GRUCell, LSTMCell } from "../../src/recurrence/rnn-cells.ts";
@@ -11,6 +10,7 @@ import { ones, zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { MooreMachine } from "../../src/wrappers/machines.ts";
+import { Zoneout } from "../../src/wrappers/zoneout.ts";
 
 const generator = new Generator(9);
 const numbers = (t: Tensor) => Array.from(t.data());

@@ -3,9 +3,9 @@ import { DeepIndRNN, DenseIndRNN, type IndRNNNorm, ResidualIndRNN } from "../../
 import { clipRecurrentWeights, IndRNN, type IndRNNRecurrence } from "../../../src/cells/diagonal/ind-rnn.ts";
 import type { Linear } from "../../../src/nn/layers.ts";
 import type { Module } from "../../../src/nn/module.ts";
+import { runningMask } from "../../../src/nn/padding.ts";
 import { where } from "../../../src/ops/compare.ts";
 import { reshape, select } from "../../../src/ops/shape.ts";
-import { runningMask } from "../../../src/nn/padding.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign } from "../../../src/tensor/tensor.ts";
