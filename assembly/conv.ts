@@ -4,7 +4,8 @@
 //
 // with x [planes, h, w], and 0 where the window lies outside.
 
-import { at, lanes, loadLanes, storeLanes } from "./lanes";
+import { loadLanes, storeLanes } from "./edges";
+import { at, lanes } from "./lanes";
 
 /** How many of the places first, first + step, … lie before `end`. */
 // @ts-ignore: decorator

@@ -35,37 +35,6 @@ export function sumLanes<T>(v: v128): T {
   return s;
 }
 
-/** Elements i, i + 1, … of an array of n; lanes beyond its end hold `rest`, and nothing is read there. */
-// @ts-ignore: decorator
-@inline
-export function loadLanes<T>(base: usize, i: i32, n: i32, rest: T): v128 {
-  return i <= n - lanes<T>() ? v128.load(at<T>(base, i)) : loadFirst<T>(at<T>(base, i), n - i, rest);
-}
-
-/** Stores elements i, i + 1, … of an array of n; lanes beyond its end are dropped. */
-// @ts-ignore: decorator
-@inline
-export function storeLanes<T>(base: usize, i: i32, n: i32, v: v128): void {
-  if (i <= n - lanes<T>()) v128.store(at<T>(base, i), v);
-  else storeFirst<T>(at<T>(base, i), n - i, v);
-}
-
-/** The first `count` lanes, fewer than all. */
-function loadFirst<T>(p: usize, count: i32, rest: T): v128 {
-  let v = v128.replace_lane<T>(v128.splat<T>(rest), 0, load<T>(p));
-  if (sizeof<T>() == 8) return v;
-  if (count > 1) v = v128.replace_lane<T>(v, 1, load<T>(p, 4));
-  if (count > 2) v = v128.replace_lane<T>(v, 2, load<T>(p, 8));
-  return v;
-}
-
-function storeFirst<T>(p: usize, count: i32, v: v128): void {
-  store<T>(p, v128.extract_lane<T>(v, 0));
-  if (sizeof<T>() == 8) return;
-  if (count > 1) store<T>(p, v128.extract_lane<T>(v, 1), 4);
-  if (count > 2) store<T>(p, v128.extract_lane<T>(v, 2), 8);
-}
-
 /** A square of lanes × lanes from rows `fromRow` bytes apart, written as columns, `toRow` bytes apart. */
 // @ts-ignore: decorator
 @inline

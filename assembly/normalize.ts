@@ -1,7 +1,8 @@
 // Layer normalisation of rows (Ba, Kiros & Hinton 2016, Layer Normalization). Sums over a row: one vector of partial
 // sums, its lanes joined from left to right. Sums over rows: in their order.
 
-import { at, lanes, loadLanes, madd, storeLanes, sumLanes } from "./lanes";
+import { loadLanes, storeLanes } from "./edges";
+import { at, lanes, madd, sumLanes } from "./lanes";
 import { sumRow } from "./reduce/axis";
 
 // @ts-ignore: decorator

@@ -1,7 +1,8 @@
 // Random numbers: Philox4x32-10 words, turned in place into uniform, normal and Bernoulli values.
 // Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011.
 // Nothing is fused into one rounding here, so both builds draw the same uniform and Bernoulli values.
-import { at, lanes, loadLanes, storeLanes } from "./lanes";
+import { loadLanes, storeLanes } from "./edges";
+import { at, lanes } from "./lanes";
 import { quantile } from "./math/quantile";
 
 const M0: i32 = 0xd2511f53;

@@ -1,7 +1,8 @@
 // Softmax of rows, and what is built on it. Every row goes through its maximum first, so that no exponential overflows.
 // Sums of exponentials: one vector of partial sums, its lanes joined from left to right.
 
-import { at, lanes, loadLanes, storeLanes, sumLanes } from "./lanes";
+import { loadLanes, storeLanes } from "./edges";
+import { at, lanes, sumLanes } from "./lanes";
 import { vexp } from "./math/exp";
 import { vlog } from "./math/log";
 import { maxRow, sumRow } from "./reduce/axis";

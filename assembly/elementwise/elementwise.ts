@@ -1,7 +1,8 @@
 // Any elementwise operation over any strides: one walk over the outer axes, one loop along the innermost.
 
-import { at, lanes } from "../lanes";
 import * as op from "../codes";
+import { loadFirst, storeFirst } from "../edges";
+import { at, lanes } from "../lanes";
 import { apply, applyHot } from "./apply";
 
 /** Elements staged at a time where an operand's are not neighbours, and where masks meet lanes. */
@@ -19,9 +20,10 @@ const EDGE_Y = memory.data(16, 16);
 const NUMBER_A = memory.data(8, 8);
 const NUMBER_B = memory.data(8, 8);
 
+/** n elements `stride` apart, side by side at `to`. */
 // @ts-ignore: decorator
 @inline
-function copyElements<T>(n: i32, from: usize, stride: i32, to: usize): void {
+function collect<T>(n: i32, from: usize, stride: i32, to: usize): void {
   const step = (<isize>stride) * sizeof<T>();
   for (let i = 0; i < n; i++) {
     store<T>(at<T>(to, i), load<T>(from));
@@ -32,7 +34,7 @@ function copyElements<T>(n: i32, from: usize, stride: i32, to: usize): void {
 /** The last elements in a vector of their own, so that nothing is read beyond them. */
 function padded<T>(n: i32, from: usize, step: usize, to: usize): usize {
   if (step == 0) return from;
-  copyElements<T>(n, from, 1, to);
+  v128.store(to, loadFirst<T>(from, n, <T>0));
   return to;
 }
 
@@ -85,14 +87,14 @@ export function span<T>(code: i32, n: i32, a: usize, aStep: usize, b: usize, bSt
   b = padded<T>(rest, b + vectors * bStep, bStep, EDGE_B);
   c = padded<T>(rest, c + vectors * cStep, cStep, EDGE_C);
   run<T>(code, 1, a, 0, b, 0, c, 0, EDGE_Y);
-  copyElements<T>(rest, EDGE_Y, 1, y + (<usize>vectors << 4));
+  storeFirst<T>(y + (<usize>vectors << 4), rest, v128.load(EDGE_Y));
 }
 
 /** m elements of an operand as neighbours; one vector of copies where its stride is 0. */
 function staged<T>(m: i32, from: usize, stride: i32, to: usize): usize {
   if (stride == 1) return from;
   if (stride == 0) v128.store(to, v128.splat<T>(load<T>(from)));
-  else copyElements<T>(m, from, stride, to);
+  else collect<T>(m, from, stride, to);
   return to;
 }
 

@@ -7,7 +7,8 @@
 // - inner > 1: every column goes down the axis in runs of RUN rows, which are joined in order.
 
 import { MAXIMUM, MUL } from "../codes";
-import { at, lanes, loadLanes, storeLanes } from "../lanes";
+import { loadLanes, storeLanes } from "../edges";
+import { at, lanes } from "../lanes";
 
 /** How elements are joined: by addition or the maximum, compiled on their own, or as the code `op` says at run time. */
 class Added {}

@@ -4,10 +4,11 @@
 //
 // gx [N,H] holds the inputs' part with the biases, W is [H,H]. A gradient needs ys and `hidden` [N,H], h before each step.
 
+import { loadFirst, storeFirst } from "../edges";
 import { packB } from "../gemm/packed";
 import { at, lanes } from "../lanes";
 import { tanh, tanhSlope } from "./gates";
-import { addElements, copyElements, firstRow, isPacked, loadLanes, multiply, rowCount, storeLanes } from "./rows";
+import { addElements, copyElements, firstRow, isPacked, multiply, rowCount } from "./rows";
 
 /**
  * h [B,H] goes in as the initial state and comes out as the last; ys [N,H]. `hidden` may be null.
@@ -34,8 +35,8 @@ function activate<T>(size: i32, relu: i32, y: usize): void {
   for (let j = 0; j < size; j += L) {
     const n = min(L, size - j);
     const p = at<T>(y, j);
-    const a = loadLanes<T>(p, n);
-    storeLanes<T>(p, relu ? v128.max<T>(a, v128.splat<T>(<T>0)) : tanh<T>(a), n);
+    const a = loadFirst<T>(p, n, <T>0);
+    storeFirst<T>(p, n, relu ? v128.max<T>(a, v128.splat<T>(<T>0)) : tanh<T>(a));
   }
 }
 
@@ -61,9 +62,9 @@ function activateBackward<T>(size: i32, relu: i32, y: usize, dy: usize, da: usiz
   const L = lanes<T>();
   for (let j = 0; j < size; j += L) {
     const n = min(L, size - j);
-    const a = loadLanes<T>(at<T>(y, j), n);
-    const d = loadLanes<T>(at<T>(dy, j), n);
+    const a = loadFirst<T>(at<T>(y, j), n, <T>0);
+    const d = loadFirst<T>(at<T>(dy, j), n, <T>0);
     const slope = relu ? v128.and(v128.gt<T>(a, v128.splat<T>(<T>0)), v128.splat<T>(<T>1)) : tanhSlope<T>(a);
-    storeLanes<T>(at<T>(da, j), v128.mul<T>(d, slope), n);
+    storeFirst<T>(at<T>(da, j), n, v128.mul<T>(d, slope));
   }
 }

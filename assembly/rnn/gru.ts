@@ -9,10 +9,11 @@
 //
 //   gates [N,3H] (r z n), q [N,H], h before the step [N,H]
 
+import { loadEnds, storeEnds } from "../edges";
 import { packB } from "../gemm/packed";
 import { at, lanes, madd } from "../lanes";
 import { sigmoid, sigmoidSlope, tanh, tanhSlope } from "./gates";
-import { addElements, copyElements, firstRow, isPacked, loadEnds, multiply, rowCount, storeEnds, workSize } from "./rows";
+import { addElements, copyElements, firstRow, isPacked, multiply, rowCount, workSize } from "./rows";
 
 /**
  * h [B,H] goes in as the initial state and comes out as the last; ys [N,H]. `saved` may be null.

@@ -8,10 +8,11 @@
 //
 //   gates [N,4H] (i f g o), c before the step [N,H], tanh(c') [N,H], h before the step [N,P], with a projection m [N,H]
 
+import { loadEnds, storeEnds } from "../edges";
 import { packB } from "../gemm/packed";
 import { at, lanes, madd } from "../lanes";
 import { sigmoid, sigmoidSlope, tanh, tanhSlope } from "./gates";
-import { addElements, copyElements, firstRow, isPacked, loadEnds, multiply, rowCount, storeEnds, workSize } from "./rows";
+import { addElements, copyElements, firstRow, isPacked, multiply, rowCount, workSize } from "./rows";
 
 /**
  * h [B,P] and c [B,H] go in as the initial state and come out as the last; ys [N,P]. `saved` may be null.

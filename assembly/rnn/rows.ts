@@ -10,6 +10,7 @@
 
 import { product } from "../gemm/gemm";
 import { gemmPacked, packedSize } from "../gemm/packed";
+import { loadFirst, storeFirst } from "../edges";
 import { at, lanes } from "../lanes";
 
 /** First row of step s of a table. */
@@ -53,36 +54,6 @@ export function multiply<T>(
   else product<T>(m, n, k, a, lda, 1, b, rowStride, colStride, s, lds, c, ldc);
 }
 
-/** The n ≤ lanes elements at p; the lanes beyond are zero and their memory is not touched. */
-// @ts-ignore: decorator
-@inline
-export function loadLanes<T>(p: usize, n: i32): v128 {
-  return n == lanes<T>() ? v128.load(p) : loadPart<T>(p, n);
-}
-
-/** Stores the first n ≤ lanes elements of v at p. */
-// @ts-ignore: decorator
-@inline
-export function storeLanes<T>(p: usize, v: v128, n: i32): void {
-  if (n == lanes<T>()) v128.store(p, v);
-  else storePart<T>(p, v, n);
-}
-
-function loadPart<T>(p: usize, n: i32): v128 {
-  if (sizeof<T>() == 8) return v128.load64_zero(p);
-  let v = v128.load32_zero(p);
-  if (n > 1) v = v128.load_lane<f32>(p + 4, v, 1);
-  if (n > 2) v = v128.load_lane<f32>(p + 8, v, 2);
-  return v;
-}
-
-function storePart<T>(p: usize, v: v128, n: i32): void {
-  v128.store_lane<T>(p, v, 0);
-  if (sizeof<T>() == 8) return;
-  if (n > 1) v128.store_lane<f32>(p + 4, v, 1);
-  if (n > 2) v128.store_lane<f32>(p + 8, v, 2);
-}
-
 /** to[0 … n) = from[0 … n). */
 // @ts-ignore: decorator
 @inline
@@ -95,27 +66,6 @@ export function addElements<T>(to: usize, from: usize, n: i32): void {
   const L = lanes<T>();
   for (let j = 0; j < n; j += L) {
     const k = min(L, n - j);
-    storeLanes<T>(at<T>(to, j), v128.add<T>(loadLanes<T>(at<T>(to, j), k), loadLanes<T>(at<T>(from, j), k)), k);
-  }
-}
-
-/**
- * Ends of rows: where fewer elements than lanes are left of a row, each array's are copied side by side into a row of
- * one vector an array, so that the loops over vectors need no other form. `arrays` lie `stride` elements apart.
- */
-export function loadEnds<T>(n: i32, arrays: i32, from: usize, stride: i32, to: usize): void {
-  for (let a = 0; a < arrays; a++) {
-    v128.store(to, loadPart<T>(from, n));
-    from = at<T>(from, stride);
-    to += 16;
-  }
-}
-
-/** The way back. */
-export function storeEnds<T>(n: i32, arrays: i32, from: usize, to: usize, stride: i32): void {
-  for (let a = 0; a < arrays; a++) {
-    storePart<T>(to, v128.load(from), n);
-    from += 16;
-    to = at<T>(to, stride);
+    storeFirst<T>(at<T>(to, j), k, v128.add<T>(loadFirst<T>(at<T>(to, j), k, <T>0), loadFirst<T>(at<T>(from, j), k, <T>0)));
   }
 }
