@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { ArgumentError, DTypeError, FormatError } from "../../src/base/errors.ts";
 import { load, save, writeAtomic } from "../../src/io/files.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
@@ -152,6 +152,7 @@ for (let i = 0; i < Number(times); i++) await writeAtomic(path, new Uint8Array(4
 
 describe("a writer that is killed", () => {
   const kills = Number(process.env.TAPELOOP_FUZZ ?? 0) > 0 ? 200 : 8;
+  vi.setConfig({ testTimeout: 600_000 });
   let script: string;
   beforeAll(async () => {
     script = join(folder, "writer.mjs");
