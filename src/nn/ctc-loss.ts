@@ -17,11 +17,11 @@ export interface CtcOptions extends LossOptions {
 }
 
 function lengthsOf(name: string, given: Tensor | readonly number[], batch: number, limit: number): Int32Array {
-  const values = Int32Array.from(given instanceof Tensor ? given.data() : given);
+  const values = Array.from<number>(given instanceof Tensor ? given.data() : given);
   if (values.length !== batch) throw new ShapeError(`ctcLoss: expected ${batch} ${name}, got ${values.length}`);
-  const wrong = values.findIndex((n) => n < 0 || n > limit);
-  if (wrong >= 0) throw new ArgumentError(`ctcLoss: expected ${name} in [0, ${limit}], got ${values[wrong]} at element ${wrong}`);
-  return values;
+  const wrong = values.findIndex((n) => !(Number.isInteger(n) && n >= 0 && n <= limit));
+  if (wrong >= 0) throw new ArgumentError(`ctcLoss: expected whole ${name} in [0, ${limit}], got ${values[wrong]} at element ${wrong}`);
+  return Int32Array.from(values);
 }
 
 /** Targets [N,S], or one after the other, as [N, longest] padded with blanks. */

@@ -4,13 +4,16 @@
  * Every loss is a tensor of per-element (or per-row) losses, then reduced: their mean, their sum, or left as it is.
  */
 
+import { checkNumber } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { add, div, mul, neg, square, sub } from "../ops/arithmetic.ts";
-import { clamp, equal, greater, less, lessEqual, where } from "../ops/compare.ts";
+import { binaryCrossEntropy } from "../ops/binary-cross-entropy.ts";
+import { clamp, equal, logicalAnd, where } from "../ops/compare.ts";
 import { gather, takeRows } from "../ops/gather.ts";
 import { abs, exp, log, logSigmoid } from "../ops/math.ts";
 import { mean, sum } from "../ops/reduce.ts";
+import { checkFloat } from "../ops/reduction.ts";
 import { permute, reshape } from "../ops/shape.ts";
 import { crossEntropyWithLogits, logSoftmax } from "../ops/softmax.ts";
 import { meanSquaredError } from "../ops/squared-error.ts";
@@ -37,6 +40,7 @@ export function reduceLosses(op: string, losses: Tensor, reduction: Reduction = 
 }
 
 function checkAlike(op: string, input: Tensor, target: Tensor): void {
+  checkFloat(op, input);
   if (!sameShape(input.shape, target.shape)) {
     throw new ShapeError(`${op}: expected a target of the input's shape ${show(input.shape)}, got ${show(target.shape)}`);
   }
@@ -71,9 +75,8 @@ export function huberLoss(input: Tensor, target: Tensor, options: HuberOptions =
   const { delta = 1 } = options;
   checkPositive("huberLoss", "delta", delta);
   const d = sub(input, target);
-  const size = abs(d);
-  const losses = where(lessEqual(size, delta), mul(square(d), 0.5), mul(sub(size, delta / 2), delta));
-  return reduceLosses("huberLoss", losses, options.reduction);
+  const held = clamp(d, -delta, delta);
+  return reduceLosses("huberLoss", mul(held, sub(d, mul(held, 0.5))), options.reduction);
 }
 
 export interface SmoothL1Options extends LossOptions {
@@ -81,16 +84,18 @@ export interface SmoothL1Options extends LossOptions {
   readonly beta?: number;
 }
 
+/** The smallest float32 that can divide without losing digits. */
+const SMALLEST_NORMAL = 2 ** -126;
+
 /** d² / 2β for |d| < β, else |d| − β/2, with d = input − target: the Huber loss over β. */
 export function smoothL1Loss(input: Tensor, target: Tensor, options: SmoothL1Options = {}): Tensor {
   const { beta = 1, reduction } = options;
-  if (beta === 0) return l1Loss(input, target, options);
+  checkNumber("smoothL1Loss", "beta", beta, { least: 0 });
+  if (beta < SMALLEST_NORMAL) return l1Loss(input, target, options);
   checkAlike("smoothL1Loss", input, target);
-  checkPositive("smoothL1Loss", "beta", beta);
   const d = sub(input, target);
-  const size = abs(d);
-  const losses = where(less(size, beta), mul(square(d), 0.5 / beta), sub(size, beta / 2));
-  return reduceLosses("smoothL1Loss", losses, reduction);
+  const held = clamp(div(d, beta), -1, 1);
+  return reduceLosses("smoothL1Loss", mul(held, sub(d, mul(held, beta / 2))), reduction);
 }
 
 export interface ClassOptions extends LossOptions {
@@ -173,7 +178,8 @@ export function nllLoss(input: Tensor, target: Tensor, options: ClassOptions = {
  * −Σ_c t_c·w_c·log softmax(input)_c with t the target's distribution: one class, or probabilities.
  *
  * Label smoothing ε makes t ← (1−ε)·t + ε/C (Szegedy et al. 2016, Rethinking the Inception Architecture, section 7).
- * The mean is over the rows for probabilities, and over the targets' weights for classes.
+ * The mean is over the rows for probabilities, and over the targets' weights for classes. A class of probability 0 costs nothing,
+ * also where its logit is −∞ (PyTorch: NaN).
  * @param input logits [C], [N,C] or [N,C,d…]
  * @param target int32 classes [], [N] or [N,d…], or probabilities of the input's shape
  * @throws ArgumentError for a class out of range; with every target ignored the mean is NaN (0 / 0)
@@ -202,7 +208,7 @@ function crossEntropyOfProbabilities(input: Tensor, target: Tensor, options: Cro
   const given = classRows("crossEntropy", target).rows;
   const wanted = labelSmoothing === 0 ? given : add(mul(given, 1 - labelSmoothing), labelSmoothing / rows.dim(1));
   const logProbs = logSoftmax(rows, -1);
-  const losses = neg(sum(mul(wanted, weight === undefined ? logProbs : mul(logProbs, weight)), { axis: 1 }));
+  const losses = neg(sum(weight === undefined ? timesLog(wanted, logProbs) : timesLog(mul(wanted, weight), logProbs), { axis: 1 }));
   return reduceLosses("crossEntropy", reshape(losses, shape), reduction);
 }
 
@@ -215,15 +221,18 @@ function reduceWeighted(op: string, losses: Tensor, { weight, reduction }: BceOp
   return reduceLosses(op, weight === undefined ? losses : mul(losses, weight), reduction);
 }
 
-/** e⁻¹⁰⁰: below this a logarithm counts as −100, so that a loss stays finite where a probability is exactly 0 or 1. */
-const SMALLEST = 3.720075976020836e-44;
-
-/** −t·log p − (1−t)·log(1−p) for probabilities p in [0, 1]; logarithms are cut at −100. */
+/**
+ * −t·log p − (1−t)·log(1−p) for probabilities p in [0, 1]; NaN for others. As in PyTorch, logarithms are cut at −100, and the
+ * derivative (p − t) / (p·(1 − p)) divides by at least 10⁻¹².
+ */
 export function bceLoss(input: Tensor, target: Tensor, options: BceOptions = {}): Tensor {
   checkAlike("bceLoss", input, target);
-  const cutLog = (p: Tensor) => log(clamp(p, SMALLEST));
-  const losses = add(mul(target, cutLog(input)), mul(sub(1, target), cutLog(sub(1, input))));
-  return reduceWeighted("bceLoss", neg(losses), options);
+  return reduceWeighted("bceLoss", binaryCrossEntropy(input, target), options);
+}
+
+/** p·l for probabilities and their logarithms; 0 where p is 0 and l infinite. */
+function timesLog(p: Tensor, l: Tensor): Tensor {
+  return mul(p, where(logicalAnd(equal(p, 0), equal(l, Number.NEGATIVE_INFINITY)), 0, l));
 }
 
 export interface BceWithLogitsOptions extends BceOptions {
@@ -231,13 +240,13 @@ export interface BceWithLogitsOptions extends BceOptions {
   readonly posWeight?: Tensor;
 }
 
-/** −w₊·t·log σ(x) − (1−t)·log(1−σ(x)), without forming σ(x): exact for logits of any size. */
+/** −w₊·t·log σ(x) − (1−t)·log(1−σ(x)), without forming σ(x): exact for logits of any size, infinite ones too. */
 export function bceWithLogits(input: Tensor, target: Tensor, options: BceWithLogitsOptions = {}): Tensor {
   checkAlike("bceWithLogits", input, target);
   const { posWeight } = options;
   // 1 − σ(x) = σ(−x): both logarithms are exact, and nothing cancels.
-  const positive = mul(posWeight === undefined ? target : mul(posWeight, target), logSigmoid(input));
-  const losses = neg(add(positive, mul(sub(1, target), logSigmoid(neg(input)))));
+  const positive = timesLog(posWeight === undefined ? target : mul(posWeight, target), logSigmoid(input));
+  const losses = neg(add(positive, timesLog(sub(1, target), logSigmoid(neg(input)))));
   return reduceWeighted("bceWithLogits", losses, options);
 }
 
@@ -248,16 +257,25 @@ export interface KlDivOptions {
   readonly logTarget?: boolean;
 }
 
-/** t·(log t − input), the terms of the divergence KL(t ‖ exp(input)) for log-probabilities `input`; 0 where t is 0. */
+/**
+ * t·(log t − input), the terms of the divergence KL(t ‖ exp(input)) for log-probabilities `input`.
+ *
+ * Deviates from PyTorch, whose terms are NaN there: 0 where t is 0, also at an input of −∞ and with `logTarget`.
+ */
 export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
   checkAlike("klDiv", input, target);
   const { reduction, logTarget = false } = options;
-  const losses = logTarget ? mul(exp(target), sub(target, input)) : sub(timesLog(target), mul(target, input));
+  const losses = logTarget ? divergenceOfLogs(target, input) : sub(entropyTerms(target), timesLog(target, input));
   return reduction === "batchmean" ? div(sum(losses), input.shape[0] ?? 1) : reduceLosses("klDiv", losses, reduction);
 }
 
 /** t·log t, 0 where t is 0. */
-function timesLog(t: Tensor): Tensor {
-  const positive = greater(t, 0);
-  return where(positive, mul(t, log(where(positive, t, 1))), 0);
+function entropyTerms(t: Tensor): Tensor {
+  return mul(t, log(where(equal(t, 0), 1, t)));
+}
+
+/** e^l·(l − input), 0 where e^l is 0. */
+function divergenceOfLogs(l: Tensor, input: Tensor): Tensor {
+  const zero = equal(exp(l.detach()), 0);
+  return mul(exp(l), where(zero, 0, sub(where(zero, 0, l), where(zero, 0, input))));
 }

@@ -4,6 +4,7 @@ import { accumulateOp } from "../autodiff/accumulate.ts";
 import { aliasOp } from "../autodiff/alias.ts";
 import type { Primitive } from "../autodiff/primitive.ts";
 import { primitives as arithmetic } from "./arithmetic.ts";
+import { primitives as binaryCrossEntropy } from "./binary-cross-entropy.ts";
 import { primitives as broadcast } from "./broadcast.ts";
 import { primitives as cast } from "./cast.ts";
 import { primitives as compare } from "./compare.ts";
@@ -35,6 +36,7 @@ export const primitives: Readonly<Record<string, Primitive<never>>> = {
   ...scan,
   ...softmax,
   ...squaredError,
+  ...binaryCrossEntropy,
   ...normalize,
   ...conv,
   ...ctc,

@@ -6,6 +6,7 @@ import { accumulate } from "../../src/autodiff/accumulate.ts";
 import { track } from "../../src/autodiff/alias.ts";
 import type { Primitive } from "../../src/autodiff/primitive.ts";
 import * as arithmetic from "../../src/ops/arithmetic.ts";
+import { binaryCrossEntropy } from "../../src/ops/binary-cross-entropy.ts";
 import { cast } from "../../src/ops/cast.ts";
 import * as compare from "../../src/ops/compare.ts";
 import { conv1d } from "../../src/ops/conv.ts";
@@ -152,6 +153,7 @@ const cases: Record<string, () => Case> = {
   logSoftmax: () => on((x) => softmax.logSoftmax(x)),
   crossEntropyWithLogits: () => on((x) => softmax.crossEntropyWithLogits(x, targets)),
   crossEntropyGrad: () => through((x) => softmax.crossEntropyWithLogits(x, targets)),
+  binaryCrossEntropy: () => both(binaryCrossEntropy, positive(2, 3), positive(2, 3)),
   meanSquaredError: () => both(meanSquaredError, some(2, 3), some(2, 3)),
   layerNorm: () => on((x) => layerNorm(x, [3])),
   layerNormGrad: () => through((x) => layerNorm(x, [3])),
