@@ -1,0 +1,102 @@
+/** A stretch of steps of one sequence and its derivatives: what algorithms that work forward in time are made of. */
+
+import { track } from "../autodiff/alias.ts";
+import { gradients } from "../autodiff/sweep.ts";
+import { enableGrad } from "../autodiff/tape.ts";
+import { isFloat } from "../base/dtype.ts";
+import type { Parameter } from "../nn/module.ts";
+import { reshape } from "../ops/broadcast.ts";
+import { cat, slice, stack } from "../ops/shape.ts";
+import type { Recurrence } from "../recurrence/recurrence.ts";
+import { restoreState, type State, stateTensors } from "../recurrence/state.ts";
+import { zeros } from "../tensor/create.ts";
+import { type Tensor, tensor } from "../tensor/tensor.ts";
+
+/** Cotangents of a stretch's first state [S] and of the parameters [P], both as vectors. */
+export interface Pulled {
+  readonly state: Tensor;
+  readonly parameters: Tensor;
+}
+
+/** Tensors of one sequence as one vector; zeros of the size of `like` where there is none. */
+export function joined(parts: readonly (Tensor | null)[], like: readonly Tensor[]): Tensor {
+  return cat(
+    like.map((l, i) => {
+      const part = parts[i] ?? null;
+      return part === null ? zeros([l.size], l.dtype) : reshape(part, [l.size]);
+    }),
+    0,
+  );
+}
+
+/** A vector cut into tensors of the shapes of `like`. */
+export function parted(vector: Tensor, like: readonly Tensor[]): Tensor[] {
+  let end = 0;
+  return like.map((l) => {
+    end += l.size;
+    return reshape(slice(vector, 0, end - l.size, end), l.shape);
+  });
+}
+
+/**
+ * h ≥ 1 steps of one sequence on a tape of their own: ys = f(xs, s), next = g(xs, s).
+ *
+ * The state counts as the vector of its float tensors; what else it carries (indices, masks) has no derivative.
+ */
+export class Stretch<S extends State> {
+  /** [h,1,O] */
+  readonly ys: Tensor;
+  readonly next: S;
+  readonly #before: readonly Tensor[];
+  readonly #after: readonly Tensor[];
+  readonly #parameters: readonly Parameter[];
+
+  /** @param xs [h,1,I] @param state of a batch of one */
+  constructor(recurrence: Recurrence<S>, parameters: readonly Parameter[], xs: Tensor, state: S) {
+    this.#parameters = parameters;
+    const tracked = stateTensors(state).map((s) => (isFloat(s.dtype) ? track(s.detach()) : s));
+    const [ys, next] = enableGrad(() => recurrence.scan(xs, restoreState(state, tracked)));
+    this.ys = ys;
+    this.next = next;
+    this.#before = tracked.filter((s) => isFloat(s.dtype));
+    this.#after = stateTensors(next).filter((s) => isFloat(s.dtype));
+  }
+
+  /** Elements of the state. */
+  get size(): number {
+    return this.#after.reduce((n, s) => n + s.size, 0);
+  }
+
+  /** dᵀ∂(ys, next)/∂(state, θ) for cotangents of the outputs [h,1,O] and of the next state [S]. */
+  pull(dys: Tensor | null, dNext: Tensor | null): Pulled {
+    const outputs: Tensor[] = [];
+    const cotangents: Tensor[] = [];
+    if (dys !== null) {
+      outputs.push(this.ys);
+      cotangents.push(dys);
+    }
+    if (dNext !== null) {
+      outputs.push(...this.#after);
+      cotangents.push(...parted(dNext, this.#after));
+    }
+    const inputs = [...this.#before, ...this.#parameters];
+    const found = gradients(outputs, inputs, cotangents);
+    const n = this.#before.length;
+    return { state: joined(found.slice(0, n), this.#before), parameters: joined(found.slice(n), this.#parameters) };
+  }
+
+  /** ∂next/∂state [S,S] and ∂next/∂θ [S,P], a sweep a row. */
+  jacobians(): { readonly state: Tensor; readonly parameters: Tensor } {
+    const S = this.size;
+    const dtype = (this.#after[0] as Tensor).dtype;
+    const rows = Array.from({ length: S }, (_, k) => this.pull(null, unit(S, k, dtype)));
+    return { state: stack(rows.map((r) => r.state)), parameters: stack(rows.map((r) => r.parameters)) };
+  }
+}
+
+/** The vector e_k [n]. */
+function unit(n: number, k: number, dtype: Tensor["dtype"]): Tensor {
+  const e = new Float64Array(n);
+  e[k] = 1;
+  return tensor(e, { dtype });
+}
