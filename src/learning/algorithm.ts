@@ -7,10 +7,11 @@
  */
 
 import { applyAll, type Evaluation, type Primitive } from "../autodiff/primitive.ts";
-import { noGrad } from "../autodiff/tape.ts";
+import { isGradEnabled, noGrad } from "../autodiff/tape.ts";
+import { finished } from "../base/checks.ts";
 import { ArgumentError, StateError } from "../base/errors.ts";
 import type { Module, Parameter } from "../nn/module.ts";
-import type { Recurrence, ScanOptions } from "../recurrence/recurrence.ts";
+import { type Recurrence, type ScanOptions, startOf } from "../recurrence/recurrence.ts";
 import { restoreState, type State, stateTensors } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -29,8 +30,10 @@ export interface GradientAlgorithm {
 export interface ScanCotangents {
   /** [T,B,I] */
   readonly xs: Tensor;
-  /** The float tensors of the state before the first step, in order of structure. */
+  /** The tensors of the state before the first step, in order of structure. */
   readonly state: readonly Tensor[];
+  /** The outputs [T,B,O] as the recurrence's own scan gave them. */
+  readonly ys: Tensor;
   /** ∂E/∂ys [T,B,O]; null where no output is used. */
   readonly dys: Tensor | null;
   /** ∂E/∂ of each tensor of the last state. */
@@ -64,9 +67,10 @@ interface ScanParams {
 const ruledScan: Primitive<ScanParams> = {
   name: "ruledScan",
   forward: ([xs, ...rest], { run, carried }) => noGrad(() => run((xs as Tensor).detach(), rest.slice(0, carried))).map((y) => y.detach()),
-  vjp([dys = null, ...dLast], { inputs: [xs, ...rest], params: { rule, carried } }: Evaluation<ScanParams>) {
+  vjp([dys = null, ...dLast], { inputs: [xs, ...rest], outputs: [ys], params: { name, rule, carried } }: Evaluation<ScanParams>) {
+    if (isGradEnabled()) throw new StateError(`${name}: expected to be differentiated once, got a gradient of a gradient`);
     const state = rest.slice(0, carried);
-    const found = noGrad(() => rule({ xs: xs as Tensor, state, dys, dLast }));
+    const found = rule({ xs: xs as Tensor, state, ys: ys as Tensor, dys, dLast });
     return [found.xs, ...found.state, ...found.parameters];
   },
   jvp(_tangents, { params: { name } }) {
@@ -83,7 +87,7 @@ export function scanByRule<S extends State>(
   state?: S,
   options: ScanOptions = {},
 ): [ys: Tensor, last: S] {
-  const start = state ?? recurrence.initialState(xs.dim(1));
+  const start = startOf(recurrence, xs, state);
   const carry = stateTensors(start);
   const parameters = recurrence.parameters().filter((p) => p.requiresGrad);
   const run = (x: Tensor, tensors: readonly Tensor[]): Tensor[] => {
@@ -136,9 +140,7 @@ export function usingGradients<R>(algorithm: GradientAlgorithm, model: Module, f
   if (recurrences.length === 0) throw new ArgumentError(`${algorithm.name}: expected a model with a recurrence, got none`);
   const restore = recurrences.map((recurrence) => replaceScan(recurrence, algorithm));
   try {
-    const result = fn();
-    if (result instanceof Promise) throw new StateError("usingGradients: expected a synchronous function, got a promise");
-    return result;
+    return finished("usingGradients", fn());
   } finally {
     for (const undo of restore) undo();
   }

@@ -1,25 +1,19 @@
 /** Real-time recurrent learning, backpropagation through time, and everything in between: one recursion over blocks of steps. */
 
 import { checkWhole } from "../base/checks.ts";
-import { isFloat } from "../base/dtype.ts";
-import { ArgumentError } from "../base/errors.ts";
+import { type FloatDType, isFloat } from "../base/dtype.ts";
+import { StateError } from "../base/errors.ts";
 import type { Parameter } from "../nn/module.ts";
 import { add } from "../ops/arithmetic.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { matmul } from "../ops/linear.ts";
-import { cat, slice, stack } from "../ops/shape.ts";
-import type { Recurrence, ScanOptions } from "../recurrence/recurrence.ts";
+import { cat, slice } from "../ops/shape.ts";
+import { batchAxesOf, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
 import { restoreState, type State, stateTensors } from "../recurrence/state.ts";
 import { eye, zeros } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { type GradientAlgorithm, refuseInputGradient, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
 import { joined, parted, Stretch } from "./stretch.ts";
-
-/** θ and the first state side by side: [P] and [S]. */
-interface Total {
-  readonly parameters: Tensor;
-  readonly state: Tensor;
-}
 
 /** What goes from block to block of one sequence. */
 interface Border<S extends State> {
@@ -31,27 +25,94 @@ interface Border<S extends State> {
 }
 
 /** One block: its errors are swept back to its border, and the influence is carried to the next one. */
-function crossBlock<S extends State>(
-  recurrence: Recurrence<S>,
-  parameters: readonly Parameter[],
-  { state, influence, gradient }: Border<S>,
-  xs: Tensor,
-  dys: Tensor | null,
-): Border<S> {
-  const block = new Stretch(recurrence, parameters, xs, state);
+function crossBlock<S extends State>(block: Stretch<S>, { influence, gradient }: Border<S>, dys: Tensor | null): Border<S> {
+  const columns = influence.dim(1);
   const widened = (rows: Tensor): Tensor => cat([rows, zeros([rows.dim(0), block.size], rows.dtype)], 1);
   const { state: J, parameters: I } = block.jacobians();
   // G' = J·G + I
   const next = add(matmul(J, influence), widened(I));
   if (dys === null) return { state: block.next, influence: next, gradient };
-  // ∂E/∂θ += λᵀG + what the block's own steps give
-  const own = block.pull(dys, null);
-  const through = reshape(matmul(reshape(own.state, [1, block.size]), influence), [influence.dim(1)]);
-  const direct = reshape(widened(reshape(own.parameters, [1, own.parameters.size])), [influence.dim(1)]);
+  // ∂E/∂θ += λᵀG + g
+  const { state: lambda, parameters: g } = block.pull(dys, null);
+  const through = reshape(matmul(reshape(lambda, [1, block.size]), influence), [columns]);
+  const direct = reshape(widened(reshape(g, [1, g.size])), [columns]);
   return { state: block.next, influence: next, gradient: add(gradient, add(through, direct)) };
 }
 
-/** Sequence b of a batch, from its first step to its last in order of execution: [T',1,…]. */
+function detached<S extends State>({ state, influence, gradient }: Border<S>): Border<S> {
+  const own = stateTensors(state).map((s) => s.detach());
+  return { state: restoreState(state, own), influence, gradient };
+}
+
+/** One sequence of a batch, in order of execution. */
+interface Sequence<S extends State> {
+  readonly start: S;
+  /** [T',1,…] each; null for a sequence without steps, and dys where no output is used. */
+  readonly xs: Tensor | null;
+  readonly ys: Tensor | null;
+  readonly dys: Tensor | null;
+  /** The cotangent of the last state [S]. */
+  readonly dLast: Tensor | null;
+}
+
+/** The gradient of one sequence: [P+S], θ and the first state. */
+function sequenceGradient<S extends State>(
+  name: string,
+  recurrence: Recurrence<S>,
+  parameters: readonly Parameter[],
+  { start, xs, ys, dys, dLast }: Sequence<S>,
+  blockLength: number,
+): Tensor {
+  const floats = floatsOf(stateTensors(start));
+  const dtype = (parameters[0] ?? floats[0])?.dtype ?? "float32";
+  const P = sizeOfAll(parameters);
+  const S = sizeOfAll(floats);
+  let border: Border<S> = {
+    state: start,
+    influence: cat([zeros([S, P], dtype), eye(S, S, dtype)], 1),
+    gradient: zeros([P + S], dtype),
+  };
+  const T = xs === null ? 0 : xs.dim(0);
+  for (let t = 0; t < T; t += blockLength) {
+    const piece = (x: Tensor): Tensor => slice(x, 0, t, Math.min(t + blockLength, T));
+    const before = border;
+    border = scope(() => {
+      const block = new Stretch(recurrence, parameters, piece(xs as Tensor), before.state);
+      checkSameOutputs(name, block.ys, piece(ys as Tensor));
+      return detached(crossBlock(block, before, dys && piece(dys)));
+    });
+  }
+  const { influence, gradient } = border;
+  return dLast === null ? gradient : add(gradient, reshape(matmul(reshape(dLast, [1, S]), influence), [P + S]));
+}
+
+/** What a scan in pieces may differ by from the scan of the whole: sums in another order. */
+const ROUNDING = { float32: 1e-3, float64: 1e-9 };
+
+/** @throws StateError where steps do not follow each other in time and alone, as the influence does */
+function checkSameOutputs(name: string, got: Tensor, expected: Tensor): void {
+  const tolerance = ROUNDING[expected.dtype as FloatDType];
+  const [a, b] = [got.data(), expected.data()];
+  for (let i = 0; i < b.length; i++) {
+    const [y, whole] = [a[i] as number, b[i] as number];
+    if (Object.is(y, whole) || Math.abs(y - whole) <= tolerance * Math.max(1, Math.abs(whole))) continue;
+    throw new StateError(
+      `${name}: expected a recurrence whose steps follow each other in time, each sequence for itself and without random numbers, ` +
+        `got one that puts out ${y} step by step where its scan gave ${whole}`,
+    );
+  }
+}
+
+const floatsOf = (tensors: readonly Tensor[]): Tensor[] => tensors.filter((t) => isFloat(t.dtype));
+const sizeOfAll = (tensors: readonly Tensor[]): number => tensors.reduce((n, t) => n + t.size, 0);
+
+/** Steps of sequence b, in order of execution. */
+function order(T: number, b: number, { lengths, reverse = false }: ScanOptions): number[] {
+  const steps = Array.from({ length: lengths?.[b] ?? T }, (_, t) => t);
+  return reverse ? steps.reverse() : steps;
+}
+
+/** Steps of sequence b of a batch [T,B,…] in an order: [T',1,…]. */
 function sequenceOf(x: Tensor, b: number, steps: readonly number[]): Tensor {
   const column = slice(x, 1, b, b + 1);
   return cat(
@@ -60,92 +121,57 @@ function sequenceOf(x: Tensor, b: number, steps: readonly number[]): Tensor {
   );
 }
 
-/** Row b of each tensor of a state, as a state of a batch of one. */
-function stateOf<S extends State>(like: S, tensors: readonly Tensor[], b: number): S {
-  return restoreState(
-    like,
-    tensors.map((s) => slice(s, 0, b, b + 1)),
-  );
-}
-
-function detached<S extends State>({ state, influence, gradient }: Border<S>): Border<S> {
-  const own = stateTensors(state).map((s) => s.detach());
-  return { state: restoreState(state, own), influence, gradient };
-}
-
-/** The gradient of one sequence. */
-function sequenceGradient<S extends State>(
-  recurrence: Recurrence<S>,
-  parameters: readonly Parameter[],
-  start: S,
-  { xs, dys, dLast }: { readonly xs: Tensor | null; readonly dys: Tensor | null; readonly dLast: Tensor | null },
-  blockLength: number,
-): Total {
-  const floats = stateTensors(start).filter((s) => isFloat(s.dtype));
-  const dtype = (parameters[0] as Parameter).dtype;
-  const P = parameters.reduce((n, p) => n + p.size, 0);
-  const S = floats.reduce((n, s) => n + s.size, 0);
-  let border: Border<S> = {
-    state: start,
-    influence: cat([zeros([S, P], dtype), eye(S, S, dtype)], 1),
-    gradient: zeros([P + S], dtype),
-  };
-  const T = xs === null ? 0 : xs.dim(0);
-  for (let t = 0; t < T; t += blockLength) {
-    const end = Math.min(t + blockLength, T);
-    const before = border;
-    border = scope(() =>
-      detached(crossBlock(recurrence, parameters, before, slice(xs as Tensor, 0, t, end), dys && slice(dys, 0, t, end))),
-    );
-  }
-  const { influence, gradient } = border;
-  const whole = dLast === null ? gradient : add(gradient, reshape(matmul(reshape(dLast, [1, S]), influence), [P + S]));
-  return { parameters: slice(whole, 0, 0, P), state: slice(whole, 0, P, P + S) };
-}
-
-/** Steps of sequence b, in order of execution. */
-function order(T: number, b: number, { lengths, reverse = false }: ScanOptions): number[] {
-  const steps = Array.from({ length: lengths?.[b] ?? T }, (_, t) => t);
-  return reverse ? steps.reverse() : steps;
-}
-
 function blockRule<S extends State>(
+  name: string,
   recurrence: Recurrence<S>,
   parameters: readonly Parameter[],
   like: S,
-  { xs, state, dys, dLast }: ScanCotangents,
+  { xs, ys, state, dys, dLast }: ScanCotangents,
   options: ScanOptions,
   blockLength: number,
 ): ScanGradients {
   const [T, B] = xs.shape as [number, number];
-  const floats = state.filter((s) => isFloat(s.dtype));
-  const dFloats = dLast.filter((_, i) => isFloat((state[i] as Tensor).dtype));
+  const axes = batchAxesOf(recurrence);
+  const row = (t: Tensor, i: number, b: number): Tensor => slice(t, axes[i] as number, b, b + 1);
+  const differentiable = state.map((s) => isFloat(s.dtype));
   const sequences = Array.from({ length: B }, (_, b) =>
     scope(() => {
       const steps = order(T, b, options);
-      const rows = floats.map((s) => slice(s, 0, b, b + 1));
-      const last = dFloats.every((d) => d === null)
-        ? null
-        : joined(
-            dFloats.map((d) => d && slice(d, 0, b, b + 1)),
-            rows,
-          );
+      const pick = (x: Tensor | null): Tensor | null => (x === null || steps.length === 0 ? null : sequenceOf(x, b, steps));
+      const rows = state.map((s, i) => row(s, i, b));
+      const ends = dLast.map((d, i) => d && row(d, i, b));
       const own = {
-        xs: steps.length === 0 ? null : sequenceOf(xs, b, steps),
-        dys: dys && steps.length > 0 ? sequenceOf(dys, b, steps) : null,
-        dLast: last,
+        start: restoreState(like, rows),
+        xs: pick(xs),
+        ys: pick(ys),
+        dys: pick(dys),
+        dLast: ends.every((d) => d === null)
+          ? null
+          : joined(
+              ends.filter((_, i) => differentiable[i]),
+              floatsOf(rows),
+            ),
       };
-      const total = sequenceGradient(recurrence, parameters, stateOf(like, state, b), own, blockLength);
-      return { parameters: total.parameters, state: parted(total.state, rows) };
+      return sequenceGradient(name, recurrence, parameters, own, blockLength);
     }),
   );
-  const sum = sequences.map((s) => s.parameters).reduce((a, b) => add(a, b));
+  const P = sizeOfAll(parameters);
+  const starts = sequences.map((g, b) =>
+    parted(
+      slice(g, 0, P, g.size),
+      state.flatMap((s, i) => (differentiable[i] ? [row(s, i, b)] : [])),
+    ),
+  );
   let next = 0;
-  const dState = state.map((s) => {
-    if (!isFloat(s.dtype)) return null;
-    const i = next++;
-    return reshape(stack(sequences.map((q) => q.state[i] as Tensor)), s.shape);
+  const dState = state.map((_, i) => {
+    if (!differentiable[i]) return null;
+    const at = next++;
+    return cat(
+      starts.map((parts) => parts[at] as Tensor),
+      axes[i] as number,
+    );
   });
+  const sum = sequences.map((g) => slice(g, 0, 0, P)).reduce((a, b) => add(a, b));
   return { xs: null, state: dState, parameters: parted(sum, parameters) };
 }
 
@@ -188,10 +214,7 @@ function blocks(name: string, h: number): GradientAlgorithm {
     name,
     scan(recurrence, xs, state, options) {
       refuseInputGradient(name, xs);
-      if ((recurrence as { readonly bidirectional?: boolean }).bidirectional) {
-        throw new ArgumentError(`${name}: expected a recurrence that runs forward in time, got a bidirectional one`);
-      }
-      return scanByRule(name, (r, p, like, cotangents, o) => blockRule(r, p, like, cotangents, o, h), recurrence, xs, state, options);
+      return scanByRule(name, (r, p, like, cotangents, o) => blockRule(name, r, p, like, cotangents, o, h), recurrence, xs, state, options);
     },
   };
 }

@@ -88,6 +88,7 @@ export class Stretch<S extends State> {
   /** ∂next/∂state [S,S] and ∂next/∂θ [S,P], a sweep a row. */
   jacobians(): { readonly state: Tensor; readonly parameters: Tensor } {
     const S = this.size;
+    if (S === 0) return { state: zeros([0, 0]), parameters: zeros([0, this.#parameters.reduce((n, p) => n + p.size, 0)]) };
     const dtype = (this.#after[0] as Tensor).dtype;
     const rows = Array.from({ length: S }, (_, k) => this.pull(null, unit(S, k, dtype)));
     return { state: stack(rows.map((r) => r.state)), parameters: stack(rows.map((r) => r.parameters)) };

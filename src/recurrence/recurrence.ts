@@ -89,8 +89,14 @@ function inOrder(axes: BatchAxes, state: State | undefined): State {
   return Object.fromEntries(Object.entries(axes).map(([name, part]) => [name, inOrder(part, named?.[name])]));
 }
 
-/** The state that a scan starts from. */
-function startOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S | undefined): S {
+/** The axis of the batch in each tensor of a cell's state, in order of structure. */
+export function batchAxesOf(cell: Recurrence<State>): number[] {
+  const flat = (axes: BatchAxes): number[] => (typeof axes === "number" ? [axes] : Object.values(axes).flatMap(flat));
+  return flat(batchAxes(cell));
+}
+
+/** The state that a scan starts from. @throws ShapeError for one of another structure */
+export function startOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S | undefined): S {
   return state === undefined ? cell.initialState(xs.dim(1)) : (inOrder(batchAxes(cell), state) as S);
 }
 

@@ -7,6 +7,7 @@ import { ArgumentError, FormatError, ShapeError, StateError } from "../base/erro
 import { list, quote, shorten } from "../base/quote.ts";
 import { type Cursor, cursorField, hasPlaces, type Pass, passOver } from "../data/batches.ts";
 import { DEEPEST_STATE, decodeCheckpoint, encodeCheckpoint, type Json } from "../io/checkpoint.ts";
+import { type GradientAlgorithm, usingGradients } from "../learning/algorithm.ts";
 import type { Module } from "../nn/module.ts";
 import { clipGradNorm } from "../optim/clip.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
@@ -42,6 +43,11 @@ export interface FitOptions<M extends Module, B, S extends State> {
    * with the next batch, cut off from the tape (truncated backpropagation through time).
    */
   readonly loss: (model: M, batch: B, state: S | undefined) => Tensor | readonly [loss: Tensor, state: S];
+  /**
+   * The rule by which the model's recurrences are differentiated, from `tapeloop/learning`: `rtrl()`, `hybrid(16)`. Backpropagation
+   * through time unless given.
+   */
+  readonly gradients?: GradientAlgorithm | undefined;
   /** Ends after this many steps, counted over all resumed runs; otherwise with the batches. */
   readonly maxSteps?: number;
   /** Aborting ends the iteration between two steps by throwing `signal.reason`; iterating again goes on without the signal. */
@@ -378,8 +384,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
 
   #lossOf(batch: B & Continuing): [loss: Tensor, next: S | null] {
     const before = batch.fresh ? null : this.#state;
-    const result =
-      this.#untried && before !== null ? this.#tryState(batch, before) : this.#options.loss(this.#model, batch, before ?? undefined);
+    const result = this.#untried && before !== null ? this.#tryState(batch, before) : this.#callLoss(batch, before ?? undefined);
     const [value, next = null] = Array.isArray(result) ? (result as [Tensor, (S | null)?]) : [result as Tensor];
     if (!(value instanceof Tensor)) {
       throw new ArgumentError(`fit: expected loss to return a tensor, or a list of a tensor and a state, got ${quote(result)}`);
@@ -388,10 +393,16 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     return [value, next];
   }
 
+  #callLoss(batch: B & Continuing, state: S | undefined): ReturnType<FitOptions<M, B, S>["loss"]> {
+    const { loss, gradients } = this.#options;
+    const call = () => loss(this.#model, batch, state);
+    return gradients === undefined ? call() : usingGradients(gradients, this.#model, call);
+  }
+
   /** A file may carry any state; what the model makes of it shows at its first step. */
   #tryState(batch: B & Continuing, state: S): ReturnType<FitOptions<M, B, S>["loss"]> {
     try {
-      return this.#options.loss(this.#model, batch, state);
+      return this.#callLoss(batch, state);
     } catch (cause) {
       if (typeof (cause as { code?: unknown } | null)?.code === "string") throw cause;
       const message = shorten(String((cause as Error | null)?.message));

@@ -20,7 +20,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["decoding"],
   ["cells", "wrappers", "grids", "trees", "hierarchies"],
   ["automata", "encoder-decoder", "dynamics"],
-  ["optim", "data", "interop", "plot"],
+  ["learning", "optim", "data", "interop", "plot"],
   ["io"],
   ["train"],
   ["models"],
