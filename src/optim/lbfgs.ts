@@ -3,6 +3,7 @@ import { ArgumentError, DTypeError, FormatError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { zeros } from "../tensor/create.ts";
 import { sameShape } from "../tensor/shape.ts";
+import { dense } from "../tensor/strided.ts";
 import { empty, keep, scope, Tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
 import { axpby } from "../wasm/kernels.gen.ts";
@@ -260,8 +261,8 @@ export class LBFGS extends ParameterGroups<LBFGSOptions> {
       throw new FormatError(`loadStateDict: expected iterations to be a whole number of at least 1, got ${iterations}`);
     }
     checkRange("0.stepLength", [stepLength], [0, Number.MAX_VALUE]);
-    checkRange("0.diagonal and rho", pairs.map(({ rho }) => rho).concat(diagonal), [Number.MIN_VALUE, Number.MAX_VALUE]);
     for (const [name, t] of Object.entries(tensors)) checkRange(`0.${name}`, t.data());
+    checkPairs(pairs, diagonal);
   }
 
   protected override checkSlot(key: string, value: Tensor, p: Tensor): void {
@@ -298,6 +299,25 @@ function unpack({ numbers, tensors }: Slots): Memory {
     diagonal: number("diagonal"),
     iterations: number("iterations"),
   };
+}
+
+/** Whether the numbers of pairs are those of their vectors, up to the order of summation. @throws FormatError */
+function checkPairs(pairs: readonly Pair[], diagonal: number): void {
+  const check = (name: string, value: number, right: number) => {
+    if (!(Number.isFinite(value) && Math.abs(value - right) <= 1e-4 * value)) {
+      throw new FormatError(`loadStateDict: expected ${name} to be ${right}, as its vectors have it, got ${value}`);
+    }
+  };
+  scope(() => {
+    let scaled = 1;
+    for (const [i, { y, s, rho }] of pairs.entries()) {
+      const [change, step] = [dense(y), dense(s)];
+      const curvature = dot(change, step);
+      check(`rho${i}`, rho, 1 / curvature);
+      scaled = curvature / dot(change, change);
+    }
+    check("diagonal", diagonal, scaled);
+  });
 }
 
 function required<V>(value: V | undefined, name: string): V {

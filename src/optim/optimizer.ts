@@ -130,7 +130,9 @@ export abstract class ParameterGroups<O extends object> {
   loadStateDict(state: OptimizerState): void {
     const { kind, groups, numbers, tensors } = (isRecord(state) ? state : {}) as Partial<OptimizerState>;
     if (kind !== this.kind)
-      throw new FormatError(`loadStateDict: expected the state of ${this.kind}, got that of ${shorten(String(kind))}`);
+      throw new FormatError(
+        `loadStateDict: expected the state of ${this.kind}, got that of ${typeof kind === "string" ? shorten(kind) : quote(kind)}`,
+      );
     if (!Array.isArray(groups) || groups.length !== this.groups.length) {
       throw new FormatError(
         `loadStateDict: expected ${this.groups.length} groups, got ${quote(Array.isArray(groups) ? groups.length : groups)}`,
@@ -227,9 +229,10 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends
   }
 
   protected override checkGroup(group: Group<O>): void {
-    const { lr, weightDecay = 0, maximize } = group as unknown as Group<CommonOptions> & DecayOptions;
+    const { lr, weightDecay, maximize } = group as unknown as Group<CommonOptions & DecayOptions>;
     checkNumber(this.kind, "lr", lr, { least: 0 });
-    checkNumber(this.kind, "weightDecay", weightDecay, { least: 0 });
+    // Not every optimiser has one.
+    if ("weightDecay" in group) checkNumber(this.kind, "weightDecay", weightDecay, { least: 0 });
     checkFlag(this.kind, "maximize", maximize);
   }
 

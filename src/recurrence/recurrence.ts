@@ -56,33 +56,24 @@ export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths
 /** A state's structure, and which axis of each tensor is the batch: the first, but in layers, whose states have PyTorch's [L,B,H]. */
 type BatchAxes = number | readonly BatchAxes[] | { readonly [name: string]: BatchAxes };
 
-/** Axes that were found, and the form of the states they are of: a cell may get other parts, and states of another form. */
-const knownAxes = new WeakMap<object, { readonly axes: BatchAxes; readonly form: string }>();
+const knownAxes = new WeakMap<object, BatchAxes>();
 
-/** Names and ranks of a state's tensors. */
-function formOf(state: State | undefined): string {
-  if (state instanceof Tensor) return `${state.rank}`;
-  const parts = Object.entries(state ?? {}).map(([name, part]) => `${name}:${formOf(part)}`);
-  return `(${parts.sort().join()})`;
-}
-
-/** The axes of a state's tensors that grow with the batch. */
-function batchAxes(cell: Recurrence<State>, state: State): BatchAxes {
+/** The axes that grow with the batch. */
+function batchAxes(cell: Recurrence<State>): BatchAxes {
   const known = knownAxes.get(cell);
-  if (known !== undefined && known.form === formOf(state)) return known.axes;
-  const found = scope(() =>
+  if (known !== undefined) return known;
+  const axes = scope(() =>
     noGrad(() => {
-      const one = cell.initialState(1);
-      const grown = (a: Tensor, b: Tensor) =>
+      const grown = (one: Tensor, two: Tensor) =>
         Math.max(
           0,
-          b.shape.findIndex((n, axis) => n !== a.shape[axis]),
+          two.shape.findIndex((n, axis) => n !== one.shape[axis]),
         );
-      return { axes: mapState(grown as never, one, cell.initialState(2)) as unknown as BatchAxes, form: formOf(one) };
+      return mapState(grown as never, cell.initialState(1), cell.initialState(2)) as unknown as BatchAxes;
     }),
   );
-  knownAxes.set(cell, found);
-  return found.axes;
+  knownAxes.set(cell, axes);
+  return axes;
 }
 
 /** A state with its tensors in the order of the cell's own structure: names tell what they are, wherever they stand. */
@@ -98,15 +89,15 @@ function inOrder(axes: BatchAxes, state: State | undefined): State {
   return Object.fromEntries(Object.entries(axes).map(([name, part]) => [name, inOrder(part, named?.[name])]));
 }
 
-/** The axis of the batch in each tensor of a state of the cell, in order of structure. */
-export function batchAxesOf(cell: Recurrence<State>, state: State): number[] {
+/** The axis of the batch in each tensor of a cell's state, in order of structure. */
+export function batchAxesOf(cell: Recurrence<State>): number[] {
   const flat = (axes: BatchAxes): number[] => (typeof axes === "number" ? [axes] : Object.values(axes).flatMap(flat));
-  return flat(batchAxes(cell, state));
+  return flat(batchAxes(cell));
 }
 
 /** The state that a scan starts from. @throws ShapeError for one of another structure */
 export function startOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S | undefined): S {
-  return state === undefined ? cell.initialState(xs.dim(1)) : (inOrder(batchAxes(cell, state), state) as S);
+  return state === undefined ? cell.initialState(xs.dim(1)) : (inOrder(batchAxes(cell), state) as S);
 }
 
 /** A value per sequence of the batch, shaped to broadcast over the other axes of `like`. */
@@ -119,7 +110,7 @@ function alongBatch(mask: Tensor, like: Tensor, axis = 0): Tensor {
 
 /** The cell's step over flat lists of tensors; with a mask, finished sequences keep their state and put out zeros. */
 function flatStep<S extends State>(cell: Recurrence<S>, like: S, masked: boolean): Step {
-  const axes = masked ? batchAxes(cell, like) : null;
+  const axes = masked ? batchAxes(cell) : null;
   return ([x, running], carry) => {
     const before = restoreState(like, carry);
     const [y, after] = cell.step(x as Tensor, before);
@@ -165,10 +156,7 @@ export abstract class Cell<S extends State = State> extends Module implements Re
 
   readonly #captures: CaptureCache = new CaptureCache();
 
-  /**
-   * xs [T,B,I] to ys [T,B,O] and the last state: what `scanSteps` gives, to the bit. The step is called twice at every scan, to see what
-   * it does now, and replayed; one that is not the same twice, sets fields of its module or cannot be replayed is called T times.
-   */
+  /** xs [T,B,I] to ys [T,B,O] and the last state. */
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
     const start = startOf(this, xs, state);
     const { ys, carry } = scanCaptured(scanOf(this, xs, start, options), this.#captures);
@@ -180,10 +168,7 @@ export abstract class Cell<S extends State = State> extends Module implements Re
     return planScan(this, options);
   }
 
-  /**
-   * Why `scan` runs eagerly on such a sequence; null if it runs by replay (of two steps and less there is nothing to replay).
-   * The step is called twice to find out; fields that it sets are put back.
-   */
+  /** Why `scan` runs eagerly on such a sequence; null if it runs by replay. */
   whyEager(xs: Tensor, state?: S, options: ScanOptions = {}): string | null {
     return whyEager(scanOf(this, xs, startOf(this, xs, state), options), this.#captures);
   }

@@ -474,8 +474,10 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       const { step, model, best, cursor, state } = checkpoint;
       const progress = readProgress(checkpoint.progress, step);
       const rates = readRates("checkpoint", checkpoint.progress, optimizer.groups.length);
-      checkWeights("weights", model, this.#model);
-      if (best.size > 0) checkWeights("best weights", best, this.#model);
+      const own = this.#model.stateDict();
+      const trained = new Set(optimizer.params);
+      checkWeights("weights", model, own, trained);
+      if (best.size > 0) checkWeights("best weights", best, own, trained);
       const generators = this.#generators();
       if (generators.length !== checkpoint.generators.length) {
         throw new FormatError(`checkpoint: expected the places of ${generators.length} generators, got ${checkpoint.generators.length}`);
@@ -573,18 +575,17 @@ function checkCarried(state: unknown, depth = 0): void {
   for (const part of Object.values(state)) checkCarried(part, depth + 1);
 }
 
-/** Whether a checkpoint's tensors are a model's, to the dtype. @throws FormatError, ShapeError */
-function checkWeights(what: string, weights: Weights, model: Module): void {
-  const own = model.stateDict();
+/** Whether a checkpoint's tensors are a model's, to the dtype, and what is trained is finite. @throws FormatError, ShapeError */
+function checkWeights(what: string, weights: Weights, own: Weights, trained: ReadonlySet<Tensor>): void {
   const unlike = [...own.keys()].filter((name) => !weights.has(name)).concat([...weights.keys()].filter((name) => !own.has(name)));
   if (unlike.length > 0) throw new FormatError(`checkpoint: expected ${what} of this model, got other names: ${list(unlike)}`);
-  for (const [name, { shape, dtype }] of own) {
+  for (const [name, target] of own) {
     const t = weights.get(name) as Tensor;
+    const { shape, dtype } = target;
     if (!sameShape(t.shape, shape)) throw new ShapeError(`checkpoint: expected ${what} ${name} ${show(shape)}, got ${quote(t.shape)}`);
     if (t.dtype !== dtype) throw new FormatError(`checkpoint: expected ${what} ${name} of dtype ${dtype}, got ${t.dtype}`);
-  }
-  for (const [name] of model.namedParameters()) {
-    if (weights.get(name)?.data().some(Number.isNaN))
-      throw new FormatError(`checkpoint: expected ${what} that are numbers, got NaN in ${name}`);
+    if (trained.has(target) && !t.data().every((value) => Number.isFinite(value))) {
+      throw new FormatError(`checkpoint: expected finite ${what}, got others in ${name}`);
+    }
   }
 }

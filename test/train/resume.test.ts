@@ -25,6 +25,7 @@ import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type FitOptions, fit, type Training } from "../../src/train/fit.ts";
 import type { TrainingStep } from "../../src/train/progress.ts";
 import { StackedRNN } from "../../src/wrappers/stacked.ts";
+import { Zoneout } from "../../src/wrappers/zoneout.ts";
 
 interface Batch {
   readonly inputs: Tensor;
@@ -38,6 +39,9 @@ class Net extends Module {
   readonly drop = new Dropout(0.2, { generator: new Generator(11) });
   readonly rnn = new LSTM({ inputSize: 2, hiddenSize: 4, numLayers: 2, dropout: 0.2, generator: new Generator(12) });
   readonly same = new VariationalDropout(0.3);
+  readonly zone = new Zoneout(new LSTMCell({ inputSize: 4, hiddenSize: 4, generator: new Generator(13) }), 0.2, {
+    generator: new Generator(14),
+  });
   readonly stack = new StackedRNN(
     [15, 17].map((seed) => new LSTMCell({ inputSize: 4, hiddenSize: 4, generator: new Generator(seed) })),
     { dropout: 0.1 },
@@ -47,7 +51,8 @@ class Net extends Module {
   loss({ inputs, targets }: Batch, state: LstmState | undefined): [Tensor, LstmState] {
     const x = this.drop.forward(this.norm.forward(inputs));
     const { output, state: next } = this.rnn.forward(x, state === undefined ? {} : { state });
-    const [zs] = this.stack.scan(this.same.forward(output));
+    const [ys] = this.zone.scan(this.same.forward(output));
+    const [zs] = this.stack.scan(ys);
     return [mean(square(sub(this.head.forward(zs), targets))), next];
   }
 }
