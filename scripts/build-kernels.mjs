@@ -53,7 +53,7 @@ function parseParams(kernel, list) {
 /** What running recurrent layers in float32 takes: the kernels of the small binary. */
 export const INFERENCE = new Set(
   (
-    "fill copyStrided elementwise gemm pack_b gemm_packed gatherRows addRows replay " +
+    "fill copyStrided convert elementwise gemm pack_b gemm_packed gatherRows addRows replay " +
     "lstm_forward gru_forward elman_forward philox wordsToUniform wordsToBernoulli"
   ).split(" "),
 );

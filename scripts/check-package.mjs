@@ -207,13 +207,19 @@ async function bitsAreOurs() {
   }
 }
 
-/** Importing does nothing: no clock, no randomness, no WebAssembly, no network. Asked of a process in which all of these throw. */
+/**
+ * Importing does nothing: no clock, no randomness, no WebAssembly, no network, and no coder of text, which some hosts lack.
+ * Asked of a process in which all of these throw.
+ */
 function importIsInert() {
+  const core = entries.filter(([path]) => !hostEntries.has(path));
+  const files = core.map(([, e]) => new URL(e.default, new URL("../", import.meta.url)).href);
   const code = `
     const trap = (object, key) => Object.defineProperty(object, key, { get() { throw new Error("used at import: " + key); } });
     trap(Math, "random"); trap(Date, "now"); trap(globalThis, "performance"); trap(globalThis, "crypto"); trap(globalThis, "fetch");
     trap(WebAssembly, "Module"); trap(WebAssembly, "Instance"); trap(globalThis, "setTimeout"); trap(globalThis, "queueMicrotask");
-    await import(${JSON.stringify(new URL("../dist/index.js", import.meta.url).href)});`;
+    trap(globalThis, "TextDecoder"); trap(globalThis, "TextEncoder"); trap(globalThis, "WebAssembly");
+    for (const file of ${JSON.stringify(files)}) await import(file);`;
   const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8" });
   if (status !== 0) fail("import", stderr);
 }

@@ -11,7 +11,7 @@ import { isolateBytes, workerd } from "./hosts/workerd.mjs";
 import { readOptions, refuse } from "./options.mjs";
 
 const HOSTS = [node(20), node(22), node(24), node(26), deno, bun, workerd, chromium, esbuild, vite, webpack];
-const PROGRAMS = ["program", "relaxed", "memory"];
+const PROGRAMS = ["program", "relaxed", "memory", "bytes", "fetched", "refused"];
 /** What a Worker with an LSTM of hidden size 128 may take, in MiB. */
 const ISOLATE_LIMIT = 32;
 
@@ -87,6 +87,39 @@ async function checkBits() {
   for (const host of chosen) await attempt(host.name, async () => compare(summary(await host.run("program")), expected));
 }
 
+/** The kernels as a module by the standard's import, which not every parser knows. */
+const SOURCE = `import source kernels from "tapeloop/kernels.wasm";
+import { init } from "tapeloop";
+import { inference } from "./program.js";
+init(kernels);
+console.log(JSON.stringify(await inference()));
+`;
+
+const TOLD = { name: "StateError", code: "ERR_STATE", tells: "what to allow" };
+
+/** Other ways to start than the synchronous one: on which hosts, and what is to come out. */
+const STARTS = [
+  { way: "bytes", hosts: /^(Node|Bun)/, run: (host) => host.run("bytes") },
+  { way: "import source", hosts: /^(Node 24|Node 26|Deno)/, run: (host) => host.run("source") },
+  { way: "fetch", hosts: /^Chromium/, run: (host) => host.run("fetched"), also: { refused: { code: "ERR_STATE", namesReady: true } } },
+  {
+    way: "policy against it",
+    hosts: /^Chromium/,
+    run: (host) => host.run("refused", { wasm: false }),
+    only: { atOnce: TOLD, later: TOLD, fetched: TOLD },
+  },
+];
+
+async function checkStarts() {
+  await writeFile(join(app, "source-main.js"), SOURCE);
+  const { infer } = JSON.parse(await readFile(expectedFile, "utf8"));
+  for (const { way, hosts, run, also, only = { infer, ...also } } of STARTS) {
+    for (const host of chosen.filter(({ name }) => hosts.test(name))) {
+      await attempt(`${host.name}, ${way}`, async () => compare(await run(host), only));
+    }
+  }
+}
+
 /** A Worker's memory on an edge host. */
 async function checkIsolate() {
   const { beyondIdle, linearBytes, liveBytes } = await isolateBytes();
@@ -134,6 +167,7 @@ await writePrograms();
 if (options.relaxed) await measureRelaxed();
 else {
   await checkBits();
+  await checkStarts();
   if (chosen.includes(workerd)) await attempt("workerd memory", checkIsolate);
 }
 console.log(`\n${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""}`);

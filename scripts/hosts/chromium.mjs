@@ -14,20 +14,20 @@ const CHROMIUM_FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const TYPES = { ".js": "text/javascript", ".html": "text/html" };
+const TYPES = { ".js": "text/javascript", ".html": "text/html", ".wasm": "application/wasm" };
 const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <title>tapeloop</title>
 <script type="importmap" nonce="page">{ "imports": { "tapeloop": "/node_modules/tapeloop/dist/index.js", "tapeloop/relaxed": "/node_modules/tapeloop/dist/wasm/relaxed.js" } }</script>
 `;
 
-/** Serves the folder of the installed package under a policy that allows scripts of its own and WebAssembly, nothing else. */
-async function withServer(use) {
+/** Serves the folder of the installed package under a policy that allows scripts and files of its own and, if asked, WebAssembly. */
+async function withServer(wasm, use) {
   const server = createServer(async ({ url }, response) => {
     const path = normalize(new URL(url, "http://localhost").pathname);
     const body = path === "/" ? PAGE : await readFile(join(app, path)).catch(() => null);
     if (body === null) return response.writeHead(404).end();
-    const policy = "default-src 'none'; script-src 'self' 'nonce-page' 'wasm-unsafe-eval'";
+    const policy = `default-src 'none'; connect-src 'self'; script-src 'self' 'nonce-page' ${wasm ? "'wasm-unsafe-eval'" : ""}`;
     response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "text/html", "content-security-policy": policy }).end(body);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -42,12 +42,12 @@ async function withServer(use) {
 export const chromium = {
   name: "Chromium",
   relaxed: true,
-  async run(mode) {
+  async run(mode, { wasm = true } = {}) {
     const executablePath = await firstThatExists("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome");
     const { default: playwright } = await tool("playwright-core/index.js");
     const browser = await playwright.chromium.launch({ executablePath, args: CHROMIUM_FLAGS });
     try {
-      return await withServer(async (address) => {
+      return await withServer(wasm, async (address) => {
         const page = await browser.newPage();
         await page.goto(address);
         return page.evaluate((file) => import(file).then((program) => program.exercise()), `/${mode}.js`);

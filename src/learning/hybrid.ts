@@ -131,7 +131,7 @@ function blockRule<S extends State>(
   blockLength: number,
 ): ScanGradients {
   const [T, B] = xs.shape as [number, number];
-  const axes = batchAxesOf(recurrence);
+  const axes = batchAxesOf(recurrence, like);
   const row = (t: Tensor, i: number, b: number): Tensor => slice(t, axes[i] as number, b, b + 1);
   const differentiable = state.map((s) => isFloat(s.dtype));
   const sequences = Array.from({ length: B }, (_, b) =>

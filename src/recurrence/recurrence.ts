@@ -56,24 +56,33 @@ export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths
 /** A state's structure, and which axis of each tensor is the batch: the first, but in layers, whose states have PyTorch's [L,B,H]. */
 type BatchAxes = number | readonly BatchAxes[] | { readonly [name: string]: BatchAxes };
 
-const knownAxes = new WeakMap<object, BatchAxes>();
+/** Axes that were found, and the form of the states they are of: a cell may get other parts, and states of another form. */
+const knownAxes = new WeakMap<object, { readonly axes: BatchAxes; readonly form: string }>();
 
-/** The axes that grow with the batch. */
-function batchAxes(cell: Recurrence<State>): BatchAxes {
+/** Names and ranks of a state's tensors. */
+function formOf(state: State | undefined): string {
+  if (state instanceof Tensor) return `${state.rank}`;
+  const parts = Object.entries(state ?? {}).map(([name, part]) => `${name}:${formOf(part)}`);
+  return `(${parts.sort().join()})`;
+}
+
+/** The axes of a state's tensors that grow with the batch. */
+function batchAxes(cell: Recurrence<State>, state: State): BatchAxes {
   const known = knownAxes.get(cell);
-  if (known !== undefined) return known;
-  const axes = scope(() =>
+  if (known !== undefined && known.form === formOf(state)) return known.axes;
+  const found = scope(() =>
     noGrad(() => {
-      const grown = (one: Tensor, two: Tensor) =>
+      const one = cell.initialState(1);
+      const grown = (a: Tensor, b: Tensor) =>
         Math.max(
           0,
-          two.shape.findIndex((n, axis) => n !== one.shape[axis]),
+          b.shape.findIndex((n, axis) => n !== a.shape[axis]),
         );
-      return mapState(grown as never, cell.initialState(1), cell.initialState(2)) as unknown as BatchAxes;
+      return { axes: mapState(grown as never, one, cell.initialState(2)) as unknown as BatchAxes, form: formOf(one) };
     }),
   );
-  knownAxes.set(cell, axes);
-  return axes;
+  knownAxes.set(cell, found);
+  return found.axes;
 }
 
 /** A state with its tensors in the order of the cell's own structure: names tell what they are, wherever they stand. */
@@ -89,15 +98,15 @@ function inOrder(axes: BatchAxes, state: State | undefined): State {
   return Object.fromEntries(Object.entries(axes).map(([name, part]) => [name, inOrder(part, named?.[name])]));
 }
 
-/** The axis of the batch in each tensor of a cell's state, in order of structure. */
-export function batchAxesOf(cell: Recurrence<State>): number[] {
+/** The axis of the batch in each tensor of a state of the cell, in order of structure. */
+export function batchAxesOf(cell: Recurrence<State>, state: State): number[] {
   const flat = (axes: BatchAxes): number[] => (typeof axes === "number" ? [axes] : Object.values(axes).flatMap(flat));
-  return flat(batchAxes(cell));
+  return flat(batchAxes(cell, state));
 }
 
 /** The state that a scan starts from. @throws ShapeError for one of another structure */
 export function startOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S | undefined): S {
-  return state === undefined ? cell.initialState(xs.dim(1)) : (inOrder(batchAxes(cell), state) as S);
+  return state === undefined ? cell.initialState(xs.dim(1)) : (inOrder(batchAxes(cell, state), state) as S);
 }
 
 /** A value per sequence of the batch, shaped to broadcast over the other axes of `like`. */
@@ -110,7 +119,7 @@ function alongBatch(mask: Tensor, like: Tensor, axis = 0): Tensor {
 
 /** The cell's step over flat lists of tensors; with a mask, finished sequences keep their state and put out zeros. */
 function flatStep<S extends State>(cell: Recurrence<S>, like: S, masked: boolean): Step {
-  const axes = masked ? batchAxes(cell) : null;
+  const axes = masked ? batchAxes(cell, like) : null;
   return ([x, running], carry) => {
     const before = restoreState(like, carry);
     const [y, after] = cell.step(x as Tensor, before);
@@ -156,7 +165,10 @@ export abstract class Cell<S extends State = State> extends Module implements Re
 
   readonly #captures: CaptureCache = new CaptureCache();
 
-  /** xs [T,B,I] to ys [T,B,O] and the last state. */
+  /**
+   * xs [T,B,I] to ys [T,B,O] and the last state: what `scanSteps` gives, to the bit. The step is called twice at every scan, to see what
+   * it does now, and replayed; one that is not the same twice, sets fields of its module or cannot be replayed is called T times.
+   */
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
     const start = startOf(this, xs, state);
     const { ys, carry } = scanCaptured(scanOf(this, xs, start, options), this.#captures);
@@ -168,7 +180,10 @@ export abstract class Cell<S extends State = State> extends Module implements Re
     return planScan(this, options);
   }
 
-  /** Why `scan` runs eagerly on such a sequence; null if it runs by replay. */
+  /**
+   * Why `scan` runs eagerly on such a sequence; null if it runs by replay (of two steps and less there is nothing to replay).
+   * The step is called twice to find out; fields that it sets are put back.
+   */
   whyEager(xs: Tensor, state?: S, options: ScanOptions = {}): string | null {
     return whyEager(scanOf(this, xs, startOf(this, xs, state), options), this.#captures);
   }

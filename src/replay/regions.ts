@@ -102,7 +102,7 @@ export class Regions {
 
   /** The number of a region. */
   of(kind: RegionKind, index = 0): number {
-    if (!(index < this.#many(kind)))
+    if (!(index >= 0 && index < this.#many(kind)))
       throw new StateError(`replay: expected ${this.#many(kind)} regions of kind ${kind}, got number ${index}`);
     return (this.#first.get(kind) as number) + index;
   }

@@ -30,7 +30,8 @@ const CHROMIUM_92 = `for (const name of ["Module", "Instance"]) {
   WebAssembly[name] = class extends WebAssembly[name] {
     constructor(source) {
       const large = name === "Instance" || source.byteLength > 4096;
-      if (large) throw new RangeError("WebAssembly." + name + " is disallowed on the main thread, if the buffer size is larger than 4KB.");
+      const what = name === "Module" ? "Compile" : name;
+      if (large) throw new RangeError("WebAssembly." + what + " is disallowed on the main thread, if the buffer size is larger than 4KB.");
       super(source);
     }
   };

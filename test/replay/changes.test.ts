@@ -14,7 +14,11 @@ import { linear, matmul } from "../../src/ops/linear.ts";
 import { tanh } from "../../src/ops/math.ts";
 import { mean, sum } from "../../src/ops/reduce.ts";
 import { reshape, select, transpose, unsqueeze } from "../../src/ops/shape.ts";
+import type { LstmState } from "../../src/recurrence/kinds.ts";
 import { Cell, type ScanOptions, scanSteps } from "../../src/recurrence/recurrence.ts";
+import { LSTM } from "../../src/recurrence/rnn.ts";
+import { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
+import { stateTensors } from "../../src/recurrence/state.ts";
 import { eye, full, ones, zeros, zerosLike } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
@@ -228,11 +232,11 @@ describe.each(["float32", "float64"] as const)("options, modes and weights that 
   it("the state's own transpose: its cotangent is a view of that of the next one", () => {
     class Turned extends OfOneState {
       readonly w = weight(dtype, I);
-      next(x: Tensor, h: Tensor): Tensor {
-        return add(transpose(h, 0, 1), mul(x, this.w));
+      next(x: Tensor): Tensor {
+        return mul(x, this.w);
       }
       override step(x: Tensor, h: Tensor): [Tensor, Tensor] {
-        return [mul(this.next(x, h), 2), transpose(h, 0, 1)];
+        return [this.next(x), transpose(h, 0, 1)];
       }
       override initialState(batch: number): Tensor {
         return mul(unsqueeze(this.w, 0), new Generator(4).uniform([batch, I], -1, 1, dtype));
@@ -447,6 +451,33 @@ describe("scans side by side", () => {
       );
       expect(cell.whyEager(xs)).toBeNull();
     }
+  });
+
+  it("a submodule with states of another form: ragged sequences keep theirs along the right axis", () => {
+    class Holder extends Cell<LstmState> {
+      readonly inputSize = I;
+      readonly outputSize = I;
+      inner: LSTMCell | LSTM = new LSTMCell({ inputSize: I, hiddenSize: I, generator: new Generator(4) });
+      initialState(batch: number): LstmState {
+        return this.inner.initialState(batch);
+      }
+      step(x: Tensor, state: LstmState): [Tensor, LstmState] {
+        return this.inner.step(x, state);
+      }
+    }
+    const cell = new Holder();
+    const [xs, lengths] = [inputs("float32", [T, 1, I]), [2]];
+    expect(stateTensors(cell.scan(xs, undefined, { lengths })[1]).map((t) => t.shape)).toEqual([
+      [1, I],
+      [1, I],
+    ]);
+    const layer = new LSTM({ inputSize: I, hiddenSize: I, numLayers: 3, generator: new Generator(4) });
+    cell.inner = layer;
+    const ragged = inputs("float32", [T, 3, I]);
+    const got = cell.scan(ragged, undefined, { lengths: [5, 1, 3] });
+    const expected = layer.scan(ragged, undefined, { lengths: [5, 1, 3] });
+    const numbers = ([ys, last]: readonly [Tensor, LstmState]) => [ys, ...stateTensors(last)].map((t) => Array.from(t.data()));
+    expect(numbers(got)).toEqual(numbers(expected));
   });
 
   it("a second derivative of a step that has changed is refused, not wrong", () => {

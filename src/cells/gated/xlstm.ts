@@ -6,7 +6,7 @@ import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { runningMask } from "../../nn/padding.ts";
 import { add, div, maximum, minimum, mul, neg, sub } from "../../ops/arithmetic.ts";
-import { logicalNot, maskedFill } from "../../ops/compare.ts";
+import { equal, logicalNot, maskedFill, where } from "../../ops/compare.ts";
 import { linear, matmul } from "../../ops/linear.ts";
 import { abs, exp, logSigmoid, sigmoid, tanh } from "../../ops/math.ts";
 import { amax, cumsum, sum } from "../../ops/reduce.ts";
@@ -233,6 +233,16 @@ function normalised(values: Tensor, total: Tensor, m: Tensor): Tensor {
   return div(mul(values, scale), maximum(mul(abs(total), scale), exp(neg(maximum(m, 0)))));
 }
 
+/**
+ * attention·v for weights [B,N,L,L] that are 0 for what comes later, which stay without effect on the outputs before them also where they are
+ * not finite: 0·NaN is kept out of the product, and enters from its own step on.
+ */
+function causalProduct(attention: Tensor, v: Tensor): Tensor {
+  const nothing = mul(v, 0);
+  const finite = where(equal(nothing, 0), v, 0);
+  return add(matmul(attention, finite), cumsum(nothing, { axis: 2 }));
+}
+
 /** Steps side by side: queries, keys and values [B,N,L,d], gates [B,N,L]. */
 interface Chunk {
   readonly q: Tensor;
@@ -257,7 +267,7 @@ function attended({ q, k, v, logF, i }: Chunk, { c, n, m }: MLSTMState): { read:
   const old = exp(sub(carried, top));
   // What comes later is replaced, not multiplied by 0: keys that overflow must not reach the queries before them.
   const attention = mul(maskedFill(matmul(q, transpose(k)), later, 0), weights);
-  const values = add(matmul(attention, v), mul(unsqueeze(old, 3), matmul(q, transpose(c))));
+  const values = add(causalProduct(attention, v), mul(unsqueeze(old, 3), matmul(q, transpose(c))));
   const total = add(sum(attention, { axis: 3 }), mul(old, squeeze(matmul(q, unsqueeze(n, 3)), 3)));
   const [end, rest] = [select(weights, 2, L - 1), select(old, 2, L - 1)];
   const taken = mul(unsqueeze(end, 3), k);
