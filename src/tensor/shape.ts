@@ -5,7 +5,7 @@ export type Shape = readonly number[];
 /** Number of elements of a shape; 1 for a scalar's `[]`. */
 export function sizeOf(shape: Shape): number {
   let size = 1;
-  for (const d of shape) size *= d;
+  for (let i = 0; i < shape.length; i++) size *= shape[i] as number;
   return size;
 }
 
@@ -38,8 +38,11 @@ const MOST_ELEMENTS = 2 ** 29;
 export function checkShape(op: string, shape: Shape): number {
   if (!Array.isArray(shape)) throw new ShapeError(`${op}: expected a shape as an array of dimensions, got ${typeof shape}`);
   let size = 1;
-  for (const d of shape) {
-    if (!Number.isInteger(d) || d < 0) throw new ShapeError(`${op}: expected whole non-negative dimensions, got ${show(shape)}`);
+  for (let i = 0; i < shape.length; i++) {
+    const d = shape[i] as number;
+    if (d !== d >>> 0 && !(d >= 0 && Number.isInteger(d))) {
+      throw new ShapeError(`${op}: expected whole non-negative dimensions, got ${show(shape)}`);
+    }
     size *= d;
   }
   if (!(size <= MOST_ELEMENTS)) throw new ShapeError(`${op}: expected at most 2^29 elements, got ${show(shape)}`);

@@ -36,14 +36,14 @@ export class Tensor {
   /** Gradient accumulated by `backward`; leaves only. */
   grad: Tensor | null = null;
 
-  constructor(storage: Storage, dtype: DType, shape: Shape, strides: Shape = stridesOf(shape), offset = 0) {
+  constructor(storage: Storage, dtype: DType, shape: Shape, strides: Shape = stridesOf(shape), offset = 0, size: number = sizeOf(shape)) {
     if (!(storage instanceof Storage)) refuse("tensor", { storage, dtype });
     this.storage = storage;
     this.dtype = dtype;
     this.shape = shape;
     this.strides = strides;
     this.offset = offset;
-    this.size = sizeOf(shape);
+    this.size = size;
   }
 
   get rank(): number {
@@ -178,7 +178,8 @@ function gatherStrided(t: Tensor, out: TypedArray): void {
 
 /** A new tensor whose elements are not set: for operations that write every element. */
 export function empty(shape: Shape, dtype: DType = "float32"): Tensor {
-  return new Tensor(new Storage(checkShape("tensor", shape) * widthOf(dtype)), dtype, shape);
+  const size = checkShape("tensor", shape);
+  return new Tensor(new Storage(size * widthOf(dtype)), dtype, shape, stridesOf(shape), 0, size);
 }
 
 export interface TensorOptions {

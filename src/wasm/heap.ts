@@ -4,12 +4,13 @@
  * Blocks are multiples of 64 bytes, and so are their addresses. Small blocks that are released wait in a list of their size
  * for the next request of that size, so that a training step that repeats itself neither searches nor splits. All others
  * merge with their free neighbours at once, and a request takes the best fit and leaves the rest. Before more memory is
- * taken, the small ones merge, too: when nothing is live, all of it is one piece.
+ * taken, the small ones merge, too: what is released can always become one piece.
  */
 
 import { MemoryLimitError, ShapeError } from "../base/errors.ts";
 
-const UNIT = 64;
+const UNIT_BITS = 6;
+const UNIT = 1 << UNIT_BITS;
 /** Linear memory grows by pages. */
 const PAGE = 65536;
 /** What 32-bit addresses reach, less a page: the end of the last block must not come round to 0. */
@@ -90,8 +91,7 @@ export class Heap {
    * @throws ShapeError for what is no number of bytes; MemoryLimitError. Nothing is changed then
    */
   allocate(bytes: number): Block {
-    if (!(Number.isSafeInteger(bytes) && bytes >= 0)) throw new ShapeError(`memory: expected a whole number of bytes, got ${bytes}`);
-    const size = bytes === 0 ? UNIT : Math.ceil(bytes / UNIT) * UNIT;
+    const size = rounded(bytes);
     const block = this.#takeWaiting(size) ?? this.#find(size);
     block.live = true;
     this.liveBytes += block.bytes;
@@ -109,21 +109,24 @@ export class Heap {
     if (block.bytes > SMALL_BYTES) {
       this.#merge(block);
     } else {
-      (this.#waiting[block.bytes / UNIT] as Block[]).push(block);
+      (this.#waiting[block.bytes >>> UNIT_BITS] as Block[]).push(block);
       this.#waitingBlocks++;
     }
   }
 
   #takeWaiting(size: number): Block | undefined {
     if (size > SMALL_BYTES) return undefined;
-    const block = (this.#waiting[size / UNIT] as Block[]).pop();
+    const block = (this.#waiting[size >>> UNIT_BITS] as Block[]).pop();
     if (block !== undefined) this.#waitingBlocks--;
     return block;
   }
 
   #find(size: number): Block {
     let found = this.#fit(size);
-    if (found === null && this.#mergeWaiting()) found = this.#fit(size);
+    if (found === null && this.#top + size > this.end && this.#waitingBlocks > 0) {
+      this.#mergeWaiting();
+      found = this.#fit(size);
+    }
     return found === null ? this.#extend(size) : this.#cut(found, size);
   }
 
@@ -185,13 +188,11 @@ export class Heap {
     link(block, after.after);
   }
 
-  #mergeWaiting(): boolean {
-    if (this.#waitingBlocks === 0) return false;
+  #mergeWaiting(): void {
     for (const list of this.#waiting) {
       for (let block = list.pop(); block !== undefined; block = list.pop()) this.#merge(block);
     }
     this.#waitingBlocks = 0;
-    return true;
   }
 
   #insert(block: Block): void {
@@ -229,21 +230,28 @@ export class Heap {
   }
 
   #growTo(top: number, asked: number): void {
-    const most = Math.min(this.limit, MOST_BYTES);
-    const limit = Math.floor(most / PAGE) * PAGE;
+    const limit = Math.floor(this.limit / PAGE) * PAGE;
     if (top > limit) {
       throw new MemoryLimitError(
-        `memory: expected to stay within ${most} bytes, got a request for ${asked} bytes with ${this.liveBytes} live`,
+        `memory: expected to stay within ${this.limit} bytes, got a request for ${asked} bytes with ${this.liveBytes} live`,
       );
     }
     const needed = top - this.end;
-    const wanted = Math.min(Math.max(needed, MIN_GROWTH, this.end / 8), limit - this.end);
+    const wanted = Math.min(Math.max(needed, MIN_GROWTH, (this.end - this.#start) / 8), limit - this.end);
     try {
       this.end = this.#grow(wanted);
     } catch {
       this.end = this.#grow(needed);
     }
   }
+}
+
+/** What is taken for so many bytes. */
+function rounded(bytes: number): number {
+  // A short way for what is most common; for both, no bytes are one.
+  if (bytes <= SMALL_BYTES && bytes === bytes >>> 0) return ((bytes === 0 ? 1 : bytes) + UNIT - 1) & -UNIT;
+  if (!(bytes >= 0 && Number.isSafeInteger(bytes))) throw new ShapeError(`memory: expected a whole number of bytes, got ${bytes}`);
+  return Math.ceil(bytes / UNIT) * UNIT;
 }
 
 /** Makes two blocks neighbours. */

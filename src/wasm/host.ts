@@ -8,7 +8,7 @@
 import { arrayOf, BYTES, type DType, type TypedArray } from "../base/dtype.ts";
 import { ArgumentError, MemoryLimitError, StateError } from "../base/errors.ts";
 import { defaultKernels } from "./binary.ts";
-import { Heap } from "./heap.ts";
+import { Heap, MOST_BYTES } from "./heap.ts";
 import { type Kernel, philox } from "./kernels.gen.ts";
 import { instantiate, instantiateSync, type KernelExports, type KernelSource } from "./loader.ts";
 import { cannotReplay, recording } from "./recorder.ts";
@@ -46,7 +46,7 @@ class WasmHost implements Host {
     this.#memory = memory;
     this.run = run;
     this.argsPtr = (heapBase() + 63) & ~63;
-    this.heap = new Heap(this.argsPtr + 8 * ARGUMENT_SLOTS, byteLength, limit, (bytes) => this.#grow(bytes));
+    this.heap = new Heap(this.argsPtr + 8 * ARGUMENT_SLOTS, byteLength, Math.min(limit, MOST_BYTES), (bytes) => this.#grow(bytes));
     this.refresh();
   }
 
@@ -94,7 +94,7 @@ const DRY_START = 2 ** 40;
 
 /** Counts without computing: memory has no end and no contents, kernels do nothing. What lives elsewhere can be read, not written. */
 class DryHost implements Host {
-  readonly heap: Heap = new Heap(DRY_START, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, () => Number.POSITIVE_INFINITY);
+  readonly heap: Heap = new Heap(DRY_START, DRY_START, Number.POSITIVE_INFINITY, (bytes) => this.heap.end + bytes);
   readonly argsPtr = 0;
   readonly f64: Float64Array = new Float64Array(ARGUMENT_SLOTS);
   /** What puts things outside back as they were. */
@@ -255,5 +255,5 @@ export function setMemoryLimit(bytes: number): void {
   const has = real?.heap.end ?? 0;
   if (bytes < has) throw new ArgumentError(`setMemoryLimit: expected at least the ${has} bytes the memory has already, got ${bytes}`);
   limit = bytes;
-  if (real !== null) real.heap.limit = bytes;
+  if (real !== null) real.heap.limit = Math.min(bytes, MOST_BYTES);
 }

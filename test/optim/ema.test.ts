@@ -57,3 +57,34 @@ test("goes on from a saved state, and holds no memory beyond its averages", () =
   );
   expect(() => new EMA([p], { decay: 2 })).toThrow(/expected a decay in \[0, 1\], got 2/);
 });
+
+test("averages within averages are the averages, and the parameters come back once", () => {
+  const p = leaf([1, 2]);
+  const ema = new EMA([p], { decay: 1 });
+  assign(p, [5, 6]);
+  expect(ema.withAverages(() => ema.withAverages(() => p.toArray()))).toEqual([1, 2]);
+  expect(p.toArray()).toEqual([5, 6]);
+});
+
+test("while exchanged: the state is that of the averages, an update is refused", () => {
+  const p = leaf([1, 2]);
+  const ema = new EMA([p], { decay: 0.5 });
+  assign(p, [5, 6]);
+  ema.withAverages(() => {
+    expect(ema.stateDict().averages.map((t) => t.toArray())).toEqual([[1, 2]]);
+    expect(() => ema.update()).toThrow(/expected the parameters in their place/);
+    ema.loadStateDict({ updates: 3, averages: [tensor([7, 8], { dtype: "float64" })] });
+    expect(p.toArray()).toEqual([7, 8]);
+  });
+  expect(p.toArray()).toEqual([5, 6]);
+  expect(ema.stateDict().averages.map((t) => t.toArray())).toEqual([[7, 8]]);
+});
+
+test("exchanges nothing when one of its tensors was released", () => {
+  const [p, q] = [leaf([1]), leaf([2])];
+  const ema = new EMA([p, q], { decay: 0.5 });
+  assign(p, [5]);
+  q.dispose();
+  expect(() => ema.swap()).toThrow(/live tensor/);
+  expect(p.item()).toBe(5);
+});

@@ -4,7 +4,7 @@ import { add, mul } from "../../src/ops/arithmetic.ts";
 import { reshape, transpose } from "../../src/ops/shape.ts";
 import { full, zeros } from "../../src/tensor/create.ts";
 import { empty, keep, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { type Block, Heap } from "../../src/wasm/heap.ts";
+import { type Block, Heap, MOST_BYTES } from "../../src/wasm/heap.ts";
 import { init, memory, setMemoryLimit } from "../../src/wasm/host.ts";
 
 describe("scope", () => {
@@ -233,7 +233,7 @@ describe("heap", () => {
       if (end + bytes > 2 ** 32 - 65536) throw new MemoryLimitError("full");
       return (end += Math.ceil(bytes / 65536) * 65536);
     };
-    const heap = new Heap(0, end, Number.POSITIVE_INFINITY, grow);
+    const heap = new Heap(0, end, MOST_BYTES, grow);
     expect(() => heap.allocate(2 ** 32)).toThrow(/within 4294901760 bytes, got a request for 4294967296 bytes/);
     for (let i = 0; i < 65535; i++) heap.allocate(65536);
     expect(() => heap.allocate(65536)).toThrow(MemoryLimitError);
