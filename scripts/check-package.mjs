@@ -239,8 +239,10 @@ async function shakes() {
   }
 }
 
-/** Kernels that the small entry names and never calls: of a generator that nobody there can have, and of backward steps. */
-const NEVER_CALLED = new Set(["wordsToNormal", "sumAxis"]);
+/** Kernels that the small entry names and never calls: of a generator that nobody there can have, and in tables of what calls write. */
+const NEVER_CALLED = new Set(["wordsToNormal", "sumAxis", "maskLogic"]);
+/** What its binary's elementwise kernel computes, by the names of operations. */
+const SMALL_ELEMENTWISE = new Set(["add", "mul"]);
 
 /** The small entry calls no kernel that its binary lacks, which would be a trap, and its binary has none that it never calls. */
 async function inferenceHasItsKernels() {
@@ -252,6 +254,9 @@ async function inferenceHasItsKernels() {
   const named = new Set(kernels.filter(([, name, id]) => declared(name, id)).map(([, name]) => name));
   for (const name of named)
     if (!(INFERENCE.has(name) || NEVER_CALLED.has(name))) fail("inference", `expected no call of ${name}, which the small binary lacks`);
+  for (const [, name] of code.matchAll(/= (?:\/\* @__PURE__ \*\/ )?(?:unaryOp|binaryOp|elementary|extremeOp)\("(\w+)"/g)) {
+    if (!SMALL_ELEMENTWISE.has(name)) fail("inference", `expected no operation ${name}, which the small binary's elementwise kernel lacks`);
+  }
   for (const name of INFERENCE)
     if (!named.has(name)) fail("inference", `expected a call of ${name}, got a kernel in the small binary that nothing calls`);
 }

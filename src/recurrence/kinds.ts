@@ -5,7 +5,7 @@ import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { add } from "../ops/arithmetic.ts";
-import { embedding } from "../ops/gather.ts";
+import { takeRows } from "../ops/gather.ts";
 import { linear } from "../ops/linear.ts";
 import { elmanSequence, gruSequence, lstmSequence, type Nonlinearity, type PackedRows } from "../ops/recurrent.ts";
 import { cat, slice, transpose } from "../ops/shape.ts";
@@ -125,7 +125,7 @@ export function gruKind(hiddenSize: number, { resetAfter = true }: GruNetOptions
 function inputSums(x: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor {
   if (x.dtype !== "int32") return linear(x, weight, bias);
   const rows = transpose(weight);
-  return embedding(x, bias ? add(rows, bias) : rows);
+  return takeRows(bias ? add(rows, bias) : rows, x);
 }
 
 function sumOfBiases({ biasIh, biasHh }: RecurrentWeights): Tensor | undefined {

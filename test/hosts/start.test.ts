@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { createContext, runInContext } from "node:vm";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 import { describe, expect, it } from "vitest";
 
 type Library = typeof import("../../src/index.ts");
@@ -11,9 +11,9 @@ type Library = typeof import("../../src/index.ts");
 const path = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
 const bytesOf = (name: string) => new Uint8Array(readFileSync(path(`build/${name}.wasm`)));
 
-async function bundle(entry: string): Promise<string> {
+async function bundle(entry: string, plugins: Plugin[] = []): Promise<string> {
   const options = { bundle: true, write: false, format: "iife", globalName: "library", logLevel: "error" } as const;
-  const { outputFiles } = await build({ ...options, target: "es2022", entryPoints: [path(entry)] });
+  const { outputFiles } = await build({ ...options, target: "es2022", plugins, entryPoints: [path(entry)] });
   return (outputFiles[0] as { text: string }).text;
 }
 
@@ -219,10 +219,37 @@ describe("init", () => {
 });
 
 describe("the small entry", () => {
+  type SmallLibrary = typeof import("../../src/inference.ts");
+
+  /** In a realm without even `atob`. */
+  async function smallIn(prepare = ""): Promise<SmallLibrary> {
+    const script = (await import(new URL("../../scripts/small-entry.mjs", import.meta.url).href)) as {
+      smallEntry(root: string, binary: string): Plugin;
+    };
+    const small = await bundle("src/inference.ts", [script.smallEntry(path(""), "binary.inference.ts")]);
+    return runInContext(`${prepare};${small};library`, createContext({})) as SmallLibrary;
+  }
+
+  it("has the kernels within, and dropout among them", async () => {
+    const { GRU, LSTM, RNN, Stream, tensor } = await smallIn();
+    for (const Layer of [GRU, LSTM, RNN]) {
+      const layer = new Layer({ inputSize: 2, hiddenSize: 3, numLayers: 2, dropout: 0.5 });
+      const xs = tensor([[[1, 2]], [[-1, 0.5]]]);
+      expect(
+        layer
+          .forward(xs)
+          .output.data()
+          .some((v) => v !== 0),
+      ).toBe(true);
+      const last = layer.eval().forward(xs).output.data().slice(3);
+      const stream = new Stream(layer as InstanceType<typeof LSTM>);
+      stream.step([1, 2]);
+      expect(Array.from(stream.step([-1, 0.5]))).toEqual(Array.from(last));
+    }
+  });
+
   it("starts the same ways", async () => {
-    const small = await bundle("src/inference.ts");
-    const context = createContext({ atob });
-    const library = runInContext(`${CHROMIUM_92};${small};library`, context) as typeof import("../../src/inference.ts");
+    const library = await smallIn(CHROMIUM_92);
     expectRefused(
       errorOf(() => library.tensor([1])),
       "ERR_STATE",
