@@ -1,0 +1,125 @@
+/** Recurrences by their equations, over plain numbers: values, and derivatives by finite differences of those numbers. */
+
+import { gradients } from "../../src/autodiff/sweep.ts";
+import { add, mul } from "../../src/ops/arithmetic.ts";
+import { sum } from "../../src/ops/reduce.ts";
+import type { Recurrence } from "../../src/recurrence/recurrence.ts";
+import { restoreState, type State, stateTensors } from "../../src/recurrence/state.ts";
+import { ones } from "../../src/tensor/create.ts";
+import { Generator } from "../../src/tensor/random.ts";
+import { assign, requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { expectClose } from "../cells/acceptance.ts";
+
+export type Vector = readonly number[];
+export type Matrix = readonly Vector[];
+
+export const sigma = (v: number): number => 1 / (1 + Math.exp(-v));
+
+/** W v */
+export const times = (W: Matrix, v: Vector): number[] => W.map((row) => row.reduce((total, w, j) => total + w * (v[j] as number), 0));
+
+/** f of the elements that stand at one place in several vectors. */
+export const each = (f: (...values: number[]) => number, ...vectors: Vector[]): number[] =>
+  (vectors[0] as Vector).map((_, k) => f(...vectors.map((v) => v[k] as number)));
+
+/** The sum of several vectors. */
+export const plus = (...vectors: Vector[]): number[] => each((...values) => values.reduce((a, b) => a + b), ...vectors);
+
+/** Part k of n of a list, as of the rows of a matrix that belong to one gate. */
+export const part = <V>(list: readonly V[], k: number, n: number): V[] => list.slice((k * list.length) / n, ((k + 1) * list.length) / n);
+
+/** The parameters of a recurrence as numbers, by the names of its state dict. */
+export interface Numbers {
+  vector(name: string): number[];
+  /** Of n columns. */
+  matrix(name: string, n: number): number[][];
+}
+
+function numbersOf(values: ReadonlyMap<string, Vector>): Numbers {
+  const vector = (name: string) => {
+    const found = values.get(name);
+    if (found === undefined) throw new Error(`expected a parameter ${name}, got ${[...values.keys()].join(", ")}`);
+    return [...found];
+  };
+  const matrix = (name: string, n: number) => {
+    const flat = vector(name);
+    return Array.from({ length: flat.length / n }, (_, i) => flat.slice(i * n, (i + 1) * n));
+  };
+  return { vector, matrix };
+}
+
+/** One step for one sequence: the tensors of a state are vectors, in the order in which the state has them. */
+export type Equations = (p: Numbers, x: Vector, state: readonly Vector[]) => [y: Vector, next: readonly Vector[]];
+
+const [T, B] = [4, 2];
+
+/**
+ * Holds a recurrence of float64 against its equations from random inputs, weights and states: outputs and last states to 1e-9, derivatives of a
+ * random sum of them, by every parameter, input and element of the first state, to 1e-6 of max(1, |expected|).
+ * @param low the least value of the first state's elements, −1 unless the state has to be positive
+ */
+export function holdAgainst<S extends State>(cell: Recurrence<S>, equations: Equations, { low = -1, seed = 1 } = {}): void {
+  const g = new Generator(seed);
+  for (const p of cell.parameters()) assign(p, g.uniform(p.shape, -1, 1, "float64"));
+  const xs = Array.from(g.uniform([T * B * cell.inputSize], -1, 1, "float64").data(), Number);
+  const start = cell.initialState(B);
+  const shapes = stateTensors(start).map((s) => s.shape);
+  const states = stateTensors(start).map((s) => Array.from(g.uniform([s.size], low, 1, "float64").data(), Number));
+  const names = [...cell.namedParameters()].map(([name]) => name);
+  const parameters = cell.parameters().map((p) => Array.from(p.data(), Number));
+  const weights = Array.from(g.uniform([4096], -1, 1, "float64").data(), Number);
+
+  /** Outputs, then the last states, by the equations. */
+  const byEquations = (all: readonly Vector[]): number[] => {
+    const p = numbersOf(new Map(names.map((name, i) => [name, all[i] as Vector])));
+    const [inputs, ...first] = all.slice(names.length) as [Vector, ...Vector[]];
+    const ys: number[][][] = Array.from({ length: T }, () => []);
+    const last: number[][][] = first.map(() => []);
+    for (let b = 0; b < B; b++) {
+      let state: readonly Vector[] = first.map((s) => part(s, b, B));
+      for (let t = 0; t < T; t++) {
+        const [y, next] = equations(p, part(inputs, t * B + b, T * B), state);
+        (ys[t] as number[][]).push([...y]);
+        state = next;
+      }
+      state.forEach((s, i) => {
+        last[i]?.push([...s]);
+      });
+    }
+    return [...ys.flat(2), ...last.flat(2)];
+  };
+
+  const at = [...parameters, xs, ...states];
+  const expected = byEquations(at);
+  const loss = (values: readonly number[]) => values.reduce((total, v, k) => total + v * (weights[k] as number), 0);
+  const { found, derivatives } = scope(() => {
+    const x = requireGrad(tensor(xs, { shape: [T, B, cell.inputSize], dtype: "float64" }));
+    const first = states.map((s, i) => requireGrad(tensor(s, { shape: shapes[i] as number[], dtype: "float64" })));
+    const [ys, last] = cell.scan(x, restoreState(start, first));
+    const outputs = [ys, ...stateTensors(last)];
+    let from = 0;
+    const terms = outputs.map((y) => {
+      const w = tensor(weights.slice(from, from + y.size), { shape: y.shape, dtype: "float64" });
+      from += y.size;
+      return sum(mul(y, w));
+    });
+    const total = terms.reduce((a, b) => add(a, b));
+    const list = (d: Tensor | null | undefined, size: number) =>
+      d == null ? new Array<number>(size).fill(0) : Array.from(d.data(), Number);
+    const leaves = [...cell.parameters(), x, ...first];
+    return {
+      found: outputs.flatMap((y) => Array.from(y.data(), Number)),
+      derivatives: gradients([total], leaves, [ones([], "float64")]).map((d, i) => list(d, (leaves[i] as Tensor).size)),
+    };
+  });
+  expectClose(found, expected, 1e-9, "values");
+  for (const [i, values] of at.entries()) {
+    for (const k of values.keys()) {
+      const moved = (by: number) => loss(byEquations(at.with(i, values.with(k, (values[k] as number) + by))));
+      const slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+      const error = Math.abs((derivatives[i]?.[k] as number) - slope) / Math.max(1, Math.abs(slope));
+      const name = names[i] ?? (i === names.length ? "inputs" : `state ${i - names.length - 1}`);
+      if (!(error <= 1e-6)) throw new Error(`${name}[${k}]: expected derivative ${slope}, got ${derivatives[i]?.[k]}`);
+    }
+  }
+}
