@@ -6,8 +6,8 @@ import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import { LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import type { State } from "../../src/recurrence/state.ts";
 import { Generator } from "../../src/tensor/random.ts";
-import { scope, tensor } from "../../src/tensor/tensor.ts";
-import { accept, expectClose, plus, rows, times } from "../cells/acceptance.ts";
+import { assign, scope, tensor } from "../../src/tensor/tensor.ts";
+import { accept, expectClose, logistic, plus, rows, times } from "../cells/acceptance.ts";
 
 const [SYMBOLS, GAP_BITS] = [6, 8];
 
@@ -45,7 +45,130 @@ function trainLevel(compressor: HistoryCompressor, k: number, items: readonly Hi
   return last;
 }
 
+// ---- The principle of history compression (Schmidhuber 1992, sections 2 and 3), in plain loops ----
+
+interface Item {
+  readonly symbol: number;
+  readonly gaps: readonly number[];
+}
+
+/** Levels of float64 with random weights, tanh units and a head. */
+function exact(levels: number, confidence: number, [symbols, gapBits]: readonly [number, number]): HistoryCompressor {
+  const generator = new Generator(17);
+  const predictors = Array.from({ length: levels }, (_, k) => {
+    const cell = new RNNCell({ inputSize: symbols + k * gapBits, hiddenSize: 5, biases: 1, dtype: "float64", generator });
+    const predictor = new Predictor(cell, { dtype: "float64", generator });
+    for (const p of predictor.parameters()) assign(p, generator.uniform(p.shape, -1.5, 1.5, "float64"));
+    return predictor as unknown as Recurrence<State>;
+  });
+  return new HistoryCompressor({ symbols, gapBits, levels: predictors, confidence });
+}
+
+/** What a level reads of an item: the symbol's unit vector, then each gap's bits, the lowest first. */
+function written({ symbol, gaps }: Item, [symbols, gapBits]: readonly [number, number]): number[] {
+  const unit = Array.from({ length: symbols }, (_, i) => (i === symbol ? 1 : 0));
+  return [...unit, ...gaps.flatMap((gap) => Array.from({ length: gapBits }, (_, bit) => (gap >> bit) & 1))];
+}
+
+/** The logits after each item: h(t) = tanh(W x + U h + b), V h + c. */
+function predictions(level: Recurrence<State>, inputs: readonly (readonly number[])[]): number[][] {
+  const { cell, head } = level as unknown as { cell: RNNCell; head: Predictor["head"] };
+  const vector = (t: { data(): ArrayLike<number> } | null) => Array.from(t?.data() ?? [], Number);
+  let h = [0, 0, 0, 0, 0];
+  return inputs.map((x) => {
+    h = plus(times(rows(cell.weightIh), x), times(rows(cell.weightHh), h), vector(cell.biasIh)).map(Math.tanh);
+    return plus(times(rows(head.weight), h), vector(head.bias));
+  });
+}
+
+/** The probability of the likeliest symbol and of each likeliest bit, and the item that they make. */
+function foreseen(logits: readonly number[], k: number, [symbols, gapBits]: readonly [number, number]) {
+  const powers = logits.slice(0, symbols).map(Math.exp);
+  const shares = powers.map((e) => e / powers.reduce((a, b) => a + b));
+  const bits = logits.slice(symbols).map(logistic);
+  const gaps = Array.from({ length: k }, (_, g) => {
+    const own = bits.slice(g * gapBits, (g + 1) * gapBits);
+    return own.reduce((gap, share, bit) => gap + (share > 0.5 ? 1 << bit : 0), 0);
+  });
+  const item: Item = { symbol: shares.indexOf(Math.max(...shares)), gaps };
+  return { item, certainty: Math.min(...shares.filter((s) => s === Math.max(...shares)), ...bits.map((s) => Math.max(s, 1 - s))) };
+}
+
+/** What each level reads, from below, and the places of what the top did not foresee. */
+function compressed(compressor: HistoryCompressor, sequence: readonly number[], size: readonly [number, number]): [Item[][], number[]] {
+  const read: Item[][] = [];
+  let items: Item[] = sequence.map((symbol) => ({ symbol, gaps: [] }));
+  let surprises: number[] = [];
+  for (const [k, level] of compressor.levels.entries()) {
+    read.push(items);
+    const said = predictions(
+      level,
+      items.map((item) => written(item, size)),
+    );
+    surprises = [];
+    const next: Item[] = [];
+    for (const [t, item] of items.entries()) {
+      const guess = t === 0 ? null : foreseen(said[t - 1] as number[], k, size);
+      const right = guess !== null && guess.item.symbol === item.symbol && guess.item.gaps.join() === item.gaps.join();
+      if (right && guess.certainty >= compressor.confidence) continue;
+      // The gap reaches back to the surprise before, or to just before the first item.
+      next.push({ symbol: item.symbol, gaps: [...item.gaps, t - (surprises.at(-1) ?? -1)] });
+      surprises.push(t);
+    }
+    items = next;
+  }
+  return [read, surprises];
+}
+
+/** Nats an item of level k: −log p of its symbol and of all its bits, on average. */
+function surprise(level: Recurrence<State>, items: readonly Item[], size: readonly [number, number]): number {
+  const inputs = items.map((item) => written(item, size));
+  const said = predictions(level, inputs.slice(0, -1));
+  const nats = said.map((logits, t) => {
+    const powers = logits.slice(0, size[0]).map(Math.exp);
+    const wanted = inputs[t + 1] as number[];
+    const ofSymbol = -Math.log((powers[items[t + 1]?.symbol as number] as number) / powers.reduce((a, b) => a + b));
+    const ofBits = logits.slice(size[0]).map((z, i) => -Math.log(wanted[size[0] + i] === 1 ? logistic(z) : 1 - logistic(z)));
+    return ofBits.reduce((a, b) => a + b, ofSymbol);
+  });
+  return nats.reduce((a, b) => a + b) / nats.length;
+}
+
 describe("HistoryCompressor", () => {
+  it.each([0, 0.3, 0.6])(
+    "is the paper's principle in plain loops: what each level reads, what is left, and the loss; confidence %d",
+    (confidence) => {
+      const size = [2, 3] as const;
+      const compressor = exact(3, confidence || 1e-9, size);
+      // Gaps stay below 2³.
+      const symbols = Array.from({ length: 24 }, (_, t) => (t * t * 5 + (t >> 2)) % 2);
+      const [read, left] = compressed(compressor, symbols, size);
+      const description = compressor.compress(symbols);
+      expect(description.lengths).toEqual(read.map((items) => items.length));
+      expect(description.unexpected).toEqual(left.map((at) => ({ at, item: read.at(-1)?.[at] })));
+      for (const [k, items] of read.entries()) {
+        expect(compressor.items(k, symbols)).toEqual(items);
+        if (items.length < 2) continue;
+        const level = compressor.levels[k] as Recurrence<State>;
+        expectClose(compressor.loss(k, items), [surprise(level, items, size)], 1e-9);
+        compressor.zeroGrad();
+        backward(compressor.loss(k, items));
+        for (const [name, p] of level.namedParameters()) {
+          const [values, found] = [Array.from(p.data(), Number), Array.from(p.grad?.data() ?? [], Number)];
+          for (const [i, value] of values.entries()) {
+            const at = (v: number) => {
+              assign(p, values.with(i, v));
+              return surprise(level, items, size);
+            };
+            expectClose([found[i] as number], [(at(value + 1e-5) - at(value - 1e-5)) / 2e-5], 1e-6, `level ${k}, ${name}[${i}]`);
+          }
+          assign(p, values);
+        }
+      }
+      expect((read[1] as Item[]).length).toBeLessThan(symbols.length);
+    },
+  );
+
   it.each([1, 2, 3])("loses nothing, untrained, %d levels", (levels) => {
     const compressor = stack(levels, new Generator(1));
     for (const length of [1, 2, 5, 60]) {

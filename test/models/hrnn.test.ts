@@ -5,6 +5,7 @@ import { Adam } from "../../src/optim/adam.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { checkParameter, expectClose } from "../cells/acceptance.ts";
+import { each, type Numbers, numbersOf, part, plus, sigma, times, type Vector } from "../oracle/equations.ts";
 
 const TREE: SeriesNode[] = [
   { name: "bread", parent: "food", correlation: 0.5 },
@@ -17,7 +18,51 @@ const numbers = (t: Tensor) => Array.from(t.data());
 const windows = new Generator(2).normal([4, 6, 1], 0, 1, "float64");
 const next = new Generator(3).normal([6, 1], 0, 1, "float64");
 
+/** Cho et al. (2014) in PyTorch's form, layer l over one sequence: r, z, n, h' = (1 − z)∘n + z∘h. */
+function gru(p: Numbers, l: number, sequence: readonly Vector[]): number[][] {
+  const H = 3;
+  let h = new Array<number>(H).fill(0);
+  return sequence.map((x) => {
+    const ofInput = plus(times(p.matrix(`gru.weight_ih_l${l}`, x.length), x), p.vector(`gru.bias_ih_l${l}`));
+    const ofState = plus(times(p.matrix(`gru.weight_hh_l${l}`, H), h), p.vector(`gru.bias_hh_l${l}`));
+    const [r, z] = [0, 1].map((k) => plus(part(ofInput, k, 3), part(ofState, k, 3)).map(sigma)) as [number[], number[]];
+    const n = each((i, ri, s) => Math.tanh(i + ri * s), part(ofInput, 2, 3), r, part(ofState, 2, 3));
+    h = each((zi, ni, hi) => (1 - zi) * ni + zi * hi, z, n, h);
+    return h;
+  });
+}
+
+/** The paper's section 4 for one series: mean squared error of the forecasts, and the prior's exp(α + C) Σ (θ − θ_parent)². */
+function lossByHand(own: ReadonlyMap<string, Vector>, parent: ReadonlyMap<string, Vector>, alpha: number, C: number): number {
+  const p = numbersOf(own);
+  const [values, wanted] = [numbers(windows), numbers(next)];
+  const errors = wanted.map((value, b) => {
+    const sequence = [0, 1, 2, 3].map((t) => [values[6 * t + b] as number]);
+    const last = gru(p, 1, gru(p, 0, sequence)).at(-1) as number[];
+    return (plus(times(p.matrix("head.weight", 3), last), p.vector("head.bias"))[0] as number) - value;
+  });
+  const squares = (list: readonly number[]) => list.reduce((total, v) => total + v * v, 0);
+  const distance = [...own].reduce((total, [name, theta]) => total + squares(each((a, b) => a - b, theta, parent.get(name) as Vector)), 0);
+  return squares(errors) / errors.length + Math.exp(alpha + C) * distance;
+}
+
 describe("HRNN", () => {
+  it("has the paper's loss, in plain loops from the GRU to the prior, and its derivatives", () => {
+    const m = new HRNN({ tree: TREE, hiddenSize: 3, alpha: 0.7, dtype: "float64", generator: new Generator(4) });
+    const of = (name: string) => new Map([...m.forecaster(name).namedParameters()].map(([key, p]) => [key, numbers(p)] as const));
+    const [own, parent] = [of("rent"), of("all")];
+    expectClose(m.loss("rent", windows, next), [lossByHand(own, parent, 0.7, 0.8)], 1e-9);
+    backward(m.loss("rent", windows, next));
+    for (const [name, p] of m.forecaster("rent").namedParameters()) {
+      const found = numbers(p.grad as Tensor);
+      const theta = own.get(name) as Vector;
+      for (const [k, value] of theta.entries()) {
+        const at = (v: number) => lossByHand(new Map(own).set(name, theta.with(k, v) as number[]), parent, 0.7, 0.8);
+        expectClose([found[k] as number], [(at(value + 1e-5) - at(value - 1e-5)) / 2e-5], 1e-6, `${name}[${k}]`);
+      }
+    }
+  });
+
   it("has parents before children, whatever the order of the list", () => {
     expect(model().order).toEqual(["all", "food", "rent", "bread"]);
     expect([...model().stateDict().keys()].filter((name) => name.startsWith("bread."))).toEqual(

@@ -35,7 +35,7 @@ export interface Numbers {
   matrix(name: string, n: number): number[][];
 }
 
-function numbersOf(values: ReadonlyMap<string, Vector>): Numbers {
+export function numbersOf(values: ReadonlyMap<string, Vector>): Numbers {
   const vector = (name: string) => {
     const found = values.get(name);
     if (found === undefined) throw new Error(`expected a parameter ${name}, got ${[...values.keys()].join(", ")}`);

@@ -9,6 +9,7 @@ import { reshape, select } from "../../../src/ops/shape.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign } from "../../../src/tensor/tensor.ts";
+import { each, holdAgainst, times as product, sigma, plus as sumOf } from "../../oracle/equations.ts";
 import {
   accept,
   B,
@@ -43,6 +44,19 @@ function disturb(net: Module): void {
 describe("IndRNN", () => {
   it.each(["relu", "tanh"] as const)("has the gradients of its equations, and steps that equal its scan, with %s", (activation) =>
     accept(new IndRNN({ ...float64, activation, generator: generator() })),
+  );
+
+  it.each([
+    ["relu", (v: number) => Math.max(0, v)],
+    ["tanh", Math.tanh],
+    ["logistic", sigma],
+    ["linear", (v: number) => v],
+  ] as const)("is the paper's equation 2, values and derivatives, with %s", (activation, phi) =>
+    holdAgainst(new IndRNN({ ...float64, activation }), (p, x, [h]) => {
+      const carried = each((u, hi) => u * hi, p.vector("weight_hh"), h as number[]);
+      const next = sumOf(product(p.matrix("weight_ih", SIZES.inputSize), x), carried, p.vector("bias")).map(phi);
+      return [next, [next]];
+    }),
   );
 
   it.each(["float32", "float64"] as const)("reaches the reference values, %s", (dtype) => {

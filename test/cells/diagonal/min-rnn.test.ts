@@ -3,6 +3,7 @@ import { MinGRU, MinLSTM, type MinRNNOptions } from "../../../src/cells/diagonal
 import { linear } from "../../../src/ops/linear.ts";
 import { reshape } from "../../../src/ops/shape.ts";
 import { Generator } from "../../../src/tensor/random.ts";
+import { holdAgainst, times as product, plus as sumOf } from "../../oracle/equations.ts";
 import { accept, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, logistic, plus, rows, runGolden, SIZES, times } from "../acceptance.ts";
 import { latchError } from "../memory-tasks.ts";
 
@@ -25,6 +26,22 @@ function gates(kind: string, s: number[], H: number, logSpace: boolean): [keep: 
 describe.each(["MinGRU", "MinLSTM"] as const)("%s", (kind) => {
   it.each([false, true])("has the gradients of its equations, and steps that equal its scan; logSpace = %s", (logSpace) =>
     accept(build(kind, { logSpace })),
+  );
+
+  it.each([
+    [false, true],
+    [false, false],
+    [true, true],
+    [true, false],
+  ])("is the paper's equations from any state, values and derivatives; logSpace = %s, bias = %s", (logSpace, bias) =>
+    holdAgainst(build(kind, { logSpace, bias, ...(bias && { chunk: 2 }) }), (p, x, [h]) => {
+      const products = product(p.matrix("weight_ih", SIZES.inputSize), x);
+      const sums = bias ? sumOf(products, p.vector("bias")) : products;
+      const next = gates(kind, sums, SIZES.hiddenSize, logSpace).map(
+        ([keep, take, offered], j) => keep * (h?.[j] as number) + take * offered,
+      );
+      return [next, [next]];
+    }),
   );
 
   it.each([false, true])("is the paper's recurrence, logSpace = %s", (logSpace) => {

@@ -9,6 +9,7 @@ import type { Cell } from "../../../src/recurrence/recurrence.ts";
 import type { State } from "../../../src/recurrence/state.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";
+import { holdAgainst, times as product, sigma, plus as sumOf } from "../../oracle/equations.ts";
 import {
   accept,
   checkStepsEqualScan,
@@ -61,6 +62,22 @@ describe("Jordan's networks", () => {
     }
     const [, last] = net.scan(xs);
     expectClose([...last.s.data(), ...last.y.data()], [...s, ...y], 1e-12);
+  });
+
+  it("with trained state units are the report's equations with any functions, values and derivatives", () => {
+    const [I, H, O, S] = [SIZES.inputSize, SIZES.hiddenSize, 2, 3];
+    const functions = { hiddenActivation: "logistic", outputActivation: "tanh", stateActivation: "logistic" } as const;
+    holdAgainst(new JordanStateNetwork({ ...options(), ...functions, stateSize: S }), (p, x, [s, y]) => {
+      const state = sumOf(
+        product(p.matrix("weight_ss", S), s as number[]),
+        product(p.matrix("weight_os", O), y as number[]),
+        p.vector("bias_s"),
+      );
+      const next = state.map(sigma);
+      const h = sumOf(product(p.matrix("weight_ih", I), x), product(p.matrix("weight_ch", S), next), p.vector("bias_h")).map(sigma);
+      const out = sumOf(product(p.matrix("weight_ho", H), h), p.vector("bias_o")).map(Math.tanh);
+      return [out, [next, out]];
+    });
   });
 
   it("forced by a teacher, step from the target and not from the output", () => {

@@ -5,7 +5,7 @@ import { select, slice } from "../../../src/ops/shape.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { requireGrad, type Tensor } from "../../../src/tensor/tensor.ts";
-import { accept, expectClose, plus, rows, times } from "../acceptance.ts";
+import { accept, expectClose, logistic, plus, rows, times } from "../acceptance.ts";
 import { recall } from "../recall.ts";
 
 const LEVELS = [
@@ -18,7 +18,7 @@ const net = (more: Partial<HierarchicalRNNOptions> = {}) =>
 const numbers = (t: Tensor) => Array.from(t.data());
 
 /** The states after each step, level by level, in plain numbers. */
-function run(cell: HierarchicalRNN, xs: number[][], mean: boolean): number[][] {
+function run(cell: HierarchicalRNN, xs: number[][], mean: boolean, f = Math.tanh): number[][] {
   let h = LEVELS.map(({ size }) => new Array<number>(size).fill(0));
   const seen: number[][][] = LEVELS.map(() => []);
   return xs.map((x, t) => {
@@ -31,7 +31,7 @@ function run(cell: HierarchicalRNN, xs: number[][], mean: boolean): number[][] {
       const from = mean ? plus(...window).map((v) => v / period) : below;
       const { weightIh, weightHh, bias } = cell.levels[l] as (typeof cell.levels)[number];
       const updated = plus(times(rows(weightIh), [...from, ...(h[l + 1] ?? [])]), times(rows(weightHh), h[l] as number[]), numbers(bias));
-      next.push(t % period === 0 ? updated.map(Math.tanh) : (h[l] as number[]));
+      next.push(t % period === 0 ? updated.map(f) : (h[l] as number[]));
     }
     h = next;
     return next.flat();
@@ -57,6 +57,13 @@ describe("HierarchicalRNN", () => {
       for (const [t, h] of run(cell, inputs, window === "mean").entries()) expectClose(select(ys, 0, t), h, 1e-12, `step ${t}`);
     },
   );
+
+  it("has the activation that it is given", () => {
+    const cell = net({ activation: "logistic" });
+    const xs = new Generator(3).uniform([7, 1, 3], -1, 1, "float64");
+    const inputs = Array.from({ length: 7 }, (_, t) => numbers(select(xs, 0, t)));
+    expectClose(cell.scan(xs)[0], run(cell, inputs, false, logistic).flat(), 1e-12);
+  });
 
   it("passes gradients unchanged through what is kept", () => {
     const cell = net({ levels: [{ size: 3, period: 4 }] });
