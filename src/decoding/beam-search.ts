@@ -1,15 +1,19 @@
 /** Search for the symbols that a model says one after another: greedy, and with a beam. */
 
 import { noGrad } from "../autodiff/tape.ts";
+import { checkSizes } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { indexSelect } from "../ops/gather.ts";
 import { logSoftmax } from "../ops/softmax.ts";
+import { batchAxesOf } from "../recurrence/recurrence.ts";
 import { mapState, type State, stateTensors } from "../recurrence/state.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 
 /** A model of the next symbol: int32 symbols [B] and a state to logits [B,V] and the next state. */
 export interface Autoregressive<S extends State = State> {
   step(symbols: Tensor, state: S): [logits: Tensor, next: S];
+  /** Tells which axis of each tensor of the state is the batch, as in any recurrence; the first of each where it is missing. */
+  initialState?(batch: number): S;
 }
 
 /** What was found. */
@@ -40,10 +44,6 @@ export interface BeamOptions extends DecodingOptions {
   readonly lengthPenalty?: number;
 }
 
-function checkWhole(op: string, name: string, value: number): void {
-  if (!(Number.isInteger(value) && value >= 1)) throw new ArgumentError(`${op}: expected ${name} of at least 1, got ${value}`);
-}
-
 /** What has been said so far. */
 interface Path {
   readonly symbols: readonly number[];
@@ -65,6 +65,17 @@ function follow<S extends State>(model: Autoregressive<S>, paths: readonly Path[
   return [paths.map((_, b) => values.subarray(b * V, (b + 1) * V)), next];
 }
 
+/** The axis of the batch in each tensor of a state. */
+function axesOf<S extends State>(model: Autoregressive<S>, state: S): number[] {
+  const { initialState } = model;
+  if (initialState === undefined) return stateTensors(state).map(() => 0);
+  return batchAxesOf({ initialState: (batch) => initialState.call(model, batch) }, state);
+}
+
+function batchOf(state: State, axes: readonly number[]): number {
+  return stateTensors(state)[0]?.dim(axes[0] as number) ?? 0;
+}
+
 /** Runs a search without leaving anything on the tape or in memory. */
 function search<R>(run: () => R): R {
   return scope(() => noGrad(run));
@@ -77,9 +88,9 @@ function search<R>(run: () => R): R {
  */
 export function greedySearch<S extends State>(model: Autoregressive<S>, state: S, options: DecodingOptions): Hypothesis[] {
   const { maxLength, end = 0, start = end } = options;
-  checkWhole("greedySearch", "maxLength", maxLength);
+  checkSizes("greedySearch", { maxLength });
   return search(() => {
-    const B = stateTensors(state)[0]?.dim(0) ?? 0;
+    const B = batchOf(state, axesOf(model, state));
     let [paths, now] = [Array.from({ length: B }, (): Path => ({ symbols: [], logProbability: 0 })), state];
     for (let i = 0; i < maxLength && paths.some((path) => path.symbols.at(-1) !== end); i++) {
       const [logProbabilities, next] = follow(model, paths, now, start);
@@ -118,9 +129,9 @@ function hypothesis({ symbols, logProbability }: Path, end: number, alpha: numbe
  */
 export function beamSearch<S extends State>(model: Autoregressive<S>, state: S, options: BeamOptions): Hypothesis[] {
   const { width, maxLength, end = 0, start = end, lengthPenalty = 0 } = options;
-  checkWhole("beamSearch", "width", width);
-  checkWhole("beamSearch", "maxLength", maxLength);
-  const batch = stateTensors(state)[0]?.dim(0);
+  checkSizes("beamSearch", { width, maxLength });
+  const axes = axesOf(model, state);
+  const batch = batchOf(state, axes);
   if (batch !== 1) throw new ArgumentError(`beamSearch: expected a state of a batch of 1, got ${batch}`);
   return search(() => {
     const done: Path[] = [];
@@ -130,7 +141,7 @@ export function beamSearch<S extends State>(model: Autoregressive<S>, state: S, 
       const best = continuations(beam, logProbabilities, width - done.length);
       done.push(...best.filter(({ symbol }) => symbol === end));
       const alive = best.filter(({ symbol }) => symbol !== end);
-      if (alive.length > 0) now = reordered(next, alive);
+      if (alive.length > 0) now = reordered(next, axes, alive);
       beam = alive;
     }
     return [...done, ...beam].map((path) => hypothesis(path, end, lengthPenalty)).sort((a, b) => b.score - a.score);
@@ -147,10 +158,11 @@ function continuations(paths: readonly Path[], next: readonly ArrayLike<number>[
 }
 
 /** The states of the rows that the steps went on from. */
-function reordered<S extends State>(state: S, steps: readonly Step[]): S {
+function reordered<S extends State>(state: S, axes: readonly number[], steps: readonly Step[]): S {
   const rows = tensor(
     steps.map(({ row }) => row),
     { dtype: "int32" },
   );
-  return mapState((t) => indexSelect(t, 0, rows), state);
+  let i = 0;
+  return mapState((t) => indexSelect(t, axes[i++] as number, rows), state);
 }

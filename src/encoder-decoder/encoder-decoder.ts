@@ -125,6 +125,11 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
     return this.decoder.start(this.encoder.encode(this.sourceEmbedding.forward(padded(sources, 0)), lengths));
   }
 
+  /** The decoder's state for a batch, as if sources had said nothing. */
+  initialState(batch: number): S {
+    return this.decoder.initialState(batch);
+  }
+
   /** The symbols before, int32 [B], and a state to logits [B,V] and the next state. */
   step(symbols: Tensor, state: S): [logits: Tensor, next: S] {
     const [y, next] = this.decoder.step(this.targetEmbedding.forward(symbols), state);

@@ -66,8 +66,11 @@ function formOf(state: State | undefined): string {
   return `(${parts.sort().join()})`;
 }
 
+/** What has a state before its first step. */
+type Startable = Pick<Recurrence<State>, "initialState">;
+
 /** The axes of a state's tensors that grow with the batch. */
-function batchAxes(cell: Recurrence<State>, state: State): BatchAxes {
+function batchAxes(cell: Startable, state: State): BatchAxes {
   const known = knownAxes.get(cell);
   if (known !== undefined && known.form === formOf(state)) return known.axes;
   const found = scope(() =>
@@ -99,7 +102,7 @@ function inOrder(axes: BatchAxes, state: State | undefined): State {
 }
 
 /** The axis of the batch in each tensor of a state of the cell, in order of structure. */
-export function batchAxesOf(cell: Recurrence<State>, state: State): number[] {
+export function batchAxesOf(cell: Startable, state: State): number[] {
   const flat = (axes: BatchAxes): number[] => (typeof axes === "number" ? [axes] : Object.values(axes).flatMap(flat));
   return flat(batchAxes(cell, state));
 }

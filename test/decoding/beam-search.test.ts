@@ -4,7 +4,11 @@ import { type Autoregressive, beamSearch, greedySearch, type Hypothesis } from "
 import { BahdanauDecoder } from "../../src/encoder-decoder/bahdanau.ts";
 import { Encoder } from "../../src/encoder-decoder/encoder.ts";
 import { EncoderDecoder } from "../../src/encoder-decoder/encoder-decoder.ts";
+import { Embedding, Linear } from "../../src/nn/layers.ts";
 import { takeRows } from "../../src/ops/gather.ts";
+import { logSoftmax } from "../../src/ops/softmax.ts";
+import type { LstmState } from "../../src/recurrence/kinds.ts";
+import { LSTM } from "../../src/recurrence/rnn.ts";
 import { GRUCell } from "../../src/recurrence/rnn-cells.ts";
 import { zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
@@ -146,5 +150,43 @@ describe("a table of probabilities", () => {
     expect(() => beamSearch(model, state(1), { width: 2, maxLength: 0 })).toThrow("maxLength");
     expect(() => beamSearch(model, state(2), { width: 2, maxLength: 5 })).toThrow("a batch of 1, got 2");
     expect(() => greedySearch(model, state(1), { maxLength: 1.5 })).toThrow(ArgumentError);
+  });
+});
+
+describe("a model of stacked layers, whose batch is the second axis of its state", () => {
+  const g = new Generator(8);
+  const lstm = new LSTM({ inputSize: 3, hiddenSize: 4, numLayers: 2, dtype: "float64", generator: g });
+  const [embedding, head] = [new Embedding(4, 3, { dtype: "float64", generator: g }), new Linear(4, 4, { dtype: "float64", generator: g })];
+  for (const p of [...lstm.parameters(), ...head.parameters()]) g.fillUniform(p, -2, 2);
+  const model: Autoregressive<LstmState> = {
+    initialState: (batch) => lstm.initialState(batch),
+    step(symbols, state) {
+      const [y, next] = lstm.step(embedding.forward(symbols), state);
+      return [head.forward(y), next];
+    },
+  };
+
+  /** Every path of at most three symbols, each stepped alone from the start. */
+  const all = (symbols: number[], state: LstmState, logProbability: number): { symbols: number[]; logProbability: number }[] => {
+    if (symbols.length === 3) return [{ symbols, logProbability }];
+    const [logits, next] = model.step(tensor([symbols.at(-1) ?? 0], { dtype: "int32" }), state);
+    const row = logSoftmax(logits, -1).data();
+    const ended = { symbols, logProbability: logProbability + (row[0] as number) };
+    return [ended, ...[1, 2, 3].flatMap((v) => all([...symbols, v], next, logProbability + (row[v] as number)))];
+  };
+
+  it("is searched as every path is stepped alone", () => {
+    const expected = all([], lstm.initialState(1), 0).sort((a, b) => b.logProbability - a.logProbability);
+    const found = beamSearch(model, lstm.initialState(1), { width: 100, maxLength: 3 });
+    expect(found.map((h) => h.symbols)).toEqual(expected.map((e) => e.symbols));
+    found.forEach((h, i) => {
+      expect(Math.abs(h.logProbability - (expected[i]?.logProbability as number))).toBeLessThan(1e-12);
+    });
+  });
+
+  it("speaks for every row of a batch", () => {
+    const found = greedySearch(model, lstm.initialState(3), { maxLength: 3 });
+    const [alone] = greedySearch(model, lstm.initialState(1), { maxLength: 3 });
+    expect(found.map((h) => h.symbols)).toEqual([0, 1, 2].map(() => alone?.symbols));
   });
 });
