@@ -82,11 +82,11 @@ export function tuningMeans({ tried }: TuningRecord, system: string): { rate: nu
   return rates.map((rate) => ({ rate, figure: mean(tried.filter((t) => t.rate === rate).map((t) => t.figures[system] as number)) }));
 }
 
-/** The rate whose mean figure is best. */
+/** The rate whose mean figure is best; one that is not a number is worse than any. */
 export function bestRate({ tuning }: Experiment, record: TuningRecord, system: string): number {
   const sign = tuning?.better === "higher" ? -1 : 1;
-  const [first, ...others] = tuningMeans(record, system);
-  return others.reduce((best, t) => (sign * t.figure < sign * best.figure ? t : best), first as { rate: number; figure: number }).rate;
+  const loss = ({ figure }: { figure: number }) => (Number.isNaN(figure) ? Number.POSITIVE_INFINITY : sign * figure);
+  return tuningMeans(record, system).reduce((best, t) => (loss(t) < loss(best) ? t : best)).rate;
 }
 
 export function tuningText(e: Experiment, record: TuningRecord): string {
@@ -124,7 +124,7 @@ function ours(e: Experiment, record: RunRecord | undefined): string {
 }
 
 function status(record: RunRecord | undefined): string {
-  if (record === undefined) return "not run";
+  if (record === undefined) return "not yet run in this setting";
   if (!isFresh(record)) return `not yet shown on fresh seeds; on those it was tuned on: ${outcomesText(record.outcomes)}`;
   return `${record.pass ? "reproduced" : "**not reproduced**"}: ${outcomesText(record.outcomes)}`;
 }
@@ -153,7 +153,7 @@ function details(e: Experiment, record: RunRecord | undefined, tuned: boolean, p
     record === undefined
       ? []
       : [`- Run: seeds ${seedsText(record.seeds)}, ${clock(record.processorSeconds)} of processor time, ${record.date}`];
-  const shown = pictures.map((file) => `\n![${e.name}](pictures/${file})`);
+  const shown = (record === undefined ? [] : pictures).map((file) => `\n![${e.name}](pictures/${file})`);
   const claim = `- Claim: ${e.claim}; ${ratesText(e)}`;
   return [`### ${e.name}`, "", `- Task: ${e.task}`, claim, ...ratesLine(e, tuned), ...remarks, ...run, ...shown].join("\n");
 }
@@ -173,8 +173,12 @@ export function cataloguePage(
   const known = experiments.flatMap((e) => judged(e, records.get(e.name)) ?? []);
   const passed = known.filter((r) => r.pass && isFresh(r)).length;
   const stale = known.filter((r) => !isFresh(r)).length;
-  const waiting = stale === 0 ? "" : ` ${stale} have not been run on fresh seeds yet.`;
-  const summary = `${passed} of ${experiments.length} results reproduced.${waiting}`;
+  const missing = experiments.length - known.length;
+  const waiting = [
+    ...(stale > 0 ? [`${stale} have not been run on fresh seeds yet`] : []),
+    ...(missing > 0 ? [`${missing} not at all in their present setting`] : []),
+  ];
+  const summary = `${[`${passed} of ${experiments.length} results reproduced`, ...waiting].join("; ")}.`;
   const head = "| experiment | system | paper | file | paper reports | we get | status |\n|---|---|---|---|---|---|---|";
   const rows = experiments.map((e) => row(e, judged(e, records.get(e.name))));
   const of = (e: Experiment) => pictures.filter((p) => p.startsWith(`${e.name}.`));

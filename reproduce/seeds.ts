@@ -27,5 +27,10 @@ export function seedsText(seeds: readonly number[]): string {
     if (run !== undefined && seed === run[1] + 1) run[1] = seed;
     else runs.push([seed, seed]);
   }
-  return runs.map(([first, last]) => (first === last ? String(first) : `${first} to ${last}`)).join(", ");
+  return runs.map(([first, last]) => runText(first, last)).join(", ");
+}
+
+function runText(first: number, last: number): string {
+  if (first === last) return String(first);
+  return last === first + 1 ? `${first}, ${last}` : `${first} to ${last}`;
 }

@@ -19,11 +19,14 @@ interface Language {
   readonly most: number;
 }
 
+/** Counters that forget nothing to begin with. */
+const FORGET_BIAS = 5;
+
 /** Trained on n = 1 … 10: the largest n up to which every string is accepted. */
 function reach(run: Run, { letters, hiddenSize, updates, most }: Language): number {
   const { weights, training } = streams(run.seed);
   const K = symbolCount(letters);
-  const cell = new OdysseyLSTM({ inputSize: K, hiddenSize, forgetBias: 1, generator: weights });
+  const cell = new OdysseyLSTM({ inputSize: K, hiddenSize, forgetBias: FORGET_BIAS, generator: weights });
   assign(
     cell.bias,
     cell.bias.data().map((b, k) => (k < hiddenSize ? -1 : b)),
@@ -58,10 +61,12 @@ export const lstmCounting: readonly Experiment[] = [
     system: "LSTM with peepholes",
     file: "src/cells/gated/lstm-odyssey.ts",
     paper: PAPER,
-    task: "name the symbols that may follow in S aⁿbⁿ T; 2 cells, n = 1 to 10, 4,000 strings one by one with Adam 1e-2, clipped at 1",
+    task: "name the symbols that may follow in S aⁿbⁿ T; 2 cells, forget bias 5, n = 1 to 10, 4,000 strings one by one with Adam 1e-2, clipped at 1",
     reported: "trained on 1 to 10, generalises to n = 1 to 118 on average and to 1,000 at best",
     claim: "every n up to 50 is accepted",
     figures: { reach: "largest n up to which all are accepted (500 tried)" },
+    remarks:
+      "On seeds 0 to 9 seven of ten nets count to 50 with a forget bias of 5, and six with 1, whose counters leak at first. With 1 and a rate falling from 1e-2 it was five.",
     run: (run) => ({ reach: reach(run, { letters: 2, hiddenSize: 2, updates: run.short ? 1500 : 4000, most: run.short ? 20 : 500 }) }),
     claims: [{ rate: 0.8, holds: ({ reach }) => reach >= 50 }],
     learns: ({ reach }) => reach >= 4,
@@ -71,7 +76,7 @@ export const lstmCounting: readonly Experiment[] = [
     system: "LSTM with peepholes",
     file: "src/cells/gated/lstm-odyssey.ts",
     paper: PAPER,
-    task: "name the symbols that may follow in S aⁿbⁿcⁿ T; 3 cells, n = 1 to 10, 8,000 strings one by one with Adam 1e-2, clipped at 1",
+    task: "name the symbols that may follow in S aⁿbⁿcⁿ T; 3 cells, forget bias 5, n = 1 to 10, 8,000 strings one by one with Adam 1e-2, clipped at 1",
     reported: "trained on 1 to 40, generalises to n = 1 to 500 at best",
     claim: "every n up to 15 is accepted",
     figures: { reach: "largest n up to which all are accepted (500 tried)" },

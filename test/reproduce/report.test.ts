@@ -76,6 +76,7 @@ describe("seeds", () => {
     expect(parseSeeds("107,100,101")).toEqual([100, 101, 107]);
     expect(parseSeeds("3, 100..101,101")).toEqual([3, 100, 101]);
     expect(seedsText([100, 101, 102, 107, 109])).toBe("100 to 102, 107, 109");
+    expect(seedsText([0, 1])).toBe("0, 1");
   });
 
   it.each(["", "5..3", "1.5", "-1", "1..", "a", "0..99999999", "1,,2"])('cannot be "%s"', (text) => {
@@ -121,14 +122,15 @@ describe("the report", () => {
     const record = { ...recordOf(sample, results(0, 0), 1), seeds: [0, 101] };
     expect(isFresh(record)).toBe(false);
     const page = cataloguePage([sample], new Map([["sample", record]]), tunings, []);
-    expect(page).toContain("0 of 1 results reproduced. 1 have not been run on fresh seeds yet.");
+    expect(page).toContain("0 of 1 results reproduced; 1 have not been run on fresh seeds yet.");
     expect(page).toContain("not yet shown on fresh seeds");
   });
 
   it("says so where no grid has been tried", () => {
     const page = cataloguePage([sample], new Map(), new Map(), []);
     expect(page).toContain("- Learning rates: set by hand, not yet chosen from a grid, 50 updates each: error 0.01");
-    expect(page).toContain("| not run |");
+    expect(page).toContain("| not yet run in this setting |");
+    expect(page).toContain("0 of 1 results reproduced; 1 not at all in their present setting.");
   });
 
   it("judges old figures by today's claims", () => {
@@ -153,6 +155,9 @@ describe("the report", () => {
     expect(bestRate(sample, record, "error")).toBe(1e-2);
     const higher = { ...sample, tuning: { ...(sample.tuning as NonNullable<Experiment["tuning"]>), better: "higher" as const } };
     expect(bestRate(higher, record, "error")).toBe(1e-3);
+    const diverged = tuningRecordOf(sample, [{ rate: 1e-4, seed: 0, figures: { error: Number.NaN } }, ...tried]);
+    expect(bestRate(sample, diverged, "error")).toBe(1e-2);
+    expect(bestRate(higher, diverged, "error")).toBe(1e-3);
     expect(tuningText(sample, record)).toContain("error  0.001: 0.5  0.01: 0.3  best 0.01");
   });
 });
