@@ -1,6 +1,9 @@
 // One vector of every elementwise operation.
+//
+// A line here is all that an operation needs of the kernel: `op.NAME` is numbered by scripts/operations.mjs from the functions below,
+// and `INT_NAME` is found from NAME for tensors of int32.
 
-import * as op from "../codes";
+import * as op from "../codes.gen";
 import { verf } from "../math/erf";
 import { calledExp, vexp } from "../math/exp";
 import { vexpm1 } from "../math/expm1";
@@ -23,16 +26,19 @@ export function applyHot<T>(code: i32, a: v128, b: v128): v128 {
   if (code == op.SQUARE) return v128.mul<T>(a, a);
   if (code == op.MAXIMUM) return v128.max<T>(a, b);
   if (code == op.MINIMUM) return v128.min<T>(a, b);
+  // A cotangent where b > 0: that of relu, whose value is b.
   if (code == op.GATE) return v128.and(a, v128.gt<T>(b, all<T>(0.0)));
   if (code == op.RELU) return v128.max<T>(a, all<T>(0.0));
   if (code == op.EXP) return vexp<T>(a);
   if (code == op.TANH) return vtanh<T>(a);
+  // Cotangents of tanh and of the sigmoid, whose value is b.
   if (code == op.TANH_GRAD) return v128.mul<T>(a, v128.sub<T>(all<T>(1.0), v128.mul<T>(b, b)));
+  if (code == op.SIGMOID) return vsigmoid<T>(a);
   if (code == op.SIGMOID_GRAD) return v128.mul<T>(a, v128.mul<T>(b, v128.sub<T>(all<T>(1.0), b)));
-  return vsigmoid<T>(a);
+  return a;
 }
 
-/** The other operations on one vector of each operand. Masks are all ones or all zeros. */
+/** The other operations on one vector of each operand; where a function of a has a parameter, it is b. */
 // @ts-ignore: decorator
 @inline
 export function apply<T>(code: i32, a: v128, b: v128, c: v128): v128 {
@@ -54,14 +60,12 @@ export function apply<T>(code: i32, a: v128, b: v128, c: v128): v128 {
     case op.SILU: return v128.div<T>(a, v128.add<T>(all<T>(1.0), calledExp<T>(v128.neg<T>(a))));
     case op.GELU: return gelu<T>(a);
     case op.POW: return vpow<T>(a, b);
+    // 0 where a < b, ½ where they are equal, else 1: a's share of a maximum's derivative.
     case op.SHARE: return v128.andnot(v128.bitselect(all<T>(0.5), all<T>(1.0), v128.eq<T>(a, b)), v128.lt<T>(a, b));
+    // a where c holds, else b.
     case op.SELECT:
     case op.INT_SELECT: return v128.bitselect(a, b, c);
-    case op.EQUAL: return v128.eq<T>(a, b);
-    case op.NOT_EQUAL: return v128.ne<T>(a, b);
-    case op.LESS: return v128.lt<T>(a, b);
-    case op.LESS_EQUAL: return v128.le<T>(a, b);
-    default: return applyInt(code, a, b);
+    default: return code < op.FIRST_MASK ? applyInt(code, a, b) : code < op.FIRST_INT_MASK ? compare<T>(code, a, b) : compareInt(code, a, b);
   }
 }
 
@@ -76,10 +80,31 @@ function applyInt(code: i32, a: v128, b: v128): v128 {
     case op.INT_MUL: return i32x4.mul(a, b);
     case op.INT_MAXIMUM: return i32x4.max_s(a, b);
     case op.INT_MINIMUM: return i32x4.min_s(a, b);
+    default: return a;
+  }
+}
+
+/** Comparisons of floats; masks are all ones or all zeros. */
+// @ts-ignore: decorator
+@inline
+function compare<T>(code: i32, a: v128, b: v128): v128 {
+  switch (code) {
+    case op.EQUAL: return v128.eq<T>(a, b);
+    case op.NOT_EQUAL: return v128.ne<T>(a, b);
+    case op.LESS: return v128.lt<T>(a, b);
+    case op.LESS_EQUAL: return v128.le<T>(a, b);
+    default: return a;
+  }
+}
+
+/** Comparisons of int32. */
+function compareInt(code: i32, a: v128, b: v128): v128 {
+  switch (code) {
     case op.INT_EQUAL: return i32x4.eq(a, b);
     case op.INT_NOT_EQUAL: return i32x4.ne(a, b);
     case op.INT_LESS: return i32x4.lt_s(a, b);
-    default: return i32x4.le_s(a, b);
+    case op.INT_LESS_EQUAL: return i32x4.le_s(a, b);
+    default: return a;
   }
 }
 

@@ -1,6 +1,6 @@
 // Any elementwise operation over any strides: one walk over the outer axes, one loop along the innermost.
 
-import * as op from "../codes";
+import * as op from "../codes.gen";
 import { loadFirst, storeFirst } from "../edges";
 import { at, lanes } from "../lanes";
 import { apply, applyHot } from "./apply";
@@ -180,7 +180,7 @@ function axes<T>(code: i32, axis: i32, rank: i32, slots: usize, a: usize, b: usi
 export function elementwise<T>(
   code: i32, a: usize, b: usize, c: usize, numberA: f64, numberB: f64, y: usize, rank: i32, slots: usize,
 ): void {
-  const isInt = (code >= op.INT_NEG && code <= op.INT_SELECT) || code >= op.INT_EQUAL;
+  const isInt = (code >= op.FIRST_INT && code < op.FIRST_MASK) || code >= op.FIRST_INT_MASK;
   if (isInt) {
     store<i32>(NUMBER_A, <i32>numberA);
     store<i32>(NUMBER_B, <i32>numberB);

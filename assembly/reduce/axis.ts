@@ -6,7 +6,7 @@
 //   them; they are joined as (0·1)·(2·3), then the lanes from left to right.
 // - inner > 1: every column goes down the axis in runs of RUN rows, which are joined in order.
 
-import { MAXIMUM, MUL } from "../codes";
+import { MAXIMUM, MUL } from "../codes.gen";
 import { loadLanes, storeLanes } from "../edges";
 import { at, lanes } from "../lanes";
 

@@ -1,6 +1,13 @@
 import { span } from "../elementwise/elementwise";
 import { at } from "../lanes";
-import * as op from "../codes";
+import * as op from "../codes.gen";
+
+/** y[k] = a[k]·y[k-1] + b[k]. @code */
+export const LINEAR_SCAN = 0;
+/** The same over complex numbers: rows hold real, then imaginary parts. @code */
+export const COMPLEX_SCAN = 1;
+/** y[k] = max(a[k] + y[k-1], b[k]). @code */
+export const MAX_SCAN = 2;
 
 /** Elements of a row that a complex product keeps aside at a time. */
 const BLOCK: i32 = 128;
@@ -17,7 +24,7 @@ export function scanAxis<T>(kind: i32, outer: i32, axis: i32, inner: i32, revers
   const step = reverse ? 0 - row : row;
   for (let o = 0; o < outer; o++) {
     const start = at<T>(0, (o * axis + (reverse ? axis - 1 : 0)) * inner);
-    if (inner == 1 && kind == op.LINEAR_SCAN) scanRow<T>(axis, step, a == 0 ? 0 : a + start, b + start, y + start);
+    if (inner == 1 && kind == LINEAR_SCAN) scanRow<T>(axis, step, a == 0 ? 0 : a + start, b + start, y + start);
     else scanRows<T>(kind, axis, inner, step, a == 0 ? 0 : a + start, b + start, y + start);
   }
 }
@@ -38,7 +45,7 @@ function scanRow<T>(n: i32, step: usize, a: usize, b: usize, y: usize): void {
 }
 
 function scanRows<T>(kind: i32, n: i32, width: i32, step: usize, a: usize, b: usize, y: usize): void {
-  const join = kind == op.MAX_SCAN ? op.MAXIMUM : op.ADD;
+  const join = kind == MAX_SCAN ? op.MAXIMUM : op.ADD;
   memory.copy(y, b, at<T>(0, width));
   for (let k = 1; k < n; k++) {
     let last = y;
@@ -46,8 +53,8 @@ function scanRows<T>(kind: i32, n: i32, width: i32, step: usize, a: usize, b: us
     y += step;
     if (a != 0) {
       a += step;
-      if (kind == op.COMPLEX_SCAN) complexProduct<T>(width >> 1, a, last, y);
-      else each<T>(kind == op.MAX_SCAN ? op.ADD : op.MUL, width, a, last, y);
+      if (kind == COMPLEX_SCAN) complexProduct<T>(width >> 1, a, last, y);
+      else each<T>(kind == MAX_SCAN ? op.ADD : op.MUL, width, a, last, y);
       last = y;
     }
     each<T>(join, width, last, b, y);

@@ -7,7 +7,7 @@
 
 import { at } from "../lanes";
 import { each } from "../reduce/prefix-scan";
-import * as op from "../codes";
+import * as op from "../codes.gen";
 
 /** What can be done at once: the whole batch, or a sequence where each has its own length. */
 // @ts-ignore: decorator

@@ -33,7 +33,7 @@ const binaryCrossEntropyOp: Primitive<void> = defineOp({
   jvp: [(g, _y, [x, t]) => byInput(g, x as Tensor, t as Tensor), (g, _y, [x]) => byTarget(g, x as Tensor)],
 });
 
-/** −t·log x − (1−t)·log(1−x), element by element, of tensors of one shape and dtype. */
+/** −t·log x − (1−t)·log(1−x), element by element, of tensors of one shape and dtype. @internal */
 export function binaryCrossEntropy(x: Tensor, t: Tensor): Tensor {
   return apply(binaryCrossEntropyOp, [x, t], undefined);
 }

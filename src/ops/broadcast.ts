@@ -8,7 +8,7 @@ import { dense } from "../tensor/strided.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { keptShape, type ReduceOptions, type Reduction, reduceWith, reductionOf, stacked, summing } from "./reduction.ts";
 
-/** Another look at the elements of x. */
+/** Another look at the elements of x. @internal */
 export function viewOf(x: Tensor, shape: Shape, strides: Shape, offset: number = x.offset): Tensor {
   return new Tensor(x.storage, x.dtype, shape, strides, offset);
 }
@@ -96,7 +96,7 @@ export function broadcastTo(x: Tensor, shape: Shape): Tensor {
   return apply(broadcastOp, [x], shape);
 }
 
-/** The result of a reduction, or its cotangent, spread over x's shape again. */
+/** The result of a reduction, or its cotangent, spread over x's shape again. @internal */
 export function spread(y: Tensor, shape: Shape, axes: readonly number[]): Tensor {
   return broadcastTo(reshape(y, keptShape(shape, axes)), shape);
 }

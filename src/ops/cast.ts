@@ -29,7 +29,7 @@ export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : apply(castOp, [x], dtype);
 }
 
-/** x as a tensor of floats: whole numbers become float32, as in PyTorch. */
+/** x as a tensor of floats: whole numbers become float32, as in PyTorch. @internal */
 export function asFloat(x: Tensor): Tensor {
   return isFloat(x.dtype) ? x : cast(x, "float32");
 }
@@ -38,6 +38,7 @@ export function asFloat(x: Tensor): Tensor {
  * x as it meets a number, by PyTorch's rule: float tensors keep their dtype; int32 stays int32 beside a whole number and
  * becomes float32 beside any other; bool becomes int32 or float32 likewise.
  * @throws DTypeError for a whole number beyond int32
+ * @internal
  */
 export function besideNumber(op: string, x: Tensor, value: number): Tensor {
   checkTensor(op, x);
@@ -47,7 +48,7 @@ export function besideNumber(op: string, x: Tensor, value: number): Tensor {
   throw new DTypeError(`${op}: expected a number within int32 beside a tensor of ${x.dtype} (or the tensor cast to a float), got ${value}`);
 }
 
-/** x where it is compared with a number: in float64, which has every int32, unless the number is an int32 itself. */
+/** x where it is compared with a number: in float64, which has every int32, unless the number is an int32 itself. @internal */
 export function toCompare(op: string, x: Tensor, value: number): Tensor {
   checkTensor(op, x);
   if (isFloat(x.dtype)) return x;

@@ -157,13 +157,13 @@ interface Range {
   readonly max: number;
 }
 
-/** x as it can be limited by both numbers; -∞ below and ∞ above limit nothing. */
+/** x as it can be limited by both numbers; -∞ below and ∞ above limit nothing. @internal */
 export function besideBounds(op: string, x: Tensor, { min, max }: Range): Tensor {
   const bounds = [min, max].filter((bound, i) => bound !== (i === 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY));
   return bounds.every(Number.isInteger) ? bounds.reduce((y, bound) => besideNumber(op, y, bound), x) : asFloat(x);
 }
 
-/** x limited to [min, max]. */
+/** x limited to [min, max]. @internal */
 export function limited(name: string, x: Tensor, { min, max }: Range): Tensor {
   return binaryValue(name, code.MINIMUM, binaryValue(name, code.MAXIMUM, x, min), max);
 }

@@ -19,7 +19,7 @@ import { matmul } from "./linear.ts";
 import { checkFloat } from "./reduction.ts";
 import { unsqueeze } from "./shape.ts";
 
-/** What is said for both axes at once or for each. */
+/** What is said for both axes at once or for each. @internal */
 export type Pair = number | readonly [number, number];
 
 interface ConvOptions<Extent, Padding> {

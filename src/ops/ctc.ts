@@ -22,7 +22,7 @@ import { gather } from "./gather.ts";
 import { logSumExp } from "./reduce.ts";
 import { cat, contiguous, expand, slice, stack, unsqueeze, unstack } from "./shape.ts";
 
-/** The labels of a batch, checked. */
+/** The labels of a batch, checked. @internal */
 export interface Labels {
   readonly blank: number;
   /** [N,S] int32, padded with blanks. */
@@ -102,12 +102,12 @@ function mask(shape: readonly number[], on: (n: number, s: number) => boolean): 
   return tensor(values, { shape, dtype: "bool" });
 }
 
-/** Loss of each sequence [N] from log-probabilities [T,N,C]; +∞, with gradient zero, where no alignment fits. */
+/** Loss of each sequence [N] from log-probabilities [T,N,C]; +∞, with gradient zero, where no alignment fits. @internal */
 export function ctc(logProbs: Tensor, labels: Labels): Tensor {
   return apply(ctcOp, [logProbs], labels);
 }
 
-/** The same losses in differentiable operations: what they are differentiated through more than once. 0 where infinite. */
+/** The same losses in differentiable operations: what they are differentiated through more than once. 0 where infinite. @internal */
 export function composedCtc(logProbs: Tensor, labels: Labels): Tensor {
   const [T, N] = logProbs.shape as Sizes;
   const { inputLengths, targetLengths, targets, blank } = labels;

@@ -18,27 +18,10 @@ export type Operand = Tensor | number;
 /** Axes the kernel's argument slots have room for. */
 const MAX_AXES = 13;
 
-/** Codes that int32 has, too. */
-const INTEGER_CODES: Readonly<Record<number, number>> = {
-  [code.NEG]: code.INT_NEG,
-  [code.ABS]: code.INT_ABS,
-  [code.SQUARE]: code.INT_SQUARE,
-  [code.ADD]: code.INT_ADD,
-  [code.SUB]: code.INT_SUB,
-  [code.MUL]: code.INT_MUL,
-  [code.MAXIMUM]: code.INT_MAXIMUM,
-  [code.MINIMUM]: code.INT_MINIMUM,
-  [code.EQUAL]: code.INT_EQUAL,
-  [code.NOT_EQUAL]: code.INT_NOT_EQUAL,
-  [code.LESS]: code.INT_LESS,
-  [code.LESS_EQUAL]: code.INT_LESS_EQUAL,
-  [code.SELECT]: code.INT_SELECT,
-};
-
-/** The code of an operation on a dtype. @throws DTypeError where it has none */
+/** The code of an operation on a dtype. @throws DTypeError where it has none @internal */
 export function codeFor(name: string, float: number, dtype: DType): number {
   if (isFloat(dtype)) return float;
-  const integer = dtype === "int32" ? INTEGER_CODES[float] : undefined;
+  const integer = dtype === "int32" ? code.INTEGER_CODES[float] : undefined;
   if (integer !== undefined) return integer;
   throw new DTypeError(`${name}: expected float32 or float64, got ${dtype}`);
 }
@@ -75,7 +58,7 @@ function layout(shape: Shape, operands: readonly Operand[]): number[][] {
   return axes.length === 0 ? [[1, 0, 0, 0]] : axes;
 }
 
-/** out = code(a, b), with a and b broadcast to the contiguous `out`; `out` may be a itself. `dtype` is that of a and b. */
+/** out = code(a, b), with a and b broadcast to the contiguous `out`; `out` may be a itself. `dtype` is that of a and b. @internal */
 export function compute(op: number, out: Tensor, dtype: DType, a: Operand, b: Operand = 0, c: Operand = 0): Tensor {
   if (out.size === 0) return out;
   const numberA = typeof a === "number" ? a : 0;
@@ -94,17 +77,17 @@ export function compute(op: number, out: Tensor, dtype: DType, a: Operand, b: Op
   return out;
 }
 
-/** The value of an operation of one tensor (and a number). */
+/** The value of an operation of one tensor (and a number). @internal */
 export function unaryValue(name: string, op: number, x: Tensor, parameter = 0): Tensor {
   return compute(codeFor(name, op, x.dtype), empty(x.shape, x.dtype), x.dtype, x, parameter);
 }
 
-/** The shape an operand broadcasts with: a number's is []. */
+/** The shape an operand broadcasts with: a number's is []. @internal */
 export function shapeOf(x: Operand): Shape {
   return typeof x === "number" ? [] : x.shape;
 }
 
-/** The dtype two operands share. @throws DTypeError when they differ, or when there is none */
+/** The dtype two operands share. @throws DTypeError when they differ, or when there is none @internal */
 export function commonDType(name: string, a: Operand, b: Operand): DType {
   if (typeof a === "number") {
     if (typeof b === "number") throw new DTypeError(`${name}: expected at least one tensor, got two numbers`);
@@ -117,7 +100,7 @@ export function commonDType(name: string, a: Operand, b: Operand): DType {
   return a.dtype;
 }
 
-/** The value of an operation of two operands, broadcast. */
+/** The value of an operation of two operands, broadcast. @internal */
 export function binaryValue(name: string, op: number, a: Operand, b: Operand): Tensor {
   const dtype = commonDType(name, a, b);
   const chosen = codeFor(name, op, dtype);
@@ -125,14 +108,14 @@ export function binaryValue(name: string, op: number, a: Operand, b: Operand): T
   return compute(chosen, empty(shape, chosen >= code.FIRST_MASK ? "bool" : dtype), dtype, a, b);
 }
 
-/** Stacked tangents [K, …shape] with axes of length 1 after K, so that they broadcast as their tensor does in a result of rank `rank`. */
+/** Stacked tangents [K, …shape] with axes of length 1 after K, so that they broadcast as their tensor does in a result of rank `rank`. @internal */
 export function alignTangent(t: Tensor, rank: number): Tensor {
   const missing = rank + 1 - t.rank;
   if (missing <= 0) return t;
   return reshape(t, [t.dim(0), ...new Array<number>(missing).fill(1), ...t.shape.slice(1)]);
 }
 
-/** Stacked tangents of an operand, brought to the result's shape: [K, …shape]. */
+/** Stacked tangents of an operand, brought to the result's shape: [K, …shape]. @internal */
 export function broadcastTangent(t: Tensor, shape: Shape): Tensor {
   const full = [t.dim(0), ...shape];
   const aligned = alignTangent(t, shape.length);
@@ -142,10 +125,11 @@ export function broadcastTangent(t: Tensor, shape: Shape): Tensor {
 /**
  * The derivative of an operation of one tensor, applied: f'(x)·g for a cotangent g, or for stacked tangents g [K, …].
  * It is linear in g and broadcasts, so one rule serves both modes.
+ * @internal
  */
 export type Slope<P> = (g: Tensor, y: Tensor, x: Tensor, params: P) => Tensor | null;
 
-/** A differentiable function of one tensor, element by element. */
+/** A differentiable function of one tensor, element by element. @internal */
 export function unaryOp<P = void>(name: string, forward: (x: Tensor, params: P) => Tensor, slope: Slope<P>): Primitive<P> {
   return defineOp<P>({
     name,
@@ -155,7 +139,7 @@ export function unaryOp<P = void>(name: string, forward: (x: Tensor, params: P) 
   });
 }
 
-/** Where an operand of a call is a plain number: the tensors alone are the primitive's inputs. */
+/** Where an operand of a call is a plain number: the tensors alone are the primitive's inputs. @internal */
 export interface Numbers {
   readonly a?: number;
   readonly b?: number;
@@ -163,10 +147,10 @@ export interface Numbers {
 
 const NO_NUMBERS: Numbers = {};
 
-/** The derivative with respect to one operand, applied to a cotangent or to stacked tangents. */
+/** The derivative with respect to one operand, applied to a cotangent or to stacked tangents. @internal */
 export type BinarySlope = (g: Tensor, y: Tensor, a: Operand, b: Operand) => Tensor | null;
 
-/** A differentiable operation of two operands, broadcast; slopes with respect to a and to b. */
+/** A differentiable operation of two operands, broadcast; slopes with respect to a and to b. @internal */
 export function binaryOp(name: string, op: number, slopes: readonly [BinarySlope, BinarySlope]): Primitive<Numbers> {
   const left = (x: Inputs, p: Numbers): Operand => p.a ?? (x[0] as Tensor);
   const right = (x: Inputs, p: Numbers): Operand => p.b ?? (x[x.length - 1] as Tensor);
@@ -185,7 +169,7 @@ export function binaryOp(name: string, op: number, slopes: readonly [BinarySlope
   });
 }
 
-/** Calls a primitive made by `binaryOp`. */
+/** Calls a primitive made by `binaryOp`. @internal */
 export function applyBinary(op: Primitive<Numbers>, a: Operand, b: Operand): Tensor {
   if (typeof a === "number") {
     if (typeof b === "number") throw new DTypeError(`${op.name}: expected at least one tensor, got two numbers`);

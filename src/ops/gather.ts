@@ -316,6 +316,7 @@ export function takeRows(x: Tensor, rows: Tensor): Tensor {
  * The transpose of `takeRows`: zeros of n rows, to each of which the rows of x with its index are added.
  * @param rows int32, the leading axes of x
  * @throws ArgumentError for an index that is out of range
+ * @internal
  */
 export function scatterRows(x: Tensor, rows: Tensor, n: number): Tensor {
   checkFloat("scatterRows", x);
@@ -326,7 +327,7 @@ export function scatterRows(x: Tensor, rows: Tensor, n: number): Tensor {
   return apply(addRowsOp, [reshape(x, [rows.size, ...x.shape.slice(rows.rank)])], { axis: 0, index, n });
 }
 
-export interface EmbeddingOptions {
+export interface EmbeddingLookupOptions {
   /** The row of `weight` whose gradient is zero. */
   readonly paddingIdx?: number;
   /** Whether each row's gradient is divided by how often the row is read (default false). */
@@ -347,7 +348,7 @@ const scaleSlopeOp: Primitive<Tensor> = defineOp<Tensor>({
  * @param weight [N,D]
  * @throws ArgumentError for an index that is out of range
  */
-export function embedding(index: Tensor, weight: Tensor, options: EmbeddingOptions = {}): Tensor {
+export function embedding(index: Tensor, weight: Tensor, options: EmbeddingLookupOptions = {}): Tensor {
   if (weight.rank !== 2) throw new ShapeError(`embedding: expected weight [N,D], got ${show(weight.shape)}`);
   const n = weight.dim(0);
   const rows = reshape(checkedIndex("embedding", index, n), [index.size]);

@@ -1,6 +1,11 @@
-/** Operations on tensors, every one of them differentiable in reverse and forward mode. */
+/**
+ * Operations on tensors, every one of them differentiable in reverse and forward mode.
+ *
+ * Written by scripts/operations.mjs (`npm run build:kernels`): what the files of this folder export, but for what they mark `@internal`.
+ */
 
 export { add, div, maximum, minimum, mul, neg, square, sub } from "./arithmetic.ts";
+export { broadcastTo, reshape, sum, sumTo } from "./broadcast.ts";
 export { cast } from "./cast.ts";
 export {
   clamp,
@@ -22,6 +27,7 @@ export { type Conv1dOptions, type Conv2dOptions, conv1d, conv2d } from "./conv.t
 export {
   type DropoutOptions,
   dropout,
+  dropoutMask,
   type RecurrentDropoutOptions,
   recurrentDropout,
   type VariationalDropoutOptions,
@@ -31,7 +37,7 @@ export {
 export { einsum } from "./einsum.ts";
 export type { Operand } from "./elementwise.ts";
 export {
-  type EmbeddingOptions as EmbeddingLookupOptions,
+  type EmbeddingLookupOptions,
   embedding,
   gather,
   type IndexSpec,
@@ -78,22 +84,11 @@ export {
 } from "./math.ts";
 export { layerNorm } from "./normalize.ts";
 export { type ChunkedOptions, chunkedScan, complexScan, logLinearScan, maxScan } from "./prefix-scan.ts";
-export {
-  type DiagonalActivation,
-  type DiagonalOptions,
-  diagonalSequence,
-  type ElmanOptions,
-  type ElmanResult,
-  elmanSequence,
-  type GruOptions,
-  type GruResult,
-  gruSequence,
-  type LstmOptions,
-  type LstmResult,
-  lstmSequence,
-  type Nonlinearity,
-  type PackedRows,
-} from "./recurrent.ts";
+export { type DiagonalActivation, type DiagonalOptions, diagonalSequence } from "./recurrent/diagonal.ts";
+export { type ElmanOptions, type ElmanResult, elmanSequence, type Nonlinearity } from "./recurrent/elman.ts";
+export { type GruOptions, type GruResult, gruSequence } from "./recurrent/gru.ts";
+export { type LstmOptions, type LstmResult, lstmSequence } from "./recurrent/lstm.ts";
+export type { PackedRows } from "./recurrent/rows.ts";
 export {
   type ArgOptions,
   amax,
@@ -109,15 +104,12 @@ export {
   min,
   norm,
   prod,
-  type ReduceOptions,
   std,
-  sum,
-  sumTo,
   type VarianceOptions,
   variance,
 } from "./reduce.ts";
+export type { ReduceOptions } from "./reduction.ts";
 export {
-  broadcastTo,
   cat,
   chunk,
   contiguous,
@@ -127,7 +119,6 @@ export {
   pad,
   permute,
   repeat,
-  reshape,
   roll,
   select,
   slice,

@@ -131,7 +131,7 @@ function described(args: Named, of: (x: Tensor) => string): string {
   return parts.filter((part) => part !== "").join(", ");
 }
 
-/** Float tensors of one dtype. @throws DTypeError */
+/** Float tensors of one dtype. @throws DTypeError @internal */
 export function checkOperands(op: string, args: Named): void {
   let dtype: DType | undefined;
   for (const x of Object.values(args)) {

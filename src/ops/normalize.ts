@@ -14,6 +14,7 @@ import { rsqrt } from "./math.ts";
 import { mean, variance } from "./reduce.ts";
 import { checkFloat } from "./reduction.ts";
 
+/** @internal */
 export interface LayerNormOptions {
   /** Factors, of the normalised shape. */
   readonly weight?: Tensor | undefined;

@@ -207,12 +207,13 @@ export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
 
 // ---------------------------------------------------------------- running totals and products
 
+/** @internal */
 export interface Scan {
   readonly axis: number;
   readonly reverse: boolean;
 }
 
-/** Inputs are the factors and the terms, or the terms alone where all factors are 1. */
+/** Inputs are the factors and the terms, or the terms alone where all factors are 1. @internal */
 export function scanValue(inputs: Inputs, { axis, reverse }: Scan, kind: number = code.LINEAR_SCAN): Tensor {
   const [a, b] = inputs.length === 2 ? [dense(inputs[0] as Tensor), dense(inputs[1] as Tensor)] : [null, dense(inputs[0] as Tensor)];
   const y = empty(b.shape, b.dtype);
@@ -233,7 +234,7 @@ export function cumsum(x: Tensor, { axis }: { readonly axis: number }): Tensor {
   return apply(cumsumOp, [x], { axis: axisOf("cumsum", axis, x.rank), reverse: false });
 }
 
-/** Each element moved on to the next place along the axis (back, with `reverse`), `first` in the place left free. */
+/** Each element moved on to the next place along the axis (back, with `reverse`), `first` in the place left free. @internal */
 export function moved(x: Tensor, { axis, reverse }: Scan, first: number): Tensor {
   const n = x.dim(axis);
   if (n === 0) return x;
@@ -261,6 +262,7 @@ const linearScanOp: Primitive<Scan> = {
   },
 };
 
+/** @internal */
 export function checkScanned(op: string, a: Tensor, b: Tensor): void {
   checkFloat(op, b);
   if (!sameShape(a.shape, b.shape)) throw new ShapeError(`${op}: expected a and b of one shape, got ${show(a.shape)} and ${show(b.shape)}`);

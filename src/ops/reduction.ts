@@ -15,16 +15,18 @@ export interface ReduceOptions {
   readonly keepDim?: boolean | undefined;
 }
 
-/** Axes resolved: rising, without repetition. */
+/** Axes resolved: rising, without repetition. @internal */
 export interface Reduction {
   readonly axes: readonly number[];
   readonly keepDim: boolean;
 }
 
+/** @internal */
 export function checkFloat(op: string, x: Tensor): void {
   if (!isFloat(x.dtype)) throw new DTypeError(`${op}: expected x of float32 or float64, got ${x.dtype}`);
 }
 
+/** @internal */
 export function reductionOf(op: string, x: Tensor, { axis, keepDim = false }: ReduceOptions): Reduction {
   checkFloat(op, x);
   return { axes: axesOf(op, x, axis), keepDim };
@@ -38,26 +40,27 @@ function axesOf(op: string, x: Tensor, axis: ReduceOptions["axis"]): number[] {
   return axes;
 }
 
-/** The shape with the reduced axes as ones. */
+/** The shape with the reduced axes as ones. @internal */
 export function keptShape(shape: Shape, axes: readonly number[]): number[] {
   return shape.map((d, i) => (axes.includes(i) ? 1 : d));
 }
 
+/** @internal */
 export function reducedShape(shape: Shape, { axes, keepDim }: Reduction): number[] {
   return keepDim ? keptShape(shape, axes) : shape.filter((_, i) => !axes.includes(i));
 }
 
-/** The same reduction of a stack [K, …]. */
+/** The same reduction of a stack [K, …]. @internal */
 export function stacked({ axes, keepDim }: Reduction): ReduceOptions {
   return { axis: axes.map((a) => a + 1), keepDim };
 }
 
-/** A tensor seen as [outer, axis, inner], its axes first to last taken as one. */
+/** A tensor seen as [outer, axis, inner], its axes first to last taken as one. @internal */
 export function viewAround(shape: Shape, first: number, last: number = first): [outer: number, axis: number, inner: number] {
   return [sizeOf(shape.slice(0, first)), sizeOf(shape.slice(first, last + 1)), sizeOf(shape.slice(last + 1))];
 }
 
-/** Calls a kernel that reduces [outer, axis, inner] at x to [outer, inner] at y. */
+/** Calls a kernel that reduces [outer, axis, inner] at x to [outer, inner] at y. @internal */
 export type AxisReducer = (dtype: DType, outer: number, axis: number, inner: number, x: number, y: number) => void;
 
 export const summing: AxisReducer = (dtype, ...args) => call(sumAxis, dtype, ...args);
@@ -73,7 +76,7 @@ function lastRun(axes: readonly number[]): number {
   return start;
 }
 
-/** Reduces run after run of neighbouring axes, from the last to the first. */
+/** Reduces run after run of neighbouring axes, from the last to the first. @internal */
 export function reduceWith(reducer: AxisReducer, x: Tensor, reduction: Reduction): Tensor {
   let y = dense(x);
   let axes = reduction.axes;

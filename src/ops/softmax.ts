@@ -76,6 +76,7 @@ export function logSoftmax(x: Tensor, axis = -1): Tensor {
 
 // ---------------------------------------------------------------- cross-entropy
 
+/** @internal */
 export interface CrossEntropyOptions {
   /** Factor of each class, [C]; a constant for differentiation. */
   readonly weight?: Tensor | undefined;
@@ -195,6 +196,7 @@ function checkWeight(weight: Tensor, logits: Tensor): void {
  * @returns losses [...], not reduced
  * @throws ArgumentError for a target that is no class
  * @example mean(crossEntropyWithLogits(logits, tensor(new Int32Array([2, 0]))));
+ * @internal
  */
 export function crossEntropyWithLogits(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   const { weight, labelSmoothing = 0, ignoreIndex = DEFAULT_IGNORE } = options;

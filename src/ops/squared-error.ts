@@ -45,6 +45,7 @@ const meanSquaredErrorOp: Primitive<void> = fusedOp<void>({
  * Σ (x − t)² / n over all n elements; NaN for none.
  * @throws ShapeError, DTypeError unless x and t are alike
  * @example backward(meanSquaredError(ys, targets));
+ * @internal
  */
 export function meanSquaredError(x: Tensor, t: Tensor): Tensor {
   checkFloat("meanSquaredError", x);

@@ -1,4 +1,8 @@
-/** Every primitive there is, by name: value, vjp and jvp of each are one object of type `Primitive`, so none can lack a rule. */
+/**
+ * Every primitive there is, by name: value, vjp and jvp of each are one object of type `Primitive`, so none can lack a rule.
+ *
+ * Written by scripts/operations.mjs (`npm run build:kernels`) from the lists at the ends of this folder's files.
+ */
 
 import { accumulateOp } from "../autodiff/accumulate.ts";
 import { aliasOp } from "../autodiff/alias.ts";
@@ -14,7 +18,7 @@ import { primitives as gather } from "./gather.ts";
 import { primitives as linear } from "./linear.ts";
 import { primitives as math } from "./math.ts";
 import { primitives as normalize } from "./normalize.ts";
-import { primitives as scan } from "./prefix-scan.ts";
+import { primitives as prefixScan } from "./prefix-scan.ts";
 import { primitives as recurrent } from "./recurrent.ts";
 import { primitives as reduce } from "./reduce.ts";
 import { primitives as shape } from "./shape.ts";
@@ -24,21 +28,21 @@ import { primitives as squaredError } from "./squared-error.ts";
 export const primitives: Readonly<Record<string, Primitive<never>>> = {
   accumulate: accumulateOp,
   alias: aliasOp,
+  ...arithmetic,
+  ...binaryCrossEntropy,
   ...broadcast,
   ...cast,
-  ...arithmetic,
-  ...math,
   ...compare,
-  ...shape,
-  ...gather,
-  ...linear,
-  ...reduce,
-  ...scan,
-  ...softmax,
-  ...squaredError,
-  ...binaryCrossEntropy,
-  ...normalize,
   ...conv,
   ...ctc,
+  ...gather,
+  ...linear,
+  ...math,
+  ...normalize,
+  ...prefixScan,
   ...recurrent,
+  ...reduce,
+  ...shape,
+  ...softmax,
+  ...squaredError,
 };

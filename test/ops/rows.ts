@@ -1,7 +1,9 @@
 /** One row an operation: its value against plain loops, its derivatives against finite differences. */
 
 import { describe, expect, test } from "vitest";
+import type { Primitive } from "../../src/autodiff/primitive.ts";
 import type { DType } from "../../src/base/dtype.ts";
+import { primitives } from "../../src/ops/table.ts";
 import { stridesOf } from "../../src/tensor/shape.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads } from "../../src/transforms/check-grads.ts";
@@ -78,13 +80,36 @@ function checkValue(row: Row, layout: Layout, dtype: DType): void {
   expectClose(y.data(), want, (i) => (TOLERANCE[dtype] as number) * Math.max(1, Math.abs(want[i] as number)));
 }
 
+/** Runs `run` and fails unless it runs the primitive of that name. */
+export function expectUse(name: string, run: () => void): void {
+  const primitive = primitives[name] as Primitive<never> & { forward: Primitive<never>["forward"] };
+  const { forward } = primitive;
+  let used = 0;
+  primitive.forward = (inputs, params) => {
+    used++;
+    return forward(inputs, params);
+  };
+  try {
+    run();
+  } finally {
+    primitive.forward = forward;
+  }
+  expect(used, name).toBeGreaterThan(0);
+}
+
 export function describeRows(rows: readonly Row[]): void {
   describe.each(rows)("$name", (row) => {
     test.each(["float32", "float64"] as const)("value, %s", (dtype) => {
       checkValue(row, tensorOf, dtype);
       checkValue(row, stridedOf, dtype);
     });
-    test("derivatives", () => checkGrads(row.fn, inputsOf(row, tensorOf, "float64"), { order: 2 }));
+    test("derivatives", () => {
+      const check = () => checkGrads(row.fn, inputsOf(row, tensorOf, "float64"), { order: 2 });
+      // A row that is called as a primitive is that primitive's.
+      const name = row.name.split(",")[0] as string;
+      if (name in primitives) expectUse(name, check);
+      else check();
+    });
     test("derivatives of strided inputs", () => checkGrads(row.fn, inputsOf(row, stridedOf, "float64"), { order: 2 }));
     test("three tangents at once", () => checkStackedTangents(row.fn, inputsOf(row, tensorOf, "float64")));
   });

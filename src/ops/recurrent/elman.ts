@@ -102,7 +102,7 @@ export function elmanSequence(gx: Tensor, weightHh: Tensor, h0: Tensor, options:
   return { ys, h };
 }
 
-/** `elmanSequence` in basic operations. */
+/** `elmanSequence` in basic operations. @internal */
 export function elmanComposed(gx: Tensor, weightHh: Tensor, h0: Tensor, options: ElmanOptions): ElmanResult {
   const [ys, h] = elman.composed(...elmanArguments(gx, weightHh, h0, options)) as [Tensor, Tensor];
   return { ys, h };

@@ -133,7 +133,7 @@ export function gruSequence(gx: Tensor, weightHh: Tensor, h0: Tensor, options: G
   return { ys, h };
 }
 
-/** `gruSequence` in basic operations. */
+/** `gruSequence` in basic operations. @internal */
 export function gruComposed(gx: Tensor, weightHh: Tensor, h0: Tensor, options: GruOptions): GruResult {
   const [ys, h] = gru.composed(...gruArguments(gx, weightHh, h0, options)) as [Tensor, Tensor];
   return { ys, h };

@@ -142,7 +142,7 @@ export function lstmSequence(gx: Tensor, weightHh: Tensor, h0: Tensor, c0: Tenso
   return { ys, h, c };
 }
 
-/** `lstmSequence` in basic operations. */
+/** `lstmSequence` in basic operations. @internal */
 export function lstmComposed(gx: Tensor, weightHh: Tensor, h0: Tensor, c0: Tensor, options: LstmOptions): LstmResult {
   const [ys, h, c] = lstm.composed(...lstmArguments(gx, weightHh, h0, c0, options)) as [Tensor, Tensor, Tensor];
   return { ys, h, c };

@@ -42,7 +42,7 @@ function walk({ batchSizes, reverse }: PackedRows): Step[] {
 /** Tables of operations in progress: forward and backward pass read the same. */
 const tables = new WeakMap<PackedRows, Tensor>();
 
-/** The steps as the kernels read them: first row and number of rows of each, in the order in which they are walked. */
+/** The steps as the kernels read them: first row and number of rows of each, in the order in which they are walked. @internal */
 export function stepTable(rows: PackedRows): Tensor {
   const known = tables.get(rows);
   if (known !== undefined && !known.storage.released && recording === null) return known;
@@ -66,7 +66,7 @@ function newStepTable({ batchSizes, reverse }: PackedRows): Tensor {
   return table;
 }
 
-/** A recurrent weight as the right operand (k × n) of a product; strides in elements. */
+/** A recurrent weight as the right operand (k × n) of a product; strides in elements. @internal */
 export interface Weight {
   readonly ptr: number;
   readonly n: number;
@@ -75,12 +75,12 @@ export interface Weight {
   readonly colStride: number;
 }
 
-/** Wᵀ for W [n,k], as a step forward multiplies with it. */
+/** Wᵀ for W [n,k], as a step forward multiplies with it. @internal */
 export function transposed(ptr: number, n: number, k: number): Weight {
   return { ptr, n, k, rowStride: 1, colStride: k };
 }
 
-/** W [k,n], as a step backward multiplies with it. */
+/** W [k,n], as a step backward multiplies with it. @internal */
 export function plain(ptr: number, n: number, k: number): Weight {
   return { ptr, n, k, rowStride: n, colStride: 1 };
 }
@@ -89,6 +89,7 @@ export function plain(ptr: number, n: number, k: number): Weight {
  * Runs a kernel in work space: room for the packed weights where more than one step uses them, and for `elements` behind.
  * While a step is recorded, the weights are packed here, by calls of their own that a replay makes once; then `packed` is
  * true, and the kernel is to be given no weight.
+ * @internal
  */
 export function withWorkSpace(
   dtype: DType,
@@ -119,24 +120,24 @@ function packInto(work: Tensor, weights: readonly Weight[], sizes: readonly numb
   });
 }
 
-/** A running cotangent: the given one, or zeros. */
+/** A running cotangent: the given one, or zeros. @internal */
 export function running(g: Tensor | null | undefined, like: Tensor): Tensor {
   return g ? copyOf(g) : zeros(like.shape, like.dtype);
 }
 
-/** Address of an optional tensor; 0 where there is none. */
+/** Address of an optional tensor; 0 where there is none. @internal */
 export function pointer(x: Tensor | null | undefined): number {
   return x ? x.ptr : 0;
 }
 
-/** A matrix [rows, columns] in the residuals, from an element on. */
+/** A matrix [rows, columns] in the residuals, from an element on. @internal */
 export function residual(saved: Tensor, rows: number, columns: number, offset: number): Tensor {
   return new Tensor(saved.storage, saved.dtype, [rows, columns], [columns, 1], offset);
 }
 
 // ---- The same in basic operations ----
 
-/** Runs `step` over packed rows; sequences that are not running keep their state. The first state is the output. */
+/** Runs `step` over packed rows; sequences that are not running keep their state. The first state is the output. @internal */
 export function scanRows(
   gx: Tensor,
   initial: readonly Tensor[],
@@ -157,6 +158,7 @@ export function scanRows(
 
 // ---- Checks ----
 
+/** @internal */
 export function checkRows(op: string, { batchSizes }: PackedRows, batch: number): number {
   if (batchSizes.length === 0) throw new ArgumentError(`${op}: expected batchSizes with at least one step, got none`);
   let before = batch;
@@ -169,12 +171,14 @@ export function checkRows(op: string, { batchSizes }: PackedRows, batch: number)
   return batchSizes.reduce((a, b) => a + b, 0);
 }
 
+/** @internal */
 export function checkInput(op: string, name: string, x: Tensor, shape: Shape, dtype: DType): void {
   if (!sameShape(x.shape, shape)) throw new ShapeError(`${op}: expected ${name} ${show(shape)}, got ${show(x.shape)}`);
   if (x.dtype !== dtype || !isFloat(dtype))
     throw new DTypeError(`${op}: expected ${name} of the float dtype of gx, got ${x.dtype} and ${dtype}`);
 }
 
+/** @internal */
 export function checkMatrix(op: string, name: string, x: Tensor): readonly [number, number] {
   const [rows, columns] = x.shape;
   if (x.rank !== 2) throw new ShapeError(`${op}: expected ${name} of two axes, got ${show(x.shape)}`);
