@@ -296,10 +296,17 @@ describe("ChunkingSystem", () => {
     expect(new Set(events).size).toBe(2);
     expectClose(parts.chunker, chunkerStates, 1e-12);
     expectClose(parts.automatizer, automatizerStates, 1e-12);
-    const targets = Array.from({ length: 12 }, (_, t) =>
-      plus(times(rows(system.chunkerTargetHead.weight), chunkerStates.slice(2 * t, 2 * t + 2)), vector(system.chunkerTargetHead.bias)),
-    );
-    expectClose(parts.chunkerTarget, targets.flat(), 1e-12);
+    // Every head reads its own net.
+    for (const [found, head, states, width] of [
+      [parts.next, system.nextHead, automatizerStates, 4],
+      [parts.target, system.targetHead, automatizerStates, 4],
+      [parts.imitation, system.imitationHead, automatizerStates, 4],
+      [parts.nextUnexpected, system.nextUnexpectedHead, chunkerStates, 2],
+      [parts.chunkerTarget, system.chunkerTargetHead, chunkerStates, 2],
+    ] as const) {
+      const read = (t: number) => plus(times(rows(head.weight), states.slice(width * t, width * t + width)), vector(head.bias));
+      expectClose(found, Array.from({ length: 12 }, (_, t) => read(t)).flat(), 1e-12);
+    }
     expect([parts.next, parts.target, parts.imitation, parts.nextUnexpected].map((p) => p.dim(2))).toEqual([3, 2, 2, 3]);
   });
 

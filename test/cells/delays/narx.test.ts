@@ -6,6 +6,7 @@ import { select } from "../../../src/ops/shape.ts";
 import { ones, zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, requireGrad, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
+import { holdAgainst, times as product, sigma, plus as sumOf } from "../../oracle/equations.ts";
 import { accept, B, checkStepsEqualScan, expectClose, plus, rows, T, times } from "../acceptance.ts";
 
 const options = (more: Partial<ConstructorParameters<typeof NARX>[0]> = {}) => ({
@@ -42,6 +43,25 @@ describe("NARX", () => {
     ["one output fed back", options({ outputDelays: 1 })],
     ["one layer", options({ hiddenSize: 0, outputActivation: "tanh" })],
   ])("has the gradients of its equations, and steps that equal its scan: %s", (_, given) => accept(new NARX(given)));
+
+  it.each([4, 0])(
+    "is Narendra and Parthasarathy's model with any functions, from any state, values and derivatives; %d hidden units",
+    (hiddenSize) =>
+      holdAgainst(
+        new NARX(options({ hiddenSize, activation: "logistic", outputActivation: "tanh", outputDelays: 2, inputDelays: 1 })),
+        (p, u, [y, before, inputs]) => {
+          const ofInputs = product(p.matrix("weight_ih", 2 * 3), [...u, ...(inputs as number[])]);
+          const sums = sumOf(
+            ofInputs,
+            product(p.matrix("weight_fh", 2 * 2), [...(y as number[]), ...(before as number[])]),
+            p.vector("bias"),
+          );
+          const out = hiddenSize === 0 ? sums : sumOf(product(p.matrix("weight_ho", 4), sums.map(sigma)), p.vector("bias_o"));
+          const next = out.map(Math.tanh);
+          return [next, [next, y as number[], u]];
+        },
+      ),
+  );
 
   it.each([options(), options({ inputDelays: 0, outputDelays: 1 }), options({ hiddenSize: 0 })])(
     "in parallel mode sees its own outputs, newest first",
@@ -112,6 +132,16 @@ describe("HiddenDelayNetwork", () => {
     new HiddenDelayNetwork({ inputSize: 3, hiddenSize: 4, hiddenDelays, dtype: "float64", generator: new Generator(2) });
 
   it.each([1, 3])("has the gradients of its equation, and steps that equal its scan: %d delays", (delays) => accept(make(delays)));
+
+  it("has the activation that it is given, from any line of states, values and derivatives", () =>
+    holdAgainst(
+      new HiddenDelayNetwork({ inputSize: 3, hiddenSize: 4, hiddenDelays: 2, activation: "logistic", dtype: "float64" }),
+      (p, x, [line]) => {
+        const sums = sumOf(product(p.matrix("weight_ih", 3), x), product(p.matrix("weight_hh", 8), line as number[]), p.vector("bias"));
+        const h = sums.map(sigma);
+        return [h, [[...h, ...(line as number[]).slice(0, 4)]]];
+      },
+    ));
 
   it("sees its last states, newest first", () => {
     const net = make(3);

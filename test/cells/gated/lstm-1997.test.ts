@@ -4,6 +4,7 @@ import { gradients } from "../../../src/autodiff/sweep.ts";
 import { LSTM1997, type LSTM1997Options } from "../../../src/cells/gated/lstm-1997.ts";
 import { Linear } from "../../../src/nn/layers.ts";
 import { bceWithLogits } from "../../../src/nn/losses.ts";
+import { mul } from "../../../src/ops/arithmetic.ts";
 import { sum } from "../../../src/ops/reduce.ts";
 import { select } from "../../../src/ops/shape.ts";
 import { Adam } from "../../../src/optim/adam.ts";
@@ -97,6 +98,51 @@ describe("LSTM1997", () => {
       // ∂c_T/∂b_i = Σ_t i(1 − i)·g for the gate, as if u were data.
       const [db] = gradients([sum(last.c)], [cut.bias], [ones([], "float64")]) as [Tensor];
       expectClose(db, truncatedBiasGradient(cut, xs, u, ys), 1e-12);
+    }
+  });
+
+  it.each(configurations)("truncated, has the gradients of its equations with the activations fed back as constants: %s", (_, options) => {
+    const net = cell({ ...options, truncate: "1997" });
+    const g = new Generator(6);
+    const [steps, width] = [4, net.initialState(1).u.dim(1)];
+    const leaves = [leaf(g, steps, 1, 3), leaf(g, 1, width), leaf(g, 1, 4)] as const;
+    const weights = Array.from(g.uniform([4 * steps], -1, 1, "float64").data(), Number);
+    const [xs, u0, c0] = leaves;
+    const fed = [Array.from(u0.data(), Number)];
+    const start = [net.weightIh, net.weightHh, net.bias, xs, u0, c0].map((t) => Array.from(t.data(), Number));
+    /** Σ of the weighted outputs; what is fed back at each step is that of the first run. */
+    const run = ([W, U, b, x, , c] = start as number[][], collect = false): number => {
+      const matrix = (flat: number[], n: number) => Array.from({ length: flat.length / n }, (_, i) => flat.slice(n * i, n * i + n));
+      let [cells, total] = [c as number[], 0];
+      for (let t = 0; t < steps; t++) {
+        const sums = plus(
+          times(matrix(W as number[], 3), (x as number[]).slice(3 * t, 3 * t + 3)),
+          times(matrix(U as number[], width), fed[t] as number[]),
+          b as number[],
+        );
+        const gates = sums.slice(0, 2 * net.blocks).map(logistic);
+        const [into, out] = [gates.slice(0, net.blocks), gates.slice(net.blocks)];
+        const [squash, show] =
+          options.squashing === "tanh" ? [Math.tanh, Math.tanh] : [(v: number) => 4 * logistic(v) - 2, (v: number) => 2 * logistic(v) - 1];
+        const block = (k: number) => Math.floor((k * net.blocks) / 4);
+        cells = cells.map((old, k) => old + (into[block(k)] as number) * squash(sums[2 * net.blocks + k] as number));
+        const y = cells.map((v, k) => (out[block(k)] as number) * show(v));
+        if (collect) fed.push(options.gateRecurrence ? [...y, ...gates] : y);
+        total += y.reduce((sum_, v, k) => sum_ + v * (weights[4 * t + k] as number), 0);
+      }
+      return total;
+    };
+    run(undefined, true);
+    const [ys] = net.scan(xs, { u: u0, c: c0 });
+    const loss = sum(mul(ys, tensor(weights, { shape: [steps, 1, 4], dtype: "float64" })));
+    expectClose(loss, [run()], 1e-9);
+    const found = gradients([loss], [net.weightIh, net.weightHh, net.bias, xs, u0, c0], [ones([], "float64")]);
+    for (const [i, values] of start.entries()) {
+      const slopes = values.map((v, k) => {
+        const at = (by: number) => run(start.with(i, values.with(k, v + by)));
+        return (at(1e-5) - at(-1e-5)) / 2e-5;
+      });
+      expectClose(Array.from(found[i]?.data() ?? values.map(() => 0), Number), slopes, 1e-6, `derivatives by ${i}`);
     }
   });
 

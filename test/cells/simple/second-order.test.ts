@@ -10,6 +10,7 @@ import { Adam } from "../../../src/optim/adam.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { scope, tensor } from "../../../src/tensor/tensor.ts";
 import { oneHot, randomStrings } from "../../automata/words.ts";
+import { holdAgainst, sigma } from "../../oracle/equations.ts";
 import { accept, expectClose, fillGolden, GOLDEN_TOLERANCE, logistic, runGolden } from "../acceptance.ts";
 
 describe("SecondOrderRNN", () => {
@@ -30,6 +31,20 @@ describe("SecondOrderRNN", () => {
     let s = [0.1, 0.2, 0.3, 0.4];
     for (const k of word) s = s.map((_, i) => logistic(s.reduce((total, sj, j) => total + (w[(i * 4 + j) * 3 + k] as number) * sj, 0)));
     expectClose(cell.scan(oneHot([word], 3, "float64"))[1], s, 1e-12);
+  });
+
+  it.each([true, false])("is the paper's equations 1 and 2 for any symbols and states, values and derivatives; bias = %s", (bias) => {
+    const [N, K] = [4, 3];
+    holdAgainst(new SecondOrderRNN({ inputSize: K, hiddenSize: N, bias, dtype: "float64" }), (p, symbol, [s]) => {
+      const [W, b] = [p.vector("weight"), bias ? p.vector("bias") : [0, 0, 0, 0]];
+      const next = b.map((sum, i) => {
+        let total = sum;
+        for (let j = 0; j < N; j++)
+          for (let k = 0; k < K; k++) total += (W[(i * N + j) * K + k] as number) * (s?.[j] as number) * (symbol[k] as number);
+        return sigma(total);
+      });
+      return [next, [next]];
+    });
   });
 
   it("refuses a start of another size", () => {

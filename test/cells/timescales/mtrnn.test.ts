@@ -53,6 +53,20 @@ describe("MTRNN", () => {
     expectClose([...numbers(io), ...numbers(fast), ...numbers(slow)], activity(u), 1e-12);
   });
 
+  it("has the activations that it is given: tanh for maps and context alike", () => {
+    const cell = net({ ioActivation: "tanh", contextActivation: "tanh" });
+    const xs = new Generator(3).uniform([5, 1, 5], 0, 1, "float64");
+    const tau = [2, 2, 2, 2, 2, 3, 3, 3, 3, 20, 20];
+    let u = new Array<number>(11).fill(0);
+    for (let t = 0; t < 5; t++) {
+      const drive = times(connections(cell), [...numbers(select(xs, 0, t)), ...u.slice(5).map(Math.tanh)]);
+      u = u.map((v, i) => (1 - 1 / (tau[i] as number)) * v + (drive[i] as number) / (tau[i] as number));
+    }
+    const [ys, last] = cell.scan(xs);
+    expectClose(last, u, 1e-12);
+    expectClose(select(ys, 0, 4), u.slice(0, 5).map(Math.tanh), 1e-12);
+  });
+
   it("has the sizes and time constants of the paper by default", () => {
     const cell = new MTRNN({ maps: [64, 36], fastSize: 60, slowSize: 20 });
     expect(cell.weight.shape).toEqual([180, 180]);
