@@ -60,6 +60,12 @@ describe("SelectiveScan", () => {
 });
 
 describe("Mamba", () => {
+  it("takes undefined for a rank that is not given", () => {
+    // ⌈40/16⌉, not that of the 80 features inside.
+    const undefinedly = new Mamba({ inputSize: 40, rank: undefined } as unknown as MambaOptions);
+    expect([undefinedly.ssm.rank, new Mamba({ inputSize: 40 }).ssm.rank]).toEqual([3, 3]);
+  });
+
   it.each([1, 4, 8])("has the gradients of its equations, and steps that equal its scan; width %i", (width) => accept(block({ width })));
 
   it("is the paper's block", () => {
