@@ -20,5 +20,6 @@ export type { LstmState } from "./recurrence/kinds.ts";
 export { GRU, LSTM, RNN } from "./recurrence/rnn.ts";
 export { stateFromBytes, stateToBytes } from "./recurrence/state-bytes.ts";
 export { Stream, type StreamOptions } from "./recurrence/stream.ts";
-export { assign, scope, type Tensor, tensor } from "./tensor/tensor.ts";
+export { type HoldsTensors, heldTensors } from "./tensor/parts.ts";
+export { assign, keep, scope, type Tensor, tensor } from "./tensor/tensor.ts";
 export { init, type MemoryInfo, memory, ready, setMemoryLimit } from "./wasm/host.ts";
