@@ -258,7 +258,7 @@ async function main({ names: [given, ...named], skip, grep }) {
     throw new Error(`mutate: expected tests that pass, got status ${sound.status}\n${sound.stdout}${sound.stderr.slice(-2000)}`);
   const timed = [...sound.stdout.matchAll(/^(\d+) (\d+) ms /gm)].map(([, k, ms]) => [Number(k), Number(ms)]);
   const order = timed.sort((a, b) => a[1] - b[1]);
-  const quick = order.filter(([, ms]) => ms < 400).map(([k]) => k);
+  const quick = order.filter(([, ms]) => ms < 2000).map(([k]) => k);
   const all = order.map(([k]) => k);
   const chosen = mutants.map((_, k) => k + 1).filter((k) => !grep || `${mutants[k - 1].from} ${mutants[k - 1].to}`.includes(grep));
   const doubtful = [];

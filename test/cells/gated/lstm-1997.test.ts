@@ -66,6 +66,7 @@ describe("LSTM1997", () => {
     const net = cell(options);
     const xs = new Generator(3).uniform([7, 1, 3], -1, 1, "float64");
     const [, { u, c }] = net.scan(xs);
+    expect([net.gateRecurrence, net.squashing]).toEqual([options.gateRecurrence ?? false, options.squashing ?? "1997"]);
     expectClose([...u.data(), ...c.data()], oracle(net, xs, options.cellsPerBlock ?? 2), 1e-12);
   });
 
