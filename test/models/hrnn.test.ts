@@ -103,6 +103,13 @@ describe("HRNN", () => {
     for (const p of m.forecaster("bread").parameters()) expect(p.grad).not.toBeNull();
   });
 
+  it("asks the root for its error alone, and takes series that are wholly alike or opposite", () => {
+    const m = model([{ name: "all" }, { name: "up", parent: "all", correlation: 1 }, { name: "down", parent: "all", correlation: -1 }]);
+    const errors = numbers(m.forecast("all", windows)).map((v, i) => (v - (numbers(next)[i] as number)) ** 2);
+    expectClose(m.loss("all", windows, next), [errors.reduce((a, b) => a + b) / 6], 1e-12);
+    expectClose([m.precision("up"), m.precision("down")], [Math.exp(2.5), Math.exp(0.5)], 1e-12);
+  });
+
   it("starts a child from its parent, where the prior is nothing", () => {
     const m = model();
     m.inherit("bread");
@@ -145,6 +152,7 @@ describe("correlation", () => {
     expect(correlation([9, 9, 1, 2, 3], [6, 4, 2])).toBeCloseTo(-1, 12);
     expect(correlation([1, 2, 4, 3], [2, 1, 3, 5])).toBeCloseTo(0.5291502622129182, 9);
     expect(correlation([1, 1, 1], [1, 2, 3])).toBe(0);
+    expect(correlation([1, 2], [5, 3])).toBeCloseTo(-1, 12);
     expect(() => correlation([1], [1, 2])).toThrow("correlation: expected at least two values");
   });
 });

@@ -35,8 +35,10 @@ export interface Numbers {
   matrix(name: string, n: number): number[][];
 }
 
-export function numbersOf(values: ReadonlyMap<string, Vector>): Numbers {
+/** @param asked notes the names that are asked for */
+export function numbersOf(values: ReadonlyMap<string, Vector>, asked = new Set<string>()): Numbers {
   const vector = (name: string) => {
+    asked.add(name);
     const found = values.get(name);
     if (found === undefined) throw new Error(`expected a parameter ${name}, got ${[...values.keys()].join(", ")}`);
     return [...found];
@@ -55,7 +57,8 @@ const [T, B] = [4, 2];
 
 /**
  * Holds a recurrence of float64 against its equations from random inputs, weights and states: outputs and last states to 1e-9, derivatives of a
- * random sum of them, by every parameter, input and element of the first state, to 1e-6 of max(1, |expected|).
+ * random sum of them, by every parameter, input and element of the first state, to 1e-6 of max(1, |expected|). A parameter that the equations do
+ * not ask for is one too many.
  * @param low the least value of the first state's elements, −1 unless the state has to be positive
  */
 export function holdAgainst<S extends State>(cell: Recurrence<S>, equations: Equations, { low = -1, seed = 1 } = {}): void {
@@ -69,9 +72,10 @@ export function holdAgainst<S extends State>(cell: Recurrence<S>, equations: Equ
   const parameters = cell.parameters().map((p) => Array.from(p.data(), Number));
   const weights = Array.from(g.uniform([4096], -1, 1, "float64").data(), Number);
 
+  const asked = new Set<string>();
   /** Outputs, then the last states, by the equations. */
   const byEquations = (all: readonly Vector[]): number[] => {
-    const p = numbersOf(new Map(names.map((name, i) => [name, all[i] as Vector])));
+    const p = numbersOf(new Map(names.map((name, i) => [name, all[i] as Vector])), asked);
     const [inputs, ...first] = all.slice(names.length) as [Vector, ...Vector[]];
     const ys: number[][][] = Array.from({ length: T }, () => []);
     const last: number[][][] = first.map(() => []);
@@ -91,6 +95,8 @@ export function holdAgainst<S extends State>(cell: Recurrence<S>, equations: Equ
 
   const at = [...parameters, xs, ...states];
   const expected = byEquations(at);
+  const spare = names.filter((name) => !asked.has(name));
+  if (spare.length > 0) throw new Error(`expected no parameters but those of the equations, got ${spare.join(", ")}`);
   const loss = (values: readonly number[]) => values.reduce((total, v, k) => total + v * (weights[k] as number), 0);
   const { found, derivatives } = scope(() => {
     const x = requireGrad(tensor(xs, { shape: [T, B, cell.inputSize], dtype: "float64" }));

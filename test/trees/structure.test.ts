@@ -337,6 +337,15 @@ describe("forestOf", () => {
   });
 });
 
+describe("biases of the Tree-LSTMs at first", () => {
+  it.each([ChildSumTreeLSTM, NaryTreeLSTM])("are drawn, but for those of the forget gates", (Network) => {
+    const [bias, own] = [{}, { forgetBias: -2 }].map((o) => vector(new Network({ inputSize: D, hiddenSize: 4, ...f64(1), ...o }).bias));
+    expect([bias?.slice(12), own?.slice(12)]).toEqual([new Array(4).fill(1), new Array(4).fill(-2)]);
+    expect(new Set(bias?.slice(0, 12)).size).toBe(12);
+    expect(Math.max(...(bias?.slice(0, 12) ?? [2]).map(Math.abs))).toBeLessThanOrEqual(0.5);
+  });
+});
+
 describe("Children", () => {
   it("gives places, all, and sums", () => {
     const states = tensor([[1], [2], [3]], { dtype: "float64" });
