@@ -20,7 +20,10 @@ export class Shadow {
     for (const [t, values] of this.#values) {
       if (t.storage.released) continue;
       if (t.isContiguous) assign(t, values);
-      else copyInto(t, tensor(values, { shape: t.shape, dtype: t.dtype }));
+      else {
+        copyInto(t, tensor(values, { shape: t.shape, dtype: t.dtype }));
+        t.storage.noteWrite();
+      }
     }
   }
 
