@@ -1,5 +1,6 @@
 /** Squashing functions, as options of cells. */
 
+import { checkOneOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { clamp } from "../ops/compare.ts";
 import { relu, sigmoid, tanh } from "../ops/math.ts";
@@ -15,7 +16,9 @@ export const activations: Readonly<Record<ActivationName, (x: Tensor) => Tensor>
 
 /** The function that an option stands for. */
 export function activationOf(activation: Activation): (x: Tensor) => Tensor {
-  return typeof activation === "string" ? activations[activation] : activation;
+  if (typeof activation === "function") return activation;
+  checkOneOf("activation", "a name", activation, ["linear", "logistic", "tanh", "relu"]);
+  return activations[activation];
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Where a dynamical system rests, and whether it stays there. */
 
+import { checkOneOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ComplexNumber, eigenvalues, type Matrix, solve } from "../numerics/matrix.ts";
 import { sub } from "../ops/arithmetic.ts";
@@ -46,6 +47,7 @@ const size = (v: readonly number[]) => Math.max(0, ...v.map(Math.abs));
  */
 export function fixedPoints(f: VectorFunction, options: FixedPointOptions): FixedPoint[] {
   const { starts, kind = "flow", tolerance = 1e-10, maxSteps = 100 } = options;
+  checkOneOf("fixedPoints", "kind", kind, ["flow", "map"]);
   const n = starts[0]?.length;
   if (n === undefined || starts.some((start) => start.length !== n)) {
     throw new ArgumentError(`fixedPoints: expected starts of one length, got lengths [${starts.map((s) => s.length).join(", ")}]`);

@@ -1,6 +1,6 @@
 /** Attention after the step: products as scores, input feeding, and a window around a predicted position. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkOneOf, checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
@@ -103,6 +103,8 @@ export class LuongDecoder<S extends State> extends Decoder<LuongState<S>> {
     const [H, E] = [cell.outputSize, encoder.outputSize];
     const { outputSize = H, attentionSize: A = H } = options;
     checkSizes("LuongDecoder", { outputSize, attentionSize: A });
+    checkOneOf("LuongDecoder", "score", score, ["dot", "general", "concat"]);
+    checkOneOf("LuongDecoder", "start", start, ["state", "linear"]);
     if (score === "dot" && H !== E) throw new ArgumentError(`LuongDecoder: expected a cell of output size ${E} for score "dot", got ${H}`);
     if (window !== undefined && !(window >= 1)) throw new ArgumentError(`LuongDecoder: expected a window of at least 1, got ${window}`);
     const draw = (...shape: number[]) => uniformParameter(shape, 0.1, options);

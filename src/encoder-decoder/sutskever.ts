@@ -1,5 +1,6 @@
 /** Sequence to sequence without attention: all of the source goes through one state. */
 
+import { checkOneOf } from "../base/checks.ts";
 import type { LayerOptions } from "../nn/layers.ts";
 import type { Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
@@ -40,6 +41,7 @@ export class StateDecoder<S extends State> extends Decoder<S> {
     this.inputSize = cell.inputSize;
     this.outputSize = cell.outputSize;
     this.cell = cell;
+    checkOneOf("StateDecoder", "start", start, ["state", "linear"]);
     this.bridge = start === "linear" ? new Bridge(cell, encoder.stateSize, options) : null;
   }
 

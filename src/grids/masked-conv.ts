@@ -1,6 +1,6 @@
 /** Convolutions that see only what precedes a pixel in raster order. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkOneOf, checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { glorotUniform } from "../nn/init.ts";
@@ -62,6 +62,7 @@ export class MaskedConv2d extends Module {
   constructor({ inputChannels: I, outputChannels: O, kernelSize, mask, colors = 1, blocks = 1, ...options }: MaskedConv2dOptions) {
     super();
     const [height, width] = kernelSize;
+    checkOneOf("MaskedConv2d", "mask", mask, ["A", "B"]);
     checkSizes("MaskedConv2d", { inputChannels: I, outputChannels: O, height, width, colors, blocks });
     if (height % 2 === 0 || width % 2 === 0) throw new ArgumentError(`MaskedConv2d: expected odd filters, got ${height} by ${width}`);
     const dtype: FloatDType = options.dtype ?? "float32";

@@ -10,10 +10,10 @@ import { applyAll, type Evaluation, type Primitive } from "../autodiff/primitive
 import { isGradEnabled, noGrad } from "../autodiff/tape.ts";
 import { finished } from "../base/checks.ts";
 import { ArgumentError, StateError } from "../base/errors.ts";
-import type { Module, Parameter } from "../nn/module.ts";
+import { type Module, Parameter } from "../nn/module.ts";
 import { type Recurrence, type ScanOptions, startOf } from "../recurrence/recurrence.ts";
 import { restoreState, type State, stateTensors } from "../recurrence/state.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { assign, type Tensor } from "../tensor/tensor.ts";
 
 /** A rule for the derivative of a scan. */
 export interface GradientAlgorithm {
@@ -97,11 +97,25 @@ export function scanByRule<S extends State>(
   const params: ScanParams = {
     name,
     run,
-    rule: (cotangents) => rule(recurrence, parameters, start, cotangents, options),
+    rule: (cotangents) => withoutTraces(recurrence, () => rule(recurrence, parameters, start, cotangents, options)),
     carried: carry.length,
   };
   const [ys, ...last] = applyAll(ruledScan, [xs, ...carry, ...parameters], params);
   return [ys as Tensor, restoreState(start, last)];
+}
+
+/** Runs what takes the steps of a scan a second time, and puts back the buffers that they wrote to, as running statistics. */
+function withoutTraces<R>(recurrence: Module, again: () => R): R {
+  const buffers = [...new Set(recurrence.stateDict().values())].filter((t) => !(t instanceof Parameter));
+  const before = buffers.map((t) => t.data());
+  try {
+    return again();
+  } finally {
+    buffers.forEach((t, i) => {
+      const values = before[i] as ArrayLike<number>;
+      if (t.data().some((v, k) => !Object.is(v, values[k]))) assign(t, values);
+    });
+  }
 }
 
 /** A scan whose algorithm knows nothing of what its inputs depend on. */

@@ -2,7 +2,7 @@
 
 import { checkWhole } from "../base/checks.ts";
 import { type FloatDType, isFloat } from "../base/dtype.ts";
-import { StateError } from "../base/errors.ts";
+import { ArgumentError, StateError } from "../base/errors.ts";
 import type { Parameter } from "../nn/module.ts";
 import { add } from "../ops/arithmetic.ts";
 import { reshape } from "../ops/broadcast.ts";
@@ -12,6 +12,7 @@ import { batchAxesOf, type Recurrence, type ScanOptions } from "../recurrence/re
 import { restoreState, type State, stateTensors } from "../recurrence/state.ts";
 import { eye, zeros } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
+import { DetachEvery } from "../wrappers/truncated.ts";
 import { type GradientAlgorithm, refuseInputGradient, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
 import { joined, parted, Stretch } from "./stretch.ts";
 
@@ -121,6 +122,12 @@ function sequenceOf(x: Tensor, b: number, steps: readonly number[]): Tensor {
   );
 }
 
+/** The gradients of a batch without sequences. */
+function nothing(parameters: readonly Parameter[], state: readonly Tensor[]): ScanGradients {
+  const zero = (t: Tensor): Tensor | null => (isFloat(t.dtype) ? zeros(t.shape, t.dtype) : null);
+  return { xs: null, state: state.map(zero), parameters: parameters.map(zero) };
+}
+
 function blockRule<S extends State>(
   name: string,
   recurrence: Recurrence<S>,
@@ -131,6 +138,7 @@ function blockRule<S extends State>(
   blockLength: number,
 ): ScanGradients {
   const [T, B] = xs.shape as [number, number];
+  if (B === 0) return nothing(parameters, state);
   const axes = batchAxesOf(recurrence, like);
   const row = (t: Tensor, i: number, b: number): Tensor => slice(t, axes[i] as number, b, b + 1);
   const differentiable = state.map((s) => isFloat(s.dtype));
@@ -209,11 +217,20 @@ export function rtrl(): GradientAlgorithm {
   return blocks("rtrl", 1);
 }
 
+/** A cut between two steps is no part of either: steps taken alone would carry the influence across it. */
+function refuseCuts(name: string, recurrence: Recurrence): void {
+  for (const module of recurrence.modules()) {
+    if (!(module instanceof DetachEvery)) continue;
+    throw new ArgumentError(`${name}: expected steps that follow each other, got DetachEvery, whose scan cuts the state off between them`);
+  }
+}
+
 function blocks(name: string, h: number): GradientAlgorithm {
   return {
     name,
     scan(recurrence, xs, state, options) {
       refuseInputGradient(name, xs);
+      refuseCuts(name, recurrence as unknown as Recurrence);
       return scanByRule(name, (r, p, like, cotangents, o) => blockRule(name, r, p, like, cotangents, o, h), recurrence, xs, state, options);
     },
   };

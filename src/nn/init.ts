@@ -4,6 +4,7 @@
  * A weight [out, in, …] has fan-in `in` and fan-out `out`, each times the size of the remaining axes.
  */
 
+import { checkOneOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { log } from "../ops/math.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
@@ -70,6 +71,7 @@ export function heNormal(t: Tensor, options: HeOptions = {}): Tensor {
 }
 
 function heDeviation(op: string, t: Tensor, { mode = "fanIn", gain = Math.SQRT2 }: HeOptions): number {
+  checkOneOf(op, "mode", mode, ["fanIn", "fanOut"]);
   return gain / Math.sqrt(fans(op, t)[mode]);
 }
 

@@ -1,6 +1,6 @@
 /** What the layers and the cells of RNN, LSTM and GRU share: weights, the form of the state, and how sequences run. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkOneOf, checkSizes } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
@@ -71,6 +71,7 @@ export interface RecurrentKind<S extends State> {
 }
 
 export function elmanKind(hiddenSize: number, { nonlinearity = "tanh" }: ElmanNetOptions): RecurrentKind<Tensor> {
+  checkOneOf("RNN", "nonlinearity", nonlinearity, ["tanh", "relu"]);
   return {
     gates: 1,
     stateSizes: [hiddenSize],
@@ -86,6 +87,7 @@ export function elmanKind(hiddenSize: number, { nonlinearity = "tanh" }: ElmanNe
 }
 
 export function lstmKind(op: string, hiddenSize: number, { projSize = 0, peepholes = false }: LstmNetOptions): RecurrentKind<LstmState> {
+  checkSizes(op, { hiddenSize });
   if (!(Number.isInteger(projSize) && projSize >= 0 && projSize < hiddenSize)) {
     throw new ArgumentError(`${op}: expected projSize in [0, ${hiddenSize - 1}] for hiddenSize ${hiddenSize}, got ${projSize}`);
   }

@@ -5,7 +5,7 @@ import { seedOf } from "../autodiff/backward.ts";
 import { box, unbox, withLevel } from "../autodiff/forward.ts";
 import { gradients, type SweepOptions } from "../autodiff/sweep.ts";
 import { enableGrad, noGrad } from "../autodiff/tape.ts";
-import { finished } from "../base/checks.ts";
+import { checkOneOf, finished } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { sum } from "../ops/reduce.ts";
@@ -99,7 +99,9 @@ export interface JacobianOptions {
 
 /** The Jacobian [...output shape, ...input shape] of a function of one tensor. */
 export function jacobian(fn: (x: Tensor) => Tensor, x: Tensor, options: JacobianOptions = {}): Tensor {
-  return (options.mode ?? "reverse") === "forward" ? jacobianForward(fn, x) : jacobianReverse(fn, x);
+  const mode = options.mode ?? "reverse";
+  checkOneOf("jacobian", "mode", mode, ["reverse", "forward"]);
+  return mode === "forward" ? jacobianForward(fn, x) : jacobianReverse(fn, x);
 }
 
 function basis(x: Tensor): Tensor[] {

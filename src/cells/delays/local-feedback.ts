@@ -1,6 +1,6 @@
 /** Networks with filters for synapses, and neurons with feedback of their own: locally recurrent, globally feed-forward. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
@@ -75,6 +75,7 @@ export class LocalFeedbackLayer extends Cell<LocalFeedbackState> {
     super();
     const { inputSize: I, outputSize: O, inputDelays: P = 0, feedbackDelays: Q = 0, feedback = "synapse", lattice = false } = options;
     checkSizes("LocalFeedbackLayer", { inputSize: I, outputSize: O });
+    checkOneOf("LocalFeedbackLayer", "feedback", feedback, ["synapse", "activation", "output"]);
     checkDelays("LocalFeedbackLayer", { inputDelays: P, feedbackDelays: Q });
     if (lattice && feedback === "output") {
       throw new ArgumentError('LocalFeedbackLayer: expected feedback "synapse" or "activation" with lattice, got "output"');

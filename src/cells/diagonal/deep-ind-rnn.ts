@@ -1,6 +1,6 @@
 /** Deep independently recurrent networks: stacks, residual blocks, dense blocks, with layer or batch normalisation. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { SequenceBatchNorm } from "../../nn/batch-norm.ts";
 import { calculateGain, constant, heUniform, normal } from "../../nn/init.ts";
@@ -63,6 +63,8 @@ abstract class IndRNNNet extends SequenceCell<readonly Tensor[]> {
   constructor(op: string, options: IndRNNNetOptions, plans: readonly LayerPlan[], place: NormPlace, lastRange?: readonly [number, number]) {
     super();
     checkSizes(op, { inputSize: options.inputSize, hiddenSize: options.hiddenSize });
+    checkOneOf(op, "norm", options.norm ?? "none", ["none", "layer", "sequence", "step"]);
+    checkOneOf(op, "normAt", place, ["before", "after"]);
     this.inputSize = options.inputSize;
     this.#place = place;
     this.#counts = options.norm === "step";

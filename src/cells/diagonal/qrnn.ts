@@ -1,6 +1,6 @@
 /** The quasi-recurrent network: causal convolutions for gates, pooling for memory. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
@@ -56,6 +56,7 @@ export class QRNN extends SequenceCell<QRNNState> {
   constructor({ inputSize, hiddenSize, width = 2, pooling = "fo", chunk, ...options }: QRNNOptions) {
     super();
     checkSizes("QRNN", { inputSize, hiddenSize, width });
+    checkOneOf("QRNN", "pooling", pooling, ["f", "fo", "ifo"]);
     this.inputSize = inputSize;
     this.outputSize = hiddenSize;
     this.width = width;

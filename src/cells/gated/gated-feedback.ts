@@ -1,6 +1,6 @@
 /** Gated-feedback recurrent networks. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Module, type Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
@@ -40,6 +40,7 @@ class FeedbackLayer extends Module {
   constructor(blocks: number, j: number, options: GatedFeedbackOptions) {
     super();
     const { hiddenSizes, inputSize, gates = "learned" } = options;
+    checkOneOf("GatedFeedback", "gates", gates, ["learned", "open", "own"]);
     const below = hiddenSizes[j - 1] ?? inputSize;
     const H = hiddenSizes[j] as number;
     const [L, all] = [hiddenSizes.length, hiddenSizes.reduce((a, b) => a + b)];

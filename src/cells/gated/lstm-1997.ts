@@ -1,6 +1,6 @@
 /** Long short-term memory as published in 1997: no forget gate, blocks of cells that share their gates. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -73,6 +73,8 @@ export class LSTM1997 extends Cell<LSTM1997State> {
     this.squashing = options.squashing ?? "1997";
     this.gateRecurrence = options.gateRecurrence ?? false;
     this.truncate = options.truncate ?? "none";
+    checkOneOf("LSTM1997", "squashing", this.squashing, ["1997", "tanh"]);
+    checkOneOf("LSTM1997", "truncate", this.truncate, ["none", "1997"]);
     this.weightIh = uniformParameter([2 * J + H, I], bound, options);
     this.weightHh = uniformParameter([2 * J + H, this.#fedBack], bound, options);
     const gateBiases = [gateBias("inputGateBias", options.inputGateBias, J), gateBias("outputGateBias", options.outputGateBias, J)];

@@ -1,6 +1,6 @@
 /** The two cells of xLSTM: SLSTM mixes its memories, MLSTM stores keys and values in a matrix. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -80,6 +80,7 @@ export class SLSTM extends Cell<SLSTMState> {
     this.heads = checkHeads("SLSTM", options);
     this.inputSize = inputSize;
     this.outputSize = hiddenSize;
+    checkOneOf("SLSTM", "forgetGate", forgetGate, ["sigmoid", "exp"]);
     this.forgetGate = forgetGate;
     const d = hiddenSize / this.heads;
     const bound = 1 / Math.sqrt(hiddenSize);

@@ -1,6 +1,6 @@
 /** Elman's simple recurrent network as published: logistic units, a resting context, a gradient of one step. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add } from "../../ops/arithmetic.ts";
@@ -58,6 +58,7 @@ export class SimpleRecurrentNetwork extends Cell<Tensor> {
     this.bias = draw(H);
     this.restingContext = options.restingContext ?? 0.5;
     this.truncate = options.truncate ?? "none";
+    checkOneOf("SimpleRecurrentNetwork", "truncate", this.truncate, ["none", "elman1"]);
     this.#f = activationOf(options.activation ?? "logistic");
   }
 

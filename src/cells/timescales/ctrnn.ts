@@ -1,6 +1,6 @@
 /** The continuous-time recurrent network: leaky units with time constants of their own, by a solver of choice. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -65,6 +65,8 @@ export class CTRNN extends Cell<readonly Tensor[]> {
     super();
     const { inputSize: I, hiddenSize: H, interval = 1, unfolds = 1, bound = 1 / Math.sqrt(H), dtype = "float32" } = options;
     checkSizes("CTRNN", { inputSize: I, hiddenSize: H, unfolds });
+    checkOneOf("CTRNN", "method", options.method ?? "rk4", ["euler", "heun", "rk4", "bogacki-shampine", "dormand-prince"]);
+    checkOneOf("CTRNN", "interpolation", options.interpolation ?? "hold", ["hold", "linear"]);
     const [least, greatest] = options.tau ?? [1, 1];
     for (const [name, value] of Object.entries({ interval, tau: least, tolerance: options.tolerance ?? 1 })) {
       if (!(value > 0)) throw new ArgumentError(`CTRNN: expected a positive ${name}, got ${value}`);

@@ -1,6 +1,6 @@
 /** El Hihi and Bengio's hierarchical network: levels of units that are updated at different rates. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes } from "../../base/checks.ts";
 import type { FloatDType } from "../../base/dtype.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Module, type Parameter } from "../../nn/module.ts";
@@ -74,6 +74,7 @@ export class HierarchicalRNN extends Cell<HierarchicalState> {
     super();
     const { inputSize, levels, dtype = "float32" } = options;
     checkSizes("HierarchicalRNN", { inputSize, levels: levels.length });
+    checkOneOf("HierarchicalRNN", "window", options.window ?? "last", ["last", "mean"]);
     for (const [l, { size, period }] of levels.entries()) checkSizes(`HierarchicalRNN: level ${l}`, { size, period });
     const sizeOf = (l: number) => (l < 0 ? inputSize : (levels[l]?.size ?? 0));
     this.inputSize = inputSize;
