@@ -146,13 +146,13 @@ async function compile(target) {
   if (error) throw new Error(`asc ${target}: ${error.message}\n${stderr.toString()}`);
   const path = join(root, "build", `${target}.wasm`);
   const bytes = Buffer.from(poolConstants(await readFile(path)));
-  checkAbi(target, bytes);
+  await checkAbi(target, bytes);
   await writeFile(path, bytes);
   return bytes;
 }
 
 /** The contract with every host: nothing imported, only the memory, the dispatcher and the heap base exported. */
-function checkAbi(target, bytes) {
+async function checkAbi(target, bytes) {
   // Node 20 cannot validate relaxed SIMD, so there the relaxed binary is checked by the run that uses it.
   if (!WebAssembly.validate(bytes)) {
     if (target !== "relaxed") throw new Error(`${target}.wasm: expected a valid module, got one this host rejects`);
@@ -166,6 +166,10 @@ function checkAbi(target, bytes) {
     .sort()
     .join(",");
   if (names !== "heapBase,memory,run") throw new Error(`${target}.wasm: expected exports heapBase, memory, run, got ${names}`);
+  const { instantiateSync } = await import("@assemblyscript/loader");
+  const { heapBase, memory } = instantiateSync(module).exports;
+  const [base, end] = [heapBase(), memory.buffer.byteLength];
+  if (!(base > 0 && base < end)) throw new Error(`${target}.wasm: expected its heap to begin within ${end} bytes of memory, got ${base}`);
 }
 
 /** How binaries are written. Hexadecimal is longer, and shorter once compressed: no character stands for parts of two bytes. */
