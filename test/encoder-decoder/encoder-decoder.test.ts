@@ -262,6 +262,15 @@ describe("StateDecoder", () => {
   });
 });
 
+describe("LuongDecoder", () => {
+  it("starts from the encoder's last state unless told otherwise", () => {
+    const decoder = new LuongDecoder({ encoder: { outputSize: E, stateSize: H }, cell: rnn(I + H), ...f64(3) });
+    const last = new Generator(8).uniform([2, H], -1, 1, "float64");
+    expectClose(decoder.start({ ...source(), last }).cell, vector(last), 0);
+    expect([...decoder.namedParameters()].some(([name]) => name.startsWith("bridge"))).toBe(false);
+  });
+});
+
 describe("what does not fit", () => {
   it("is named", () => {
     expect(() => new BahdanauDecoder({ encoder: SIZES, cell: rnn(4), attentionSize: 3 })).toThrow(

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { noGrad } from "../../../src/autodiff/tape.ts";
 import { type LocalFeedback, LocalFeedbackLayer, LocalFeedbackNetwork, stepUp } from "../../../src/cells/delays/local-feedback.ts";
 import { Generator } from "../../../src/tensor/random.ts";
-import { assign, tensor } from "../../../src/tensor/tensor.ts";
+import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
 import { accept, expectClose, T } from "../acceptance.ts";
 
 type Options = ConstructorParameters<typeof LocalFeedbackLayer>[0];
@@ -143,6 +143,14 @@ describe("LocalFeedbackLayer", () => {
     }
   });
 
+  it("has tanh of its weights for reflection coefficients", () => {
+    const net = layer({ outputSize: 1, feedback: "activation", feedbackDelays: 2, lattice: true });
+    assign(net.weightFb as NonNullable<typeof net.weightFb>, [0.7, -1.2]);
+    const [k1, k2] = [Math.tanh(0.7), Math.tanh(-1.2)];
+    expectClose(net.coefficients as Tensor, [-(k1 + k2 * k1), -k2], 1e-12);
+    expect(layer({ lattice: true }).coefficients).toBeNull();
+  });
+
   it("refuses what it cannot be", () => {
     expect(() => layer({ feedback: "output", feedbackDelays: 1, lattice: true })).toThrow(
       'LocalFeedbackLayer: expected feedback "synapse" or "activation" with lattice, got "output"',
@@ -175,6 +183,12 @@ describe("LocalFeedbackNetwork", () => {
     assign(layer.weightIh, [3, -4]);
     assign(layer.bias, [0.5, 0]);
     expectClose(net.scan(tensor([[[2]]], { dtype: "float64" }))[0], [6.5, -8], 1e-12);
+    const deep = new LocalFeedbackNetwork({ sizes: [1, 1, 1], dtype: "float64", generator: new Generator(2) });
+    for (const { weightIh, bias } of deep.layers) {
+      assign(weightIh, [3]);
+      assign(bias, [0.5]);
+    }
+    expectClose(deep.scan(tensor([[[0.2]]], { dtype: "float64" }))[0], [3 * Math.tanh(1.1) + 0.5], 1e-12);
     expect(() => new LocalFeedbackNetwork({ sizes: [1] })).toThrow("LocalFeedbackNetwork: expected at least two sizes, got [1]");
   });
 });
