@@ -2,7 +2,7 @@
 
 import { noGrad } from "../src/autodiff/tape.ts";
 import { crossEntropy } from "../src/nn/losses.ts";
-import { reshape } from "../src/ops/shape.ts";
+import { reshape } from "../src/ops/broadcast.ts";
 import type { State } from "../src/recurrence/state.ts";
 import { scope, type Tensor } from "../src/tensor/tensor.ts";
 import type { Run } from "./experiment.ts";

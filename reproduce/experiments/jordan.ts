@@ -3,7 +3,7 @@
 import { JordanNetwork, JordanSequentialNetwork, JordanStateNetwork, TeacherForced } from "../../src/cells/simple/jordan.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
-import { reshape } from "../../src/ops/shape.ts";
+import { reshape } from "../../src/ops/broadcast.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";

@@ -4,7 +4,7 @@ import { noGrad } from "../../src/autodiff/tape.ts";
 import { type GridNetwork, MDLSTM, MDRNN, MultiDirectional, StableMDLSTM } from "../../src/grids/multi-dimensional.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { bceWithLogits } from "../../src/nn/losses.ts";
-import { broadcastTo, reshape } from "../../src/ops/shape.ts";
+import { broadcastTo, reshape } from "../../src/ops/broadcast.ts";
 import { scope, type Tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, type Run } from "../experiment.ts";
 import { streams } from "../tasks/dice.ts";

@@ -3,8 +3,9 @@
 import { noGrad } from "../../src/autodiff/tape.ts";
 import { MLSTM } from "../../src/cells/gated/xlstm.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
+import { reshape } from "../../src/ops/broadcast.ts";
 import { argmax } from "../../src/ops/reduce.ts";
-import { reshape, slice } from "../../src/ops/shape.ts";
+import { slice } from "../../src/ops/shape.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import type { State } from "../../src/recurrence/state.ts";

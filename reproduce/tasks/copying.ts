@@ -1,8 +1,9 @@
 /** Copying after a delay, and copying of what is scattered among noise. */
 
 import { crossEntropy } from "../../src/nn/losses.ts";
+import { reshape } from "../../src/ops/broadcast.ts";
 import { argmax } from "../../src/ops/reduce.ts";
-import { reshape, slice } from "../../src/ops/shape.ts";
+import { slice } from "../../src/ops/shape.ts";
 import type { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { oneHot } from "./one-hot.ts";

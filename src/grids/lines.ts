@@ -7,7 +7,8 @@
 
 import type { FloatDType } from "../base/dtype.ts";
 import { Module, type Parameter } from "../nn/module.ts";
-import { pad, permute, reshape, slice, stack, unstack } from "../ops/shape.ts";
+import { reshape } from "../ops/broadcast.ts";
+import { pad, permute, slice, stack, unstack } from "../ops/shape.ts";
 import { Cell } from "../recurrence/recurrence.ts";
 import { mapState, type State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";

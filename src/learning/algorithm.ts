@@ -8,12 +8,12 @@
 
 import { applyAll, type Evaluation, type Primitive } from "../autodiff/primitive.ts";
 import { isGradEnabled, noGrad } from "../autodiff/tape.ts";
-import { finished } from "../base/checks.ts";
 import { ArgumentError, StateError } from "../base/errors.ts";
 import { type Module, Parameter } from "../nn/module.ts";
 import { type Recurrence, type ScanOptions, startOf } from "../recurrence/recurrence.ts";
 import { restoreState, type State, stateTensors } from "../recurrence/state.ts";
-import { assign, type Tensor } from "../tensor/tensor.ts";
+import { Shadow } from "../tensor/shadow.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /** A rule for the derivative of a scan. */
 export interface GradientAlgorithm {
@@ -106,15 +106,12 @@ export function scanByRule<S extends State>(
 
 /** Runs what takes the steps of a scan a second time, and puts back the buffers that they wrote to, as running statistics. */
 function withoutTraces<R>(recurrence: Module, again: () => R): R {
-  const buffers = [...new Set(recurrence.stateDict().values())].filter((t) => !(t instanceof Parameter));
-  const before = buffers.map((t) => t.data());
+  const shadow = new Shadow();
+  shadow.take([...recurrence.stateDict().values()].filter((t) => !(t instanceof Parameter)));
   try {
     return again();
   } finally {
-    buffers.forEach((t, i) => {
-      const values = before[i] as ArrayLike<number>;
-      if (t.data().some((v, k) => !Object.is(v, values[k]))) assign(t, values);
-    });
+    shadow.putBack();
   }
 }
 
@@ -124,59 +121,4 @@ export function refuseInputGradient(name: string, xs: Tensor): void {
   throw new ArgumentError(
     `${name}: expected inputs that are data, got ones that depend on trained tensors: make what computes them part of the recurrence`,
   );
-}
-
-function isRecurrence(module: Module): module is Recurrence {
-  return "scan" in module && "step" in module && "initialState" in module;
-}
-
-/** The recurrences of a model that are no part of another one. */
-export function outermostRecurrences(model: Module): Recurrence[] {
-  const inner = new Set<Module>();
-  const found: Recurrence[] = [];
-  for (const module of model.modules()) {
-    if (inner.has(module) || !isRecurrence(module)) continue;
-    found.push(module);
-    for (const part of module.modules()) if (part !== module) inner.add(part);
-  }
-  return found.filter((module) => !inner.has(module));
-}
-
-/**
- * Runs `fn` with the outermost recurrences of a model scanning by an algorithm: what `fit(…, { gradients })` does with a loss.
- * @throws ArgumentError for a model without a recurrence
- * @example
- * const loss = usingGradients(rtrl(), model, () => mseLoss(model.forward(xs), ys));
- * backward(loss);
- */
-export function usingGradients<R>(algorithm: GradientAlgorithm, model: Module, fn: () => R): R {
-  const recurrences = outermostRecurrences(model);
-  if (recurrences.length === 0) throw new ArgumentError(`${algorithm.name}: expected a model with a recurrence, got none`);
-  const restore = recurrences.map((recurrence) => replaceScan(recurrence, algorithm));
-  try {
-    return finished("usingGradients", fn());
-  } finally {
-    for (const undo of restore) undo();
-  }
-}
-
-/** Puts the algorithm's scan in the place of a recurrence's own, which the algorithm finds again while it runs. */
-function replaceScan(recurrence: Recurrence, algorithm: GradientAlgorithm): () => void {
-  let running = false;
-  const scan = (xs: Tensor, state?: State, options?: ScanOptions): [ys: Tensor, last: State] => {
-    if (running) return own.call(recurrence, xs, state, options);
-    running = true;
-    try {
-      return algorithm.scan(recurrence, xs, state, options);
-    } finally {
-      running = false;
-    }
-  };
-  const own = recurrence.scan;
-  const before = Object.getOwnPropertyDescriptor(recurrence, "scan");
-  Object.defineProperty(recurrence, "scan", { value: scan, configurable: true, enumerable: false, writable: true });
-  return () => {
-    if (before === undefined) delete (recurrence as { scan?: unknown }).scan;
-    else Object.defineProperty(recurrence, "scan", before);
-  };
 }

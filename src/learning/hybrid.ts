@@ -9,12 +9,12 @@ import { reshape } from "../ops/broadcast.ts";
 import { matmul } from "../ops/linear.ts";
 import { cat, slice } from "../ops/shape.ts";
 import { batchAxesOf, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
-import { restoreState, type State, stateTensors } from "../recurrence/state.ts";
+import { mapState, restoreState, type State, stateFromVector, stateTensors } from "../recurrence/state.ts";
 import { eye, zeros } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { DetachEvery } from "../wrappers/truncated.ts";
 import { type GradientAlgorithm, refuseInputGradient, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
-import { joined, parted, Stretch } from "./stretch.ts";
+import { joined, Stretch } from "./stretch.ts";
 
 /** What goes from block to block of one sequence. */
 interface Border<S extends State> {
@@ -25,24 +25,27 @@ interface Border<S extends State> {
   readonly gradient: Tensor;
 }
 
-/** One block: its errors are swept back to its border, and the influence is carried to the next one. */
-function crossBlock<S extends State>(block: Stretch<S>, { influence, gradient }: Border<S>, dys: Tensor | null): Border<S> {
-  const columns = influence.dim(1);
-  const widened = (rows: Tensor): Tensor => cat([rows, zeros([rows.dim(0), block.size], rows.dtype)], 1);
-  const { state: J, parameters: I } = block.jacobians();
-  // G' = J·G + I
-  const next = add(matmul(J, influence), widened(I));
-  if (dys === null) return { state: block.next, influence: next, gradient };
-  // ∂E/∂θ += λᵀG + g
-  const { state: lambda, parameters: g } = block.pull(dys, null);
-  const through = reshape(matmul(reshape(lambda, [1, block.size]), influence), [columns]);
-  const direct = reshape(widened(reshape(g, [1, g.size])), [columns]);
-  return { state: block.next, influence: next, gradient: add(gradient, add(through, direct)) };
+/** Rows over (θ, s₀) from rows over θ alone: steps after the first know nothing of s₀ but by way of the state. */
+function widened(rows: Tensor, S: number): Tensor {
+  return cat([rows, zeros([rows.dim(0), S], rows.dtype)], 1);
 }
 
-function detached<S extends State>({ state, influence, gradient }: Border<S>): Border<S> {
-  const own = stateTensors(state).map((s) => s.detach());
-  return { state: restoreState(state, own), influence, gradient };
+/** G' = J·G + I: the influence at the end of a block. */
+function carried<S extends State>(block: Stretch<S>, influence: Tensor): Tensor {
+  const { state: J, parameters: I } = block.jacobians();
+  return add(matmul(J, influence), widened(I, block.size));
+}
+
+/** λᵀG + g: what the errors of a block, and of the state that it ends in, add to the gradient. */
+function swept<S extends State>(block: Stretch<S>, influence: Tensor, dys: Tensor | null, dLast: Tensor | null): Tensor {
+  const { state: lambda, parameters: g } = block.pull(dys, dLast);
+  const through = matmul(reshape(lambda, [1, block.size]), influence);
+  return reshape(add(through, widened(reshape(g, [1, g.size]), block.size)), [influence.dim(1)]);
+}
+
+/** Values that stay when the tape of their block is gone. */
+function detached<S extends State>(state: S): S {
+  return mapState((s) => s.detach(), state);
 }
 
 /** One sequence of a batch, in order of execution. */
@@ -68,23 +71,25 @@ function sequenceGradient<S extends State>(
   const dtype = (parameters[0] ?? floats[0])?.dtype ?? "float32";
   const P = sizeOfAll(parameters);
   const S = sizeOfAll(floats);
-  let border: Border<S> = {
-    state: start,
-    influence: cat([zeros([S, P], dtype), eye(S, S, dtype)], 1),
-    gradient: zeros([P + S], dtype),
-  };
-  const T = xs === null ? 0 : xs.dim(0);
+  if (xs === null || ys === null) return cat([zeros([P], dtype), dLast ?? zeros([S], dtype)], 0);
+  const T = xs.dim(0);
+  let border: Border<S> = { state: start, influence: cat([zeros([S, P], dtype), eye(S, S, dtype)], 1), gradient: zeros([P + S], dtype) };
   for (let t = 0; t < T; t += blockLength) {
-    const piece = (x: Tensor): Tensor => slice(x, 0, t, Math.min(t + blockLength, T));
-    const before = border;
+    const end = Math.min(t + blockLength, T);
+    const piece = (x: Tensor): Tensor => slice(x, 0, t, end);
+    const { state, influence, gradient } = border;
     border = scope(() => {
-      const block = new Stretch(recurrence, parameters, piece(xs as Tensor), before.state);
-      checkSameOutputs(name, block.ys, piece(ys as Tensor));
-      return detached(crossBlock(block, before, dys && piece(dys)));
+      const block = new Stretch(recurrence, parameters, piece(xs), state);
+      checkSameOutputs(name, block.ys, piece(ys));
+      const own = swept(block, influence, dys && piece(dys), end === T ? dLast : null);
+      // Nobody asks for the influence on the last state.
+      const next = end === T ? zeros([0]) : carried(block, influence);
+      return { state: detached(block.next), influence: next, gradient: add(gradient, own) };
     });
+    influence.dispose();
+    gradient.dispose();
   }
-  const { influence, gradient } = border;
-  return dLast === null ? gradient : add(gradient, reshape(matmul(reshape(dLast, [1, S]), influence), [P + S]));
+  return border.gradient;
 }
 
 /** What a scan in pieces may differ by from the scan of the whole: sums in another order. */
@@ -165,7 +170,7 @@ function blockRule<S extends State>(
   );
   const P = sizeOfAll(parameters);
   const starts = sequences.map((g, b) =>
-    parted(
+    stateFromVector(
       slice(g, 0, P, g.size),
       state.flatMap((s, i) => (differentiable[i] ? [row(s, i, b)] : [])),
     ),
@@ -180,7 +185,7 @@ function blockRule<S extends State>(
     );
   });
   const sum = sequences.map((g) => slice(g, 0, 0, P)).reduce((a, b) => add(a, b));
-  return { xs: null, state: dState, parameters: parted(sum, parameters) };
+  return { xs: null, state: dState, parameters: stateFromVector(sum, parameters) };
 }
 
 /**
@@ -191,7 +196,8 @@ function blockRule<S extends State>(
  *   G' = J·G + I            rows of J, I: the sweep of each element of the block's last state
  *
  * h = 1 is real-time recurrent learning, h = T backpropagation through time; h = n, the number of units, takes O(n³) operations a step
- * on the average where real-time recurrent learning takes O(n⁴), and O(n³) memory, whatever T.
+ * on the average where real-time recurrent learning takes O(n⁴), and O(n³) memory for the influence, whatever T (the papers' figures). Inputs and
+ * outputs of the whole scan are kept besides, since its errors come with `backward`.
  * @param h steps in a block, at least 1
  * @see Williams, "Complexity of exact gradient computation algorithms for recurrent neural networks", 1989; Schmidhuber, "A fixed size storage O(n³)
  * time complexity learning algorithm for fully recurrent continually running networks", Neural Computation 4, 1992
@@ -204,11 +210,11 @@ export function hybrid(h: number): GradientAlgorithm {
 }
 
 /**
- * Real-time recurrent learning: hybrid of blocks of one step. Exact, forward in time, memory independent of T.
+ * Real-time recurrent learning: hybrid of blocks of one step. Exact, and forward in time.
  *
  *   G_t = J_t·G_{t−1} + I_t        ∂E_t/∂θ = (∂E_t/∂s_t)ᵀG_t
  *
- * For a net of n units with P = O(n²) weights: O(n²·P) = O(n⁴) operations a step and O(n·P) = O(n³) memory a sequence.
+ * For a net of n units with P = O(n²) weights: O(n²·P) = O(n⁴) operations a step and O(n·P) = O(n³) memory for the influence (the papers' figures).
  * @see Robinson and Fallside, "The utility driven dynamic error propagation network", 1987; Williams and Zipser, "A learning algorithm
  * for continually running fully recurrent neural networks", Neural Computation 1, 1989
  * @example fit(model, batches, { gradients: rtrl(), … })

@@ -1,4 +1,5 @@
 /** Gradient algorithms beside backpropagation through time: each another rule for the derivative of a scan. */
 
-export { type GradientAlgorithm, usingGradients } from "./algorithm.ts";
+export type { GradientAlgorithm } from "./algorithm.ts";
 export { hybrid, rtrl } from "./hybrid.ts";
+export { usingGradients } from "./using-gradients.ts";

@@ -5,10 +5,9 @@ import { gradients } from "../autodiff/sweep.ts";
 import { enableGrad } from "../autodiff/tape.ts";
 import { isFloat } from "../base/dtype.ts";
 import type { Parameter } from "../nn/module.ts";
-import { reshape } from "../ops/broadcast.ts";
-import { cat, slice, stack } from "../ops/shape.ts";
+import { stack } from "../ops/shape.ts";
 import type { Recurrence } from "../recurrence/recurrence.ts";
-import { restoreState, type State, stateTensors } from "../recurrence/state.ts";
+import { restoreState, type State, stateFromVector, stateTensors, stateToVector } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 
@@ -20,22 +19,7 @@ export interface Pulled {
 
 /** Tensors of one sequence as one vector; zeros of the size of `like` where there is none. */
 export function joined(parts: readonly (Tensor | null)[], like: readonly Tensor[]): Tensor {
-  return cat(
-    like.map((l, i) => {
-      const part = parts[i] ?? null;
-      return part === null ? zeros([l.size], l.dtype) : reshape(part, [l.size]);
-    }),
-    0,
-  );
-}
-
-/** A vector cut into tensors of the shapes of `like`. */
-export function parted(vector: Tensor, like: readonly Tensor[]): Tensor[] {
-  let end = 0;
-  return like.map((l) => {
-    end += l.size;
-    return reshape(slice(vector, 0, end - l.size, end), l.shape);
-  });
+  return stateToVector(like.map((l, i) => parts[i] ?? zeros(l.shape, l.dtype)));
 }
 
 /**
@@ -77,7 +61,7 @@ export class Stretch<S extends State> {
     }
     if (dNext !== null) {
       outputs.push(...this.#after);
-      cotangents.push(...parted(dNext, this.#after));
+      cotangents.push(...stateFromVector(dNext, this.#after));
     }
     const inputs = [...this.#before, ...this.#parameters];
     const found = gradients(outputs, inputs, cotangents);

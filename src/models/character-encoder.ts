@@ -5,10 +5,11 @@ import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { Embedding, type LayerOptions, Linear, uniformParameter } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
+import { reshape } from "../ops/broadcast.ts";
 import { conv1d } from "../ops/conv.ts";
 import { relu, sigmoid } from "../ops/math.ts";
 import { amax } from "../ops/reduce.ts";
-import { cat, reshape, transpose } from "../ops/shape.ts";
+import { cat, transpose } from "../ops/shape.ts";
 import { show } from "../tensor/shape.ts";
 import { assign, type Tensor } from "../tensor/tensor.ts";
 

@@ -10,7 +10,7 @@ import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { argLargest, logSumExpRows, scanAxis } from "../wasm/kernels.gen.ts";
 import { add, div, mul, square, sub } from "./arithmetic.ts";
-import { broadcastTo, reshape, spread, sum, sumOp, sumTo } from "./broadcast.ts";
+import { broadcastTo, reshape, spread, sum, sumOp } from "./broadcast.ts";
 import { cast } from "./cast.ts";
 import { equal, maskedFill, notEqual, where } from "./compare.ts";
 import { gather } from "./gather.ts";
@@ -31,7 +31,6 @@ import {
 import { flip, pad, permute, slice } from "./shape.ts";
 
 export type { ReduceOptions };
-export { sum, sumTo };
 
 /** How many elements of x go into one of the result. */
 function countOf(x: Tensor, axes: readonly number[]): number {

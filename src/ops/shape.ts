@@ -15,8 +15,6 @@ import { empty, type Tensor } from "../tensor/tensor.ts";
 import { heldAs } from "../tensor/values.ts";
 import { broadcastTo, reshape, viewOf } from "./broadcast.ts";
 
-export { broadcastTo, reshape };
-
 // ---------------------------------------------------------------- reshaping
 
 const contiguousOp: Primitive<void> = defineOp({

@@ -1,8 +1,8 @@
 /** Batches of sequences as packed rows: sorted by falling length, time-major, without the padding. */
 
+import { reshape } from "../ops/broadcast.ts";
 import { scatterRows, takeRows } from "../ops/gather.ts";
 import type { PackedRows } from "../ops/recurrent.ts";
-import { reshape } from "../ops/shape.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 
 /** How a batch [T,B,…] is packed and unpacked. */

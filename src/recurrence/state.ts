@@ -1,6 +1,7 @@
 /** The state of a recurrence: a structure of tensors, and the same as a list or as one vector. */
 
-import { cat, reshape, slice } from "../ops/shape.ts";
+import { reshape } from "../ops/broadcast.ts";
+import { cat, slice } from "../ops/shape.ts";
 import { copyOf } from "../tensor/strided.ts";
 import { refuseForeign, Tensor } from "../tensor/tensor.ts";
 

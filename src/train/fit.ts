@@ -7,7 +7,8 @@ import { ArgumentError, FormatError, ShapeError, StateError } from "../base/erro
 import { list, quote, shorten } from "../base/quote.ts";
 import { type Cursor, cursorField, hasPlaces, type Pass, passOver } from "../data/batches.ts";
 import { DEEPEST_STATE, decodeCheckpoint, encodeCheckpoint, type Json } from "../io/checkpoint.ts";
-import { type GradientAlgorithm, usingGradients } from "../learning/algorithm.ts";
+import type { GradientAlgorithm } from "../learning/algorithm.ts";
+import { usingGradients } from "../learning/using-gradients.ts";
 import type { Module } from "../nn/module.ts";
 import { clipGradNorm } from "../optim/clip.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
@@ -15,12 +16,13 @@ import { metricOf } from "../optim/scalar.ts";
 import { constantLR, Rates, readRates, type Schedule } from "../optim/schedules.ts";
 import { mapState, type State, stateTensors } from "../recurrence/state.ts";
 import { defaultGenerator, Generator, type GeneratorState, watchGenerators } from "../tensor/random.ts";
+import { Shadow } from "../tensor/shadow.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { copyOf } from "../tensor/strided.ts";
 import { keep, scope, Tensor } from "../tensor/tensor.ts";
+import { type Modes, modesOf, setModes } from "./modes.ts";
 import { nextTask } from "./next-task.ts";
 import { NOTHING_YET, type Progress, readProgress, type TrainingStep } from "./progress.ts";
-import { type Modes, modesOf, Shadow, setModes } from "./undo.ts";
 
 /** A batch may say that it does not continue the one before: the carried state is dropped. */
 export interface Continuing {

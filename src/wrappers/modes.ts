@@ -1,8 +1,9 @@
 /** What a recurrence (x_t, s_t) ↦ (y_t, s_{t+1}) is used for: many to many is `scan`; the others are here. */
 
 import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { reshape } from "../ops/broadcast.ts";
 import { takeRows } from "../ops/gather.ts";
-import { cat, reshape, select, stack, unsqueeze } from "../ops/shape.ts";
+import { cat, select, stack, unsqueeze } from "../ops/shape.ts";
 import { checkSequence, type Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";

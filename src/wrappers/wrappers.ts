@@ -3,8 +3,8 @@
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { Parameter } from "../nn/module.ts";
+import { broadcastTo } from "../ops/broadcast.ts";
 import { clamp } from "../ops/compare.ts";
-import { broadcastTo } from "../ops/shape.ts";
 import { Cell, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
 import { detachState, mapState, restoreState, type State, stateTensors } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";

@@ -5,7 +5,7 @@ import { noGrad } from "../../src/autodiff/tape.ts";
 import { type FloatDType, isFloat } from "../../src/base/dtype.ts";
 import type { Module, Parameter } from "../../src/nn/module.ts";
 import { add, mul } from "../../src/ops/arithmetic.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { select, slice } from "../../src/ops/shape.ts";
 import { type Cell, type Recurrence, scanSteps } from "../../src/recurrence/recurrence.ts";
 import { mapState, restoreState, type State, stateTensors } from "../../src/recurrence/state.ts";

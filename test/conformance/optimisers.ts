@@ -2,8 +2,8 @@
 
 import { backward } from "../../src/autodiff/backward.ts";
 import { add, div, mul, square, sub } from "../../src/ops/arithmetic.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { matmul } from "../../src/ops/linear.ts";
-import { sum } from "../../src/ops/reduce.ts";
 import { stack } from "../../src/ops/shape.ts";
 import { Adadelta } from "../../src/optim/adadelta.ts";
 import { Adagrad } from "../../src/optim/adagrad.ts";

@@ -12,7 +12,7 @@ import { Encoder, type Source, vectorOf } from "../../src/encoder-decoder/encode
 import { EncoderDecoder } from "../../src/encoder-decoder/encoder-decoder.ts";
 import { LuongDecoder, type LuongDecoderOptions } from "../../src/encoder-decoder/luong.ts";
 import { StateDecoder } from "../../src/encoder-decoder/sutskever.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { select, slice } from "../../src/ops/shape.ts";
 import { Adam } from "../../src/optim/adam.ts";
 import { RNN } from "../../src/recurrence/rnn.ts";

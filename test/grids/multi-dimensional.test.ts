@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { noGrad } from "../../src/autodiff/tape.ts";
 import { MDLSTM, MDRNN, MultiDirectional, StableMDLSTM } from "../../src/grids/multi-dimensional.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { permute } from "../../src/ops/shape.ts";
 import type { Cell } from "../../src/recurrence/recurrence.ts";
 import { RNNCell } from "../../src/recurrence/rnn-cells.ts";

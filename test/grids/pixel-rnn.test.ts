@@ -5,8 +5,8 @@ import { DiagonalBiLSTM, type DiagonalLSTM, RowLSTM } from "../../src/grids/pixe
 import { PixelRNN, type PixelRNNOptions } from "../../src/grids/pixel-rnn.ts";
 import type { Module } from "../../src/nn/module.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
-import { sum } from "../../src/ops/reduce.ts";
-import { permute, reshape, select } from "../../src/ops/shape.ts";
+import { reshape, sum } from "../../src/ops/broadcast.ts";
+import { permute, select } from "../../src/ops/shape.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads } from "../../src/transforms/check-grads.ts";

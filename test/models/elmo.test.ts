@@ -4,7 +4,7 @@ import { CharacterEncoder, Highway } from "../../src/models/character-encoder.ts
 import { BidirectionalLanguageModel, ELMo } from "../../src/models/elmo.ts";
 import { Embedding, type Linear } from "../../src/nn/layers.ts";
 import { square } from "../../src/ops/arithmetic.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { select, slice } from "../../src/ops/shape.ts";
 import type { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import { ones } from "../../src/tensor/create.ts";

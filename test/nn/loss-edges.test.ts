@@ -10,7 +10,7 @@ import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts"
 import { ctcLoss } from "../../src/nn/ctc-loss.ts";
 import { bceLoss, bceWithLogits, crossEntropy, huberLoss, klDiv, l1Loss, mseLoss, nllLoss, smoothL1Loss } from "../../src/nn/losses.ts";
 import { add, mul } from "../../src/ops/arithmetic.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { logSoftmax } from "../../src/ops/softmax.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";
 import { requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";

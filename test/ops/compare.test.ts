@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import * as ops from "../../src/ops/index.ts";
-import { sum } from "../../src/ops/reduce.ts";
 import { permute } from "../../src/ops/shape.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads } from "../../src/transforms/check-grads.ts";

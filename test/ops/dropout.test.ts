@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { backward } from "../../src/autodiff/backward.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { dropout, dropoutMask, recurrentDropout, variationalDropout, zoneout } from "../../src/ops/dropout.ts";
-import { sum } from "../../src/ops/reduce.ts";
 import { full, ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { DTypeError } from "../../src/base/errors.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import * as ops from "../../src/ops/math.ts";
-import { sum } from "../../src/ops/reduce.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { grad } from "../../src/transforms/transforms.ts";
 import { erf } from "../oracle/erf.ts";

@@ -4,7 +4,7 @@ import type { FloatDType } from "../../src/base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { crossEntropy, nllLoss } from "../../src/nn/losses.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { type CrossEntropyOptions, crossEntropyWithLogits, logSoftmax, softmax } from "../../src/ops/softmax.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";
 import { requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";

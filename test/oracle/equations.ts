@@ -2,7 +2,7 @@
 
 import { gradients } from "../../src/autodiff/sweep.ts";
 import { add, mul } from "../../src/ops/arithmetic.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import { restoreState, type State, stateTensors } from "../../src/recurrence/state.ts";
 import { ones } from "../../src/tensor/create.ts";

@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { gradients } from "../../src/autodiff/sweep.ts";
 import { add } from "../../src/ops/arithmetic.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { scanSteps } from "../../src/recurrence/recurrence.ts";
 import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";

@@ -10,7 +10,7 @@ import {
   reber,
   symbolIds,
 } from "../../reproduce/tasks/reber.ts";
-import { reshape } from "../../src/ops/shape.ts";
+import { reshape } from "../../src/ops/broadcast.ts";
 import { Generator } from "../../src/tensor/random.ts";
 
 const text = (steps: readonly ReberStep[]) => steps.map((s) => s.symbol).join("");

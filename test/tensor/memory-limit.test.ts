@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { backward } from "../../src/autodiff/backward.ts";
 import { MemoryLimitError } from "../../src/base/errors.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { LSTM } from "../../src/recurrence/rnn.ts";
 import { zeros } from "../../src/tensor/create.ts";
 import { dryRun } from "../../src/tensor/dry-run.ts";

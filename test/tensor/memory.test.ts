@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { MemoryLimitError, ShapeError, StateError } from "../../src/base/errors.ts";
 import { add, mul } from "../../src/ops/arithmetic.ts";
-import { reshape, transpose } from "../../src/ops/shape.ts";
+import { reshape } from "../../src/ops/broadcast.ts";
+import { transpose } from "../../src/ops/shape.ts";
 import { full, zeros } from "../../src/tensor/create.ts";
 import { empty, keep, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type Block, Heap, MOST_BYTES } from "../../src/wasm/heap.ts";

@@ -4,7 +4,7 @@ import { gradients } from "../../src/autodiff/sweep.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
 import { Module } from "../../src/nn/module.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { Adam } from "../../src/optim/adam.ts";
 import { RNN } from "../../src/recurrence/rnn.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";

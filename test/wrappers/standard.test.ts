@@ -8,7 +8,7 @@ import { SimpleRecurrentNetwork } from "../../src/cells/simple/elman.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import type { Module } from "../../src/nn/module.ts";
 import { add, mul, square } from "../../src/ops/arithmetic.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { select, slice } from "../../src/ops/shape.ts";
 import type { Cell, Recurrence } from "../../src/recurrence/recurrence.ts";
 import { LSTM } from "../../src/recurrence/rnn.ts";

@@ -3,8 +3,8 @@
 import type { DType } from "../../base/dtype.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { mul } from "../../ops/arithmetic.ts";
-import { sum } from "../../ops/reduce.ts";
-import { cat, reshape, slice, unsqueeze } from "../../ops/shape.ts";
+import { reshape, sum } from "../../ops/broadcast.ts";
+import { cat, slice, unsqueeze } from "../../ops/shape.ts";
 import { zeros } from "../../tensor/create.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 

@@ -1,10 +1,11 @@
 /** Cells that run a whole sequence at once, and what they have in common. */
 
 import { fillBeyond, zeroBeyond } from "../../nn/padding.ts";
+import { reshape } from "../../ops/broadcast.ts";
 import { takeRows } from "../../ops/gather.ts";
 import { chunkedScan } from "../../ops/prefix-scan.ts";
 import { linearScan } from "../../ops/reduce.ts";
-import { cat, flip, reshape, select, slice, stack, unsqueeze } from "../../ops/shape.ts";
+import { cat, flip, select, slice, stack, unsqueeze } from "../../ops/shape.ts";
 import { Cell, checkSequence, type ScanOptions } from "../../recurrence/recurrence.ts";
 import type { State } from "../../recurrence/state.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";

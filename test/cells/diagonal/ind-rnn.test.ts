@@ -4,8 +4,9 @@ import { clipRecurrentWeights, IndRNN, type IndRNNRecurrence } from "../../../sr
 import type { Linear } from "../../../src/nn/layers.ts";
 import type { Module } from "../../../src/nn/module.ts";
 import { runningMask } from "../../../src/nn/padding.ts";
+import { reshape } from "../../../src/ops/broadcast.ts";
 import { where } from "../../../src/ops/compare.ts";
-import { reshape, select } from "../../../src/ops/shape.ts";
+import { select } from "../../../src/ops/shape.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign } from "../../../src/tensor/tensor.ts";

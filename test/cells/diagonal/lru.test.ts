@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LRU, type LRUOptions } from "../../../src/cells/diagonal/lru.ts";
-import { reshape } from "../../../src/ops/shape.ts";
+import { reshape } from "../../../src/ops/broadcast.ts";
 import { scanSteps } from "../../../src/recurrence/recurrence.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { accept, expectClose, plus, rows, SIZES, times } from "../acceptance.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { MinGRU, MinLSTM, type MinRNNOptions } from "../../../src/cells/diagonal/min-rnn.ts";
+import { reshape } from "../../../src/ops/broadcast.ts";
 import { linear } from "../../../src/ops/linear.ts";
-import { reshape } from "../../../src/ops/shape.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { holdAgainst, times as product, plus as sumOf } from "../../oracle/equations.ts";
 import { accept, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, logistic, plus, rows, runGolden, SIZES, times } from "../acceptance.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { QRNN, type QRNNOptions, type QRNNPooling } from "../../../src/cells/diagonal/qrnn.ts";
-import { reshape } from "../../../src/ops/shape.ts";
+import { reshape } from "../../../src/ops/broadcast.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { accept, expectClose, logistic, plus, rows, SIZES, times } from "../acceptance.ts";
 import { latchError } from "../memory-tasks.ts";

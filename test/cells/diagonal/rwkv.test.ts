@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { RWKVChannelMix, type RWKVOptions, RWKVTimeMix } from "../../../src/cells/diagonal/rwkv.ts";
 import { mul } from "../../../src/ops/arithmetic.ts";
-import { reshape } from "../../../src/ops/shape.ts";
+import { reshape } from "../../../src/ops/broadcast.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";
 import { accept, B, expectClose, logistic, rows, times } from "../acceptance.ts";

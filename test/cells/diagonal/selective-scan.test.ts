@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Mamba, type MambaOptions, SelectiveScan, type SelectiveScanOptions } from "../../../src/cells/diagonal/selective-scan.ts";
+import { reshape } from "../../../src/ops/broadcast.ts";
 import { softplus } from "../../../src/ops/math.ts";
-import { reshape } from "../../../src/ops/shape.ts";
 import { scanSteps } from "../../../src/recurrence/recurrence.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";

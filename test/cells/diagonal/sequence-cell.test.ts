@@ -3,7 +3,7 @@ import { gradients } from "../../../src/autodiff/sweep.ts";
 import { noGrad } from "../../../src/autodiff/tape.ts";
 import { IndRNN, LRU, Mamba, MinGRU, MinLSTM, QRNN, RWKVChannelMix, RWKVTimeMix, SelectiveScan, SRU } from "../../../src/cells/index.ts";
 import { add, mul } from "../../../src/ops/arithmetic.ts";
-import { sum } from "../../../src/ops/reduce.ts";
+import { sum } from "../../../src/ops/broadcast.ts";
 import { slice } from "../../../src/ops/shape.ts";
 import { type Cell, type ScanOptions, scanSteps } from "../../../src/recurrence/recurrence.ts";
 import { type State, stateTensors } from "../../../src/recurrence/state.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { SRU, type SRUOptions } from "../../../src/cells/diagonal/sru.ts";
-import { reshape } from "../../../src/ops/shape.ts";
+import { reshape } from "../../../src/ops/broadcast.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";
 import { accept, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, logistic, rows, runGolden, SIZES, times } from "../acceptance.ts";

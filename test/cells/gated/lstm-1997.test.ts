@@ -5,7 +5,7 @@ import { LSTM1997, type LSTM1997Options } from "../../../src/cells/gated/lstm-19
 import { Linear } from "../../../src/nn/layers.ts";
 import { bceWithLogits } from "../../../src/nn/losses.ts";
 import { mul } from "../../../src/ops/arithmetic.ts";
-import { sum } from "../../../src/ops/reduce.ts";
+import { sum } from "../../../src/ops/broadcast.ts";
 import { select } from "../../../src/ops/shape.ts";
 import { Adam } from "../../../src/optim/adam.ts";
 import { scanSteps } from "../../../src/recurrence/recurrence.ts";

@@ -4,7 +4,7 @@ import { gradients } from "../../../src/autodiff/sweep.ts";
 import { SimpleRecurrentNetwork } from "../../../src/cells/simple/elman.ts";
 import { Linear } from "../../../src/nn/layers.ts";
 import { mseLoss } from "../../../src/nn/losses.ts";
-import { sum } from "../../../src/ops/reduce.ts";
+import { sum } from "../../../src/ops/broadcast.ts";
 import { select, slice } from "../../../src/ops/shape.ts";
 import { Adam } from "../../../src/optim/adam.ts";
 import { scanSteps } from "../../../src/recurrence/recurrence.ts";

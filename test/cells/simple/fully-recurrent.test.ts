@@ -4,7 +4,7 @@ import { gradients } from "../../../src/autodiff/sweep.ts";
 import { FullyRecurrentNetwork } from "../../../src/cells/simple/fully-recurrent.ts";
 import { JordanNetwork } from "../../../src/cells/simple/jordan.ts";
 import { mseLoss } from "../../../src/nn/losses.ts";
-import { sum } from "../../../src/ops/reduce.ts";
+import { sum } from "../../../src/ops/broadcast.ts";
 import { slice } from "../../../src/ops/shape.ts";
 import { Adam } from "../../../src/optim/adam.ts";
 import { ones } from "../../../src/tensor/create.ts";

@@ -3,7 +3,7 @@ import { backward } from "../../../src/autodiff/backward.ts";
 import { JordanNetwork, JordanSequentialNetwork, JordanStateNetwork, TeacherForced } from "../../../src/cells/simple/jordan.ts";
 import { crossEntropy } from "../../../src/nn/losses.ts";
 import { mul } from "../../../src/ops/arithmetic.ts";
-import { reshape } from "../../../src/ops/shape.ts";
+import { reshape } from "../../../src/ops/broadcast.ts";
 import { Adam } from "../../../src/optim/adam.ts";
 import type { Cell } from "../../../src/recurrence/recurrence.ts";
 import type { State } from "../../../src/recurrence/state.ts";

@@ -3,7 +3,8 @@ import { ClosedFormContinuousTime, type ClosedFormOptions } from "../../../src/c
 import { type LiquidOptions, LiquidTimeConstant } from "../../../src/cells/timescales/liquid.ts";
 import type { Linear } from "../../../src/nn/layers.ts";
 import { mul } from "../../../src/ops/arithmetic.ts";
-import { cat, reshape } from "../../../src/ops/shape.ts";
+import { reshape } from "../../../src/ops/broadcast.ts";
+import { cat } from "../../../src/ops/shape.ts";
 import { full } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { backward } from "../../../src/autodiff/backward.ts";
 import { MTRNN, type MTRNNOptions } from "../../../src/cells/timescales/mtrnn.ts";
 import { mseLoss } from "../../../src/nn/losses.ts";
-import { sum } from "../../../src/ops/reduce.ts";
+import { sum } from "../../../src/ops/broadcast.ts";
 import { select, slice } from "../../../src/ops/shape.ts";
 import { Adam } from "../../../src/optim/adam.ts";
 import { zeros } from "../../../src/tensor/create.ts";

@@ -1,10 +1,9 @@
-/** What a step may change, kept so that a step that fails changes nothing. */
+/** Values kept aside, so that what was written meanwhile can be undone. */
 
 import { arrayOf, type TypedArray } from "../base/dtype.ts";
-import type { Module } from "../nn/module.ts";
-import { copyInto } from "../tensor/strided.ts";
-import { assign, type Tensor, tensor } from "../tensor/tensor.ts";
 import { view } from "../wasm/host.ts";
+import { copyInto } from "./strided.ts";
+import { assign, type Tensor, tensor } from "./tensor.ts";
 
 /** Copies of tensors' values in the host's memory; what is taken again and again takes no memory again. */
 export class Shadow {
@@ -18,7 +17,7 @@ export class Shadow {
 
   putBack(): void {
     for (const [t, values] of this.#values) {
-      if (t.storage.released) continue;
+      if (t.storage.released || sameBits(t, values)) continue;
       if (t.isContiguous) assign(t, values);
       else {
         copyInto(t, tensor(values, { shape: t.shape, dtype: t.dtype }));
@@ -35,13 +34,8 @@ export class Shadow {
   }
 }
 
-/** Which modules train and which evaluate. */
-export type Modes = ReadonlyMap<Module, boolean>;
-
-export function modesOf(model: Module): Modes {
-  return new Map(Array.from(model.modules(), (m) => [m, m.training]));
-}
-
-export function setModes(modes: Modes): void {
-  for (const [m, training] of modes) m.training = training;
+/** What is as it was is not written to: a write is what makes a derivative by earlier values impossible. */
+function sameBits(t: Tensor, values: TypedArray): boolean {
+  const now = t.isContiguous ? view(t.dtype, t.ptr, t.size) : t.data();
+  return now.every((value: number, i: number) => Object.is(value, values[i]));
 }
