@@ -7,8 +7,7 @@ import { clamp, maskedFill, where } from "../../src/ops/compare.ts";
 import { conv1d, conv2d } from "../../src/ops/conv.ts";
 import { einsum } from "../../src/ops/einsum.ts";
 import { gather, type IndexSpec, index, indexAdd, indexSelect, maskedSelect, scatter, scatterAdd } from "../../src/ops/gather.ts";
-import * as reduce from "../../src/ops/index.ts";
-import * as shape from "../../src/ops/index.ts";
+import * as ops from "../../src/ops/index.ts";
 import { bmm, matmul, outer } from "../../src/ops/linear.ts";
 import * as math from "../../src/ops/math.ts";
 import { pow } from "../../src/ops/math.ts";
@@ -38,22 +37,22 @@ const number = (value: Value | undefined, otherwise: number): number =>
 /** Sizes given one by one or as one tuple. */
 const sizes = (values: Value | undefined): number[] => (values as (number | number[])[]).flat();
 
-const reduceOptions = ({ dim, keepdim }: Bound): reduce.ReduceOptions => ({
+const reduceOptions = ({ dim, keepdim }: Bound): ops.ReduceOptions => ({
   ...(dim !== undefined && dim !== null && { axis: dim as number | number[] }),
   ...(keepdim !== undefined && { keepDim: keepdim as boolean }),
 });
 
-const reduction = (compute: (a: Tensor, options: reduce.ReduceOptions) => Tensor): Binding =>
+const reduction = (compute: (a: Tensor, options: ops.ReduceOptions) => Tensor): Binding =>
   fn("a dim keepdim", ({ a, ...rest }) => compute(a, reduceOptions(rest)));
 
 /** Values and where they are, along one axis; all there is without one. */
 const extremum = (
-  values: (a: Tensor, options: reduce.ReduceOptions) => Tensor,
-  indices: (a: Tensor, options: reduce.ArgOptions) => Tensor,
+  values: (a: Tensor, options: ops.ReduceOptions) => Tensor,
+  indices: (a: Tensor, options: ops.ArgOptions) => Tensor,
 ): Binding =>
   fn("a dim keepdim", ({ a, ...rest }) => {
     const options = reduceOptions(rest);
-    return options.axis === undefined ? values(a, options) : [values(a, options), indices(a, options as reduce.ArgOptions)];
+    return options.axis === undefined ? values(a, options) : [values(a, options), indices(a, options as ops.ArgOptions)];
   });
 
 /** −1 stands for what is left of the size. */
@@ -127,27 +126,25 @@ const FUNCTIONS: Readonly<Record<string, Binding>> = {
   "F.hardtanh": unary(math.hardTanh),
   "F.relu6": unary(math.relu6),
 
-  "torch.sum": reduction(reduce.sum),
-  "torch.mean": reduction(reduce.mean),
+  "torch.sum": reduction(ops.sum),
+  "torch.mean": reduction(ops.mean),
   "torch.var": fn("a dim unbiased keepdim", ({ a, unbiased, ...rest }) =>
-    reduce.variance(a, { ...reduceOptions(rest), correction: unbiased === false ? 0 : 1 }),
+    ops.variance(a, { ...reduceOptions(rest), correction: unbiased === false ? 0 : 1 }),
   ),
   "torch.std": fn("a dim unbiased keepdim", ({ a, unbiased, ...rest }) =>
-    reduce.std(a, { ...reduceOptions(rest), correction: unbiased === false ? 0 : 1 }),
+    ops.std(a, { ...reduceOptions(rest), correction: unbiased === false ? 0 : 1 }),
   ),
-  "torch.prod": reduction(reduce.prod),
-  "torch.amax": reduction(reduce.amax),
-  "torch.amin": reduction(reduce.amin),
-  "torch.max": extremum(reduce.max, reduce.argmax),
-  "torch.min": extremum(reduce.min, reduce.argmin),
-  "torch.argmax": reduction(reduce.argmax as typeof reduce.amax),
-  "torch.argmin": reduction(reduce.argmin as typeof reduce.amax),
-  "torch.logsumexp": reduction(reduce.logSumExp),
-  "torch.linalg.vector_norm": fn("a ord dim keepdim", ({ a, ord, ...rest }) =>
-    reduce.norm(a, { ...reduceOptions(rest), p: number(ord, 2) }),
-  ),
-  "torch.cumsum": fn("a dim", ({ a, dim }) => reduce.cumsum(a, { axis: dim as number })),
-  "torch.cumprod": fn("a dim", ({ a, dim }) => reduce.cumprod(a, { axis: dim as number })),
+  "torch.prod": reduction(ops.prod),
+  "torch.amax": reduction(ops.amax),
+  "torch.amin": reduction(ops.amin),
+  "torch.max": extremum(ops.max, ops.argmax),
+  "torch.min": extremum(ops.min, ops.argmin),
+  "torch.argmax": reduction(ops.argmax as typeof ops.amax),
+  "torch.argmin": reduction(ops.argmin as typeof ops.amax),
+  "torch.logsumexp": reduction(ops.logSumExp),
+  "torch.linalg.vector_norm": fn("a ord dim keepdim", ({ a, ord, ...rest }) => ops.norm(a, { ...reduceOptions(rest), p: number(ord, 2) })),
+  "torch.cumsum": fn("a dim", ({ a, dim }) => ops.cumsum(a, { axis: dim as number })),
+  "torch.cumprod": fn("a dim", ({ a, dim }) => ops.cumprod(a, { axis: dim as number })),
   "torch.softmax": fn("a dim", ({ a, dim }) => softmax(a, dim as number)),
   "torch.log_softmax": fn("a dim", ({ a, dim }) => logSoftmax(a, dim as number)),
 
@@ -159,32 +156,32 @@ const FUNCTIONS: Readonly<Record<string, Binding>> = {
   "torch.masked_select": fn("a mask", ({ a, mask }) => maskedSelect(a, mask as Tensor)),
   ".masked_fill": fn("a mask value", ({ a, mask, value }) => maskedFill(a, mask as Tensor, value as number)),
 
-  ".reshape": fn("a *shape", ({ a, shape: to }) => shape.reshape(a, inferred(a, sizes(to)))),
-  ".permute": fn("a *dims", ({ a, dims }) => shape.permute(a, sizes(dims))),
-  ".transpose": fn("a dim0 dim1", ({ a, dim0, dim1 }) => shape.transpose(a, dim0 as number, dim1 as number)),
-  ".t": unary((a) => shape.transpose(a)),
+  ".reshape": fn("a *shape", ({ a, shape: to }) => ops.reshape(a, inferred(a, sizes(to)))),
+  ".permute": fn("a *dims", ({ a, dims }) => ops.permute(a, sizes(dims))),
+  ".transpose": fn("a dim0 dim1", ({ a, dim0, dim1 }) => ops.transpose(a, dim0 as number, dim1 as number)),
+  ".t": unary((a) => ops.transpose(a)),
   ".expand": fn("a *shape", ({ a, shape: to }) => {
     const wanted = sizes(to);
     const lead = wanted.length - a.rank;
-    return shape.expand(
+    return ops.expand(
       a,
       wanted.map((n, i) => (n === -1 ? (a.shape[i - lead] as number) : n)),
     );
   }),
-  ".squeeze": fn("a dim", ({ a, dim }) => shape.squeeze(a, dim as number)),
-  ".unsqueeze": fn("a dim", ({ a, dim }) => shape.unsqueeze(a, dim as number)),
-  ".repeat": fn("a *repeats", ({ a, repeats }) => shape.repeat(a, sizes(repeats))),
-  ".sum": reduction(reduce.sum),
-  "torch.cat": fn("tensors dim", ({ tensors, dim }) => shape.cat(tensors as Tensor[], number(dim, 0))),
-  "torch.stack": fn("tensors dim", ({ tensors, dim }) => shape.stack(tensors as Tensor[], number(dim, 0))),
-  "torch.split": fn("a sizes dim", ({ a, sizes: parts, dim }) => shape.split(a, parts as number | number[], number(dim, 0))),
-  "torch.chunk": fn("a chunks dim", ({ a, chunks, dim }) => shape.chunk(a, chunks as number, number(dim, 0))),
-  "torch.flip": fn("a dims", ({ a, dims }) => shape.flip(a, dims as number | number[])),
-  "torch.roll": fn("a shifts dims", ({ a, shifts, dims }) => shape.roll(a, shifts as number, dims as number | undefined)),
-  "F.pad": fn("a pad mode value", ({ a, pad, value }) => shape.pad(a, padding(pad as number[]), number(value, 0))),
-  "torch.tril": fn("a diagonal", ({ a, diagonal }) => shape.tril(a, number(diagonal, 0))),
-  "torch.triu": fn("a diagonal", ({ a, diagonal }) => shape.triu(a, number(diagonal, 0))),
-  "torch.diagonal": fn("a offset", ({ a, offset }) => shape.diagonal(a, number(offset, 0))),
+  ".squeeze": fn("a dim", ({ a, dim }) => ops.squeeze(a, dim as number)),
+  ".unsqueeze": fn("a dim", ({ a, dim }) => ops.unsqueeze(a, dim as number)),
+  ".repeat": fn("a *repeats", ({ a, repeats }) => ops.repeat(a, sizes(repeats))),
+  ".sum": reduction(ops.sum),
+  "torch.cat": fn("tensors dim", ({ tensors, dim }) => ops.cat(tensors as Tensor[], number(dim, 0))),
+  "torch.stack": fn("tensors dim", ({ tensors, dim }) => ops.stack(tensors as Tensor[], number(dim, 0))),
+  "torch.split": fn("a sizes dim", ({ a, sizes: parts, dim }) => ops.split(a, parts as number | number[], number(dim, 0))),
+  "torch.chunk": fn("a chunks dim", ({ a, chunks, dim }) => ops.chunk(a, chunks as number, number(dim, 0))),
+  "torch.flip": fn("a dims", ({ a, dims }) => ops.flip(a, dims as number | number[])),
+  "torch.roll": fn("a shifts dims", ({ a, shifts, dims }) => ops.roll(a, shifts as number, dims as number | undefined)),
+  "F.pad": fn("a pad mode value", ({ a, pad, value }) => ops.pad(a, padding(pad as number[]), number(value, 0))),
+  "torch.tril": fn("a diagonal", ({ a, diagonal }) => ops.tril(a, number(diagonal, 0))),
+  "torch.triu": fn("a diagonal", ({ a, diagonal }) => ops.triu(a, number(diagonal, 0))),
+  "torch.diagonal": fn("a offset", ({ a, offset }) => ops.diagonal(a, number(offset, 0))),
 
   "F.conv1d": fn("a w b stride padding dilation", ({ a, w, b, ...rest }) => conv1d(a, w as Tensor, b, convolutionOptions(rest))),
   "F.conv2d": fn("a w b stride padding dilation", ({ a, w, b, ...rest }) => conv2d(a, w as Tensor, b, convolutionOptions(rest))),

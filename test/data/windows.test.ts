@@ -1,16 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ArgumentError, FormatError } from "../../src/base/errors.ts";
 import { WindowBatches, type WindowOptions } from "../../src/data/windows.ts";
-
-/** What a function throws. */
-function thrown(fn: () => unknown): unknown {
-  try {
-    fn();
-  } catch (error) {
-    return error;
-  }
-  return null;
-}
+import { thrown } from "../thrown.ts";
 
 const range = (n: number) => Int32Array.from({ length: n }, (_, i) => i);
 

@@ -31,20 +31,12 @@ import { Generator } from "../../src/tensor/random.ts";
 import { assign, keep, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { fit, type Training } from "../../src/train/fit.ts";
 import { memory } from "../../src/wasm/host.ts";
+import { thrown } from "../thrown.ts";
 import { damage, disturb, INPUTS, pick, type Random, randomOf, textOf } from "./fuzz.ts";
 
 function expectTyped(error: unknown, told: string): void {
   expect((error as { code?: unknown }).code, `${told}: ${(error as Error).stack}`).toMatch(/^ERR_(FORMAT|ARGUMENT|SHAPE|DTYPE|STATE)$/);
   expect((error as Error).message.length, told).toBeLessThan(700);
-}
-
-function attempt(fn: () => void): unknown {
-  try {
-    fn();
-  } catch (error) {
-    return error;
-  }
-  return null;
 }
 
 /** A state and weights as text, to the last bit. */
@@ -141,7 +133,7 @@ function closed(state: ReturnType<typeof opened>): OptimizerState {
   if (typeof tensors !== "object" || tensors === null) return state as never;
   const made = Object.entries(tensors).map(([name, held]) => {
     let t: unknown = held;
-    attempt(() => {
+    thrown(() => {
       t = tensor(held.values, { shape: held.shape, ...f64 });
     });
     return [name, t];
@@ -160,7 +152,7 @@ describe.each(Object.entries(subjects))("damaged states of %s", (_, make) => {
       step();
       const before = bitsOf(optimizer.stateDict(), [p]);
       const bad = closed(disturbObject(random, opened(optimizer.stateDict())));
-      const error = attempt(() => optimizer.loadStateDict(bad));
+      const error = thrown(() => optimizer.loadStateDict(bad));
       if (error !== null) {
         counts.refused++;
         expectTyped(error, `input ${i}`);
@@ -279,7 +271,7 @@ describe("damaged checkpoints", () => {
       const before = everything();
       const { liveBytes } = memory();
       const resumed: NetTraining[] = [];
-      const error = attempt(() => resumed.push(train(model, optimizer, bad)));
+      const error = thrown(() => resumed.push(train(model, optimizer, bad)));
       const [training] = resumed;
       if (training === undefined) {
         counts.refused++;

@@ -3,6 +3,7 @@ import { ArgumentError, DTypeError, FormatError, StateError } from "../../src/ba
 import { parse, serialize } from "../../src/io/safetensors.ts";
 import { Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
+import { thrown } from "../thrown.ts";
 
 /** A file from a header text and data bytes, written without the library. */
 function file(header: string, data: ArrayLike<number> = [], claimed?: number): Uint8Array {
@@ -16,15 +17,6 @@ function file(header: string, data: ArrayLike<number> = [], claimed?: number): U
 
 function fileOf(entries: Record<string, unknown>, data: ArrayLike<number> = []): Uint8Array {
   return file(JSON.stringify(entries), data);
-}
-
-function errorOf(fn: () => unknown): unknown {
-  try {
-    fn();
-  } catch (error) {
-    return error;
-  }
-  return null;
 }
 
 const bytesOf = (view: ArrayBufferView) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
@@ -230,12 +222,12 @@ describe("parse", () => {
       file("[".repeat(1e6)),
     ];
     for (const bytes of bad) {
-      const error = errorOf(() => parse(bytes));
+      const error = thrown(() => parse(bytes));
       expect(error).toBeInstanceOf(FormatError);
       expect((error as Error).message.length).toBeLessThan(400);
     }
     const { tensors } = parse(fileOf({ [long]: { dtype: long.slice(0, 1000), shape: [], data_offsets: [0, 0] } }));
-    expect((errorOf(() => tensors.get(long)) as Error).message.length).toBeLessThan(400);
+    expect((thrown(() => tensors.get(long)) as Error).message.length).toBeLessThan(400);
   });
 
   it("refuses an enormous header at the first member that is wrong", () => {

@@ -15,8 +15,7 @@ import * as compare from "../../src/ops/compare.ts";
 import { conv1d } from "../../src/ops/conv.ts";
 import { ctc } from "../../src/ops/ctc.ts";
 import * as rows from "../../src/ops/gather.ts";
-import * as reduce from "../../src/ops/index.ts";
-import * as shape from "../../src/ops/index.ts";
+import * as ops from "../../src/ops/index.ts";
 import * as linear from "../../src/ops/linear.ts";
 import * as math from "../../src/ops/math.ts";
 import { layerNorm } from "../../src/ops/normalize.ts";
@@ -44,9 +43,8 @@ const on = (fn: (x: Tensor) => Tensor, x: Tensor = some(2, 3)): Case => [fn as C
 const both = (fn: (a: Tensor, b: Tensor) => Tensor, a = some(2, 3), b = some(3)): Case => [fn as Case[0], a, b];
 /** What only the derivative of another operation uses: checked through that derivative. */
 const through = (fn: (x: Tensor) => Tensor, x: Tensor = some(2, 3)): Case =>
-  on((z) => grad((w) => reduce.sum(math.sin(fn(w as Tensor))))(z)[0] as Tensor, x);
-const last = (r: { readonly ys: Tensor; readonly h: Tensor }) =>
-  arithmetic.add(reduce.sum(r.ys, { axis: 0 }), reduce.sum(r.h, { axis: 0 }));
+  on((z) => grad((w) => ops.sum(math.sin(fn(w as Tensor))))(z)[0] as Tensor, x);
+const last = (r: { readonly ys: Tensor; readonly h: Tensor }) => arithmetic.add(ops.sum(r.ys, { axis: 0 }), ops.sum(r.h, { axis: 0 }));
 
 const targets = whole(0, 2);
 const filter = some(2, 2, 3);
@@ -55,27 +53,27 @@ const labels = { targets: tensor([[0, 1]], { dtype: "int32" }), inputLengths: wh
 const cases: Record<string, () => Case> = {
   accumulate: () => both(accumulate, some(3), some(3)),
   alias: () => on((x) => arithmetic.square(track(x))),
-  share: () => through((x) => arithmetic.maximum(x, shape.flip(x, [1]))),
+  share: () => through((x) => arithmetic.maximum(x, ops.flip(x, [1]))),
   tanhGrad: () => through(math.tanh),
   sigmoidGrad: () => through(math.sigmoid),
   gate: () => through(math.relu),
   where: () => both((a, b) => compare.where(compare.greater(a, 0), a, b)),
-  contiguous: () => on((x) => shape.contiguous(shape.transpose(x, 0, 1))),
-  reshape: () => on((x) => shape.reshape(x, [3, 2])),
-  permute: () => on((x) => shape.permute(x, [1, 0])),
-  broadcastTo: () => on((x) => shape.broadcastTo(x, [4, 2, 3])),
-  slice: () => on((x) => shape.slice(x, 1, 0, 3, 2)),
-  embed: () => through((x) => shape.slice(x, 1, 1, 3)),
-  select: () => on((x) => shape.select(x, 1, 1)),
-  unstack: () => on((x) => arithmetic.mul(...(shape.unstack(x, 0) as [Tensor, Tensor]))),
-  stack: () => both((a, b) => shape.stack([a, b], 1), some(2, 3), some(2, 3)),
-  split: () => on((x) => arithmetic.mul(...(shape.split(x, 2, 1) as [Tensor, Tensor])), some(2, 4)),
-  cat: () => both((a, b) => shape.cat([a, b], 1), some(2, 3), some(2, 1)),
-  flip: () => on((x) => shape.flip(x, [1])),
-  roll: () => on((x) => shape.roll(x, 1, 1)),
-  band: () => on((x) => shape.tril(x)),
-  diagonal: () => on((x) => shape.diagonal(x)),
-  embedDiagonal: () => through((x) => shape.diagonal(x)),
+  contiguous: () => on((x) => ops.contiguous(ops.transpose(x, 0, 1))),
+  reshape: () => on((x) => ops.reshape(x, [3, 2])),
+  permute: () => on((x) => ops.permute(x, [1, 0])),
+  broadcastTo: () => on((x) => ops.broadcastTo(x, [4, 2, 3])),
+  slice: () => on((x) => ops.slice(x, 1, 0, 3, 2)),
+  embed: () => through((x) => ops.slice(x, 1, 1, 3)),
+  select: () => on((x) => ops.select(x, 1, 1)),
+  unstack: () => on((x) => arithmetic.mul(...(ops.unstack(x, 0) as [Tensor, Tensor]))),
+  stack: () => both((a, b) => ops.stack([a, b], 1), some(2, 3), some(2, 3)),
+  split: () => on((x) => arithmetic.mul(...(ops.split(x, 2, 1) as [Tensor, Tensor])), some(2, 4)),
+  cat: () => both((a, b) => ops.cat([a, b], 1), some(2, 3), some(2, 1)),
+  flip: () => on((x) => ops.flip(x, [1])),
+  roll: () => on((x) => ops.roll(x, 1, 1)),
+  band: () => on((x) => ops.tril(x)),
+  diagonal: () => on((x) => ops.diagonal(x)),
+  embedDiagonal: () => through((x) => ops.diagonal(x)),
   gather: () =>
     on((x) =>
       rows.gather(
@@ -114,13 +112,13 @@ const cases: Record<string, () => Case> = {
   matmul: () => both(linear.matmul, some(2, 3), some(3, 4)),
   addmm: () => [((c, a, b) => linear.addmm(c as Tensor, a as Tensor, b as Tensor)) as Case[0], some(2, 4), some(2, 3), some(3, 4)],
   linear: () => [((x, w, b) => linear.linear(x as Tensor, w as Tensor, b)) as Case[0], some(2, 3), some(4, 3), some(4)],
-  sum: () => on((x) => reduce.sum(x, { axis: 1 })),
-  amax: () => on((x) => reduce.amax(x, { axis: 1 })),
-  amin: () => on((x) => reduce.amin(x, { axis: 1 })),
-  prod: () => on((x) => reduce.prod(x, { axis: 1 })),
-  logSumExp: () => on((x) => reduce.logSumExp(x, { axis: 1 })),
-  cumsum: () => on((x) => reduce.cumsum(x, { axis: 1 })),
-  linearScan: () => both((a, b) => reduce.linearScan(a, b, { axis: 1 }), some(2, 3), some(2, 3)),
+  sum: () => on((x) => ops.sum(x, { axis: 1 })),
+  amax: () => on((x) => ops.amax(x, { axis: 1 })),
+  amin: () => on((x) => ops.amin(x, { axis: 1 })),
+  prod: () => on((x) => ops.prod(x, { axis: 1 })),
+  logSumExp: () => on((x) => ops.logSumExp(x, { axis: 1 })),
+  cumsum: () => on((x) => ops.cumsum(x, { axis: 1 })),
+  linearScan: () => both((a, b) => ops.linearScan(a, b, { axis: 1 }), some(2, 3), some(2, 3)),
   complexScan: () => both(scan.complexScan, some(3, 2, 2), some(3, 2, 2)),
   maxScan: () => both((a, b) => scan.maxScan(a, b, { axis: 1 }), some(2, 4), some(2, 4)),
   softmax: () => on((x) => softmax.softmax(x)),
@@ -180,7 +178,7 @@ describe("every primitive", () => {
   it("cast: its derivatives are casts", () => {
     const x = some(2, 3);
     const w = random.uniform([2, 3], -1, 1);
-    const f = (z: Tensor) => reduce.sum(arithmetic.mul(cast(z, "float32"), w));
+    const f = (z: Tensor) => ops.sum(arithmetic.mul(cast(z, "float32"), w));
     const [g] = grad((z) => f(z as Tensor))(x) as [Tensor];
     expect([g.dtype, g.toArray()]).toEqual(["float64", w.toArray()]);
     const [, t] = jvp((z) => cast(z as Tensor, "float32"), [x], [cast(w, "float64")]);
@@ -189,7 +187,7 @@ describe("every primitive", () => {
 
   it("scaleSlope: divides each row's gradient by how often the row is read", () => {
     const f = (scaleGradByFreq: boolean) =>
-      grad((x) => reduce.sum(rows.embedding(whole(0, 1, 1), x as Tensor, { scaleGradByFreq })))(some(3, 1))[0]?.toArray();
+      grad((x) => ops.sum(rows.embedding(whole(0, 1, 1), x as Tensor, { scaleGradByFreq })))(some(3, 1))[0]?.toArray();
     expect([f(false), f(true)]).toEqual([
       [[1], [2], [0]],
       [[1], [1], [0]],

@@ -19,6 +19,7 @@ import { assign, keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type FitOptions, fit, type Training } from "../../src/train/fit.ts";
 import type { TrainingStep } from "../../src/train/progress.ts";
 import { memory } from "../../src/wasm/host.ts";
+import { thrown } from "../thrown.ts";
 
 interface Batch {
   readonly n: number;
@@ -56,15 +57,6 @@ async function run(training: AsyncIterable<TrainingStep>, stop = Number.POSITIVE
     if (event.step >= stop) break;
   }
   return events;
-}
-
-function thrown(fn: () => unknown): unknown {
-  try {
-    fn();
-  } catch (error) {
-    return error;
-  }
-  return null;
 }
 
 const sources: [string, () => Iterable<Batch>][] = [
