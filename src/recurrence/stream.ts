@@ -26,7 +26,8 @@ export interface StreamOptions {
  * A recurrence fed step by step with a state of its own.
  *
  * The step is captured (weights packed, memory planned), so that each call is one call into WebAssembly; in the
- * deterministic build the outputs equal those of the whole sequence to the bit.
+ * deterministic build the outputs equal those of step after step to the bit, and so those of the whole sequence, but for cells whose
+ * scan sums in another order (`SRU`, `MLSTM`).
  *
  * A stream is a snapshot: it goes on with the weights, options and modes that the recurrence had when the stream was made,
  * whatever becomes of them, until `refresh()`. A step that cannot be captured (`whyEager`) is run as it is instead, and follows its

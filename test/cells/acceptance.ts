@@ -158,29 +158,6 @@ export function runGolden<S extends State>(cell: Cell<S>, dtype: FloatDType): { 
   return { y: select(ys, 0, 3), state: stateTensors(last) };
 }
 
-// ---- Plain numbers, for oracles ----
-
-export type Matrix = readonly (readonly number[])[];
-
-/** The rows of a matrix. */
-export function rows(t: Tensor): number[][] {
-  const [m, n] = t.shape as [number, number];
-  const flat = Array.from(t.data());
-  return Array.from({ length: m }, (_, i) => flat.slice(i * n, (i + 1) * n));
-}
-
-/** W·x */
-export function times(w: Matrix, x: readonly number[]): number[] {
-  return w.map((row) => row.reduce((total, value, j) => total + value * (x[j] as number), 0));
-}
-
-/** Sums of vectors, element by element. */
-export function plus(...vectors: (readonly number[])[]): number[] {
-  return (vectors[0] as readonly number[]).map((_, i) => vectors.reduce((total, v) => total + (v[i] as number), 0));
-}
-
-export const logistic = (x: number): number => 1 / (1 + Math.exp(-x));
-
 // ---- Learning ----
 
 /** Calls `update` (which returns the loss) in a scope each time; gives the mean loss of the last tenth. */

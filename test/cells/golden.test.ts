@@ -10,7 +10,7 @@
  */
 
 import { describe, expect, it } from "vitest";
-import { logistic } from "./acceptance.ts";
+import { logistic } from "../oracle/numbers.ts";
 
 const [I, H, T] = [3, 2, 4];
 

@@ -7,7 +7,8 @@ import { LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import type { State } from "../../src/recurrence/state.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, scope, tensor } from "../../src/tensor/tensor.ts";
-import { accept, expectClose, logistic, plus, rows, times } from "../cells/acceptance.ts";
+import { accept, expectClose } from "../cells/acceptance.ts";
+import { logistic, plus, rows, times } from "../oracle/numbers.ts";
 
 const [SYMBOLS, GAP_BITS] = [6, 8];
 

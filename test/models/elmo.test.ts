@@ -10,7 +10,8 @@ import type { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import { ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
-import { checkParameter, expectClose, logistic, plus, rows, times } from "../cells/acceptance.ts";
+import { checkParameter, expectClose } from "../cells/acceptance.ts";
+import { logistic, plus, rows, times } from "../oracle/numbers.ts";
 
 const generator = new Generator(31);
 const options = { dtype: "float64", generator } as const;

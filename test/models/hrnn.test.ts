@@ -5,7 +5,8 @@ import { Adam } from "../../src/optim/adam.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { checkParameter, expectClose } from "../cells/acceptance.ts";
-import { each, type Numbers, numbersOf, part, plus, sigma, times, type Vector } from "../oracle/equations.ts";
+import { type Numbers, numbersOf } from "../oracle/equations.ts";
+import { each, part, plus, logistic as sigma, times, type Vector } from "../oracle/numbers.ts";
 
 const TREE: SeriesNode[] = [
   { name: "bread", parent: "food", correlation: 0.5 },

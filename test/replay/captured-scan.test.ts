@@ -146,15 +146,17 @@ describe.each(["float32", "float64"] as const)("captured scan, %s", (dtype) => {
     });
   });
 
+  const plain = (): Scan => ({
+    step: steps["output is the state"] as Scan["step"],
+    sequences: [xs],
+    carry: [h0, c0],
+    fixed: [w, u],
+    reverse: false,
+    owner: {},
+  });
+
   it("differentiates twice through the eager form", () => {
-    const scan: Scan = {
-      step: steps["output is the state"] as Scan["step"],
-      sequences: [xs],
-      carry: [h0, c0],
-      fixed: [w, u],
-      reverse: false,
-      owner: {},
-    };
+    const scan = plain();
     const second = (run: typeof scanEagerly) => {
       const { ys } = run(scan);
       const [dx] = gradients([sum(ys)], [xs], [ones([], dtype)], { createGraph: true }) as [Tensor];
@@ -201,14 +203,7 @@ describe.each(["float32", "float64"] as const)("captured scan, %s", (dtype) => {
   const outside = tensor(new Array(H).fill(2), { dtype });
 
   it("holds no memory between runs", () => {
-    const scan: Scan = {
-      step: steps["output is the state"] as Scan["step"],
-      sequences: [xs],
-      carry: [h0, c0],
-      fixed: [w, u],
-      reverse: false,
-      owner: {},
-    };
+    const scan = plain();
     const cache = new CaptureCache();
     const once = () => scope(() => void evaluate((s) => scanCaptured(s, cache), scan, [xs, w]));
     once();

@@ -7,19 +7,8 @@ import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { Bidirectional } from "../../src/wrappers/bidirectional.ts";
-import {
-  B,
-  checkGradients,
-  expectClose,
-  fillGolden,
-  GOLDEN,
-  GOLDEN_TOLERANCE,
-  goldenInputs,
-  plus,
-  rows,
-  T,
-  times,
-} from "../cells/acceptance.ts";
+import { B, checkGradients, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, goldenInputs, T } from "../cells/acceptance.ts";
+import { plus, rows, times } from "../oracle/numbers.ts";
 
 const generator = new Generator(12);
 const options = { dtype: "float64", generator } as const;

@@ -6,8 +6,9 @@ import { select } from "../../../src/ops/shape.ts";
 import { ones, zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, requireGrad, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { holdAgainst, times as product, sigma, plus as sumOf } from "../../oracle/equations.ts";
-import { accept, B, checkStepsEqualScan, expectClose, plus, rows, T, times } from "../acceptance.ts";
+import { holdAgainst } from "../../oracle/equations.ts";
+import { plus, times as product, rows, logistic as sigma, plus as sumOf, times } from "../../oracle/numbers.ts";
+import { accept, B, checkStepsEqualScan, expectClose, T } from "../acceptance.ts";
 
 const options = (more: Partial<ConstructorParameters<typeof NARX>[0]> = {}) => ({
   inputSize: 3,

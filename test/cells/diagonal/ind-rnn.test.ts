@@ -10,21 +10,9 @@ import { select } from "../../../src/ops/shape.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign } from "../../../src/tensor/tensor.ts";
-import { each, holdAgainst, times as product, sigma, plus as sumOf } from "../../oracle/equations.ts";
-import {
-  accept,
-  B,
-  checkGradients,
-  expectClose,
-  fillGolden,
-  GOLDEN,
-  GOLDEN_TOLERANCE,
-  plus,
-  rows,
-  runGolden,
-  SIZES,
-  times,
-} from "../acceptance.ts";
+import { holdAgainst } from "../../oracle/equations.ts";
+import { each, plus, times as product, rows, logistic as sigma, plus as sumOf, times } from "../../oracle/numbers.ts";
+import { accept, B, checkGradients, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, runGolden, SIZES } from "../acceptance.ts";
 import { recall } from "../recall.ts";
 
 const float64 = { ...SIZES, dtype: "float64", recurrentRange: [-1, 1] } as const;

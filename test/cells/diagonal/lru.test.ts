@@ -3,7 +3,8 @@ import { LRU, type LRUOptions } from "../../../src/cells/diagonal/lru.ts";
 import { reshape } from "../../../src/ops/broadcast.ts";
 import { scanSteps } from "../../../src/recurrence/recurrence.ts";
 import { Generator } from "../../../src/tensor/random.ts";
-import { accept, expectClose, plus, rows, SIZES, times } from "../acceptance.ts";
+import { plus, rows, times } from "../../oracle/numbers.ts";
+import { accept, expectClose, SIZES } from "../acceptance.ts";
 import { echoError } from "../memory-tasks.ts";
 
 const build = (options: Partial<LRUOptions> = {}) => new LRU({ ...SIZES, dtype: "float64", generator: new Generator(2), ...options });

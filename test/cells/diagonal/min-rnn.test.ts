@@ -3,8 +3,9 @@ import { MinGRU, MinLSTM, type MinRNNOptions } from "../../../src/cells/diagonal
 import { reshape } from "../../../src/ops/broadcast.ts";
 import { linear } from "../../../src/ops/linear.ts";
 import { Generator } from "../../../src/tensor/random.ts";
-import { holdAgainst, times as product, plus as sumOf } from "../../oracle/equations.ts";
-import { accept, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, logistic, plus, rows, runGolden, SIZES, times } from "../acceptance.ts";
+import { holdAgainst } from "../../oracle/equations.ts";
+import { logistic, plus, times as product, rows, plus as sumOf, times } from "../../oracle/numbers.ts";
+import { accept, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, runGolden, SIZES } from "../acceptance.ts";
 import { latchError } from "../memory-tasks.ts";
 
 const kinds = { MinGRU, MinLSTM };

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { QRNN, type QRNNOptions, type QRNNPooling } from "../../../src/cells/diagonal/qrnn.ts";
 import { reshape } from "../../../src/ops/broadcast.ts";
 import { Generator } from "../../../src/tensor/random.ts";
-import { accept, expectClose, logistic, plus, rows, SIZES, times } from "../acceptance.ts";
+import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
+import { accept, expectClose, SIZES } from "../acceptance.ts";
 import { latchError } from "../memory-tasks.ts";
 
 const build = (options: Partial<QRNNOptions> = {}) => new QRNN({ ...SIZES, dtype: "float64", generator: new Generator(2), ...options });

@@ -5,7 +5,8 @@ import { softplus } from "../../../src/ops/math.ts";
 import { scanSteps } from "../../../src/recurrence/recurrence.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";
-import { accept, expectClose, logistic, plus, rows, times } from "../acceptance.ts";
+import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
+import { accept, expectClose } from "../acceptance.ts";
 import { echoError } from "../memory-tasks.ts";
 
 const small = { inputSize: 3, stateSize: 2, dtype: "float64" } as const;

@@ -3,7 +3,8 @@ import { SRU, type SRUOptions } from "../../../src/cells/diagonal/sru.ts";
 import { reshape } from "../../../src/ops/broadcast.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";
-import { accept, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, logistic, rows, runGolden, SIZES, times } from "../acceptance.ts";
+import { logistic, rows, times } from "../../oracle/numbers.ts";
+import { accept, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, runGolden, SIZES } from "../acceptance.ts";
 import { latchError } from "../memory-tasks.ts";
 
 const build = (options: Partial<SRUOptions> = {}) => new SRU({ ...SIZES, dtype: "float64", generator: new Generator(2), ...options });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { GRU1, GRU2, GRU3 } from "../../../src/cells/gated/gate-variants.ts";
 import { Generator } from "../../../src/tensor/random.ts";
-import { accept, expectClose, fillGolden, GOLDEN, goldenInputs, logistic, plus, rows, runGolden, SIZES, times } from "../acceptance.ts";
+import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
+import { accept, expectClose, fillGolden, GOLDEN, goldenInputs, runGolden, SIZES } from "../acceptance.ts";
 import { recall } from "../recall.ts";
 
 const cells = { GRU1, GRU2, GRU3 } as const;

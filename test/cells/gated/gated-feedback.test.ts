@@ -5,7 +5,8 @@ import { GRU, LSTM, RNN } from "../../../src/recurrence/rnn.ts";
 import type { State } from "../../../src/recurrence/state.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { accept, expectClose, logistic, type Matrix, plus, rows, times } from "../acceptance.ts";
+import { logistic, type Matrix, plus, rows, times } from "../../oracle/numbers.ts";
+import { accept, expectClose } from "../acceptance.ts";
 import { recall } from "../recall.ts";
 
 const SIZES = [4, 3];

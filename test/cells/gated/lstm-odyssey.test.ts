@@ -6,7 +6,8 @@ import { mseLoss } from "../../../src/nn/losses.ts";
 import { Adam } from "../../../src/optim/adam.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { accept, expectClose, GOLDEN, GOLDEN_TOLERANCE, learn, logistic, plus, rows, runGolden, SIZES, times } from "../acceptance.ts";
+import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
+import { accept, expectClose, GOLDEN, GOLDEN_TOLERANCE, learn, runGolden, SIZES } from "../acceptance.ts";
 
 const cell = (options: Partial<OdysseyLSTMOptions> = {}) =>
   new OdysseyLSTM({ ...SIZES, dtype: "float64", generator: new Generator(2), ...options });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { MGU } from "../../../src/cells/gated/mgu.ts";
 import { Generator } from "../../../src/tensor/random.ts";
-import { each, holdAgainst, part, plus, sigma, times } from "../../oracle/equations.ts";
+import { holdAgainst } from "../../oracle/equations.ts";
+import { each, part, plus, logistic as sigma, times } from "../../oracle/numbers.ts";
 import { accept, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, runGolden, SIZES } from "../acceptance.ts";
 import { recall } from "../recall.ts";
 

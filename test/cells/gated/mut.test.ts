@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { MUT1, MUT2, MUT3 } from "../../../src/cells/gated/mut.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign } from "../../../src/tensor/tensor.ts";
-import { type Equations, each, holdAgainst, part, plus, sigma, times } from "../../oracle/equations.ts";
+import { type Equations, holdAgainst } from "../../oracle/equations.ts";
+import { each, part, plus, logistic as sigma, times } from "../../oracle/numbers.ts";
 import { accept, expectClose, GOLDEN, GOLDEN_TOLERANCE, runGolden, SIZES } from "../acceptance.ts";
 import { recall } from "../recall.ts";
 

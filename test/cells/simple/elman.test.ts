@@ -12,6 +12,7 @@ import { ones } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";
 import { GradientMismatch } from "../../../src/transforms/check-grads.ts";
+import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
 import {
   accept,
   checkGradients,
@@ -23,12 +24,8 @@ import {
   GOLDEN_TOLERANCE,
   leaf,
   learn,
-  logistic,
-  plus,
-  rows,
   runGolden,
   SIZES,
-  times,
 } from "../acceptance.ts";
 
 const cell = (options = {}) => new SimpleRecurrentNetwork({ ...SIZES, dtype: "float64", generator: new Generator(2), ...options });

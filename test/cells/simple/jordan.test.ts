@@ -9,7 +9,8 @@ import type { Cell } from "../../../src/recurrence/recurrence.ts";
 import type { State } from "../../../src/recurrence/state.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { holdAgainst, times as product, sigma, plus as sumOf } from "../../oracle/equations.ts";
+import { holdAgainst } from "../../oracle/equations.ts";
+import { logistic, plus, times as product, rows, logistic as sigma, plus as sumOf, times } from "../../oracle/numbers.ts";
 import {
   accept,
   checkStepsEqualScan,
@@ -19,12 +20,8 @@ import {
   GOLDEN_TOLERANCE,
   goldenInputs,
   learn,
-  logistic,
-  plus,
-  rows,
   runGolden,
   SIZES,
-  times,
 } from "../acceptance.ts";
 
 const options = () => ({ ...SIZES, outputSize: 2, dtype: "float64" as const, generator: new Generator(2) });

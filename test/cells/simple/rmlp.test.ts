@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { RMLP } from "../../../src/cells/simple/rmlp.ts";
 import { select } from "../../../src/ops/shape.ts";
 import { Generator } from "../../../src/tensor/random.ts";
-import { accept, expectClose, plus, rows, times } from "../acceptance.ts";
+import { plus, rows, times } from "../../oracle/numbers.ts";
+import { accept, expectClose } from "../acceptance.ts";
 import { recall } from "../recall.ts";
 
 describe("RMLP", () => {

@@ -10,8 +10,9 @@ import { Adam } from "../../../src/optim/adam.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { scope, tensor } from "../../../src/tensor/tensor.ts";
 import { oneHot, randomStrings } from "../../automata/words.ts";
-import { holdAgainst, sigma } from "../../oracle/equations.ts";
-import { accept, expectClose, fillGolden, GOLDEN_TOLERANCE, logistic, runGolden } from "../acceptance.ts";
+import { holdAgainst } from "../../oracle/equations.ts";
+import { logistic, logistic as sigma } from "../../oracle/numbers.ts";
+import { accept, expectClose, fillGolden, GOLDEN_TOLERANCE, runGolden } from "../acceptance.ts";
 
 describe("SecondOrderRNN", () => {
   it.each([true, false])("has the gradients of its equations, and steps that equal its scan, bias = %s", (bias) =>

@@ -3,7 +3,8 @@ import { ClockworkRNN } from "../../../src/cells/timescales/clockwork.ts";
 import { Linear } from "../../../src/nn/layers.ts";
 import { select } from "../../../src/ops/shape.ts";
 import { Generator } from "../../../src/tensor/random.ts";
-import { accept, expectClose, plus, rows, SIZES, times } from "../acceptance.ts";
+import { plus, rows, times } from "../../oracle/numbers.ts";
+import { accept, expectClose, SIZES } from "../acceptance.ts";
 import { recall } from "../recall.ts";
 
 describe("ClockworkRNN", () => {

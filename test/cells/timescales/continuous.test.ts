@@ -8,7 +8,8 @@ import { cat } from "../../../src/ops/shape.ts";
 import { full } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";
-import { accept, expectClose, logistic, plus, rows, SIZES, times } from "../acceptance.ts";
+import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
+import { accept, expectClose, SIZES } from "../acceptance.ts";
 import { latchError } from "../memory-tasks.ts";
 
 const options = { ...SIZES, dtype: "float64" } as const;

@@ -7,7 +7,8 @@ import { select } from "../../../src/ops/shape.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { accept, expectClose, logistic, plus, rows, SIZES, times } from "../acceptance.ts";
+import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
+import { accept, expectClose, SIZES } from "../acceptance.ts";
 import { latchError } from "../memory-tasks.ts";
 
 const cell = (more: Partial<CTRNNOptions> = {}) =>

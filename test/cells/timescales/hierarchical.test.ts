@@ -5,7 +5,8 @@ import { select, slice } from "../../../src/ops/shape.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { requireGrad, type Tensor } from "../../../src/tensor/tensor.ts";
-import { accept, expectClose, logistic, plus, rows, times } from "../acceptance.ts";
+import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
+import { accept, expectClose } from "../acceptance.ts";
 import { recall } from "../recall.ts";
 
 const LEVELS = [

@@ -8,7 +8,8 @@ import { Adam } from "../../../src/optim/adam.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { accept, checkParameter, expectClose, learn, logistic, rows, times } from "../acceptance.ts";
+import { logistic, rows, times } from "../../oracle/numbers.ts";
+import { accept, checkParameter, expectClose, learn } from "../acceptance.ts";
 
 const SMALL = { maps: [2, 3], fastSize: 4, slowSize: 2, tau: { io: 2, fast: 3, slow: 20 }, bound: 1 } as const;
 const net = (more: Partial<MTRNNOptions> = {}) => new MTRNN({ ...SMALL, dtype: "float64", generator: new Generator(2), ...more });
