@@ -2,17 +2,13 @@
 
 import { backward } from "../autodiff/backward.ts";
 import { noGrad } from "../autodiff/tape.ts";
+import { checkSizes } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { cat, slice } from "../ops/shape.ts";
 import { checkSequence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
 import { detachState, type State, stateTensors } from "../recurrence/state.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { Wrapper } from "./wrappers.ts";
-
-function checkCount(op: string, name: string, value: number): void {
-  if (!(Number.isInteger(value) && value >= 1))
-    throw new ArgumentError(`${op}: expected ${name} to be a whole number of at least 1, got ${value}`);
-}
 
 /**
  * Any recurrence whose state is cut off from its past every k steps of a sequence: outputs are the same, gradients end at the cuts.
@@ -27,7 +23,7 @@ export class DetachEvery<S extends State = State> extends Wrapper<S> {
 
   constructor(recurrence: Recurrence<S>, steps: number) {
     super(recurrence);
-    checkCount("DetachEvery", "steps", steps);
+    checkSizes("DetachEvery", { steps });
     this.steps = steps;
   }
 
@@ -92,8 +88,7 @@ export function truncatedBptt<S extends State>(
   { k1, k2 = k1, state, loss, after }: TruncatedOptions<S>,
 ): { readonly loss: number; readonly state: S } {
   checkSequence("truncatedBptt", xs, recurrence.inputSize);
-  checkCount("truncatedBptt", "k1", k1);
-  checkCount("truncatedBptt", "k2", k2);
+  checkSizes("truncatedBptt", { k1, k2 });
   if (k2 < k1) throw new ArgumentError(`truncatedBptt: expected k2 to be at least k1, got ${k2} and ${k1}`);
   const T = xs.dim(0);
   let held = scope(() => detachState(state ?? recurrence.initialState(xs.dim(1))));

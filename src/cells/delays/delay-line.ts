@@ -1,7 +1,7 @@
 /** Tapped delay lines: the last D values of a signal, newest first, as one tensor [B,D,…]. */
 
+import { checkWhole } from "../../base/checks.ts";
 import type { DType } from "../../base/dtype.ts";
-import { ArgumentError } from "../../base/errors.ts";
 import { mul } from "../../ops/arithmetic.ts";
 import { reshape, sum } from "../../ops/broadcast.ts";
 import { cat, slice, unsqueeze } from "../../ops/shape.ts";
@@ -10,11 +10,7 @@ import type { Tensor } from "../../tensor/tensor.ts";
 
 /** Whole numbers of delays, zero included, or an error that names the argument. */
 export function checkDelays(op: string, delays: Readonly<Record<string, number>>): void {
-  for (const [name, count] of Object.entries(delays)) {
-    if (!Number.isInteger(count) || count < 0) {
-      throw new ArgumentError(`${op}: expected ${name} to be a whole number of at least 0, got ${count}`);
-    }
-  }
+  for (const [name, count] of Object.entries(delays)) checkWhole(op, name, count);
 }
 
 /** A line of zeros for D delays of a signal [B,…shape]. */
