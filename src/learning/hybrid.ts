@@ -59,19 +59,26 @@ interface Sequence<S extends State> {
   readonly dLast: Tensor | null;
 }
 
-/** The gradient of one sequence: [P+S], θ and the first state. */
+/**
+ * The gradient of one sequence: [P+S], θ and the first state.
+ * @param reached takes what there is a gradient of, of the parameters and of the start's tensors
+ */
 function sequenceGradient<S extends State>(
   name: string,
   recurrence: Recurrence<S>,
   parameters: readonly Parameter[],
   { start, xs, ys, dys, dLast }: Sequence<S>,
   blockLength: number,
+  reached: Set<Tensor>,
 ): Tensor {
   const floats = floatsOf(stateTensors(start));
   const dtype = (parameters[0] ?? floats[0])?.dtype ?? "float32";
   const P = sizeOfAll(parameters);
   const S = sizeOfAll(floats);
-  if (xs === null || ys === null) return cat([zeros([P], dtype), dLast ?? zeros([S], dtype)], 0);
+  if (xs === null || ys === null) {
+    if (dLast !== null) for (const s of floats) reached.add(s);
+    return cat([zeros([P], dtype), dLast ?? zeros([S], dtype)], 0);
+  }
   const T = xs.dim(0);
   let border: Border<S> = { state: start, influence: cat([zeros([S, P], dtype), eye(S, S, dtype)], 1), gradient: zeros([P + S], dtype) };
   for (let t = 0; t < T; t += blockLength) {
@@ -84,6 +91,7 @@ function sequenceGradient<S extends State>(
       const own = swept(block, influence, dys && piece(dys), end === T ? dLast : null);
       // Nobody asks for the influence on the last state.
       const next = end === T ? zeros([0]) : carried(block, influence);
+      for (const t of [...floats, ...parameters]) if (block.reached.has(t)) reached.add(t);
       return { state: detached(block.next), influence: next, gradient: add(gradient, own) };
     });
     influence.dispose();
@@ -147,6 +155,8 @@ function blockRule<S extends State>(
   const axes = batchAxesOf(recurrence, like);
   const row = (t: Tensor, i: number, b: number): Tensor => slice(t, axes[i] as number, b, b + 1);
   const differentiable = state.map((s) => isFloat(s.dtype));
+  const reached = new Set<Tensor>();
+  const startsReached = new Set<number>();
   const sequences = Array.from({ length: B }, (_, b) =>
     scope(() => {
       const steps = order(T, b, options);
@@ -165,7 +175,11 @@ function blockRule<S extends State>(
               floatsOf(rows),
             ),
       };
-      return sequenceGradient(name, recurrence, parameters, own, blockLength);
+      const found = sequenceGradient(name, recurrence, parameters, own, blockLength, reached);
+      rows.forEach((r, i) => {
+        if (reached.has(r)) startsReached.add(i);
+      });
+      return found;
     }),
   );
   const P = sizeOfAll(parameters);
@@ -179,13 +193,18 @@ function blockRule<S extends State>(
   const dState = state.map((_, i) => {
     if (!differentiable[i]) return null;
     const at = next++;
+    if (!startsReached.has(i)) return null;
     return cat(
       starts.map((parts) => parts[at] as Tensor),
       axes[i] as number,
     );
   });
   const sum = sequences.map((g) => slice(g, 0, 0, P)).reduce((a, b) => add(a, b));
-  return { xs: null, state: dState, parameters: stateFromVector(sum, parameters) };
+  return {
+    xs: null,
+    state: dState,
+    parameters: stateFromVector(sum, parameters).map((g, i) => (reached.has(parameters[i] as Parameter) ? g : null)),
+  };
 }
 
 /**

@@ -31,6 +31,9 @@ export class Stretch<S extends State> {
   /** [h,1,O] */
   readonly ys: Tensor;
   readonly next: S;
+  /** What the sweeps so far have got to, of the parameters and of the first state's tensors: the rest has no gradient, not one of 0. */
+  readonly reached: Set<Tensor> = new Set();
+  readonly #state: readonly Tensor[];
   readonly #before: readonly Tensor[];
   readonly #after: readonly Tensor[];
   readonly #parameters: readonly Parameter[];
@@ -42,6 +45,7 @@ export class Stretch<S extends State> {
     const [ys, next] = enableGrad(() => recurrence.scan(xs, restoreState(state, tracked)));
     this.ys = ys;
     this.next = next;
+    this.#state = stateTensors(state).filter((s) => isFloat(s.dtype));
     this.#before = tracked.filter((s) => isFloat(s.dtype));
     this.#after = stateTensors(next).filter((s) => isFloat(s.dtype));
   }
@@ -65,6 +69,9 @@ export class Stretch<S extends State> {
     }
     const inputs = [...this.#before, ...this.#parameters];
     const found = gradients(outputs, inputs, cotangents);
+    [...this.#state, ...this.#parameters].forEach((t, i) => {
+      if (found[i] !== null) this.reached.add(t);
+    });
     const n = this.#before.length;
     return { state: joined(found.slice(0, n), this.#before), parameters: joined(found.slice(n), this.#parameters) };
   }

@@ -22,6 +22,7 @@ import type { AddedProduct } from "./deferred.ts";
 import { FieldsBefore } from "./fields.ts";
 import { BlockIndex, planMemory, type Use, usesOf } from "./memory.ts";
 import { type Address, Program } from "./program.ts";
+import type { Reach } from "./reach.ts";
 import { RESULTS, type RegionKind, type Regions, regionsOf } from "./regions.ts";
 import { type BackwardTrace, type ForwardTrace, Obstacle, type Recorded, type StepSpec, Tracer } from "./trace.ts";
 
@@ -52,7 +53,9 @@ export interface CapturedBackward extends Compiled {
   readonly deferred: readonly AddedProduct<Address>[];
   /** The carried tensor that is also the output, if one is. */
   readonly tied: number | null;
-  /** For each input: whether a gradient reaches it; for each fixed tensor: whether it has a total. */
+  /** Which cotangents get where. */
+  readonly reach: Reach;
+  /** For each input: whether a gradient reaches it; for each fixed tensor: whether the step adds to its gradient. */
   readonly inputs: readonly boolean[];
   readonly fixed: readonly boolean[];
 }

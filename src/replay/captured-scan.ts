@@ -35,6 +35,7 @@ import {
 } from "./capture.ts";
 import { addProducts, stepsTogether } from "./deferred.ts";
 import { FieldsBefore } from "./fields.ts";
+import { reachedIn } from "./reach.ts";
 import { type Place, Places, type RegionKind } from "./regions.ts";
 import { derivative } from "./sweep.ts";
 import { Obstacle, type Step, type StepSpec, type Taken, Tracer } from "./trace.ts";
@@ -316,8 +317,15 @@ function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, par
   back.prepare.runOnce(places);
   runBackward(back, T, places);
   for (const done of [scratch, packedBack, held, padded]) done.dispose();
+  const found = reachedIn(
+    T,
+    back.reach,
+    dys !== null,
+    carry.map((_, i) => Boolean(dLast[i])),
+  );
+  const reached = [...found.inputs, ...found.carry, ...found.fixed];
   const gradients = [...dxs, ...dCarry, ...sums];
-  return gradients.map((g, i) => (needs[i] && g !== null && isFloat(g.dtype) ? g : null));
+  return gradients.map((g, i) => (needs[i] && reached[i] && g !== null && isFloat(g.dtype) ? g : null));
 }
 
 /** The scan of given inputs in place of those it was called with; fixed tensors are read by the step itself. */

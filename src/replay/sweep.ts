@@ -6,10 +6,12 @@ import { isFloat } from "../base/dtype.ts";
 import { zeros } from "../tensor/create.ts";
 import { copyInto, copyOf } from "../tensor/strided.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
+import { refersTo } from "../wasm/calls.ts";
 import type { Block, Recording } from "../wasm/recorder.ts";
 import { type CapturedBackward, compileCalls, type Derivative, type WholeTrace } from "./capture.ts";
 import { addedProducts, placedProduct } from "./deferred.ts";
 import type { Address } from "./program.ts";
+import { reachOf } from "./reach.ts";
 import { LASTING } from "./regions.ts";
 import { type BackwardTrace, type ForwardTrace, Obstacle, type StepResult, type StepSpec } from "./trace.ts";
 
@@ -89,6 +91,7 @@ function isSame(a: Tensor, b: Tensor): boolean {
 }
 
 function compileBackward(trace: WholeTrace, back: BackwardTrace): CapturedBackward {
+  const summed = back.totals.map((total) => total !== null && isAddedTo(back, total));
   const deferred = addedProducts(back.calls, {
     blockAt: (ptr) => trace.blockAt(ptr),
     isTotal: (ptr) => trace.kindAt(ptr) === "fixedGradient" && trace.startsAt(ptr),
@@ -106,9 +109,15 @@ function compileBackward(trace: WholeTrace, back: BackwardTrace): CapturedBackwa
     ...compiled,
     deferred: deferred.map((p) => placedProduct(p, locate)),
     tied: back.tied,
+    reach: reachOf(trace.spec, trace.forward, back, summed),
     inputs: back.reached,
-    fixed: back.totals.map((t) => t !== null),
+    fixed: summed,
   };
+}
+
+/** Whether a sweep adds to a total; one without elements has no address that would tell. */
+function isAddedTo({ calls }: BackwardTrace, total: Tensor): boolean {
+  return total.size === 0 || calls.some((c) => refersTo(c, (ptr) => ptr === total.ptr));
 }
 
 function isConstantAt(trace: WholeTrace, ptr: number): boolean {

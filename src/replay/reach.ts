@@ -1,0 +1,78 @@
+/** Where gradients get to: what an eager sweep leaves without a gradient has none after a replay either. */
+
+import type { Node } from "../autodiff/tape.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { BackwardTrace, ForwardTrace, StepSpec } from "./trace.ts";
+
+/** One flag for each tensor of a kind: whether a gradient gets there. */
+export interface Reached {
+  readonly inputs: readonly boolean[];
+  readonly carry: readonly boolean[];
+  readonly fixed: readonly boolean[];
+}
+
+/** What the cotangents of each result of a step get to. */
+export interface Reach {
+  readonly output: Reached;
+  readonly next: readonly Reached[];
+}
+
+/** Every leaf that the tape of a result ends in. */
+function leavesOf(result: Tensor): Set<Tensor> {
+  const leaves = new Set<Tensor>();
+  const seen = new Set<Node>();
+  const stack = [result];
+  for (let t = stack.pop(); t !== undefined; t = stack.pop()) {
+    const { node } = t;
+    if (node === null) leaves.add(t);
+    else if (!seen.has(node)) {
+      seen.add(node);
+      stack.push(...node.inputs.filter((_, i) => node.needs[i]));
+    }
+  }
+  return leaves;
+}
+
+/** @param summed for each fixed tensor: whether the step adds to its gradient at all */
+export function reachOf(
+  { fixed }: StepSpec,
+  { inputs, carry, returned }: ForwardTrace,
+  { reached }: BackwardTrace,
+  summed: readonly boolean[],
+): Reach {
+  const from = (result: Tensor): Reached => {
+    const leaves = leavesOf(result);
+    return {
+      inputs: inputs.map((x, i) => reached[i] === true && leaves.has(x)),
+      carry: carry.map((s) => s.requiresGrad && leaves.has(s)),
+      fixed: fixed.map((p, i) => summed[i] === true && leaves.has(p)),
+    };
+  };
+  return { output: from(returned.y), next: returned.carry.map(from) };
+}
+
+const either = (a: readonly boolean[], b: readonly boolean[]): boolean[] => a.map((flag, i) => flag || b[i] === true);
+const same = (a: readonly boolean[], b: readonly boolean[]): boolean => a.every((flag, i) => flag === b[i]);
+
+/**
+ * What gradients of T steps get to.
+ * @param output whether the outputs have a cotangent
+ * @param last whether each tensor of the last state has one
+ * @returns of the inputs and fixed tensors at any step; of the carried ones before the first
+ */
+export function reachedIn(T: number, { output, next }: Reach, hasOutput: boolean, last: readonly boolean[]): Reached {
+  const none: Reached = { inputs: output.inputs.map(() => false), carry: last.map(() => false), fixed: output.fixed.map(() => false) };
+  let all: Reached = { ...none, carry: last };
+  for (let t = 0; t < T; t++) {
+    const roots = next.filter((_, i) => all.carry[i]);
+    const step = (hasOutput ? [output, ...roots] : roots).reduce(
+      (a, b) => ({ inputs: either(a.inputs, b.inputs), carry: either(a.carry, b.carry), fixed: either(a.fixed, b.fixed) }),
+      none,
+    );
+    const found = { inputs: either(all.inputs, step.inputs), carry: step.carry, fixed: either(all.fixed, step.fixed) };
+    const settled = same(found.carry, all.carry);
+    all = found;
+    if (settled) break;
+  }
+  return all;
+}
