@@ -20,7 +20,7 @@ export function seedOf(op: string, y: Tensor, cotangent?: Tensor): Tensor {
 }
 
 /**
- * Adds the gradients of `output` to `.grad` of every leaf that wants one.
+ * Adds the gradients of `output` to `.grad` of every leaf that needs one.
  * @param cotangent weights of a non-scalar output, of its shape
  * @throws StateError where a derivative needs a tensor as it was that has been written to since (an optimiser's step, `assign`)
  */

@@ -1,4 +1,4 @@
-/** Differentiation: `backward`, the tape and its sweep, and what an operation of one's own is made with. */
+/** Differentiation: `backward`, the tape and its sweep, and the tools to define operations. */
 
 export { backward } from "./backward.ts";
 export { defineOp, type JvpRule, type Op, type VjpRule } from "./define-op.ts";

@@ -11,7 +11,7 @@ import { isGradEnabled, Node } from "./tape.ts";
 
 export type Inputs = readonly Tensor[];
 
-/** The most general form: any number of inputs and outputs. Outputs nobody exposes are residuals. */
+/** The most general form: any number of inputs and outputs. Outputs that are not exposed are residuals. */
 export interface Primitive<P = unknown> {
   readonly name: string;
   /** Computes the outputs from values alone; never records. */
@@ -27,7 +27,7 @@ export interface Evaluation<P = unknown> {
   readonly inputs: Inputs;
   readonly outputs: readonly Tensor[];
   readonly params: P;
-  /** Which inputs' cotangents are wanted. */
+  /** Which inputs need cotangents. */
   readonly needs: readonly boolean[];
 }
 

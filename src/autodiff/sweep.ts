@@ -177,7 +177,7 @@ export function gradients(
   return inputs.map((x) => found.of(x));
 }
 
-/** Runs a sweep down to the leaves that want gradients and hands each its gradient. */
+/** Sweeps down to the leaves that need gradients and hands each its own. */
 export function sweepLeaves(
   output: Tensor,
   cotangent: Tensor,

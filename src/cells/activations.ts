@@ -9,12 +9,12 @@ import type { Tensor } from "../tensor/tensor.ts";
 /** "logistic" is 1/(1 + e⁻ˣ), "linear" the identity. */
 export type ActivationName = "linear" | "logistic" | "tanh" | "relu";
 
-/** One of those with a name, or a function of one's own, element by element. */
+/** The name of an activation, or any elementwise function. */
 export type Activation = ActivationName | ((x: Tensor) => Tensor);
 
 export const activations: Readonly<Record<ActivationName, (x: Tensor) => Tensor>> = { linear: (x) => x, logistic: sigmoid, tanh, relu };
 
-/** The function that an option stands for. */
+/** The function that an option names. */
 export function activationOf(activation: Activation): (x: Tensor) => Tensor {
   if (typeof activation === "function") return activation;
   checkOneOf("activation", "a name", activation, ["linear", "logistic", "tanh", "relu"]);

@@ -41,7 +41,7 @@ const STEPS = 7000;
 const HIDDEN = 192;
 const SAMPLE = { length: 300, temperature: 0.7 };
 
-/** What a run was asked for: part of its checkpoint. */
+/** The options of a run: part of its checkpoint. */
 interface Settings {
   /** The text's file; null for the book. */
   readonly text: string | null;

@@ -24,7 +24,7 @@ export interface Pass<B> extends IterableIterator<B> {
  */
 export interface Batches<B> extends Iterable<B> {
   [Symbol.iterator](): Pass<B>;
-  /** A pass that goes on from a place. @throws FormatError for a cursor that names none */
+  /** A pass that continues from a place. @throws FormatError for a cursor that names none */
   from(cursor: Cursor): Pass<B>;
 }
 

@@ -168,7 +168,7 @@ export class SeriesWindows implements Batches<SeriesWindow> {
   readonly #shuffle: number | undefined;
   /** Windows an epoch hands out. */
   readonly #used: number;
-  /** The order of the epoch that was asked for last. */
+  /** The order of the latest epoch. */
   #order: { readonly epoch: number; readonly windows: ArrayLike<number> } | null = null;
 
   constructor(series: Tensor, options: SeriesOptions) {

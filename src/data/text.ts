@@ -6,7 +6,7 @@ import { quote } from "../base/quote.ts";
 
 export interface VocabularyOptions {
   /**
-   * The symbol that stands for every character outside the vocabulary; null (the default) makes such a character an error.
+   * The symbol for every character outside the vocabulary; null (the default) makes such a character an error.
    * It takes id 0.
    */
   readonly unknown?: string | null;

@@ -19,7 +19,7 @@ export interface Source {
 }
 
 /**
- * The vector [B,H] that stands for a state: the first tensor of a cell's state (its output, where the state has it), of the
+ * The vector [B,H] that represents a state: the first tensor of a cell's state (its output, where the state has it), of the
  * backward one of two directions, and of the last one of several layers.
  * @throws ShapeError when it is no vector
  */
@@ -34,7 +34,7 @@ export function vectorOf(state: State): Tensor {
   return vectorOf(part);
 }
 
-/** The size H of the vector that stands for a recurrence's state. */
+/** The size H of the vector that represents a recurrence's state. */
 export function stateSizeOf(cell: { initialState(batch: number): State }): number {
   return scope(() => vectorOf(cell.initialState(1)).dim(1));
 }

@@ -15,7 +15,7 @@ import { zeros } from "../tensor/create.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** Widths of zeros at both ends of one axis of x, as `pad` wants them. */
+/** Widths of zeros at both ends of one axis of x, as `pad` takes them. */
 function endsOf(x: Tensor, axis: number, before: number, after: number): (readonly [number, number])[] {
   return x.shape.map((_, i) => (i === axis ? [before, after] : [0, 0]));
 }

@@ -49,7 +49,7 @@ interface Guess {
  *
  *   level 0 reads x(0), x(1), …;   level k+1 reads (y, gap) of those items y of level k that are not as predicted
  *
- * No information is lost: whoever runs the same predictors knows what they expected. The first item of each level is unexpected. Levels
+ * No information is lost: the same predictors give the same expectations again. The first item of each level is unexpected. Levels
  * are trained in turn, from below: `loss(k, items(k, sequence))`. A level sees symbols as unit vectors and gaps as bits.
  * @throws ArgumentError for levels whose sizes do not fit, and for symbols and gaps out of range
  * @see Schmidhuber, "Learning complex, extended sequences using the principle of history compression", 1992, sections 2 and 3

@@ -21,7 +21,7 @@ export type RecurrentModule = RNN | LSTM | GRU | RNNCell | LSTMCell | GRUCell;
 
 type Arrays = ReadonlyMap<string, Tensor>;
 
-/** Where a parameter stands in the arrays of a layout. */
+/** Where a parameter lies in the arrays of a layout. */
 interface Place {
   readonly array: string;
   /** Of the whole array. */

@@ -1,4 +1,4 @@
-/** Checkpoints: everything a run needs to go on, in one safetensors file. */
+/** Checkpoints: everything a run needs to continue, in one safetensors file. */
 
 import { isRecord } from "../base/checks.ts";
 import { ArgumentError, FormatError } from "../base/errors.ts";
@@ -92,7 +92,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
   return serialize(new Map(tensors), { format: FORMAT, run: JSON.stringify(run), extra: extraText(extra) });
 }
 
-/** What the caller wants to find again, as text that can be read. */
+/** The caller's own data, as readable text. */
 function extraText(extra: Json): string {
   try {
     const text = JSON.stringify(extra, (_, value) => {

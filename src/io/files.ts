@@ -28,7 +28,7 @@ export async function writeAtomic(path: string, content: Uint8Array | string): P
   await syncFolder(dirname(target));
 }
 
-/** How often a write begins anew whose temporary file was taken away by somebody. */
+/** How often to retry a write whose temporary file was removed by somebody else. */
 const ATTEMPTS = 3;
 
 /** What an existing file hands on to the one that takes its place. */

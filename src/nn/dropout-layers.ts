@@ -11,7 +11,7 @@ export interface DropoutLayerOptions {
   readonly generator?: Generator;
 }
 
-/** What the functions want to know of a module. */
+/** What the functions need to know of a module. */
 export function dropoutOptionsOf(module: Module, generator: Generator | undefined): DropoutOptions {
   return generator === undefined ? { training: module.training } : { training: module.training, generator };
 }

@@ -8,7 +8,7 @@ import { heldTensors } from "../tensor/parts.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { assign, keep, refuseForeign, requireGrad, Tensor } from "../tensor/tensor.ts";
 
-/** A tensor that is trained: a leaf that wants its gradient and outlives every scope. */
+/** A trained tensor: a leaf that needs its gradient and outlives every scope. */
 export class Parameter extends Tensor {
   constructor(value: Tensor) {
     if (!value.isContiguous) throw new ShapeError(`Parameter: expected a contiguous tensor, got strides ${show(value.strides)}`);
@@ -39,9 +39,9 @@ type Part = Tensor | Module;
 
 /**
  * Base of everything with parameters. Fields that hold parameters, buffers (plain tensors) or modules, or arrays, Maps, Sets and
- * plain objects of these (of any depth), are found by themselves. Their state-dict names are the field's name in snake_case,
+ * plain objects of these (of any depth), are found automatically. Their state-dict names are the field's name in snake_case,
  * then the keys as they are, joined by dots: `layers.0.weight`. Private (`#`) fields and getters cannot be seen: what only
- * they hold is given to `register`. Fields are read anew each time, so parts may be replaced, or be null.
+ * they hold is given to `register`. Fields are read each time, so parts may be replaced, or be null.
  * @throws ArgumentError where two parts would have one name, from everything that walks over the parts
  * @example
  * class Regressor extends Module {

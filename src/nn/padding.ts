@@ -1,4 +1,4 @@
-/** Batches of sequences of different lengths: which elements are padding, and what stands in their place. */
+/** Batches of sequences of different lengths: which elements are padding, and what replaces them. */
 
 import { reshape } from "../ops/broadcast.ts";
 import { where } from "../ops/compare.ts";
@@ -23,7 +23,7 @@ export function zeroBeyond(ys: Tensor, lengths: readonly number[] | undefined | 
 }
 
 /**
- * xs [T,B,…] with each sequence's last real step in the place of its padding. What runs on beyond a sequence's end, unseen, then runs on
+ * xs [T,B,…] with each sequence's last real step in the place of its padding. Computation beyond a sequence's end then runs on
  * values like its own: whatever the padding holds is never an operand, and 0·NaN cannot reach a gradient. A sequence without steps takes
  * those of another one, zeros where none has any.
  */

@@ -56,7 +56,7 @@ function inferred(x: Tensor, shape: Shape): Shape {
 
 /**
  * The same elements, in row-major order, in another shape: a view where strides allow it, else a copy.
- * @param shape with at most one -1, which stands for what is left over
+ * @param shape with at most one -1, whose size is inferred
  * @throws ShapeError when the sizes differ
  * @example reshape(x, [2, -1])
  */

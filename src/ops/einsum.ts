@@ -85,7 +85,7 @@ function withoutOnes({ x, labels }: Term, sizes: ReadonlyMap<string, number>): T
   return { x: reshape(x, only(x.shape)), labels: only(labels) };
 }
 
-/** Sums over the axes whose label nobody needs. */
+/** Sums over the axes whose label occurs nowhere else. */
 function summed({ x, labels }: Term, needed: ReadonlySet<string>): Term {
   const axis = labels.flatMap((label, i) => (needed.has(label) ? [] : [i]));
   return axis.length === 0 ? { x, labels } : { x: sum(x, { axis }), labels: labels.filter((l) => needed.has(l)) };

@@ -22,7 +22,7 @@ export interface LBFGSOptions {
   readonly toleranceGrad?: number;
   /** Stops when neither parameters nor loss change by more. */
   readonly toleranceChange?: number;
-  /** Pairs of step and gradient change that stand for the curvature. */
+  /** Pairs of step and gradient change that approximate the curvature. */
   readonly historySize?: number;
   readonly lineSearchFn?: "strongWolfe" | null;
 }

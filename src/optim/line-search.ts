@@ -17,7 +17,7 @@ export interface Point extends Evaluated {
   readonly slope: number;
 }
 
-/** Share of the promised decrease that is asked for. */
+/** Required share of the predicted decrease. */
 const DECREASE = 1e-4;
 /** Largest share of the first slope that may be left. */
 const FLATNESS = 0.9;

@@ -63,7 +63,7 @@ export interface InitialSlots {
 /** Sums and means of squares: they divide, so that one beyond the largest number does no harm. */
 export const SQUARE: readonly [number, number] = [0, Number.POSITIVE_INFINITY];
 
-/** Everything an optimiser needs to go on: numbers, and tensors named `parameter index.slot`. */
+/** Everything an optimiser needs to continue: numbers, and tensors named `parameter index.slot`. */
 export interface OptimizerState {
   readonly kind: string;
   /** Options of each group, without its parameters. */
@@ -100,7 +100,7 @@ export abstract class ParameterGroups<O extends object> {
     for (const group of this.groups) this.checkGroup(group);
   }
 
-  /** The one check of a group's options, whoever brings them: the constructor, a saved state, a schedule. @throws ArgumentError */
+  /** Checks a group's options, for the constructor, saved states and schedules alike. @throws ArgumentError */
   protected abstract checkGroup(group: Group<O>): void;
 
   /** Forgets the gradients of all parameters. */

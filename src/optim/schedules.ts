@@ -21,7 +21,7 @@ export interface HasRates {
 /** What a schedule's rates are made from. */
 export interface RatesState {
   readonly baseLrs: readonly number[];
-  /** What others have multiplied each group's rate by; 1 where nobody has, and unless given. */
+  /** The factor that others have applied to each group's rate (default 1). */
   readonly factors?: readonly number[] | undefined;
 }
 
@@ -380,7 +380,7 @@ export class ReduceLROnPlateau {
   }
 
   /**
-   * @param metric this evaluation's value; a tensor of one element stands for its value
+   * @param metric this evaluation's value, a number or a tensor of one element
    * @throws ArgumentError for what is no number; NaN is one
    */
   step(metric: number | Tensor): void {

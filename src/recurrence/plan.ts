@@ -12,7 +12,7 @@ export interface PlanOptions {
   readonly batch: number;
   /** Steps of a sequence (T). */
   readonly time: number;
-  /** Whether gradients of all parameters are wanted, too (default: whether the model is in training). */
+  /** Whether to compute gradients of all parameters too (default: whether the model is in training). */
   readonly training?: boolean;
 }
 

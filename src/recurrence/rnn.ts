@@ -188,7 +188,7 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
   }
 }
 
-/** Whether an input stands for one-hot vectors. */
+/** Whether an input is indices of one-hot vectors. */
 function isIndex(x: Tensor): boolean {
   return x.dtype === "int32";
 }
@@ -225,7 +225,7 @@ export class RNN extends RecurrentLayers<Tensor> {
 export interface LSTMOptions extends StackedOptions, LstmNetOptions {}
 
 /**
- * Layers of long short-term memory, with peepholes and projections where asked for; equations: `LSTMCell`.
+ * Layers of long short-term memory, with optional peepholes and projections; equations: `LSTMCell`.
  * The state is { h [numLayers·D,B,P], c [numLayers·D,B,H] }.
  * @see Hochreiter and Schmidhuber, "Long short-term memory", 1997; further `lstmSequence`
  * @example

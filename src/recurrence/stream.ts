@@ -1,4 +1,4 @@
-/** Streaming: one step, one call, nothing allocated, and a state that is bytes whenever it is wanted. */
+/** Streaming: one call per step, nothing allocated, and a state that can be saved as bytes at any time. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkWhole } from "../base/checks.ts";
@@ -29,7 +29,7 @@ export interface StreamOptions {
  * deterministic build the outputs equal those of step after step to the bit, and so those of the whole sequence, but for cells whose
  * scan sums in another order (`SRU`, `MLSTM`).
  *
- * A stream is a snapshot: it goes on with the weights, options and modes that the recurrence had when the stream was made,
+ * A stream is a snapshot: it keeps the weights, options and modes that the recurrence had when the stream was made,
  * whatever becomes of them, until `refresh()`. A step that cannot be captured (`whyEager`) is run as it is instead, and follows its
  * module. To capture a step, it is called twice when the stream is made or refreshed; fields that it sets are put back.
  *
@@ -169,7 +169,7 @@ function kept(t: Tensor): Tensor {
   return keep(copyOf(t));
 }
 
-/** Memory that outlives every scope, and that nobody reads as numbers. */
+/** Raw memory that outlives every scope. */
 function room(bytes: number): Tensor {
   return keep(empty([Math.max(1, Math.ceil(bytes / 8))], "float64"));
 }

@@ -92,7 +92,7 @@ function onTape(sequence: Tensor): Slices {
   return (t) => all[t] as Tensor;
 }
 
-/** The same where no gradient is wanted: nothing is made for steps that are not looked at. */
+/** The same without gradients: nothing is kept for steps that are not read. */
 function slicesOf(sequence: Tensor, grad: boolean): Slices {
   if (grad && wantsGradient(sequence)) return onTape(sequence);
   const [shape, strides] = [sequence.shape.slice(1), sequence.strides.slice(1)];
@@ -168,7 +168,7 @@ function walk(t: Tensor, reverse: boolean, first = 0): Place {
   return reverse ? { base: t.ptr + (T - 1 - first) * bytes, stride: -bytes, bytes } : { base: t.ptr + first * bytes, stride: bytes, bytes };
 }
 
-/** Memory that nobody reads as numbers. */
+/** Raw memory. */
 function room(bytes: number): Tensor {
   return empty([Math.max(1, Math.ceil(bytes / 8))], "float64");
 }

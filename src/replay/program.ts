@@ -83,7 +83,7 @@ export class Program {
   }
 }
 
-/** A program in linear memory: each run goes on where the last one ended. */
+/** A program in linear memory: each run continues where the last one ended. */
 export class LoadedProgram {
   readonly #memory: Tensor;
   readonly #calls: number;

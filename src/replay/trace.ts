@@ -30,7 +30,7 @@ export interface StepSpec {
   readonly owner: object;
   /** Parameters and buffers the step reads, each once. */
   readonly fixed: readonly Tensor[];
-  /** For each input: whether its gradient is wanted; null where no gradients are wanted at all. */
+  /** For each input: whether it needs a gradient; null if no gradients are needed at all. */
   readonly wanted: readonly boolean[] | null;
 }
 

@@ -31,7 +31,7 @@ let ballastBytes = 0;
 /** Whether an object is registered only to tell of the next collection. */
 let listening = false;
 
-/** Hosts reserve resizable buffers page by page: what nobody touches costs nothing. Older hosts ignore the option. */
+/** Hosts commit resizable buffers page by page, so untouched ones cost nothing. Older hosts ignore the option. */
 const Resizable = ArrayBuffer as new (bytes: number, options: { readonly maxByteLength: number }) => ArrayBuffer;
 
 let registry: FinalizationRegistry<Held | null> | null = null;

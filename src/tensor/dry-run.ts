@@ -1,4 +1,4 @@
-/** What a computation will need, before it is run. */
+/** Predicts the memory that a computation needs. */
 
 import { finished } from "../base/checks.ts";
 import { withoutKernels } from "../wasm/host.ts";
@@ -9,7 +9,7 @@ import { scope } from "./tensor.ts";
 export interface MemoryPlan {
   /** Most bytes live at once. */
   readonly peakBytes: number;
-  /** Bytes of what was made for keeps (parameters, optimiser state): live when the computation is over. */
+  /** Bytes that stay live afterwards (parameters, optimiser state). */
   readonly keptBytes: number;
   /** Linear memory the computation fills when it starts with none: the peak, and the gaps that blocks of other sizes leave. */
   readonly linearBytes: number;

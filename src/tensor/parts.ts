@@ -1,4 +1,4 @@
-/** What is found in a result: its parts, and their parts, however deep and in whatever circles. */
+/** Walks over a result: its parts, their parts and so on, at any depth, circles included. */
 
 /**
  * The name of a method by which an object lists the tensors (and other objects with tensors) that it holds out of sight, in

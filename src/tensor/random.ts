@@ -19,7 +19,7 @@ const WORDS_PER_BLOCK = 4;
 const CHUNK = 1024;
 const STATE_BYTES = 24;
 
-/** All there is to a generator. */
+/** The state of a generator. */
 export interface GeneratorState {
   readonly seed: bigint;
   readonly stream: bigint;
@@ -130,7 +130,7 @@ export class Generator {
     return child;
   }
 
-  /** A generator in the same state: both go on with the same values. */
+  /** A generator in the same state: both continue with the same values. */
   clone(): Generator {
     return Generator.fromState(this.state);
   }
@@ -139,7 +139,7 @@ export class Generator {
     return { seed: this.#seed, stream: this.#stream, counter: this.#counter };
   }
 
-  /** Goes on from a saved state. */
+  /** Continues from a saved state. */
   set state({ seed, stream, counter }: GeneratorState) {
     if (!(Number.isSafeInteger(counter) && counter >= 0)) {
       throw new ArgumentError(`Generator: expected a whole non-negative counter, got ${counter}`);
@@ -182,7 +182,7 @@ export class Generator {
     this.#move(words);
   }
 
-  /** A dry run is a trial whose values nobody keeps, so it leaves no trace here: the counter is that of the real run. */
+  /** A dry run leaves the counter as it was: nobody keeps its values. */
   #move(words: number): void {
     if (isDry()) return;
     this.#tellWatch();
@@ -233,13 +233,13 @@ export class Generator {
 interface Watch {
   /** Each generator's state before it first moved. */
   readonly moved: Map<Generator, GeneratorState>;
-  /** Generators made meanwhile: they begin where they are made, and nobody need remember their place. */
+  /** Generators made meanwhile: repeating the function makes them again, so their state need not be kept. */
   readonly made: WeakSet<Generator>;
 }
 
 let watch: Watch | null = null;
 
-/** Runs `fn` and puts every generator that moves, made before it, into `moved` with its state before: what it takes to undo or to repeat `fn`. */
+/** Runs `fn` and notes in `moved` the earlier state of every older generator that moves, so that `fn` can be undone or repeated. */
 export function watchGenerators<R>(moved: Map<Generator, GeneratorState>, fn: () => R): R {
   const outer = watch;
   watch = { moved, made: new WeakSet() };
@@ -307,13 +307,13 @@ function roundDown(x: number, dtype: FloatDType): number {
 
 let common: Generator | null = null;
 
-/** The generator of everything that was given none; seed 0 until `manualSeed`. */
+/** The default generator, used where none is given; seed 0 until `manualSeed`. */
 export function defaultGenerator(): Generator {
   common ??= new Generator(0);
   return common;
 }
 
-/** Starts the default generator anew. */
+/** Seeds the default generator. */
 export function manualSeed(seed: number | bigint): Generator {
   defaultGenerator().state = new Generator(seed).state;
   return defaultGenerator();

@@ -1,5 +1,5 @@
 /**
- * Who owns the bytes of a tensor, and when they go.
+ * Owns the bytes of tensors, and decides when they are released.
  *
  * Inside a scope, what was allocated is released at its end, except what the scope returns.
  * Outside every scope, blocks are released when their tensors are collected.
@@ -83,12 +83,12 @@ export class Storage {
     );
   }
 
-  /** Says that elements of an existing tensor were written to: what was computed from them before has no derivative by them any more. */
+  /** Notes that elements of an existing tensor were overwritten: earlier results can no longer be differentiated with respect to them. */
   noteWrite(): void {
     if (!isDry()) this.lastWrite = ++writeCount;
   }
 
-  /** Has every access fail with `reason`, until the memory is given back. */
+  /** Makes every access fail with `reason`, until the memory is given back. */
   withhold(reason: () => Error): void {
     this.#withheld = { ptr: this.#ptr, reason };
     this.#ptr = 0;

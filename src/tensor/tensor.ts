@@ -29,7 +29,7 @@ export class Tensor {
   node: Node | null = null;
   /** Which of the node's outputs this is. */
   outputIndex = 0;
-  /** Whether this leaf's gradient is wanted. */
+  /** Whether this leaf needs a gradient. */
   requiresGrad = false;
   /** The tangent this tensor carries in forward mode. */
   dual: Dual | null = null;
@@ -96,7 +96,7 @@ export class Tensor {
     return new Tensor(this.storage, this.dtype, this.shape, this.strides, this.offset);
   }
 
-  /** Releases the memory now, for those who want to; views of it go with it. */
+  /** Releases the memory now, with all views of it. Never needed. */
   dispose(): void {
     this.storage.release();
   }
@@ -115,7 +115,7 @@ export interface Tensor {
   [Symbol.dispose](): void;
 }
 
-/** Throws the error for a value that is no tensor of this copy of the library. */
+/** Throws the error for a value that is not a tensor of this copy of the library. */
 function refuse(op: string, value: unknown): never {
   if (!isForeign(value)) throw new DTypeError(`${op}: expected a tensor, got ${kindOf(value)}`);
   const { library = "another version" } = value.storage as Partial<Storage>;
@@ -137,14 +137,14 @@ function isForeign(value: unknown): value is Tensor {
 }
 
 /**
- * Makes sure of an operand: kernels take addresses, which mean something else in the memory of another copy of the library.
+ * Checks an operand. Kernels take addresses, which are meaningless in the memory of another copy of the library.
  * @throws StateError for a tensor of another copy; DTypeError for what is no tensor
  */
 export function checkTensor(op: string, value: unknown): asserts value is Tensor {
   if (!(value instanceof Tensor)) refuse(op, value);
 }
 
-/** Lets everything pass but tensors of another copy of the library. @throws StateError */
+/** Refuses tensors of another copy of the library; accepts everything else. @throws StateError */
 export function refuseForeign(op: string, value: unknown): void {
   if (isForeign(value)) refuse(op, value);
 }
@@ -210,7 +210,7 @@ export function tensor(data: TensorData, options: TensorOptions & { readonly sha
   return t;
 }
 
-/** Marks a leaf as one whose gradient is wanted. @throws DTypeError for integers and masks */
+/** Marks a leaf as one that needs a gradient. @throws DTypeError for integers and masks */
 export function requireGrad(t: Tensor): Tensor {
   if (!isFloat(t.dtype)) throw new DTypeError(`requireGrad: expected a float tensor, got ${t.dtype}`);
   if (t.node !== null) throw new StateError("requireGrad: expected a leaf, got the result of an operation");

@@ -98,7 +98,7 @@ function commonKind(op: string, data: unknown): DType | undefined {
   return common;
 }
 
-/** Writes what regular nested arrays hold in row-major order; returns where it goes on. */
+/** Writes what regular nested arrays hold in row-major order; returns the next index. */
 function flattenInto(op: string, data: unknown, out: Float64Array, start: number): number {
   if (typedKind(data) !== undefined) {
     out.set(data as NumberArray, start);

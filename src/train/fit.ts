@@ -52,7 +52,7 @@ export interface FitOptions<M extends Module, B, S extends State> {
   readonly gradients?: GradientAlgorithm | undefined;
   /** Ends after this many steps, counted over all resumed runs; otherwise with the batches. */
   readonly maxSteps?: number;
-  /** Aborting ends the iteration between two steps by throwing `signal.reason`; iterating again goes on without the signal. */
+  /** Aborting ends the iteration between two steps by throwing `signal.reason`; iterating again continues without the signal. */
   readonly signal?: AbortSignal | undefined;
   /** Largest Euclidean norm of all gradients together. */
   readonly clipNorm?: number;
@@ -68,7 +68,7 @@ export interface FitOptions<M extends Module, B, S extends State> {
    * fields of the model's modules are known without being given.
    */
   readonly generator?: Generator | readonly Generator[] | undefined;
-  /** A checkpoint to go on from. */
+  /** A checkpoint to continue from. */
   readonly resume?: Uint8Array | undefined;
 }
 

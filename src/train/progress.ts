@@ -5,7 +5,7 @@ import { FormatError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import type { Json } from "../io/checkpoint.ts";
 
-/** What is told of each step. */
+/** What each step reports. */
 export interface TrainingStep {
   /** Steps done, this one included. */
   readonly step: number;

@@ -11,7 +11,7 @@ import { zeros } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { lastStep } from "./modes.ts";
 
-/** What turns [..., inputs] into [..., outputs]: `Linear`, a `Sequential` of layers, or a module of one's own. */
+/** What turns [..., inputs] into [..., outputs]: `Linear`, a `Sequential` of layers, or your own module. */
 export type Readout = Module & { forward(h: Tensor): Tensor };
 
 /** How many values a readout puts out for so many; asked of it once. */

@@ -23,7 +23,7 @@ export interface StackedRNNOptions {
   readonly generator?: Generator;
 }
 
-/** A recurrence of whatever state; layers of different kinds stand in one list as `StackedLayer<State>`. */
+/** A recurrence with any state, so that layers of different kinds fit into one list. */
 export interface StackedLayer<S extends State> extends Module {
   readonly inputSize: number;
   readonly outputSize: number;

@@ -28,7 +28,7 @@ export function advance(taps: Tensor): Tensor {
   return slice(taps, 1, 0, taps.dim(1) - 1);
 }
 
-/** Taps side by side, [B,D·n], as a matrix product wants them. */
+/** Taps side by side, [B,D·n], as a matrix product takes them. */
 export function sideBySide(taps: Tensor): Tensor {
   return reshape(taps, [taps.dim(0), taps.size / taps.dim(0)]);
 }

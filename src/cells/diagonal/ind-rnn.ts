@@ -77,7 +77,7 @@ function recurrentWeights({
   return new Parameter(generator.uniform([hiddenSize], low, high, dtype));
 }
 
-/** The recurrence of an IndRNN by itself, h' = φ(x + u∘h), between layers that mix: as many inputs as units. */
+/** Only the recurrence of an IndRNN, h' = φ(x + u∘h), for use between layers that mix: as many inputs as units. */
 export class IndRNNRecurrence extends IndependentUnits {
   readonly inputSize: number;
   readonly hiddenSize: number;
