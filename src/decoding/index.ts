@@ -1,3 +1,15 @@
-/** Finding the output sequence: greedy and beam search. */
+/** Finding the output sequence: greedy and beam search, labels of connectionist temporal classification, chains. */
 
 export { type Autoregressive, type BeamOptions, beamSearch, type DecodingOptions, greedySearch, type Hypothesis } from "./beam-search.ts";
+export {
+  type CtcBeamOptions,
+  type CtcDecodingOptions,
+  type CtcHypothesis,
+  type CtcPath,
+  type CtcSpan,
+  ctcAlign,
+  ctcBeamSearch,
+  ctcGreedy,
+  type LabelModel,
+} from "./ctc.ts";
+export { type Chain, type Labelling, type ViterbiOptions, viterbi } from "./viterbi.ts";

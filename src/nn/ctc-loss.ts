@@ -6,7 +6,7 @@ import { div } from "../ops/arithmetic.ts";
 import { equal, where } from "../ops/compare.ts";
 import { ctc, type Labels } from "../ops/ctc.ts";
 import { show } from "../tensor/shape.ts";
-import { Tensor, tensor } from "../tensor/tensor.ts";
+import { checkTensor, Tensor, tensor } from "../tensor/tensor.ts";
 import { type LossOptions, reduceLosses } from "./losses.ts";
 
 export interface CtcOptions extends LossOptions {
@@ -16,16 +16,17 @@ export interface CtcOptions extends LossOptions {
   readonly zeroInfinity?: boolean;
 }
 
-function lengthsOf(name: string, given: Tensor | readonly number[], batch: number, limit: number): Int32Array {
+/** Whole lengths of a batch, each in [0, limit]. @internal */
+export function lengthsOf(op: string, name: string, given: Tensor | ArrayLike<number>, batch: number, limit: number): Int32Array {
   const values = Array.from<number>(given instanceof Tensor ? given.data() : given);
-  if (values.length !== batch) throw new ShapeError(`ctcLoss: expected ${batch} ${name}, got ${values.length}`);
+  if (values.length !== batch) throw new ShapeError(`${op}: expected ${batch} ${name}, got ${values.length}`);
   const wrong = values.findIndex((n) => !(Number.isInteger(n) && n >= 0 && n <= limit));
-  if (wrong >= 0) throw new ArgumentError(`ctcLoss: expected whole ${name} in [0, ${limit}], got ${values[wrong]} at element ${wrong}`);
+  if (wrong >= 0) throw new ArgumentError(`${op}: expected whole ${name} in [0, ${limit}], got ${values[wrong]} at element ${wrong}`);
   return Int32Array.from(values);
 }
 
 /** Targets [N,S], or one after the other, as [N, longest] padded with blanks. */
-function padTargets(targets: Tensor, lengths: Int32Array, classes: number, blank: number): Tensor {
+function padTargets(op: string, targets: Tensor, lengths: Int32Array, classes: number, blank: number): Tensor {
   const N = lengths.length;
   const width = lengths.reduce((a, b) => Math.max(a, b), 0);
   const source = targets.data();
@@ -36,9 +37,7 @@ function padTargets(targets: Tensor, lengths: Int32Array, classes: number, blank
     for (let i = 0; i < length; i++) {
       const c = source[start + i] as number;
       if (!(c >= 0 && c < classes) || c === blank) {
-        throw new ArgumentError(
-          `ctcLoss: expected targets in [0, ${classes - 1}] other than the blank ${blank}, got ${c} in sequence ${n}`,
-        );
+        throw new ArgumentError(`${op}: expected targets in [0, ${classes - 1}] other than the blank ${blank}, got ${c} in sequence ${n}`);
       }
       padded[n * width + i] = c;
     }
@@ -47,29 +46,38 @@ function padTargets(targets: Tensor, lengths: Int32Array, classes: number, blank
   return tensor(padded, { shape: [N, width] });
 }
 
-function checkTargets(targets: Tensor, lengths: Int32Array, batch: number): void {
-  if (targets.dtype !== "int32") throw new DTypeError(`ctcLoss: expected int32 targets, got ${targets.dtype}`);
+function checkTargets(op: string, targets: Tensor, lengths: Int32Array, batch: number): void {
+  if (targets.dtype !== "int32") throw new DTypeError(`${op}: expected int32 targets, got ${targets.dtype}`);
   const total = lengths.reduce((a, b) => a + b, 0);
   const fits = targets.rank === 2 ? targets.dim(0) === batch : targets.rank === 1 && targets.size === total;
-  if (!fits) throw new ShapeError(`ctcLoss: expected targets [${batch},S] or, one after the other, [${total}], got ${show(targets.shape)}`);
+  if (!fits) throw new ShapeError(`${op}: expected targets [${batch},S] or, one after the other, [${total}], got ${show(targets.shape)}`);
 }
 
-function checkedLabels(
+/** Log-probabilities [T,N,C] of which one class stands for "no label here". @internal */
+export function checkLogProbs(op: string, logProbs: Tensor, blank: number): void {
+  checkTensor(op, logProbs);
+  if (logProbs.rank !== 3) throw new ShapeError(`${op}: expected logProbs [T,N,C], got ${show(logProbs.shape)}`);
+  if (!isFloat(logProbs.dtype)) throw new DTypeError(`${op}: expected float logProbs, got ${logProbs.dtype}`);
+  const C = logProbs.dim(2);
+  if (!(Number.isInteger(blank) && blank >= 0 && blank < C))
+    throw new ArgumentError(`${op}: expected blank in [0, ${C - 1}], got ${blank}`);
+}
+
+/** The labels of a batch, padded to one width. @internal */
+export function checkedLabels(
+  op: string,
   logProbs: Tensor,
   targets: Tensor,
-  inputLengths: Tensor | readonly number[],
-  targetLengths: Tensor | readonly number[],
+  inputLengths: Tensor | ArrayLike<number>,
+  targetLengths: Tensor | ArrayLike<number>,
   blank: number,
 ): Labels {
-  if (logProbs.rank !== 3) throw new ShapeError(`ctcLoss: expected logProbs [T,N,C], got ${show(logProbs.shape)}`);
-  if (!isFloat(logProbs.dtype)) throw new DTypeError(`ctcLoss: expected float logProbs, got ${logProbs.dtype}`);
+  checkLogProbs(op, logProbs, blank);
   const [T, N, C] = logProbs.shape as [number, number, number];
-  if (!(Number.isInteger(blank) && blank >= 0 && blank < C))
-    throw new ArgumentError(`ctcLoss: expected blank in [0, ${C - 1}], got ${blank}`);
-  const steps = lengthsOf("inputLengths", inputLengths, N, T);
-  const lengths = lengthsOf("targetLengths", targetLengths, N, targets.rank === 2 ? targets.dim(1) : targets.size);
-  checkTargets(targets, lengths, N);
-  return { blank, targets: padTargets(targets, lengths, C, blank), inputLengths: tensor(steps), targetLengths: tensor(lengths) };
+  const steps = lengthsOf(op, "inputLengths", inputLengths, N, T);
+  const lengths = lengthsOf(op, "targetLengths", targetLengths, N, targets.rank === 2 ? targets.dim(1) : targets.size);
+  checkTargets(op, targets, lengths, N);
+  return { blank, targets: padTargets(op, targets, lengths, C, blank), inputLengths: tensor(steps), targetLengths: tensor(lengths) };
 }
 
 /**
@@ -94,12 +102,12 @@ function checkedLabels(
 export function ctcLoss(
   logProbs: Tensor,
   targets: Tensor,
-  inputLengths: Tensor | readonly number[],
-  targetLengths: Tensor | readonly number[],
+  inputLengths: Tensor | ArrayLike<number>,
+  targetLengths: Tensor | ArrayLike<number>,
   options: CtcOptions = {},
 ): Tensor {
   const { blank = 0, reduction = "mean", zeroInfinity = false } = options;
-  const labels = checkedLabels(logProbs, targets, inputLengths, targetLengths, blank);
+  const labels = checkedLabels("ctcLoss", logProbs, targets, inputLengths, targetLengths, blank);
   const each = ctc(logProbs, labels);
   const losses = zeroInfinity ? where(equal(each, Number.POSITIVE_INFINITY), 0, each) : each;
   if (reduction !== "mean") return reduceLosses("ctcLoss", losses, reduction);

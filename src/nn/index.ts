@@ -1,6 +1,7 @@
 /** Modules: layers, recurrences, losses. */
 
 export { type NormalizedSequence, SequenceBatchNorm, type SequenceBatchNormOptions } from "./batch-norm.ts";
+export { type CrfLossOptions, type CrfOptions, LinearChainCRF, type RealSteps } from "./crf.ts";
 export { type CtcOptions, ctcLoss } from "./ctc-loss.ts";
 export { Dropout, type DropoutLayerOptions, VariationalDropout } from "./dropout-layers.ts";
 /** Ways to fill a tensor before training: `initializers.orthogonal(weight)`. */

@@ -1,0 +1,334 @@
+/** The labels that the output of a network trained by connectionist temporal classification says: the best path, a beam, an alignment. */
+
+import { checkNumber, checkSizes } from "../base/checks.ts";
+import { ArgumentError, DTypeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
+import { checkedLabels, checkLogProbs, lengthsOf } from "../nn/ctc-loss.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { logAdd } from "./log-add.ts";
+
+export interface CtcDecodingOptions {
+  /** Class that stands for "no label here"; default 0. */
+  readonly blank?: number;
+  /** Steps of each sequence, at most T; T unless given. */
+  readonly lengths?: Tensor | ArrayLike<number>;
+}
+
+/** One label of a path, and the steps at which it is said: from `start` up to, not including, `end`. */
+export interface CtcSpan {
+  readonly label: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** One class a step, and what is read from it. */
+export interface CtcPath {
+  readonly labels: readonly number[];
+  /** The class at each step, blanks among them. */
+  readonly path: readonly number[];
+  /** Where each label is said. */
+  readonly spans: readonly CtcSpan[];
+  /** Of the path: Σ_t log p_t(π_t). */
+  readonly logProbability: number;
+}
+
+/** A labelling, over all its paths. */
+export interface CtcHypothesis {
+  readonly labels: readonly number[];
+  /** log Σ of the probabilities of its paths, as far as the beam kept them: −`ctcLoss` where it kept all. */
+  readonly logProbability: number;
+  /** What it is ranked by: logProbability + languageWeight·Σ log p(label | labels before) + insertionBonus·(number of labels). */
+  readonly score: number;
+}
+
+/** log p(label | labels before it), −∞ for what cannot be. */
+export type LabelModel = (before: readonly number[], label: number) => number;
+
+export interface CtcBeamOptions extends CtcDecodingOptions {
+  /** Labellings kept after each step. */
+  readonly width: number;
+  /** Most hypotheses returned for each sequence; default 1. */
+  readonly best?: number;
+  /** Called once for each labelling and each label after it, whatever the number of steps at which the label may follow. */
+  readonly languageModel?: LabelModel;
+  /** α, by which the language model's log-probabilities are multiplied; default 1. */
+  readonly languageWeight?: number;
+  /** β, added for each label; default 0. */
+  readonly insertionBonus?: number;
+}
+
+/** Rows [C] of one sequence, step by step. */
+type Steps = readonly ArrayLike<number>[];
+
+/** What logSoftmax may pass 0 by, and more: above it are logits. */
+const MOST = 1e-3;
+
+/** The rows of each sequence up to its end. @throws ArgumentError for NaN, or what is no logarithm of a probability */
+function stepsOf(op: string, logProbs: Tensor, lengths: ArrayLike<number>): Steps[] {
+  const [, N, C] = logProbs.shape as [number, number, number];
+  const values = logProbs.data();
+  return Array.from(lengths, (length, n) =>
+    Array.from({ length }, (_, t) => {
+      const start = (t * N + n) * C;
+      const row = values.subarray(start, start + C);
+      const wrong = row.findIndex((p: number) => !(p <= MOST));
+      if (wrong < 0) return row;
+      throw new ArgumentError(
+        `${op}: expected log-probabilities, at most 0, as logSoftmax gives them, got ${row[wrong]} for class ${wrong} at step ${t} of sequence ${n}`,
+      );
+    }),
+  );
+}
+
+function sequences(op: string, logProbs: Tensor, { blank = 0, lengths }: CtcDecodingOptions): Steps[] {
+  checkLogProbs(op, logProbs, blank);
+  const [T, N] = logProbs.shape as [number, number, number];
+  return stepsOf(op, logProbs, lengths === undefined ? new Int32Array(N).fill(T) : lengthsOf(op, "lengths", lengths, N, T));
+}
+
+/** What a path says: repetitions are one label, blanks none. */
+function read(path: readonly number[], blank: number): CtcSpan[] {
+  const spans: { label: number; start: number; end: number }[] = [];
+  path.forEach((label, t) => {
+    if (label === blank) return;
+    const last = spans.at(-1);
+    if (last !== undefined && last.label === label && last.end === t) last.end++;
+    else spans.push({ label, start: t, end: t + 1 });
+  });
+  return spans;
+}
+
+function pathOf(path: readonly number[], rows: Steps, blank: number): CtcPath {
+  const spans = read(path, blank);
+  const logProbability = path.reduce((total, c, t) => total + ((rows[t] as ArrayLike<number>)[c] as number), 0);
+  return { labels: spans.map(({ label }) => label), path, spans, logProbability };
+}
+
+function indexOfGreatest(values: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if ((values[i] as number) > (values[best] as number)) best = i;
+  return best;
+}
+
+/**
+ * The best path of each sequence: the likeliest class at each step, repetitions and then blanks dropped. Of equals, the first class.
+ * It need not be a path of the likeliest labelling, which has many: `ctcBeamSearch` adds them up.
+ * @param logProbs log-probabilities [T,N,C], usually `logSoftmax` of logits
+ * @throws ArgumentError for NaN, for logits, for lengths out of range
+ * @see Graves, Fernández, Gomez and Schmidhuber, "Connectionist temporal classification: labelling unsegmented sequence data with
+ * recurrent neural networks", 2006, section 3.2 (best path decoding)
+ * @example const [{ labels, spans }] = ctcGreedy(logSoftmax(logits, -1), { lengths: [50] });
+ */
+export function ctcGreedy(logProbs: Tensor, options: CtcDecodingOptions = {}): CtcPath[] {
+  const { blank = 0 } = options;
+  return sequences("ctcGreedy", logProbs, options).map((rows) => pathOf(rows.map(indexOfGreatest), rows, blank));
+}
+
+/** A labelling as a node of the tree of all labellings: what is known of it stays with it, in the beam and out of it. */
+class Prefix {
+  readonly parent: Prefix | null;
+  readonly label: number;
+  /** α·log p_LM + β·length. */
+  readonly bonus: number;
+  readonly #longer = new Map<number, Prefix>();
+  /** log-probability of the paths so far that end in a blank, and of those that end in the last label. */
+  blank = Number.NEGATIVE_INFINITY;
+  spoken = Number.NEGATIVE_INFINITY;
+  /** Of both together. */
+  total = Number.NEGATIVE_INFINITY;
+  /** The same after the step that is being taken. */
+  nextBlank = Number.NEGATIVE_INFINITY;
+  nextSpoken = Number.NEGATIVE_INFINITY;
+
+  constructor(parent: Prefix | null, label: number, bonus: number) {
+    this.parent = parent;
+    this.label = label;
+    this.bonus = bonus;
+  }
+
+  get score(): number {
+    return this.total + this.bonus;
+  }
+
+  get labels(): number[] {
+    const labels: number[] = [];
+    for (let p: Prefix = this; p.parent !== null; p = p.parent) labels.push(p.label);
+    return labels.reverse();
+  }
+
+  /** The labelling that is one label longer. */
+  longer(label: number, gain: (before: readonly number[], label: number) => number): Prefix {
+    const known = this.#longer.get(label);
+    if (known !== undefined) return known;
+    const made = new Prefix(this, label, this.bonus + gain(this.labels, label));
+    this.#longer.set(label, made);
+    return made;
+  }
+
+  /** What its paths have from now on. */
+  set(blank: number, spoken: number): void {
+    this.blank = blank;
+    this.spoken = spoken;
+    this.total = logAdd(blank, spoken);
+  }
+
+  /** Ends the step: what was gathered counts. */
+  advance(): void {
+    this.set(this.nextBlank, this.nextSpoken);
+    this.nextBlank = Number.NEGATIVE_INFINITY;
+    this.nextSpoken = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Leaves the beam: no path leads through it any more. */
+  leave(): void {
+    this.set(Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY);
+  }
+}
+
+/** Passes the probability of a labelling's paths on to the labellings of one step more; adds those that are reached. */
+function spread(prefix: Prefix, row: ArrayLike<number>, blank: number, gain: LabelModel, reached: Set<Prefix>): void {
+  const { total, blank: afterBlank, spoken, label: last, parent } = prefix;
+  for (let c = 0; c < row.length; c++) {
+    const p = row[c] as number;
+    if (p === Number.NEGATIVE_INFINITY) continue;
+    if (c === blank) {
+      prefix.nextBlank = logAdd(prefix.nextBlank, total + p);
+      reached.add(prefix);
+      continue;
+    }
+    const again = parent !== null && c === last;
+    if (again) {
+      prefix.nextSpoken = logAdd(prefix.nextSpoken, spoken + p);
+      reached.add(prefix);
+    }
+    // A label follows itself only where a blank stands between.
+    const way = again ? afterBlank : total;
+    if (way === Number.NEGATIVE_INFINITY) continue;
+    const longer = prefix.longer(c, gain);
+    longer.nextSpoken = logAdd(longer.nextSpoken, way + p);
+    reached.add(longer);
+  }
+}
+
+function beam(rows: Steps, blank: number, width: number, gain: LabelModel): Prefix[] {
+  const root = new Prefix(null, blank, 0);
+  root.set(0, Number.NEGATIVE_INFINITY);
+  let kept = [root];
+  for (const row of rows) {
+    const reached = new Set<Prefix>();
+    for (const prefix of kept) spread(prefix, row, blank, gain, reached);
+    for (const prefix of reached) prefix.advance();
+    const ranked = [...reached].filter((p) => p.score > Number.NEGATIVE_INFINITY).sort((a, b) => b.score - a.score);
+    const left = new Set(ranked.slice(0, width));
+    for (const prefix of [...reached, ...kept]) if (!left.has(prefix)) prefix.leave();
+    kept = [...left];
+  }
+  return kept;
+}
+
+/** α·log p_LM + β of one label, from a model that is trusted with its own numbers only so far. */
+function gainOf({ languageModel, languageWeight = 1, insertionBonus = 0 }: CtcBeamOptions): LabelModel {
+  return (before, label) => {
+    if (languageModel === undefined) return insertionBonus;
+    const p: unknown = languageModel(before, label);
+    if (typeof p !== "number") throw new DTypeError(`ctcBeamSearch: expected the language model to give numbers, got ${quote(p)}`);
+    if (!(p < Number.POSITIVE_INFINITY))
+      throw new ArgumentError(`ctcBeamSearch: expected log-probabilities of the language model, got ${p}`);
+    // 0·(−∞) is no number; without weight the model says nothing.
+    return (languageWeight === 0 ? 0 : languageWeight * p) + insertionBonus;
+  };
+}
+
+/**
+ * Prefix beam search: the likeliest labellings of each sequence, best first, each over all its paths.
+ *
+ * For a labelling the beam knows two probabilities, of the paths that end in a blank and of those that end in its last label. At a step
+ *
+ *   p_b'(l) = p(l)·y(blank)      p_nb'(l) = p_nb(l)·y(last label)      p_nb'(l + c) += (p_b(l) if c is the last label, else p(l))·y(c)
+ *
+ * and the `width` best labellings stay, by log p + α·log p_LM + β·length. As wide as there are labellings this is enumeration.
+ * O(T·width·C) operations a sequence; of equals, the one that was reached first.
+ * @param logProbs log-probabilities [T,N,C], usually `logSoftmax` of logits
+ * @returns for each sequence at most `best` hypotheses; none where every path has probability 0
+ * @throws ArgumentError for NaN, for logits, for a width below 1, lengths out of range, a language model that gives NaN or +∞
+ * @see Graves, "Supervised sequence labelling with recurrent neural networks", 2012, section 7.5; language model and insertion bonus: Hannun,
+ * Maas, Jurafsky and Ng, "First-pass large vocabulary continuous speech recognition using bi-directional recurrent DNNs", 2014, algorithm 1
+ * Deviates: the language model scores every label, not words; its factor is kept beside the probability of the paths, so that both are known.
+ * @example const [[best]] = ctcBeamSearch(logSoftmax(logits, -1), { width: 10 });
+ */
+export function ctcBeamSearch(logProbs: Tensor, options: CtcBeamOptions): CtcHypothesis[][] {
+  const { width, blank = 0, best = 1, languageWeight = 1, insertionBonus = 0 } = options;
+  checkSizes("ctcBeamSearch", { width, best });
+  checkNumber("ctcBeamSearch", "languageWeight", languageWeight, { least: 0 });
+  checkNumber("ctcBeamSearch", "insertionBonus", insertionBonus);
+  const gain = gainOf(options);
+  return sequences("ctcBeamSearch", logProbs, options).map((rows) =>
+    beam(rows, blank, width, gain)
+      .slice(0, best)
+      .map(({ labels, total, score }) => ({ labels, logProbability: total, score })),
+  );
+}
+
+/** The labels with blanks around and between them. */
+function extended(labels: readonly number[], blank: number): number[] {
+  return [blank, ...labels.flatMap((label) => [label, blank])];
+}
+
+/** Of the places that lead to s, the one with the greatest value; the nearest of equals. */
+function before(values: ArrayLike<number>, s: number, maySkip: boolean): number {
+  let from = s;
+  if (s > 0 && (values[s - 1] as number) > (values[from] as number)) from = s - 1;
+  if (maySkip && (values[s - 2] as number) > (values[from] as number)) from = s - 2;
+  return from;
+}
+
+/** The likeliest path that says the labels; null where none has a probability. */
+function align(rows: Steps, labels: readonly number[], blank: number): number[] | null {
+  const read = extended(labels, blank);
+  const S = read.length;
+  if (rows.length === 0) return labels.length === 0 ? [] : null;
+  const emission = (t: number, s: number): number => (rows[t] as ArrayLike<number>)[read[s] as number] as number;
+  let values = Float64Array.from(read, (_, s) => (s < 2 ? emission(0, s) : Number.NEGATIVE_INFINITY));
+  const origins: Int32Array[] = [];
+  for (let t = 1; t < rows.length; t++) {
+    const last = values;
+    const from = Int32Array.from(read, (c, s) => before(last, s, s > 1 && c !== blank && c !== read[s - 2]));
+    origins.push(from);
+    values = Float64Array.from(from, (f, s) => (last[f] as number) + emission(t, s));
+  }
+  let s = S > 1 && (values[S - 2] as number) > (values[S - 1] as number) ? S - 2 : S - 1;
+  if (values[s] === Number.NEGATIVE_INFINITY) return null;
+  const path = [s];
+  for (const from of origins.reverse()) {
+    s = from[s] as number;
+    path.push(s);
+  }
+  return path.reverse().map((at) => read[at] as number);
+}
+
+/**
+ * The likeliest path of each sequence that says given labels: at which steps each of them is said (forced alignment).
+ * @param logProbs log-probabilities [T,N,C]
+ * @param targets int32 labels, padded [N,S] or one after the other [sum of targetLengths], as `ctcLoss` takes them
+ * @returns for each sequence its path; null where none fits into the steps, or none has a probability
+ * @throws ArgumentError for NaN, for logits, for a label that is the blank or no class, lengths out of range
+ * @see Graves, "Supervised sequence labelling with recurrent neural networks", 2012, section 7.3, with a maximum in the place of each sum
+ * @example const [path] = ctcAlign(logProbs, tensor([[3, 1]], { dtype: "int32" }), [50], [2]); // path.spans: [{ label: 3, start: 4, end: 7 }, …]
+ */
+export function ctcAlign(
+  logProbs: Tensor,
+  targets: Tensor,
+  inputLengths: Tensor | ArrayLike<number>,
+  targetLengths: Tensor | ArrayLike<number>,
+  options: Pick<CtcDecodingOptions, "blank"> = {},
+): (CtcPath | null)[] {
+  const { blank = 0 } = options;
+  const checked = checkedLabels("ctcAlign", logProbs, targets, inputLengths, targetLengths, blank);
+  const width = checked.targets.dim(1);
+  const [all, lengths] = [checked.targets.data(), checked.targetLengths.data()];
+  return stepsOf("ctcAlign", logProbs, checked.inputLengths.data()).map((rows, n) => {
+    const labels = Array.from(all.subarray(n * width, n * width + (lengths[n] as number)));
+    const path = align(rows, labels, blank);
+    return path && pathOf(path, rows, blank);
+  });
+}
