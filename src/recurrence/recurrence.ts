@@ -1,5 +1,5 @@
 /**
- * The one idea: a recurrent network is a function (x_t, s_t) ↦ (y_t, s_{t+1}).
+ * A recurrent network is a function (x_t, s_t) ↦ (y_t, s_{t+1}).
  *
  * A cell implements `step`; everything else (whole sequences, variable lengths, stacking, streaming,
  * gradient algorithms) is written against this interface.
@@ -53,7 +53,7 @@ export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths
   }
 }
 
-/** A state's structure, and which axis of each tensor is the batch: the first, but in layers, whose states have PyTorch's [L,B,H]. */
+/** A state's structure, and which axis of each tensor is the batch: the first, except in layers, whose states have PyTorch's [L,B,H]. */
 type BatchAxes = number | readonly BatchAxes[] | { readonly [name: string]: BatchAxes };
 
 /** Axes that were found, and the form of the states they are of: a cell may get other parts, and states of another form. */
@@ -169,8 +169,8 @@ export abstract class Cell<S extends State = State> extends Module implements Re
   readonly #captures: CaptureCache = new CaptureCache();
 
   /**
-   * xs [T,B,I] to ys [T,B,O] and the last state: what `scanSteps` gives, to the bit. The step is called twice at every scan, to see what
-   * it does now, and replayed; one that is not the same twice, sets fields of its module or cannot be replayed is called T times.
+   * xs [T,B,I] to ys [T,B,O] and the last state: what `scanSteps` gives, to the bit. Every scan calls the step twice to trace it,
+   * then replays it. A step that differs between the two calls, sets fields of its module or cannot be replayed is called T times.
    */
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
     const start = startOf(this, xs, state);

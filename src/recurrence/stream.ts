@@ -23,7 +23,7 @@ export interface StreamOptions {
 }
 
 /**
- * A recurrence fed step by step with a state of its own.
+ * Runs a recurrence step by step and keeps its state.
  *
  * The step is captured (weights packed, memory planned), so that each call is one call into WebAssembly; in the
  * deterministic build the outputs equal those of step after step to the bit, and so those of the whole sequence, but for cells whose

@@ -41,8 +41,8 @@ export interface EarlyStopping {
 export interface FitOptions<M extends Module, B, S extends State> {
   readonly optimizer: Optimizer;
   /**
-   * The scalar to be made small, of one batch. A recurrent model returns its last state beside it and is given it
-   * with the next batch, cut off from the tape (truncated backpropagation through time).
+   * The scalar to minimise, for one batch. A recurrent model returns its last state too, and gets it back
+   * with the next batch, detached (truncated backpropagation through time).
    */
   readonly loss: (model: M, batch: B, state: S | undefined) => Tensor | readonly [loss: Tensor, state: S];
   /**
@@ -58,7 +58,7 @@ export interface FitOptions<M extends Module, B, S extends State> {
   readonly clipNorm?: number;
   /** The learning rate of each step, counted from 0, from the rate the optimiser was made with. */
   readonly schedule?: Schedule;
-  /** A number to be made small, as on held-out data; runs without recording, in evaluation mode. One that is not finite is never the best. */
+  /** A number to minimise, usually on held-out data; runs without recording, in evaluation mode. A value that is not finite is never the best. */
   readonly evaluate?: (model: M) => number | Tensor;
   /** Steps from one evaluation to the next; the last step of all is evaluated in any case. */
   readonly evaluateEvery?: number;
@@ -73,16 +73,16 @@ export interface FitOptions<M extends Module, B, S extends State> {
 }
 
 /**
- * Trains a model: iterate to make it go. Each step runs in a scope of its own, so that memory stays flat. Between steps,
- * timers and events of the host have their turn.
+ * Trains a model, one step per iteration. Each step runs in its own scope, so memory stays flat. Between steps,
+ * the host handles timers and events.
  *
- * Trained, cleared and clipped are the model's parameters and all others of the optimiser. Every module trains or evaluates as it
- * was set before: `encoder.eval()` freezes its dropout and running statistics. A model that evaluates as a whole is set to training first.
+ * A step trains, clears and clips the model's parameters and all others of the optimiser. Every module keeps its mode:
+ * `encoder.eval()` freezes its dropout and running statistics. A model that is wholly in evaluation mode is set to training first.
  *
- * A step that fails, or whose loss or gradient is not finite, leaves everything as it was before it: parameters, buffers and modes of the
- * model, optimiser, rates, carried state, generators, and the place in the batches, so that iterating again tries the same batch once more.
+ * A step that fails, or whose loss or gradient is not finite, is undone: parameters, buffers and modes of the
+ * model, optimiser, rates, carried state, generators, and the place in the batches. Iterating again retries the same batch.
  *
- * Where the batches end before `maxSteps` with an evaluation left to make, the last step is told once more, with it.
+ * If the batches end before `maxSteps` and the last step was not evaluated, that step is reported again, with its evaluation.
  *
  * @param batches read to their end or to `maxSteps`, in one pass that lasts over all iterations. Checkpoints hold the place in it. To go on
  *   from a checkpoint, an array is read from there, a source with places (`Batches`, as `WindowBatches`) is asked for a pass from there;
@@ -111,7 +111,7 @@ export function fit<M extends Module, B extends object, S extends State = State>
 }
 
 /**
- * A training in progress. Iterating again after `break`, an abort or an error goes on where it stopped; after the end there is nothing more.
+ * A training in progress. Iterating again after `break`, an abort or an error continues where it stopped; after the end it does nothing.
  * The pass over the batches is closed at the end, not at a `break`.
  */
 export class Training<M extends Module, B extends object, S extends State = State> implements AsyncIterable<TrainingStep> {
@@ -196,8 +196,8 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   }
 
   /**
-   * Everything needed to go on, as one safetensors file: weights, optimiser, carried state, generators, place in the batches, step, counters.
-   * Resumed from it, training goes on as if it had never stopped, bit for bit.
+   * Everything needed to continue, as one safetensors file: weights, optimiser, carried state, generators, place in the batches, step, counters.
+   * A training resumed from it continues as if it had never stopped, bit for bit.
    * @param extra plain data to find again as `extra`
    * @throws StateError where a generator's place would be lost: of one that steps draw from and that is neither among `generator`, nor in a
    *   public field of a module of the model, nor the default one; or of one that both the steps and batches without places draw from

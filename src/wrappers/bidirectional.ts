@@ -18,8 +18,8 @@ export type BidirectionalState<F extends State, B extends State> = { readonly fo
  *
  *   (f_t, s_t) = forward(x_t, s_t₋₁)    (b_t, r_t) = backward(x_t, r_t₊₁)    y_t = [f_t; b_t]
  *
- * With lengths the backward one begins at each sequence's own last step. Its last output is that of t = 0: what a whole sequence comes
- * to is `ends(ys, lengths)`, or the last state, never y at T − 1, where the backward half has seen one symbol.
+ * With lengths the backward one begins at each sequence's own last step. Its last output is that of t = 0. To summarise a whole
+ * sequence take `ends(ys, lengths)` or the last state, never y at T − 1, where the backward half has seen one symbol.
  * The halves of y_t have seen x_t: a predictor of x_t may read f_t₋₁ and b_t₊₁ only.
  * @throws ShapeError for recurrences of different input sizes
  * @see Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997; Graves and Schmidhuber, "Framewise phoneme classification with
@@ -63,7 +63,7 @@ export class Bidirectional<F extends State = State, B extends State = F> extends
     return [cat([fs, bs], 2), { forward, backward }];
   }
 
-  /** Of outputs ys [T,B,O_f + O_b] what each direction put out last, [B,O_f + O_b]: forward at the last real step, backward at the first. */
+  /** From outputs ys [T,B,O_f + O_b], the last output of each direction [B,O_f + O_b]: forward at the last real step, backward at the first. */
   ends(ys: Tensor, lengths?: readonly number[]): Tensor {
     const size = this.forward.outputSize;
     return cat([lastStep(slice(ys, 2, 0, size), lengths), select(slice(ys, 2, size), 0, 0)], 1);

@@ -14,7 +14,7 @@ import { lastStep } from "./modes.ts";
 /** What turns [..., inputs] into [..., outputs]: `Linear`, a `Sequential` of layers, or your own module. */
 export type Readout = Module & { forward(h: Tensor): Tensor };
 
-/** How many values a readout puts out for so many; asked of it once. */
+/** The output size of a readout, found by running it once. */
 function widthOf(readout: Readout, inputs: number): number {
   const dtype = (readout.parameters()[0]?.dtype ?? "float32") as FloatDType;
   return scope(() => noGrad(() => readout.forward(zeros([1, inputs], dtype)).dim(1)));
@@ -37,7 +37,7 @@ abstract class Machine<S extends State, T extends State> extends Cell<T> {
 }
 
 /**
- * Outputs are read off what the recurrence puts out, its new state:
+ * Outputs are computed from the recurrence's output, its new state:
  *
  *   (h_t, s_t) = f(x_t, s_t₋₁)    y_t = g(h_t)
  *

@@ -1,4 +1,4 @@
-/** What a recurrence (x_t, s_t) ↦ (y_t, s_{t+1}) is used for: many to many is `scan`; the others are here. */
+/** Ways to use a recurrence (x_t, s_t) ↦ (y_t, s_{t+1}): many to many is `scan`; the others are here. */
 
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { reshape } from "../ops/broadcast.ts";
@@ -46,10 +46,10 @@ export interface FreeRunOptions<S extends State> {
 }
 
 /**
- * Free running: what is put out is read next, x_{t+1} = decode(y_t). Gradients flow through it, as far as `decode` lets them.
+ * Free running: each output is the next input, x_{t+1} = decode(y_t). Gradients flow through it as far as `decode` lets them.
  * @param x [B,I], the first input
  * @returns ys [steps,B,O] and the last state
- * @throws ArgumentError for less than one step; ShapeError where inputs and outputs differ in size and nothing decodes
+ * @throws ArgumentError for less than one step; ShapeError if inputs and outputs differ in size and there is no `decode`
  * @example const [ys] = freeRun(net, start, 100, { decode: (y) => oneHot(argmax(y, { axis: 1 })) });
  */
 export function freeRun<S extends State>(

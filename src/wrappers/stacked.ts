@@ -36,13 +36,13 @@ export interface StackedLayer<S extends State> extends Module {
 type RunLayer = (u: Tensor, layer: number) => Tensor;
 
 /**
- * Layers of any recurrences, each reading what the one below puts out:
+ * A stack of recurrences of any kind, each reading the output of the one below:
  *
  *   u¹ = x    uˡ⁺¹ = D(yˡ)    (yˡ, sˡ) = layerˡ(uˡ, sˡ₋₁)    y = y^L
  *
  * D is dropout, between layers only. With `skip` uˡ⁺¹ = [x; D(yˡ)] and y = [y¹; …; y^L]; with `residual`
  * yˡ = (the layer's output) + uˡ for l ≥ 2. State: that of each layer.
- * Whole sequences run layer by layer, so that every layer keeps its own fast form, bidirectional ones among them; a step with such a layer throws.
+ * Whole sequences run layer by layer, so every layer keeps its own fast form and may be bidirectional; a step with a bidirectional layer throws.
  * In training a step is a sequence of its own for `variational` dropout. `LSTM`, `GRU` and `RNN` of tapeloop/nn are such stacks of one kind,
  * in one object with PyTorch's names.
  * @param layers from the lowest; their sizes have to fit, with `skip` I + outputSize of the layer below

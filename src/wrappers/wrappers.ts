@@ -9,7 +9,7 @@ import { Cell, type Recurrence, type ScanOptions } from "../recurrence/recurrenc
 import { detachState, mapState, restoreState, type State, stateTensors } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** Base of what has the sizes, the state and the step of the recurrence it wraps, as far as a subclass does not say otherwise. */
+/** Base of wrappers, with the sizes, state and step of the wrapped recurrence unless a subclass overrides them. */
 export abstract class Wrapper<S extends State = State> extends Cell<S> {
   readonly inputSize: number;
   readonly outputSize: number;
@@ -32,8 +32,8 @@ export abstract class Wrapper<S extends State = State> extends Cell<S> {
 }
 
 /**
- * The state before the first step is trained: a parameter `initial.i` for each float tensor of the state, of the shape it has for a batch of one,
- * and the same for every sequence. Its gradient is the sum over the batch. It starts as the recurrence's own initial state.
+ * Trains the state before the first step: a parameter `initial.i` for each float tensor of the state, in the shape for a batch of one,
+ * shared by all sequences. Its gradient is the sum over the batch. It starts as the recurrence's own initial state.
  * @see Forcada and Carrasco, "Learning the initial state of a second-order recurrent neural network during regular-language inference", 1995
  * Deviates: of any recurrence; the paper's is of second order.
  * @example const [ys] = new LearnedInitialState(new GRUCell({ inputSize: 4, hiddenSize: 8 })).scan(xs);
@@ -70,8 +70,8 @@ export class Reversed<S extends State = State> extends Wrapper<S> {
 }
 
 /**
- * What is carried to the next step is kept within ±bound: s' = clamp(s', −bound, bound), every float of the state. Outputs are as the
- * recurrence gives them; in an LSTM, whose h lies in (−1, 1), a bound above 1 is one of the cell c.
+ * Keeps the carried state within ±bound: s' = clamp(s', −bound, bound), for every float tensor of the state. Outputs are
+ * not clipped; in an LSTM, whose h lies in (−1, 1), a bound above 1 is one of the cell c.
  * @throws ArgumentError unless bound > 0
  * @see Sak, Senior and Beaufays, "Long short-term memory recurrent neural network architectures for large scale acoustic modeling", 2014
  * Deviates: the output of a step is read before its state is clipped; what the next step sees is the same.

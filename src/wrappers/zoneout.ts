@@ -12,7 +12,7 @@ import { ones } from "../tensor/create.ts";
 import type { Generator } from "../tensor/random.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 
-/** Whether a recurrence puts out the first tensor of its state: one step, in evaluation, answers. */
+/** Whether a recurrence outputs the first tensor of its state; found by one step in evaluation mode. */
 function putsOutState<S extends State>(cell: Recurrence<S>): boolean {
   const modes = Array.from(cell.modules(), (module) => [module, module.training] as const);
   try {
