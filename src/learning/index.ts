@@ -2,4 +2,5 @@
 
 export type { GradientAlgorithm } from "./algorithm.ts";
 export { hybrid, rtrl } from "./hybrid.ts";
+export { type CRBPOptions, crbp, projectPoles, rbp } from "./recursive-backprop.ts";
 export { usingGradients } from "./using-gradients.ts";

@@ -1,6 +1,7 @@
-/** Numerical methods: Runge-Kutta integration, dense matrices, eigenvalues. */
+/** Numerical methods: Runge-Kutta integration, dense matrices, eigenvalues, poles. */
 
 export { type ComplexNumber, eigenvalues, type Matrix, orthonormalRows, solve } from "./matrix.ts";
+export { contracted, type FeedbackCoefficients, poles, polesInside } from "./poles.ts";
 export {
   type AdaptiveMethod,
   type AdaptiveOptions,

@@ -115,9 +115,14 @@ export class LocalFeedbackLayer extends Cell<LocalFeedbackState> {
     const recalled = a && weighTaps(fed, a);
     const v = this.feedback === "synapse" ? this.#synapses(taps, recalled) : null;
     const s = v ? add(sum(v, { axis: 2 }), this.bias) : this.#activation(taps, recalled);
-    const y = this.#f(s);
+    const y = this.squash(s);
     const next = v ?? (this.feedback === "output" ? y : s);
     return [y, { inputs: advance(taps), fed: a ? advance(tapsOf(next, fed)) : fed }];
+  }
+
+  /** f of activations s [...,O]. */
+  squash(s: Tensor): Tensor {
+    return this.#f(s);
   }
 
   /** v [B,O,I]. */

@@ -1,0 +1,333 @@
+/** Backpropagation in networks whose synapses are recursive filters: whole, and causal with the future cut off. */
+
+import { gradients } from "../autodiff/sweep.ts";
+import { enableGrad } from "../autodiff/tape.ts";
+import { checkNumber, checkWhole } from "../base/checks.ts";
+import { ArgumentError } from "../base/errors.ts";
+import { LocalFeedbackLayer, LocalFeedbackNetwork } from "../cells/delays/local-feedback.ts";
+import type { Module, Parameter } from "../nn/module.ts";
+import { contracted, polesInside } from "../numerics/poles.ts";
+import { add, mul } from "../ops/arithmetic.ts";
+import { broadcastTo, sum } from "../ops/broadcast.ts";
+import { flip, pad, slice, stack, unsqueeze, unstack } from "../ops/shape.ts";
+import type { Recurrence } from "../recurrence/recurrence.ts";
+import { zeros } from "../tensor/create.ts";
+import { assign, type Tensor } from "../tensor/tensor.ts";
+import { vjp } from "../transforms/transforms.ts";
+import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
+import { overSequences, sumOf } from "./sequences.ts";
+
+/** Signals over time [T,…] with their line in front: the value at time −D first. */
+interface WithPast {
+  readonly signal: Tensor;
+  /** D, the values before time 0. */
+  readonly past: number;
+}
+
+/** A line [B,D,…], newest first, before a signal [T,B,…]. */
+function withPast(line: Tensor, signal: Tensor): WithPast {
+  const past = line.dim(1);
+  if (past === 0) return { signal, past };
+  return { signal: stack([...unstack(line, 1).reverse(), ...unstack(signal, 0)]), past };
+}
+
+/** x(t − p) for t = 0 … T−1. */
+function delayed({ signal, past }: WithPast, p: number): Tensor {
+  return slice(signal, 0, past - p, signal.dim(0) - p);
+}
+
+/** x(t + p), zero where that is beyond the end. */
+function ahead(x: Tensor, p: number): Tensor {
+  const T = x.dim(0);
+  if (p === 0) return x;
+  const none: [number, number] = [0, 0];
+  return pad(slice(x, 0, Math.min(p, T), T), [[0, Math.min(p, T)], ...x.shape.slice(1).map(() => none)]);
+}
+
+/** v(t) = u(t) + Σ_q a_q v(t−q) for drives u [T,…], from the values in a line [B,Q,…], newest first (null: zeros). */
+function allPole(drive: Tensor, a: Tensor | null, line: Tensor | null): Tensor {
+  if (a === null) return drive;
+  const coefficients = unstack(a, 0);
+  const past = line === null ? [] : unstack(line, 1);
+  const out: Tensor[] = [];
+  for (const u of unstack(drive, 0)) {
+    const t = out.length;
+    const recalled = (q: number): Tensor | undefined => (q <= t ? out[t - q] : past[q - t - 1]);
+    out.push(
+      coefficients.reduce((v, c, i) => {
+        const before = recalled(i + 1);
+        return before === undefined ? v : add(v, mul(c, before));
+      }, u),
+    );
+  }
+  return stack(out);
+}
+
+/** A layer's filters: numerators b [P+1] of [O,I] and feedback a [Q,O,I]. */
+interface Filters {
+  readonly b: readonly Tensor[];
+  readonly a: Tensor | null;
+}
+
+/** What one layer did. */
+interface LayerRun {
+  readonly layer: LocalFeedbackLayer;
+  readonly filters: Filters;
+  readonly x: WithPast;
+  readonly v: WithPast;
+  /** y [T,B,O], and from ∂E/∂y to ∂E/∂s. */
+  readonly y: Tensor;
+  readonly pull: (dy: Tensor) => Tensor;
+}
+
+function runLayer(layer: LocalFeedbackLayer, xs: Tensor, inputs: Tensor, fed: Tensor): LayerRun {
+  const filters = { b: unstack(layer.weightIh.detach(), 1), a: layer.coefficients?.detach() ?? null };
+  const x = withPast(inputs, xs);
+  const drive = filters.b.map((b, p) => mul(unsqueeze(delayed(x, p), 2), b)).reduce((u, w) => add(u, w));
+  const v = allPole(drive, filters.a, fed);
+  const s = add(sum(v, { axis: 3 }), layer.bias.detach());
+  const [y, pullback] = vjp((z) => layer.squash(z as Tensor), [s]);
+  return { layer, filters, x, v: withPast(fed, v), y: y.detach(), pull: (dy) => pullback(dy, {})[0] as Tensor };
+}
+
+/** k(0) … k(n−1), the impulse response of a layer's synapses: each [O,I]. */
+function impulseResponse({ a, b }: Filters, n: number): Tensor[] {
+  const zero = zeros((b[0] as Tensor).shape, (b[0] as Tensor).dtype);
+  const impulse = Array.from({ length: n }, (_, p) => b[p] ?? zero);
+  return unstack(allPole(stack(impulse), a, null), 0);
+}
+
+/** Cotangents that come in or go out at the ends of a layer's lines: of x and of v, newest first; null where there is none. */
+interface LineCotangents {
+  readonly inputs: Tensor | null;
+  readonly fed: Tensor | null;
+}
+
+interface LayerGradients {
+  /** ∂E/∂x [T,B,I]. */
+  readonly xs: Tensor;
+  readonly line: LineCotangents;
+  readonly parameters: ReadonlyMap<Parameter, Tensor>;
+}
+
+/**
+ * The cotangent of a last line [B,D,…], as that of the signal [T,B,…] and of the line before it: both hold what the last line does.
+ */
+function spreadLine(d: Tensor | null, signal: Tensor, past: number): { readonly during: Tensor | null; readonly before: Tensor | null } {
+  if (d === null || past === 0) return { during: null, before: null };
+  const T = signal.dim(0);
+  const kept = Math.min(T, past);
+  const oldestFirst = flip(stack(unstack(d, 1)), 0);
+  const during = pad(slice(oldestFirst, 0, past - kept, past), [
+    [T - kept, 0],
+    ...signal.shape.slice(1).map((): [number, number] => [0, 0]),
+  ]);
+  if (past <= T) return { during, before: null };
+  // Values that were in the first line and have moved on by T places.
+  const moved = slice(d, 1, T, past);
+  return { during, before: pad(moved, [[0, 0], [0, T], ...signal.shape.slice(2).map((): [number, number] => [0, 0])]) };
+}
+
+const total = (x: Tensor): Tensor => sum(x, { axis: [0, 1] });
+
+/** The sweep back through one layer; a layer whose errors go no further than Q steps back hands them down through its impulse response. */
+function sweepLayer(run: LayerRun, dy: Tensor, dLine: LineCotangents, Q: number | null): LayerGradients {
+  const { layer, filters, x, v } = run;
+  const { a, b } = filters;
+  const ds = run.pull(dy);
+  const fed = spreadLine(dLine.fed, delayed(v, 0), v.past);
+  const inputs = spreadLine(dLine.inputs, delayed(x, 0), x.past);
+  // ∂E/∂v by way of s and of the last line, [T,B,O,I].
+  const d = sumOf(broadcastTo(unsqueeze(ds, 3), [...ds.shape, layer.inputSize]), fed.during) as Tensor;
+  const q = flip(allPole(flip(d, 0), a, null), 0);
+  const dx = Q === null ? handedDown(b, q) : handedDown(impulseResponse(filters, Math.min(Q + 1, d.dim(0))), d);
+  const db = stack(
+    b.map((_, p) => total(mul(q, unsqueeze(delayed(x, p), 2)))),
+    1,
+  );
+  const da = a && stack(Array.from({ length: a.dim(0) }, (_, i) => total(mul(q, delayed(v, i + 1)))));
+  const parameters = new Map<Parameter, Tensor>([
+    [layer.weightIh, db],
+    [layer.bias, total(ds)],
+  ]);
+  if (da !== null && layer.weightFb !== null) parameters.set(layer.weightFb, throughLattice(layer, da));
+  return {
+    xs: sumOf(dx, inputs.during) as Tensor,
+    line: {
+      inputs: sumOf(
+        beforeStart(b.slice(1), q, (e) => sum(e, { axis: 1 })),
+        inputs.before,
+      ),
+      fed: sumOf(
+        beforeStart(a === null ? [] : unstack(a, 0), q, (e) => e),
+        fed.before,
+      ),
+    },
+    parameters,
+  };
+}
+
+/** Σ_i Σ_p w_p q(t+p), [T,B,I], from cotangents of synapses [T,B,O,I]. */
+function handedDown(w: readonly Tensor[], q: Tensor): Tensor {
+  return w.map((wp, p) => ahead(sum(mul(q, wp), { axis: 2 }), p)).reduce((u, z) => add(u, z));
+}
+
+/**
+ * What a line before the first step gets back through its taps c_1 … c_D: Σ_{p ≥ k} c_p q(p−k) for the value at time −k; null for an empty line.
+ * @param collect from [B,O,I] to what the line holds
+ */
+function beforeStart(taps: readonly Tensor[], q: Tensor, collect: (e: Tensor) => Tensor): Tensor | null {
+  if (taps.length === 0) return null;
+  const steps = unstack(q, 0);
+  const none = mul(collect(steps[0] as Tensor), 0);
+  const entries = taps.map((_, i) =>
+    taps.slice(i).reduce((e, c, p) => (p < steps.length ? add(e, collect(mul(steps[p] as Tensor, c))) : e), none),
+  );
+  return stack(entries, 1);
+}
+
+/** ∂E/∂ρ of a lattice from ∂E/∂a, or the same where the coefficients are trained themselves. */
+function throughLattice(layer: LocalFeedbackLayer, da: Tensor): Tensor {
+  const { weightFb } = layer;
+  if (!layer.lattice || weightFb === null) return da;
+  const a = enableGrad(() => layer.coefficients as Tensor);
+  return gradients([a], [weightFb], [da])[0] as Tensor;
+}
+
+/** The layers of a network that recursive backpropagation is for. */
+function layersOf(name: string, recurrence: Module): readonly LocalFeedbackLayer[] {
+  const layers = recurrence instanceof LocalFeedbackNetwork ? recurrence.layers : [recurrence];
+  return layers.map((layer) => {
+    if (layer instanceof LocalFeedbackLayer && layer.feedback === "synapse") return layer;
+    const got = layer instanceof LocalFeedbackLayer ? `feedback of ${layer.feedback}` : recurrence.constructor.name;
+    throw new ArgumentError(`${name}: expected a LocalFeedbackLayer or LocalFeedbackNetwork with filters for synapses, got ${got}`);
+  });
+}
+
+/** @param reach for each layer but the first, how far errors go back through its synapses; null for all the way */
+function sweepLayers(
+  layers: readonly LocalFeedbackLayer[],
+  parameters: readonly Parameter[],
+  { xs, state, dys, dLast }: ScanCotangents,
+  reach: readonly (number | null)[],
+): ScanGradients {
+  const runs: LayerRun[] = [];
+  for (const [l, layer] of layers.entries()) {
+    const x = runs.at(-1)?.y ?? xs;
+    runs.push(runLayer(layer, x, state[2 * l] as Tensor, state[2 * l + 1] as Tensor));
+  }
+  const found = new Map<Parameter, Tensor>();
+  const dState: (Tensor | null)[] = state.map(() => null);
+  const top = (runs.at(-1) as LayerRun).y;
+  let dy = dys ?? zeros(top.shape, top.dtype);
+  for (let l = layers.length - 1; l >= 0; l--) {
+    const line = { inputs: dLast[2 * l] ?? null, fed: dLast[2 * l + 1] ?? null };
+    const swept = sweepLayer(runs[l] as LayerRun, dy, line, l === 0 ? null : (reach[l - 1] as number | null));
+    swept.parameters.forEach((g, p) => {
+      found.set(p, sumOf(found.get(p) ?? null, g) as Tensor);
+    });
+    [dState[2 * l], dState[2 * l + 1]] = [swept.line.inputs, swept.line.fed];
+    dy = swept.xs;
+  }
+  return { xs: dy, state: dState, parameters: parameters.map((p) => found.get(p) ?? null) };
+}
+
+function recursive(name: string, reachOf: (layers: number) => readonly (number | null)[]): GradientAlgorithm {
+  return {
+    name,
+    scan(recurrence, xs, state, options) {
+      const layers = layersOf(name, recurrence);
+      const reach = reachOf(layers.length - 1);
+      const rule = overSequences((_recurrence: Recurrence<never>, parameters, _like, cotangents) =>
+        sweepLayers(layers, parameters, cotangents, reach),
+      );
+      return scanByRule(name, rule as never, recurrence, xs, state, options);
+    },
+  };
+}
+
+/**
+ * Recursive backpropagation: the exact gradient of networks with filters for synapses (`LocalFeedbackLayer`, `LocalFeedbackNetwork`), by filtering
+ * errors backwards in time through the same filters. For a synapse with taps b and feedback a, from the error δ_i(t) = ∂E/∂s_i(t):
+ *
+ *   q_ij(t) = δ_i(t) + Σ_r a_rij q_ij(t+r)          ∂E/∂x_j(t) = Σ_i Σ_p b_ipj q_ij(t+p)
+ *   ∂E/∂b_ipj = Σ_t q_ij(t) x_j(t−p)                ∂E/∂a_rij = Σ_t q_ij(t) v_ij(t−r)
+ *
+ * O(P + Q) operations a synapse and step, as the forward pass; O(1) memory a synapse and step. Exact: equal to backpropagation through time, gradients of
+ * inputs and first states among it, lattices too.
+ * @see Campolucci, Uncini, Piazza and Rao, "On-line learning algorithms for locally recurrent neural networks", IEEE Transactions on Neural Networks 10, 1999
+ * Deviates: the paper writes the sums over the future out; here they are the recursion above, which is the same.
+ * @throws ArgumentError for other recurrences, and for feedback of activations or outputs
+ * @example fit(net, batches, { gradients: rbp(), … }) // net: LocalFeedbackNetwork
+ */
+export function rbp(): GradientAlgorithm {
+  return recursive("rbp", (above) => new Array(above).fill(null));
+}
+
+export interface CRBPOptions {
+  /**
+   * Q: how many steps an error goes back through a synapse; one number for all layers, or one for each layer but the first, from the input on.
+   * An error of layer l then waits D_l = Σ_{k>l} Q_k steps.
+   */
+  readonly Q: number | readonly number[];
+}
+
+/**
+ * Causal recursive backpropagation: recursive backpropagation whose sums over the future stop after Q steps, so that a weight is
+ * changed a fixed time after the step, on a stream that never ends. With the impulse response k_ij(p) of a synapse:
+ *
+ *   ∂E/∂x_j(t) ≈ Σ_i Σ_{p=0}^{Q} δ_i(t+p) k_ij(p)
+ *
+ * Only errors that go down a layer are cut off; a layer's own filters are trained with their whole past. Q = 0 lets errors go down at once or not at all,
+ * as Back and Tsoi do; without feedback and with Q ≥ P nothing is lost, which is Wan's temporal backpropagation; Q ≥ T − 1 is `rbp`.
+ * O(P + Q) operations a synapse and step beside the forward pass. Biased: the error of the gradient falls as the impulse responses do.
+ * @see Campolucci, Uncini, Piazza and Rao, 1999, as above; Back and Tsoi, "FIR and IIR synapses", 1991; Wan, "Temporal backpropagation for FIR
+ * neural networks", 1990
+ * Deviates: in a scan all weights stand still and all errors are counted, so that sums are those of a stream flushed at its end; the gradients of inputs
+ * and of first states are cut off above the first layer only.
+ * @throws ArgumentError for other recurrences, for Q that are not whole numbers from 0 on, and for as many Q as do not fit the layers
+ * @example fit(net, batches, { gradients: crbp({ Q: 5 }), … })
+ */
+export function crbp({ Q }: CRBPOptions): GradientAlgorithm {
+  const all = typeof Q === "number" ? [Q] : [...Q];
+  for (const q of all) checkWhole("crbp", "Q", q);
+  const name = `crbp(${all.join(", ")})`;
+  return recursive(name, (above) => {
+    if (typeof Q === "number") return new Array(above).fill(Q);
+    if (all.length === above) return all;
+    throw new ArgumentError(`crbp: expected a Q for each layer but the first, ${above} in all, got ${all.length}`);
+  });
+}
+
+/**
+ * Draws the poles of a network's synapses (or neurons) back inside a circle where learning has pushed them out: a_q ← ρ^q a_q with the
+ * largest ρ that does. Lattices need none of it. Call it after each step of the optimiser.
+ * @param options radius of the circle (default 0.99)
+ * @returns how many filters were changed
+ * @throws ArgumentError unless 0 < radius ≤ 1
+ * @see Jury, "Theory and application of the z-transform method", 1964, for the test
+ * @example projectPoles(net, { radius: 0.95 });
+ */
+export function projectPoles(model: Module, { radius = 0.99 }: { readonly radius?: number } = {}): number {
+  checkNumber("projectPoles", "radius", radius, { above: 0, most: 1 });
+  let changed = 0;
+  for (const layer of model.modules()) {
+    if (layer instanceof LocalFeedbackLayer && !layer.lattice && layer.feedback !== "output") changed += projectLayer(layer, radius);
+  }
+  return changed;
+}
+
+function projectLayer({ weightFb }: LocalFeedbackLayer, radius: number): number {
+  if (weightFb === null) return 0;
+  const values = Array.from(weightFb.detach().data(), Number);
+  const [Q, filters] = [weightFb.dim(0), weightFb.size / weightFb.dim(0)];
+  let changed = 0;
+  for (let i = 0; i < filters; i++) {
+    const a = Array.from({ length: Q }, (_, q) => values[q * filters + i] as number);
+    if (polesInside(a, radius)) continue;
+    changed++;
+    for (const [q, value] of contracted(a, radius).entries()) values[q * filters + i] = value;
+  }
+  if (changed > 0) assign(weightFb, values);
+  return changed;
+}

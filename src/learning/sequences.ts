@@ -1,0 +1,82 @@
+/** Rules for plain sequences, lifted to ragged batches and to reading backwards. */
+
+import { isFloat } from "../base/dtype.ts";
+import { add } from "../ops/arithmetic.ts";
+import { cat, flip, slice } from "../ops/shape.ts";
+import { batchAxesOf } from "../recurrence/recurrence.ts";
+import { restoreState, type State } from "../recurrence/state.ts";
+import { zeros } from "../tensor/create.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { ScanCotangents, ScanGradients, ScanRule } from "./algorithm.ts";
+
+/** Adds gradients of which each may be missing. */
+export function sumOf(a: Tensor | null, b: Tensor | null): Tensor | null {
+  return a && b ? add(a, b) : (a ?? b);
+}
+
+const backwards = (x: Tensor | null): Tensor | null => x && flip(x, 0);
+
+/**
+ * A rule that knows sequences of one length, read forwards, as a rule for any scan: what is read backwards is turned around, and a ragged batch is
+ * taken sequence by sequence.
+ */
+export function overSequences<S extends State>(rule: ScanRule<S>): ScanRule<S> {
+  const whole: ScanRule<S> = (recurrence, parameters, like, cotangents, { reverse = false }) => {
+    if (!reverse) return rule(recurrence, parameters, like, cotangents, {});
+    const { xs, ys, dys } = cotangents;
+    const turned = { ...cotangents, xs: flip(xs, 0), ys: flip(ys, 0), dys: backwards(dys) };
+    const found = rule(recurrence, parameters, like, turned, {});
+    return { ...found, xs: backwards(found.xs) };
+  };
+  return (recurrence, parameters, like, cotangents, options) => {
+    const T = cotangents.xs.dim(0);
+    const { lengths, reverse = false } = options;
+    if (lengths?.some((n) => n < T) !== true) return whole(recurrence, parameters, like, cotangents, { reverse });
+    const axes = batchAxesOf(recurrence, like);
+    const alone = lengths.map((length, b): ScanGradients => {
+      const own = sequenceOf(cotangents, axes, b, length);
+      const found =
+        length === 0 ? passedOn(own, parameters.length) : whole(recurrence, parameters, restoreState(like, own.state), own, { reverse });
+      return { ...found, xs: found.xs && padded(found.xs, T) };
+    });
+    return joinSequences(alone, cotangents, axes);
+  };
+}
+
+/** The steps of sequence b, as a batch of one. */
+function sequenceOf({ xs, ys, state, dys, dLast }: ScanCotangents, axes: readonly number[], b: number, length: number): ScanCotangents {
+  const steps = (x: Tensor): Tensor => slice(slice(x, 1, b, b + 1), 0, 0, length);
+  const row = (t: Tensor, i: number): Tensor => slice(t, axes[i] as number, b, b + 1);
+  return { xs: steps(xs), ys: steps(ys), dys: dys && steps(dys), state: state.map(row), dLast: dLast.map((d, i) => d && row(d, i)) };
+}
+
+/** The gradients of a sequence without steps, whose last state is its first. */
+function passedOn({ xs, dLast }: ScanCotangents, parameters: number): ScanGradients {
+  return { xs: zeros(xs.shape, xs.dtype), state: dLast, parameters: new Array(parameters).fill(null) };
+}
+
+/** [n,1,I] with zeros after it: [T,1,I]. */
+function padded(x: Tensor, T: number): Tensor {
+  return x.dim(0) === T ? x : cat([x, zeros([T - x.dim(0), ...x.shape.slice(1)], x.dtype)], 0);
+}
+
+function joinSequences(alone: readonly ScanGradients[], { state }: ScanCotangents, axes: readonly number[]): ScanGradients {
+  const dState = state.map((s, i) => {
+    const rows = alone.map((g) => g.state[i] ?? null);
+    if (!isFloat(s.dtype) || rows.every((r) => r === null)) return null;
+    const axis = axes[i] as number;
+    const shape = s.shape.map((n, k) => (k === axis ? 1 : n));
+    return cat(
+      rows.map((r) => r ?? zeros(shape, s.dtype)),
+      axis,
+    );
+  });
+  const dxs = alone.map((g) => g.xs);
+  return {
+    xs: dxs.some((d) => d === null) ? null : cat(dxs as Tensor[], 1),
+    state: dState,
+    parameters: (alone[0] as ScanGradients).parameters.map((_, k) =>
+      alone.map((g) => g.parameters[k] as Tensor | null).reduce((a, b) => sumOf(a, b)),
+    ),
+  };
+}
