@@ -4,7 +4,7 @@
  * They run before anything is changed. What only one function can know is checked there.
  */
 
-import { ArgumentError, DTypeError, StateError } from "./errors.ts";
+import { ArgumentError, DTypeError, ShapeError, StateError } from "./errors.ts";
 import { quote } from "./quote.ts";
 
 /** Bounds of a number: `least` and `most` belong to the range, `above` and `below` do not. */
@@ -47,6 +47,25 @@ export function checkWhole(op: string, name: string, value: number, range: Range
 /** Whole sizes of at least 1, by name. @throws ArgumentError */
 export function checkSizes(op: string, sizes: Readonly<Record<string, number>>): void {
   for (const [name, size] of Object.entries(sizes)) checkWhole(op, name, size, { least: 1 });
+}
+
+/**
+ * An array of whole numbers within a range.
+ * @throws DTypeError for what is no array, a typed array or tensor among them: they have other methods than lists
+ * @throws ArgumentError for other numbers
+ */
+export function checkWholes(op: string, name: string, values: unknown, range: Range = { least: 0 }): asserts values is readonly number[] {
+  if (!Array.isArray(values)) throw new DTypeError(`${op}: expected ${name} to be an array of whole numbers, got ${quote(values)}`);
+  values.forEach((n, i) => {
+    if (Number.isSafeInteger(n) && isWithin(n, range)) return;
+    throw new ArgumentError(`${op}: expected ${name} to be whole numbers ${showRange(range)}, got ${quote(n)} at position ${i}`);
+  });
+}
+
+/** The real steps of B sequences of at most T steps. @throws DTypeError, ArgumentError, ShapeError */
+export function checkLengths(op: string, lengths: unknown, B: number, T: number): asserts lengths is readonly number[] {
+  checkWholes(op, "lengths", lengths, { least: 0, most: T });
+  if (lengths.length !== B) throw new ShapeError(`${op}: expected ${B} lengths, got ${lengths.length}`);
 }
 
 /** One of some words. @throws ArgumentError */

@@ -1,7 +1,7 @@
 /** Batch normalisation of sequences of different lengths. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkSizes } from "../base/checks.ts";
+import { checkLengths, checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ShapeError } from "../base/errors.ts";
 import { add, div, mul, square, sub } from "../ops/arithmetic.ts";
@@ -74,6 +74,7 @@ export class SequenceBatchNorm extends Module {
     if (xs.rank !== 3 || xs.dim(2) !== this.features)
       throw new ShapeError(`SequenceBatchNorm: expected xs [T,B,${this.features}], got ${show(xs.shape)}`);
     const [T, B] = [xs.dim(0), xs.dim(1)];
+    if (lengths !== null) checkLengths("SequenceBatchNorm", lengths, B, T);
     const real = zeroBeyond(xs, lengths);
     if (this.training) return this.#byBatch(real, lengths, Number(past?.data()[0] ?? 0));
     const starts = past?.data() ?? new Float32Array(B);

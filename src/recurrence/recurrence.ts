@@ -6,7 +6,8 @@
  */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { checkLengths } from "../base/checks.ts";
+import { ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { fillBeyond, runningMask } from "../nn/padding.ts";
 import { reshape } from "../ops/broadcast.ts";
@@ -44,13 +45,7 @@ export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths
   const [T, B, I] = xs.shape;
   if (xs.rank !== 3 || I !== inputSize) throw new ShapeError(`${op}: expected xs [T,B,${inputSize}], got ${show(xs.shape)}`);
   if (T === 0) throw new ShapeError(`${op}: expected xs with at least one step, got ${show(xs.shape)}`);
-  if (lengths === undefined) return;
-  if (lengths.length !== B) throw new ShapeError(`${op}: expected ${B} lengths for xs ${show(xs.shape)}, got ${lengths.length}`);
-  for (const [i, n] of lengths.entries()) {
-    if (!Number.isInteger(n) || n < 0 || n > (T as number)) {
-      throw new ArgumentError(`${op}: expected lengths in [0, ${T}], got ${n} at position ${i}`);
-    }
-  }
+  if (lengths !== undefined) checkLengths(op, lengths, B as number, T as number);
 }
 
 /** A state's structure, and which axis of each tensor is the batch: the first, except in layers, whose states have PyTorch's [L,B,H]. */

@@ -5,7 +5,7 @@ import type { FloatDType } from "../base/dtype.ts";
 import type { Module } from "../nn/module.ts";
 import { fillBeyond, zeroBeyond } from "../nn/padding.ts";
 import { cat, slice, unsqueeze } from "../ops/shape.ts";
-import { Cell, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { Cell, checkSequence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
@@ -100,6 +100,7 @@ export class MealyMachine<S extends State = State> extends Machine<S, MealyState
 
   /** Forwards over whole sequences f keeps its fast form; backwards, and ragged, it goes step by step. */
   override scan(xs: Tensor, state?: MealyState<S>, options: ScanOptions = {}): [ys: Tensor, last: MealyState<S>] {
+    checkSequence("scan", xs, this.inputSize, options.lengths);
     const T = xs.dim(0);
     if (options.reverse || options.lengths?.some((n) => n < T)) return super.scan(xs, state, options);
     const start = state ?? this.initialState(xs.dim(1));

@@ -2,7 +2,8 @@
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { apply, type Primitive } from "../../autodiff/primitive.ts";
-import { ArgumentError, ShapeError } from "../../base/errors.ts";
+import { checkLengths } from "../../base/checks.ts";
+import { ShapeError } from "../../base/errors.ts";
 import { zeros } from "../../tensor/create.ts";
 import { show } from "../../tensor/shape.ts";
 import { copyInto, dense } from "../../tensor/strided.ts";
@@ -125,8 +126,6 @@ export function diagonalSequence(g: Tensor, u: Tensor, h0: Tensor, options: Diag
   checkInput(op, "h0", h0, [B, H], g.dtype);
   if (z) checkInput(op, "z", z, g.shape, g.dtype);
   const { lengths } = options;
-  if (lengths && !(lengths.length === B && lengths.every((n) => Number.isInteger(n) && n >= 0 && n <= T))) {
-    throw new ArgumentError(`${op}: expected ${B} lengths in [0, ${T}], got ${show(lengths)}`);
-  }
+  if (lengths !== undefined && lengths !== null) checkLengths(op, lengths, B, T);
   return apply(diagonalOp, z ? [g, u, h0, z].map(contiguous) : [g, u, h0].map(contiguous), options);
 }

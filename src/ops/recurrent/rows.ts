@@ -1,5 +1,6 @@
 /** What the fused recurrences share: packed rows, work space, and the scan in basic operations. */
 
+import { checkWholes } from "../../base/checks.ts";
 import { BYTES, type DType, isFloat } from "../../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../base/errors.ts";
 import { zeros } from "../../tensor/create.ts";
@@ -160,6 +161,7 @@ export function scanRows(
 
 /** @internal */
 export function checkRows(op: string, { batchSizes }: PackedRows, batch: number): number {
+  checkWholes(op, "batchSizes", batchSizes);
   if (batchSizes.length === 0) throw new ArgumentError(`${op}: expected batchSizes with at least one step, got none`);
   let before = batch;
   for (const count of batchSizes) {
