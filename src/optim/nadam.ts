@@ -14,11 +14,12 @@ const LOG_096 = -0.040821994520255166;
 /**
  * Adam with Nesterov's momentum. With μₜ = β₁·(1 − 0.96^(t·ψ)/2), ψ the momentumDecay, and Adam's moments m, v of the gradient d:
  *
- *     p ← p − lr · [ (1 − μₜ)/(1 − Π) · d + μₜ₊₁/(1 − Π·μₜ·μₜ₊₁) · m ] / (√(v/(1 − β₂ᵗ)) + ε),  Π = μ₁·…·μₜ
+ *     p ← p − lr · [ (1 − μₜ)/(1 − Π) · d + μₜ₊₁/(1 − Π·μₜ₊₁) · m ] / (√(v/(1 − β₂ᵗ)) + ε),  Π = μ₁·…·μₜ
  *
  * Defaults: lr 0.002, betas (0.9, 0.999), eps 1e-8, momentumDecay 0.004.
  * @see Dozat, "Incorporating Nesterov momentum into Adam", 2016
- * Deviates: the paper's second denominator is 1 − Π·μₜ₊₁; PyTorch 1.13 counts μₜ twice, and this follows it.
+ * Deviates: m decays by β₁, where the paper (from memory) has μₜ; all as in PyTorch 2. PyTorch up to 1.13 counts μₜ twice in the second
+ * denominator, 1 − Π·μₜ·μₜ₊₁.
  */
 export class NAdam extends Moments<NAdamOptions> {
   constructor(params: Parameters<NAdamOptions>, options: NAdamOptions = {}) {
@@ -44,11 +45,11 @@ export class NAdam extends Moments<NAdamOptions> {
     const { step = 0, muProduct = 1 } = numbers;
     const mu = (t: number) => betas[0] * (1 - 0.5 * exp(t * momentumDecay * LOG_096));
     const [now, next] = [mu(step), mu(step + 1)];
-    // PyTorch 1.13 keeps the product in single precision.
+    // PyTorch keeps the product in single precision.
     const product = Math.fround(muProduct * Math.fround(now));
     numbers.muProduct = product;
     return {
-      ofMean: (lr * next) / (1 - product * now * next),
+      ofMean: (lr * next) / (1 - product * next),
       ofGradient: (lr * (1 - now)) / (1 - product),
       scale: 1 / Math.sqrt(1 - power(betas[1], step)),
       eps,

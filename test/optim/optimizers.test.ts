@@ -198,11 +198,11 @@ function handAdadelta(): number {
   return 1 - u1 + (0.25 * Math.sqrt(x + 0.01)) / Math.sqrt(v + 0.01);
 }
 
-/** With momentumDecay 0 every μ is 0.45; the product's rounding to single precision is within the tolerance. */
+/** PyTorch 2: 1 − Π·μₜ₊₁ under the mean. With momentumDecay 0 every μ is 0.45; the product's rounding to single precision is within the tolerance. */
 function handNAdam(): [number, number] {
   const mu = 0.45;
-  const first = 1 - (0.1 * ((0.55 / (1 - mu)) * 0.5 + (mu / (1 - mu ** 3)) * 0.05)) / 0.5;
-  const second = ((0.55 / (1 - mu ** 2)) * -0.25 + (mu / (1 - mu ** 4)) * 0.02) / Math.sqrt(0.02875 / 0.19);
+  const first = 1 - (0.1 * ((0.55 / (1 - mu)) * 0.5 + (mu / (1 - mu ** 2)) * 0.05)) / 0.5;
+  const second = ((0.55 / (1 - mu ** 2)) * -0.25 + (mu / (1 - mu ** 3)) * 0.02) / Math.sqrt(0.02875 / 0.19);
   return [first, first - 0.1 * second];
 }
 
@@ -460,4 +460,24 @@ describe.each([
     expect(together.map((p) => p.toArray())).toEqual(alone.map((p) => p.toArray()));
     expect(together[0]?.toArray()).not.toEqual(values(1)[0]);
   });
+});
+
+test("NAdam takes the steps of PyTorch 2, in plain numbers", () => {
+  const [lr, beta1, beta2, eps, decay] = [0.1, 0.8, 0.9, 1e-8, 0.5];
+  const p = leaf([1], "float64");
+  const optimizer = new NAdam([p], { lr, betas: [beta1, beta2], eps, momentumDecay: decay });
+  const mu = (t: number) => beta1 * (1 - 0.5 * 0.96 ** (t * decay));
+  let [x, m, v, product] = [1, 0, 0, 1];
+  for (const [i, d] of [0.5, -0.25, 0.125, 1, 0.75].entries()) {
+    const t = i + 1;
+    product *= mu(t);
+    m = beta1 * m + (1 - beta1) * d;
+    v = beta2 * v + (1 - beta2) * d * d;
+    const direction = ((1 - mu(t)) / (1 - product)) * d + (mu(t + 1) / (1 - product * mu(t + 1))) * m;
+    x -= (lr * direction) / (Math.sqrt(v / (1 - beta2 ** t)) + eps);
+    setGradient(p, [d]);
+    optimizer.step();
+    // The product is kept in single precision, as PyTorch keeps it.
+    expect(!(Math.abs((p.data()[0] as number) - x) <= 1e-7)).toBe(false);
+  }
 });
