@@ -17,13 +17,13 @@ import { crossEntropy } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
 import { neg, sub } from "../ops/arithmetic.ts";
 import { reshape } from "../ops/broadcast.ts";
-import { where } from "../ops/compare.ts";
 import { log } from "../ops/math.ts";
 import { amax, argmax } from "../ops/reduce.ts";
-import { select, stack } from "../ops/shape.ts";
+import { select } from "../ops/shape.ts";
 import type { State } from "../recurrence/state.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { scheduledSampling } from "../wrappers/modes.ts";
 import type { Decoder } from "./decoder.ts";
 import type { Encoder } from "./encoder.ts";
 
@@ -157,23 +157,12 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
       throw new ArgumentError(`loss: expected as many targets as sources, got ${targets.length} and ${sources.length}`);
     }
     const wanted = targets.map((t) => [...t, this.end]);
-    const logits = truth === 1 ? this.forward(sources, targets) : this.#sampled(sources, wanted, truth, generator);
+    const decode = (y: Tensor) => this.targetEmbedding.forward(drawn(this.readout.forward(y), generator));
+    const state = this.encode(sources);
+    const before = this.targetEmbedding.forward(this.#before(targets));
+    const [ys] = scheduledSampling(this.decoder, before, { truth, generator, state, decode });
+    const logits = this.readout.forward(ys);
     return crossEntropy(reshape(logits, [-1, logits.dim(2)]), reshape(padded(wanted, NO_TARGET), [-1]), { ignoreIndex: NO_TARGET });
-  }
-
-  /** Logits with symbols of the model's own mixed in among the true ones. */
-  #sampled(sources: Sequences, wanted: Sequences, truth: number, generator: Generator): Tensor {
-    const symbols = padded(wanted, this.end);
-    const [T, B] = symbols.shape as [number, number];
-    let state = this.encode(sources);
-    let before = tensor(new Int32Array(B).fill(this.end));
-    const logits = Array.from({ length: T }, (_, t) => {
-      const [l, next] = this.step(before, state);
-      state = next;
-      before = where(generator.bernoulli([B], truth, "bool"), select(symbols, 0, t), drawn(l, generator));
-      return l;
-    });
-    return stack(logits);
   }
 
   /** The likeliest symbol at each step. */

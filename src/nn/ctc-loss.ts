@@ -2,6 +2,7 @@
 
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { div } from "../ops/arithmetic.ts";
 import { equal, where } from "../ops/compare.ts";
 import { ctc, type Labels } from "../ops/ctc.ts";
@@ -18,7 +19,10 @@ export interface CtcOptions extends LossOptions {
 
 /** Whole lengths of a batch, each in [0, limit]. @internal */
 export function lengthsOf(op: string, name: string, given: Tensor | ArrayLike<number>, batch: number, limit: number): Int32Array {
-  const values = Array.from<number>(given instanceof Tensor ? given.data() : given);
+  const listed = given instanceof Tensor ? given.data() : given;
+  if (!Array.isArray(listed) && !ArrayBuffer.isView(listed))
+    throw new DTypeError(`${op}: expected ${name} to be whole numbers in an array or a tensor, got ${quote(given)}`);
+  const values = Array.from<number>(listed);
   if (values.length !== batch) throw new ShapeError(`${op}: expected ${batch} ${name}, got ${values.length}`);
   const wrong = values.findIndex((n) => !(Number.isInteger(n) && n >= 0 && n <= limit));
   if (wrong >= 0) throw new ArgumentError(`${op}: expected whole ${name} in [0, ${limit}], got ${values[wrong]} at element ${wrong}`);

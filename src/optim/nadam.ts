@@ -1,7 +1,7 @@
 import { checkNumber } from "../base/checks.ts";
+import { exp } from "../numerics/scalar.ts";
 import { type Coefficients, Moments, type MomentsOptions } from "./moments.ts";
 import { type Group, type InitialSlots, type Parameters, power, SQUARE } from "./optimizer.ts";
-import { exp } from "./scalar.ts";
 
 export interface NAdamOptions extends MomentsOptions {
   /** How fast the momentum grows to β₁. */

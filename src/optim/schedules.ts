@@ -6,9 +6,10 @@
 import { checkNumber, checkOneOf, checkSizes, checkWhole, isRecord, withDefaults } from "../base/checks.ts";
 import { FormatError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
+import { cos } from "../numerics/scalar.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { metricOf } from "./metric.ts";
 import { power } from "./optimizer.ts";
-import { cos, metricOf } from "./scalar.ts";
 
 /** The learning rate of step t = 0, 1, …, from the rate the optimiser was made with. */
 export type Schedule = (step: number, baseLr: number) => number;

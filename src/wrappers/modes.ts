@@ -1,12 +1,15 @@
 /** Ways to use a recurrence (x_t, s_t) ↦ (y_t, s_{t+1}): many to many is `scan`; the others are here. */
 
+import { checkNumber, checkOneOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { reshape } from "../ops/broadcast.ts";
+import { where } from "../ops/compare.ts";
 import { takeRows } from "../ops/gather.ts";
 import { cat, select, stack, unsqueeze } from "../ops/shape.ts";
 import { checkSequence, type Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
+import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 
@@ -59,9 +62,7 @@ export function freeRun<S extends State>(
   { state = recurrence.initialState(x.dim(0)), decode }: FreeRunOptions<S> = {},
 ): [ys: Tensor, last: S] {
   checkSteps("freeRun", steps);
-  const { inputSize, outputSize } = recurrence;
-  if (decode === undefined && inputSize !== outputSize)
-    throw new ShapeError(`freeRun: expected decode for outputs of ${outputSize} values and inputs of ${inputSize}, got none`);
+  checkDecode("freeRun", recurrence, decode);
   const ys: Tensor[] = [];
   let input = x;
   let held: S = state;
@@ -72,6 +73,57 @@ export function freeRun<S extends State>(
     if (t < steps - 1) input = decode?.(y, t) ?? y;
   }
   return [stack(ys), held];
+}
+
+export interface ScheduledSamplingOptions<S extends State> extends FreeRunOptions<S> {
+  /** ε in [0, 1]: how likely an input is the teacher's. 1 is teacher forcing, 0 is free running. */
+  readonly truth: number;
+  /** Whether a coin is tossed for every step of every sequence (default), or one for a whole sequence. */
+  readonly coin?: "token" | "sequence";
+  /** Of the coins; the default generator unless given. */
+  readonly generator?: Generator;
+}
+
+/**
+ * Scheduled sampling: a step reads the teacher's input with probability ε, and else what the recurrence itself made of its last output,
+ *
+ *   x_t = inputs_t with probability ε, else decode(y_{t−1})      for every sequence of the batch on its own
+ *
+ * No gradient flows through y_{t−1} into x_t. With ε = 1 this is `scan` to the bit, with ε = 0 `freeRun` from the first input. What the steps
+ * are told besides (x beside the output fed back) `decode` puts there as well. One pass, step by step: the speed of an eager scan.
+ * It is no consistent estimator of a likelihood (Huszár 2015): compare models by their losses with ε = 1.
+ * @param inputs [T,B,I] as the teacher has them; the first is always read
+ * @returns ys [T,B,O] and the last state
+ * @throws ArgumentError for ε outside [0, 1]; ShapeError where inputs and outputs differ in size and nothing decodes
+ * @see Bengio, Vinyals, Jaitly and Shazeer, "Scheduled sampling for sequence prediction with recurrent neural networks", 2015, section 2.4
+ * @example const [ys] = scheduledSampling(net, inputs, { truth: inverseSigmoidDecay(300)(update), generator });
+ */
+export function scheduledSampling<S extends State>(
+  recurrence: Recurrence<S>,
+  inputs: Tensor,
+  { truth, coin = "token", generator = defaultGenerator(), state, decode }: ScheduledSamplingOptions<S>,
+): [ys: Tensor, last: S] {
+  const op = "scheduledSampling";
+  checkNumber(op, "truth", truth, { least: 0, most: 1 });
+  checkOneOf(op, "coin", coin, ["token", "sequence"]);
+  checkSequence(op, inputs, recurrence.inputSize);
+  checkDecode(op, recurrence, decode);
+  if (truth === 1) return recurrence.scan(inputs, state);
+  const [T, B] = inputs.shape as [number, number];
+  const toss = (): Tensor | null => (truth === 0 ? null : generator.bernoulli([B, 1], truth, "bool"));
+  const once = coin === "sequence" ? toss() : null;
+  const mixed = (y: Tensor, t: number): Tensor => {
+    const heads = coin === "sequence" ? once : toss();
+    const own = decode?.(y.detach(), t) ?? y.detach();
+    return heads === null ? own : where(heads, select(inputs, 0, t + 1), own);
+  };
+  return freeRun(recurrence, select(inputs, 0, 0), T, { decode: mixed, ...(state !== undefined && { state }) });
+}
+
+/** Outputs are inputs as they are only where they have the same size. */
+function checkDecode(op: string, { inputSize, outputSize }: Pick<Recurrence, "inputSize" | "outputSize">, decode: unknown): void {
+  if (decode === undefined && inputSize !== outputSize)
+    throw new ShapeError(`${op}: expected decode for outputs of ${outputSize} values and inputs of ${inputSize}, got none`);
 }
 
 function checkSteps(op: string, steps: number): void {

@@ -4,12 +4,13 @@ import { checkSizes } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
+import { isNaN as isMissing, where } from "../../ops/compare.ts";
 import { linear } from "../../ops/linear.ts";
-import { slice } from "../../ops/shape.ts";
+import { cat, slice } from "../../ops/shape.ts";
 import { Cell } from "../../recurrence/recurrence.ts";
 import type { State } from "../../recurrence/state.ts";
 import { zeros } from "../../tensor/create.ts";
-import type { Tensor } from "../../tensor/tensor.ts";
+import { Tensor } from "../../tensor/tensor.ts";
 import { type Activation, activationOf } from "../activations.ts";
 
 export interface JordanOptions extends LayerOptions {
@@ -180,15 +181,22 @@ export class JordanStateNetwork extends Jordan<JordanState> {
   }
 }
 
+/** A state that is or has the last values of the units, the output's first: of every network that feeds its output back. */
+export type FedBack = Tensor | WithOutput;
+
 /**
- * Teacher forcing: the wrapped network's context is what it should have put out. An input is [x; d₋₁], d₋₁ the target of the step before,
- * zero at the first.
- * @param network any cell whose state has its last output y [B,O]
- * @see Williams and Zipser, "A learning algorithm for continually running fully recurrent neural networks", 1989
- * Deviates: every output is forced at every step; the paper forces those units, at those times, that have a target.
+ * Teacher forcing: in place of what the wrapped network puts out, its next step sees what it should have put out. An input is [x; d₋₁] with
+ * d₋₁ [B,O] the target of the step before (zero, or NaN, at the first). Where d₋₁ is NaN there was no target, and the unit keeps its own value.
+ *
+ *   z_k(t) = d_k(t) for units k with a target at t, else y_k(t)      ∂E/∂y_k through a forced unit is 0
+ *
+ * The gradient is that of forced training in any algorithm, real-time recurrent learning among them: what is replaced has no influence.
+ * @param network any cell whose state is its last output y [B,n ≥ O], or has it as a part `y`
+ * @see Williams and Zipser, "A learning algorithm for continually running fully recurrent neural networks", 1989, section 4 (eq. 5 to 9)
+ * Deviates: none in the equations; section and equation numbers are quoted from memory.
  * @example const [ys] = new TeacherForced(network).scan(cat([plans, previousTargets], 2));
  */
-export class TeacherForced<S extends State & WithOutput> extends Cell<S> {
+export class TeacherForced<S extends State & FedBack> extends Cell<S> {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly network: Cell<S>;
@@ -206,6 +214,15 @@ export class TeacherForced<S extends State & WithOutput> extends Cell<S> {
 
   step(x: Tensor, state: S): [y: Tensor, next: S] {
     const I = this.network.inputSize;
-    return this.network.step(slice(x, 1, 0, I), { ...state, y: slice(x, 1, I) });
+    return this.network.step(slice(x, 1, 0, I), forced(state, slice(x, 1, I)));
   }
+}
+
+/** The state with targets d [B,O] in the place of the first O units, where there are any. */
+function forced<S extends State & FedBack>(state: S, d: Tensor): S {
+  const units: Tensor = state instanceof Tensor ? state : state.y;
+  const [n, O] = [units.dim(1), d.dim(1)];
+  const first = where(isMissing(d), slice(units, 1, 0, O), d);
+  const y = n === O ? first : cat([first, slice(units, 1, O)], 1);
+  return (state instanceof Tensor ? y : { ...state, y }) as S;
 }

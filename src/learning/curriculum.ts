@@ -1,0 +1,129 @@
+/** Curricula: examples grow harder as learning goes on. */
+
+import { checkNumber, checkOneOf, checkWhole } from "../base/checks.ts";
+import { FormatError } from "../base/errors.ts";
+import { defaultGenerator, type Generator } from "../tensor/random.ts";
+
+/** How the difficulty of an example is found from the present level. */
+export type CurriculumStrategy = "baseline" | "naive" | "mixed" | "combined";
+
+export interface CurriculumOptions {
+  /** The easiest and the hardest examples, whole numbers: lengths, depths of nesting. */
+  readonly least?: number;
+  readonly most: number;
+  /** Default "combined". */
+  readonly strategy?: CurriculumStrategy;
+  /** How much harder the next level is; default 1. */
+  readonly step?: number;
+  /** The next level begins where the mean of the last `window` metrics passes this. */
+  readonly threshold: number;
+  /** Whether metrics are to be above the threshold (accuracy, default) or below it (loss). */
+  readonly better?: "higher" | "lower";
+  /** How many metrics, of this level alone, count; default 10. */
+  readonly window?: number;
+  /** Of the draws; the default generator unless given. */
+  readonly generator?: Generator;
+}
+
+/** Where a curriculum is. */
+export interface CurriculumState {
+  readonly level: number;
+  readonly recent: readonly number[];
+}
+
+/**
+ * Says how hard the next example is to be, and moves on when the level is learned. At level l,
+ *
+ *   baseline: most      naive: l      mixed: 1 … most, all equally likely      combined: one of naive and mixed, each time by a coin
+ *
+ * Naive curricula can be worse than none: units settle on short examples and have to be freed again. The combined one keeps hard examples
+ * in sight from the start.
+ * @throws ArgumentError for levels that are no whole numbers or out of order
+ * @see Bengio, Louradour, Collobert and Weston, "Curriculum learning", 2009; strategies: Zaremba and Sutskever, "Learning to execute", 2014,
+ * section 4
+ * Deviates: the papers' levels are (length, nesting) and their own schedules; here a level is one number, and a metric moves it.
+ * @example
+ * const lessons = new Curriculum({ least: 2, most: 20, threshold: 0.9, generator });
+ * const loss = lossOf(examples(lessons.draw()));
+ * lessons.report(accuracy);
+ */
+export class Curriculum {
+  readonly least: number;
+  readonly most: number;
+  readonly strategy: CurriculumStrategy;
+  readonly #step: number;
+  readonly #threshold: number;
+  readonly #better: "higher" | "lower";
+  readonly #window: number;
+  readonly #generator: Generator;
+  #level: number;
+  #recent: number[] = [];
+
+  constructor(options: CurriculumOptions) {
+    const { least = 1, most, strategy = "combined", step = 1, threshold, better = "higher", window = 10 } = options;
+    checkWhole("Curriculum", "least", least);
+    checkWhole("Curriculum", "most", most, { least });
+    checkWhole("Curriculum", "step", step, { least: 1 });
+    checkWhole("Curriculum", "window", window, { least: 1 });
+    checkNumber("Curriculum", "threshold", threshold);
+    checkOneOf("Curriculum", "strategy", strategy, ["baseline", "naive", "mixed", "combined"]);
+    checkOneOf("Curriculum", "better", better, ["higher", "lower"]);
+    this.least = least;
+    this.most = most;
+    this.strategy = strategy;
+    this.#step = step;
+    this.#threshold = threshold;
+    this.#better = better;
+    this.#window = window;
+    this.#generator = options.generator ?? defaultGenerator();
+    this.#level = strategy === "baseline" ? most : least;
+  }
+
+  /** The hardest that "naive" examples are at the moment. */
+  get level(): number {
+    return this.#level;
+  }
+
+  /** Whether the last level is reached. */
+  get finished(): boolean {
+    return this.#level === this.most;
+  }
+
+  /** The difficulty of the next example. */
+  draw(): number {
+    if (this.strategy === "baseline" || this.strategy === "naive") return this.#level;
+    if (this.strategy === "combined" && this.#among(0, 1) === 0) return this.#level;
+    return this.#among(this.least, this.most);
+  }
+
+  /** Tells how an example of the present level went; true where the next level begins. @throws ArgumentError for NaN, and changes nothing */
+  report(metric: number): boolean {
+    checkNumber("report", "metric", metric);
+    this.#recent = [...this.#recent, metric].slice(-this.#window);
+    const mean = this.#recent.reduce((a, b) => a + b, 0) / this.#recent.length;
+    const learned = this.#better === "higher" ? mean > this.#threshold : mean < this.#threshold;
+    if (this.finished || !learned || this.#recent.length < this.#window) return false;
+    this.#level = Math.min(this.most, this.#level + this.#step);
+    this.#recent = [];
+    return true;
+  }
+
+  /** Plain data; the generator has a state of its own. */
+  get state(): CurriculumState {
+    return { level: this.#level, recent: [...this.#recent] };
+  }
+
+  /** Goes on from a saved state. @throws FormatError for what this curriculum cannot have been in, and changes nothing */
+  set state({ level, recent }: CurriculumState) {
+    const fits = Number.isInteger(level) && level >= this.least && level <= this.most;
+    const known = Array.isArray(recent) && recent.length <= this.#window && recent.every(Number.isFinite);
+    if (!fits || !known)
+      throw new FormatError(`Curriculum: expected a level in [${this.least}, ${this.most}] and its last metrics, got level ${level}`);
+    this.#level = level;
+    this.#recent = [...recent];
+  }
+
+  #among(least: number, most: number): number {
+    return this.#generator.integers([1], least, most + 1).item();
+  }
+}
