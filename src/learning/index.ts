@@ -6,4 +6,16 @@ export { hybrid, rtrl } from "./hybrid.ts";
 export { ProfessorForcing, type ProfessorForcingOptions, type ProfessorLosses } from "./professor-forcing.ts";
 export { type CRBPOptions, crbp, projectPoles, rbp } from "./recursive-backprop.ts";
 export { exponentialDecay, inverseSigmoidDecay, type LinearDecayOptions, linearDecay, type TruthSchedule } from "./teacher-forcing.ts";
+export {
+  type FlowEdge,
+  type FlowNode,
+  type FlowStructure,
+  leeSensitivities,
+  type NodeKind,
+  SignalFlowGraph,
+  type TransposedGraphOptions,
+  transpose,
+  transposedGraph,
+  transposedResponse,
+} from "./signal-flow/index.ts";
 export { usingGradients } from "./using-gradients.ts";

@@ -11,7 +11,7 @@ import { add, mul } from "../ops/arithmetic.ts";
 import { broadcastTo, sum } from "../ops/broadcast.ts";
 import { flip, pad, slice, stack, unsqueeze, unstack } from "../ops/shape.ts";
 import type { Recurrence } from "../recurrence/recurrence.ts";
-import { zeros } from "../tensor/create.ts";
+import { zeros, zerosLike } from "../tensor/create.ts";
 import { assign, type Tensor } from "../tensor/tensor.ts";
 import { vjp } from "../transforms/transforms.ts";
 import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
@@ -179,7 +179,7 @@ function handedDown(w: readonly Tensor[], q: Tensor): Tensor {
 function beforeStart(taps: readonly Tensor[], q: Tensor, collect: (e: Tensor) => Tensor): Tensor | null {
   if (taps.length === 0) return null;
   const steps = unstack(q, 0);
-  const none = mul(collect(steps[0] as Tensor), 0);
+  const none = zerosLike(collect(steps[0] as Tensor));
   const entries = taps.map((_, i) =>
     taps.slice(i).reduce((e, c, p) => (p < steps.length ? add(e, collect(mul(steps[p] as Tensor, c))) : e), none),
   );

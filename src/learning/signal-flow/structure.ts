@@ -1,0 +1,98 @@
+/** What a signal-flow graph is, as plain data; and the order in which its nodes can be computed. */
+
+import { ArgumentError } from "../../base/errors.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+
+/**
+ * How a node makes its signal of what its edges bring: their sum, their product, or a value that never changes. "shares" is a product transposed: the sum,
+ * and into each edge that leaves goes that signal times the other factors of the product, as they were.
+ */
+export type NodeKind = "sum" | "product" | "constant" | "shares";
+
+export interface FlowNode {
+  readonly name: string;
+  readonly size: number;
+  readonly kind: NodeKind;
+  /** Of a constant: [size]. */
+  readonly value?: Tensor;
+}
+
+/**
+ * What an edge does to the signal x(t) of the node it leaves. The last two occur in transposed graphs: a factor f′ at the operating point, and
+ * a step forwards in time.
+ */
+export type FlowEdge = { readonly from: number; readonly to: number } & (
+  | { readonly kind: "gain"; readonly weight: Tensor }
+  | { readonly kind: "matrix"; readonly weight: Tensor; readonly transposed: boolean }
+  | { readonly kind: "varying"; readonly by: number }
+  | { readonly kind: "function" | "slope"; readonly f: (x: Tensor) => Tensor }
+  | { readonly kind: "delay" | "advance"; readonly steps: number; readonly initial: Tensor | null }
+);
+
+/** Nodes and edges by number, and which nodes read from outside and are read. */
+export interface FlowStructure {
+  readonly nodes: readonly FlowNode[];
+  readonly edges: readonly FlowEdge[];
+  readonly inputs: readonly number[];
+  readonly outputs: readonly number[];
+  /** Signals of a causal graph go forwards in time, those of a transposed one backwards. */
+  readonly causal: boolean;
+}
+
+/** Edges that bring their signal at once. */
+function isInstant(edge: FlowEdge): boolean {
+  return edge.kind !== "delay" && edge.kind !== "advance";
+}
+
+/** The nodes whose signals a node waits for. */
+function waitsFor({ edges, causal }: FlowStructure): number[][] {
+  const before: number[][] = [];
+  const wait = (node: number, other: number): void => {
+    before[node] ??= [];
+    before[node].push(other);
+  };
+  for (const edge of edges) {
+    if (!isInstant(edge)) continue;
+    wait(edge.to, edge.from);
+    if (edge.kind === "varying" && causal) wait(edge.to, edge.by);
+  }
+  return before;
+}
+
+/** A loop among nodes of which each waits for another of them, in the direction of signals. */
+function loopAmong(left: ReadonlySet<number>, before: readonly number[][]): number[] {
+  const path: number[] = [];
+  let node = [...left][0] as number;
+  while (!path.includes(node)) {
+    path.push(node);
+    node = before[node]?.find((other) => left.has(other)) as number;
+  }
+  return [node, ...path.slice(path.indexOf(node)).reverse()];
+}
+
+/**
+ * The nodes in an order in which each comes after those whose signals it needs at the same step.
+ * @throws ArgumentError for a loop without a delay, naming its nodes
+ */
+export function orderOf(structure: FlowStructure): number[] {
+  const before = waitsFor(structure);
+  const left = new Set(structure.nodes.keys());
+  const order: number[] = [];
+  while (left.size > 0) {
+    const ready = [...left].filter((node) => !before[node]?.some((other) => left.has(other)));
+    if (ready.length === 0) {
+      const loop = loopAmong(left, before).map((node) => (structure.nodes[node] as FlowNode).name);
+      throw new ArgumentError(`signal flow: expected a delay in every loop, got none in ${loop.join(" → ")}`);
+    }
+    for (const node of ready) left.delete(node);
+    order.push(...ready);
+  }
+  return order;
+}
+
+/** The edges that come to each node, by number. */
+export function incomingEdges({ nodes, edges }: FlowStructure): number[][] {
+  const incoming: number[][] = nodes.map(() => []);
+  for (const [e, { to }] of edges.entries()) (incoming[to] as number[]).push(e);
+  return incoming;
+}

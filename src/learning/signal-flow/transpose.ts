@@ -1,0 +1,40 @@
+/** The transposed graph, by the rules of network reciprocity. */
+
+import type { FlowEdge, FlowNode, FlowStructure, NodeKind } from "./structure.ts";
+
+const OTHER_KIND: Readonly<Record<NodeKind, NodeKind>> = { sum: "sum", constant: "constant", product: "shares", shares: "product" };
+
+function transposedEdge(edge: FlowEdge): FlowEdge {
+  const turned = { from: edge.to, to: edge.from };
+  switch (edge.kind) {
+    case "gain":
+      return { ...edge, ...turned };
+    case "varying":
+      return { ...edge, ...turned };
+    case "matrix":
+      return { ...edge, ...turned, transposed: !edge.transposed };
+    case "function":
+    case "slope":
+      return { ...edge, ...turned, kind: edge.kind === "function" ? "slope" : "function" };
+    case "delay":
+    case "advance":
+      return { ...edge, ...turned, kind: edge.kind === "delay" ? "advance" : "delay" };
+  }
+}
+
+/**
+ * The transposed (adjoint) graph: arrows turned around, inputs for outputs, sums for branches, W for Wᵀ, f′(x(t)) at the operating point for f, for a product
+ * the gains by its other factors, and a step forwards in time for a delay. What errors do in it is what backpropagation does:
+ * backpropagation through time and temporal backpropagation are read off it. Nodes and edges keep their numbers; transposed twice a graph is itself.
+ * @see Wan and Beaufays, "Diagrammatic derivation of gradient algorithms for neural networks", Neural Computation 8, 1996
+ * @example transpose(transpose(graph.structure)) // equal to graph.structure
+ */
+export function transpose({ nodes, edges, inputs, outputs, causal }: FlowStructure): FlowStructure {
+  return {
+    nodes: nodes.map((node): FlowNode => ({ ...node, kind: OTHER_KIND[node.kind] })),
+    edges: edges.map(transposedEdge),
+    inputs: outputs,
+    outputs: inputs,
+    causal: !causal,
+  };
+}
