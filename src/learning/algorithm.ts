@@ -11,7 +11,8 @@ import { isGradEnabled, noGrad } from "../autodiff/tape.ts";
 import { ArgumentError, StateError } from "../base/errors.ts";
 import { type Module, Parameter } from "../nn/module.ts";
 import { type Recurrence, type ScanOptions, startOf } from "../recurrence/recurrence.ts";
-import { restoreState, type State, stateTensors } from "../recurrence/state.ts";
+import { mapState, restoreState, type State, stateTensors } from "../recurrence/state.ts";
+import { FieldsBefore } from "../replay/fields.ts";
 import { Shadow } from "../tensor/shadow.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -24,6 +25,51 @@ export interface GradientAlgorithm {
    * @throws ArgumentError where the algorithm has no meaning for the recurrence, or for what is asked of it
    */
   scan<S extends State>(recurrence: Recurrence<S>, xs: Tensor, state?: S, options?: ScanOptions): [ys: Tensor, last: S];
+  /**
+   * Learning sample by sample, in constant memory: of algorithms that work forward in time.
+   * @param batch sequences that are advanced together
+   * @throws ArgumentError where the algorithm has no meaning for the recurrence; StateError for one that cannot run step by step
+   */
+  begin?<S extends State>(recurrence: Recurrence<S>, batch?: number): Learner<S>;
+}
+
+/** A recurrence that learns while it runs. Its state, and what the algorithm knows of the past, go from step to step. */
+export interface Learner<S extends State = State> {
+  /** The state now; copies. */
+  readonly state: S;
+  /**
+   * One step x [B,I] → y [B,O].
+   * @param error is told y and gives ∂E_t/∂y_t of its shape, or null where there is no target. Gradients add up in the parameters' `.grad`
+   * @returns y, without a tape
+   * @throws ShapeError for another x; StateError for a step that draws random numbers. Nothing has moved then
+   */
+  step(x: Tensor, error?: (y: Tensor) => Tensor | null): Tensor;
+  /** The first half of a step, for what stands between its output and the error. Call it, and use its result, within one `scope`. */
+  take(x: Tensor): TakenStep<S>;
+  /** Back to the first state, with nothing known of any past. Call it when the recurrence's first state was trained or replaced, too. */
+  reset(): void;
+  /** All that goes from step to step. The tensors are the learner's own, not copies. */
+  memory: State;
+  /** The same as bytes: versioned, with a checksum. */
+  toBytes(): Uint8Array<ArrayBuffer>;
+  /** Continues from bytes. @throws FormatError, and nothing changes */
+  fromBytes(bytes: Uint8Array): void;
+}
+
+/** A step that was taken and has not moved the learner yet. */
+export interface TakenStep<S extends State = State> {
+  /** [B,O] */
+  readonly y: Tensor;
+  /** The state after the step. */
+  readonly next: S;
+  /**
+   * Gradients of the trained parameters, in the order of `parameters()`.
+   * @param dy ∂E_t/∂y_t, or null
+   * @param dNext ∂E_t/∂ of each tensor of the state after the step
+   */
+  pull(dy: Tensor | null, dNext?: readonly (Tensor | null)[]): readonly (Tensor | null)[];
+  /** Computes what the learner will carry, with the weights as they are now. @returns what moves the learner there; it cannot fail */
+  settle(): () => void;
 }
 
 /** The values of one scan, and the cotangents that have come back to it. */
@@ -38,6 +84,8 @@ export interface ScanCotangents {
   readonly dys: Tensor | null;
   /** ∂E/∂ of each tensor of the last state. */
   readonly dLast: readonly (Tensor | null)[];
+  /** Whether the gradient of the first state is wanted. */
+  readonly wantsState: boolean;
 }
 
 /** Gradients of a scan's parameters and of its first state; null where there is none. */
@@ -67,10 +115,12 @@ interface ScanParams {
 const ruledScan: Primitive<ScanParams> = {
   name: "ruledScan",
   forward: ([xs, ...rest], { run, carried }) => noGrad(() => run((xs as Tensor).detach(), rest.slice(0, carried))).map((y) => y.detach()),
-  vjp([dys = null, ...dLast], { inputs: [xs, ...rest], outputs: [ys], params: { name, rule, carried } }: Evaluation<ScanParams>) {
+  vjp([dys = null, ...dLast], { inputs: [xs, ...rest], outputs: [ys], params, needs }: Evaluation<ScanParams>) {
+    const { name, rule, carried } = params;
     if (isGradEnabled()) throw new StateError(`${name}: expected to be differentiated once, got a gradient of a gradient`);
     const state = rest.slice(0, carried);
-    const found = rule({ xs: xs as Tensor, state, ys: ys as Tensor, dys, dLast });
+    const wantsState = needs.slice(1, 1 + carried).some((needed) => needed);
+    const found = rule({ xs: xs as Tensor, state, ys: ys as Tensor, dys, dLast, wantsState });
     return [found.xs, ...found.state, ...found.parameters];
   },
   jvp(_tangents, { params: { name } }) {
@@ -89,30 +139,56 @@ export function scanByRule<S extends State>(
 ): [ys: Tensor, last: S] {
   const start = startOf(recurrence, xs, state);
   const carry = stateTensors(start);
-  const parameters = recurrence.parameters().filter((p) => p.requiresGrad);
+  // Frozen ones are inputs, too: nobody may write to them before the rule has read them.
+  const all = recurrence.parameters();
+  const parameters = trainedOf(all);
+  const frozen = all.filter((p) => !p.requiresGrad);
+  const asNow = snapshot(recurrence);
   const run = (x: Tensor, tensors: readonly Tensor[]): Tensor[] => {
     const [ys, last] = recurrence.scan(x, restoreState(start, tensors), options);
-    return [ys, ...stateTensors(last)];
+    return [ys, ...stateTensors(mapState((_, t) => t as Tensor, start, last))];
   };
   const params: ScanParams = {
     name,
     run,
-    rule: (cotangents) => withoutTraces(recurrence, () => rule(recurrence, parameters, start, cotangents, options)),
+    rule: (cotangents) => asNow(() => rule(recurrence, parameters, start, cotangents, options)),
     carried: carry.length,
   };
-  const [ys, ...last] = applyAll(ruledScan, [xs, ...carry, ...parameters], params);
+  const [ys, ...last] = applyAll(ruledScan, [xs, ...carry, ...parameters, ...frozen], params);
   return [ys as Tensor, restoreState(start, last)];
 }
 
-/** Runs what takes the steps of a scan a second time, and puts back the buffers that they wrote to, as running statistics. */
-function withoutTraces<R>(recurrence: Module, again: () => R): R {
-  const shadow = new Shadow();
-  shadow.take([...recurrence.stateDict().values()].filter((t) => !(t instanceof Parameter)));
-  try {
-    return again();
-  } finally {
-    shadow.putBack();
+/** The parameters that are trained. */
+export const trainedOf = (parameters: readonly Parameter[]): Parameter[] => parameters.filter((p) => p.requiresGrad);
+
+/** What a module is at the moment beside its parameters' values: modes, options, parts; and buffers, as running statistics. */
+class Snapshot {
+  readonly #fields: FieldsBefore;
+  readonly #buffers = new Shadow();
+
+  constructor(module: Module) {
+    this.#fields = new FieldsBefore(module);
+    this.#buffers.take([...module.stateDict().values()].filter((t) => !(t instanceof Parameter)));
   }
+
+  putBack(): void {
+    this.#fields.restore();
+    this.#buffers.putBack();
+  }
+}
+
+/** Something that runs a function with a module as it is now, and then leaves the module as it found it. */
+export function snapshot(module: Module): <R>(again: () => R) => R {
+  const then = new Snapshot(module);
+  return (again) => {
+    const now = new Snapshot(module);
+    then.putBack();
+    try {
+      return again();
+    } finally {
+      now.putBack();
+    }
+  };
 }
 
 /** A scan whose algorithm knows nothing of what its inputs depend on. */

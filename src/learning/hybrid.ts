@@ -1,210 +1,91 @@
 /** Real-time recurrent learning, backpropagation through time, and everything in between: one recursion over blocks of steps. */
 
 import { checkWhole } from "../base/checks.ts";
-import { type FloatDType, isFloat } from "../base/dtype.ts";
-import { ArgumentError, StateError } from "../base/errors.ts";
-import type { Parameter } from "../nn/module.ts";
-import { add } from "../ops/arithmetic.ts";
-import { reshape } from "../ops/broadcast.ts";
+import { add, mul } from "../ops/arithmetic.ts";
+import { broadcastTo, reshape } from "../ops/broadcast.ts";
 import { matmul } from "../ops/linear.ts";
-import { cat, slice } from "../ops/shape.ts";
-import { batchAxesOf, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
-import { mapState, restoreState, type State, stateFromVector, stateTensors } from "../recurrence/state.ts";
-import { eye, zeros } from "../tensor/create.ts";
-import { scope, type Tensor } from "../tensor/tensor.ts";
-import { DetachEvery } from "../wrappers/truncated.ts";
-import { type GradientAlgorithm, refuseInputGradient, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
-import { joined, Stretch } from "./stretch.ts";
+import { cat } from "../ops/shape.ts";
+import { stateFromVector, stateTensors } from "../recurrence/state.ts";
+import { full, zeros } from "../tensor/create.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { GradientAlgorithm } from "./algorithm.ts";
+import { forwardAlgorithm } from "./forward.ts";
+import { floatsOf, type Influence, type Setting } from "./influence.ts";
+import { joined } from "./stretch.ts";
 
-/** What goes from block to block of one sequence. */
-interface Border<S extends State> {
-  readonly state: S;
-  /** G = ∂s/∂(θ, s₀) [S, P+S]: the influence of the parameters and of the first state on the state. */
-  readonly influence: Tensor;
-  /** What is known of the gradient [P+S]. */
-  readonly gradient: Tensor;
+/** Rows over all columns from rows over θ: steps after the first know nothing of s₀ but by way of the state. */
+function widened(rows: Tensor, columns: number): Tensor {
+  const [n, P] = rows.shape as [number, number];
+  return P === columns ? rows : cat([rows, zeros([n, columns - P], rows.dtype)], 1);
 }
 
-/** Rows over (θ, s₀) from rows over θ alone: steps after the first know nothing of s₀ but by way of the state. */
-function widened(rows: Tensor, S: number): Tensor {
-  return cat([rows, zeros([rows.dim(0), S], rows.dtype)], 1);
-}
-
-/** G' = J·G + I: the influence at the end of a block. */
-function carried<S extends State>(block: Stretch<S>, influence: Tensor): Tensor {
-  const { state: J, parameters: I } = block.jacobians();
-  return add(matmul(J, influence), widened(I, block.size));
-}
-
-/** λᵀG + g: what the errors of a block, and of the state that it ends in, add to the gradient. */
-function swept<S extends State>(block: Stretch<S>, influence: Tensor, dys: Tensor | null, dLast: Tensor | null): Tensor {
-  const { state: lambda, parameters: g } = block.pull(dys, dLast);
-  const through = matmul(reshape(lambda, [1, block.size]), influence);
-  return reshape(add(through, widened(reshape(g, [1, g.size]), block.size)), [influence.dim(1)]);
-}
-
-/** Values that stay when the tape of their block is gone. */
-function detached<S extends State>(state: S): S {
-  return mapState((s) => s.detach(), state);
-}
-
-/** One sequence of a batch, in order of execution. */
-interface Sequence<S extends State> {
-  readonly start: S;
-  /** [T',1,…] each; null for a sequence without steps, and dys where no output is used. */
-  readonly xs: Tensor | null;
-  readonly ys: Tensor | null;
-  readonly dys: Tensor | null;
-  /** The cotangent of the last state [S]. */
-  readonly dLast: Tensor | null;
+/** G = ∂s/∂(θ, s₀) [S, columns], whatever the recurrence. */
+function denseInfluence({ S, columns, dtype, start }: Setting): Influence<Tensor> {
+  return {
+    initial: start ?? zeros([S, columns], dtype),
+    // λᵀG + g
+    gradient(block, influence, dys, dNext) {
+      const { state: lambda, parameters: g } = block.pull(dys, dNext);
+      const through = matmul(reshape(lambda, [1, S]), influence);
+      return reshape(add(through, widened(reshape(g, [1, g.size]), columns)), [columns]);
+    },
+    // J·G + I
+    next(block, influence) {
+      const { state: J, parameters: I } = block.jacobians();
+      return add(matmul(J, influence), widened(I, columns));
+    },
+  };
 }
 
 /**
- * The gradient of one sequence: [P+S], θ and the first state.
- * @param reached takes what there is a gradient of, of the parameters and of the start's tensors
+ * The influence where units do not see each other's state: one trace a parameter and tensor of the state, of its own unit alone.
+ *
+ *   e'ₘ = Σⱼ Jₘⱼ∘eⱼ + Iₘ        Jₘⱼ [units]: one sweep from all units together gives the diagonals, and what each parameter does to its unit
  */
-function sequenceGradient<S extends State>(
-  name: string,
-  recurrence: Recurrence<S>,
-  parameters: readonly Parameter[],
-  { start, xs, ys, dys, dLast }: Sequence<S>,
-  blockLength: number,
-  reached: Set<Tensor>,
-): Tensor {
-  const floats = floatsOf(stateTensors(start));
-  const dtype = (parameters[0] ?? floats[0])?.dtype ?? "float32";
-  const P = sizeOfAll(parameters);
-  const S = sizeOfAll(floats);
-  if (xs === null || ys === null) {
-    if (dLast !== null) for (const s of floats) reached.add(s);
-    return cat([zeros([P], dtype), dLast ?? zeros([S], dtype)], 0);
-  }
-  const T = xs.dim(0);
-  let border: Border<S> = { state: start, influence: cat([zeros([S, P], dtype), eye(S, S, dtype)], 1), gradient: zeros([P + S], dtype) };
-  for (let t = 0; t < T; t += blockLength) {
-    const end = Math.min(t + blockLength, T);
-    const piece = (x: Tensor): Tensor => slice(x, 0, t, end);
-    const { state, influence, gradient } = border;
-    border = scope(() => {
-      const block = new Stretch(recurrence, parameters, piece(xs), state);
-      checkSameOutputs(name, block.ys, piece(ys));
-      const own = swept(block, influence, dys && piece(dys), end === T ? dLast : null);
-      // Nobody asks for the influence on the last state.
-      const next = end === T ? zeros([0]) : carried(block, influence);
-      for (const t of [...floats, ...parameters]) if (block.reached.has(t)) reached.add(t);
-      return { state: detached(block.next), influence: next, gradient: add(gradient, own) };
-    });
-    influence.dispose();
-    gradient.dispose();
-  }
-  return border.gradient;
-}
-
-/** What a scan in pieces may differ by from the scan of the whole: sums in another order. */
-const ROUNDING = { float32: 1e-3, float64: 1e-9 };
-
-/** @throws StateError where steps do not follow each other in time and alone, as the influence does */
-function checkSameOutputs(name: string, got: Tensor, expected: Tensor): void {
-  const tolerance = ROUNDING[expected.dtype as FloatDType];
-  const [a, b] = [got.data(), expected.data()];
-  for (let i = 0; i < b.length; i++) {
-    const [y, whole] = [a[i] as number, b[i] as number];
-    if (Object.is(y, whole) || Math.abs(y - whole) <= tolerance * Math.max(1, Math.abs(whole))) continue;
-    throw new StateError(
-      `${name}: expected a recurrence whose steps follow each other in time, each sequence for itself and without random numbers, ` +
-        `got one that puts out ${y} step by step where its scan gave ${whole}`,
+function unitInfluence({ state, parameters, P, dtype }: Setting, units: number): Influence<readonly Tensor[]> {
+  const floats = floatsOf(stateTensors(state));
+  const own = floats.filter((s) => s.size === units);
+  /** Parts [units] of a vector over the state, of the tensors that hold a value for each unit. */
+  const parts = (vector: Tensor): Tensor[] =>
+    stateFromVector(vector, floats).flatMap((part) => (part.size === units ? [reshape(part, [units])] : []));
+  /** A value a unit, for every parameter the one of its unit; 0 for those that no unit owns. */
+  const spread = (values: Tensor): Tensor => cat(parameters.map((p) => spreadOver(p, values)));
+  const ones = (m: Tensor): Tensor =>
+    joined(
+      floats.map((s) => (s === m ? full(s.shape, 1, dtype) : null)),
+      floats,
     );
-  }
-}
-
-const floatsOf = (tensors: readonly Tensor[]): Tensor[] => tensors.filter((t) => isFloat(t.dtype));
-const sizeOfAll = (tensors: readonly Tensor[]): number => tensors.reduce((n, t) => n + t.size, 0);
-
-/** Steps of sequence b, in order of execution. */
-function order(T: number, b: number, { lengths, reverse = false }: ScanOptions): number[] {
-  const steps = Array.from({ length: lengths?.[b] ?? T }, (_, t) => t);
-  return reverse ? steps.reverse() : steps;
-}
-
-/** Steps of sequence b of a batch [T,B,…] in an order: [T',1,…]. */
-function sequenceOf(x: Tensor, b: number, steps: readonly number[]): Tensor {
-  const column = slice(x, 1, b, b + 1);
-  return cat(
-    steps.map((t) => slice(column, 0, t, t + 1)),
-    0,
-  );
-}
-
-/** The gradients of a batch without sequences. */
-function nothing(parameters: readonly Parameter[], state: readonly Tensor[]): ScanGradients {
-  const zero = (t: Tensor): Tensor | null => (isFloat(t.dtype) ? zeros(t.shape, t.dtype) : null);
-  return { xs: null, state: state.map(zero), parameters: parameters.map(zero) };
-}
-
-function blockRule<S extends State>(
-  name: string,
-  recurrence: Recurrence<S>,
-  parameters: readonly Parameter[],
-  like: S,
-  { xs, ys, state, dys, dLast }: ScanCotangents,
-  options: ScanOptions,
-  blockLength: number,
-): ScanGradients {
-  const [T, B] = xs.shape as [number, number];
-  if (B === 0) return nothing(parameters, state);
-  const axes = batchAxesOf(recurrence, like);
-  const row = (t: Tensor, i: number, b: number): Tensor => slice(t, axes[i] as number, b, b + 1);
-  const differentiable = state.map((s) => isFloat(s.dtype));
-  const reached = new Set<Tensor>();
-  const startsReached = new Set<number>();
-  const sequences = Array.from({ length: B }, (_, b) =>
-    scope(() => {
-      const steps = order(T, b, options);
-      const pick = (x: Tensor | null): Tensor | null => (x === null || steps.length === 0 ? null : sequenceOf(x, b, steps));
-      const rows = state.map((s, i) => row(s, i, b));
-      const ends = dLast.map((d, i) => d && row(d, i, b));
-      const own = {
-        start: restoreState(like, rows),
-        xs: pick(xs),
-        ys: pick(ys),
-        dys: pick(dys),
-        dLast: ends.every((d) => d === null)
-          ? null
-          : joined(
-              ends.filter((_, i) => differentiable[i]),
-              floatsOf(rows),
-            ),
-      };
-      const found = sequenceGradient(name, recurrence, parameters, own, blockLength, reached);
-      rows.forEach((r, i) => {
-        if (reached.has(r)) startsReached.add(i);
-      });
-      return found;
-    }),
-  );
-  const P = sizeOfAll(parameters);
-  const starts = sequences.map((g, b) =>
-    stateFromVector(
-      slice(g, 0, P, g.size),
-      state.flatMap((s, i) => (differentiable[i] ? [row(s, i, b)] : [])),
-    ),
-  );
-  let next = 0;
-  const dState = state.map((_, i) => {
-    if (!differentiable[i]) return null;
-    const at = next++;
-    if (!startsReached.has(i)) return null;
-    return cat(
-      starts.map((parts) => parts[at] as Tensor),
-      axes[i] as number,
-    );
-  });
-  const sum = sequences.map((g) => slice(g, 0, 0, P)).reduce((a, b) => add(a, b));
+  const through = (row: Tensor, influence: readonly Tensor[], immediate: Tensor): Tensor =>
+    parts(row).reduce((sum, j, i) => add(sum, mul(spread(j), influence[i] as Tensor)), immediate);
   return {
-    xs: null,
-    state: dState,
-    parameters: stateFromVector(sum, parameters).map((g, i) => (reached.has(parameters[i] as Parameter) ? g : null)),
+    initial: own.map(() => zeros([P], dtype)),
+    gradient(block, influence, dys, dNext) {
+      const { state: lambda, parameters: g } = block.pull(dys, dNext);
+      return through(lambda, influence, g);
+    },
+    next: (block, influence) =>
+      own.map((m) => {
+        const { state: J, parameters: I } = block.pull(null, ones(m));
+        return through(J, influence, I);
+      }),
   };
+}
+
+/** Values of units [units] for each element of a parameter, whose rows are those of the units, once or several times over. */
+function spreadOver(p: Tensor, values: Tensor): Tensor {
+  const [units] = values.shape as [number];
+  const rows = p.shape[0] ?? 0;
+  if (rows === 0 || rows % units !== 0) return zeros([p.size], values.dtype);
+  const all = broadcastTo(reshape(values, [1, units, 1]), [rows / units, units, p.size / rows]);
+  return reshape(all, [p.size]);
+}
+
+/** ∂s/∂θ exactly, in the cheapest form that the recurrence allows. */
+function exactInfluence(setting: Setting): Influence {
+  const { independentUnits } = setting.recurrence;
+  return (
+    independentUnits === undefined || setting.start !== null ? denseInfluence(setting) : unitInfluence(setting, independentUnits)
+  ) as Influence;
 }
 
 /**
@@ -225,7 +106,7 @@ function blockRule<S extends State>(
  */
 export function hybrid(h: number): GradientAlgorithm {
   checkWhole("hybrid", "h", h, { least: 1 });
-  return blocks(`hybrid(${h})`, h);
+  return forwardAlgorithm(`hybrid(${h})`, exactInfluence, { block: h });
 }
 
 /**
@@ -234,29 +115,13 @@ export function hybrid(h: number): GradientAlgorithm {
  *   G_t = J_t·G_{t−1} + I_t        ∂E_t/∂θ = (∂E_t/∂s_t)ᵀG_t
  *
  * For a net of n units with P = O(n²) weights: O(n²·P) = O(n⁴) operations a step and O(n·P) = O(n³) memory for the influence (the papers' figures).
+ * Where units do not see each other (`independentUnits`: IndRNN, SRU, MinGRU, MinLSTM, QRNN, LRU), a trace a weight is all there is to G:
+ * O(P) operations a step and O(P) memory.
  * @see Robinson and Fallside, "The utility driven dynamic error propagation network", 1987; Williams and Zipser, "A learning algorithm
- * for continually running fully recurrent neural networks", Neural Computation 1, 1989
+ * for continually running fully recurrent neural networks", Neural Computation 1, 1989; for independent units, Mozer, "A focused
+ * backpropagation algorithm for temporal pattern recognition", Complex Systems 3, 1989
  * @example fit(model, batches, { gradients: rtrl(), … })
  */
 export function rtrl(): GradientAlgorithm {
-  return blocks("rtrl", 1);
-}
-
-/** A cut between two steps is no part of either: steps taken alone would carry the influence across it. */
-function refuseCuts(name: string, recurrence: Recurrence): void {
-  for (const module of recurrence.modules()) {
-    if (!(module instanceof DetachEvery)) continue;
-    throw new ArgumentError(`${name}: expected steps that follow each other, got DetachEvery, whose scan cuts the state off between them`);
-  }
-}
-
-function blocks(name: string, h: number): GradientAlgorithm {
-  return {
-    name,
-    scan(recurrence, xs, state, options) {
-      refuseInputGradient(name, xs);
-      refuseCuts(name, recurrence as unknown as Recurrence);
-      return scanByRule(name, (r, p, like, cotangents, o) => blockRule(name, r, p, like, cotangents, o, h), recurrence, xs, state, options);
-    },
-  };
+  return forwardAlgorithm("rtrl", exactInfluence);
 }

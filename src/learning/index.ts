@@ -1,6 +1,6 @@
 /** Gradient algorithms beside backpropagation through time: each another rule for the derivative of a scan. */
 
-export type { GradientAlgorithm } from "./algorithm.ts";
+export type { GradientAlgorithm, Learner, TakenStep } from "./algorithm.ts";
 export { Curriculum, type CurriculumOptions, type CurriculumState, type CurriculumStrategy } from "./curriculum.ts";
 export { hybrid, rtrl } from "./hybrid.ts";
 export { ProfessorForcing, type ProfessorForcingOptions, type ProfessorLosses } from "./professor-forcing.ts";

@@ -1,12 +1,13 @@
 /** Rules for plain sequences, lifted to ragged batches and to reading backwards. */
 
 import { isFloat } from "../base/dtype.ts";
+import type { Parameter } from "../nn/module.ts";
 import { add } from "../ops/arithmetic.ts";
 import { cat, flip, slice } from "../ops/shape.ts";
 import { batchAxesOf } from "../recurrence/recurrence.ts";
 import { restoreState, type State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { scope, type Tensor } from "../tensor/tensor.ts";
 import type { ScanCotangents, ScanGradients, ScanRule } from "./algorithm.ts";
 
 /** Adds gradients of which each may be missing. */
@@ -19,8 +20,9 @@ const backwards = (x: Tensor | null): Tensor | null => x && flip(x, 0);
 /**
  * A rule that knows sequences of one length, read forwards, as a rule for any scan: what is read backwards is turned around, and a ragged batch is
  * taken sequence by sequence.
+ * @param options alone: whether any batch is
  */
-export function overSequences<S extends State>(rule: ScanRule<S>): ScanRule<S> {
+export function overSequences<S extends State>(rule: ScanRule<S>, { alone = false }: { readonly alone?: boolean } = {}): ScanRule<S> {
   const whole: ScanRule<S> = (recurrence, parameters, like, cotangents, { reverse = false }) => {
     if (!reverse) return rule(recurrence, parameters, like, cotangents, {});
     const { xs, ys, dys } = cotangents;
@@ -29,30 +31,51 @@ export function overSequences<S extends State>(rule: ScanRule<S>): ScanRule<S> {
     return { ...found, xs: backwards(found.xs) };
   };
   return (recurrence, parameters, like, cotangents, options) => {
-    const T = cotangents.xs.dim(0);
-    const { lengths, reverse = false } = options;
-    if (lengths?.some((n) => n < T) !== true) return whole(recurrence, parameters, like, cotangents, { reverse });
+    const [T, B] = cotangents.xs.shape as [number, number];
+    const { lengths = new Array<number>(B).fill(T), reverse = false } = options;
+    if (B === 0) return nothing(cotangents, parameters);
+    if (!alone && lengths.every((n) => n === T)) return whole(recurrence, parameters, like, cotangents, { reverse });
     const axes = batchAxesOf(recurrence, like);
-    const alone = lengths.map((length, b): ScanGradients => {
-      const own = sequenceOf(cotangents, axes, b, length);
-      const found =
-        length === 0 ? passedOn(own, parameters.length) : whole(recurrence, parameters, restoreState(like, own.state), own, { reverse });
-      return { ...found, xs: found.xs && padded(found.xs, T) };
-    });
-    return joinSequences(alone, cotangents, axes);
+    const each = lengths.map((length, b) =>
+      scope((): ScanGradients => {
+        const own = sequenceOf(cotangents, axes, b, length);
+        const found =
+          length === 0 ? passedOn(own, parameters.length) : whole(recurrence, parameters, restoreState(like, own.state), own, { reverse });
+        return { ...found, xs: found.xs && padded(found.xs, T) };
+      }),
+    );
+    return joinSequences(each, cotangents, axes);
   };
 }
 
 /** The steps of sequence b, as a batch of one. */
-function sequenceOf({ xs, ys, state, dys, dLast }: ScanCotangents, axes: readonly number[], b: number, length: number): ScanCotangents {
+function sequenceOf(
+  { xs, ys, state, dys, dLast, wantsState }: ScanCotangents,
+  axes: readonly number[],
+  b: number,
+  length: number,
+): ScanCotangents {
   const steps = (x: Tensor): Tensor => slice(slice(x, 1, b, b + 1), 0, 0, length);
   const row = (t: Tensor, i: number): Tensor => slice(t, axes[i] as number, b, b + 1);
-  return { xs: steps(xs), ys: steps(ys), dys: dys && steps(dys), state: state.map(row), dLast: dLast.map((d, i) => d && row(d, i)) };
+  return {
+    xs: steps(xs),
+    ys: steps(ys),
+    dys: dys && steps(dys),
+    state: state.map(row),
+    dLast: dLast.map((d, i) => d && row(d, i)),
+    wantsState,
+  };
 }
 
 /** The gradients of a sequence without steps, whose last state is its first. */
 function passedOn({ xs, dLast }: ScanCotangents, parameters: number): ScanGradients {
   return { xs: zeros(xs.shape, xs.dtype), state: dLast, parameters: new Array(parameters).fill(null) };
+}
+
+/** The gradients of a batch without sequences. */
+function nothing({ state }: ScanCotangents, parameters: readonly Parameter[]): ScanGradients {
+  const zero = (t: Tensor): Tensor | null => (isFloat(t.dtype) ? zeros(t.shape, t.dtype) : null);
+  return { xs: null, state: state.map(zero), parameters: parameters.map(zero) };
 }
 
 /** [n,1,I] with zeros after it: [T,1,I]. */

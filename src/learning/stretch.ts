@@ -3,11 +3,11 @@
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
 import { enableGrad } from "../autodiff/tape.ts";
-import { isFloat } from "../base/dtype.ts";
+import { type DType, isFloat } from "../base/dtype.ts";
 import type { Parameter } from "../nn/module.ts";
 import { stack } from "../ops/shape.ts";
 import type { Recurrence } from "../recurrence/recurrence.ts";
-import { restoreState, type State, stateFromVector, stateTensors, stateToVector } from "../recurrence/state.ts";
+import { mapState, restoreState, type State, stateFromVector, stateTensors, stateToVector } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 
@@ -18,7 +18,8 @@ export interface Pulled {
 }
 
 /** Tensors of one sequence as one vector; zeros of the size of `like` where there is none. */
-export function joined(parts: readonly (Tensor | null)[], like: readonly Tensor[]): Tensor {
+export function joined(parts: readonly (Tensor | null)[], like: readonly Tensor[], dtype: DType = "float32"): Tensor {
+  if (like.length === 0) return zeros([0], dtype);
   return stateToVector(like.map((l, i) => parts[i] ?? zeros(l.shape, l.dtype)));
 }
 
@@ -44,10 +45,11 @@ export class Stretch<S extends State> {
     const tracked = stateTensors(state).map((s) => (isFloat(s.dtype) ? track(s.detach()) : s));
     const [ys, next] = enableGrad(() => recurrence.scan(xs, restoreState(state, tracked)));
     this.ys = ys;
-    this.next = next;
+    // By name: a recurrence may list its tensors in another order.
+    this.next = mapState((_, t) => t as Tensor, state, next);
     this.#state = stateTensors(state).filter((s) => isFloat(s.dtype));
     this.#before = tracked.filter((s) => isFloat(s.dtype));
-    this.#after = stateTensors(next).filter((s) => isFloat(s.dtype));
+    this.#after = stateTensors(this.next).filter((s) => isFloat(s.dtype));
   }
 
   /** Elements of the state. */
@@ -73,7 +75,7 @@ export class Stretch<S extends State> {
       if (found[i] !== null) this.reached.add(t);
     });
     const n = this.#before.length;
-    return { state: joined(found.slice(0, n), this.#before), parameters: joined(found.slice(n), this.#parameters) };
+    return { state: joined(found.slice(0, n), this.#before), parameters: joined(found.slice(n), this.#parameters, this.#before[0]?.dtype) };
   }
 
   /** ∂next/∂state [S,S] and ∂next/∂θ [S,P], a sweep a row. */
@@ -84,6 +86,30 @@ export class Stretch<S extends State> {
     const rows = Array.from({ length: S }, (_, k) => this.pull(null, unit(S, k, dtype)));
     return { state: stack(rows.map((r) => r.state)), parameters: stack(rows.map((r) => r.parameters)) };
   }
+}
+
+/** ∂s₀/∂θ of the state before the first step. */
+interface StartInfluence {
+  /** [S,P] */
+  readonly rows: Tensor;
+  readonly reached: ReadonlySet<Parameter>;
+}
+
+/** How the state before the first step depends on parameters; null where it does on none. */
+export function startInfluence(recurrence: Recurrence, parameters: readonly Parameter[]): StartInfluence | null {
+  const floats = stateTensors(enableGrad(() => recurrence.initialState(1))).filter((s) => isFloat(s.dtype));
+  if (floats.every((s) => s.node === null && !s.requiresGrad)) return null;
+  const S = floats.reduce((n, s) => n + s.size, 0);
+  const reached = new Set<Parameter>();
+  const rows = Array.from({ length: S }, (_, k) => {
+    const cotangents = stateFromVector(unit(S, k, (floats[0] as Tensor).dtype), floats);
+    const found = gradients(floats, parameters, cotangents);
+    parameters.forEach((p, i) => {
+      if (found[i] !== null) reached.add(p);
+    });
+    return joined(found, parameters);
+  });
+  return { rows: stack(rows), reached };
 }
 
 /** The vector e_k [n]. */

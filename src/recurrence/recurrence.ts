@@ -32,6 +32,12 @@ export interface ScanOptions {
 export interface Recurrence<S extends State = State> extends Module {
   readonly inputSize: number;
   readonly outputSize: number;
+  /**
+   * How many units there are none of which sees the state of another, for cells made of such. Then a tensor of the state with one
+   * element a unit holds that unit's, a parameter's row r acts on unit r mod units, and other tensors of the state depend on no
+   * parameter. Real-time recurrent learning is cheap then.
+   */
+  readonly independentUnits?: number | undefined;
   /** The state before the first step, for a batch. */
   initialState(batch: number): S;
   /** One time step: x [B,I] and state to y [B,O] and the next state. Pure. */

@@ -1,7 +1,9 @@
 /** The state of a recurrence: a structure of tensors, and the same as a list or as one vector. */
 
+import { DTypeError, ShapeError } from "../base/errors.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { cat, slice } from "../ops/shape.ts";
+import { sameShape, show } from "../tensor/shape.ts";
 import { copyOf } from "../tensor/strided.ts";
 import { refuseForeign, Tensor } from "../tensor/tensor.ts";
 
@@ -57,4 +59,25 @@ export function stateFromVector<S extends State>(vector: Tensor, like: S): S {
     return reshape(slice(vector, 0, end - s.size, end), s.shape);
   });
   return restoreState(like, parts);
+}
+
+/** The tensors of a state, which has to have the structure, shapes and dtypes of another. @throws ShapeError, DTypeError */
+export function tensorsLike(like: State, state: unknown, name = "state"): Tensor[] {
+  if (like instanceof Tensor) {
+    if (!(state instanceof Tensor)) throw new ShapeError(`state: expected a tensor as ${name}, got ${typeof state}`);
+    checkForm("state", name, state, like);
+    return [state];
+  }
+  const parts = Object.entries(like);
+  const names = typeof state === "object" && state !== null ? Object.keys(state) : [];
+  if (names.length !== parts.length || parts.some(([part]) => !names.includes(part))) {
+    throw new ShapeError(`state: expected ${name} of ${parts.map(([part]) => part).join(", ")}, got ${names.join(", ") || typeof state}`);
+  }
+  return parts.flatMap(([part, of]) => tensorsLike(of, (state as Record<string, unknown>)[part], `${name}.${part}`));
+}
+
+/** @throws DTypeError, ShapeError for a tensor of another dtype or shape than another */
+export function checkForm(op: string, name: string, got: Tensor, { shape, dtype }: Tensor): void {
+  if (got.dtype !== dtype) throw new DTypeError(`${op}: expected ${name} of ${dtype}, got ${got.dtype}`);
+  if (!sameShape(got.shape, shape)) throw new ShapeError(`${op}: expected ${name} ${show(shape)}, got ${show(got.shape)}`);
 }

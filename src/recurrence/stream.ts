@@ -12,7 +12,7 @@ import { copyInto, copyOf } from "../tensor/strided.ts";
 import { empty, keep, scope, Tensor } from "../tensor/tensor.ts";
 import { view } from "../wasm/host.ts";
 import type { Recurrence } from "./recurrence.ts";
-import { mapState, restoreState, type State, stateTensors } from "./state.ts";
+import { checkForm, mapState, restoreState, type State, stateTensors, tensorsLike } from "./state.ts";
 import { stateFromBytes, stateToBytes } from "./state-bytes.ts";
 
 export interface StreamOptions {
@@ -172,26 +172,6 @@ function kept(t: Tensor): Tensor {
 /** Raw memory that outlives every scope. */
 function room(bytes: number): Tensor {
   return keep(empty([Math.max(1, Math.ceil(bytes / 8))], "float64"));
-}
-
-/** The tensors of a state, which has to have the structure, shapes and dtypes of another. */
-function tensorsLike(like: State, state: unknown, name = "state"): Tensor[] {
-  if (like instanceof Tensor) {
-    if (!(state instanceof Tensor)) throw new ShapeError(`state: expected a tensor as ${name}, got ${typeof state}`);
-    checkForm("state", name, state, like);
-    return [state];
-  }
-  const parts = Object.entries(like);
-  const names = typeof state === "object" && state !== null ? Object.keys(state) : [];
-  if (names.length !== parts.length || parts.some(([part]) => !names.includes(part))) {
-    throw new ShapeError(`state: expected ${name} of ${parts.map(([part]) => part).join(", ")}, got ${names.join(", ") || typeof state}`);
-  }
-  return parts.flatMap(([part, of]) => tensorsLike(of, (state as Record<string, unknown>)[part], `${name}.${part}`));
-}
-
-function checkForm(op: string, name: string, got: Tensor, { shape, dtype }: Tensor): void {
-  if (got.dtype !== dtype) throw new DTypeError(`${op}: expected ${name} of ${dtype}, got ${got.dtype}`);
-  if (!sameShape(got.shape, shape)) throw new ShapeError(`${op}: expected ${name} ${show(shape)}, got ${show(got.shape)}`);
 }
 
 /** The place of a tensor's elements as an array: a grown memory detaches what was made before. */

@@ -21,25 +21,7 @@ import { Generator } from "../../src/tensor/random.ts";
 import { scope, type Tensor } from "../../src/tensor/tensor.ts";
 import { fit } from "../../src/train/fit.ts";
 import { every } from "../recurrence/every.ts";
-
-/** Scans that are no steps in time, each with the reason: the influence of parameters on a state cannot be carried along them. */
-const NOT_FORWARD: Readonly<Record<string, string>> = {
-  LSTM: "reads in both directions",
-  GRU: "reads in both directions",
-  Bidirectional: "reads in both directions",
-  Reversed: "reads backwards",
-  DetachEvery: "cuts the state off between steps",
-  'DeepIndRNN, "sequence"': "normalises over the batch",
-  'DeepIndRNN, "step"': "normalises over the batch",
-  "DeepIndRNN, norm before": "normalises over the batch",
-  'ResidualIndRNN, "sequence"': "normalises over the batch",
-  DenseIndRNN: "normalises over the batch",
-  'CTRNN, "bogacki-shampine"': "takes steps by the error of the whole batch",
-  RecurrentDropoutLSTM: "draws random numbers",
-  Zoneout: "draws random numbers",
-  "StackedRNN, skip": "draws random numbers",
-  "StackedRNN, residual": "draws random numbers",
-};
+import { expectEqual, largest, NOT_FORWARD } from "./recurrences.ts";
 
 const [T, B] = [4, 2];
 
@@ -65,21 +47,6 @@ function gradientsOf(cell: Recurrence, options: ScanOptions, algorithm?: Gradien
   const found = gradients([value], [...cell.parameters(), ...floats], [onesLike(value)]);
   const n = found.length - floats.length;
   return { parameters: found.slice(0, n), state: found.slice(n) };
-}
-
-function largest(t: Tensor | null): number {
-  return t === null ? 0 : Array.from(t.data()).reduce((most, v) => Math.max(most, Math.abs(v)), 0);
-}
-
-function expectEqual(got: readonly (Tensor | null)[], expected: readonly (Tensor | null)[]): void {
-  const scale = Math.max(1, ...expected.map(largest));
-  expected.forEach((e, i) => {
-    const [a, b] = [got[i]?.data() ?? [], e?.data() ?? []];
-    for (let k = 0; k < Math.max(a.length, b.length); k++) {
-      const difference = Math.abs((a[k] ?? 0) - (b[k] ?? 0));
-      expect(!(difference <= 1e-9 * scale), `gradient ${i}, element ${k}: ${a[k]} and ${b[k]}`).toBe(false);
-    }
-  });
 }
 
 const make = (name: string): Recurrence => every[name]?.({ dtype: "float64", generator: new Generator(3) }) as Recurrence;

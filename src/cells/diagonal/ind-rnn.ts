@@ -37,6 +37,10 @@ export abstract class IndependentUnits extends SequenceCell<Tensor> {
     return this.hiddenSize;
   }
 
+  get independentUnits(): number {
+    return this.hiddenSize;
+  }
+
   /** Zeros. */
   initialState(batch: number): Tensor {
     return zeros([batch, this.hiddenSize], this.weightHh.dtype);

@@ -110,6 +110,10 @@ export class LRU extends SequenceCell<Complex> {
     return this.d ? add(y, mul(this.d, x)) : y;
   }
 
+  get independentUnits(): number {
+    return this.hiddenSize;
+  }
+
   initialState(batch: number): Complex {
     const zero = () => zeros([batch, this.hiddenSize], this.nu.dtype);
     return { re: zero(), im: zero() };

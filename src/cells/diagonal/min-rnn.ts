@@ -64,6 +64,10 @@ abstract class MinRNN extends SequenceCell<Tensor> {
     this.bias = bias ? uniformParameter([(gates + 1) * hiddenSize], bound, options) : null;
   }
 
+  get independentUnits(): number {
+    return this.outputSize;
+  }
+
   /** What is kept of the state and what is taken of the candidate, from the sums (gates first, then the candidate). */
   protected abstract shares(sums: readonly Tensor[]): Shares;
 

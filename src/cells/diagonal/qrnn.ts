@@ -75,6 +75,10 @@ export class QRNN extends SequenceCell<QRNNState> {
     return { f, b: mul(i ?? complement(f), tanh(z)), o: o ?? null };
   }
 
+  get independentUnits(): number {
+    return this.outputSize;
+  }
+
   initialState(batch: number): QRNNState {
     const { dtype } = this.weightIh;
     const past = Array.from({ length: this.width - 1 }, () => zeros([batch, this.inputSize], dtype));

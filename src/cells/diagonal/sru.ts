@@ -54,6 +54,10 @@ export class SRU extends SequenceCell<Tensor> {
     assign(this.bias, [...new Array<number>(hiddenSize).fill(0), ...new Array<number>(hiddenSize).fill(highwayBias)]);
   }
 
+  get independentUnits(): number {
+    return this.outputSize;
+  }
+
   initialState(batch: number): Tensor {
     return zeros([batch, this.outputSize], this.weightIh.dtype);
   }

@@ -1,0 +1,118 @@
+/**
+ * Algorithms that work forward in time: what they know of the past is carried from step to step beside the state.
+ *
+ * Each says what it carries for one sequence (its influence), how a step moves that, and what gradient comes of it and an error. A scan
+ * under the algorithm and a learner that goes on from sample to sample are both made of that here.
+ */
+
+import { isFloat } from "../base/dtype.ts";
+import { ArgumentError } from "../base/errors.ts";
+import type { Parameter } from "../nn/module.ts";
+import { add } from "../ops/arithmetic.ts";
+import { slice } from "../ops/shape.ts";
+import type { Recurrence } from "../recurrence/recurrence.ts";
+import { mapState, restoreState, type State, stateFromVector, stateTensors } from "../recurrence/state.ts";
+import { zeros } from "../tensor/create.ts";
+import { scope, type Tensor } from "../tensor/tensor.ts";
+import { DetachEvery } from "../wrappers/truncated.ts";
+import { type GradientAlgorithm, refuseInputGradient, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
+import { checkSameOutputs, cotangentOf, floatsOf, type InfluenceFor, settingOf } from "./influence.ts";
+import { ForwardLearner } from "./learner.ts";
+import { overSequences } from "./sequences.ts";
+import { Stretch } from "./stretch.ts";
+
+export interface ForwardOptions {
+  /** Steps of a block (default 1): inside it, errors are swept back. */
+  readonly block?: number;
+  /** What this algorithm has no meaning for. @throws ArgumentError */
+  readonly check?: (recurrence: Recurrence) => void;
+}
+
+/** The algorithm of a kind of influence. With blocks of one step, it also learns sample by sample. */
+export function forwardAlgorithm(name: string, influence: InfluenceFor, { block = 1, check }: ForwardOptions = {}): GradientAlgorithm {
+  const checkAll = (recurrence: Recurrence): void => {
+    refuseCuts(name, recurrence);
+    check?.(recurrence);
+  };
+  const rule = overSequences<State>((r, p, like, c) => sequenceRule({ name, influence, block }, r, p, like, c), { alone: true });
+  return {
+    name,
+    scan(recurrence, xs, state, options) {
+      refuseInputGradient(name, xs);
+      checkAll(recurrence as unknown as Recurrence);
+      return scanByRule(name, rule as never, recurrence, xs, state, options);
+    },
+    ...(block === 1 && {
+      begin<S extends State>(recurrence: Recurrence<S>, batch = 1) {
+        checkAll(recurrence as unknown as Recurrence);
+        return new ForwardLearner<S>(name, influence, recurrence, batch);
+      },
+    }),
+  };
+}
+
+/** A cut between two steps is no part of either: steps taken alone would carry the influence across it. */
+function refuseCuts(name: string, recurrence: Recurrence): void {
+  for (const module of recurrence.modules()) {
+    if (!(module instanceof DetachEvery)) continue;
+    throw new ArgumentError(`${name}: expected steps that follow each other, got DetachEvery, whose scan cuts the state off between them`);
+  }
+}
+
+interface Method {
+  readonly name: string;
+  readonly influence: InfluenceFor;
+  readonly block: number;
+}
+
+/** Values that stay when the tape of their block is gone. */
+function detached<S extends State>(state: S): S {
+  return mapState((s) => s.detach(), state);
+}
+
+/** The derivative of a scan of one sequence, forwards. */
+function sequenceRule(
+  { name, influence: of, block: h }: Method,
+  recurrence: Recurrence,
+  parameters: readonly Parameter[],
+  like: State,
+  { xs, ys, state, dys, dLast, wantsState }: ScanCotangents,
+): ScanGradients {
+  const T = xs.dim(0);
+  const setting = settingOf(name, recurrence, parameters, restoreState(like, state), wantsState ? "wanted" : "fixed");
+  const { P, dtype, columns } = setting;
+  const rule = of(setting);
+  const ends = cotangentOf(dLast, state);
+  const reached = new Set<Tensor>();
+  let border = { state: setting.state, influence: rule.initial, gradient: zeros([columns], dtype) };
+  for (let t = 0; t < T; t += h) {
+    const end = Math.min(t + h, T);
+    const piece = (x: Tensor): Tensor => slice(x, 0, t, end);
+    const { state: before, influence, gradient } = border;
+    border = scope(() => {
+      const block = new Stretch(recurrence, parameters, piece(xs), before);
+      checkSameOutputs(name, block.ys, piece(ys));
+      const own = rule.gradient(block, influence, dys && piece(dys), end === T ? ends : null);
+      // Nobody asks for the influence on the last state.
+      const next = end === T ? influence : rule.next(block, influence);
+      for (const tensor of block.reached) reached.add(tensor);
+      return { state: detached(block.next), influence: next, gradient: add(gradient, own) };
+    });
+    if (border.influence !== influence) for (const g of stateTensors(influence)) g.dispose();
+    gradient.dispose();
+  }
+  const found = stateFromVector(slice(border.gradient, 0, 0, P), parameters);
+  return {
+    xs: null,
+    state: wantsState ? startGradients(slice(border.gradient, 0, P, columns), state, reached) : state.map(() => null),
+    parameters: found.map((g, i) => (reached.has(parameters[i] as Parameter) ? g : null)),
+  };
+}
+
+/** The gradient of the first state as its tensors; null for those that were not reached. */
+function startGradients(vector: Tensor, state: readonly Tensor[], reached: ReadonlySet<Tensor>): (Tensor | null)[] {
+  const parts = stateFromVector(vector, floatsOf(state));
+  return state
+    .map((s) => (isFloat(s.dtype) ? (parts.shift() as Tensor) : null))
+    .map((g, i) => (reached.has(state[i] as Tensor) ? g : null));
+}
