@@ -8,7 +8,7 @@ import { type CharModel, type CharState, decodeModel } from "../models/char-mode
 import { drawCharacter } from "../models/char-stream.ts";
 import { Generator } from "../tensor/random.ts";
 import { scope, tensor } from "../tensor/tensor.ts";
-import { nextTask } from "../train/next-task.ts";
+import { nextTask } from "../base/next-task.ts";
 import { fileError, UserError } from "./errors.ts";
 import type { GenerateOptions } from "./options.ts";
 

@@ -1,6 +1,6 @@
 /** Numerical methods: Runge-Kutta integration, dense matrices, eigenvalues, poles. */
 
-export { type ComplexNumber, eigenvalues, type Matrix, orthonormalRows, solve } from "./matrix.ts";
+export { type ComplexNumber, eigenvalues, type Matrix, orthonormalRows, type SymmetricEigen, solve, symmetricEigen } from "./matrix.ts";
 export { contracted, type FeedbackCoefficients, poles, polesInside } from "./poles.ts";
 export {
   type AdaptiveMethod,

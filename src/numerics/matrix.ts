@@ -181,3 +181,119 @@ export function orthonormalRows(matrix: Matrix): { rows: number[][]; lengths: nu
   });
   return { rows, lengths };
 }
+
+/** Eigenvalues of a symmetric matrix by falling size, and for each a unit vector, as a row. */
+export interface SymmetricEigen {
+  readonly values: number[];
+  readonly vectors: number[][];
+}
+
+/** √(a² + b²) without overflow on the way; Math.hypot differs between hosts. */
+function length2(a: number, b: number): number {
+  const [large, small] = Math.abs(a) > Math.abs(b) ? [Math.abs(a), Math.abs(b)] : [Math.abs(b), Math.abs(a)];
+  return large === 0 ? 0 : large * Math.sqrt(1 + (small / large) * (small / large));
+}
+
+/** Rows of an orthogonal matrix Q, and the tridiagonal Q A Qᵀ: its diagonal, and beside it `beside[i]` between i and i + 1. */
+interface Tridiagonal {
+  readonly diagonal: number[];
+  readonly beside: number[];
+  readonly rows: number[][];
+}
+
+/** The tridiagonal form of a symmetric matrix by reflections. */
+function tridiagonal(a: number[][]): Tridiagonal {
+  const n = a.length;
+  const rows = a.map((_, i) => a.map((__, j) => (i === j ? 1 : 0)));
+  for (let k = 0; k + 2 < n; k++) {
+    const mirror = reflector(a.slice(k + 1).map((row) => row[k] as number));
+    reflect(a, mirror, k + 1, 0, n - 1);
+    reflectRows(rows, mirror, k + 1);
+  }
+  return { diagonal: a.map((row, i) => row[i] as number), beside: a.slice(1).map((row, i) => row[i] as number), rows };
+}
+
+/** Q ← P Q for the reflection P of rows first…. */
+function reflectRows(rows: number[][], [v, beta]: [number[], number], first: number): void {
+  const n = rows.length;
+  for (let j = 0; j < n; j++) {
+    const s = beta * v.reduce((sum, value, i) => sum + value * at(rows, first + i, j), 0);
+    v.forEach((value, i) => {
+      const row = rows[first + i] as number[];
+      row[j] = (row[j] as number) - s * value;
+    });
+  }
+}
+
+/** The first place from `from` on whose element beside the diagonal does not count; the last place if all do. */
+function splitAfter({ diagonal, beside }: Tridiagonal, from: number): number {
+  for (let m = from; m < beside.length; m++) {
+    const neighbours = Math.abs(diagonal[m] as number) + Math.abs(diagonal[m + 1] as number);
+    if (Math.abs(beside[m] as number) <= Number.EPSILON * neighbours) return m;
+  }
+  return beside.length;
+}
+
+/** One implicit shift of the QL method in places first…last, by the eigenvalue of the first two places that is nearer to the first. */
+function implicitShift({ diagonal: d, beside: e, rows }: Tridiagonal, first: number, last: number): void {
+  const [d0, e0] = [d[first] as number, e[first] as number];
+  const half = ((d[first + 1] as number) - d0) / (2 * e0);
+  const root = length2(half, 1);
+  let g = (d[last] as number) - d0 + e0 / (half + (half < 0 ? -root : root));
+  let [sine, cosine, p] = [1, 1, 0];
+  for (let i = last - 1; i >= first; i--) {
+    const [f, b] = [sine * (e[i] as number), cosine * (e[i] as number)];
+    const r = length2(f, g);
+    if (i + 1 < e.length) e[i + 1] = r;
+    if (r === 0) {
+      // It has come apart here: what was shifted is taken back.
+      d[i + 1] = (d[i + 1] as number) - p;
+      if (last < e.length) e[last] = 0;
+      return;
+    }
+    [sine, cosine] = [f / r, g / r];
+    const shifted = (d[i + 1] as number) - p;
+    const turn = ((d[i] as number) - shifted) * sine + 2 * cosine * b;
+    p = sine * turn;
+    d[i + 1] = shifted + p;
+    g = cosine * turn - b;
+    rotate(rows[i] as number[], rows[i + 1] as number[], cosine, sine);
+  }
+  d[first] = (d[first] as number) - p;
+  e[first] = g;
+  if (last < e.length) e[last] = 0;
+}
+
+/** Turns two rows against each other. */
+function rotate(a: number[], b: number[], cosine: number, sine: number): void {
+  for (let k = 0; k < a.length; k++) {
+    const [x, y] = [a[k] as number, b[k] as number];
+    b[k] = sine * x + cosine * y;
+    a[k] = cosine * x - sine * y;
+  }
+}
+
+/**
+ * Eigenvalues and eigenvectors of a real symmetric matrix, by falling eigenvalue: tridiagonal form by reflections, then the QL method with
+ * implicit shifts. Only square roots and rational arithmetic: the same bits on every host. O(n³).
+ * @throws ShapeError for a matrix that is not square, ArgumentError for numbers that are not finite and for a matrix that is not symmetric
+ *   (which it has to be to the bit)
+ * @see Bowdler, Martin, Reinsch and Wilkinson, "The QR and QL algorithms for symmetric matrices", 1968
+ * @example symmetricEigen([[2, 1], [1, 2]]).values // 3, 1
+ */
+export function symmetricEigen(matrix: Matrix): SymmetricEigen {
+  const a = copySquare("symmetricEigen", matrix);
+  if (a.some((row, i) => row.some((value, j) => value !== at(a, j, i)))) {
+    throw new ArgumentError("symmetricEigen: expected a symmetric matrix, got one that is not");
+  }
+  const t = tridiagonal(a);
+  for (let first = 0; first < a.length; first++) {
+    let sweeps = 0;
+    for (let last = splitAfter(t, first); last > first; last = splitAfter(t, first)) {
+      if (++sweeps > 100) throw new StateError("symmetricEigen: expected the QL iteration to converge in 100 sweeps, got none");
+      implicitShift(t, first, last);
+    }
+  }
+  const order = t.diagonal.map((_, i) => i).sort((i, j) => (t.diagonal[j] as number) - (t.diagonal[i] as number));
+  return { values: order.map((i) => t.diagonal[i] as number), vectors: order.map((i) => t.rows[i] as number[]) };
+}

@@ -21,7 +21,7 @@ import { sameShape, show } from "../tensor/shape.ts";
 import { copyOf } from "../tensor/strided.ts";
 import { keep, scope, Tensor } from "../tensor/tensor.ts";
 import { type Modes, modesOf, setModes } from "./modes.ts";
-import { nextTask } from "./next-task.ts";
+import { nextTask } from "../base/next-task.ts";
 import { NOTHING_YET, type Progress, readProgress, type TrainingStep } from "./progress.ts";
 
 /** A batch may say that it does not continue the one before: the carried state is dropped. */

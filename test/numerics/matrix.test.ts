@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type ComplexNumber, eigenvalues, type Matrix, orthonormalRows, solve } from "../../src/numerics/matrix.ts";
+import { type ComplexNumber, eigenvalues, type Matrix, orthonormalRows, solve, symmetricEigen } from "../../src/numerics/matrix.ts";
 import { Generator } from "../../src/tensor/random.ts";
 
 function random(n: number, seed: number): number[][] {
@@ -169,5 +169,49 @@ describe("orthonormalRows", () => {
     const l = product(a, transposed(rows));
     for (const [i, length] of lengths.entries()) expect(l[i]?.[i]).toBeCloseTo(length, 12);
     for (let i = 0; i < 4; i++) for (let j = i + 1; j < 4; j++) expect(l[i]?.[j]).toBeCloseTo(0, 12);
+  });
+});
+
+describe("symmetricEigen", () => {
+  const symmetric = (n: number, seed: number) => {
+    const a = random(n, seed);
+    return a.map((row, i) => row.map((v, j) => v + (a[j] as number[])[i]!));
+  };
+
+  it.each([1, 2, 3, 7, 40])("A v = λ v with orthonormal v, by falling λ, n = %i", (n) => {
+    const a = symmetric(n, n);
+    const { values, vectors } = symmetricEigen(a);
+    for (const [i, row] of product(vectors, transposed(vectors)).entries())
+      row.forEach((v, j) => expect(v).toBeCloseTo(Number(i === j), 12));
+    const images = product(vectors, a);
+    for (const [i, row] of images.entries()) row.forEach((v, j) => expect(v).toBeCloseTo(values[i]! * vectors[i]![j]!, 11));
+    for (let i = 1; i < n; i++) expect(values[i]! <= values[i - 1]!).toBe(true);
+    eigenvalues(a).forEach(({ re, im }, i) => {
+      expect(re).toBeCloseTo(values[i]!, 10);
+      expect(im).toBeCloseTo(0, 10);
+    });
+  });
+
+  it("gives the frequencies of a chain of springs, 2 − 2 cos(kπ/(n + 1))", () => {
+    const n = 9;
+    const chain = Array.from({ length: n }, (_, i) => Array.from({ length: n }, (_, j) => (i === j ? 2 : Math.abs(i - j) === 1 ? -1 : 0)));
+    const known = Array.from({ length: n }, (_, k) => 2 - 2 * Math.cos(((n - k) * Math.PI) / (n + 1)));
+    symmetricEigen(chain).values.forEach((v, k) => expect(Math.abs(v - known[k]!)).toBeLessThan(1e-14));
+  });
+
+  it("takes equal eigenvalues, zeros, blocks and sizes that are far apart", () => {
+    expect(symmetricEigen([])).toEqual({ values: [], vectors: [] });
+    expect(symmetricEigen([[0, 0], [0, 0]]).values).toEqual([0, 0]); // biome-ignore format: one line
+    const blocks = [[1, 2, 0, 0], [2, 1, 0, 0], [0, 0, 1, 2], [0, 0, 2, 1]]; // biome-ignore format: one line
+    [3, 3, -1, -1].forEach((v, i) => expect(symmetricEigen(blocks).values[i]).toBeCloseTo(v, 14));
+    const far = symmetricEigen([[1e200, 1], [1, 1e-200]]).values; // biome-ignore format: one line
+    expect(far[0]).toBe(1e200);
+    expect(Math.abs(far[1]!)).toBeLessThan(1e-100);
+  });
+
+  it("refuses what is not symmetric, square or finite", () => {
+    expect(() => symmetricEigen([[1, 2], [2.5, 1]])).toThrow("symmetricEigen: expected a symmetric matrix"); // biome-ignore format: one line
+    expect(() => symmetricEigen([[1, 2]])).toThrow("expected a square matrix");
+    expect(() => symmetricEigen([[Number.NaN]])).toThrow("expected finite numbers");
   });
 });

@@ -1,0 +1,22 @@
+/** Global search by ask and tell: over parameter vectors, over topologies, over cells. */
+
+export { acceptanceProbability, type Move, SimulatedAnnealing, type SimulatedAnnealingOptions } from "./annealing.ts";
+export { CMAES, type CMAESOptions } from "./cma-es.ts";
+export { DifferentialEvolution, type DifferentialEvolutionOptions } from "./differential.ts";
+export type { Random } from "./draws.ts";
+export { type Evaluate, type EvaluationContext, type Evaluator, type EvolveOptions, type EvolveResult, evolve } from "./evolve.ts";
+export { GeneticAlgorithm, type GeneticAlgorithmOptions } from "./genetic.ts";
+export { OpenAIES, type OpenAIESOptions } from "./openai-es.ts";
+export { averageRanks, centredRanks } from "./ranks.ts";
+export {
+  type AskTell,
+  Search,
+  type SearchOptions,
+  type SearchResult,
+  type StopReason,
+  VectorSearch,
+  type VectorSearchOptions,
+} from "./search.ts";
+export { type Selection, selectionProbabilities } from "./selection.ts";
+export { ParticleSwarm, type ParticleSwarmOptions } from "./swarm.ts";
+export { flatten, unflatten } from "./vector.ts";

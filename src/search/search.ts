@@ -1,0 +1,308 @@
+/** The contract of global search: ask for candidates, tell what they cost, go on until a reason to stop. */
+
+import { checkNumber, checkWhole } from "../base/checks.ts";
+import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
+import { defaultGenerator, type Generator } from "../tensor/random.ts";
+import { Draws } from "./draws.ts";
+import { type FieldReader, type Fields, fieldsFromBytes, fieldsToBytes } from "./fields.ts";
+
+/** Why a search stops: the rule that fired, by its name, and the number that it looked at. */
+export interface StopReason {
+  readonly reason: string;
+  readonly value: number;
+}
+
+export interface SearchResult<C> {
+  /** The cheapest candidate so far; null before the first was told. */
+  readonly best: C | null;
+  /** What it costs; Infinity before. */
+  readonly bestCost: number;
+  /** Costs that were told, those that were no numbers among them. */
+  readonly evaluations: number;
+  /** Generations whose costs are all known. */
+  readonly generations: number;
+}
+
+/** What `evolve` needs of a search. Costs are minimised. */
+export interface AskTell<C> {
+  /** Candidates whose costs are wanted: the same ones until they are told. */
+  ask(): C[];
+  /** The costs of what was asked for, in order. */
+  tell(candidates: readonly C[], costs: ArrayLike<number>): void;
+  stop(): StopReason | null;
+  readonly result: SearchResult<C>;
+}
+
+export interface SearchOptions {
+  /** Where the run's own generator is split off (default the default generator). */
+  readonly generator?: Generator;
+  /** Stops at a best cost of at most this: reason "target". */
+  readonly target?: number;
+  /** Stops after so many evaluations: reason "evaluations". */
+  readonly maxEvaluations?: number;
+  /** Stops after so many generations: reason "generations". */
+  readonly maxGenerations?: number;
+}
+
+/** How often a candidate whose cost is NaN is drawn anew; then it counts as the worst. */
+const REDRAWS = 10;
+
+/**
+ * Base of all methods. A generation is proposed, asked for, told, and digested once all its costs are known. A candidate whose cost is NaN
+ * is drawn anew, at most 10 times, and asked for by the next `ask`; after that its cost counts as infinite.
+ *
+ * `toBytes` holds all there is to a run, generator and pending candidates included: `restore`, on a search made with the same options, goes on
+ * to the same bits.
+ */
+export abstract class Search<C> implements AskTell<C> {
+  /** The method's name in messages and saved states. */
+  readonly kind: string;
+  protected readonly draws: Draws;
+  readonly #options: SearchOptions;
+  readonly #identity: string;
+  #slots: C[] = [];
+  #costs: Float64Array = new Float64Array(0);
+  /** Times that each slot was drawn anew. */
+  #redraws: Float64Array = new Float64Array(0);
+  /** Slots that are asked for. */
+  #pending: number[] = [];
+  #best: C | null = null;
+  #bestCost = Number.POSITIVE_INFINITY;
+  #evaluations = 0;
+  #generations = 0;
+
+  /** @param identity the method's options as plain data: a saved state is for a search with the same ones */
+  protected constructor(kind: string, options: SearchOptions, identity: Readonly<Record<string, unknown>>) {
+    this.kind = kind;
+    if (options.target !== undefined) checkNumber(kind, "target", options.target);
+    for (const name of ["maxEvaluations", "maxGenerations"] as const) {
+      const value = options[name];
+      if (value !== undefined) checkWhole(kind, name, value, { least: 1 });
+    }
+    this.#options = options;
+    this.#identity = JSON.stringify(identity);
+    this.draws = new Draws((options.generator ?? defaultGenerator()).split());
+  }
+
+  /** The candidates of the next generation. */
+  protected abstract propose(): C[];
+  /** Another candidate for a slot, and for those that depend on it. */
+  protected abstract redraw(slot: number): readonly (readonly [slot: number, candidate: C])[];
+  /** Learns from a generation. @param costs numbers, or +∞ */
+  protected abstract digest(candidates: readonly C[], costs: Float64Array): void;
+  /** The method's own reasons to stop. */
+  protected abstract reason(): StopReason | null;
+  /** A candidate as numbers, and back: how it is copied, compared and saved. */
+  protected abstract pack(candidate: C): Float64Array;
+  protected abstract unpack(packed: Float64Array): C;
+  /** Whether numbers are a packed candidate. */
+  protected abstract isPacked(packed: Float64Array): boolean;
+  /** The method's own state. */
+  protected abstract fields(): Fields;
+  /** Reads the method's own state; the function that is returned takes it over. @throws FormatError */
+  protected abstract adopt(fields: FieldReader): () => void;
+
+  /** What a method does not take as a cost. @throws ArgumentError */
+  protected checkCost(_cost: number): void {}
+
+  ask(): C[] {
+    if (this.#pending.length === 0) {
+      this.#slots = this.propose();
+      this.#costs = new Float64Array(this.#slots.length).fill(Number.NaN);
+      this.#redraws = new Float64Array(this.#slots.length);
+      this.#pending = this.#slots.map((_, i) => i);
+    }
+    return this.#pending.map((slot) => this.#copy(this.#slots[slot] as C));
+  }
+
+  /**
+   * @throws StateError when nothing was asked for; ShapeError for another number of candidates or costs; ArgumentError for other candidates than
+   *   those asked for, and for costs of −∞; DTypeError for costs that are no numbers. Nothing has changed then
+   */
+  tell(candidates: readonly C[], costs: ArrayLike<number>): void {
+    this.#check(candidates, costs);
+    const told = this.#pending;
+    const lost: number[] = [];
+    told.forEach((slot, i) => {
+      const cost = costs[i] as number;
+      this.#costs[slot] = cost;
+      if (Number.isNaN(cost)) lost.push(slot);
+      else this.#note(this.#slots[slot] as C, cost);
+    });
+    this.#evaluations += told.length;
+    this.#pending = this.#redrawn(lost);
+    if (this.#pending.length > 0) return;
+    this.digest(this.#slots, this.#costs);
+    this.#generations++;
+    this.#slots = [];
+    this.#costs = new Float64Array(0);
+    this.#redraws = new Float64Array(0);
+  }
+
+  stop(): StopReason | null {
+    const { target, maxEvaluations, maxGenerations } = this.#options;
+    if (target !== undefined && this.#bestCost <= target) return { reason: "target", value: this.#bestCost };
+    if (maxEvaluations !== undefined && this.#evaluations >= maxEvaluations) return { reason: "evaluations", value: this.#evaluations };
+    const own = this.reason();
+    if (own !== null) return own;
+    if (maxGenerations !== undefined && this.#generations >= maxGenerations) return { reason: "generations", value: this.#generations };
+    return null;
+  }
+
+  get result(): SearchResult<C> {
+    const best = this.#best === null ? null : this.#copy(this.#best);
+    return { best, bestCost: this.#bestCost, evaluations: this.#evaluations, generations: this.#generations };
+  }
+
+  /** The state of the run as bytes. */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    const own = Object.fromEntries(Object.entries(this.fields()).map(([name, field]) => [`own.${name}`, field]));
+    return fieldsToBytes(this.#saved, {
+      ...own,
+      draws: this.draws.save(),
+      slots: this.#slots.map((c) => this.pack(c)),
+      costs: this.#costs.map((cost) => (Number.isNaN(cost) ? -1 : 0)),
+      known: this.#costs.map((cost) => (Number.isNaN(cost) ? 0 : cost)),
+      redraws: this.#redraws,
+      pending: Float64Array.from(this.#pending),
+      best: this.#best === null ? [] : [this.pack(this.#best)],
+      bestCost: this.#bestCost,
+      evaluations: this.#evaluations,
+      generations: this.#generations,
+    });
+  }
+
+  /**
+   * Goes on from saved bytes. Everything is checked before anything is changed.
+   * @throws FormatError for what `toBytes` of such a search cannot have written
+   */
+  restore(bytes: Uint8Array): void {
+    const reader = fieldsFromBytes(this.#saved, bytes);
+    const draws = this.draws.read(reader, "draws");
+    const candidates = (name: string, count?: number) =>
+      reader.list(name, count === undefined ? {} : { count }).map((packed) => {
+        if (!this.isPacked(packed)) reader.refuse(name, "candidates", packed.length);
+        return this.unpack(packed);
+      });
+    const slots = candidates("slots");
+    const missing = reader.vector("costs", undefined, { least: -1, most: 0, whole: true });
+    const known = reader.vector("known", missing.length, { infinite: true });
+    const redraws = reader.vector("redraws", missing.length, { least: 0, most: REDRAWS, whole: true });
+    const pending = reader.vector("pending", undefined, { least: 0, most: slots.length - 1, whole: true });
+    const increasing = pending.every((slot, i) => i === 0 || slot > (pending[i - 1] as number));
+    if (!increasing) reader.refuse("pending", "slots in order", pending);
+    if (missing.length !== slots.length || pending.length > 0 !== slots.length > 0) reader.refuse("slots", "a cost of each", slots.length);
+    if (!missing.every((m, slot) => (m === -1) === pending.includes(slot))) reader.refuse("pending", "the slots without cost", pending);
+    const bests = candidates("best");
+    const bestCost = reader.number("bestCost", { infinite: true });
+    const evaluations = reader.number("evaluations", { least: 0, whole: true });
+    const generations = reader.number("generations", { least: 0, whole: true });
+    if (bests.length > 1) reader.refuse("best", "one candidate", bests.length);
+    const own = this.adopt(reader.within("own"));
+    reader.end();
+    draws();
+    own();
+    this.#slots = slots;
+    this.#costs = known.map((cost, slot) => (missing[slot] === -1 ? Number.NaN : cost));
+    this.#redraws = redraws;
+    this.#pending = [...pending];
+    this.#best = bests[0] ?? null;
+    this.#bestCost = bestCost;
+    this.#evaluations = evaluations;
+    this.#generations = generations;
+  }
+
+  get #saved() {
+    return { kind: this.kind, options: this.#identity };
+  }
+
+  #copy(candidate: C): C {
+    return this.unpack(this.pack(candidate).slice());
+  }
+
+  #note(candidate: C, cost: number): void {
+    if (this.#best !== null && !(cost < this.#bestCost)) return;
+    this.#best = this.#copy(candidate);
+    this.#bestCost = cost;
+  }
+
+  /** Draws slots anew whose cost is NaN; those that were drawn too often cost infinitely much. @returns what is to be asked for */
+  #redrawn(lost: readonly number[]): number[] {
+    const again = new Set<number>();
+    for (const slot of lost) {
+      // One that depends on a slot before it was drawn anew with it.
+      if (again.has(slot)) continue;
+      if ((this.#redraws[slot] as number) >= REDRAWS) this.#costs[slot] = Number.POSITIVE_INFINITY;
+      else
+        for (const [other, candidate] of this.redraw(slot)) {
+          this.#slots[other] = candidate;
+          this.#costs[other] = Number.NaN;
+          this.#redraws[other] = (this.#redraws[slot] as number) + (other === slot ? 1 : 0);
+          again.add(other);
+        }
+    }
+    return [...again].sort((a, b) => a - b);
+  }
+
+  #check(candidates: readonly C[], costs: ArrayLike<number>): void {
+    if (this.#pending.length === 0) throw new StateError("tell: expected the costs of what was asked for, got some before anything was");
+    const n = this.#pending.length;
+    if (candidates.length !== n) throw new ShapeError(`tell: expected ${n} candidates as asked for, got ${candidates.length}`);
+    if (costs.length !== n) throw new ShapeError(`tell: expected ${n} costs, got ${costs.length}`);
+    this.#pending.forEach((slot, i) => {
+      if (!equal(this.pack(this.#slots[slot] as C), this.pack(candidates[i] as C))) {
+        throw new ArgumentError(`tell: expected the candidates in the order in which they were asked for, got another at ${i}`);
+      }
+      const cost = costs[i];
+      if (typeof cost !== "number") throw new DTypeError(`tell: expected numbers as costs, got ${quote(cost)} at ${i}`);
+      if (cost === Number.NEGATIVE_INFINITY) throw new ArgumentError(`tell: expected costs above -Infinity, got it at ${i}`);
+      if (!Number.isNaN(cost)) this.checkCost(cost);
+    });
+  }
+}
+
+function equal(a: Float64Array, b: Float64Array): boolean {
+  return a.length === b.length && a.every((value, i) => Object.is(value, b[i]));
+}
+
+export interface VectorSearchOptions extends SearchOptions {
+  /** Where the search starts, one number a parameter: `flatten(model)`. */
+  readonly start: ArrayLike<number>;
+}
+
+/** Base of the methods whose candidates are parameter vectors. */
+export abstract class VectorSearch extends Search<Float64Array> {
+  /** Numbers of a candidate. */
+  readonly size: number;
+  protected readonly start: Float64Array;
+
+  protected constructor(kind: string, options: VectorSearchOptions, identity: Readonly<Record<string, unknown>>) {
+    const { start } = options;
+    if (typeof start !== "object" || !(start?.length > 0)) {
+      throw new ArgumentError(`${kind}: expected start to hold at least one number, got ${quote(start)}`);
+    }
+    for (let i = 0; i < start.length; i++) checkNumber(kind, `start[${i}]`, start[i] as number);
+    super(kind, options, { size: start.length, ...identity });
+    this.size = start.length;
+    this.start = Float64Array.from(start);
+  }
+
+  protected override pack(candidate: Float64Array): Float64Array {
+    return candidate;
+  }
+
+  protected override unpack(packed: Float64Array): Float64Array {
+    return packed;
+  }
+
+  protected override isPacked(packed: Float64Array): boolean {
+    return packed.length === this.size;
+  }
+
+  /** A point of the box start ± spread, all equally likely. */
+  protected anywhere(spread: number): Float64Array {
+    const at = this.draws.signed(this.size);
+    return at.map((u, i) => (this.start[i] as number) + spread * u);
+  }
+}
