@@ -9,7 +9,7 @@ import { ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { expectClose } from "../cells/acceptance.ts";
-import { part, type Vector } from "./numbers.ts";
+import { each, part, type Vector } from "./numbers.ts";
 
 /** The parameters of a recurrence as numbers, by the names of its state dict. */
 export interface Numbers {
@@ -20,6 +20,7 @@ export interface Numbers {
 
 /** @param asked notes the names that are asked for */
 export function numbersOf(values: ReadonlyMap<string, Vector>, asked = new Set<string>()): Numbers {
+  const matrices = new Map<string, number[][]>();
   const vector = (name: string) => {
     asked.add(name);
     const found = values.get(name);
@@ -27,8 +28,12 @@ export function numbersOf(values: ReadonlyMap<string, Vector>, asked = new Set<s
     return [...found];
   };
   const matrix = (name: string, n: number) => {
+    const known = matrices.get(name);
+    if (known?.[0]?.length === n) return known;
     const flat = vector(name);
-    return Array.from({ length: flat.length / n }, (_, i) => flat.slice(i * n, (i + 1) * n));
+    const rows = Array.from({ length: flat.length / n }, (_, i) => flat.slice(i * n, (i + 1) * n));
+    matrices.set(name, rows);
+    return rows;
   };
   return { vector, matrix };
 }
@@ -40,7 +45,7 @@ const [T, B] = [4, 2];
 
 /**
  * Holds a recurrence of float64 against its equations from random inputs, weights and states: outputs and last states to 1e-9, derivatives of a
- * random sum of them, by every parameter, input and element of the first state, to 1e-6 of max(1, |expected|). A parameter that the equations do
+ * random sum of them, by every parameter, the inputs and the first state, to 1e-6 of max(1, |expected|). A parameter that the equations do
  * not ask for is one too many.
  * @param low the least value of the first state's elements, −1 unless the state has to be positive
  */
@@ -103,12 +108,32 @@ export function holdAgainst<S extends State>(cell: Recurrence<S>, equations: Equ
   });
   expectClose(found, expected, 1e-9, "values");
   for (const [i, values] of at.entries()) {
-    for (const k of values.keys()) {
-      const moved = (by: number) => loss(byEquations(at.with(i, values.with(k, (values[k] as number) + by))));
+    for (const [way, direction] of directions(values.length, g)) {
+      const moved = (by: number) =>
+        loss(
+          byEquations(
+            at.with(
+              i,
+              each((v, d) => v + by * d, values, direction),
+            ),
+          ),
+        );
       const slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-      const error = Math.abs((derivatives[i]?.[k] as number) - slope) / Math.max(1, Math.abs(slope));
+      const got = direction.reduce((total, d, k) => total + d * (derivatives[i]?.[k] as number), 0);
+      const error = Math.abs(got - slope) / Math.max(1, Math.abs(slope));
       const name = names[i] ?? (i === names.length ? "inputs" : `state ${i - names.length - 1}`);
-      if (!(error <= 1e-6)) throw new Error(`${name}[${k}]: expected derivative ${slope}, got ${derivatives[i]?.[k]}`);
+      if (!(error <= 1e-6)) throw new Error(`${name}, ${way}: expected derivative ${slope}, got ${got}`);
     }
   }
+}
+
+/** Ways to move n numbers: one after the other; where there are many, a few of them and all at once in two random directions. */
+function directions(n: number, g: Generator): [way: string, direction: Vector][] {
+  const stride = n <= 12 ? 1 : Math.ceil(n / 6);
+  const alone = Array.from({ length: Math.ceil(n / stride) }, (_, j): [string, Vector] => [
+    `element ${j * stride}`,
+    Array.from({ length: n }, (_, k) => Number(k === j * stride)),
+  ]);
+  const all = () => Array.from(g.uniform([n], -1, 1, "float64").data(), Number);
+  return stride === 1 ? alone : [...alone, ["direction 0", all()], ["direction 1", all()]];
 }

@@ -6,7 +6,8 @@ import { LSTMCell } from "../../../src/recurrence/rnn-cells.ts";
 import type { State } from "../../../src/recurrence/state.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
+import { holdAgainst, type Numbers } from "../../oracle/equations.ts";
+import { each, logistic, type Matrix, part, plus, rows, times, type Vector } from "../../oracle/numbers.ts";
 import { accept, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, goldenInputs, runGolden, SIZES } from "../acceptance.ts";
 import { recall } from "../recall.ts";
 
@@ -19,6 +20,10 @@ function shaken<S extends State>(store: Cell<S>): Cell<S> {
   for (const p of store.parameters()) assign(p, g.uniform(p.shape, -0.8, 0.8, "float64"));
   return store;
 }
+
+/** Σ_p d_p∘m(t−p) of taps side by side, newest first. */
+const weighed = (d: Matrix, taps: Vector): number[] =>
+  plus(...d.map((row, k) => each((w, v) => w * v, row, taps.slice(k * row.length, (k + 1) * row.length))));
 
 /** Any store as one of them all. */
 const anyOf = <S extends State>(store: Cell<S>) => store as unknown as Cell<State>;
@@ -48,36 +53,56 @@ describe("GatedStore", () => {
     expectClose(cell.scan(goldenInputs(dtype))[0], Array.from(lstm.scan(goldenInputs(dtype))[0].data()), 1e-6);
   });
 
-  it("keeps what its store gives back", () => {
-    const cell = new GatedStore({
-      ...SIZES,
-      ...options,
-      store: anyOf(shaken(new FilterStore({ size: H, delays: 2, feedbackDelays: 2, ...options }))),
-    });
-    const store = cell.store as unknown as FilterStore;
-    const [d, a] = [rows(store.weightIh), rows(store.weightFb as Tensor)];
-    const xs = new Generator(3).uniform([7, 1, 3], -1, 1, "float64");
-    const zero = new Array<number>(H).fill(0);
-    const [m, D]: [number[][], number[][]] = [[], []];
-    let r = zero;
-    for (let t = 0; t < 7; t++) {
-      const x = Array.from(xs.data()).slice(3 * t, 3 * t + 3);
-      const biases = [cell.biasIh, cell.biasHh].map((b) => Array.from(b.data(), Number));
-      const sums = plus(times(rows(cell.weightIh), x), times(rows(cell.weightHh), r), ...biases);
-      const [i, f, u, o] = [0, 1, 2, 3].map((k) => sums.slice(k * H, (k + 1) * H)) as [number[], number[], number[], number[]];
-      const past = (list: number[][], k: number, unit: number) => (list[t - k] ?? zero)[unit] as number;
-      D.push(
-        zero.map((_, h) =>
-          [1, 2].reduce((total, p) => total + (d[p - 1]?.[h] as number) * past(m, p, h) + (a[p - 1]?.[h] as number) * past(D, p, h), 0),
-        ),
+  /** D(m₋₁) by each store's definition, from its state; the store's parameters begin with "store.". */
+  const recalls: [string, Cell<State>, (p: Numbers, m: Vector, d: readonly Vector[]) => [y: Vector, next: readonly Vector[]]][] = [
+    ["identity", anyOf(new IdentityStore(H)), (_, m) => [m, []]],
+    [
+      "FIR of three taps",
+      anyOf(new FilterStore({ size: H, delays: 3, ...options })),
+      (p, m, [stored]) => {
+        const taps = [...m, ...(stored as Vector)];
+        return [weighed(p.matrix("store.weight_ih", H), taps), [taps.slice(0, -H), []]];
+      },
+    ],
+    [
+      "IIR",
+      anyOf(new FilterStore({ size: H, delays: 2, feedbackDelays: 2, ...options })),
+      (p, m, [stored, given]) => {
+        const taps = [...m, ...(stored as Vector)];
+        const y = plus(weighed(p.matrix("store.weight_ih", H), taps), weighed(p.matrix("store.weight_fb", H), given as Vector));
+        return [y, [taps.slice(0, -H), [...y, ...(given as Vector)].slice(0, -H)]];
+      },
+    ],
+    [
+      "delay graph",
+      anyOf(new DelayGraph({ size: H, delays: [1, 3, 2], ...options })),
+      (p, m, [line]) => {
+        const taps = [...m, ...(line as Vector)];
+        const gates = plus(times(p.matrix("store.weight_gh", H), m), p.vector("store.bias_g")).map(logistic);
+        const edges = [1, 3, 2].map((delay, e) => {
+          const A = part(p.matrix("store.weight_hh", H), e, 3);
+          return times(A, part(taps, delay - 1, 3)).map((v) => (gates[e] as number) * v);
+        });
+        return [plus(...edges), [taps.slice(0, -H)]];
+      },
+    ],
+  ];
+
+  it.each(recalls)("writes, keeps and reads by its equations from any state, values and derivatives: %s", (_, store, recall) =>
+    holdAgainst(new GatedStore({ ...SIZES, ...options, store }), (p, x, [r, m, ...d]) => {
+      const sums = plus(
+        times(p.matrix("weight_ih", SIZES.inputSize), x),
+        times(p.matrix("weight_hh", H), r as Vector),
+        p.vector("bias_ih"),
+        p.vector("bias_hh"),
       );
-      m.push(zero.map((_, h) => logistic(f[h] as number) * (D[t]?.[h] as number) + logistic(i[h] as number) * Math.tanh(u[h] as number)));
-      r = zero.map((_, h) => logistic(o[h] as number) * Math.tanh(m[t]?.[h] as number));
-    }
-    const [, last] = cell.scan(xs);
-    expectClose(last.r, r, 1e-12);
-    expectClose(last.m, m[6] as number[], 1e-12);
-  });
+      const [i, f, u, o] = [0, 1, 2, 3].map((k): Vector => part(sums, k, 4)) as [Vector, Vector, Vector, Vector];
+      const [recalled, kept] = recall(p, m as Vector, d);
+      const m1 = each((fi, D, ii, ui) => logistic(fi) * D + logistic(ii) * Math.tanh(ui), f, recalled, i, u);
+      const r1 = each((oi, mi) => logistic(oi) * Math.tanh(mi), o, m1);
+      return [r1, [r1, m1, ...kept]];
+    }),
+  );
 
   it("refuses sizes below 1 and stores that do not fit", () => {
     expect(() => new GatedStore({ inputSize: 0, hiddenSize: 2 })).toThrow("GatedStore: expected inputSize");

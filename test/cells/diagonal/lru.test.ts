@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { LRU, type LRUOptions } from "../../../src/cells/diagonal/lru.ts";
-import { reshape } from "../../../src/ops/broadcast.ts";
 import { scanSteps } from "../../../src/recurrence/recurrence.ts";
 import { Generator } from "../../../src/tensor/random.ts";
-import { plus, rows, times } from "../../oracle/numbers.ts";
+import { holdAgainst } from "../../oracle/equations.ts";
+import { each, times, type Vector } from "../../oracle/numbers.ts";
 import { accept, expectClose, SIZES } from "../acceptance.ts";
 import { echoError } from "../memory-tasks.ts";
 
@@ -14,41 +14,19 @@ describe("LRU", () => {
     accept(build({ outputSize })),
   );
 
-  it("is the paper's recurrence, in complex numbers", () => {
-    const cell = build();
-    const numbers = (p: { data(): ArrayLike<number> }) => Array.from(p.data());
-    const [nu, theta, gamma, d] = [cell.nu, cell.theta, cell.gamma, cell.d as typeof cell.nu].map(numbers) as [
-      number[],
-      number[],
-      number[],
-      number[],
-    ];
-    const xs = new Generator(3).uniform([7, 1, 3], -1, 1, "float64");
-    let h = [0, 1, 2, 3].map(() => [0, 0] as [number, number]);
-    const expected = rows(reshape(xs, [7, 3])).flatMap((x) => {
-      const [bRe, bIm] = [times(rows(cell.bRe), x), times(rows(cell.bIm), x)];
-      h = h.map(([re, im], j) => {
-        const [size, phase] = [Math.exp(-Math.exp(nu[j] as number)), Math.exp(theta[j] as number)];
-        const [lRe, lIm] = [size * Math.cos(phase), size * Math.sin(phase)];
-        const scale = Math.exp(gamma[j] as number);
-        return [lRe * re - lIm * im + scale * (bRe[j] as number), lRe * im + lIm * re + scale * (bIm[j] as number)];
-      });
-      const real = times(
-        rows(cell.cRe),
-        h.map(([re]) => re),
-      );
-      const imaginary = times(
-        rows(cell.cIm),
-        h.map(([, im]) => -im),
-      );
-      return plus(
-        real,
-        imaginary,
-        x.map((value, i) => value * (d[i] as number)),
-      );
-    });
-    expectClose(cell.scan(xs)[0], expected, 1e-12);
-  });
+  it.each([3, 2])("is the paper's recurrence from any state, in complex numbers, values and derivatives; outputSize = %i", (outputSize) =>
+    holdAgainst(build({ outputSize }), (p, x, [re, im]) => {
+      const [nu, theta, gamma] = ["nu", "theta", "gamma"].map((name): Vector => p.vector(name).map(Math.exp)) as [Vector, Vector, Vector];
+      const size = nu.map((v) => Math.exp(-v));
+      const [lRe, lIm] = [each((r, t) => r * Math.cos(t), size, theta), each((r, t) => r * Math.sin(t), size, theta)];
+      const [bRe, bIm] = [times(p.matrix("b_re", 3), x), times(p.matrix("b_im", 3), x)];
+      const [hRe, hIm] = [re as Vector, im as Vector];
+      const nextRe = each((a, b, c, d, g, u) => a * c - b * d + g * u, lRe, lIm, hRe, hIm, gamma, bRe);
+      const nextIm = each((a, b, c, d, g, u) => a * d + b * c + g * u, lRe, lIm, hRe, hIm, gamma, bIm);
+      const y = each((a, b) => a - b, times(p.matrix("c_re", 4), nextRe), times(p.matrix("c_im", 4), nextIm));
+      return [outputSize === 3 ? each((v, d, xi) => v + d * xi, y, p.vector("d"), x) : y, [nextRe, nextIm]];
+    }),
+  );
 
   it("starts with eigenvalues in the ring, and inputs scaled to it", () => {
     const cell = build({ hiddenSize: 200, rMin: 0.9, rMax: 0.99, maxPhase: 0.5 });
@@ -74,6 +52,12 @@ describe("LRU", () => {
 
   it("learns to echo", () => expect(echoError(build({ inputSize: 2, hiddenSize: 16, dtype: "float32" }))).toBeLessThan(0.02));
 
-  it("refuses an empty ring", () =>
-    expect(() => build({ rMin: 0.9, rMax: 0.9 })).toThrow("LRU: expected 0 ≤ rMin < rMax ≤ 1, got 0.9 and 0.9"));
+  it.each([
+    [0.9, 0.9],
+    [-0.1, 0.9],
+    [0.5, 1.1],
+    [0.9, 0.5],
+  ])("refuses a ring from %d to %d", (rMin, rMax) =>
+    expect(() => build({ rMin, rMax })).toThrow(`LRU: expected 0 ≤ rMin < rMax ≤ 1, got ${rMin} and ${rMax}`),
+  );
 });

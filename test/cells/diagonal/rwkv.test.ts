@@ -4,7 +4,8 @@ import { mul } from "../../../src/ops/arithmetic.ts";
 import { reshape } from "../../../src/ops/broadcast.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";
-import { logistic, rows, times } from "../../oracle/numbers.ts";
+import { holdAgainst, type Numbers } from "../../oracle/equations.ts";
+import { each, logistic, rows, times, type Vector } from "../../oracle/numbers.ts";
 import { accept, B, expectClose } from "../acceptance.ts";
 import { latchError } from "../memory-tasks.ts";
 
@@ -25,7 +26,46 @@ function shifted(w: Tensor, mu: Tensor, xs: readonly (readonly number[])[]): num
   );
 }
 
+/** W (μ∘x + (1 − μ)∘before), with the weights and the shares of one letter. */
+const mixed = (p: Numbers, letter: string, x: Vector, before: Vector) =>
+  times(
+    p.matrix(`weight_${letter}`, 3),
+    each((mu, now, old) => mu * now + (1 - mu) * old, p.vector(`mix_${letter}`), x, before),
+  );
+
 describe("RWKVTimeMix", () => {
+  it("is equations 11 to 17 from any state, values and derivatives", () =>
+    holdAgainst(
+      time(),
+      (p, x, state) => {
+        const [before, num, den, max] = state as [Vector, Vector, Vector, Vector];
+        const [r, k, v] = ["r", "k", "v"].map((letter): Vector => mixed(p, letter, x, before)) as [Vector, Vector, Vector];
+        const [w, u] = [p.vector("decay").map(Math.exp), p.vector("bonus")];
+        // Sums by their definition, num·e^max and den·e^max, without a scale.
+        const wkv = each(
+          (n, d, m, ui, ki, vi) => (n * Math.exp(m) + Math.exp(ui + ki) * vi) / (d * Math.exp(m) + Math.exp(ui + ki)),
+          num,
+          den,
+          max,
+          u,
+          k,
+          v,
+        );
+        const scale = each((m, wi, ki) => Math.max(m - wi, ki), max, w, k);
+        const decayed = (sum: Vector) => each((s, m, wi, at) => s * Math.exp(m - wi - at), sum, max, w, scale);
+        const taken = each((ki, at) => Math.exp(ki - at), k, scale);
+        const next = [x, each((s, t, vi) => s + t * vi, decayed(num), taken, v), each((s, t) => s + t, decayed(den), taken), scale];
+        return [
+          times(
+            p.matrix("weight_out", 4),
+            each((ri, a) => logistic(ri) * a, r, wkv),
+          ),
+          next,
+        ];
+      },
+      { low: 0.2 },
+    ));
+
   it("has the gradients of its equations, and steps that equal its scan", () => {
     const g = new Generator(6);
     const part = (size: number, low: number, high: number) => g.uniform([B, size], low, high, "float64");
@@ -58,6 +98,13 @@ describe("RWKVTimeMix", () => {
     expectClose(cell.scan(sequence(9))[0], expected, 1e-12);
   });
 
+  it("starts with shares of the present input from 1/(2I) to 1 − 1/(2I), decays from −5 to 3 and a bonus of log 0.3", () => {
+    const cell = time();
+    for (const mu of [cell.mixR, cell.mixK, cell.mixV]) expectClose(mu, [1 / 6, 1 / 2, 5 / 6], 1e-15);
+    expectClose(cell.decay, [-5, -5 + 8 / 3, -5 + 16 / 3, 3], 1e-14);
+    expectClose(cell.bonus, new Array(4).fill(Math.log(0.3)), 1e-15);
+  });
+
   it("bears keys of hundreds in float32", () => {
     const values = numbers(time({ dtype: "float32" }).scan(mul(new Generator(3).uniform([50, 1, 3], -1, 1), 500))[0]);
     expect(values.every(Number.isFinite)).toBe(true);
@@ -68,19 +115,15 @@ describe("RWKVTimeMix", () => {
 });
 
 describe("RWKVChannelMix", () => {
-  it("has the gradients of its equations, and steps that equal its scan", () => accept(channel()));
+  it("is equations 14, 15 and 18 from any state, values and derivatives", () =>
+    holdAgainst(channel(), (p, x, [before]) => {
+      const [r, k] = ["r", "k"].map((letter): Vector => mixed(p, letter, x, before as Vector)) as [Vector, Vector];
+      const read = times(
+        p.matrix("weight_v", 4),
+        k.map((v) => Math.max(0, v) ** 2),
+      );
+      return [each((ri, v) => logistic(ri) * v, r, read), [x]];
+    }));
 
-  it("is the paper's equation", () => {
-    const cell = channel();
-    const xs = rows(reshape(sequence(5), [5, 3]));
-    const r = shifted(cell.weightR, cell.mixR, xs);
-    const k = shifted(cell.weightK, cell.mixK, xs);
-    const expected = xs.flatMap((_, t) =>
-      times(
-        rows(cell.weightV),
-        (k[t] as number[]).map((v) => Math.max(0, v) ** 2),
-      ).map((v, i) => v * logistic(r[t]?.[i] as number)),
-    );
-    expectClose(cell.scan(sequence(5))[0], expected, 1e-12);
-  });
+  it("has the gradients of its equations, and steps that equal its scan", () => accept(channel()));
 });

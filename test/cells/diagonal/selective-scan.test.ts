@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { Mamba, type MambaOptions, SelectiveScan, type SelectiveScanOptions } from "../../../src/cells/diagonal/selective-scan.ts";
-import { reshape } from "../../../src/ops/broadcast.ts";
 import { softplus } from "../../../src/ops/math.ts";
 import { scanSteps } from "../../../src/recurrence/recurrence.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";
-import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
+import { holdAgainst, type Numbers } from "../../oracle/equations.ts";
+import { each, logistic, part, plus, rows, times, type Vector } from "../../oracle/numbers.ts";
 import { accept, expectClose } from "../acceptance.ts";
 import { echoError } from "../memory-tasks.ts";
 
@@ -14,35 +14,31 @@ const core = (options: Partial<SelectiveScanOptions> = {}) =>
   new SelectiveScan({ ...small, rank: 2, generator: new Generator(2), ...options });
 const block = (options: Partial<MambaOptions> = {}) => new Mamba({ ...small, generator: new Generator(2), ...options });
 const numbers = (t: Tensor) => Array.from(t.data());
-const sequence = (n: number) => new Generator(3).uniform([n, 1, 3], -1, 1, "float64");
 
-/** The recurrence of the paper on plain numbers: one output row a step. */
-function oracle(cell: SelectiveScan, xs: readonly (readonly number[])[]): number[][] {
-  const { stateSize: N, rank: R } = cell;
-  const [a, skip, bias] = [rows(cell.aLog), numbers(cell.skip), numbers(cell.biasDt)];
-  const h = a.map((row) => row.map(() => 0));
-  return xs.map((x) => {
-    const s = times(rows(cell.weightX), x);
-    const delta = plus(times(rows(cell.weightDt), s.slice(0, R)), bias).map((v) => Math.log(1 + Math.exp(v)));
-    return x.map((xd, d) => {
-      const dt = delta[d] as number;
-      const state = h[d] as number[];
-      for (let n = 0; n < N; n++) {
-        const decay = Math.exp(-dt * Math.exp(a[d]?.[n] as number));
-        state[n] = decay * (state[n] as number) + dt * (s[R + n] as number) * xd;
-      }
-      return state.reduce((total, value, n) => total + value * (s[R + N + n] as number), (skip[d] as number) * xd);
-    });
+/** Algorithm 2 of the paper: one step of a selective scan whose parameters begin with `at`. */
+function selective(p: Numbers, at: string, [N, R]: [number, number], x: Vector, h: Vector): [y: Vector, next: Vector] {
+  const s = times(p.matrix(`${at}weight_x`, x.length), x);
+  const [low, b, c] = [s.slice(0, R), s.slice(R, R + N), s.slice(R + N)];
+  const delta = plus(times(p.matrix(`${at}weight_dt`, R), low), p.vector(`${at}bias_dt`)).map((v) => Math.log(1 + Math.exp(v)));
+  const A = p.vector(`${at}a_log`).map((v) => -Math.exp(v));
+  const of = (list: Vector, k: number) => list[k] as number;
+  const next = h.map((old, k) => {
+    const [d, n] = [Math.floor(k / N), k % N];
+    return Math.exp(of(delta, d) * of(A, k)) * old + of(delta, d) * of(b, n) * of(x, d);
   });
+  const y = x.map((xd, d) => c.reduce((total, cn, n) => total + cn * of(next, d * N + n), of(p.vector(`${at}skip`), d) * xd));
+  return [y, next];
 }
 
 describe("SelectiveScan", () => {
   it("has the gradients of its equations, and steps that equal its scan", () => accept(core()));
 
-  it("is the paper's recurrence", () => {
-    const cell = core();
-    expectClose(cell.scan(sequence(6))[0], oracle(cell, rows(reshape(sequence(6), [6, 3]))).flat(), 1e-12);
-  });
+  it.each([undefined, 3])("is algorithm 2 from any state, values and derivatives; chunk %s", (chunk) =>
+    holdAgainst(core(chunk ? { chunk } : {}), (p, x, [h]) => {
+      const [y, next] = selective(p, "", [2, 2], x, h as Vector);
+      return [y, [next]];
+    }),
+  );
 
   it("starts with the decays and step sizes of the paper", () => {
     const cell = core({ inputSize: 64, stateSize: 4 });
@@ -69,21 +65,24 @@ describe("Mamba", () => {
 
   it.each([1, 4, 8])("has the gradients of its equations, and steps that equal its scan; width %i", (width) => accept(block({ width })));
 
-  it("is the paper's block", () => {
-    const cell = block({ width: 3 });
-    const inner = rows(reshape(sequence(6), [6, 3])).map((x) => times(rows(cell.weightIn), x));
-    const [w, bias] = [rows(cell.weightConv), numbers(cell.biasConv)];
-    const silu = (v: number) => v * logistic(v);
-    const convolved = inner.map((_, t) =>
-      bias.map((b, e) => silu([0, 1, 2].reduce((total, j) => total + (w[e]?.[j] as number) * (inner[t - 2 + j]?.[e] ?? 0), b))),
-    );
-    const gated = oracle(cell.ssm, convolved).map((row, t) => row.map((v, e) => v * silu(inner[t]?.[6 + e] as number)));
-    expectClose(
-      cell.scan(sequence(6))[0],
-      gated.flatMap((row) => times(rows(cell.weightOut), row)),
-      1e-12,
-    );
-  });
+  it.each([
+    [1, 2, 1],
+    [3, 2, 1],
+    [2, 1, 2],
+  ])("is section 3.4's block from any state, values and derivatives; width %i, expand %i, rank %i", (width, expand, rank) =>
+    holdAgainst(block({ width, expand, rank }), (p, x, [h, ...past]) => {
+      const silu = (v: number) => v * logistic(v);
+      const [u, z] = [0, 1].map((k): Vector => times(part(p.matrix("weight_in", 3), k, 2), x)) as [Vector, Vector];
+      const seen = [...past, u];
+      const filters = p.matrix("weight_conv", width);
+      const v = p
+        .vector("bias_conv")
+        .map((b, e) => silu(seen.reduce((sum, s, j) => sum + (filters[e]?.[j] as number) * (s[e] as number), b)));
+      const [y, next] = selective(p, "ssm.", [2, rank], v, h as Vector);
+      const gated = each((a, b) => a * silu(b), y, z);
+      return [times(p.matrix("weight_out", gated.length), gated), [next, ...seen.slice(1)]];
+    }),
+  );
 
   it("learns to echo what is out of the convolution's sight", () => {
     const cell = block({ inputSize: 2, expand: 8, stateSize: 8, width: 2, dtype: "float32" });

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { SRU, type SRUOptions } from "../../../src/cells/diagonal/sru.ts";
-import { reshape } from "../../../src/ops/broadcast.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";
-import { logistic, rows, times } from "../../oracle/numbers.ts";
+import { holdAgainst } from "../../oracle/equations.ts";
+import { each, logistic, part, times, type Vector } from "../../oracle/numbers.ts";
 import { accept, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, runGolden, SIZES } from "../acceptance.ts";
 import { latchError } from "../memory-tasks.ts";
 
@@ -23,28 +23,22 @@ describe("SRU", () => {
     expectClose(state[0] as Tensor, [-0.310536, 0.320189], GOLDEN_TOLERANCE[dtype]);
   });
 
-  it.each([3, 4])("is the paper's recurrence, hiddenSize = %i", (H) => {
-    const cell = build({ hiddenSize: H, highwayBias: -1 });
-    const [v, bias] = [Array.from(cell.weightHh.data()), Array.from(cell.bias.data())];
-    expect(bias).toEqual([...new Array(H).fill(0), ...new Array(H).fill(-1)]);
-    const xs = new Generator(3).uniform([5, 1, 3], -1, 1, "float64");
-    let c = new Array<number>(H).fill(0);
-    const alpha = Math.sqrt(1 + 2 * Math.exp(-1));
-    const expected = rows(reshape(xs, [5, 3])).flatMap((x) => {
-      const s = times(rows(cell.weightIh), x);
-      const at = (list: readonly number[], k: number) => list[k] as number;
-      const before = c;
-      c = before.map((old, j) => {
-        const f = logistic(at(s, H + j) + at(v, j) * old + at(bias, j));
-        return f * old + (1 - f) * at(s, j);
-      });
-      return c.map((now, j) => {
-        const r = logistic(at(s, 2 * H + j) + at(v, H + j) * at(before, j) + at(bias, H + j));
-        return r * now + (1 - r) * alpha * (H === 3 ? at(x, j) : at(s, 3 * H + j));
-      });
-    });
-    expectClose(cell.scan(xs)[0], expected, 1e-12);
-  });
+  it.each([3, 4])("is equations 1 to 4 from any state, values and derivatives; hiddenSize = %i", (H) =>
+    holdAgainst(build({ hiddenSize: H, highwayBias: -1 }), (p, x, [c]) => {
+      const [candidate, f, r, projected] = [0, 1, 2, 3].map(
+        (k): Vector => times(p.matrix("weight_ih", 3).slice(k * H, (k + 1) * H), x),
+      ) as [Vector, Vector, Vector, Vector];
+      const [v, b, old] = [p.vector("weight_hh"), p.vector("bias"), c as Vector];
+      const gate = (sum: Vector, k: number) => each((s, vi, bi, ci) => logistic(s + vi * ci + bi), sum, part(v, k, 2), part(b, k, 2), old);
+      const next = each((k, ci, fresh) => k * ci + (1 - k) * fresh, gate(f, 0), old, candidate);
+      const alpha = Math.sqrt(1 + 2 * Math.exp(-1));
+      const highway = H === 3 ? x : projected;
+      return [each((k, n, w) => k * n + (1 - k) * alpha * w, gate(r, 1), next, highway), [next]];
+    }),
+  );
+
+  it("starts with the highway's bias, in no other gate", () =>
+    expect(Array.from(build({ highwayBias: -1 }).bias.data())).toEqual([0, 0, 0, 0, -1, -1, -1, -1]));
 
   it("learns to latch", () => expect(latchError(build({ inputSize: 2, hiddenSize: 16, dtype: "float32" }))).toBeLessThan(0.05));
 });

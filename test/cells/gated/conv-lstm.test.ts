@@ -7,9 +7,10 @@ import { reshape } from "../../../src/ops/broadcast.ts";
 import { select } from "../../../src/ops/shape.ts";
 import { Adam } from "../../../src/optim/adam.ts";
 import { Generator } from "../../../src/tensor/random.ts";
-import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { logistic } from "../../oracle/numbers.ts";
-import { accept, expectClose, learn } from "../acceptance.ts";
+import { assign, tensor } from "../../../src/tensor/tensor.ts";
+import { holdAgainst } from "../../oracle/equations.ts";
+import { each, logistic, part, plus, type Vector } from "../../oracle/numbers.ts";
+import { accept, learn } from "../acceptance.ts";
 
 const [H, W, C, K] = [2, 3, 2, 2];
 
@@ -21,45 +22,39 @@ function build(options: Partial<ConvLSTMOptions> = {}): ConvLSTM {
   return cell;
 }
 
-/** Σ over channels and places of a filter on an image with zeros around it. */
-function filtered(w: Tensor, out: number, image: readonly number[], channels: number, r: number, s: number): number {
-  const [values, k] = [w.data(), w.dim(2)];
-  let total = 0;
-  for (let c = 0; c < channels; c++) {
-    for (let i = 0; i < k * k; i++) {
-      const [row, column] = [r + Math.floor(i / k) - (k >> 1), s + (i % k) - (k >> 1)];
-      if (row < 0 || row >= H || column < 0 || column >= W) continue;
-      total += (values[(out * channels + c) * k * k + i] as number) * (image[(c * H + row) * W + column] as number);
-    }
-  }
-  return total;
+/** Σ over channels and places of a filter [channels,k,k] on an image with zeros around it, of which an even filter's odd one comes last. */
+function filtered(filter: Vector, image: Vector, k: number, r: number, s: number): number {
+  const places = filter.map((w, at) => {
+    const [c, i, j] = [Math.floor(at / (k * k)), Math.floor(at / k) % k, at % k];
+    const [row, column] = [r + i - Math.floor((k - 1) / 2), s + j - Math.floor((k - 1) / 2)];
+    return row < 0 || row >= H || column < 0 || column >= W ? 0 : w * (image[(c * H + row) * W + column] as number);
+  });
+  return places.reduce((a, b) => a + b);
 }
 
 describe("ConvLSTM", () => {
   it("has the gradients of its equations, and steps that equal its scan", () => accept(build()));
 
-  it("is the paper's recurrence", () => {
-    const cell = build();
-    const xs = new Generator(3).uniform([4, 1, C * H * W], -1, 1, "float64");
-    const [peephole, bias] = [cell.weightPeephole.data(), cell.bias.data()];
-    const size = K * H * W;
-    let [h, c] = [new Array<number>(size).fill(0), new Array<number>(size).fill(0)];
-    for (let t = 0; t < 4; t++) {
-      const x = Array.from(xs.data()).slice(t * C * H * W, (t + 1) * C * H * W);
-      const before = h;
-      const sum = (gate: number, n: number) => {
-        const [out, r, s] = [gate * K + Math.floor(n / (H * W)), Math.floor(n / W) % H, n % W];
-        return filtered(cell.weightIh, out, x, C, r, s) + filtered(cell.weightHh, out, before, K, r, s) + (bias[out] as number);
-      };
-      const seen = (part: number, n: number, value: number) => (peephole[part * size + n] as number) * value;
-      c = c.map((old, n) => {
-        const [i, f] = [logistic(sum(0, n) + seen(0, n, old)), logistic(sum(1, n) + seen(1, n, old))];
-        return f * old + i * Math.tanh(sum(2, n));
+  it.each([1, 2, 3, 4])("is equation 3 from any state, values and derivatives; filters of side %i", (k) =>
+    holdAgainst(build({ kernelSize: k }), (p, x, [h, c]) => {
+      const size = K * H * W;
+      const [Wx, Wh, b] = [p.matrix("weight_ih", C * k * k), p.matrix("weight_hh", K * k * k), p.vector("bias")];
+      const sums = Array.from({ length: 4 * size }, (_, n) => {
+        const [out, r, s] = [Math.floor(n / (H * W)), Math.floor(n / W) % H, n % W];
+        return filtered(Wx[out] as Vector, x, k, r, s) + filtered(Wh[out] as Vector, h as Vector, k, r, s) + (b[out] as number);
       });
-      h = c.map((now, n) => logistic(sum(3, n) + seen(2, n, now)) * Math.tanh(now));
-    }
-    expectClose(cell.scan(xs)[1].h, h, 1e-12);
-  });
+      const [si, sf, sg, so] = [0, 1, 2, 3].map((gate): Vector => part(sums, gate, 4)) as [Vector, Vector, Vector, Vector];
+      const [wi, wf, wo] = p.matrix("weight_peephole", size) as Vector[] as [Vector, Vector, Vector];
+      const gate = (sum: Vector, w: Vector, cell: Vector) => each((s, wi, ci) => logistic(s + wi * ci), sum, w, cell);
+      const kept = each((f, old) => f * old, gate(sf, wf, c as Vector), c as Vector);
+      const c1 = plus(
+        kept,
+        each((i, g) => i * Math.tanh(g), gate(si, wi, c as Vector), sg),
+      );
+      const h1 = each((o, now) => o * Math.tanh(now), gate(so, wo, c1), c1);
+      return [h1, [h1, c1]];
+    }),
+  );
 
   it("learns which way a dot moves", () => {
     const [T, B, side] = [4, 16, 6];

@@ -3,12 +3,12 @@ import { gradients } from "../../../src/autodiff/sweep.ts";
 import { MLSTM, type MLSTMOptions, type MLSTMState, SLSTM, type SLSTMOptions } from "../../../src/cells/gated/xlstm.ts";
 import { add, mul } from "../../../src/ops/arithmetic.ts";
 import { reshape, sum } from "../../../src/ops/broadcast.ts";
-import { slice } from "../../../src/ops/shape.ts";
 import { scanSteps } from "../../../src/recurrence/recurrence.ts";
 import { ones } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, type Tensor } from "../../../src/tensor/tensor.ts";
-import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
+import { holdAgainst } from "../../oracle/equations.ts";
+import { each, logistic, part, plus, rows, times, type Vector } from "../../oracle/numbers.ts";
 import { accept, B, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, runGolden, SIZES } from "../acceptance.ts";
 import { latchError } from "../memory-tasks.ts";
 
@@ -35,23 +35,43 @@ describe("SLSTM", () => {
     expectClose(runGolden(cell, dtype).y, [0.12099, 0.293978], GOLDEN_TOLERANCE[dtype]);
   });
 
-  it.each(["sigmoid", "exp"] as const)("is the paper's recurrence before stabilisation, with two heads; forget gate %s", (forgetGate) => {
-    const cell = slstm({ heads: 2, forgetGate });
-    const r = Array.from({ length: 2 }, (_, k) => rows(reshape(slice(cell.weightHh, 0, k, k + 1), [8, 2])));
-    const zero = () => [0, 0, 0, 0];
-    let [h, c, n] = [zero(), zero(), zero()];
-    const expected = rows(reshape(sequence(5), [5, 3])).flatMap((x) => {
-      const fromInput = plus(times(rows(cell.weightIh), x), numbers(cell.bias));
-      const fromState = [0, 1].map((k) => times(r[k] as number[][], h.slice(2 * k, 2 * k + 2)));
-      const sum = (gate: number, j: number) => (fromInput[4 * gate + j] as number) + (fromState[j >> 1]?.[2 * gate + (j % 2)] as number);
-      const f = (j: number) => (forgetGate === "exp" ? Math.exp(sum(1, j)) : logistic(sum(1, j)));
-      c = c.map((old, j) => f(j) * old + Math.exp(sum(0, j)) * Math.tanh(sum(2, j)));
-      n = n.map((old, j) => f(j) * old + Math.exp(sum(0, j)));
-      h = c.map((now, j) => (logistic(sum(3, j)) * now) / (n[j] as number));
-      return h;
-    });
-    expectClose(cell.scan(sequence(5))[0], expected, 1e-12);
-  });
+  it.each(([1, 2] as const).flatMap((heads) => (["sigmoid", "exp"] as const).map((forgetGate) => [heads, forgetGate] as const)))(
+    "is equations 8 to 17 from any state, values and derivatives; %i heads, forget gate %s",
+    (heads, forgetGate) =>
+      holdAgainst(
+        slstm({ heads, forgetGate }),
+        (p, x, state) => {
+          const [h, c, n, m] = state as [Vector, Vector, Vector, Vector];
+          const d = 4 / heads;
+          const fromInput = plus(times(p.matrix("weight_ih", 3), x), p.vector("bias"));
+          // R is head by head, and within a head gate by gate.
+          const R = p.matrix("weight_hh", d);
+          const fromState = [0, 1, 2, 3].flatMap((gate) =>
+            Array.from({ length: heads }, (_, k) => times(part(part(R, k, heads), gate, 4), part(h, k, heads))).flat(),
+          );
+          const [i, f, z, o] = [0, 1, 2, 3].map((gate): Vector => part(plus(fromInput, fromState), gate, 4)) as [
+            Vector,
+            Vector,
+            Vector,
+            Vector,
+          ];
+          const logF = f.map((v) => (forgetGate === "exp" ? v : Math.log(logistic(v))));
+          const m1 = each((l, old, ii) => Math.max(l + old, ii), logF, m, i);
+          const kept = (list: Vector) => each((l, old, now, v) => Math.exp(l + old - now) * v, logF, m, m1, list);
+          const c1 = plus(
+            kept(c),
+            each((ii, now, v) => Math.exp(ii - now) * Math.tanh(v), i, m1, z),
+          );
+          const n1 = plus(
+            kept(n),
+            each((ii, now) => Math.exp(ii - now), i, m1),
+          );
+          const h1 = each((oi, ci, ni) => (logistic(oi) * ci) / ni, o, c1, n1);
+          return [h1, [h1, c1, n1, m1]];
+        },
+        { low: 0.3 },
+      ),
+  );
 
   it.each([-300, 300])("bears input gates of %i in float32", (bias) => {
     const cell = slstm({ dtype: "float32" });
@@ -70,6 +90,39 @@ describe("MLSTM", () => {
     assign(cell.weightGates, numbers(new Generator(5).uniform([2 * heads, 3], -1, 1, "float64")));
     accept(cell);
   });
+
+  it.each([
+    [1, 1],
+    [2, 1],
+    [2, 2],
+    [1, 3],
+    [2, 64],
+  ])("is equations 19 to 27 from any state, values and derivatives; %i heads, chunks of %i", (heads, chunk) =>
+    holdAgainst(mlstm({ heads, chunk }), (p, x, [C, n, m]) => {
+      const d = 4 / heads;
+      const sums = plus(times(p.matrix("weight_ih", 3), x), p.vector("bias"));
+      const gates = plus(times(p.matrix("weight_gates", 3), x), p.vector("bias_gates"));
+      const ofHead = (k: number): Vector[] => {
+        const [q, key, v, o] = [0, 1, 2, 3].map((block): Vector => part(part(sums, block, 4), k, heads)) as [
+          Vector,
+          Vector,
+          Vector,
+          Vector,
+        ];
+        const [i, logF, old] = [gates[k] as number, Math.log(logistic(gates[heads + k] as number)), (m as Vector)[k] as number];
+        const m1 = Math.max(logF + old, i);
+        const [f1, i1] = [Math.exp(logF + old - m1), Math.exp(i - m1)];
+        const scaled = key.map((v) => v / Math.sqrt(d));
+        const C1 = part(C as Vector, k, heads).map((c, at) => f1 * c + i1 * (v[Math.floor(at / d)] as number) * (scaled[at % d] as number));
+        const n1 = each((ni, ki) => f1 * ni + i1 * ki, part(n as Vector, k, heads), scaled);
+        const size = Math.max(Math.abs(n1.reduce((total, ni, j) => total + ni * (q[j] as number), 0)), Math.exp(-m1));
+        const read = v.map((_, r) => q.reduce((total, qj, j) => total + (C1[r * d + j] as number) * qj, 0) / size);
+        return [each((oi, r) => logistic(oi) * r, o, read), C1, n1, [m1]];
+      };
+      const [y, ...next] = [0, 1, 2, 3].map((at) => Array.from({ length: heads }, (_, k) => ofHead(k)[at] as Vector).flat());
+      return [y as Vector, next];
+    }),
+  );
 
   it.each([0, 4])("is the paper's parallel form, with two heads; input gates raised by %i", (raised) => {
     const cell = mlstm({ heads: 2 });

@@ -3,7 +3,8 @@ import { ClockworkRNN } from "../../../src/cells/timescales/clockwork.ts";
 import { Linear } from "../../../src/nn/layers.ts";
 import { select } from "../../../src/ops/shape.ts";
 import { Generator } from "../../../src/tensor/random.ts";
-import { plus, rows, times } from "../../oracle/numbers.ts";
+import { holdAgainst } from "../../oracle/equations.ts";
+import { each, plus, rows, times, type Vector } from "../../oracle/numbers.ts";
 import { accept, expectClose, SIZES } from "../acceptance.ts";
 import { recall } from "../recall.ts";
 
@@ -12,6 +13,15 @@ describe("ClockworkRNN", () => {
     const cell = new ClockworkRNN({ ...SIZES, periods: [1, 3], dtype: "float64", generator: new Generator(2) });
     accept(cell, { state: { h: new Generator(4).uniform([2, 4], -1, 1, "float64"), wait: cell.initialState(2).wait } });
   });
+
+  it("is the update of section 3 from any state of units and clocks, values and derivatives", () =>
+    holdAgainst(new ClockworkRNN({ ...SIZES, periods: [1, 3], dtype: "float64" }), (p, x, [h, wait]) => {
+      // Units 0 and 1 are the fast module, which sees all; 2 and 3 the slow one, which sees itself.
+      const U = p.matrix("weight_hh", 4).map((row, i) => row.map((u, j) => (i >= 2 && j < 2 ? 0 : u)));
+      const updated = plus(times(p.matrix("weight_ih", 3), x), times(U, h as Vector), p.vector("bias")).map(Math.tanh);
+      const next = each((w, old, fresh) => (w < 0.5 ? fresh : old), wait as Vector, h as Vector, updated);
+      return [next, [next, each((w, period) => (w < 0.5 ? period - 1 : w - 1), wait as Vector, [1, 1, 3, 3])]];
+    }));
 
   it("updates each module at multiples of its period, from itself and the slower ones", () => {
     const periods = [1, 2, 5];

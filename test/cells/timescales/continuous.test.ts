@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { ClosedFormContinuousTime, type ClosedFormOptions } from "../../../src/cells/timescales/closed-form.ts";
 import { type LiquidOptions, LiquidTimeConstant } from "../../../src/cells/timescales/liquid.ts";
-import type { Linear } from "../../../src/nn/layers.ts";
 import { mul } from "../../../src/ops/arithmetic.ts";
 import { reshape } from "../../../src/ops/broadcast.ts";
 import { cat } from "../../../src/ops/shape.ts";
 import { full } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";
-import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
+import { type Equations, holdAgainst } from "../../oracle/equations.ts";
+import { each, logistic, plus, rows, times, type Vector } from "../../oracle/numbers.ts";
 import { accept, expectClose, SIZES } from "../acceptance.ts";
 import { latchError } from "../memory-tasks.ts";
 
@@ -44,22 +44,43 @@ function solve(cell: LiquidTimeConstant, xs: readonly (readonly number[])[], n: 
   return x;
 }
 
-describe("LiquidTimeConstant", () => {
-  it("has the gradients of its equations, and steps that equal its scan", () => accept(liquid({ interval: 0.7, unfolds: 3 })));
+/** What is seen of an input and the time that passes. */
+const seen = (x: Vector, timed: boolean): [seen: Vector, time: number] => (timed ? [x.slice(0, 3), x[3] as number] : [x, 0.8]);
 
-  it("is the paper's fused step", () => {
-    const cell = liquid({ interval: 0.8, unfolds: 4 });
-    cell.loadStateDict(new Map([...cell.stateDict(), ["log_tau", new Generator(7).uniform([4], -1, 1, "float64")]]));
-    const [leak, a] = [numbers(cell.logTau).map((v) => Math.exp(-v)), numbers(cell.reversal)];
-    let x = [0, 0, 0, 0];
-    for (const input of inputs(5)) {
-      for (let k = 0; k < 4; k++) {
-        const f = plus(times(rows(cell.weightIh), input), times(rows(cell.weightHh), x), numbers(cell.bias)).map(logistic);
-        x = x.map((v, j) => (v + 0.2 * (f[j] as number) * (a[j] as number)) / (1 + 0.2 * ((leak[j] as number) + (f[j] as number))));
-      }
+/** Algorithm 1 of the liquid networks with three steps an input: f = σ(W I + R x + μ), then the fused step. */
+const fused =
+  (timed: boolean): Equations =>
+  (p, input, [start]) => {
+    const [I, time] = seen(input, timed);
+    const [tau, A] = [p.vector("log_tau").map(Math.exp), p.vector("reversal")];
+    const delta = time / 3;
+    let x = start as Vector;
+    for (let k = 0; k < 3; k++) {
+      const f = plus(times(p.matrix("weight_ih", 3), I), times(p.matrix("weight_hh", 4), x), p.vector("bias")).map(logistic);
+      x = each((v, fj, a, t) => (v + delta * fj * a) / (1 + delta * (1 / t + fj)), x, f, A, tau);
     }
-    expectClose(cell.scan(sequence(5))[1], x, 1e-12);
-  });
+    return [x, [x]];
+  };
+
+/** The closed form: x' = σ(−(f t + τ))∘g + (1 − σ(−(f t + τ)))∘h behind a backbone of five units. */
+const closedForm =
+  (timed: boolean): Equations =>
+  (p, input, [x]) => {
+    const [I, t] = seen(input, timed);
+    const layer = (name: string, v: Vector) => plus(times(p.matrix(`${name}.weight`, v.length), v), p.vector(`${name}.bias`));
+    const s = layer("backbone", [...I, ...(x as Vector)]).map((v) => 1.7159 * Math.tanh((2 / 3) * v));
+    const [g, h] = [layer("g", s).map(Math.tanh), layer("h", s).map(Math.tanh)];
+    const gate = each((f, tau) => logistic(-(f * t + tau)), layer("f", s), layer("tau", s));
+    const next = each((k, a, b) => k * a + (1 - k) * b, gate, g, h);
+    return [next, [next]];
+  };
+
+describe("LiquidTimeConstant", () => {
+  it.each([false, true])("is algorithm 1 from any state, values and derivatives; timed = %s", (timed) =>
+    holdAgainst(liquid({ interval: 0.8, unfolds: 3, timed, inputSize: timed ? 4 : 3 }), fused(timed)),
+  );
+
+  it("has the gradients of its equations, and steps that equal its scan", () => accept(liquid({ interval: 0.7, unfolds: 3 })));
 
   it("converges to the solution of the differential equation, the error in proportion to the step", () => {
     const exact = solve(liquid(), inputs(5), 50);
@@ -89,22 +110,11 @@ describe("LiquidTimeConstant", () => {
 });
 
 describe("ClosedFormContinuousTime", () => {
-  it("has the gradients of its equations, and steps that equal its scan", () => accept(closed({ backboneSize: 5, interval: 0.7 })));
+  it.each([false, true])("is the paper's equation from any state, values and derivatives; timed = %s", (timed) =>
+    holdAgainst(closed({ interval: 0.8, backboneSize: 5, timed, inputSize: timed ? 4 : 3 }), closedForm(timed)),
+  );
 
-  it("is the paper's equation", () => {
-    const cell = closed({ interval: 0.7, backboneSize: 5 });
-    const layer = (l: Linear, x: readonly number[]) => plus(times(rows(l.weight), x), numbers(l.bias as Tensor));
-    let x = [0, 0, 0, 0];
-    for (const input of inputs(5)) {
-      const s = layer(cell.backbone, [...input, ...x]).map((v) => 1.7159 * Math.tanh((2 / 3) * v));
-      const [g, h, f, tau] = [cell.g, cell.h, cell.f, cell.tau].map((l) => layer(l, s)) as [number[], number[], number[], number[]];
-      x = g.map((gj, j) => {
-        const gate = logistic(-((f[j] as number) * 0.7 + (tau[j] as number)));
-        return gate * Math.tanh(gj) + (1 - gate) * Math.tanh(h[j] as number);
-      });
-    }
-    expectClose(cell.scan(sequence(5))[1], x, 1e-12);
-  });
+  it("has the gradients of its equations, and steps that equal its scan", () => accept(closed({ backboneSize: 5, interval: 0.7 })));
 
   it("learns to latch", () => expect(latchError(closed({ inputSize: 2, hiddenSize: 16, dtype: "float32" }), 600)).toBeLessThan(0.05));
 });
@@ -126,6 +136,10 @@ describe.each([
     }
   });
 
-  it("needs an input beside the time", () =>
-    expect(() => build({ timed: true, inputSize: 1 })).toThrow("expected an input beside the time"));
+  it("needs an input beside the time, one is enough, and time that passes", () => {
+    expect(() => build({ timed: true, inputSize: 1 })).toThrow("expected an input beside the time");
+    expect(build({ timed: true, inputSize: 2 }).scan(full([1, 1, 2], 1, "float64"))[0].shape).toEqual([1, 1, 4]);
+    expect(build({ inputSize: 1 }).scan(full([1, 1, 1], 1, "float64"))[0].shape).toEqual([1, 1, 4]);
+    for (const interval of [0, -1, Number.NaN]) expect(() => build({ interval })).toThrow("expected a positive interval");
+  });
 });

@@ -7,7 +7,8 @@ import { select } from "../../../src/ops/shape.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
+import { type Equations, holdAgainst } from "../../oracle/equations.ts";
+import { each, logistic, plus, times, type Vector } from "../../oracle/numbers.ts";
 import { accept, expectClose, SIZES } from "../acceptance.ts";
 import { latchError } from "../memory-tasks.ts";
 
@@ -15,25 +16,7 @@ const cell = (more: Partial<CTRNNOptions> = {}) =>
   new CTRNN({ ...SIZES, interval: 0.4, bound: 2, tau: [0.5, 2], dtype: "float64", generator: new Generator(2), ...more });
 const numbers = (t: Tensor) => Array.from(t.data());
 const inputs = new Generator(3).uniform([6, 1, 3], -1, 1, "float64");
-const x = (t: number) => numbers(select(inputs, 0, t));
-
-/** The equation in plain numbers, under the drive I. */
-function slope(c: CTRNN, y: readonly number[], drive: readonly number[]): number[] {
-  const [theta, g, logTau] = [numbers(c.bias), numbers(c.gain), numbers(c.logTau)];
-  const o = y.map((v, j) => logistic((g[j] as number) * (v + (theta[j] as number))));
-  return times(rows(c.weightHh), o).map((net, i) => (net - (y[i] as number) + (drive[i] as number)) / Math.exp(logTau[i] as number));
-}
-
 const along = (y: readonly number[], k: readonly number[], h: number) => y.map((v, i) => v + h * (k[i] as number));
-
-/** One classical Runge-Kutta step, with the drive at t, t + h/2 and t + h. */
-function rk4(c: CTRNN, y: number[], h: number, drives: readonly [number[], number[], number[]]): number[] {
-  const k1 = slope(c, y, drives[0]);
-  const k2 = slope(c, along(y, k1, h / 2), drives[1]);
-  const k3 = slope(c, along(y, k2, h / 2), drives[1]);
-  const k4 = slope(c, along(y, k3, h), drives[2]);
-  return y.map((v, i) => v + (h / 6) * ((k1[i] as number) + 2 * (k2[i] as number) + 2 * (k3[i] as number) + (k4[i] as number)));
-}
 
 /** Beer's circuit of two units. */
 function circuit(wSelf: number, more: Partial<CTRNNOptions> = {}): CTRNN {
@@ -49,7 +32,45 @@ function run(c: CTRNN, T: number, start: readonly number[]): number[] {
   return numbers(select(ys, 2, 0));
 }
 
+/** Two steps of 0.2 a step by a solver's rule: from the slope at a time and a state, and where it stands. */
+const rules = {
+  euler: (f: (t: number, y: Vector) => number[], t: number, y: Vector, h: number) => along(y, f(t, y), h),
+  heun: (f: (t: number, y: Vector) => number[], t: number, y: Vector, h: number) => {
+    const k1 = f(t, y);
+    const k2 = f(t + h, along(y, k1, h));
+    return along(y, plus(k1, k2), h / 2);
+  },
+  rk4: (f: (t: number, y: Vector) => number[], t: number, y: Vector, h: number) => {
+    const k1 = f(t, y);
+    const k2 = f(t + h / 2, along(y, k1, h / 2));
+    const k3 = f(t + h / 2, along(y, k2, h / 2));
+    const k4 = f(t + h, along(y, k3, h));
+    return along(y, plus(k1, k2, k2, k3, k3, k4), h / 6);
+  },
+} as const;
+
+/** Beer's equation 1 over 0.4 in two steps; the drive is held, or comes on a line from the one before. */
+function beer(method: keyof typeof rules): Equations {
+  return (p, x, [y, before]) => {
+    const [theta, g, tau] = [p.vector("bias"), p.vector("gain"), p.vector("log_tau").map(Math.exp)];
+    const units = (at: Vector) => each((v, gj, b) => logistic(gj * (v + b)), at, g, theta);
+    const drive = times(p.matrix("weight_ih", SIZES.inputSize), x);
+    const slope = (t: number, at: Vector) => {
+      const current = before === undefined ? drive : each((a, b) => a + (t / 0.4) * (b - a), before, drive);
+      return each((net, v, I, tj) => (net - v + I) / tj, times(p.matrix("weight_hh", SIZES.hiddenSize), units(at)), at, current, tau);
+    };
+    let next = y as Vector;
+    for (const t of [0, 0.2]) next = rules[method](slope, t, next, 0.2);
+    return [units(next), before === undefined ? [next] : [next, drive]];
+  };
+}
+
 describe("CTRNN", () => {
+  it.each((["euler", "heun", "rk4"] as const).flatMap((method) => (["hold", "linear"] as const).map((line) => [method, line] as const)))(
+    "is Beer's equation 1 by %s from any state, inputs %s, values and derivatives",
+    (method, interpolation) => holdAgainst(cell({ method, unfolds: 2, interpolation }), beer(method)),
+  );
+
   it.each(["euler", "heun", "rk4"] as const)("%s has the gradients of its equations, and steps that equal its scan", (method) =>
     accept(cell({ method, unfolds: 2 })),
   );
@@ -60,47 +81,6 @@ describe("CTRNN", () => {
     const adaptive = cell({ method, tolerance: 1e-8, interval: 0.1 });
     expect(adaptive.whyEager(inputs)).toContain("reads values on the host");
     accept(adaptive, { captured: false });
-  });
-
-  it("is Euler's step of the equation", () => {
-    const c = cell({ method: "euler", unfolds: 3 });
-    assign(c.gain, [0.5, 1, 1.5, 2]);
-    let y = [0, 0, 0, 0];
-    for (let t = 0; t < 6; t++) {
-      const drive = times(rows(c.weightIh), x(t));
-      for (let k = 0; k < 3; k++) y = along(y, slope(c, y, drive), 0.4 / 3);
-    }
-    expectClose(c.scan(inputs)[1][0] as Tensor, y, 1e-12);
-  });
-
-  it("is the classical Runge-Kutta step, with inputs held, and on a line with their values at t, t + h/2 and t + h", () => {
-    const [held, lined] = [cell(), cell({ interpolation: "linear" })];
-    let [y, z, before] = [
-      [0, 0, 0, 0],
-      [0, 0, 0, 0],
-      [0, 0, 0, 0],
-    ];
-    for (let t = 0; t < 6; t++) {
-      const drive = times(rows(held.weightIh), x(t));
-      y = rk4(held, y as number[], 0.4, [drive, drive, drive]);
-      const middle = plus(before as number[], drive).map((v) => v / 2);
-      z = rk4(lined, z as number[], 0.4, [before as number[], middle, drive]);
-      before = drive;
-    }
-    expectClose(held.scan(inputs)[1][0] as Tensor, y as number[], 1e-12);
-    expectClose(lined.scan(inputs)[1][0] as Tensor, z as number[], 1e-12);
-  });
-
-  it("puts out σ(g(y + θ)) of the state after the step", () => {
-    const c = cell();
-    assign(c.gain, [0.5, 1, 1.5, 2]);
-    const [o, [y]] = c.step(select(inputs, 0, 0), c.initialState(1));
-    const [theta, g] = [numbers(c.bias), numbers(c.gain)];
-    expectClose(
-      o,
-      numbers(y as Tensor).map((v, j) => logistic((g[j] as number) * (v + (theta[j] as number)))),
-      1e-12,
-    );
   });
 
   it("agrees with the adaptive solvers to their tolerance", () => {

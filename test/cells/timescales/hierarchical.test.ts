@@ -5,7 +5,8 @@ import { select, slice } from "../../../src/ops/shape.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { requireGrad, type Tensor } from "../../../src/tensor/tensor.ts";
-import { logistic, plus, rows, times } from "../../oracle/numbers.ts";
+import { holdAgainst } from "../../oracle/equations.ts";
+import { each, logistic, plus, rows, times, type Vector } from "../../oracle/numbers.ts";
 import { accept, expectClose } from "../acceptance.ts";
 import { recall } from "../recall.ts";
 
@@ -40,6 +41,28 @@ function run(cell: HierarchicalRNN, xs: number[][], mean: boolean, f = Math.tanh
 }
 
 describe("HierarchicalRNN", () => {
+  it.each(["last", "mean"] as const)("is its equation from any state, clocks and sums among it, values and derivatives (%s)", (window) =>
+    holdAgainst(net({ window }), (p, x, state) => {
+      const [h, wait, sums] = [state.slice(0, 3), state[3] as Vector, state.slice(4)];
+      const next: Vector[] = [];
+      const left: Vector[] = [];
+      for (const [l, { period }] of LEVELS.entries()) {
+        const below = next[l - 1] ?? x;
+        const due = (wait[l] as number) < 0.5;
+        const total = window === "mean" ? plus(sums[l] as Vector, below) : [];
+        if (window === "mean") left.push(due ? total.map(() => 0) : total);
+        const seen = [...(window === "mean" ? total.map((v) => v / period) : below), ...(h[l + 1] ?? [])];
+        const own = h[l] as Vector;
+        const W = p.matrix(`levels.${l}.weight_ih`, seen.length);
+        const U = p.matrix(`levels.${l}.weight_hh`, own.length);
+        const updated = plus(times(W, seen), times(U, own), p.vector(`levels.${l}.bias`)).map(Math.tanh);
+        next.push(due ? updated : own);
+      }
+      const clocks = each((w, rest) => (w < 0.5 ? rest : w - 1), wait, [0, 1, 4]);
+      return [next.flat(), [...next, clocks, ...left]];
+    }),
+  );
+
   it.each(["last", "mean"] as const)("has the gradients of its equations, and steps that equal its scan (%s)", (window) => {
     const cell = net({ window });
     const { wait, h, sums } = cell.initialState(2);

@@ -8,29 +8,44 @@ import { Adam } from "../../../src/optim/adam.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
-import { logistic, rows, times } from "../../oracle/numbers.ts";
+import { holdAgainst } from "../../oracle/equations.ts";
+import { each, logistic, type Matrix, rows, times, type Vector } from "../../oracle/numbers.ts";
 import { accept, checkParameter, expectClose, learn } from "../acceptance.ts";
 
 const SMALL = { maps: [2, 3], fastSize: 4, slowSize: 2, tau: { io: 2, fast: 3, slow: 20 }, bound: 1 } as const;
 const net = (more: Partial<MTRNNOptions> = {}) => new MTRNN({ ...SMALL, dtype: "float64", generator: new Generator(2), ...more });
 const numbers = (t: Tensor) => Array.from(t.data());
 
-/** The weights with what the paper leaves out at zero: IO maps see themselves and Cf, Cf sees all, Cs sees Cf and Cs. */
-function connections(cell: MTRNN): number[][] {
+/** What the paper leaves out at zero: IO maps see themselves and Cf, Cf sees all, Cs sees Cf and Cs. */
+function connected(weight: Matrix): number[][] {
   const group = [0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3];
-  const allowed = [
-    [0, 2],
-    [1, 2],
-    [0, 1, 2, 3],
-    [2, 3],
-  ]; // of each group
-  return rows(cell.weight).map((row, i) => row.map((w, j) => (allowed[group[i] as number]?.includes(group[j] as number) ? w : 0)));
+  const sees = (to: number, from: number) => to === from || to === 2 || from === 2;
+  return weight.map((row, i) => row.map((w, j) => (sees(group[i] as number, group[j] as number) ? w : 0)));
 }
 
 const softmax = (u: number[]) => u.map((v) => Math.exp(v) / u.reduce((s, w) => s + Math.exp(w), 0));
 const activity = (u: number[]) => [...softmax(u.slice(0, 2)), ...softmax(u.slice(2, 5)), ...u.slice(5).map(logistic)];
 
 describe("MTRNN", () => {
+  it.each<[MTRNNOptions["ioActivation"], MTRNNOptions["contextActivation"], number]>([
+    ["softmax", "logistic", 0],
+    ["softmax", "logistic", 0.3],
+    ["softmax", "tanh", 0.3],
+    ["tanh", "logistic", 1],
+    ["logistic", "tanh", 0.3],
+  ])("is equations 5 to 7 from any state, values and derivatives: IO %s, context %s, own input %d", (io, context, own) =>
+    holdAgainst(net({ ioActivation: io, contextActivation: context, ownInput: own } as Partial<MTRNNOptions>), (p, x, [u]) => {
+      const functions = { tanh: Math.tanh, logistic };
+      const put = (v: Vector) =>
+        io === "softmax" ? [...softmax([...v.slice(0, 2)]), ...softmax([...v.slice(2, 5)])] : v.slice(0, 5).map(functions[io as "tanh"]);
+      const seen = each((a, b) => (1 - own) * a + own * b, x, put(u as Vector));
+      const all = [...seen, ...(u as Vector).slice(5).map(functions[context as "tanh"])];
+      const tau = [2, 2, 2, 2, 2, 3, 3, 3, 3, 20, 20];
+      const next = each((v, s, t) => (1 - 1 / t) * v + s / t, u as Vector, times(connected(p.matrix("weight", 11)), all), tau);
+      return [put(next), [next]];
+    }),
+  );
+
   it("has the gradients of its equations, and steps that equal its scan", () => accept(net()));
   it("has them with its own output in its input, and with tanh units", () =>
     accept(net({ ownInput: 0.3, ioActivation: "tanh", contextActivation: "tanh" })));
@@ -38,7 +53,7 @@ describe("MTRNN", () => {
   it("is the paper's equations 5 to 7, with a part of its own output in the input", () => {
     const cell = net({ ownInput: 0.25 });
     const xs = new Generator(3).uniform([7, 1, 5], 0, 1, "float64");
-    const w = connections(cell);
+    const w = connected(rows(cell.weight));
     const tau = [2, 2, 2, 2, 2, 3, 3, 3, 3, 20, 20];
     let u = new Array<number>(11).fill(0);
     for (let t = 0; t < 7; t++) {
@@ -54,20 +69,6 @@ describe("MTRNN", () => {
     expectClose([...numbers(io), ...numbers(fast), ...numbers(slow)], activity(u), 1e-12);
   });
 
-  it("has the activations that it is given: tanh for maps and context alike", () => {
-    const cell = net({ ioActivation: "tanh", contextActivation: "tanh" });
-    const xs = new Generator(3).uniform([5, 1, 5], 0, 1, "float64");
-    const tau = [2, 2, 2, 2, 2, 3, 3, 3, 3, 20, 20];
-    let u = new Array<number>(11).fill(0);
-    for (let t = 0; t < 5; t++) {
-      const drive = times(connections(cell), [...numbers(select(xs, 0, t)), ...u.slice(5).map(Math.tanh)]);
-      u = u.map((v, i) => (1 - 1 / (tau[i] as number)) * v + (drive[i] as number) / (tau[i] as number));
-    }
-    const [ys, last] = cell.scan(xs);
-    expectClose(last, u, 1e-12);
-    expectClose(select(ys, 0, 4), u.slice(0, 5).map(Math.tanh), 1e-12);
-  });
-
   it("has the sizes and time constants of the paper by default", () => {
     const cell = new MTRNN({ maps: [64, 36], fastSize: 60, slowSize: 20 });
     expect(cell.weight.shape).toEqual([180, 180]);
@@ -80,7 +81,7 @@ describe("MTRNN", () => {
     const cell = net();
     const loss = sum(cell.scan(new Generator(3).uniform([5, 2, 5], 0, 1, "float64"))[1]);
     backward(loss);
-    const missing = connections(cell).flat();
+    const missing = connected(rows(cell.weight)).flat();
     for (const [k, d] of numbers(cell.weight.grad as Tensor).entries()) if (missing[k] === 0) expect(d).toBe(0);
     expect(missing.filter((w) => w === 0).length).toBe(2 * 2 * 3 + 2 * 5 * 2);
   });
@@ -93,7 +94,7 @@ describe("MTRNN", () => {
     expectClose(u, [...Array(5).fill(kept[0]), ...Array(4).fill(kept[1]), ...Array(2).fill(kept[2])], 1e-12);
   });
 
-  it("learns initial states of its own for each sequence", () => {
+  it("has initial states of its own for each sequence, and derivatives by them", () => {
     const cell = net({ sequences: 3 });
     const start = cell.initialSlow as Tensor;
     assign(start, new Generator(5).uniform([3, 2], -1, 1, "float64"));
@@ -111,8 +112,9 @@ describe("MTRNN", () => {
     expect(() => cell.stateOf([3])).toThrow();
   });
 
-  it.each([{ maps: [] }, { maps: [0] }, { fastSize: 0 }, { tau: { slow: 0.5 } }, { ownInput: 2 }])("refuses %j", (wrong) =>
-    expect(() => net(wrong)).toThrow("MTRNN: expected"),
+  it.each([{ maps: [] }, { maps: [0] }, { fastSize: 0 }, { tau: { slow: 0.5 } }, { ownInput: 2 }, { ownInput: -0.1 }])(
+    "refuses %j",
+    (wrong) => expect(() => net(wrong)).toThrow("MTRNN: expected"),
   );
 
   it("tells two sequences with one input apart by what it learned of their beginnings", () => {
