@@ -25,14 +25,14 @@ function embeddedString(coin: () => boolean): { steps: ReberStep[]; targets: Ten
 }
 
 /**
- * Trains string by string with Adam 1e-2, clipped at 5, until 200 fresh strings in a row are understood, tried every 500, or `most` were seen.
+ * Trains string by string with Adam, clipped at 5, until 200 fresh strings in a row are understood, tried every 500, or `most` were seen.
  * @returns strings seen, and the share of fresh ones that are understood at the end
  */
 export function stringsNeeded<S extends State>(
   run: Run,
   net: Net<S>,
   most: number,
-  part: readonly [number, number] = [0, 1],
+  { lr = 1e-2, part = [0, 1] }: { readonly lr?: number; readonly part?: readonly [number, number] } = {},
 ): { strings: number; share: number } {
   const { training, test } = streams(run.seed);
   const [coin, fresh] = [coins(training.generator), coins(test.generator)];
@@ -41,7 +41,7 @@ export function stringsNeeded<S extends State>(
   train(run, {
     parameters: net.parameters,
     updates: most,
-    lr: 1e-2,
+    lr,
     clip: 5,
     part,
     loss: () => {

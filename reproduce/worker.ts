@@ -1,6 +1,6 @@
 /** What one thread does: one seed of one experiment. */
 
-import { setPriority } from "node:os";
+import { getPriority, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import { type Experiment, type Run, tunedRate } from "./experiment.ts";
 import type { Job, Message } from "./pool.ts";
@@ -30,8 +30,8 @@ function toldRun(experiment: Experiment, { seed, rate }: Job): Run {
 }
 
 export function work(experiments: readonly Experiment[], job: Job): void {
-  // On Linux this is the priority of this thread alone.
-  setPriority(NICE);
+  // On Linux this is the priority of this thread alone. One that was asked for, as by `nice`, stays.
+  if (getPriority() === 0) setPriority(NICE);
   const experiment = experiments.find((e) => e.name === job.name) as Experiment;
   tell({ kind: "result", figures: experiment.run(toldRun(experiment, job)) });
 }

@@ -245,6 +245,7 @@ export const elman: readonly Experiment[] = [
     claim:
       'at consonants the squared error of "high" and of "back" is 0.20 to 0.26 (best possible 2/9), every other mean error at most 0.03',
     figures: { high: 'error of "high" at consonants', back: 'error of "back" at consonants', rest: "largest of the other errors" },
+    seeds: 20,
     run: lettersRun,
     claims: [{ rate: 0.8, holds: ({ high, back, rest }) => [high, back].every((e) => e >= 0.2 && e <= 0.26) && rest <= 0.03 }],
     learns: ({ high, back, rest }) => Math.min(high, back) >= 0.18 && rest <= 0.06,

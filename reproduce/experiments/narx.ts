@@ -229,6 +229,7 @@ export const narx: readonly Experiment[] = [
       oneLongest: "one delay, longest T up to which all are solved",
       sixLongest: "six delays, the same (200 is the longest tried)",
     },
+    seeds: 20,
     run: latching,
     claims: [
       {

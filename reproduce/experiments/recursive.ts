@@ -192,7 +192,8 @@ export const recursive: readonly Experiment[] = [
     claim: "accuracy at least 90 %, and 8 points more than with an LSTM of the same size on the sequence of symbols",
     figures: { tree: "accuracy, Tree-LSTM", sequence: "accuracy, LSTM" },
     remarks:
-      "The LSTM learns from all inner lists, too, each as a sequence of its own. With the loss at the root alone the Tree-LSTM reached 63 % with 8,000 expressions (16 epochs) and 82 % with 90,000 (4 epochs), in one seed.",
+      "Both networks were trained at 5e-3; the LSTM's rate was not tuned for it. The LSTM learns from all inner lists, too, each as a sequence of its own. With the loss at the root alone the Tree-LSTM reached 63 % with 8,000 expressions (16 epochs) and 82 % with 90,000 (4 epochs), in one seed.",
+    seeds: 5,
     run: runListOps,
     claims: [{ rate: 0.6, holds: ({ tree, sequence }) => tree >= 0.9 && tree >= sequence + 0.08 }],
     learns: ({ tree, sequence }) => tree >= 0.4 && sequence >= 0.25,
