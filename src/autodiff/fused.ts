@@ -29,6 +29,7 @@ export function fusedOp<P>(op: FusedOp<P>): Primitive<P> {
       return differentiable ? vjp(cotangents, at) : op.backward(cotangents, at);
     },
     jvp,
+    composed: op.composed,
   };
 }
 

@@ -7,6 +7,7 @@
 import { isFloat } from "../base/dtype.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { box, dualLevel, unbox } from "./forward.ts";
+import { observer } from "./observer.ts";
 import { isGradEnabled, Node } from "./tape.ts";
 
 export type Inputs = readonly Tensor[];
@@ -20,6 +21,8 @@ export interface Primitive<P = unknown> {
   vjp(cotangents: readonly (Tensor | null)[], at: Evaluation<P>): (Tensor | null)[];
   /** Tangents [K, …shape] of the outputs from those of the inputs, for K directions at once. */
   jvp(tangents: readonly (Tensor | null)[], at: Evaluation<P>): (Tensor | null)[];
+  /** Of a fused operation: the same outputs in basic operations, which run in its place where somebody observes them. */
+  readonly composed?: (inputs: Inputs, params: P) => Tensor[];
 }
 
 /** A primitive's inputs, outputs and parameters at one evaluation. */
@@ -34,9 +37,11 @@ export interface Evaluation<P = unknown> {
 /** Runs a primitive: computes, pushes tangents forward, records on the tape. */
 export function applyAll<P>(primitive: Primitive<P>, inputs: Inputs, params: P): Tensor[] {
   for (let i = 0; i < inputs.length; i++) checkTensor(primitive.name, inputs[i]);
+  if (observer !== null && primitive.composed !== undefined) return primitive.composed(inputs, params);
   const level = dualLevel(inputs);
   const outputs = level === 0 ? primitive.forward(inputs, params) : pushForward(primitive, inputs, params, level);
   if (isGradEnabled()) record(primitive, inputs, outputs, params);
+  observer?.ran(primitive as Primitive, inputs, outputs);
   return outputs;
 }
 

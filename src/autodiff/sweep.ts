@@ -11,6 +11,7 @@ import { sameShape, show } from "../tensor/shape.ts";
 import { writeCount } from "../tensor/storage.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { accumulate, addInPlace } from "./accumulate.ts";
+import { observer } from "./observer.ts";
 import { pullBackGuarded } from "./saved.ts";
 import { Node, withGradMode } from "./tape.ts";
 
@@ -152,6 +153,7 @@ function sweep(
     for (const node of reachable(roots, targets)) {
       const incoming = found.take(node);
       if (incoming === null) continue;
+      observer?.pulls(node);
       const outgoing = node.writes === writeCount ? node.primitive.vjp(incoming, node) : pullBackGuarded(node, incoming);
       for (let i = 0; i < node.inputs.length; i++) {
         const g = outgoing[i];

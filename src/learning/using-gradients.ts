@@ -3,14 +3,10 @@
 import { finished } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { Module } from "../nn/module.ts";
-import type { Recurrence, ScanOptions } from "../recurrence/recurrence.ts";
+import { isRecurrence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { GradientAlgorithm } from "./algorithm.ts";
-
-function isRecurrence(module: Module): module is Recurrence {
-  return "scan" in module && "step" in module && "initialState" in module;
-}
 
 /** The recurrences of a model that are no part of another one. */
 function outermostRecurrences(model: Module): Recurrence[] {

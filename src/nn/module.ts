@@ -119,13 +119,20 @@ export abstract class Module {
 
   /** This module and every module below it, each once. */
   *modules(): Generator<Module> {
+    for (const [, module] of this.namedModules()) yield module;
+  }
+
+  /** The same with the first name of each, as in the state dict: "" for this module, then `layers.0`. */
+  *namedModules(): Generator<[string, Module]> {
     const seen = new Set<Module>();
-    const stack: Module[] = [this];
+    const stack: [string, Module][] = [["", this]];
     for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
-      if (seen.has(next)) continue;
-      seen.add(next);
+      const [path, module] = next;
+      if (seen.has(module)) continue;
+      seen.add(module);
       yield next;
-      const below = [...next.#parts().values()].filter((part) => part instanceof Module);
+      const below: [string, Module][] = [];
+      for (const [name, part] of module.#parts()) if (part instanceof Module) below.push([path === "" ? name : `${path}.${name}`, part]);
       stack.push(...below.reverse());
     }
   }

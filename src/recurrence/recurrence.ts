@@ -46,6 +46,11 @@ export interface Recurrence<S extends State = State> extends Module {
   scan(xs: Tensor, state?: NoInfer<S>, options?: ScanOptions): [ys: Tensor, last: S];
 }
 
+/** Whether a module has what a recurrence has. @internal */
+export function isRecurrence(module: Module): module is Recurrence {
+  return "scan" in module && "step" in module && "initialState" in module;
+}
+
 /** Checks `xs [T,B,I]` with T ≥ 1, and the lengths against it. */
 export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths?: readonly number[]): void {
   const [T, B, I] = xs.shape;

@@ -10,6 +10,7 @@
 import { addInPlace } from "../autodiff/accumulate.ts";
 import { track } from "../autodiff/alias.ts";
 import { box, unbox, withLevel } from "../autodiff/forward.ts";
+import { observer } from "../autodiff/observer.ts";
 import { applyAll, type Evaluation, type Primitive } from "../autodiff/primitive.ts";
 import { gradients } from "../autodiff/sweep.ts";
 import { enableGrad, isGradEnabled } from "../autodiff/tape.ts";
@@ -117,7 +118,8 @@ export function whyEager(scan: Scan, cache: CaptureCache): string | null {
 export function scanCaptured(scan: Scan, cache: CaptureCache): ScanResult {
   const inputs = [...scan.sequences, ...scan.carry, ...scan.fixed];
   // Where all steps would be traced there is nothing to be replayed.
-  if (recording !== null || lengthOf(scan) <= TRACED_STEPS || inputs.some((t) => t.dual !== null)) return scanEagerly(scan);
+  if (recording !== null || observer !== null || lengthOf(scan) <= TRACED_STEPS || inputs.some((t) => t.dual !== null))
+    return scanEagerly(scan);
   const grad = isGradEnabled() && inputs.some(wantsGradient);
   const slices = scan.sequences.map((s) => slicesOf(s, grad));
   const begun = begin(scan, slices, cache, grad);

@@ -1,0 +1,14 @@
+/** What goes on inside a network: gradients step by step, saturated units, the first number that is none. */
+
+export { firstNonFinite, type NonFinite, type NonFiniteOptions } from "./first-non-finite.ts";
+export {
+  gradientNorms,
+  type StateGradientNorms,
+  type StateInfluence,
+  type StateJacobianOptions,
+  stateInfluence,
+  stateJacobian,
+} from "./gradient-norms.ts";
+export { gradientChart, influenceChart, saturationChart } from "./pictures.ts";
+export { type Saturation, type SaturationOptions, saturation } from "./saturation.ts";
+export type { Place } from "./watch.ts";

@@ -1,0 +1,41 @@
+/** What was measured, as SVG text. */
+
+import { type ChartOptions, type Line, lineChart } from "../plot/svg.ts";
+import type { StateInfluence } from "./gradient-norms.ts";
+import type { Saturation } from "./saturation.ts";
+
+/**
+ * A chart of norms against the number of steps back, on a scale of powers of ten: one line a name.
+ * @param norms [T + 1] as `gradientNorms` gives them, the last step's last
+ * @example const svg = gradientChart({ Elman: elman[0].norms, LSTM: lstm[0].norms });
+ */
+export function gradientChart(norms: Readonly<Record<string, readonly number[]>>, options: ChartOptions = {}): string {
+  const lines = Object.entries(norms).map(([name, values]) => lineOf(name, values.toReversed().map(Math.log10)));
+  return lineChart(lines, { xLabel: "steps back", yLabel: "log₁₀ of the gradient's norm", ...options });
+}
+
+/** The same of `stateInfluence`: log₁₀ ‖∂s_T/∂s_{T−k}‖₂ against k. */
+export function influenceChart(influences: Readonly<Record<string, StateInfluence>>, options: ChartOptions = {}): string {
+  const lines = Object.entries(influences).map(([name, { spectral }]) =>
+    lineOf(
+      name,
+      spectral.map((s) => s / Math.LN10),
+    ),
+  );
+  return lineChart(lines, { xLabel: "steps back", yLabel: "log₁₀ ‖∂s_T/∂s_{T−k}‖", ...options });
+}
+
+function lineOf(name: string, y: readonly number[]): Line {
+  return { name, x: y.map((_, k) => k), y };
+}
+
+/**
+ * A chart of saturation: the share of each function's values that are at an end, step by step.
+ * Functions outside sequences are left out.
+ * @example const svg = saturationChart(saturation(model, () => model.forward(xs)));
+ */
+export function saturationChart(rows: readonly Saturation[], options: ChartOptions = {}): string {
+  const drawn = rows.filter(({ steps }) => steps.length > 0);
+  const lines = drawn.map(({ module, name, steps }) => lineOf(`${module ?? ""} ${name}`.trim(), steps));
+  return lineChart(lines, { xLabel: "step", yLabel: "saturated share", ...options });
+}

@@ -1,0 +1,103 @@
+/** How often squashing functions are at their ends, where their slopes are near zero. */
+
+import type { Inputs, Primitive } from "../autodiff/primitive.ts";
+import { noGrad } from "../autodiff/tape.ts";
+import { checkNumber } from "../base/checks.ts";
+import type { Module } from "../nn/module.ts";
+import { scope, type Tensor } from "../tensor/tensor.ts";
+import { Watch } from "./watch.ts";
+
+/** The ends of each function's values, and which of them are flat. */
+const ENDS: Readonly<Record<string, { readonly low: number; readonly high: number; readonly flat: "both" | "low" }>> = {
+  tanh: { low: -1, high: 1, flat: "both" },
+  sigmoid: { low: 0, high: 1, flat: "both" },
+  relu: { low: 0, high: Number.POSITIVE_INFINITY, flat: "low" },
+};
+
+export interface SaturationOptions {
+  /** Which part of the range of values counts as an end: 0.05 is above 0.95 of a logistic, above 0.9 of tanh (default 0.05). */
+  readonly margin?: number;
+}
+
+/** One squashing function of a model, over all the calls of its module. */
+export interface Saturation {
+  /** The module's name in the state dict, null outside the model. */
+  readonly module: string | null;
+  /** "tanh", "sigmoid" or "relu", and which of them in the module's step: "sigmoid 1" is the second. */
+  readonly name: string;
+  /** Shares of all values at the lower and at the upper end. */
+  readonly low: number;
+  readonly high: number;
+  /** How many values there were. */
+  readonly count: number;
+  /** Shares at either end step by step; empty outside sequences. */
+  readonly steps: readonly number[];
+}
+
+interface Tally {
+  low: number;
+  high: number;
+  count: number;
+  readonly steps: { ends: number; count: number }[];
+}
+
+/**
+ * Runs `fn` and counts for each tanh, logistic and rectifier of a model how many of its values are at an end, all over and step by step:
+ * saturated gates remember or forget for good, saturated units pass no gradient, rectifiers at 0 are dead. Gates that one operation computes
+ * together count together. A value counts as low where it is within `margin` of the range's width above its lower end, as high likewise; of
+ * rectifiers only exact zeros count.
+ * @param fn a forward pass over the model; synchronous
+ * @throws ArgumentError for a margin outside (0, 0.5)
+ * @see Karpathy, Johnson and Fei-Fei, "Visualizing and understanding recurrent networks", 2015, section 4.2 (gates below 0.1 and above 0.9)
+ * @example const rows = saturation(model, () => model.forward(xs)); // [{ module: "rnn", name: "sigmoid 0", low: 0.02, high: 0.71, … }]
+ */
+export function saturation(model: Module, fn: () => unknown, options: SaturationOptions = {}): Saturation[] {
+  const { margin = 0.05 } = options;
+  checkNumber("saturation", "margin", margin, { above: 0, below: 0.5 });
+  const watch = new Watch();
+  const tallies = new Map<string, Tally>();
+  /** How many functions of each name have run in each module since its step began. */
+  const ordinals = new Map<string, { step: number | null; count: number }>();
+  const ran = ({ name }: Primitive, _inputs: Inputs, [y]: readonly Tensor[]): void => {
+    const ends = ENDS[name];
+    if (ends === undefined || y === undefined) return;
+    const { module, step } = watch.place;
+    const counter = `${module ?? ""}\n${name}`;
+    const known = ordinals.get(counter);
+    const ordinal = known !== undefined && known.step === step && step !== null ? known.count : 0;
+    ordinals.set(counter, { step, count: ordinal + 1 });
+    const key = JSON.stringify([module, `${name} ${ordinal}`]);
+    const tally = tallies.get(key) ?? { low: 0, high: 0, count: 0, steps: [] };
+    tallies.set(key, tally);
+    add(tally, y, margin, ends, step);
+  };
+  scope(() => noGrad(() => void watch.run(model, { ran, pulls: () => undefined }, fn)));
+  return [...tallies].map(([key, { low, high, count, steps }]) => {
+    const [module, name] = JSON.parse(key) as [string | null, string];
+    return {
+      module,
+      name,
+      low: low / count,
+      high: high / count,
+      count,
+      steps: Array.from(steps, (s) => (s ? s.ends / s.count : Number.NaN)),
+    };
+  });
+}
+
+function add(tally: Tally, y: Tensor, margin: number, { low, high, flat }: (typeof ENDS)[string], step: number | null): void {
+  const width = flat === "both" ? margin * (high - low) : 0;
+  let [below, above] = [0, 0];
+  for (const v of y.data()) {
+    if (v <= low + width) below++;
+    else if (flat === "both" && v >= high - width) above++;
+  }
+  tally.low += below;
+  tally.high += above;
+  tally.count += y.size;
+  if (step === null) return;
+  const at = tally.steps[step] ?? { ends: 0, count: 0 };
+  at.ends += below + above;
+  at.count += y.size;
+  tally.steps[step] = at;
+}
