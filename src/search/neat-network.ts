@@ -1,0 +1,123 @@
+/** The network of a genome, run a step at a time. */
+
+import { checkOneOf } from "../base/checks.ts";
+import { ShapeError } from "../base/errors.ts";
+import { empty, hostView, type Tensor } from "../tensor/tensor.ts";
+import { SIGMOID, TANH } from "../wasm/codes.gen.ts";
+import { call } from "../wasm/host.ts";
+import { elementwise } from "../wasm/kernels.gen.ts";
+import type { NeatGenome } from "./neat.ts";
+
+export interface NeatNetworkOptions {
+  /** σ(4.9 s) or tanh(s) of the sums s (default "sigmoid"). */
+  readonly activation?: "sigmoid" | "tanh";
+  /**
+   * "synchronous": every node reads what the others were a step before, so that an input takes a step a layer to come through.
+   * "feedforward": nodes are worked out from the inputs on within a step; what closes a cycle reads the step before (default).
+   */
+  readonly order?: "synchronous" | "feedforward";
+}
+
+/** The slope of the paper's sigmoid. */
+const SLOPE = 4.9;
+
+/** A connection between places in the order of evaluation. */
+interface Wire {
+  readonly from: number;
+  readonly to: number;
+  readonly weight: number;
+  /** Whether it reads the present step. */
+  readonly now: boolean;
+}
+
+/** A recurrent network as a genome of NEAT describes it. Its state are the values of its nodes. */
+export class NeatNetwork {
+  readonly genome: NeatGenome;
+  readonly #slope: number;
+  readonly #code: number;
+  /** Nodes that are worked out, by levels. */
+  readonly #levels: readonly (readonly number[])[];
+  readonly #wires: readonly (readonly Wire[])[];
+  readonly #place: ReadonlyMap<number, number>;
+  /** Values by node's place: inputs, bias, then level by level. */
+  #values: Float64Array;
+  readonly #sums: Tensor;
+
+  constructor(genome: NeatGenome, { activation = "sigmoid", order = "feedforward" }: NeatNetworkOptions = {}) {
+    checkOneOf("NeatNetwork", "activation", activation, ["sigmoid", "tanh"]);
+    checkOneOf("NeatNetwork", "order", order, ["synchronous", "feedforward"]);
+    this.genome = genome;
+    this.#slope = activation === "sigmoid" ? SLOPE : 1;
+    this.#code = activation === "sigmoid" ? SIGMOID : TANH;
+    const given = genome.inputs + 1;
+    const computed = [...Array.from({ length: genome.outputs }, (_, k) => given + k), ...genome.hidden];
+    this.#levels = order === "synchronous" ? [computed] : levelsOf(genome, computed);
+    const ordered = [...Array(given).keys(), ...this.#levels.flat()];
+    this.#place = new Map(ordered.map((node, place) => [node, place]));
+    const levelOf = new Map(this.#levels.flatMap((nodes, level) => nodes.map((node) => [node, level] as const)));
+    const open = genome.connections.filter((gene) => gene.enabled);
+    this.#wires = this.#levels.map((_, level) =>
+      open.flatMap(({ from, to, weight }) => {
+        if (levelOf.get(to) !== level) return [];
+        const place = (node: number) => this.#place.get(node) as number;
+        return [{ from: place(from), to: place(to) - given, weight, now: (levelOf.get(from) ?? -1) < level }];
+      }),
+    );
+    this.#values = new Float64Array(ordered.length);
+    this.#sums = empty([computed.length], "float64");
+    this.reset();
+  }
+
+  /** All nodes at zero, and the bias at one. */
+  reset(): void {
+    this.#values = new Float64Array(this.#values.length);
+    this.#values[this.genome.inputs] = 1;
+  }
+
+  /**
+   * One step.
+   * @returns the outputs, fresh
+   * @throws ShapeError for another number of inputs
+   */
+  step(inputs: ArrayLike<number>): Float64Array {
+    const { inputs: I, outputs: O } = this.genome;
+    if (inputs.length !== I) throw new ShapeError(`NeatNetwork: expected ${I} inputs, got ${inputs.length}`);
+    const before = this.#values;
+    const values = before.slice();
+    for (let i = 0; i < I; i++) values[i] = inputs[i] as number;
+    const sums = hostView(this.#sums) as Float64Array;
+    let first = 0;
+    this.#wires.forEach((wires, level) => {
+      const count = (this.#levels[level] as readonly number[]).length;
+      sums.fill(0, first, first + count);
+      for (const { from, to, weight, now } of wires) sums[to] = (sums[to] as number) + weight * ((now ? values : before)[from] as number);
+      for (let k = first; k < first + count; k++) sums[k] = this.#slope * (sums[k] as number);
+      const ptr = this.#sums.ptr + 8 * first;
+      call(elementwise, "float64", this.#code, ptr, 0, 0, 0, 0, ptr, 1, count, 1, 0, 0);
+      values.set(sums.subarray(first, first + count), I + 1 + first);
+      first += count;
+    });
+    this.#values = values;
+    return Float64Array.from({ length: O }, (_, k) => values[this.#place.get(I + 1 + k) as number] as number);
+  }
+}
+
+/**
+ * Levels in which nodes can be worked out one after another. A node comes after all that leads to it; in a cycle the node with the lower number
+ * comes first. Outputs are where they are reached.
+ */
+function levelsOf(genome: NeatGenome, computed: readonly number[]): number[][] {
+  const open = genome.connections.filter((gene) => gene.enabled && gene.from > genome.inputs && gene.from !== gene.to);
+  const levels: number[][] = [];
+  const done = new Set<number>();
+  while (done.size < computed.length) {
+    const rest = computed.filter((node) => !done.has(node));
+    const free = rest.filter((node) => open.every((gene) => gene.to !== node || done.has(gene.from)));
+    // All that is left waits for each other: a cycle is opened at its lowest hidden node, or output where there is no other.
+    const hidden = rest.filter((node) => genome.hidden.includes(node));
+    const level = free.length > 0 ? free : [Math.min(...(hidden.length > 0 ? hidden : rest))];
+    for (const node of level) done.add(node);
+    levels.push(level);
+  }
+  return levels;
+}

@@ -1,0 +1,507 @@
+/** NeuroEvolution of augmenting topologies: networks that grow, compared and crossed by the history of their genes. */
+
+import { checkNumber, checkWhole, withDefaults } from "../base/checks.ts";
+import { ArgumentError } from "../base/errors.ts";
+import type { FieldReader, Fields } from "./fields.ts";
+import { orderOf } from "./ranks.ts";
+import { Search, type SearchOptions, type StopReason } from "./search.ts";
+
+/** A connection gene. */
+export interface NeatConnection {
+  readonly from: number;
+  readonly to: number;
+  readonly weight: number;
+  readonly enabled: boolean;
+  /** The same for the same structure that arose in one generation: by it genes are told to be each other's. */
+  readonly innovation: number;
+}
+
+/**
+ * A network: nodes 0 … inputs − 1 are the inputs, `inputs` is the bias, then come the outputs; hidden nodes have the numbers after these.
+ * Connections are in order of innovation.
+ */
+export interface NeatGenome {
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly hidden: readonly number[];
+  readonly connections: readonly NeatConnection[];
+}
+
+export interface NEATOptions extends SearchOptions {
+  readonly inputs: number;
+  readonly outputs: number;
+  /** Genomes a generation (default 150). */
+  readonly population?: number;
+  /** The fitness of a cost, at least 0: what species share (default 1/(1 + cost), for costs of at least 0). */
+  readonly fitness?: (cost: number) => number;
+  /** Whether connections may close cycles (default true). */
+  readonly recurrent?: boolean;
+  /** Coefficients of excess and disjoint genes and of the mean difference of weights in the distance (default 1, 1, 0.4). */
+  readonly distance?: readonly [excess: number, disjoint: number, weights: number];
+  /** The distance at first within which two genomes are of one species (default 3). */
+  readonly threshold?: number;
+  /** The threshold moves by 0.3 a generation towards so many species (default [5, 15]). */
+  readonly species?: readonly [least: number, most: number];
+  /** Generations without a better genome after which a species has no more children, unless it has the best of all (default 15). */
+  readonly stagnation?: number;
+  /** The part of a species that may become parents (default 0.2). */
+  readonly survivors?: number;
+  /** The probability that the weights of a child change (default 0.8). */
+  readonly weightRate?: number;
+  /** Standard deviation of a change (default 0.5); new weights have 1. */
+  readonly weightStep?: number;
+  /** (default 0.03) */
+  readonly nodeRate?: number;
+  /** (default 0.05) */
+  readonly connectionRate?: number;
+}
+
+/** Of the weights that change, so many are moved; the others are new. */
+const MOVED = 0.9;
+/** A gene that one parent has disabled is disabled in the child. */
+const STAYS_DISABLED = 0.75;
+/** Children with one parent alone, and of those with two, whose second is of another species. */
+const ONE_PARENT = 0.25;
+const ANOTHER_SPECIES = 0.001;
+/** A species of more than so many keeps its champion as it is. */
+const LARGE = 5;
+/** Genomes with fewer genes count differences whole. */
+const SMALL_GENOME = 20;
+const THRESHOLD_STEP = 0.3;
+const ATTEMPTS = 20;
+
+/** δ = c₁ E/N + c₂ D/N + c₃ W̄: excess and disjoint genes, and the mean difference of the weights of matching ones; N is 1 for small genomes. */
+export function neatDistance(a: NeatGenome, b: NeatGenome, [c1, c2, c3]: readonly [number, number, number] = [1, 1, 0.4]): number {
+  const [x, y] = [a.connections, b.connections];
+  let [i, j, disjoint, matching, difference] = [0, 0, 0, 0, 0];
+  while (i < x.length && j < y.length) {
+    const [p, q] = [x[i] as NeatConnection, y[j] as NeatConnection];
+    if (p.innovation === q.innovation) {
+      matching++;
+      difference += Math.abs(p.weight - q.weight);
+    } else disjoint++;
+    if (p.innovation <= q.innovation) i++;
+    if (q.innovation <= p.innovation) j++;
+  }
+  const excess = x.length - i + (y.length - j);
+  const size = Math.max(x.length, y.length);
+  const n = size < SMALL_GENOME ? 1 : size;
+  return (c1 * excess) / n + (c2 * disjoint) / n + (matching === 0 ? 0 : (c3 * difference) / matching);
+}
+
+/**
+ * The child of two genomes: of matching genes one at random, of the others those of the fitter. A gene that one of the parents has disabled is
+ * disabled with the probability 0.75; one that both have, stays so.
+ * @param uniform numbers in [0, 1)
+ */
+export function neatCrossover(fitter: NeatGenome, other: NeatGenome, uniform: () => number): NeatGenome {
+  const others = new Map(other.connections.map((gene) => [gene.innovation, gene]));
+  const connections = fitter.connections.map((own) => {
+    const match = others.get(own.innovation);
+    if (match === undefined) return own;
+    const chosen = uniform() < 0.5 ? own : match;
+    const doubtful = own.enabled !== match.enabled;
+    return { ...chosen, enabled: doubtful ? uniform() >= STAYS_DISABLED : chosen.enabled };
+  });
+  return { ...fitter, connections };
+}
+
+/** Structures that arose in a generation, so that the same ones have the same numbers. */
+class Innovations {
+  readonly #connections: Map<string, number> = new Map();
+  readonly #nodes: Map<number, number> = new Map();
+  nextConnection: number;
+  nextNode: number;
+
+  constructor(nextConnection: number, nextNode: number) {
+    this.nextConnection = nextConnection;
+    this.nextNode = nextNode;
+  }
+
+  connection(from: number, to: number): number {
+    const key = `${from},${to}`;
+    const known = this.#connections.get(key) ?? this.nextConnection++;
+    this.#connections.set(key, known);
+    return known;
+  }
+
+  /** The node that splits a connection; a new one where the genome has that already. */
+  node(innovation: number, taken: ReadonlySet<number>): number {
+    const known = this.#nodes.get(innovation);
+    if (known !== undefined && !taken.has(known)) return known;
+    this.#nodes.set(innovation, this.nextNode);
+    return this.nextNode++;
+  }
+
+  /** The next generation begins a table of its own. */
+  forget(): void {
+    this.#connections.clear();
+    this.#nodes.clear();
+  }
+
+  save(): Float64Array[] {
+    const connections = [...this.#connections].flatMap(([key, number]) => [...key.split(",").map(Number), number]);
+    return [
+      Float64Array.of(this.nextConnection, this.nextNode),
+      Float64Array.from(connections),
+      Float64Array.from([...this.#nodes].flat()),
+    ];
+  }
+
+  static read(fields: FieldReader, name: string): Innovations {
+    const whole = { least: 0, whole: true };
+    const [next, connections, nodes] = fields.list(name, { count: 3, ...whole }) as [Float64Array, Float64Array, Float64Array];
+    if (next.length !== 2 || connections.length % 3 !== 0 || nodes.length % 2 !== 0)
+      fields.refuse(name, "a table of innovations", next.length);
+    const table = new Innovations(next[0] as number, next[1] as number);
+    for (let i = 0; i < connections.length; i += 3) {
+      table.#connections.set(`${connections[i]},${connections[i + 1]}`, connections[i + 2] as number);
+    }
+    for (let i = 0; i < nodes.length; i += 2) table.#nodes.set(nodes[i] as number, nodes[i + 1] as number);
+    return table;
+  }
+}
+
+/** A species as the next generation needs it. */
+interface Species {
+  /** A member, which the next generation is compared with. */
+  readonly representative: NeatGenome;
+  /** Possible parents, the best first, and their costs. */
+  readonly parents: readonly NeatGenome[];
+  readonly costs: readonly number[];
+  readonly size: number;
+  /** Children in the next generation. */
+  readonly quota: number;
+  readonly bestCost: number;
+  /** The generation in which that was reached. */
+  readonly improved: number;
+}
+
+/**
+ * NEAT: networks begin without hidden nodes and grow. Genes have the number of the innovation that they came from, by which networks of
+ * different topology are crossed and their distance is taken; those near each other are a species, share their fitness, and have children among
+ * themselves in proportion to it.
+ *
+ * Candidates are genomes; `NeatNetwork` runs them. Memory and time per generation are O(population · (genes + species · genes)).
+ * @throws ArgumentError for options out of their range; from `tell`, for costs whose fitness is no number of at least 0
+ * @see Stanley and Miikkulainen, "Evolving neural networks through augmenting topologies", 2002 (parameters from memory)
+ * Deviates: the threshold follows the number of species; a gene disabled in both parents stays disabled; weights are changed by normal numbers.
+ * @example
+ * const search = new NEAT({ inputs: 2, outputs: 1, fitness: (cost) => (4 - cost) ** 2, target: 0.1 });
+ * const { best } = await evolve(search, (genome) => errorOf(new NeatNetwork(genome)));
+ */
+export class NEAT extends Search<NeatGenome> {
+  readonly #options: Required<Omit<NEATOptions, keyof SearchOptions | "fitness">>;
+  readonly #fitness: (cost: number) => number;
+  #innovations: Innovations;
+  #species: readonly Species[] = [];
+  #threshold: number;
+  #generation = 0;
+  /** The species of each slot's parents. */
+  #origins: Float64Array = new Float64Array(0);
+
+  constructor(options: NEATOptions) {
+    const defaults = {
+      population: 150,
+      fitness: (cost: number) => 1 / (1 + cost),
+      recurrent: true,
+      distance: [1, 1, 0.4] as readonly [number, number, number],
+      threshold: 3,
+      species: [5, 15] as readonly [number, number],
+      stagnation: 15,
+      survivors: 0.2,
+      weightRate: 0.8,
+      weightStep: 0.5,
+      nodeRate: 0.03,
+      connectionRate: 0.05,
+    };
+    const { generator: _, target: _t, maxEvaluations: _e, maxGenerations: _m, fitness, ...own } = withDefaults(defaults, options);
+    super("NEAT", options, own);
+    for (const name of ["inputs", "outputs", "population", "stagnation"] as const) checkWhole(this.kind, name, own[name], { least: 1 });
+    for (const [i, c] of own.distance.entries()) checkNumber(this.kind, `distance[${i}]`, c, { least: 0 });
+    for (const [i, n] of own.species.entries()) checkWhole(this.kind, `species[${i}]`, n, { least: i === 0 ? 1 : own.species[0] });
+    checkNumber(this.kind, "threshold", own.threshold, { above: 0 });
+    checkNumber(this.kind, "weightStep", own.weightStep, { least: 0 });
+    for (const name of ["survivors", "weightRate", "nodeRate", "connectionRate"] as const) {
+      checkNumber(this.kind, name, own[name], { least: 0, most: 1 });
+    }
+    this.#options = own;
+    this.#fitness = fitness;
+    this.#threshold = own.threshold;
+    this.#innovations = new Innovations((own.inputs + 1) * own.outputs, own.inputs + 1 + own.outputs);
+  }
+
+  /** Species of the last generation. */
+  get speciesCount(): number {
+    return this.#species.length;
+  }
+
+  protected override checkCost(cost: number): void {
+    const fitness = cost === Number.POSITIVE_INFINITY ? 0 : this.#fitness(cost);
+    if (fitness >= 0 && fitness < Number.POSITIVE_INFINITY) return;
+    throw new ArgumentError(`tell: expected costs whose fitness is at least 0 and finite, got the fitness ${fitness} of ${cost}`);
+  }
+
+  protected override propose(): NeatGenome[] {
+    this.#innovations.forget();
+    if (this.#species.length === 0) {
+      this.#origins = new Float64Array(this.#options.population).fill(-1);
+      return Array.from({ length: this.#options.population }, () => this.#simple());
+    }
+    this.#origins = Float64Array.from(this.#species.flatMap(({ quota }, s) => new Array<number>(quota).fill(s)));
+    return this.#species.flatMap((species) =>
+      Array.from({ length: species.quota }, (_, k) =>
+        k === 0 && species.size > LARGE ? (species.parents[0] as NeatGenome) : this.#child(species),
+      ),
+    );
+  }
+
+  protected override redraw(slot: number): [number, NeatGenome][] {
+    const species = this.#species[this.#origins[slot] as number];
+    return [[slot, species === undefined ? this.#simple() : this.#child(species)]];
+  }
+
+  protected override digest(candidates: readonly NeatGenome[], costs: Float64Array): void {
+    this.#generation++;
+    const groups = this.#speciate(candidates);
+    const fitness = costs.map((cost) => (cost === Number.POSITIVE_INFINITY ? 0 : this.#fitness(cost)));
+    const found = groups.map(({ members, before }): Species & { readonly shared: number } => {
+      const order = orderOf(members.map((i) => costs[i] as number)).map((k) => members[k] as number);
+      const bestCost = costs[order[0] as number] as number;
+      const better = before === undefined || bestCost < before.bestCost;
+      const parents = order.slice(0, Math.max(1, Math.ceil(this.#options.survivors * order.length)));
+      return {
+        representative: candidates[members[this.draws.below(members.length)] as number] as NeatGenome,
+        parents: parents.map((i) => candidates[i] as NeatGenome),
+        costs: parents.map((i) => costs[i] as number),
+        size: members.length,
+        quota: 0,
+        bestCost: better ? bestCost : before.bestCost,
+        improved: better ? this.#generation : before.improved,
+        // f/|species|, summed over its members.
+        shared: members.reduce((sum, i) => sum + (fitness[i] as number), 0) / members.length,
+      };
+    });
+    const least = Math.min(...costs);
+    const alive = found.filter((s) => this.#generation - s.improved < this.#options.stagnation || s.costs[0] === least);
+    const quotas = apportion(
+      alive.map((s) => s.shared),
+      this.#options.population,
+    );
+    this.#species = alive.map(({ shared: _, ...s }, i) => ({ ...s, quota: quotas[i] as number })).filter((s) => s.quota > 0);
+    const [few, many] = this.#options.species;
+    if (found.length < few) this.#threshold = Math.max(THRESHOLD_STEP, this.#threshold - THRESHOLD_STEP);
+    if (found.length > many) this.#threshold += THRESHOLD_STEP;
+  }
+
+  protected override reason(): StopReason | null {
+    return null;
+  }
+
+  /** Members by species, in the order of the species before; empty ones are gone. */
+  #speciate(candidates: readonly NeatGenome[]): { readonly members: number[]; readonly before: Species | undefined }[] {
+    const groups: { representative: NeatGenome; members: number[]; before: Species | undefined }[] = this.#species.map((before) => ({
+      representative: before.representative,
+      members: [],
+      before,
+    }));
+    candidates.forEach((genome, i) => {
+      const home = groups.find((g) => neatDistance(genome, g.representative, this.#options.distance) < this.#threshold);
+      if (home === undefined) groups.push({ representative: genome, members: [i], before: undefined });
+      else home.members.push(i);
+    });
+    return groups.filter((g) => g.members.length > 0);
+  }
+
+  /** Every input and the bias connected to every output. */
+  #simple(): NeatGenome {
+    const { inputs, outputs } = this.#options;
+    const weights = this.draws.normals((inputs + 1) * outputs);
+    const connections = Array.from(weights, (weight, k) => {
+      const [from, to] = [k % (inputs + 1), inputs + 1 + Math.floor(k / (inputs + 1))];
+      return { from, to, weight, enabled: true, innovation: k };
+    });
+    return { inputs, outputs, hidden: [], connections };
+  }
+
+  #child(species: Species): NeatGenome {
+    const one = this.draws.below(species.parents.length);
+    const first = species.parents[one] as NeatGenome;
+    if (this.draws.uniform() < ONE_PARENT) return this.#mutated(first);
+    const partners = this.draws.uniform() < ANOTHER_SPECIES ? (this.#species[this.draws.below(this.#species.length)] as Species) : species;
+    const two = this.draws.below(partners.parents.length);
+    const second = partners.parents[two] as NeatGenome;
+    const [a, b] = [species.costs[one] as number, partners.costs[two] as number];
+    // Of equal ones the smaller counts as the fitter.
+    const firstFitter = a < b || (a === b && first.connections.length <= second.connections.length);
+    const uniform = () => this.draws.uniform();
+    return this.#mutated(firstFitter ? neatCrossover(first, second, uniform) : neatCrossover(second, first, uniform));
+  }
+
+  #mutated(genome: NeatGenome): NeatGenome {
+    const { nodeRate, connectionRate, weightRate } = this.#options;
+    let child = genome;
+    if (this.draws.uniform() < nodeRate) child = this.#withNode(child);
+    if (this.draws.uniform() < connectionRate) child = this.#withConnection(child);
+    if (this.draws.uniform() < weightRate) child = this.#withWeights(child);
+    return child;
+  }
+
+  #withWeights(genome: NeatGenome): NeatGenome {
+    const steps = this.draws.normals(genome.connections.length);
+    const connections = genome.connections.map((gene, k) => {
+      const step = steps[k] as number;
+      const moved = this.draws.uniform() < MOVED;
+      return { ...gene, weight: moved ? gene.weight + this.#options.weightStep * step : step };
+    });
+    return { ...genome, connections };
+  }
+
+  /** Splits a connection that is enabled and does not come from the bias: into one of weight 1 and one of the old weight. */
+  #withNode(genome: NeatGenome): NeatGenome {
+    const open = genome.connections.filter((gene) => gene.enabled && gene.from !== genome.inputs);
+    if (open.length === 0) return genome;
+    const split = open[this.draws.below(open.length)] as NeatConnection;
+    const node = this.#innovations.node(split.innovation, new Set(genome.hidden));
+    const gene = (from: number, to: number, weight: number) => {
+      return { from, to, weight, enabled: true, innovation: this.#innovations.connection(from, to) };
+    };
+    const rest = genome.connections.map((other) => (other === split ? { ...other, enabled: false } : other));
+    return withGenes({ ...genome, hidden: [...genome.hidden, node] }, rest, [
+      gene(split.from, node, 1),
+      gene(node, split.to, split.weight),
+    ]);
+  }
+
+  #withConnection(genome: NeatGenome): NeatGenome {
+    const first = genome.inputs + 1;
+    const nodes = [...Array(first + genome.outputs).keys(), ...genome.hidden];
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const from = nodes[this.draws.below(nodes.length)] as number;
+      const to = nodes[first + this.draws.below(nodes.length - first)] as number;
+      if (genome.connections.some((gene) => gene.from === from && gene.to === to)) continue;
+      if (!this.#options.recurrent && leads(genome, to, from)) continue;
+      const [weight] = this.draws.normals(1) as unknown as [number];
+      const innovation = this.#innovations.connection(from, to);
+      return withGenes(genome, genome.connections, [{ from, to, weight, enabled: true, innovation }]);
+    }
+    return genome;
+  }
+
+  protected override pack(genome: NeatGenome): Float64Array {
+    const { inputs, outputs, hidden, connections } = genome;
+    const genes = connections.flatMap((g) => [g.from, g.to, g.weight, Number(g.enabled), g.innovation]);
+    return Float64Array.from([inputs, outputs, hidden.length, ...hidden, ...genes]);
+  }
+
+  protected override unpack(packed: Float64Array): NeatGenome {
+    const [inputs, outputs, count] = packed as unknown as [number, number, number];
+    const genes = packed.subarray(3 + count);
+    const at = (k: number, field: number) => genes[5 * k + field] as number;
+    return {
+      inputs,
+      outputs,
+      hidden: [...packed.subarray(3, 3 + count)],
+      connections: Array.from({ length: genes.length / 5 }, (_, k) => {
+        return { from: at(k, 0), to: at(k, 1), weight: at(k, 2), enabled: at(k, 3) === 1, innovation: at(k, 4) };
+      }),
+    };
+  }
+
+  protected override isPacked(packed: Float64Array): boolean {
+    const [inputs, outputs, count] = packed;
+    if (inputs !== this.#options.inputs || outputs !== this.#options.outputs) return false;
+    if (!(count !== undefined && Number.isInteger(count) && count >= 0 && count <= packed.length - 3)) return false;
+    if ((packed.length - 3 - count) % 5 !== 0) return false;
+    const { hidden, connections } = this.unpack(packed);
+    const first = inputs + 1 + outputs;
+    const known = new Set([...Array(first).keys(), ...hidden]);
+    if (known.size !== first + hidden.length || !hidden.every((node) => Number.isSafeInteger(node) && node >= first)) return false;
+    return connections.every((g, k) => {
+      const after = k === 0 ? -1 : (connections[k - 1] as NeatConnection).innovation;
+      const flag = packed[3 + count + 5 * k + 3];
+      if (!(Number.isSafeInteger(g.innovation) && g.innovation > after) || (flag !== 0 && flag !== 1)) return false;
+      return known.has(g.from) && known.has(g.to) && g.to > inputs;
+    });
+  }
+
+  protected override fields(): Fields {
+    const pack = (genome: NeatGenome) => this.pack(genome);
+    return {
+      innovations: this.#innovations.save(),
+      representatives: this.#species.map((s) => pack(s.representative)),
+      parents: this.#species.flatMap((s) => s.parents.map(pack)),
+      costs: this.#species.map((s) => Float64Array.from(s.costs)),
+      species: this.#species.map((s) => Float64Array.of(s.size, s.quota, s.bestCost, s.improved)),
+      threshold: this.#threshold,
+      generation: this.#generation,
+      origins: this.#origins,
+    };
+  }
+
+  protected override adopt(fields: FieldReader): () => void {
+    const genomes = (name: string, count?: number) =>
+      fields.list(name, count === undefined ? {} : { count }).map((packed) => {
+        if (!this.isPacked(packed)) fields.refuse(name, "genomes", packed.length);
+        return this.unpack(packed);
+      });
+    const innovations = Innovations.read(fields, "innovations");
+    const representatives = genomes("representatives");
+    const count = representatives.length;
+    const costs = fields.list("costs", { count, infinite: true });
+    const parents = genomes(
+      "parents",
+      costs.reduce((n, own) => n + own.length, 0),
+    );
+    const numbers = fields.list("species", { count, length: 4, infinite: true });
+    const { population } = this.#options;
+    let next = 0;
+    const species = numbers.map((of, i): Species => {
+      const [size, quota, bestCost, improved] = of as unknown as [number, number, number, number];
+      const own = [...(costs[i] as Float64Array)];
+      const counts = [size, quota, improved].every((n) => Number.isSafeInteger(n) && n >= 0);
+      if (!counts || own.length === 0 || quota > population) fields.refuse("species", "sizes and quotas", of);
+      next += own.length;
+      const representative = representatives[i] as NeatGenome;
+      return { representative, parents: parents.slice(next - own.length, next), costs: own, size, quota, bestCost, improved };
+    });
+    const children = species.reduce((n, s) => n + s.quota, 0);
+    if (count > 0 && children !== population) fields.refuse("species", `quotas of ${population} in all`, children);
+    const threshold = fields.number("threshold", { least: 0 });
+    const generation = fields.number("generation", { least: 0, whole: true });
+    const origins = fields.vector("origins", undefined, { least: -1, whole: true });
+    return () => {
+      this.#innovations = innovations;
+      this.#species = species;
+      this.#threshold = threshold;
+      this.#generation = generation;
+      this.#origins = origins;
+    };
+  }
+}
+
+/** A genome with more genes, all in order of innovation. */
+function withGenes(genome: NeatGenome, genes: readonly NeatConnection[], more: readonly NeatConnection[]): NeatGenome {
+  return { ...genome, connections: [...genes, ...more].sort((a, b) => a.innovation - b.innovation) };
+}
+
+/** Whether connections, disabled ones among them, lead from one node to another. */
+function leads(genome: NeatGenome, from: number, to: number): boolean {
+  const seen = new Set([from]);
+  for (const node of seen) {
+    if (node === to) return true;
+    for (const gene of genome.connections) if (gene.from === node) seen.add(gene.to);
+  }
+  return false;
+}
+
+/** Whole parts of `total` in proportion to shares, by the largest remainders; equal parts where all shares are 0. */
+function apportion(shares: readonly number[], total: number): number[] {
+  const sum = shares.reduce((a, b) => a + b, 0);
+  const exact = shares.map((share) => (sum > 0 ? (share / sum) * total : total / shares.length));
+  const parts = exact.map(Math.floor);
+  const order = orderOf(exact.map((e, i) => (parts[i] as number) - e));
+  const left = total - parts.reduce((a, b) => a + b, 0);
+  for (const i of order.slice(0, left)) parts[i] = (parts[i] as number) + 1;
+  return parts;
+}
