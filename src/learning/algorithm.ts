@@ -80,6 +80,8 @@ export interface ScanCotangents {
   readonly state: readonly Tensor[];
   /** The outputs [T,B,O] as the recurrence's own scan gave them. */
   readonly ys: Tensor;
+  /** The tensors of the state after the last step. */
+  readonly last: readonly Tensor[];
   /** ∂E/∂ys [T,B,O]; null where no output is used. */
   readonly dys: Tensor | null;
   /** ∂E/∂ of each tensor of the last state. */
@@ -115,12 +117,12 @@ interface ScanParams {
 const ruledScan: Primitive<ScanParams> = {
   name: "ruledScan",
   forward: ([xs, ...rest], { run, carried }) => noGrad(() => run((xs as Tensor).detach(), rest.slice(0, carried))).map((y) => y.detach()),
-  vjp([dys = null, ...dLast], { inputs: [xs, ...rest], outputs: [ys], params, needs }: Evaluation<ScanParams>) {
+  vjp([dys = null, ...dLast], { inputs: [xs, ...rest], outputs: [ys, ...last], params, needs }: Evaluation<ScanParams>) {
     const { name, rule, carried } = params;
     if (isGradEnabled()) throw new StateError(`${name}: expected to be differentiated once, got a gradient of a gradient`);
     const state = rest.slice(0, carried);
     const wantsState = needs.slice(1, 1 + carried).some((needed) => needed);
-    const found = rule({ xs: xs as Tensor, state, ys: ys as Tensor, dys, dLast, wantsState });
+    const found = rule({ xs: xs as Tensor, state, ys: ys as Tensor, last, dys, dLast, wantsState });
     return [found.xs, ...found.state, ...found.parameters];
   },
   jvp(_tangents, { params: { name } }) {

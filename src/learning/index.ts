@@ -2,10 +2,17 @@
 
 export type { GradientAlgorithm, Learner, TakenStep } from "./algorithm.ts";
 export { Curriculum, type CurriculumOptions, type CurriculumState, type CurriculumStrategy } from "./curriculum.ts";
+export {
+  type EnergyRecurrence,
+  EquilibriumNetwork,
+  type EquilibriumNetworkOptions,
+  type EquilibriumPropagationOptions,
+  equilibriumPropagation,
+} from "./equilibrium-propagation.ts";
+export { type Equilibrium, equilibrium, type FixedPointAlgorithmOptions, type FixedPointReport, fixedPoint } from "./fixed-point.ts";
 export { hybrid, rtrl } from "./hybrid.ts";
 export { ProfessorForcing, type ProfessorForcingOptions, type ProfessorLosses } from "./professor-forcing.ts";
 export { type CRBPOptions, crbp, projectPoles, rbp } from "./recursive-backprop.ts";
-export { exponentialDecay, inverseSigmoidDecay, type LinearDecayOptions, linearDecay, type TruthSchedule } from "./teacher-forcing.ts";
 export {
   type FlowEdge,
   type FlowNode,
@@ -18,4 +25,5 @@ export {
   transposedGraph,
   transposedResponse,
 } from "./signal-flow/index.ts";
+export { exponentialDecay, inverseSigmoidDecay, type LinearDecayOptions, linearDecay, type TruthSchedule } from "./teacher-forcing.ts";
 export { usingGradients } from "./using-gradients.ts";

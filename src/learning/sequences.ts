@@ -50,21 +50,15 @@ export function overSequences<S extends State>(rule: ScanRule<S>, { alone = fals
 
 /** The steps of sequence b, as a batch of one. */
 function sequenceOf(
-  { xs, ys, state, dys, dLast, wantsState }: ScanCotangents,
+  { xs, ys, state, last, dys, dLast, wantsState }: ScanCotangents,
   axes: readonly number[],
   b: number,
   length: number,
 ): ScanCotangents {
   const steps = (x: Tensor): Tensor => slice(slice(x, 1, b, b + 1), 0, 0, length);
   const row = (t: Tensor, i: number): Tensor => slice(t, axes[i] as number, b, b + 1);
-  return {
-    xs: steps(xs),
-    ys: steps(ys),
-    dys: dys && steps(dys),
-    state: state.map(row),
-    dLast: dLast.map((d, i) => d && row(d, i)),
-    wantsState,
-  };
+  const ends = { state: state.map(row), last: last.map(row), dLast: dLast.map((d, i) => d && row(d, i)) };
+  return { xs: steps(xs), ys: steps(ys), dys: dys && steps(dys), ...ends, wantsState };
 }
 
 /** The gradients of a sequence without steps, whose last state is its first. */

@@ -1,0 +1,214 @@
+/** Recurrent backpropagation: derivatives of a network at rest, by a linear system instead of its history. */
+
+import { track } from "../autodiff/alias.ts";
+import { gradients } from "../autodiff/sweep.ts";
+import { enableGrad } from "../autodiff/tape.ts";
+import { checkNumber } from "../base/checks.ts";
+import { isFloat } from "../base/dtype.ts";
+import { ArgumentError, StateError } from "../base/errors.ts";
+import type { Parameter } from "../nn/module.ts";
+import { checkFixedPointOptions, type FixedPointOptions, solveFixedPoint } from "../numerics/fixed-point.ts";
+import { add, sub } from "../ops/arithmetic.ts";
+import { cat, select, slice, unsqueeze } from "../ops/shape.ts";
+import type { Recurrence } from "../recurrence/recurrence.ts";
+import { mapState, restoreState, type State, stateFromVector, stateTensors, stateToVector } from "../recurrence/state.ts";
+import { zeros, zerosLike } from "../tensor/create.ts";
+import { scope, type Tensor } from "../tensor/tensor.ts";
+import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
+import { overSequences, sumOf } from "./sequences.ts";
+
+/** How near rest a network has to be. */
+export const REST: Readonly<Record<string, number>> = { float64: 1e-8, float32: 1e-4 };
+
+/** How a fixed point and its derivative were found. */
+export interface FixedPointReport {
+  /** The largest change of an element of the state in one more step. */
+  readonly atRest: number;
+  /** Evaluations of the transposed Jacobian, and the largest error of an element of λ. */
+  readonly iterations: number;
+  readonly residual: number;
+}
+
+export interface FixedPointAlgorithmOptions extends FixedPointOptions {
+  /** The largest change of an element of the state in one more step that counts as rest (default 1e-8 in float64, 1e-4 in float32). */
+  readonly rest?: number;
+  /** Is told of every fixed point. */
+  readonly report?: (report: FixedPointReport) => void;
+}
+
+const floats = (tensors: readonly Tensor[]): Tensor[] => tensors.filter((t) => isFloat(t.dtype));
+
+/** One step on a tape of its own: [y, s′] = step(x, s). */
+class StepTape<S extends State> {
+  readonly #inputs: readonly Tensor[];
+  readonly #states: number;
+  readonly y: Tensor;
+  readonly next: readonly Tensor[];
+
+  constructor(recurrence: Recurrence<S>, parameters: readonly Parameter[], x: Tensor, like: S, state: readonly Tensor[]) {
+    const tracked = state.map((s) => (isFloat(s.dtype) ? track(s.detach()) : s));
+    const input = track(x.detach());
+    const before = restoreState(like, tracked);
+    const [y, next] = enableGrad(() => recurrence.step(input, before));
+    this.y = y;
+    // By name: a step may list its tensors in another order than the state before.
+    this.next = stateTensors(mapState((_, t) => t as Tensor, before, next));
+    this.#states = floats(tracked).length;
+    this.#inputs = [...floats(tracked), input, ...parameters];
+  }
+
+  /** Cotangents of state, x and parameters from those of y and of the next state (null: none). */
+  pull(
+    dy: Tensor | null,
+    dNext: readonly (Tensor | null)[],
+  ): { state: (Tensor | null)[]; x: Tensor | null; parameters: (Tensor | null)[] } {
+    const ends = floats(this.next);
+    const outputs = [...(dy === null ? [] : [this.y]), ...ends.filter((_, i) => dNext[i])];
+    const cotangents = [...(dy === null ? [] : [dy]), ...dNext.filter((d) => d !== null)];
+    const found = gradients(outputs, this.#inputs, cotangents);
+    return { state: found.slice(0, this.#states), x: found[this.#states] ?? null, parameters: found.slice(this.#states + 1) };
+  }
+}
+
+/** The largest difference of an element. */
+function distance(a: readonly Tensor[], b: readonly Tensor[]): number {
+  const all = a.flatMap((t, i) => Array.from(sub(t.detach(), (b[i] as Tensor).detach()).data(), (v) => Math.abs(Number(v))));
+  return all.reduce((most, v) => (Number.isNaN(v) ? Number.NaN : Math.max(most, v)), 0);
+}
+
+/** The errors of the last step. @throws ArgumentError where earlier ones count, too */
+export function lastErrors(name: string, dys: Tensor | null): Tensor | null {
+  if (dys === null) return null;
+  const T = dys.dim(0);
+  const earlier = slice(dys, 0, 0, T - 1).data();
+  if (Array.from(earlier).some((d) => d !== 0)) {
+    throw new ArgumentError(`${name}: expected a loss of the last output or state, which are those at rest, got one of earlier outputs`);
+  }
+  return select(dys, 0, T - 1);
+}
+
+/** Cotangents of xs that are those of the last step alone. */
+export function atLastStep(dx: Tensor | null, xs: Tensor): Tensor | null {
+  if (dx === null) return null;
+  const T = xs.dim(0);
+  const last = unsqueeze(dx, 0);
+  return T === 1 ? last : cat([zeros([T - 1, ...dx.shape], dx.dtype), last], 0);
+}
+
+/** @throws StateError unless the state at the end is one that stays */
+export function checkAtRest(name: string, change: number, like: Tensor, rest: number | undefined): void {
+  const bound = rest ?? (REST[like.dtype] as number);
+  if (change <= bound) return;
+  throw new StateError(
+    `${name}: expected a state at rest, that another step changes by at most ${bound}, got a change of ${change}: take more steps`,
+  );
+}
+
+function fixedPointRule<S extends State>(
+  recurrence: Recurrence<S>,
+  parameters: readonly Parameter[],
+  like: S,
+  { xs, state, last, dys, dLast }: ScanCotangents,
+  { report, rest, ...solver }: FixedPointAlgorithmOptions,
+): ScanGradients {
+  const dy = lastErrors("fixedPoint", dys);
+  const tape = new StepTape(recurrence, parameters, select(xs, 0, xs.dim(0) - 1), like, last);
+  const ends = floats(last);
+  const atRest = distance(floats(tape.next), ends);
+  checkAtRest("fixedPoint", atRest, ends[0] ?? xs, rest);
+  const direct =
+    dy === null
+      ? null
+      : tape.pull(
+          dy,
+          ends.map(() => null),
+        );
+  const dEnds = dLast.filter((_, i) => isFloat((last[i] as Tensor).dtype));
+  const e = ends.map((s, i) => sumOf(dEnds[i] ?? null, direct?.state[i] ?? null) ?? zerosLike(s));
+  const vector = stateToVector(e);
+  // λ = e + Jᵀλ
+  const { z, iterations, residual } = solveFixedPoint(
+    (lambda) => {
+      const through = tape.pull(null, stateFromVector(lambda, e)).state.map((g, i) => g ?? zerosLike(e[i] as Tensor));
+      return add(vector, stateToVector(through));
+    },
+    vector,
+    solver,
+  );
+  report?.({ atRest, iterations, residual });
+  const { x, parameters: found } = tape.pull(dy, stateFromVector(z, e));
+  return { xs: atLastStep(x, xs), state: state.map(() => null), parameters: found };
+}
+
+/**
+ * Recurrent backpropagation at a fixed point, of Pineda and Almeida: for a network that has come to rest, s* = F(x, s*), the gradient by what another
+ * linear network comes to rest at, with nothing of the way there:
+ *
+ *   λ = e + Jᵀλ          e = ∂E/∂s*, J = ∂F/∂s at rest
+ *   ∂E/∂θ = (∂F/∂θ)ᵀ λ
+ *
+ * The scan itself is the relaxation: under an input that stays the same, as long as it takes. The loss is one of the last output or state. λ is iterated by
+ * "picard" (Almeida's relaxation: it converges where the network itself does, at the same rate), "anderson" or "broyden". Exact but for both residuals;
+ * equal to backpropagation through infinitely many steps. Time: one vector-Jacobian product an iteration, O(n²) for n units; memory O(n), whatever T.
+ * Inputs get their gradient at the last step, for all steps; the first state has none.
+ * @param options solver, tolerance, maxIterations and memory of the iteration; `rest`; `report` is told how each was found
+ * @see Pineda, "Generalization of back-propagation to recurrent neural networks", Physical Review Letters 59, 1987; Almeida, "A learning rule for
+ * asynchronous perceptrons with feedback in a combinatorial environment", 1987; Bai, Kolter and Koltun, "Deep equilibrium models", 2019
+ * Deviates: in discrete time; a step's time constant does not matter at rest.
+ * @throws StateError from `backward` where the state is not at rest, or λ does not converge; ArgumentError for a loss of earlier outputs, and for
+ * options out of range
+ * @example fit(net, batches, { gradients: fixedPoint({ solver: "anderson" }), … }) // loss: of the last output
+ */
+export function fixedPoint(options: FixedPointAlgorithmOptions = {}): GradientAlgorithm {
+  checkFixedPointOptions("fixedPoint", options);
+  if (options.rest !== undefined) checkNumber("fixedPoint", "rest", options.rest, { above: 0 });
+  return {
+    name: "fixedPoint",
+    scan(recurrence, xs, state, scanOptions) {
+      const rule = overSequences((r: typeof recurrence, parameters, like, cotangents) =>
+        fixedPointRule(r, parameters, like, cotangents, options),
+      );
+      return scanByRule("fixedPoint", rule, recurrence, xs, state, scanOptions);
+    },
+  };
+}
+
+/** A network at rest under an input. */
+export interface Equilibrium<S extends State> {
+  /** [B,O] */
+  readonly y: Tensor;
+  readonly state: S;
+  /** Steps that were taken, and the largest change of an element of the state in one more. */
+  readonly iterations: number;
+  readonly residual: number;
+}
+
+/**
+ * Brings a network to rest under an input by a solver, and gives its output and state there, differentiable as `fixedPoint` says: a deep equilibrium model of
+ * any recurrence.
+ * @param x [B,I]
+ * @param options solver, tolerance, maxIterations and memory, for the state and for λ; `start`, from where (default the initial state); `report`
+ * @throws StateError where no rest is found within `maxIterations`
+ * @see Bai, Kolter and Koltun, "Deep equilibrium models", 2019
+ * @example const { y } = equilibrium(net, x, { solver: "anderson" });
+ */
+export function equilibrium<S extends State>(
+  recurrence: Recurrence<S>,
+  x: Tensor,
+  { start, ...options }: FixedPointAlgorithmOptions & { readonly start?: S } = {},
+): Equilibrium<S> {
+  const { report: _report, rest: _rest, ...solver } = options;
+  const like = start ?? recurrence.initialState(x.dim(0));
+  const tensors = stateTensors(like);
+  const whole = (vector: Tensor): Tensor[] => {
+    const parts = stateFromVector(vector, floats(tensors));
+    return tensors.map((t) => (isFloat(t.dtype) ? (parts.shift() as Tensor) : t));
+  };
+  const found = solveFixedPoint(
+    (vector) => stateToVector(floats(stateTensors(recurrence.step(x.detach(), restoreState(like, whole(vector)))[1]))),
+    scope(() => stateToVector(floats(tensors)).detach()),
+    solver,
+  );
+  const [ys, state] = fixedPoint(options).scan(recurrence, unsqueeze(x, 0), restoreState(like, whole(found.z)));
+  return { y: select(ys, 0, 0), state, iterations: found.iterations, residual: found.residual };
+}

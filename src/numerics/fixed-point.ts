@@ -1,0 +1,177 @@
+/** Fixed points z = f(z) by iteration: Picard, Anderson, Broyden. */
+
+import { noGrad } from "../autodiff/tape.ts";
+import { checkNumber, checkOneOf, checkWhole } from "../base/checks.ts";
+import { ShapeError, StateError } from "../base/errors.ts";
+import { sameShape, show } from "../tensor/shape.ts";
+import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { solve } from "./matrix.ts";
+
+export type FixedPointSolver = "picard" | "anderson" | "broyden";
+
+export interface FixedPointOptions {
+  /** Default "picard": z ← f(z). */
+  readonly solver?: FixedPointSolver;
+  /** Largest |f(z) − z| of an element at which to stop (default 1e-10 in float64, 1e-5 in float32). */
+  readonly tolerance?: number;
+  /** Evaluations of f after which to give up (default 1000). */
+  readonly maxIterations?: number;
+  /** How many iterations "anderson" and "broyden" remember (default 5). */
+  readonly memory?: number;
+}
+
+export interface FixedPoint {
+  readonly z: Tensor;
+  /** Evaluations of f. */
+  readonly iterations: number;
+  /** The largest |f(z) − z| of an element. */
+  readonly residual: number;
+}
+
+type Vector = readonly number[];
+
+const dot = (a: Vector, b: Vector): number => a.reduce((total, v, i) => total + v * (b[i] as number), 0);
+const minus = (a: Vector, b: Vector): number[] => a.map((v, i) => v - (b[i] as number));
+/** a + c·b */
+const plus = (a: Vector, b: Vector, c = 1): number[] => a.map((v, i) => v + c * (b[i] as number));
+const largest = (a: Vector): number => a.reduce((most, v) => (Number.isNaN(v) ? Number.NaN : Math.max(most, Math.abs(v))), 0);
+
+/** A rule for the next z from z and g = f(z) − z. It may remember. */
+type Rule = (z: Vector, g: Vector) => number[];
+
+const picard = (): Rule => (z, g) => plus(z, g);
+
+/** The changes of z and of g from step to step, the last m of them. */
+class Differences {
+  readonly dz: number[][] = [];
+  readonly dg: number[][] = [];
+  readonly #memory: number;
+  #before: { readonly z: Vector; readonly g: Vector } | null = null;
+
+  constructor(memory: number) {
+    this.#memory = memory;
+  }
+
+  add(z: Vector, g: Vector): void {
+    if (this.#before !== null) {
+      this.dz.push(minus(z, this.#before.z));
+      this.dg.push(minus(g, this.#before.g));
+      if (this.dz.length > this.#memory) this.dropOldest();
+    }
+    this.#before = { z, g };
+  }
+
+  dropOldest(): void {
+    this.dz.shift();
+    this.dg.shift();
+  }
+}
+
+/** γ that makes ‖g − Σ γ_i Δg_i‖ least; memories that the equations cannot tell apart are dropped. */
+function leastSquares(changes: Differences, g: Vector): Vector {
+  while (changes.dg.length > 0) {
+    const normal = changes.dg.map((a) => changes.dg.map((b) => dot(a, b)));
+    const found = normal.flat().every(Number.isFinite)
+      ? solve(
+          normal,
+          changes.dg.map((a) => dot(a, g)),
+        )
+      : null;
+    if (found !== null) return found;
+    changes.dropOldest();
+  }
+  return [];
+}
+
+/** Anderson's mixing, type II: z ← z + g − Σ γ_i (Δz_i + Δg_i). */
+function anderson(memory: number): Rule {
+  const changes = new Differences(memory);
+  return (z, g) => {
+    changes.add(z, g);
+    const gamma = leastSquares(changes, g);
+    return gamma.reduce((next: number[], c, i) => plus(plus(next, changes.dz[i] as Vector, -c), changes.dg[i] as Vector, -c), plus(z, g));
+  };
+}
+
+/** Broyden's good method: z ← z − H g with H, the inverse of the Jacobian of g, from −1 by updates of rank one. */
+function broyden(memory: number): Rule {
+  const changes = new Differences(1);
+  let updates: { readonly u: Vector; readonly v: Vector }[] = [];
+  const times = (x: Vector): number[] =>
+    updates.reduce(
+      (y: number[], { u, v }) => plus(y, u, dot(v, x)),
+      x.map((e) => -e),
+    );
+  const timesTransposed = (x: Vector): number[] =>
+    updates.reduce(
+      (y: number[], { u, v }) => plus(y, v, dot(u, x)),
+      x.map((e) => -e),
+    );
+  return (z, g) => {
+    changes.add(z, g);
+    const [dz, dg] = [changes.dz.at(-1), changes.dg.at(-1)];
+    if (dz !== undefined && dg !== undefined) {
+      if (updates.length >= memory) updates = [];
+      const moved = times(dg);
+      const size = dot(dz, moved);
+      const u = minus(dz, moved).map((e) => e / size);
+      if (u.every(Number.isFinite)) updates.push({ u, v: timesTransposed(dz) });
+    }
+    return minus(z, times(g));
+  };
+}
+
+const rules: Readonly<Record<FixedPointSolver, (memory: number) => Rule>> = { picard, anderson, broyden };
+
+/**
+ * Solves z = f(z) by iteration from z0, outside the tape. All elements together are one vector.
+ *
+ *   picard     z ← f(z): where f contracts, by a factor a step
+ *   anderson   the mixture of the last iterates whose residuals cancel best: fewer steps, also where f alone circles slowly
+ *   broyden    Newton's method with a Jacobian of updates of rank one, started anew when its memory is full
+ *
+ * A step costs one f and, for n elements and memory m, O(m²n) (anderson) or O(mn) (broyden) besides.
+ * @throws StateError where the residual is not within tolerance after `maxIterations`, or no number; ArgumentError for options out of range
+ * @see Anderson, "Iterative procedures for nonlinear integral equations", 1965; Broyden, "A class of methods for solving nonlinear simultaneous
+ * equations", 1965; Bai, Kolter and Koltun, "Deep equilibrium models", 2019, for both in networks
+ * @example const { z, iterations } = solveFixedPoint((z) => cos(z), zeros([1], "float64"), { solver: "anderson" });
+ */
+export function solveFixedPoint(f: (z: Tensor) => Tensor, z0: Tensor, options: FixedPointOptions = {}): FixedPoint {
+  const { solver = "picard", maxIterations = 1000, memory = 5, tolerance = defaultTolerance(z0) } = options;
+  checkFixedPointOptions("solveFixedPoint", options);
+  const next = rules[solver](memory);
+  const evaluate = (z: Vector): number[] =>
+    scope(() =>
+      noGrad(() => {
+        const y = f(tensor([...z], { shape: z0.shape, dtype: z0.dtype }));
+        if (!sameShape(y.shape, z0.shape))
+          throw new ShapeError(`solveFixedPoint: expected f(z) of shape ${show(z0.shape)}, got ${show(y.shape)}`);
+        return Array.from(y.data(), Number);
+      }),
+    );
+  let z = Array.from(z0.detach().data(), Number);
+  for (let iterations = 1; ; iterations++) {
+    const g = minus(evaluate(z), z);
+    const residual = largest(g);
+    if (residual <= tolerance) return { z: tensor(z, { shape: z0.shape, dtype: z0.dtype }), iterations, residual };
+    if (iterations >= maxIterations || !Number.isFinite(residual)) {
+      throw new StateError(
+        `solveFixedPoint: expected |f(z) − z| of at most ${tolerance} within ${maxIterations} evaluations by ${solver}, got ${residual} after ${iterations}`,
+      );
+    }
+    z = next(z, g);
+  }
+}
+
+/** The tolerance of a dtype. */
+export function defaultTolerance({ dtype }: Tensor): number {
+  return dtype === "float64" ? 1e-10 : 1e-5;
+}
+
+/** @throws ArgumentError for options out of range */
+export function checkFixedPointOptions(op: string, { solver, tolerance, maxIterations, memory }: FixedPointOptions): void {
+  if (solver !== undefined) checkOneOf(op, "solver", solver, ["picard", "anderson", "broyden"]);
+  if (tolerance !== undefined) checkNumber(op, "tolerance", tolerance, { above: 0 });
+  if (maxIterations !== undefined) checkWhole(op, "maxIterations", maxIterations, { least: 1 });
+  if (memory !== undefined) checkWhole(op, "memory", memory, { least: 1 });
+}
