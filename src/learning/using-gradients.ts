@@ -9,7 +9,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import type { GradientAlgorithm } from "./algorithm.ts";
 
 /** The recurrences of a model that are no part of another one. */
-function outermostRecurrences(model: Module): Recurrence[] {
+export function outermostRecurrences(model: Module): Recurrence[] {
   const inner = new Set<Module>();
   const found: Recurrence[] = [];
   for (const module of model.modules()) {
@@ -40,21 +40,37 @@ export function usingGradients<R>(algorithm: GradientAlgorithm, model: Module, f
 
 /** Puts the algorithm's scan in the place of a recurrence's own, which the algorithm finds again while it runs. */
 function replaceScan(recurrence: Recurrence, algorithm: GradientAlgorithm): () => void {
+  return replaceMethods(recurrence, {
+    scan: (xs: Tensor, state?: State, options?: ScanOptions) => algorithm.scan(recurrence, xs, state, options),
+  });
+}
+
+/**
+ * Puts methods in the place of an object's own, which are found again while one of them runs.
+ * @returns what puts the object's own back
+ */
+export function replaceMethods<M extends object>(object: M, methods: Partial<M>): () => void {
   let running = false;
-  const scan = (xs: Tensor, state?: State, options?: ScanOptions): [ys: Tensor, last: State] => {
-    if (running) return own.call(recurrence, xs, state, options);
-    running = true;
-    try {
-      return algorithm.scan(recurrence, xs, state, options);
-    } finally {
-      running = false;
-    }
-  };
-  const own = recurrence.scan;
-  const before = Object.getOwnPropertyDescriptor(recurrence, "scan");
-  Object.defineProperty(recurrence, "scan", { value: scan, configurable: true, enumerable: false, writable: true });
+  const undo = (Object.keys(methods) as (keyof M & string)[]).map((name) => {
+    const before = Object.getOwnPropertyDescriptor(object, name);
+    const own = object[name] as (...args: unknown[]) => unknown;
+    const method = methods[name] as (...args: unknown[]) => unknown;
+    const value = (...args: unknown[]): unknown => {
+      if (running) return own.apply(object, args);
+      running = true;
+      try {
+        return method(...args);
+      } finally {
+        running = false;
+      }
+    };
+    Object.defineProperty(object, name, { value, configurable: true, enumerable: false, writable: true });
+    return () => {
+      if (before === undefined) delete object[name];
+      else Object.defineProperty(object, name, before);
+    };
+  });
   return () => {
-    if (before === undefined) delete (recurrence as { scan?: unknown }).scan;
-    else Object.defineProperty(recurrence, "scan", before);
+    for (const restore of undo) restore();
   };
 }

@@ -3,8 +3,8 @@
 import { backward } from "../autodiff/backward.ts";
 import { noGrad } from "../autodiff/tape.ts";
 import { checkFlag, checkNumber, checkWhole } from "../base/checks.ts";
-import { ArgumentError, FormatError, ShapeError, StateError } from "../base/errors.ts";
-import { list, quote, shorten } from "../base/quote.ts";
+import { ArgumentError, FormatError, StateError } from "../base/errors.ts";
+import { quote, shorten } from "../base/quote.ts";
 import { type Cursor, cursorField, hasPlaces, type Pass, passOver } from "../data/batches.ts";
 import { DEEPEST_STATE, decodeCheckpoint, encodeCheckpoint, type Json } from "../io/checkpoint.ts";
 import type { GradientAlgorithm } from "../learning/algorithm.ts";
@@ -15,11 +15,11 @@ import { metricOf } from "../optim/metric.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { constantLR, Rates, readRates, type Schedule } from "../optim/schedules.ts";
 import { mapState, type State, stateTensors } from "../recurrence/state.ts";
-import { defaultGenerator, Generator, type GeneratorState, watchGenerators } from "../tensor/random.ts";
+import { Generator, type GeneratorState, watchGenerators } from "../tensor/random.ts";
 import { Shadow } from "../tensor/shadow.ts";
-import { sameShape, show } from "../tensor/shape.ts";
 import { copyOf } from "../tensor/strided.ts";
 import { keep, scope, Tensor } from "../tensor/tensor.ts";
+import { checkWeights, forgetGradients, generatorsOf, type Weights } from "./model-parts.ts";
 import { type Modes, modesOf, setModes } from "./modes.ts";
 import { nextTask } from "../base/next-task.ts";
 import { NOTHING_YET, type Progress, readProgress, type TrainingStep } from "./progress.ts";
@@ -222,9 +222,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   /** The generators whose places are known, each once, in an order that is the same for the same model. */
   #generators(): Generator[] {
     const { generator = [] } = this.#options;
-    const fields = Array.from(this.#model.modules(), (m) => Object.values(m).flat() as unknown[]).flat();
-    const held = fields.filter((value) => value instanceof Generator);
-    return [...new Set([generator, defaultGenerator(), held].flat())];
+    return [...new Set([generator, generatorsOf(this.#model)].flat())];
   }
 
   #checkDraws(): void {
@@ -511,7 +509,6 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   }
 }
 
-type Weights = ReadonlyMap<string, Tensor>;
 type Places = Map<Generator, GeneratorState>;
 
 function placesOf(generators: readonly Generator[]): Places {
@@ -531,13 +528,6 @@ function copyWeights(weights: Weights): Weights {
 function keepAll(weights: Weights): Weights {
   for (const t of weights.values()) keep(t);
   return weights;
-}
-
-function forgetGradients(params: readonly Tensor[]): void {
-  for (const p of params) {
-    p.grad?.dispose();
-    p.grad = null;
-  }
 }
 
 type Counts = Pick<FitOptions<Module, object, State>, "maxSteps" | "clipNorm" | "evaluateEvery" | "earlyStopping" | "generator"> & {
@@ -575,19 +565,4 @@ function checkCarried(state: unknown, depth = 0): void {
     );
   }
   for (const part of Object.values(state)) checkCarried(part, depth + 1);
-}
-
-/** Whether a checkpoint's tensors are a model's, to the dtype, and what is trained is finite. @throws FormatError, ShapeError */
-function checkWeights(what: string, weights: Weights, own: Weights, trained: ReadonlySet<Tensor>): void {
-  const unlike = [...own.keys()].filter((name) => !weights.has(name)).concat([...weights.keys()].filter((name) => !own.has(name)));
-  if (unlike.length > 0) throw new FormatError(`checkpoint: expected ${what} of this model, got other names: ${list(unlike)}`);
-  for (const [name, target] of own) {
-    const t = weights.get(name) as Tensor;
-    const { shape, dtype } = target;
-    if (!sameShape(t.shape, shape)) throw new ShapeError(`checkpoint: expected ${what} ${name} ${show(shape)}, got ${quote(t.shape)}`);
-    if (t.dtype !== dtype) throw new FormatError(`checkpoint: expected ${what} ${name} of dtype ${dtype}, got ${t.dtype}`);
-    if (trained.has(target) && !t.data().every((value) => Number.isFinite(value))) {
-      throw new FormatError(`checkpoint: expected finite ${what}, got others in ${name}`);
-    }
-  }
 }

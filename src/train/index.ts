@@ -1,4 +1,5 @@
 /** The training loop. */
 
 export { type Continuing, type EarlyStopping, type FitOptions, fit, Training } from "./fit.ts";
+export { Online, type OnlineOptions, online } from "./online.ts";
 export type { TrainingStep } from "./progress.ts";

@@ -7,9 +7,11 @@ import { WindowBatches } from "../../src/data/windows.ts";
 import { importWeights } from "../../src/interop/layouts.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../../src/io/checkpoint.ts";
 import { parse, serialize } from "../../src/io/safetensors.ts";
+import { type Learner, rtrl } from "../../src/learning/index.ts";
 import { CharModel, decodeModel, encodeModel } from "../../src/models/char-model.ts";
 import { CharStream } from "../../src/models/char-stream.ts";
-import { Parameter } from "../../src/nn/module.ts";
+import { Module, Parameter } from "../../src/nn/module.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { Adam } from "../../src/optim/adam.ts";
 import type { Optimizer, OptimizerState } from "../../src/optim/optimizer.ts";
 import { RAdam } from "../../src/optim/radam.ts";
@@ -18,11 +20,14 @@ import { Rprop } from "../../src/optim/rprop.ts";
 import { cosineAnnealingLR, ReduceLROnPlateau, Scheduler } from "../../src/optim/schedules.ts";
 import { SGD } from "../../src/optim/sgd.ts";
 import { LSTM } from "../../src/recurrence/rnn.ts";
+import { GRUCell } from "../../src/recurrence/rnn-cells.ts";
 import { stateTensors } from "../../src/recurrence/state.ts";
 import { stateFromBytes, stateToBytes } from "../../src/recurrence/state-bytes.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { copyOf } from "../../src/tensor/strided.ts";
 import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { online } from "../../src/train/online.ts";
+import { thrown } from "../thrown.ts";
 import { damage, disturb, feed, INPUTS, pick, type Random, textOf } from "./fuzz.ts";
 
 const utf8 = new TextEncoder();
@@ -244,6 +249,46 @@ describe("states", () => {
       33,
       (random) => (random(4) === 0 ? good : damage(random, good, [good])),
     );
+  });
+});
+
+describe("learning sample by sample", () => {
+  class Follower extends Module {
+    readonly rnn = new GRUCell({ inputSize: 1, hiddenSize: 2, generator: new Generator(1) });
+  }
+  const model = new Follower();
+  const learning = online(model, {
+    gradients: rtrl(),
+    optimizer: new Adam(model.parameters(), { lr: 0.1 }),
+    loss: (m: Follower, x: number) => sum(m.rnn.scan(tensor([[[x]]]))[0]),
+  });
+  learning.step(1);
+  const good = learning.toBytes();
+
+  it("is as it was where a checkpoint is refused, and goes on where it is taken", () => {
+    const read = (bytes: Uint8Array): void => {
+      const before = learning.toBytes();
+      const error = thrown(() => learning.fromBytes(bytes));
+      if (error === null) return;
+      expect(learning.toBytes()).toEqual(before);
+      throw error;
+    };
+    feed(read, good, 34, (random) => (random(2) === 0 ? variant(random, [good]) : variantWithin(random, [good], ["run"])), true);
+  });
+
+  it("is as it was where a learner's bytes are refused", () => {
+    const learner = rtrl().begin?.(model.rnn) as Learner<Tensor>;
+    scope(() => void learner.step(tensor([[1]]), (y) => y));
+    model.zeroGrad();
+    const own = learner.toBytes();
+    const read = (bytes: Uint8Array): void => {
+      const before = learner.toBytes();
+      const error = thrown(() => learner.fromBytes(bytes));
+      if (error === null) return;
+      expect(learner.toBytes()).toEqual(before);
+      throw error;
+    };
+    feed(read, own, 35, (random) => damage(random, own, [own]));
   });
 });
 

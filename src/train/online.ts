@@ -1,0 +1,301 @@
+/** Learning from one sample at a time, in constant memory, while the model runs. */
+
+import { addInPlace } from "../autodiff/accumulate.ts";
+import { backward } from "../autodiff/backward.ts";
+import { applyAll, type Evaluation, type Primitive } from "../autodiff/primitive.ts";
+import { isGradEnabled } from "../autodiff/tape.ts";
+import { checkWhole } from "../base/checks.ts";
+import { ArgumentError, FormatError, ShapeError, StateError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
+import { decodeCheckpoint, encodeCheckpoint } from "../io/checkpoint.ts";
+import { type GradientAlgorithm, type Learner, refuseInputGradient, type TakenStep } from "../learning/algorithm.ts";
+import { outermostRecurrences, replaceMethods } from "../learning/using-gradients.ts";
+import type { Module } from "../nn/module.ts";
+import { reshape } from "../ops/broadcast.ts";
+import { clipGradNorm } from "../optim/clip.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import type { Recurrence, ScanOptions } from "../recurrence/recurrence.ts";
+import { restoreState, type State, stateTensors, tensorsLike } from "../recurrence/state.ts";
+import { type Generator, type GeneratorState, watchGenerators } from "../tensor/random.ts";
+import { Shadow } from "../tensor/shadow.ts";
+import { show } from "../tensor/shape.ts";
+import { scope, Tensor } from "../tensor/tensor.ts";
+import { checkWeights, forgetGradients, generatorsOf } from "./model-parts.ts";
+
+export interface OnlineOptions<M extends Module, B> {
+  readonly optimizer: Optimizer;
+  /** An algorithm that works forward in time, from `tapeloop/learning`: `rtrl()`. */
+  readonly gradients: GradientAlgorithm;
+  /**
+   * The scalar to be made small, of one sample; null where the sample has no target, and the model only goes on. Recurrences are
+   * called with one step, xs [1,B,I] or x [B,I], and without a state: each goes on from where it is. What a loss for `fit` returns
+   * beside the scalar is not looked at.
+   */
+  readonly loss: (model: M, sample: B) => Tensor | null | readonly [loss: Tensor | null, ...rest: unknown[]];
+  /** Sequences side by side (default 1). */
+  readonly batch?: number;
+  /** Samples whose gradients add up before the optimiser steps (default 1). */
+  readonly updateEvery?: number;
+  /** Largest Euclidean norm of all gradients together. */
+  readonly clipNorm?: number;
+}
+
+/**
+ * A model that learns while it runs: one call a sample, and what is carried from call to call has one size for ever. Whatever stands
+ * before the loss and after the recurrences (heads, readouts) is trained as usual; before a recurrence there are data.
+ *
+ * What a sample costs is the algorithm's cost of a step; each states it. Weights move under an influence that was made with earlier
+ * ones: for gradients of weights that stand still, `updateEvery` counts the samples of a sequence.
+ *
+ * @throws ArgumentError for an algorithm that cannot go forward in time, for a model without recurrences, and for recurrences that the algorithm
+ *   has no meaning for; StateError for ones that do not go step by step (both directions, random numbers)
+ * @see Williams and Zipser, "A learning algorithm for continually running fully recurrent neural networks", Neural Computation 1, 1989
+ * @example
+ * const learning = online(model, { gradients: rtrl(), loss: (m, { x, y }) => mseLoss(m.forward(x), y), optimizer });
+ * for (const sample of samples) learning.step(sample);
+ * const saved = learning.toBytes(); // weights, optimiser, states, influences: go on anywhere
+ */
+export function online<M extends Module, B>(model: M, options: OnlineOptions<M, B>): Online<M, B> {
+  return new Online(model, options);
+}
+
+/** A recurrence whose steps are taken by its learner. */
+interface Taught {
+  readonly recurrence: Recurrence;
+  readonly learner: Learner;
+}
+
+/** A model in training from sample to sample; see `online`. */
+export class Online<M extends Module, B> {
+  readonly #model: M;
+  readonly #options: OnlineOptions<M, B>;
+  readonly #taught: readonly Taught[];
+  readonly #shadow = new Shadow();
+  #samples = 0;
+  /** Gradients of earlier samples that no update has used. */
+  #waiting: (Tensor | null)[] = [];
+
+  constructor(model: M, options: OnlineOptions<M, B>) {
+    const { gradients, batch = 1, updateEvery = 1, clipNorm } = options;
+    checkWhole("online", "batch", batch, { least: 1 });
+    checkWhole("online", "updateEvery", updateEvery, { least: 1 });
+    if (clipNorm !== undefined && !(clipNorm > 0)) throw new ArgumentError(`online: expected clipNorm above 0, got ${quote(clipNorm)}`);
+    if (gradients?.begin === undefined) {
+      throw new ArgumentError(
+        `online: expected an algorithm that learns sample by sample, as rtrl(), got ${gradients?.name ?? quote(gradients)}`,
+      );
+    }
+    const recurrences = outermostRecurrences(model);
+    if (recurrences.length === 0) throw new ArgumentError("online: expected a model with a recurrence, got none");
+    this.#model = model;
+    this.#options = options;
+    this.#taught = recurrences.map((recurrence) => ({ recurrence, learner: (gradients.begin as Begin)(recurrence, batch) }));
+  }
+
+  /** Samples so far. */
+  get samples(): number {
+    return this.#samples;
+  }
+
+  /** The state of each outermost recurrence, in the order of the model's modules; copies. */
+  get states(): readonly State[] {
+    return this.#taught.map(({ learner }) => learner.state);
+  }
+
+  /**
+   * One sample: the model goes on by one step and learns from it.
+   * @returns the loss; null where there was none
+   * @throws StateError for a loss or gradient that is not finite; ArgumentError for a recurrence that is called twice, with a state, or with more than
+   *   one step. Everything is then as it was before: weights, states, generators
+   */
+  step(sample: B): number | null {
+    const { optimizer, updateEvery = 1, clipNorm } = this.#options;
+    const params = this.#params();
+    return this.#orNothing(() =>
+      scope(() => {
+        const taken = new Map<Learner, TakenStep>();
+        const value = this.#lossOf(sample, taken);
+        const loss = value === null ? null : this.#finite("loss", value.item());
+        if (value !== null) backward(value);
+        this.#finite("gradient norm", clipGradNorm(params, Number.POSITIVE_INFINITY));
+        const moves = Array.from(taken.values(), (step) => step.settle());
+        this.#mergeWaiting(params);
+        if ((this.#samples + 1) % updateEvery === 0) {
+          if (clipNorm !== undefined) clipGradNorm(params, clipNorm);
+          optimizer.step();
+          forgetGradients(params);
+        }
+        for (const move of moves) move();
+        this.#samples++;
+        return loss;
+      }),
+    );
+  }
+
+  /** Back to the first states, as at the start of another sequence. Gradients that wait for `updateEvery` are dropped. */
+  reset(): void {
+    for (const { learner } of this.#taught) learner.reset();
+    this.#samples -= this.#samples % (this.#options.updateEvery ?? 1);
+    forgetGradients(this.#params());
+  }
+
+  /**
+   * All that learning goes on with: weights, optimiser, states, influences, as one checkpoint.
+   * @throws StateError between two updates, whose gradients would be lost
+   */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    const { optimizer, updateEvery = 1 } = this.#options;
+    if (this.#samples % updateEvery !== 0) {
+      throw new StateError(`online: expected to be saved after an update, got ${this.#samples % updateEvery} samples after one`);
+    }
+    return encodeCheckpoint({
+      step: this.#samples,
+      model: this.#model.stateDict(),
+      optimizer: optimizer.stateDict(),
+      best: new Map(),
+      state: this.#memory(),
+      cursor: null,
+      generators: generatorsOf(this.#model),
+      progress: null,
+      extra: null,
+    });
+  }
+
+  /** Goes on from bytes. @throws FormatError, ShapeError, DTypeError for those of anything else; nothing changes then */
+  fromBytes(bytes: Uint8Array): void {
+    scope(() => {
+      const { step, model, optimizer, state, generators } = decodeCheckpoint(bytes);
+      checkWeights("weights", model, this.#model.stateDict(), new Set(this.#options.optimizer.params));
+      if (state === null) throw new FormatError("online: expected a checkpoint with states, got one without");
+      if (step % (this.#options.updateEvery ?? 1) !== 0) throw new FormatError(`online: expected samples of whole updates, got ${step}`);
+      const own = generatorsOf(this.#model);
+      if (generators.length !== own.length) {
+        throw new FormatError(`online: expected the places of ${own.length} generators, got ${generators.length}`);
+      }
+      const like = this.#memory();
+      const memories = restoreState(like, tensorsLike(like, state)) as readonly State[];
+      const before = this.#taught.map(({ learner }) => learner.toBytes());
+      try {
+        this.#orNothing(() => {
+          this.#taught.forEach(({ learner }, i) => {
+            learner.memory = memories[i] as State;
+          });
+          this.#model.loadStateDict(model);
+          this.#options.optimizer.loadStateDict(optimizer);
+        });
+      } catch (error) {
+        this.#taught.forEach(({ learner }, i) => {
+          learner.fromBytes(before[i] as Uint8Array);
+        });
+        throw error;
+      }
+      for (const g of this.#waiting) g?.dispose();
+      this.#waiting = [];
+      own.forEach((g, i) => {
+        g.state = (generators[i] as Generator).state;
+      });
+      this.#samples = step;
+      forgetGradients(this.#params());
+    });
+  }
+
+  #memory(): readonly State[] {
+    return this.#taught.map(({ learner }) => learner.memory);
+  }
+
+  #params(): Tensor[] {
+    return [...new Set<Tensor>([...this.#model.parameters(), ...this.#options.optimizer.params])];
+  }
+
+  #finite(what: string, value: number): number {
+    if (Number.isFinite(value)) return value;
+    throw new StateError(`online: expected a finite ${what} in sample ${this.#samples + 1}, got ${value}`);
+  }
+
+  /** Adds the gradients that wait to those of this sample. */
+  #mergeWaiting(params: readonly Tensor[]): void {
+    params.forEach((p, i) => {
+      const waiting = this.#waiting[i] ?? null;
+      if (waiting === null) return;
+      if (p.grad !== null) {
+        addInPlace(waiting, p.grad);
+        p.grad.dispose();
+      }
+      p.grad = waiting;
+    });
+    this.#waiting = [];
+  }
+
+  /** Runs `fn`, with no gradients at first; if it fails, weights, buffers, gradients and generators are as they were before. */
+  #orNothing<R>(fn: () => R): R {
+    const params = this.#params();
+    this.#shadow.take(new Set([...this.#model.stateDict().values(), ...params]));
+    this.#waiting = params.map((p) => p.grad);
+    for (const p of params) p.grad = null;
+    const moved = new Map<Generator, GeneratorState>();
+    try {
+      return watchGenerators(moved, fn);
+    } catch (error) {
+      this.#shadow.putBack();
+      for (const [g, state] of moved) g.state = state;
+      forgetGradients(params);
+      this.#mergeWaiting(params);
+      throw error;
+    }
+  }
+
+  #lossOf(sample: B, taken: Map<Learner, TakenStep>): Tensor | null {
+    const restore = this.#taught.map((taught) => replaceSteps(taught, taken));
+    try {
+      const result = this.#options.loss(this.#model, sample);
+      const value: unknown = Array.isArray(result) ? result[0] : result;
+      if (value === null || value instanceof Tensor) return value;
+      throw new ArgumentError(`online: expected loss to return a tensor or null, got ${quote(value)}`);
+    } finally {
+      for (const undo of restore) undo();
+    }
+  }
+}
+
+type Begin = (recurrence: Recurrence, batch: number) => Learner;
+
+interface LearnerParams {
+  readonly learner: Learner;
+  readonly taken: Map<Learner, TakenStep>;
+}
+
+/** A learner's step as a primitive: inputs are x and the recurrence's parameters; outputs y and the next state's tensors. */
+const learnerStep: Primitive<LearnerParams> = {
+  name: "learnerStep",
+  forward([x], { learner, taken }) {
+    const step = learner.take((x as Tensor).detach());
+    taken.set(learner, step);
+    return [step.y, ...stateTensors(step.next)].map((t) => t.detach());
+  },
+  vjp([dy = null, ...dNext], { params: { learner, taken } }: Evaluation<LearnerParams>) {
+    if (isGradEnabled()) throw new StateError("online: expected a loss that is differentiated once, got a gradient of a gradient");
+    return [null, ...(taken.get(learner) as TakenStep).pull(dy, dNext)];
+  },
+  jvp() {
+    throw new StateError("online: expected a loss that is differentiated in reverse mode, got tangents");
+  },
+};
+
+/** Has a recurrence take its steps by its learner, once. */
+function replaceSteps({ recurrence, learner }: Taught, taken: Map<Learner, TakenStep>): () => void {
+  const name = recurrence.constructor.name;
+  const step = (x: Tensor, state?: State): [y: Tensor, next: State] => {
+    if (state !== undefined) throw new ArgumentError(`online: expected no state for ${name}, which goes on from where it is, got one`);
+    if (taken.has(learner)) throw new ArgumentError(`online: expected one step of ${name} a sample, got two`);
+    refuseInputGradient("online", x);
+    const [y, ...next] = applyAll(learnerStep, [x, ...recurrence.parameters()], { learner, taken });
+    return [y as Tensor, restoreState(learner.state, next)];
+  };
+  const scan = (xs: Tensor, state?: State, { lengths, reverse }: ScanOptions = {}): [ys: Tensor, last: State] => {
+    if (xs.rank !== 3 || xs.dim(0) !== 1) throw new ShapeError(`online: expected xs [1,B,${recurrence.inputSize}], got ${show(xs.shape)}`);
+    if (lengths !== undefined || reverse) throw new ArgumentError("online: expected a step without lengths and forwards, got options");
+    const [y, next] = step(reshape(xs, xs.shape.slice(1)), state);
+    return [reshape(y, [1, ...y.shape]), next];
+  };
+  return replaceMethods(recurrence, { scan, step } as Partial<Recurrence>);
+}
