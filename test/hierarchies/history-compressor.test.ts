@@ -8,7 +8,8 @@ import type { State } from "../../src/recurrence/state.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, scope, tensor } from "../../src/tensor/tensor.ts";
 import { accept, expectClose } from "../cells/acceptance.ts";
-import { logistic, plus, rows, times } from "../oracle/numbers.ts";
+import { holdAgainst } from "../oracle/equations.ts";
+import { each, logistic, plus, rows, times, type Vector } from "../oracle/numbers.ts";
 
 const [SYMBOLS, GAP_BITS] = [6, 8];
 
@@ -254,7 +255,7 @@ describe("ChunkingSystem", () => {
       automatizer: cell(4),
       chunker: cell(2),
       targetSize: 2,
-      ...(confidence ? { confidence } : {}),
+      ...(confidence === undefined ? {} : { confidence }),
       dtype: "float64",
       generator,
     });
@@ -265,50 +266,48 @@ describe("ChunkingSystem", () => {
     accept(make(0.2) as never);
   });
 
-  it("lets the chunker stand still on what the automatizer expects", () => {
-    const system = make(0.35);
-    const { automatizer, chunker } = system as unknown as { automatizer: RNNCell; chunker: RNNCell };
-    const vector = (t: { data(): ArrayLike<number> } | null) => Array.from(t?.data() ?? [], Number);
-    const advance = ({ weightIh, weightHh, biasIh }: RNNCell, x: number[], h: number[]) =>
-      plus(times(rows(weightIh), x), times(rows(weightHh), h), vector(biasIh)).map(Math.tanh);
-    const codes = [0, 1, 2, 2, 0, 1, 1, 0, 2, 1, 0, 0];
-    const xs = codes.map((code) => [0, 1, 2].map((i) => Number(i === code)));
-    const [ys] = system.scan(tensor(xs.flat(), { shape: [12, 1, 3], dtype: "float64" }));
-    const parts = system.outputs(ys);
-    let [hA, hC, expected] = [
-      [0, 0, 0, 0],
-      [0, 0],
-      [0, 0, 0],
-    ];
-    const events: number[] = [];
-    const chunkerStates: number[] = [];
-    const automatizerStates: number[] = [];
-    for (const x of xs) {
-      const unexpected = (expected[x.indexOf(1)] as number) < 0.35;
-      hA = advance(automatizer, x, hA);
-      if (unexpected) hC = advance(chunker, x, hC);
-      const logits = plus(times(rows(system.nextHead.weight), hA), vector(system.nextHead.bias)).map(Math.exp);
-      expected = logits.map((e) => e / logits.reduce((a, b) => a + b));
-      events.push(Number(unexpected));
-      chunkerStates.push(...hC);
-      automatizerStates.push(...hA);
-    }
-    expect(vector(parts.unexpected)).toEqual(events);
-    expect(new Set(events).size).toBe(2);
-    expectClose(parts.chunker, chunkerStates, 1e-12);
-    expectClose(parts.automatizer, automatizerStates, 1e-12);
-    // Every head reads its own net.
-    for (const [found, head, states, width] of [
-      [parts.next, system.nextHead, automatizerStates, 4],
-      [parts.target, system.targetHead, automatizerStates, 4],
-      [parts.imitation, system.imitationHead, automatizerStates, 4],
-      [parts.nextUnexpected, system.nextUnexpectedHead, chunkerStates, 2],
-      [parts.chunkerTarget, system.chunkerTargetHead, chunkerStates, 2],
-    ] as const) {
-      const read = (t: number) => plus(times(rows(head.weight), states.slice(width * t, width * t + width)), vector(head.bias));
-      expectClose(found, Array.from({ length: 12 }, (_, t) => read(t)).flat(), 1e-12);
-    }
-    expect([parts.next, parts.target, parts.imitation, parts.nextUnexpected].map((p) => p.dim(2))).toEqual([3, 2, 2, 3]);
+  it.each([-1, 0, 0.2])("is section 4's system from any state, values and derivatives; a symbol is expected from %d on", (confidence) => {
+    const [I, HA, HC] = [3, 4, 2];
+    const events: boolean[] = [];
+    holdAgainst(make(confidence), (p, x, state) => {
+      const [a, c, expected, h] = state as [Vector, Vector, Vector, Vector];
+      const unexpected = each((e, xi) => e * xi, expected, x).reduce((total, v) => total + v) < confidence;
+      events.push(unexpected);
+      const advance = (net: string, before: Vector) => {
+        const fromState = times(p.matrix(`${net}.weight_hh`, before.length), before);
+        return plus(times(p.matrix(`${net}.weight_ih`, I), x), fromState, p.vector(`${net}.bias_ih`)).map(Math.tanh);
+      };
+      const head = (name: string, from: Vector) => plus(times(p.matrix(`${name}.weight`, from.length), from), p.vector(`${name}.bias`));
+      const hA = advance("automatizer", a);
+      const moved = advance("chunker", c);
+      const [c1, hC] = unexpected ? [moved, moved] : [c, h];
+      const next = head("next_head", hA);
+      const powers = next.map(Math.exp);
+      const total = powers.reduce((u, v) => u + v);
+      const ofA = [...next, ...head("target_head", hA), ...hA, ...head("imitation_head", hA)];
+      const ofC = [...head("next_unexpected_head", hC), ...head("chunker_target_head", hC), ...hC];
+      expect([hA.length, hC.length]).toEqual([HA, HC]);
+      return [
+        [Number(unexpected), ...ofA, ...ofC],
+        [hA, c1, powers.map((e) => e / total), hC],
+      ];
+    });
+    expect(new Set(events).size).toBe(confidence < 0 ? 1 : 2);
+  });
+
+  it("takes its outputs apart, at first expects nothing, and a symbol from 0.95 on", () => {
+    const system = make();
+    const xs = tensor([1, 0, 0, 0, 1, 0], { shape: [2, 1, 3], dtype: "float64" });
+    const parts = system.outputs(system.scan(xs)[0]);
+    expect(Object.values(parts).map((t) => t.shape)).toEqual([1, 3, 2, 4, 2, 3, 2, 2].map((width) => [2, 1, width]));
+    expect(system.confidence).toBe(0.95);
+    expect(Array.from(parts.unexpected.data())).toEqual([1, 1]);
+    const heads = [system.nextHead, system.targetHead, system.imitationHead].map((head) =>
+      Array.from(head.forward(parts.automatizer).data()),
+    );
+    expect([parts.next, parts.target, parts.imitation].map((t) => Array.from(t.data()))).toEqual(heads);
+    const above = [system.nextUnexpectedHead, system.chunkerTargetHead].map((head) => Array.from(head.forward(parts.chunker).data()));
+    expect([parts.nextUnexpected, parts.chunkerTarget].map((t) => Array.from(t.data()))).toEqual(above);
   });
 
   it("refuses nets that read different numbers of symbols", () => {

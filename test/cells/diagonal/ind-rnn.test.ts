@@ -64,6 +64,16 @@ describe("IndRNN", () => {
   });
 });
 
+it("IndRNN draws W from N(0, 2/I), or from the deviation that it is given", () => {
+  const deviation = (weightStd?: number) => {
+    const w = new IndRNN({ inputSize: 50, hiddenSize: 400, generator: generator(), ...(weightStd && { weightStd }) }).weightIh.data();
+    return Math.sqrt(w.reduce((total, v) => total + v * v, 0) / w.length);
+  };
+  // 20,000 numbers: half a percent of error in their deviation.
+  expect(deviation() / Math.sqrt(2 / 50)).toBeCloseTo(1, 1);
+  expect(deviation(0.01) / 0.01).toBeCloseTo(1, 1);
+});
+
 describe("clipRecurrentWeights", () => {
   it("brings every layer's weights back to γ^(1/T) and leaves the others", () => {
     const net = new DeepIndRNN({ inputSize: 2, hiddenSize: 3, layers: 2, dtype: "float64", generator: generator() });
@@ -83,6 +93,7 @@ describe("clipRecurrentWeights", () => {
   it("refuses sequences without steps", () => {
     const cell = new IndRNN({ inputSize: 1, hiddenSize: 1 });
     expect(() => clipRecurrentWeights(cell, { steps: 0 })).toThrow("clipRecurrentWeights: expected steps ≥ 1");
+    for (const gamma of [0, -1]) expect(() => clipRecurrentWeights(cell, { steps: 5, gamma })).toThrow(`gamma > 0, got 5 and ${gamma}`);
   });
 });
 
