@@ -19,9 +19,16 @@ const USAGE = `Usage: npm run mutate -- [options] FILE [TEST ...]   small faults
   TEST           the files of tests; that of the same place under test/ unless given
   --skip=WORDS   leaves out tests whose names have one of these words, with commas between (default learn)
   --grep=WORD    only faults in expressions with this word
+  --lines=A-B    only faults in these lines
+  --quick=MS     leaves out tests that take longer on a processor, whatever they might notice
   --help         shows this text
 `;
-const options = readOptions("mutate", USAGE, { skip: { type: "string", default: "learn" }, grep: { type: "string" } }, { named: true });
+const options = readOptions(
+  "mutate",
+  USAGE,
+  { skip: { type: "string", default: "learn" }, grep: { type: "string" }, lines: { type: "string" }, quick: { type: "string" } },
+  { named: true },
+);
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -192,10 +199,11 @@ export const run = async () => {
   const { mutants, order } = JSON.parse(process.env.MUTANT_RUN);
   if (mutants === null) {
     for (const k of tests.keys()) {
-      const begin = performance.now();
+      const begin = process.cpuUsage();
       const failure = await attempt(k);
       if (failure !== null) { console.log("FAIL " + failure); process.exit(1); }
-      console.log(k + " " + (performance.now() - begin).toFixed(0) + " ms " + tests[k].name);
+      const { user, system } = process.cpuUsage(begin);
+      console.log(k + " " + ((user + system) / 1000).toFixed(0) + " ms " + tests[k].name);
     }
     process.exit(tests.length === 0 ? 2 : 0);
   }
@@ -213,7 +221,7 @@ export const run = async () => {
 };
 `;
 
-async function main({ names: [given, ...named], skip, grep }) {
+async function main({ names: [given, ...named], skip, grep, lines, quick: limit = "Infinity" }) {
   if (given === undefined) refuse("mutate", "expected a source file");
   const file = resolve(root, given);
   const tests = named.length > 0 ? named : [given.replace(/^src/, "test").replace(/\.ts$/, ".test.ts")];
@@ -257,10 +265,12 @@ async function main({ names: [given, ...named], skip, grep }) {
   if (sound.status !== 0)
     throw new Error(`mutate: expected tests that pass, got status ${sound.status}\n${sound.stdout}${sound.stderr.slice(-2000)}`);
   const timed = [...sound.stdout.matchAll(/^(\d+) (\d+) ms /gm)].map(([, k, ms]) => [Number(k), Number(ms)]);
-  const order = timed.sort((a, b) => a[1] - b[1]);
+  const order = timed.filter(([, ms]) => ms < Number(limit)).sort((a, b) => a[1] - b[1]);
   const quick = order.filter(([, ms]) => ms < 2000).map(([k]) => k);
   const all = order.map(([k]) => k);
-  const chosen = mutants.map((_, k) => k + 1).filter((k) => !grep || `${mutants[k - 1].from} ${mutants[k - 1].to}`.includes(grep));
+  const [first, last] = lines === undefined ? [1, Infinity] : lines.split("-").map(Number);
+  const isChosen = ({ line, from, to }) => line >= first && line <= last && (!grep || `${from} ${to}`.includes(grep));
+  const chosen = mutants.map((_, k) => k + 1).filter((k) => isChosen(mutants[k - 1]));
   const doubtful = [];
   let left = chosen;
   while (left.length > 0) {

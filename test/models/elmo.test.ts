@@ -99,6 +99,8 @@ describe("Highway and CharacterEncoder", () => {
   it("say what does not fit", () => {
     const encoder = encoderOf();
     expect(() => encoder.forward(tensor([[1, 2]], { dtype: "int32" }))).toThrow("expected ids of at least 3 characters a word, got [1,2]");
+    expect(() => encoder.forward(tensor(1, { dtype: "int32" }))).toThrow("expected ids of at least 3 characters a word, got []");
+    expect(encoder.forward(tensor([1, 2, 3], { dtype: "int32" })).shape).toEqual([3]);
     expect(() => encoder.forward(tensor([[1, 2, 3]], { dtype: "float64" }))).toThrow("expected int32 ids, got float64");
     expect(() => new CharacterEncoder({ characters: 3, embeddingSize: 2, filters: [], outputSize: 2 })).toThrow("at least one width");
   });
@@ -202,6 +204,7 @@ describe("BidirectionalLanguageModel", () => {
     const xs = input();
     expect(() => net.loss(xs, slice(targets, 0, 1))).toThrow("loss: expected words [T,B]");
     expect(() => net.loss(slice(xs, 0, 0, 1), slice(targets, 0, 0, 1))).toThrow("at least two steps");
+    expect(() => net.loss(xs, generator.uniform([T, B], 0, 1, "float64"))).toThrow("loss: expected int32 words, got float64");
     expect(() => new BidirectionalLanguageModel({ encoder: encoderOf(5), vocabSize: 3, hiddenSize: 5 })).toThrow(
       "less than 5 values, got 5",
     );

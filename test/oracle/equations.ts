@@ -9,7 +9,7 @@ import { ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { expectClose } from "../cells/acceptance.ts";
-import { each, part, type Vector } from "./numbers.ts";
+import { each, part, plus, times, type Vector } from "./numbers.ts";
 
 /** The parameters of a recurrence as numbers, by the names of its state dict. */
 export interface Numbers {
@@ -40,6 +40,12 @@ export function numbersOf(values: ReadonlyMap<string, Vector>, asked = new Set<s
 
 /** One step for one sequence: the tensors of a state are vectors, in the order in which the state has them. */
 export type Equations = (p: Numbers, x: Vector, state: readonly Vector[]) => [y: Vector, next: readonly Vector[]];
+
+/** A layer of tanh units, h' = tanh(W x + b + U h + b′), in PyTorch's names; those of its parameters begin with `at`. */
+export function elman(p: Numbers, at: string, x: Vector, h: Vector): number[] {
+  const ofInput = plus(times(p.matrix(`${at}weight_ih`, x.length), x), p.vector(`${at}bias_ih`));
+  return plus(ofInput, times(p.matrix(`${at}weight_hh`, h.length), h), p.vector(`${at}bias_hh`)).map(Math.tanh);
+}
 
 const [T, B] = [4, 2];
 

@@ -8,7 +8,8 @@ import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { Bidirectional } from "../../src/wrappers/bidirectional.ts";
 import { StackedRNN } from "../../src/wrappers/stacked.ts";
 import { accept, B, checkGradients, expectClose, fillGolden, goldenInputs, T } from "../cells/acceptance.ts";
-import { plus, rows, times } from "../oracle/numbers.ts";
+import { elman, holdAgainst } from "../oracle/equations.ts";
+import { plus, rows, times, type Vector } from "../oracle/numbers.ts";
 
 const generator = new Generator(11);
 const options = { dtype: "float64", generator } as const;
@@ -53,24 +54,23 @@ describe("StackedRNN", () => {
     expectClose(run(new StackedRNN([a, b, c]), sequence).flat(), layer(c, layer(b, layer(a, sequence))).flat(), 1e-12);
   });
 
-  it("skips from the input to all layers and from all layers to the output", () => {
-    const [a, b, c] = [rnn(3, 4), rnn(7, 5), rnn(8, 2)];
-    const withInput = (ys: number[][]) => ys.map((y, t) => [...(sequence[t] as number[]), ...y]);
-    const h1 = layer(a, sequence);
-    const h2 = layer(b, withInput(h1));
-    const h3 = layer(c, withInput(h2));
-    const expected = h1.map((h, t) => [...h, ...(h2[t] as number[]), ...(h3[t] as number[])]);
-    const stack = new StackedRNN([a, b, c], { skip: true });
-    expect(stack.outputSize).toBe(11);
-    expectClose(run(stack, sequence).flat(), expected.flat(), 1e-12);
-  });
-
-  it("adds its input to the output of each layer from the second on", () => {
-    const [a, b, c] = [rnn(3, 4), rnn(4, 4), rnn(4, 4)];
-    const sum = (p: number[][], q: number[][]) => p.map((row, t) => plus(row, q[t] as number[]));
-    const u2 = layer(a, sequence);
-    const u3 = sum(layer(b, u2), u2);
-    expectClose(run(new StackedRNN([a, b, c], { residual: true }), sequence).flat(), sum(layer(c, u3), u3).flat(), 1e-12);
+  it.each([
+    ["plain", {}],
+    ["skip", { skip: true }],
+    ["residual", { residual: true }],
+  ] as const)("is a stack of three from any state, values and derivatives: %s", (kind, connections) => {
+    const below = kind === "skip" ? 7 : 4;
+    holdAgainst(new StackedRNN<Tensor>([rnn(3, 4), rnn(below, 4), rnn(below, 4)], connections), (p, x, hs) => {
+      const states: Vector[] = [];
+      const outputs: Vector[] = [];
+      for (const [l, h] of hs.entries()) {
+        const u = l === 0 ? x : kind === "skip" ? [...x, ...(outputs[l - 1] as Vector)] : (outputs[l - 1] as Vector);
+        const next = elman(p, `layers.${l}.`, u, h);
+        states.push(next);
+        outputs.push(kind === "residual" && l > 0 ? plus(next, u) : next);
+      }
+      return [kind === "skip" ? outputs.flat() : (outputs[2] as Vector), states];
+    });
   });
 
   it("equals the layers of nn: stacked, and stacked in both directions", () => {

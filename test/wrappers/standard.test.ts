@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { backward } from "../../src/autodiff/backward.ts";
 import { gradients } from "../../src/autodiff/sweep.ts";
 import { noGrad } from "../../src/autodiff/tape.ts";
+import { DeepIndRNN } from "../../src/cells/diagonal/deep-ind-rnn.ts";
 import { LSTM1997 } from "../../src/cells/gated/lstm-1997.ts";
 import { MGU } from "../../src/cells/gated/mgu.ts";
 import { SimpleRecurrentNetwork } from "../../src/cells/simple/elman.ts";
@@ -10,6 +11,7 @@ import type { Module } from "../../src/nn/module.ts";
 import { add, mul, square } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/broadcast.ts";
 import { select, slice } from "../../src/ops/shape.ts";
+import type { LstmState } from "../../src/recurrence/kinds.ts";
 import type { Cell, Recurrence } from "../../src/recurrence/recurrence.ts";
 import { LSTM } from "../../src/recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
@@ -24,8 +26,10 @@ import { freeRun, lastStep, oneToMany } from "../../src/wrappers/modes.ts";
 import { StackedRNN } from "../../src/wrappers/stacked.ts";
 import { DetachEvery, truncatedBptt } from "../../src/wrappers/truncated.ts";
 import { LearnedInitialState, Reversed, StateClip } from "../../src/wrappers/wrappers.ts";
+import { Zoneout } from "../../src/wrappers/zoneout.ts";
 import { accept, B, checkGradients, checkStepsEqualScan, expectClose, T } from "../cells/acceptance.ts";
-import { plus, rows, times } from "../oracle/numbers.ts";
+import { elman, holdAgainst, type Numbers } from "../oracle/equations.ts";
+import { each, logistic, part, plus, rows, times, type Vector } from "../oracle/numbers.ts";
 
 const generator = new Generator(21);
 const options = { dtype: "float64", generator } as const;
@@ -47,6 +51,68 @@ function machine(cell: RNNCell, readout: Linear, moore: boolean): number[][] {
     return plus(times(rows(readout.weight), moore ? h : [...x, ...before]), list(readout.bias as Tensor));
   });
 }
+
+describe("from any state, values and derivatives", () => {
+  const head = (p: Numbers, v: Vector) => plus(times(p.matrix("readout.weight", v.length), v), p.vector("readout.bias"));
+
+  it("a Moore machine reads the new state", () =>
+    holdAgainst(new MooreMachine(rnn(), linear(4, 2)), (p, x, [h]) => {
+      const next = elman(p, "recurrence.", x, h as Vector);
+      return [head(p, next), [next]];
+    }));
+
+  it("a Mealy machine reads the input and what was put out last", () =>
+    holdAgainst(new MealyMachine(rnn(), linear(7, 2)), (p, x, [h, state]) => {
+      const next = elman(p, "recurrence.", x, state as Vector);
+      return [head(p, [...x, ...(h as Vector)]), [next, next]];
+    }));
+
+  it("a clipped state is clipped where it is carried, not where it is put out", () =>
+    holdAgainst(new StateClip(rnn(), 0.3), (p, x, [h]) => {
+      const y = elman(p, "recurrence.", x, h as Vector);
+      return [y, [y.map((v) => Math.min(0.3, Math.max(-0.3, v)))]];
+    }));
+
+  it.each([
+    [0.3, 0.3, 0.3],
+    [[0.2, 0.7], 0.2, 0.7],
+    [[0.4], 0.4, 0],
+  ])("zoneout mixes what was and what is by its probabilities where it does not train: %j", (given, ph, pc) => {
+    const cell = new Zoneout<LstmState>(lstm(), given);
+    holdAgainst(cell.eval(), (p, x, [h, c]) => {
+      const ofInput = plus(times(p.matrix("cell.weight_ih", 3), x), p.vector("cell.bias_ih"));
+      const sums = plus(ofInput, times(p.matrix("cell.weight_hh", 4), h as Vector), p.vector("cell.bias_hh"));
+      const [i, f, g, o] = [0, 1, 2, 3].map((k): Vector => part(sums, k, 4)) as [Vector, Vector, Vector, Vector];
+      const c1 = each((ii, fi, gi, old) => logistic(fi) * old + logistic(ii) * Math.tanh(gi), i, f, g, c as Vector);
+      const h1 = each((oi, ci) => logistic(oi) * Math.tanh(ci), o, c1);
+      const kept = (probability: number, before: Vector, fresh: Vector) =>
+        each((b, v) => probability * b + (1 - probability) * v, before, fresh);
+      const y = kept(ph, h as Vector, h1);
+      return [y, [y, kept(pc, c as Vector, c1)]];
+    });
+  });
+});
+
+describe("whole numbers in a state", () => {
+  const counting = () => {
+    const net = new DeepIndRNN({ inputSize: 3, hiddenSize: 4, layers: 1, norm: "step", normSteps: 3, normAt: "before", ...options });
+    return net.eval();
+  };
+
+  it("are neither clipped, nor mixed, nor learned: a count of steps counts them", () => {
+    const around: Cell<readonly Tensor[]>[] = [
+      new StateClip(counting(), 0.5),
+      new Zoneout(counting(), 0.5).eval(),
+      new LearnedInitialState(counting()),
+    ];
+    for (const net of around) {
+      const [, last] = net.scan(xs);
+      expect(list(last[1] as Tensor)).toEqual([T, T]);
+      expect((last[1] as Tensor).dtype).toBe("int32");
+    }
+    expect(new LearnedInitialState(counting()).initial).toHaveLength(1);
+  });
+});
 
 describe("Moore and Mealy machines", () => {
   it("are accepted over any recurrence", () => {

@@ -66,7 +66,10 @@ describe("IndRNN", () => {
 
 it("IndRNN draws W from N(0, 2/I), or from the deviation that it is given", () => {
   const deviation = (weightStd?: number) => {
-    const w = new IndRNN({ inputSize: 50, hiddenSize: 400, generator: generator(), ...(weightStd && { weightStd }) }).weightIh.data();
+    const w = Array.from(
+      new IndRNN({ inputSize: 50, hiddenSize: 400, generator: generator(), ...(weightStd && { weightStd }) }).weightIh.data(),
+      Number,
+    );
     return Math.sqrt(w.reduce((total, v) => total + v * v, 0) / w.length);
   };
   // 20,000 numbers: half a percent of error in their deviation.
