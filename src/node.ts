@@ -1,3 +1,4 @@
-/** Models in files, for Node, Deno and Bun: the one entry that touches the file system. */
+/** What only Node, Deno and Bun have: models in files, and evaluation in threads. */
 
 export { load, type Savable, save, writeAtomic } from "./io/files.ts";
+export { evaluationThreads, type WorkerOptions } from "./search/threads.ts";

@@ -38,3 +38,9 @@ export class MemoryLimitError extends RangeError {
   override readonly name = "MemoryLimitError";
   readonly code = "ERR_MEMORY_LIMIT";
 }
+
+/** Work that was given to a worker and came to nothing: it died, threw, or did not answer in time. */
+export class WorkerError extends Error {
+  override readonly name = "WorkerError";
+  readonly code = "ERR_WORKER";
+}

@@ -1,7 +1,7 @@
 /** Tensors, where they live, and the errors that everything throws. */
 
 export type { DType, FloatDType, TypedArray } from "../base/dtype.ts";
-export { ArgumentError, DTypeError, FormatError, MemoryLimitError, ShapeError, StateError } from "../base/errors.ts";
+export { ArgumentError, DTypeError, FormatError, MemoryLimitError, ShapeError, StateError, WorkerError } from "../base/errors.ts";
 export { init, type MemoryInfo, memory, ready, setMemoryLimit } from "../wasm/host.ts";
 export { arange, eye, full, linspace, ones, onesLike, scalar, zeros, zerosLike } from "./create.ts";
 export { dryRun, type MemoryPlan } from "./dry-run.ts";

@@ -1,0 +1,213 @@
+/** A pool of workers that evaluate candidates. It knows of no host: what starts a worker is given to it. */
+
+import { checkFlag, checkNumber, checkWhole, withDefaults } from "../base/checks.ts";
+import { StateError, WorkerError } from "../base/errors.ts";
+import { shorten } from "../base/quote.ts";
+import type { EvaluationContext, Evaluator } from "./evolve.ts";
+
+export interface PoolOptions {
+  /** Workers at once; each is started when there is work for it (default 4). */
+  readonly workers?: number;
+  /** How often an evaluation is begun again whose worker died or did not answer in time (default 1). */
+  readonly retries?: number;
+  /** Whether one that threw is begun again, too (default false: it would throw again). */
+  readonly retryErrors?: boolean;
+  /** Milliseconds after which a worker that has not answered is ended; never unless given. */
+  readonly timeout?: number;
+}
+
+/** A worker as a host has it. */
+export interface WorkerPort {
+  post(message: unknown): void;
+  /** To be called once. `end` is called when the worker has died, with the reason. */
+  listen(message: (message: unknown) => void, end: (reason: string) => void): void;
+  terminate(): unknown;
+  /** Whether it keeps the program running: it should only while it works. */
+  hold?(busy: boolean): void;
+}
+
+/** What a worker is sent: an evaluation. */
+export interface EvaluationRequest {
+  readonly job: number;
+  readonly candidate: unknown;
+  readonly evaluation: number;
+}
+
+/** What a worker answers: a cost, or what was thrown as text. `broken`: the module cannot be used, which no retry mends. */
+export type EvaluationAnswer =
+  | { readonly job: number; readonly cost: unknown }
+  | { readonly job: number; readonly error: string; readonly broken: boolean };
+
+interface Job {
+  readonly id: number;
+  readonly request: EvaluationRequest;
+  readonly signal: AbortSignal;
+  readonly resolve: (cost: number) => void;
+  readonly reject: (error: unknown) => void;
+  readonly onAbort: () => void;
+  failures: number;
+}
+
+/** A worker and what it does. */
+interface Lane {
+  readonly port: WorkerPort;
+  job: Job | null;
+  timer: ReturnType<typeof setTimeout> | undefined;
+  ended: boolean;
+}
+
+/**
+ * An evaluator over workers: each has one candidate at a time. One whose worker dies or is too slow is begun again in a new worker, at most
+ * `retries` times; then, or when the evaluation throws, its promise rejects with a WorkerError. Nothing is left waiting.
+ * @throws ArgumentError for options out of their range
+ */
+export class EvaluationPool<C> implements Evaluator<C> {
+  readonly concurrency: number;
+  readonly #name: string;
+  readonly #spawn: () => WorkerPort;
+  readonly #options: { readonly retries: number; readonly retryErrors: boolean; readonly timeout: number | undefined };
+  readonly #lanes: Set<Lane> = new Set();
+  #waiting: Job[] = [];
+  #next = 0;
+  #closed = false;
+
+  /** @param name in messages @param spawn starts a worker */
+  constructor(name: string, spawn: () => WorkerPort, options: PoolOptions = {}) {
+    const { workers, retries, retryErrors, timeout } = withDefaults({ workers: 4, retries: 1, retryErrors: false }, options);
+    checkWhole(name, "workers", workers, { least: 1 });
+    checkWhole(name, "retries", retries);
+    checkFlag(name, "retryErrors", retryErrors);
+    if (timeout !== undefined) checkNumber(name, "timeout", timeout, { above: 0 });
+    this.concurrency = workers;
+    this.#name = name;
+    this.#spawn = spawn;
+    this.#options = { retries, retryErrors, timeout };
+  }
+
+  /** @throws WorkerError; StateError once it is closed; the signal's reason when it is aborted, which ends the worker */
+  evaluate(candidate: C, { evaluation, signal }: EvaluationContext): Promise<number> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) throw new StateError(`${this.#name}: expected an open pool, got one that was closed`);
+      signal.throwIfAborted();
+      const id = this.#next++;
+      const onAbort = () => this.#drop(job, signal.reason);
+      const job: Job = { id, request: { job: id, candidate, evaluation }, signal, resolve, reject, onAbort, failures: 0 };
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.#waiting.push(job);
+      this.#assign();
+    });
+  }
+
+  /** Ends all workers; evaluations under way reject with a StateError. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const lanes = [...this.#lanes];
+    const jobs = [...this.#waiting, ...lanes.flatMap((lane) => lane.job ?? [])];
+    this.#waiting = [];
+    for (const job of jobs) this.#settle(job, () => job.reject(new StateError(`${this.#name}: expected an answer, got closed before`)));
+    await Promise.all(lanes.map((lane) => this.#retire(lane)));
+  }
+
+  /** The same, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Gives work to workers without any. */
+  #assign(): void {
+    while (this.#waiting.length > 0) {
+      const idle = [...this.#lanes].find((lane) => lane.job === null) ?? (this.#lanes.size < this.concurrency ? this.#start() : null);
+      if (idle === null) return;
+      const job = this.#waiting.shift() as Job;
+      if (idle instanceof Error) this.#fail(job, `no worker could be started: ${idle.message}`, false);
+      else this.#give(idle, job);
+    }
+  }
+
+  #start(): Lane | Error {
+    try {
+      const lane: Lane = { port: this.#spawn(), job: null, timer: undefined, ended: false };
+      lane.port.listen(
+        (message) => this.#take(lane, message as EvaluationAnswer),
+        (reason) => this.#bury(lane, reason),
+      );
+      this.#lanes.add(lane);
+      return lane;
+    } catch (error) {
+      return error as Error;
+    }
+  }
+
+  #give(lane: Lane, job: Job): void {
+    lane.job = job;
+    lane.port.hold?.(true);
+    const { timeout } = this.#options;
+    if (timeout !== undefined) lane.timer = setTimeout(() => this.#bury(lane, `it did not answer within ${timeout} ms`), timeout);
+    try {
+      lane.port.post(job.request);
+    } catch (error) {
+      // A candidate that cannot be sent, to this worker or any other.
+      this.#free(lane);
+      this.#fail(job, `its candidate cannot be sent: ${(error as Error).message}`, false);
+    }
+  }
+
+  #free(lane: Lane): void {
+    clearTimeout(lane.timer);
+    lane.job = null;
+    lane.port.hold?.(false);
+  }
+
+  #take(lane: Lane, answer: EvaluationAnswer): void {
+    const { job } = lane;
+    // What was answered after the work had been taken from it.
+    if (job === null || answer.job !== job.id) return;
+    this.#free(lane);
+    if ("error" in answer) this.#fail(job, `it threw ${shorten(answer.error)}`, this.#options.retryErrors && !answer.broken);
+    else this.#settle(job, () => job.resolve(answer.cost as number));
+    this.#assign();
+  }
+
+  /** A worker that has died, or has to. */
+  #bury(lane: Lane, reason: string): void {
+    if (lane.ended) return;
+    const { job } = lane;
+    void this.#retire(lane);
+    if (job !== null) this.#fail(job, reason, true);
+    if (!this.#closed) this.#assign();
+  }
+
+  async #retire(lane: Lane): Promise<void> {
+    lane.ended = true;
+    clearTimeout(lane.timer);
+    lane.job = null;
+    this.#lanes.delete(lane);
+    await lane.port.terminate();
+  }
+
+  /** Begins an evaluation again where that may help, before all that wait. */
+  #fail(job: Job, reason: string, again: boolean): void {
+    if (again && job.failures < this.#options.retries) {
+      job.failures++;
+      this.#waiting.unshift(job);
+      return;
+    }
+    const times = job.failures === 0 ? "" : ` after ${job.failures + 1} attempts`;
+    const message = `${this.#name}: expected a cost for evaluation ${job.request.evaluation}, got none${times}: ${reason}`;
+    this.#settle(job, () => job.reject(new WorkerError(message)));
+  }
+
+  /** An evaluation whose result nobody wants. */
+  #drop(job: Job, reason: unknown): void {
+    this.#waiting = this.#waiting.filter((other) => other !== job);
+    const lane = [...this.#lanes].find((other) => other.job === job);
+    this.#settle(job, () => job.reject(reason));
+    if (lane !== undefined) void this.#retire(lane);
+    this.#assign();
+  }
+
+  #settle(job: Job, how: () => void): void {
+    job.signal.removeEventListener("abort", job.onAbort);
+    how();
+  }
+}

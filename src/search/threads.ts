@@ -1,0 +1,38 @@
+/** Evaluation in threads, for Node, Deno and Bun. */
+
+import { Worker } from "node:worker_threads";
+import { EvaluationPool, type PoolOptions, type WorkerPort } from "./pool.ts";
+
+export interface WorkerOptions extends PoolOptions {
+  /** The module's export that evaluates: (candidate, { evaluation }) to a cost, or the promise of one (default "evaluate"). */
+  readonly name?: string;
+}
+
+/**
+ * An evaluator whose threads evaluate by a function that a module exports. Candidates are copied into the thread: vectors, genomes, graphs.
+ * Threads start when there is work, and do not keep the program running when there is none; `close` ends them.
+ * @param module its URL: `new URL("./cost.js", import.meta.url)`. It has to be in a form that a thread of the host can load
+ * @throws ArgumentError for options out of their range; what rejects is a WorkerError (see `EvaluationPool`)
+ * @example
+ * await using threads = evaluationThreads<Float64Array>(new URL("./cost.js", import.meta.url), { workers: 8 });
+ * await evolve(search, threads, { maxEvaluations: 10_000 });
+ */
+export function evaluationThreads<C>(module: URL | string, options: WorkerOptions = {}): EvaluationPool<C> {
+  const source = { module: String(module), name: options.name ?? "evaluate" };
+  const spawn = (): WorkerPort => {
+    const worker = new Worker(new URL("./worker-node.js", import.meta.url));
+    worker.postMessage(source);
+    return {
+      post: (message) => worker.postMessage(message),
+      listen(message, end) {
+        worker.on("message", message);
+        worker.on("messageerror", (error) => end(`its answer cannot be read: ${error.message}`));
+        worker.on("error", (error: Error) => end(`its worker failed: ${error.message}`));
+        worker.on("exit", (code) => end(`its worker ended with ${code}`));
+      },
+      terminate: () => worker.terminate(),
+      hold: (busy) => (busy ? worker.ref() : worker.unref()),
+    };
+  };
+  return new EvaluationPool<C>("evaluationThreads", spawn, options);
+}

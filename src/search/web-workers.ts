@@ -1,0 +1,42 @@
+/** Evaluation in web workers, for browsers. */
+
+import { EvaluationPool, type PoolOptions, type WorkerPort } from "./pool.ts";
+
+export interface WebWorkerOptions extends PoolOptions {
+  /** The module's export that evaluates: (candidate, { evaluation }) to a cost, or the promise of one (default "evaluate"). */
+  readonly name?: string;
+}
+
+/** The part of a web worker that is used. */
+interface WebWorker {
+  postMessage(message: unknown): void;
+  addEventListener(type: string, listener: (event: { readonly data?: unknown; readonly message?: string }) => void): void;
+  terminate(): void;
+}
+
+declare const Worker: new (url: URL, options: { readonly type: "module" }) => WebWorker;
+
+/**
+ * An evaluator whose web workers evaluate by a function that a module exports. Workers start when there is work; `close` ends them.
+ * @param module its URL, from which workers of this page may import
+ * @throws ArgumentError for options out of their range; what rejects is a WorkerError (see `EvaluationPool`)
+ * @example await evolve(search, evaluationWorkers<Float64Array>(new URL("./cost.js", import.meta.url), { workers: 4 }));
+ */
+export function evaluationWorkers<C>(module: URL | string, options: WebWorkerOptions = {}): EvaluationPool<C> {
+  const source = { module: String(module), name: options.name ?? "evaluate" };
+  const spawn = (): WorkerPort => {
+    // In this form bundlers see that there is a worker.
+    const worker = new Worker(new URL("./worker-web.js", import.meta.url), { type: "module" });
+    worker.postMessage(source);
+    return {
+      post: (message) => worker.postMessage(message),
+      listen(message, end) {
+        worker.addEventListener("message", ({ data }) => message(data));
+        worker.addEventListener("messageerror", () => end("its answer cannot be read"));
+        worker.addEventListener("error", (event) => end(`its worker failed: ${event.message ?? "it could not be loaded"}`));
+      },
+      terminate: () => worker.terminate(),
+    };
+  };
+  return new EvaluationPool<C>("evaluationWorkers", spawn, options);
+}

@@ -1,0 +1,12 @@
+/** What a thread of `evaluationThreads` runs. */
+
+import { parentPort } from "node:worker_threads";
+import { serve } from "./serve.ts";
+
+parentPort?.on(
+  "message",
+  serve(
+    (answer) => parentPort?.postMessage(answer),
+    (module) => import(module),
+  ),
+);

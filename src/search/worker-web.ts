@@ -1,0 +1,15 @@
+/** What a web worker of `evaluationWorkers` runs. */
+
+import { serve } from "./serve.ts";
+
+interface WorkerScope {
+  postMessage(message: unknown): void;
+  onmessage: ((event: { readonly data: unknown }) => void) | null;
+}
+
+const scope = globalThis as unknown as WorkerScope;
+const answer = serve(
+  (message) => scope.postMessage(message),
+  (module) => import(module),
+);
+scope.onmessage = ({ data }) => void answer(data);
