@@ -94,11 +94,20 @@ function lagRun(run: Run) {
     { shape: [p] },
   );
   const logits = (xs: Tensor) => reshape(net.run(xs)[0], [-1, p + 1]);
+  // Enough when two hundred sequences in a row were told: their losses, in which the last step weighs 100, are near zero.
+  const most = run.short ? 800 : 8000;
+  let [seen, told] = [most, 0];
+  const enough = (update: number, loss: number) => {
+    told = loss < 0.05 ? told + 1 : 0;
+    if (told >= 200) seen = update + 1;
+    return told >= 200;
+  };
   train(run, {
     parameters: net.parameters,
-    updates: run.short ? 800 : 8000,
-    lr: 2e-2,
+    updates: most,
+    lr: run.short ? 2e-2 : 5e-3,
     clip: 1,
+    after: enough,
     loss: () => {
       const { xs, targets } = lagBatch(training, p, 1);
       return mean(mul(crossEntropy(logits(xs), targets, { reduction: "none" }), weight));
@@ -107,7 +116,7 @@ function lagRun(run: Run) {
   const { xs, targets } = lagBatch(test, p, 100);
   const said = scope(() => noGrad(() => Array.from(argmax(logits(xs), { axis: 1 }).data())));
   const right = said.map((c, k) => c === targets.data()[k]);
-  return { last: share(right.slice(-100)), others: share(right.slice(0, -100)) };
+  return { sequences: seen, last: share(right.slice(-100)), others: share(right.slice(0, -100)) };
 }
 
 const PAPER = "Hochreiter and Schmidhuber (1997), Long short-term memory";
@@ -161,13 +170,14 @@ export const lstm1997: readonly Experiment[] = [
     system: "LSTM, with forget gate",
     file: "src/recurrence/rnn-cells.ts",
     paper: PAPER,
-    task: "x or y, then 49 symbols that are always the same, then the first one again; predict each next symbol; 16 cells, forget bias 5, Adam 2e-2, 8,000 sequences, the last step weighs 100",
+    task: "x or y, then 49 symbols that are always the same, then the first one again; predict each next symbol; 16 cells, forget bias 5, Adam 5e-3, until 200 sequences in a row are told, at most 8,000; the last step weighs 100",
     reported: "table 4, lag 100: 18 of 18 runs successful after 5,040 sequences; backpropagation through time 0 of 18",
     claim: "the last symbol is right in all of 100 fresh sequences",
-    figures: { last: "accuracy, last symbol", others: "accuracy, other symbols" },
+    figures: { sequences: "sequences", last: "accuracy, last symbol", others: "accuracy, other symbols" },
     seeds: 20,
     run: lagRun,
-    claims: [{ rate: 0.6, holds: ({ last }) => last === 1 }],
+    remarks: "At 2e-2 six nets of twenty never find the lag, and stay at chance on the last symbol.",
+    claims: [{ rate: 0.9, holds: ({ last }) => last === 1 }],
     learns: ({ last }) => last === 1,
   }),
 ];

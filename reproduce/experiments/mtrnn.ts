@@ -21,6 +21,8 @@ const NAMES = ["PPQQRR", "PQPQRR", "QQRRPP", "RPRPQQ"];
 /** How points in the plane are given to the input-output units. */
 interface Coding {
   readonly options: Pick<MTRNNOptions, "maps" | "ioActivation" | "contextActivation">;
+  /** Which part of the input is the network's own output while it learns. */
+  readonly ownInput: number;
   /** Points [T,B,2] to activities [T,B,IO], and back. */
   encode(points: Tensor): Tensor;
   decode(activities: Tensor): Tensor;
@@ -32,6 +34,7 @@ interface Coding {
 /** A unit for each coordinate. */
 const coordinates: Coding = {
   options: { maps: [2], ioActivation: "tanh", contextActivation: "tanh" },
+  ownInput: 0.4,
   encode: (points) => points,
   decode: (activities) => activities,
   loss: (ys, encoded) => mseLoss(ys, encoded),
@@ -45,6 +48,7 @@ const WIDTH = 0.3;
 /** A map of units for each coordinate, which share the activity 1 by their distance from it. */
 const population: Coding = {
   options: { maps: [PLACES.length, PLACES.length], ioActivation: "softmax", contextActivation: "logistic" },
+  ownInput: 0.1,
   encode: (points) => {
     const coded = Array.from(points.data(), (v) => {
       const near = PLACES.map((c) => Math.exp(-(((v - c) / WIDTH) ** 2)));
@@ -74,7 +78,7 @@ function learn(run: Run, coding: Coding, ratio: number, rate: number, part: read
   const names = run.short ? ["PQ", "QP"] : NAMES;
   const tau = { io: 2, fast: 5, slow: 5 * ratio };
   const options = { ...coding.options, fastSize: 24, slowSize: 6, tau, bound: 0.3, sequences: names.length };
-  const net = new MTRNN({ ...options, ownInput: 0.1, generator: new Generator(run.seed) });
+  const net = new MTRNN({ ...options, ownInput: coding.ownInput, generator: new Generator(run.seed) });
   const points = trajectories(names);
   const T = points.dim(0) - 1;
   const [inputs, targets] = [coding.encode(slice(points, 0, 0, T)), coding.encode(slice(points, 0, 1))];
@@ -152,6 +156,8 @@ const FIGURES = {
 
 type Found = Figures<keyof typeof FIGURES>;
 
+const TUNING = { grid: [1e-3, 2e-3, 5e-3], seeds: [0], updates: 2500, better: "lower" } as const;
+
 /** What both codings have in common. */
 const COMMON = {
   system: "Multiple-timescale recurrent network",
@@ -161,7 +167,6 @@ const COMMON = {
   claim:
     "closed-loop error at ratio 14 at most 0.05 and below that at ratio 1, slow units change less than a third as much as fast ones in a step",
   figures: FIGURES,
-  tuning: { grid: [1e-3, 2e-3, 5e-3], updates: 2500, better: "lower" as const, rates: { slow: 2e-3, even: 2e-3 } },
   claims: [{ rate: 0.8, holds: ({ slow, even, slowness }: Found) => slow <= 0.05 && slow < even && slowness < 1 / 3 }],
   learns: ({ slow, slowness }: Found) => slow < 0.1 && slowness < 1 / 3,
 };
@@ -170,8 +175,10 @@ export const mtrnn: readonly Experiment[] = [
   experiment({
     ...COMMON,
     name: "mtrnn-primitives",
-    task: "PPQQRR, PQPQRR, QQRRPP and RPRPQQ of a circle P, a figure of eight Q and a line R, 24 steps each; 24 fast units (τ = 5), 6 slow (τ = 70 or 5), 2,500 updates with Adam (1e-2 for the initial states), a tenth of the input is the network's own output; then in closed loop from the learned initial states",
-    remarks: "two coordinates with tanh units instead of 100 population-coded ones",
+    task: "PPQQRR, PQPQRR, QQRRPP and RPRPQQ of a circle P, a figure of eight Q and a line R, 24 steps each; 24 fast units (τ = 5), 6 slow (τ = 70 or 5), 2,500 updates with Adam (1e-2 for the initial states), 0.4 of the input is the network's own output; then in closed loop from the learned initial states",
+    remarks:
+      "Two coordinates with tanh units instead of 100 population-coded ones. With a tenth of the own output, as in the paper, these nets rely on what they are given and drift in the closed loop: their errors were of 0.02 to 0.04 at ratio 14, in some seeds no smaller than at ratio 1.",
+    tuning: { ...TUNING, rates: { slow: 5e-3, even: 1e-3 } },
     run: (run) => primitives(run, coordinates),
   }),
   experiment({
@@ -180,6 +187,7 @@ export const mtrnn: readonly Experiment[] = [
     task: "PPQQRR, PQPQRR, QQRRPP and RPRPQQ of a circle P, a figure of eight Q and a line R, 24 steps each; a softmax map of 10 units for each coordinate, 24 fast units (τ = 5), 6 slow (τ = 70 or 5), Kullback-Leibler divergence, 2,500 updates with Adam (1e-2 for the initial states), a tenth of the input is the network's own output; then in closed loop from the learned initial states",
     remarks:
       "20 population-coded units instead of 100; the closed loop feeds activities back as they are, without decoding a point in between",
+    tuning: { ...TUNING, rates: { slow: 2e-3, even: 2e-3 } },
     run: (run) => primitives(run, population),
   }),
 ];
