@@ -81,3 +81,4 @@ export { CTRNN, type CTRNNOptions } from "./timescales/ctrnn.ts";
 export { HierarchicalRNN, type HierarchicalRNNOptions, type HierarchicalState, type HierarchyLevel } from "./timescales/hierarchical.ts";
 export { type LiquidOptions, LiquidTimeConstant } from "./timescales/liquid.ts";
 export { MTRNN, type MTRNNOptions } from "./timescales/mtrnn.ts";
+export { PearlmutterNetwork, type PearlmutterOptions } from "./timescales/pearlmutter.ts";

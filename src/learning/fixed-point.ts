@@ -1,8 +1,5 @@
 /** Recurrent backpropagation: derivatives of a network at rest, by a linear system instead of its history. */
 
-import { track } from "../autodiff/alias.ts";
-import { gradients } from "../autodiff/sweep.ts";
-import { enableGrad } from "../autodiff/tape.ts";
 import { checkNumber } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, StateError } from "../base/errors.ts";
@@ -11,11 +8,12 @@ import { checkFixedPointOptions, type FixedPointOptions, solveFixedPoint } from 
 import { add, sub } from "../ops/arithmetic.ts";
 import { cat, select, slice, unsqueeze } from "../ops/shape.ts";
 import type { Recurrence } from "../recurrence/recurrence.ts";
-import { mapState, restoreState, type State, stateFromVector, stateTensors, stateToVector } from "../recurrence/state.ts";
+import { restoreState, type State, stateFromVector, stateTensors, stateToVector } from "../recurrence/state.ts";
 import { zeros, zerosLike } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
 import { overSequences, sumOf } from "./sequences.ts";
+import { floats, StepTape } from "./step-tape.ts";
 
 /** How near rest a network has to be. */
 export const REST: Readonly<Record<string, number>> = { float64: 1e-8, float32: 1e-4 };
@@ -34,40 +32,6 @@ export interface FixedPointAlgorithmOptions extends FixedPointOptions {
   readonly rest?: number;
   /** Is told of every fixed point. */
   readonly report?: (report: FixedPointReport) => void;
-}
-
-const floats = (tensors: readonly Tensor[]): Tensor[] => tensors.filter((t) => isFloat(t.dtype));
-
-/** One step on a tape of its own: [y, s′] = step(x, s). */
-class StepTape<S extends State> {
-  readonly #inputs: readonly Tensor[];
-  readonly #states: number;
-  readonly y: Tensor;
-  readonly next: readonly Tensor[];
-
-  constructor(recurrence: Recurrence<S>, parameters: readonly Parameter[], x: Tensor, like: S, state: readonly Tensor[]) {
-    const tracked = state.map((s) => (isFloat(s.dtype) ? track(s.detach()) : s));
-    const input = track(x.detach());
-    const before = restoreState(like, tracked);
-    const [y, next] = enableGrad(() => recurrence.step(input, before));
-    this.y = y;
-    // By name: a step may list its tensors in another order than the state before.
-    this.next = stateTensors(mapState((_, t) => t as Tensor, before, next));
-    this.#states = floats(tracked).length;
-    this.#inputs = [...floats(tracked), input, ...parameters];
-  }
-
-  /** Cotangents of state, x and parameters from those of y and of the next state (null: none). */
-  pull(
-    dy: Tensor | null,
-    dNext: readonly (Tensor | null)[],
-  ): { state: (Tensor | null)[]; x: Tensor | null; parameters: (Tensor | null)[] } {
-    const ends = floats(this.next);
-    const outputs = [...(dy === null ? [] : [this.y]), ...ends.filter((_, i) => dNext[i])];
-    const cotangents = [...(dy === null ? [] : [dy]), ...dNext.filter((d) => d !== null)];
-    const found = gradients(outputs, this.#inputs, cotangents);
-    return { state: found.slice(0, this.#states), x: found[this.#states] ?? null, parameters: found.slice(this.#states + 1) };
-  }
 }
 
 /** The largest difference of an element. */

@@ -1,6 +1,12 @@
 /** Gradient algorithms beside backpropagation through time: each another rule for the derivative of a scan. */
 
 export type { GradientAlgorithm, Learner, TakenStep } from "./algorithm.ts";
+export {
+  type AdjointMode,
+  type ContinuousAdjointOptions,
+  type ContinuousRecurrence,
+  continuousAdjoint,
+} from "./continuous-adjoint.ts";
 export { Curriculum, type CurriculumOptions, type CurriculumState, type CurriculumStrategy } from "./curriculum.ts";
 export {
   type EnergyRecurrence,

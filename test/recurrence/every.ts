@@ -136,6 +136,8 @@ const timescales: Readonly<Record<string, Make>> = {
   }),
   ...each("CTRNN", ["rk4", "bogacki-shampine"] as const, (o, method) => new cells.CTRNN({ ...sizes, method, ...o })),
   "CTRNN, on a line": (o) => any(new cells.CTRNN({ ...sizes, method: "euler", interpolation: "linear", ...o })),
+  PearlmutterNetwork: (o) => any(new cells.PearlmutterNetwork({ ...sizes, ...o })),
+  "PearlmutterNetwork, delays": (o) => any(new cells.PearlmutterNetwork({ ...sizes, maxDelay: 0.35, ...o })),
   ...each("MTRNN", [0, 0.5], (o, ownInput) => new cells.MTRNN({ maps: [2, 1], fastSize: 4, slowSize: 2, ownInput, ...o })),
   ...each("LiquidTimeConstant", [false, true], (o, timed) => new cells.LiquidTimeConstant({ ...sizes, timed, ...o })),
   ...each("ClosedFormContinuousTime", [false, true], (o, timed) => new cells.ClosedFormContinuousTime({ ...sizes, timed, ...o })),

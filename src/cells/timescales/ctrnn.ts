@@ -54,6 +54,8 @@ export class CTRNN extends Cell<readonly Tensor[]> {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly interval: number;
+  readonly method: FixedMethod | AdaptiveMethod;
+  readonly unfolds: number;
   readonly weightIh: Parameter;
   readonly weightHh: Parameter;
   readonly bias: Parameter;
@@ -76,6 +78,8 @@ export class CTRNN extends Cell<readonly Tensor[]> {
     this.outputSize = H;
     this.interval = interval;
     this.#options = options;
+    this.method = options.method ?? "rk4";
+    this.unfolds = unfolds;
     this.weightIh = uniformParameter([H, I], bound, options);
     this.weightHh = uniformParameter([H, H], bound, options);
     this.bias = uniformParameter([H], bound, options);
@@ -106,8 +110,13 @@ export class CTRNN extends Cell<readonly Tensor[]> {
     return div(drive === undefined ? net : add(net, drive), rate(this.logTau));
   }
 
+  /** I, the inputs of the units, from x [B,I]. */
+  drive(x: Tensor): Tensor {
+    return linear(x, this.weightIh);
+  }
+
   step(x: Tensor, [y, before]: readonly Tensor[]): [o: Tensor, next: readonly Tensor[]] {
-    const drive = linear(x, this.weightIh);
+    const drive = this.drive(x);
     const rise = before === undefined ? null : sub(drive, before);
     const driveAt = (t: number) => (rise === null ? drive : add(before as Tensor, mul(rise, t / this.interval)));
     const y1 = this.#solve((state, t) => this.slope(state, driveAt(t)), y as Tensor);
@@ -115,7 +124,8 @@ export class CTRNN extends Cell<readonly Tensor[]> {
   }
 
   #solve(slope: (y: Tensor, t: number) => Tensor, y: Tensor): Tensor {
-    const { method = "rk4", unfolds = 1, tolerance = 1e-6 } = this.#options;
+    const { method, unfolds } = this;
+    const { tolerance = 1e-6 } = this.#options;
     if (method === "bogacki-shampine" || method === "dormand-prince") {
       return integrateAdaptively(slope, y, this.interval, { method, tolerance }).y;
     }
