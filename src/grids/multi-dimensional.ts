@@ -1,5 +1,6 @@
 /** Recurrent networks over grids of any number of axes, in one scan order or in all of them. */
 
+import { noGrad } from "../autodiff/tape.ts";
 import { checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
@@ -7,12 +8,13 @@ import { type Activation, activationOf } from "../cells/activations.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";
 import { add, div, maximum, mul, sub } from "../ops/arithmetic.ts";
+import { less, where } from "../ops/compare.ts";
 import { linear } from "../ops/linear.ts";
 import { exp, logSigmoid, sigmoid, tanh } from "../ops/math.ts";
 import { cat, flip, select, split } from "../ops/shape.ts";
-import { zeros } from "../tensor/create.ts";
+import { ones, zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
-import { assign, type Tensor } from "../tensor/tensor.ts";
+import { assign, scope, type Tensor } from "../tensor/tensor.ts";
 import { antiDiagonals, fromAntiDiagonals, LineRule, type LineState, shiftedState } from "./lines.ts";
 
 export interface MultiDimensionalOptions extends LayerOptions {
@@ -79,7 +81,12 @@ export abstract class MultiDimensional<S extends LineState> extends LineRule<S> 
     if (x.rank !== this.axes + 2 || x.dim(-1) !== this.inputSize || x.size === 0) {
       throw new ShapeError(`forward: expected x [B, ${this.axes} axes, ${this.inputSize}] that is not empty, got ${show(x.shape)}`);
     }
-    return fromAntiDiagonals(this.run(antiDiagonals(linear(x, this.weightIh, this.bias))));
+    return fromAntiDiagonals(this.run(antiDiagonals(this.ofInput(x))));
+  }
+
+  /** What a place reads of the input x [B, n_1 … n_k, inputSize]: [B, n_1 … n_k, inputWidth]. It is zero where a line has no place of the grid. */
+  protected ofInput(x: Tensor): Tensor {
+    return linear(x, this.weightIh, this.bias);
   }
 }
 
@@ -102,10 +109,22 @@ export interface MDRNNOptions extends MultiDimensionalOptions {
 export class MDRNN extends MultiDimensional<{ readonly h: Tensor }> {
   protected readonly stateNames = ["h"] as const;
   readonly #activation: (x: Tensor) => Tensor;
+  /** Whether φ(0) is not 0: then places that a line has outside the grid have to be told from those within, by a 1 beside what these read. */
+  readonly #marks: boolean;
 
   constructor(options: MDRNNOptions) {
     super("MDRNN", 1, options);
     this.#activation = activationOf(options.activation ?? "tanh");
+    this.#marks = scope(() => noGrad(() => this.#activation(zeros([1], this.dtype)).item())) !== 0;
+  }
+
+  protected override get inputWidth(): number {
+    return super.inputWidth + Number(this.#marks);
+  }
+
+  protected override ofInput(x: Tensor): Tensor {
+    const sums = super.ofInput(x);
+    return this.#marks ? cat([sums, ones([...x.shape.slice(0, -1), 1], this.dtype)], -1) : sums;
   }
 
   protected recurrentWeights(): readonly Parameter[] {
@@ -113,7 +132,10 @@ export class MDRNN extends MultiDimensional<{ readonly h: Tensor }> {
   }
 
   protected advance(x: Tensor, before: { readonly h: Tensor }): { readonly h: Tensor } {
-    return { h: this.#activation(this.sums(x, this.predecessors(before))) };
+    const predecessors = this.predecessors(before);
+    if (!this.#marks) return { h: this.#activation(this.sums(x, predecessors)) };
+    const [own, mark] = split(x, [this.hiddenSize, 1], -1) as [Tensor, Tensor];
+    return { h: where(less(mark, 0.5), 0, this.#activation(this.sums(own, predecessors))) };
   }
 }
 

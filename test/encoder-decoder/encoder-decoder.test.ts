@@ -24,6 +24,7 @@ import { assign, type Tensor } from "../../src/tensor/tensor.ts";
 import { Bidirectional } from "../../src/wrappers/bidirectional.ts";
 import { type StackedLayer, StackedRNN } from "../../src/wrappers/stacked.ts";
 import { accept, checkParameter, expectClose, learn } from "../cells/acceptance.ts";
+import { elman as elmanOf, holdLossAgainst, type Numbers } from "../oracle/equations.ts";
 import { logistic, plus, rows, times } from "../oracle/numbers.ts";
 
 const f64 = (seed: number) => ({ dtype: "float64", generator: new Generator(seed) }) as const;
@@ -374,6 +375,50 @@ const indices = (symbols: number[]) => {
   assign(t, symbols);
   return t;
 };
+
+describe("from symbols to a loss", () => {
+  it.each([undefined, 3])("is what the papers say in plain loops, values and derivatives; maxout %s", (maxout) => {
+    const encoder = new Encoder(new RNNCell({ inputSize: I, hiddenSize: H, ...f64(1) }), { reverse: true });
+    const decoder = new ContextDecoder({ encoder, cell: rnn(2 + 3), contextSize: 3, ...f64(3) });
+    const sizes = { sourceSymbols: 4, targetSymbols: 5, end: 2, ...(maxout && { maxout }) };
+    const model = new EncoderDecoder<State>({ encoder, decoder: decoder as unknown as Decoder<State>, ...sizes, ...f64(4) });
+    const affine = (p: Numbers, weight: string, bias: string, v: Vector) => plus(times(p.matrix(weight, v.length), v), p.vector(bias));
+    holdLossAgainst(
+      model,
+      () => model.loss(SOURCES, TARGETS),
+      (p) => {
+        const nats = SOURCES.flatMap((source, b) => {
+          let h: Vector = new Array<number>(H).fill(0);
+          for (const symbol of source.toReversed())
+            h = elmanOf(p, "encoder.recurrence.", p.matrix("source_embedding.weight", I)[symbol] as Vector, h);
+          const c = affine(p, "decoder.weight_context", "decoder.bias_context", h).map(Math.tanh);
+          let s: Vector = affine(p, "decoder.bridge.weight", "decoder.bridge.bias", c).map(Math.tanh);
+          const said = [...(TARGETS[b] as number[]), 2];
+          return said.map((symbol, i) => {
+            const x = p.matrix("target_embedding.weight", 2)[said[i - 1] ?? 2] as Vector;
+            s = elmanOf(p, "decoder.cell.", [...x, ...c], s);
+            const y = [...s, ...x, ...c];
+            const pairs = () => affine(p, "readout.hidden.weight", "readout.hidden.bias", y);
+            const greater = () => Array.from({ length: 3 }, (_, k) => Math.max(pairs()[2 * k] as number, pairs()[2 * k + 1] as number));
+            const logits = maxout
+              ? affine(p, "readout.output.weight", "readout.output.bias", greater())
+              : affine(p, "readout.weight", "readout.bias", y);
+            return -Math.log(softmax(logits)[symbol] as number);
+          });
+        });
+        return nats.reduce((a, b) => a + b) / nats.length;
+      },
+    );
+  });
+
+  it("refuses ends that are no symbol", () => {
+    const encoder = new Encoder(rnn(I));
+    const decoder = new StateDecoder({ encoder, cell: rnn(I) }) as unknown as Decoder<State>;
+    const make = (end: number) => new EncoderDecoder({ encoder, decoder, sourceSymbols: 4, targetSymbols: 5, end });
+    for (const end of [-1, 5, 0.5]) expect(() => make(end)).toThrow(`EncoderDecoder: expected end in [0, 4], got ${end}`);
+    expect([make(0).end, make(4).end]).toEqual([0, 4]);
+  });
+});
 
 describe("scheduled sampling", () => {
   it("almost always gives the true symbol when it should: the loss is that of teacher forcing", () => {

@@ -17,9 +17,9 @@ const kinds = { MDRNN, MDLSTM, StableMDLSTM } as const;
 type Kind = keyof typeof kinds;
 type Grid = MDRNN | MDLSTM | StableMDLSTM;
 
-function build(kind: Kind, axes: number, seed = 1): Grid {
+function build(kind: Kind, axes: number, seed = 1, more: { peepholes?: boolean; activation?: "logistic" } = {}): Grid {
   const generator = new Generator(seed);
-  const grid = new kinds[kind]({ axes, inputSize: I, hiddenSize: H, dtype: "float64", generator });
+  const grid = new kinds[kind]({ axes, inputSize: I, hiddenSize: H, dtype: "float64", generator, ...more });
   assign(grid.bias, generator.uniform(grid.bias.shape, -0.5, 0.5, "float64"));
   return grid;
 }
@@ -31,15 +31,15 @@ const by = (a: readonly number[], b: readonly number[]) => a.map((v, k) => v * (
 
 /** One place by the papers' equations, from the input and the states of its predecessors. */
 type Place = { h: number[]; c: number[] };
-function place(kind: Kind, grid: Grid, x: readonly number[], before: readonly Place[]): Place {
+function place(kind: Kind, grid: Grid, x: readonly number[], before: readonly Place[], phi = Math.tanh): Place {
   const n = grid.axes;
   const [wx, u] = [rows(grid.weightIh), rows(grid.weightHh)];
   const stacked = before.flatMap(({ h }) => h);
   const a = plus(times(wx, x), times(u, stacked), Array.from(grid.bias.data()));
   const block = (k: number) => a.slice(k * H, (k + 1) * H);
-  if (kind === "MDRNN") return { h: block(0).map(Math.tanh), c: [] };
-  const p = rows((grid as MDLSTM).weightPeephole as Tensor);
-  const row = (k: number) => p[k] as number[];
+  if (kind === "MDRNN") return { h: block(0).map(phi), c: [] };
+  const { weightPeephole } = grid as MDLSTM;
+  const row = (k: number) => (weightPeephole === null ? new Array<number>(H).fill(0) : (rows(weightPeephole)[k] as number[]));
   const cell = (d: number) => (before[d] as Place).c;
   if (kind === "MDLSTM") {
     const i = plus(
@@ -67,7 +67,7 @@ function place(kind: Kind, grid: Grid, x: readonly number[], before: readonly Pl
 }
 
 /** The whole grid, place by place in raster order. */
-function oracle(kind: Kind, grid: Grid, x: Tensor): number[] {
+function oracle(kind: Kind, grid: Grid, x: Tensor, phi = Math.tanh): number[] {
   const shape = x.shape.slice(1, -1);
   const count = shape.reduce((a, b) => a * b);
   const strides = shape.map((_, d) => shape.slice(d + 1).reduce((a, b) => a * b, 1));
@@ -79,7 +79,7 @@ function oracle(kind: Kind, grid: Grid, x: Tensor): number[] {
     for (let k = 0; k < count; k++) {
       const before = strides.map((s, d) => (Math.floor(k / s) % (shape[d] as number) === 0 ? nothing : (done[k - s] as Place)));
       const from = (b * count + k) * I;
-      const now = place(kind, grid, values.slice(from, from + I), before);
+      const now = place(kind, grid, values.slice(from, from + I), before, phi);
       done.push(now);
       out.push(...now.h);
     }
@@ -141,6 +141,34 @@ describe.each(Object.keys(kinds) as Kind[])("%s", (kind) => {
     const grid = build(kind, 2);
     expect(() => grid.forward(new Generator(1).uniform([2, 3, I], 0, 1, "float64"))).toThrow(/expected x \[B, 2 axes, 2\]/);
     expect(() => grid.forward(new Generator(1).uniform([2, 0, 3, I], 0, 1, "float64"))).toThrow(/not empty/);
+  });
+});
+
+describe("options", () => {
+  const x = new Generator(2).uniform([2, 3, 2, I], -1, 1, "float64");
+
+  it("MDRNN has the activation that it is given, and zeros outside the grid though φ(0) = ½", () => {
+    const grid = build("MDRNN", 2, 1, { activation: "logistic" });
+    expectClose(grid.forward(x), oracle("MDRNN", grid, x, logistic), 1e-12);
+    const cube = build("MDRNN", 3, 1, { activation: "logistic" });
+    const y = new Generator(2).uniform([1, 2, 3, 2, I], -1, 1, "float64");
+    expectClose(cube.forward(y), oracle("MDRNN", cube, y, logistic), 1e-12);
+    checkGrads((input) => sum(mul(grid.forward(input), grid.forward(input))), [x]);
+    for (const [name, p] of grid.namedParameters()) checkParameter(name, p, () => sum(mul(grid.forward(x), grid.forward(x))));
+  });
+
+  it.each(["MDLSTM", "StableMDLSTM"] as const)("%s does without peepholes", (kind) => {
+    const grid = build(kind, 2, 1, { peepholes: false });
+    expect((grid as MDLSTM).weightPeephole).toBeNull();
+    expectClose(grid.forward(x), oracle(kind, grid, x), 1e-12);
+    for (const [name, p] of grid.namedParameters()) checkParameter(name, p, () => sum(mul(grid.forward(x), grid.forward(x))));
+  });
+
+  it("forget gates start from the bias that is given, no other block does", () => {
+    const sizes = { axes: 2, inputSize: 1, hiddenSize: 1 };
+    expect(Array.from(new MDLSTM({ ...sizes, forgetBias: 3 }).bias.data())).toEqual([0, 3, 3, 0, 0]);
+    expect(Array.from(new StableMDLSTM({ ...sizes, forgetBias: 3 }).bias.data())).toEqual([0, 3, 0, 0, 0, 0]);
+    expect(Array.from(new MDLSTM(sizes).bias.data())).toEqual([0, 0, 0, 0, 0]);
   });
 });
 

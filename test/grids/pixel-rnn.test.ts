@@ -11,7 +11,8 @@ import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads } from "../../src/transforms/check-grads.ts";
 import { accept, checkParameter, expectClose, goldenInputs } from "../cells/acceptance.ts";
-import { logistic, plus, rows, times } from "../oracle/numbers.ts";
+import { holdLossAgainst, type Numbers } from "../oracle/equations.ts";
+import { each, logistic, plus, rows, times, type Vector } from "../oracle/numbers.ts";
 
 /** Biases away from zero, so that padding shows if it is carried along. */
 function withBiases<M extends Module>(module: M, seed = 9): M {
@@ -97,8 +98,8 @@ function pixels(x: Tensor): (r: number, c: number) => number[] {
 }
 
 /** One pixel: the sums of its gates, and c₋₁. */
-function lstm(sums: readonly number[], before: readonly number[]): Pixel {
-  const gate = (k: number) => sums.slice(k * H, (k + 1) * H);
+function lstm(sums: readonly number[], before: readonly number[], n = H): Pixel {
+  const gate = (k: number) => sums.slice(k * n, (k + 1) * n);
   const [i, f, g, o] = [gate(0).map(logistic), gate(1).map(logistic), gate(2).map(Math.tanh), gate(3).map(logistic)];
   const c = before.map((old, j) => (f[j] as number) * old + (i[j] as number) * (g[j] as number));
   return { h: c.map((v, j) => (o[j] as number) * Math.tanh(v)), c };
@@ -242,6 +243,134 @@ function reach(net: PixelRNN, R: number, C: number): boolean[][] {
     return after.map((s, to) => s.some((v, k) => v !== (before[to] as number[])[k]));
   });
 }
+
+// ---- The whole model in plain loops: van den Oord et al. 2016, section 3 and table 1 ----
+
+/** Numbers [channels][rows][columns]. */
+type Channels = readonly (readonly Vector[])[];
+
+const mapped = (f: (...values: number[]) => number, ...maps: Channels[]): number[][][] =>
+  (maps[0] as Channels).map((image, k) => image.map((_, r) => each(f, ...maps.map((m) => m[k]?.[r] as Vector))));
+
+interface MaskedFilters {
+  readonly size: readonly [height: number, width: number];
+  readonly mask: "A" | "B";
+  readonly colors: number;
+  readonly blocks?: number;
+}
+
+/** A convolution that sees rows above, the row to the left, and of the pixel itself earlier colours, with mask B its own colour too. */
+function masked(p: Numbers, at: string, x: Channels, { size: [kh, kw], mask, colors, blocks = 1 }: MaskedFilters): number[][][] {
+  const [filters, bias] = [p.matrix(`${at}.weight`, kh * kw), p.vector(`${at}.bias`)];
+  const colourOf = (k: number, count: number) => Math.floor(((k % count) * colors) / count);
+  return bias.map((b, o) =>
+    (x[0] as readonly Vector[]).map((line, r) =>
+      line.map((_, c) => {
+        let total = b;
+        for (const [i, image] of x.entries()) {
+          const [to, from] = [colourOf(o, bias.length / blocks), colourOf(i, x.length)];
+          for (const [tap, w] of (filters[o * x.length + i] as Vector).entries()) {
+            const [dr, dc] = [Math.floor(tap / kw) - (kh >> 1), (tap % kw) - (kw >> 1)];
+            const precedes = dr < 0 || (dr === 0 && dc < 0) || (dr === 0 && dc === 0 && (from < to || (mask === "B" && from === to)));
+            if (precedes) total += w * (image[r + dr]?.[c + dc] ?? 0);
+          }
+        }
+        return total;
+      }),
+    ),
+  );
+}
+
+/** An LSTM layer over features: rows that see three pixels above, or diagonals from the left and, a row lower, from the right. */
+function layered(p: Numbers, at: string, kind: "row" | "diagonal", x: Channels, colors: number): number[][][] {
+  const [R, C] = [x[0]?.length as number, x[0]?.[0]?.length as number];
+  const nothing = (n: number): Pixel => ({ h: new Array<number>(n).fill(0), c: new Array<number>(n).fill(0) });
+  const scanned = (part: string, width: number, before: readonly (readonly [dr: number, dc: number])[], image: Channels): Pixel[][] => {
+    const own = masked(p, `${part}.input_to_state`, image, { size: [1, width], mask: "B", colors, blocks: 4 });
+    const n = own.length / 4;
+    const done: Pixel[][] = Array.from({ length: R }, () => []);
+    for (let r = 0; r < R; r++) {
+      for (let c = 0; c < C; c++) {
+        const seen = before.map(([dr, dc]) => done[r + dr]?.[c + dc] ?? nothing(n));
+        const h = seen.flatMap((pixel) => pixel.h);
+        const sums = plus(
+          own.map((map) => map[r]?.[c] as number),
+          times(p.matrix(`${part}.weight_hh`, h.length), h),
+        );
+        // c₋₁ is that of the pixel above, or beside.
+        (done[r] as Pixel[])[c] = lstm(sums, (seen[1] as Pixel).c, n);
+      }
+    }
+    return done;
+  };
+  const channels = ([first, ...rest]: Pixel[][]) =>
+    (first?.[0]?.h ?? []).map((_, k) => [first as Pixel[], ...rest].map((line) => line.map(({ h }) => h[k] as number)));
+  const above = [
+    [-1, -1],
+    [-1, 0],
+    [-1, 1],
+  ] as const;
+  if (kind === "row") return channels(scanned(at, 3, above, x));
+  const corner = [
+    [-1, 0],
+    [0, -1],
+  ] as const;
+  const turned = (image: Channels) => image.map((map) => map.map((line) => line.toReversed()));
+  const left = channels(scanned(`${at}.left`, 1, corner, x));
+  const right = turned(channels(scanned(`${at}.right`, 1, corner, turned(x))));
+  return mapped(
+    (a, b) => a + b,
+    left,
+    right.map((map) => [new Array<number>(C).fill(0), ...map.slice(0, -1)]),
+  );
+}
+
+describe("PixelRNN: the model of the paper", () => {
+  it.each([
+    ["diagonal", 1, 2, 2],
+    ["row", 1, 2, 1],
+    ["diagonal", 3, 3, 1],
+    ["row", 3, 2, 1],
+  ] as const)("%s, %i colours, %i levels, %i layers: nats in plain loops, values and derivatives", (kind, colors, levels, layers) => {
+    const net = model({ kind, colors, levels, layers, hiddenChannels: colors, inputKernel: 3 });
+    const [B, R, C] = [2, 2, 3];
+    const images = tensor(Array.from(new Generator(4).integers([B, colors, R, C], 0, levels).data(), Number), {
+      shape: [B, colors, R, C],
+      dtype: "float64",
+    });
+    const nested = images.toArray() as number[][][][];
+    const pointwise = { size: [1, 1], mask: "B", colors } as const;
+    const relu = (map: Channels) => mapped((v) => Math.max(0, v), map);
+    const nats = (p: Numbers, image: Channels) => {
+      let y: Channels = masked(
+        p,
+        "input",
+        mapped((v) => v / (levels - 1), image),
+        { size: [3, 3], mask: "A", colors },
+      );
+      for (let l = 0; l < layers; l++) {
+        const h = layered(p, `layers.${l}.lstm`, kind, y, colors);
+        y = mapped((a, b) => a + b, y, masked(p, `layers.${l}.projection`, h, pointwise));
+      }
+      const scores = masked(p, "output", relu(masked(p, "hidden", relu(y), pointwise)), pointwise);
+      const at = (k: number, r: number, c: number) => scores[k]?.[r]?.[c] as number;
+      return image.flatMap((map, k) =>
+        map.flatMap((line, r) =>
+          line.map((v, c) => {
+            if (levels === 2) return -Math.log(logistic(v === 1 ? at(k, r, c) : -at(k, r, c)));
+            const own = Array.from({ length: levels }, (_, level) => Math.exp(at(k * levels + level, r, c)));
+            return -Math.log((own[v] as number) / own.reduce((a, b) => a + b));
+          }),
+        ),
+      );
+    };
+    holdLossAgainst(
+      net,
+      () => net.nll(images),
+      (p) => nested.flatMap((image) => nats(p, image)).reduce((a, b) => a + b) / B,
+    );
+  });
+});
 
 describe("PixelRNN: what a pixel sees", () => {
   it.each([

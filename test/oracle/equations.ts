@@ -1,6 +1,7 @@
 /** Recurrences by their equations, over plain numbers: values, and derivatives by finite differences of those numbers. */
 
 import { gradients } from "../../src/autodiff/sweep.ts";
+import type { Module } from "../../src/nn/module.ts";
 import { add, mul } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/broadcast.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
@@ -89,8 +90,7 @@ export function holdAgainst<S extends State>(cell: Recurrence<S>, equations: Equ
 
   const at = [...parameters, xs, ...states];
   const expected = byEquations(at);
-  const spare = names.filter((name) => !asked.has(name));
-  if (spare.length > 0) throw new Error(`expected no parameters but those of the equations, got ${spare.join(", ")}`);
+  expectAsked(names, asked);
   const loss = (values: readonly number[]) => values.reduce((total, v, k) => total + v * (weights[k] as number), 0);
   const { found, derivatives } = scope(() => {
     const x = requireGrad(tensor(xs, { shape: [T, B, cell.inputSize], dtype: "float64" }));
@@ -104,31 +104,71 @@ export function holdAgainst<S extends State>(cell: Recurrence<S>, equations: Equ
       return sum(mul(y, w));
     });
     const total = terms.reduce((a, b) => add(a, b));
-    const list = (d: Tensor | null | undefined, size: number) =>
-      d == null ? new Array<number>(size).fill(0) : Array.from(d.data(), Number);
     const leaves = [...cell.parameters(), x, ...first];
     return {
       found: outputs.flatMap((y) => Array.from(y.data(), Number)),
-      derivatives: gradients([total], leaves, [ones([], "float64")]).map((d, i) => list(d, (leaves[i] as Tensor).size)),
+      derivatives: gradients([total], leaves, [ones([], "float64")]).map((d, i) => listed(d, (leaves[i] as Tensor).size)),
     };
   });
   expectClose(found, expected, 1e-9, "values");
+  const nameOf = (i: number) => names[i] ?? (i === names.length ? "inputs" : `state ${i - names.length - 1}`);
+  expectDerivatives(at, derivatives, (values) => loss(byEquations(values)), nameOf, g);
+}
+
+/**
+ * Holds a loss of a module of float64 against an equation of its parameters, which get random values in (−1, 1): its value to 1e-9, its
+ * derivatives by every parameter to 1e-6 of max(1, |expected|). A parameter that the equation does not ask for is one too many.
+ */
+export function holdLossAgainst(module: Module, loss: () => Tensor, equation: (p: Numbers) => number, { seed = 1 } = {}): void {
+  const g = new Generator(seed);
+  for (const p of module.parameters()) assign(p, g.uniform(p.shape, -1, 1, "float64"));
+  const names = [...module.namedParameters()].map(([name]) => name);
+  const at = module.parameters().map((p) => Array.from(p.data(), Number));
+  const asked = new Set<string>();
+  const byEquation = (values: readonly Vector[]) =>
+    equation(numbersOf(new Map(names.map((name, i) => [name, values[i] as Vector])), asked));
+  const expected = byEquation(at);
+  expectAsked(names, asked);
+  const { found, derivatives } = scope(() => {
+    const total = loss();
+    const slopes = gradients([total], module.parameters(), [ones([], "float64")]);
+    return { found: total.item(), derivatives: slopes.map((d, i) => listed(d, (at[i] as Vector).length)) };
+  });
+  expectClose([found], [expected], 1e-9, "loss");
+  expectDerivatives(at, derivatives, byEquation, (i) => names[i] as string, g);
+}
+
+function expectAsked(names: readonly string[], asked: ReadonlySet<string>): void {
+  const spare = names.filter((name) => !asked.has(name));
+  if (spare.length > 0) throw new Error(`expected no parameters but those of the equations, got ${spare.join(", ")}`);
+}
+
+/** A derivative's numbers; zeros where there is none. */
+function listed(d: Tensor | null | undefined, size: number): number[] {
+  return d == null ? new Array<number>(size).fill(0) : Array.from(d.data(), Number);
+}
+
+/** Derivatives of a function of several vectors against its central differences. */
+function expectDerivatives(
+  at: readonly Vector[],
+  derivatives: readonly Vector[],
+  f: (values: readonly Vector[]) => number,
+  nameOf: (i: number) => string,
+  g: Generator,
+): void {
   for (const [i, values] of at.entries()) {
     for (const [way, direction] of directions(values.length, g)) {
       const moved = (by: number) =>
-        loss(
-          byEquations(
-            at.with(
-              i,
-              each((v, d) => v + by * d, values, direction),
-            ),
+        f(
+          at.with(
+            i,
+            each((v, d) => v + by * d, values, direction),
           ),
         );
       const slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
       const got = direction.reduce((total, d, k) => total + d * (derivatives[i]?.[k] as number), 0);
       const error = Math.abs(got - slope) / Math.max(1, Math.abs(slope));
-      const name = names[i] ?? (i === names.length ? "inputs" : `state ${i - names.length - 1}`);
-      if (!(error <= 1e-6)) throw new Error(`${name}, ${way}: expected derivative ${slope}, got ${got}`);
+      if (!(error <= 1e-6)) throw new Error(`${nameOf(i)}, ${way}: expected derivative ${slope}, got ${got}`);
     }
   }
 }
