@@ -79,6 +79,7 @@ export { type ClockworkOptions, ClockworkRNN, type ClockworkState } from "./time
 export { ClosedFormContinuousTime, type ClosedFormOptions } from "./timescales/closed-form.ts";
 export { CTRNN, type CTRNNOptions } from "./timescales/ctrnn.ts";
 export { HierarchicalRNN, type HierarchicalRNNOptions, type HierarchicalState, type HierarchyLevel } from "./timescales/hierarchical.ts";
+export { LeakyRNN, type LeakyRNNOptions } from "./timescales/leaky.ts";
 export { type LiquidOptions, LiquidTimeConstant } from "./timescales/liquid.ts";
 export { MTRNN, type MTRNNOptions } from "./timescales/mtrnn.ts";
 export { PearlmutterNetwork, type PearlmutterOptions } from "./timescales/pearlmutter.ts";

@@ -15,6 +15,7 @@ import { mapState, restoreState, type State, stateTensors } from "../recurrence/
 import { FieldsBefore } from "../replay/fields.ts";
 import { Shadow } from "../tensor/shadow.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { byItself } from "./using-gradients.ts";
 
 /** A rule for the derivative of a scan. */
 export interface GradientAlgorithm {
@@ -153,7 +154,7 @@ export function scanByRule<S extends State>(
   const params: ScanParams = {
     name,
     run,
-    rule: (cotangents) => asNow(() => rule(recurrence, parameters, start, cotangents, options)),
+    rule: (cotangents) => asNow(() => byItself(recurrence, () => rule(recurrence, parameters, start, cotangents, options))),
     carried: carry.length,
   };
   const [ys, ...last] = applyAll(ruledScan, [xs, ...carry, ...parameters, ...frozen], params);

@@ -1,6 +1,7 @@
 /** Gradient algorithms beside backpropagation through time: each another rule for the derivative of a scan. */
 
 export type { GradientAlgorithm, Learner, TakenStep } from "./algorithm.ts";
+export { BroadcastLinear, type BroadcastLinearOptions } from "./broadcast.ts";
 export {
   type AdjointMode,
   type ContinuousAdjointOptions,
@@ -8,6 +9,7 @@ export {
   continuousAdjoint,
 } from "./continuous-adjoint.ts";
 export { Curriculum, type CurriculumOptions, type CurriculumState, type CurriculumStrategy } from "./curriculum.ts";
+export { eprop } from "./eprop.ts";
 export {
   type EnergyRecurrence,
   EquilibriumNetwork,
@@ -16,9 +18,15 @@ export {
   equilibriumPropagation,
 } from "./equilibrium-propagation.ts";
 export { type Equilibrium, equilibrium, type FixedPointAlgorithmOptions, type FixedPointReport, fixedPoint } from "./fixed-point.ts";
+
 export { hybrid, rtrl } from "./hybrid.ts";
+export { KalmanFilter, type KalmanFilterOptions, type KalmanUpdateOptions } from "./kalman.ts";
+export { type KfRtrlOptions, kfRtrl } from "./kf-rtrl.ts";
 export { ProfessorForcing, type ProfessorForcingOptions, type ProfessorLosses } from "./professor-forcing.ts";
 export { type CRBPOptions, crbp, projectPoles, rbp } from "./recursive-backprop.ts";
+
+export { rflo } from "./rflo.ts";
+
 export {
   type FlowEdge,
   type FlowNode,
@@ -31,5 +39,8 @@ export {
   transposedGraph,
   transposedResponse,
 } from "./signal-flow/index.ts";
+export { snap } from "./snap.ts";
 export { exponentialDecay, inverseSigmoidDecay, type LinearDecayOptions, linearDecay, type TruthSchedule } from "./teacher-forcing.ts";
+export { type UoroOptions, uoro } from "./uoro.ts";
+
 export { usingGradients } from "./using-gradients.ts";

@@ -32,6 +32,11 @@ export class Stretch<S extends State> {
   /** [h,1,O] */
   readonly ys: Tensor;
   readonly next: S;
+  readonly recurrence: Recurrence<S>;
+  /** [h,1,I] */
+  readonly xs: Tensor;
+  /** The state before the stretch. */
+  readonly start: S;
   /** What the sweeps so far have got to, of the parameters and of the first state's tensors: the rest has no gradient, not one of 0. */
   readonly reached: Set<Tensor> = new Set();
   readonly #state: readonly Tensor[];
@@ -42,6 +47,9 @@ export class Stretch<S extends State> {
   /** @param xs [h,1,I] @param state of a batch of one */
   constructor(recurrence: Recurrence<S>, parameters: readonly Parameter[], xs: Tensor, state: S) {
     this.#parameters = parameters;
+    this.recurrence = recurrence;
+    this.xs = xs;
+    this.start = state;
     const tracked = stateTensors(state).map((s) => (isFloat(s.dtype) ? track(s.detach()) : s));
     const [ys, next] = enableGrad(() => recurrence.scan(xs, restoreState(state, tracked)));
     this.ys = ys;

@@ -38,6 +38,20 @@ export function usingGradients<R>(algorithm: GradientAlgorithm, model: Module, f
   }
 }
 
+/** Objects whose methods are their own for a while, whatever was put in the place of them. */
+const onTheirOwn = new WeakSet<object>();
+
+/** Runs `fn` with an object's own methods: the rule of an algorithm runs while the algorithm may be in the place of the scan. */
+export function byItself<R>(object: object, fn: () => R): R {
+  if (onTheirOwn.has(object)) return fn();
+  onTheirOwn.add(object);
+  try {
+    return fn();
+  } finally {
+    onTheirOwn.delete(object);
+  }
+}
+
 /** Puts the algorithm's scan in the place of a recurrence's own, which the algorithm finds again while it runs. */
 function replaceScan(recurrence: Recurrence, algorithm: GradientAlgorithm): () => void {
   return replaceMethods(recurrence, {
@@ -56,7 +70,7 @@ export function replaceMethods<M extends object>(object: M, methods: Partial<M>)
     const own = object[name] as (...args: unknown[]) => unknown;
     const method = methods[name] as (...args: unknown[]) => unknown;
     const value = (...args: unknown[]): unknown => {
-      if (running) return own.apply(object, args);
+      if (running || onTheirOwn.has(object)) return own.apply(object, args);
       running = true;
       try {
         return method(...args);

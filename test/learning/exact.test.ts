@@ -141,6 +141,29 @@ describe("models under another algorithm", () => {
     );
   });
 
+  it("take their gradients while the algorithm is in place as they do afterwards", () => {
+    let scans = 0;
+    const counted: GradientAlgorithm = {
+      ...rtrl(),
+      scan(...args) {
+        scans++;
+        return rtrl().scan(...args);
+      },
+    };
+    const gradientsWith = (inside: boolean) => {
+      const model = new Tagger(new Generator(1));
+      const loss = usingGradients(counted, model, () => {
+        const value = lossOf(model);
+        if (inside) backward(value);
+        return value;
+      });
+      if (!inside) backward(loss);
+      return model.parameters().map((p) => p.grad);
+    };
+    expectEqual(gradientsWith(true), gradientsWith(false));
+    expect(scans).toBe(4);
+  });
+
   it("train with fit as with backpropagation", async () => {
     const losses = async (gradients?: GradientAlgorithm): Promise<number[]> => {
       const model = new Tagger(new Generator(1));

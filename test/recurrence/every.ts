@@ -134,6 +134,7 @@ const timescales: Readonly<Record<string, Make>> = {
     ];
     return new cells.HierarchicalRNN({ inputSize: I, levels, window, ...o });
   }),
+  LeakyRNN: (o) => new cells.LeakyRNN({ ...sizes, tau: 3, ...o }),
   ...each("CTRNN", ["rk4", "bogacki-shampine"] as const, (o, method) => new cells.CTRNN({ ...sizes, method, ...o })),
   "CTRNN, on a line": (o) => any(new cells.CTRNN({ ...sizes, method: "euler", interpolation: "linear", ...o })),
   PearlmutterNetwork: (o) => any(new cells.PearlmutterNetwork({ ...sizes, ...o })),

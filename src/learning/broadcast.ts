@@ -1,0 +1,58 @@
+/** A head that sends its error back by other weights than its own. */
+
+import { checkOneOf, checkSizes } from "../base/checks.ts";
+import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { Module, Parameter } from "../nn/module.ts";
+import { add, sub } from "../ops/arithmetic.ts";
+import { linear } from "../ops/linear.ts";
+import { defaultGenerator } from "../tensor/random.ts";
+import { keep, type Tensor } from "../tensor/tensor.ts";
+
+export interface BroadcastLinearOptions extends LayerOptions {
+  /** "random" (default): B stays as it is drawn. "adaptive": B gets the gradients that W gets. */
+  readonly feedback?: "random" | "adaptive";
+  /** Whether there is a bias (default true). */
+  readonly bias?: boolean;
+}
+
+/**
+ * A linear layer whose error goes back by weights B of its own:
+ *
+ *   y = W x + b        ∂E/∂x := Bᵀ ∂E/∂y        ∂E/∂W = ∂E/∂y xᵀ
+ *
+ * `weight` W and `feedback` B [outFeatures, inFeatures] from U(±1/√inFeatures), `bias` b [outFeatures]. With adaptive feedback B is a parameter whose
+ * gradient is that of W: an optimiser with weight decay brings the two together, since the difference only decays. With random feedback
+ * it is a buffer. It broadcasts an error to units whose gradients are made by `rflo` or `eprop`, and works under any other algorithm.
+ * @param inFeatures x [..., inFeatures] to y [..., outFeatures]
+ * @throws ArgumentError for sizes below 1 and other words for `feedback`
+ * @see Lillicrap, Cownden, Tweed and Akerman, "Random synaptic feedback weights support error backpropagation for deep learning", 2016;
+ * Bellec et al., 2020, "adaptive e-prop"; Kolen and Pollack, "Backpropagation without weight transport", 1994
+ * Deviates: none.
+ * @example const head = new BroadcastLinear(32, 2, { feedback: "adaptive" });
+ */
+export class BroadcastLinear extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+  readonly feedback: Tensor;
+
+  constructor(inFeatures: number, outFeatures: number, options: BroadcastLinearOptions = {}) {
+    super();
+    checkSizes("BroadcastLinear", { inFeatures, outFeatures });
+    const kind = options.feedback ?? "random";
+    checkOneOf("BroadcastLinear", "feedback", kind, ["random", "adaptive"]);
+    const bound = 1 / Math.sqrt(inFeatures);
+    const { generator = defaultGenerator(), dtype = "float32" } = options;
+    this.weight = uniformParameter([outFeatures, inFeatures], bound, options);
+    this.bias = (options.bias ?? true) ? uniformParameter([outFeatures], bound, options) : null;
+    const drawn = generator.uniform([outFeatures, inFeatures], -bound, bound, dtype);
+    this.feedback = kind === "adaptive" ? new Parameter(drawn) : keep(drawn);
+  }
+
+  forward(x: Tensor): Tensor {
+    const given = x.detach();
+    const y = linear(given, this.weight, this.bias ?? undefined);
+    // Zero in value: the first product is there for its gradients, Bᵀdy of x and dy·xᵀ of B.
+    const nothing = sub(linear(x, this.feedback), linear(given, this.feedback.detach()));
+    return add(y, nothing);
+  }
+}

@@ -1,0 +1,44 @@
+/** Eligibility propagation. */
+
+import { ArgumentError } from "../base/errors.ts";
+import type { GradientAlgorithm } from "./algorithm.ts";
+import { forwardAlgorithm } from "./forward.ts";
+import { type Influence, refuseStart } from "./influence.ts";
+import { independentUnits, leakyUnits, localTraces, memoryUnits } from "./local-traces.ts";
+
+/**
+ * Eligibility propagation: each weight has a trace of what it did to the hidden state of its own unit, and what units show each other is
+ * taken as given.
+ *
+ *   ε_ji' = ∂s_j'/∂s_j·ε_ji + ∂s_j'/∂W_ji        s_j: what unit j keeps to itself; z_j: what others see of it
+ *   e_ji = ∂z_j'/∂s_j'·ε_ji' + ∂z_j'/∂W_ji
+ *   ∂E_t/∂W_ji ≈ L_j e_ji                        L_j = ∂E_t/∂z_j
+ *
+ * | cell | s | z |
+ * |---|---|---|
+ * | `LSTMCell` without projection, `OdysseyLSTM` | c | h |
+ * | `LeakyRNN` | the leak's part of h | h |
+ * | `RNNCell`, `SimpleRecurrentNetwork` | nothing | h |
+ * | `IndRNN` | h | nothing that other units see |
+ *
+ * It is backpropagation through time with the edges from h to other units' next step cut, and exact where there are none. A head sends its
+ * error L back by its own weights ("symmetric"); `BroadcastLinear` does so by random or by adaptive weights. O(P) operations a step, two
+ * sweeps, and O(P) memory.
+ * @throws ArgumentError under way for other recurrences, and for those whose first state is trained
+ * @see Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein and Maass, "A solution to the learning dilemma for recurrent networks of spiking
+ * neurons", Nature Communications 11, 2020, eq. 1-4 and 13-14
+ * Deviates: no spiking units.
+ * @example fit(model, batches, { gradients: eprop(), … })
+ */
+export function eprop(): GradientAlgorithm {
+  return forwardAlgorithm("eprop", (setting) => {
+    refuseStart(setting);
+    const { recurrence } = setting;
+    const units = memoryUnits(recurrence) ?? leakyUnits(recurrence) ?? independentUnits(recurrence);
+    if (units !== null) return localTraces(setting, units) as Influence;
+    throw new ArgumentError(
+      `eprop: expected units that keep a state to themselves (LSTMCell without projection, OdysseyLSTM, LeakyRNN, RNNCell, SimpleRecurrentNetwork or IndRNN), ` +
+        `got ${recurrence.constructor.name}`,
+    );
+  });
+}

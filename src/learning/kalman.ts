@@ -1,0 +1,253 @@
+/** Training by extended Kalman filters: weights as the state of a system that is observed through the network's outputs. */
+
+import { gradients } from "../autodiff/sweep.ts";
+import { noGrad } from "../autodiff/tape.ts";
+import { checkFlag, checkNumber, checkOneOf, withDefaults } from "../base/checks.ts";
+import { isFloat } from "../base/dtype.ts";
+import { ArgumentError, FormatError, ShapeError, StateError } from "../base/errors.ts";
+import { type Module, Parameter } from "../nn/module.ts";
+import { solve } from "../numerics/matrix.ts";
+import { add, mul, sub } from "../ops/arithmetic.ts";
+import { indexSelect } from "../ops/gather.ts";
+import { matmul } from "../ops/linear.ts";
+import { transpose } from "../ops/shape.ts";
+import { eye } from "../tensor/create.ts";
+import { sameShape, show } from "../tensor/shape.ts";
+import { assign, keep, scope, type Tensor, tensor } from "../tensor/tensor.ts";
+
+export interface KalmanFilterOptions {
+  /**
+   * Which weights share a covariance: all ("global", the default), those of a tensor, or those that lead to a node, a row of the weights
+   * of one module ("node").
+   */
+  readonly groups?: "global" | "tensor" | "node";
+  /** η: the observations' variance is R = I/η (default 1); more learns faster. */
+  readonly lr?: number;
+  /** ε: covariances begin as I/ε (default 0.01). */
+  readonly epsilon?: number;
+  /** q: the weights' own noise is Q = q·I (default 1e-4); it keeps the filter awake. */
+  readonly processNoise?: number;
+  /** Whether covariances are updated by Joseph's form, which keeps them positive definite whatever is rounded (default false). */
+  readonly joseph?: boolean;
+}
+
+export interface KalmanUpdateOptions {
+  /** Variances of the observations, the diagonal of R, of the outputs' shape; 1/lr each unless given. Of probabilities: y(1 − y). */
+  readonly variances?: Tensor;
+}
+
+interface Group {
+  /** Places of its weights in the vector of all [p], int32. */
+  readonly places: Tensor;
+  /** P [p,p], float64. */
+  covariance: Tensor;
+}
+
+/**
+ * Extended Kalman filter training, global or decoupled:
+ *
+ *   A = (R + Σ_g H_gᵀ P_g H_g)⁻¹        K_g = P_g H_g A        H_g = ∂y/∂w_g [p_g,o]
+ *   w_g += K_g (d − y)        P_g' = P_g − K_g H_gᵀ P_g + Q
+ *
+ * with R = I/η, Q = q·I and P_g = I/ε at first. One group of all weights is the global filter; groups by node leave out what weights of different
+ * nodes have in common. Several streams at once: their outputs in one tensor are one update, which suits them all
+ * better than one after the other. Derivatives are those of the tape behind the outputs: whole, truncated, or of any algorithm under
+ * `usingGradients`. `lr` and `processNoise` may be changed between updates; usually η rises and q falls.
+ *
+ * One sweep an output, then O(o·Σp_g²) operations an update; O(Σp_g²) memory, in float64, whatever the weights are.
+ * @param model whose trained parameters are filtered
+ * @throws ArgumentError for options out of their range and a model without trained parameters
+ * @see Singhal and Wu, "Training multilayer perceptrons with the extended Kalman algorithm", 1989; Puskorius and Feldkamp, "Neurocontrol of
+ * nonlinear dynamical systems with Kalman filter trained recurrent networks", IEEE Transactions on Neural Networks 5, 1994, eq. 9-12;
+ * Feldkamp and Puskorius, "Training controllers for robustness: multi-stream DEKF", 1994. Equations from memory
+ * Deviates: covariances are made symmetric after each update.
+ * @example
+ * const filter = new KalmanFilter(model, { groups: "node", lr: 10 });
+ * const [ys] = model.scan(xs, state);
+ * filter.update(ys, targets);
+ */
+export class KalmanFilter {
+  readonly parameters: readonly Parameter[];
+  lr: number;
+  processNoise: number;
+  readonly joseph: boolean;
+  readonly #groups: readonly Group[];
+
+  constructor(model: Module, options: KalmanFilterOptions = {}) {
+    const given = withDefaults({ groups: "global" as const, lr: 1, epsilon: 0.01, processNoise: 1e-4, joseph: false }, options);
+    checkOneOf("KalmanFilter", "groups", given.groups, ["global", "tensor", "node"]);
+    checkNumber("KalmanFilter", "epsilon", given.epsilon, { above: 0 });
+    checkFlag("KalmanFilter", "joseph", given.joseph);
+    checkRates(given.lr, given.processNoise);
+    const named = [...model.stateDict()].filter((entry): entry is [string, Parameter] => isTrained(entry[1]));
+    const unique = named.filter(([, p], i) => named.findIndex(([, other]) => other === p) === i);
+    if (unique.length === 0) throw new ArgumentError("KalmanFilter: expected a model with trained parameters, got none");
+    this.parameters = unique.map(([, p]) => p);
+    this.lr = given.lr;
+    this.processNoise = given.processNoise;
+    this.joseph = given.joseph;
+    this.#groups = groupsOf(unique, given.groups).map((places) => ({
+      places: keep(tensor(places, { dtype: "int32" })),
+      covariance: keep(mul(eye(places.length, places.length, "float64"), 1 / given.epsilon)),
+    }));
+  }
+
+  /** P_g of each group [p,p], float64: the filter's own, to be read until the next update. */
+  get covariances(): readonly Tensor[] {
+    return this.#groups.map((g) => g.covariance);
+  }
+
+  /**
+   * One update of weights and covariances.
+   * @param outputs y, of any shape, with the tape they were computed on @param targets d, of the same shape
+   * @returns the mean of (d − y)² before the update
+   * @throws ShapeError for shapes that differ; StateError for numbers that are not finite and outputs without a tape. Nothing is changed then
+   */
+  update(outputs: Tensor, targets: Tensor, { variances }: KalmanUpdateOptions = {}): number {
+    checkRates(this.lr, this.processNoise);
+    for (const [name, t] of Object.entries({ targets, ...(variances && { variances }) })) {
+      if (!sameShape(t.shape, outputs.shape)) {
+        throw new ShapeError(`KalmanFilter: expected ${name} of the outputs' shape ${show(outputs.shape)}, got ${show(t.shape)}`);
+      }
+    }
+    if (outputs.node === null)
+      throw new StateError("KalmanFilter: expected outputs that depend on the parameters, got ones without a tape");
+    return scope(() => noGrad(() => this.#update(outputs, targets, variances)));
+  }
+
+  #update(outputs: Tensor, targets: Tensor, variances: Tensor | undefined): number {
+    const [y, d] = [outputs.data(), targets.data()];
+    const error = Float64Array.from(y, (value, i) => (d[i] as number) - value);
+    const R = variances === undefined ? error.map(() => 1 / this.lr) : Float64Array.from(variances.data());
+    checkFinite("outputs and targets", error);
+    const H = this.#derivatives(outputs);
+    checkFinite("derivatives", H.data());
+    const parts = this.#groups.map((group) => {
+      const own = indexSelect(H, 1, group.places); // Hᵀ [o,p]
+      return { group, own, PH: matmul(group.covariance, transpose(own)) };
+    });
+    const A = inverse(parts.reduce((total, { own, PH }) => add(total, matmul(own, PH)), diagonalOf(R)));
+    const xi = tensor(error, { shape: [error.length, 1], dtype: "float64" });
+    const weights = this.parameters.flatMap((p) => Array.from(p.data()));
+    const found = parts.map(({ group, own, PH }) => {
+      const K = matmul(PH, A);
+      const step = matmul(K, xi).data();
+      group.places.data().forEach((place, i) => {
+        weights[place] = (weights[place] as number) + (step[i] as number);
+      });
+      return { group, covariance: this.#covariance(group.covariance, own, PH, K, R) };
+    });
+    checkFinite("new weights", weights);
+    for (const { covariance } of found) checkFinite("covariances", covariance.data());
+    let end = 0;
+    for (const p of this.parameters) {
+      end += p.size;
+      assign(p, weights.slice(end - p.size, end));
+    }
+    for (const { group, covariance } of found) {
+      group.covariance.dispose();
+      group.covariance = keep(covariance);
+    }
+    return error.reduce((total, e) => total + e * e, 0) / error.length;
+  }
+
+  /** Hᵀ = ∂y/∂w [o,p], float64: a sweep an output. */
+  #derivatives(outputs: Tensor): Tensor {
+    const size = this.parameters.reduce((n, p) => n + p.size, 0);
+    const rows = new Float64Array(outputs.size * size);
+    for (let k = 0; k < outputs.size; k++) {
+      scope(() => {
+        const seed = new Float64Array(outputs.size);
+        seed[k] = 1;
+        const found = gradients([outputs], this.parameters, [tensor(seed, { shape: outputs.shape, dtype: outputs.dtype })]);
+        let at = k * size;
+        this.parameters.forEach((p, i) => {
+          const g = found[i];
+          if (g) rows.set(g.data(), at);
+          at += p.size;
+        });
+      });
+    }
+    return tensor(rows, { shape: [outputs.size, size], dtype: "float64" });
+  }
+
+  #covariance(P: Tensor, own: Tensor, PH: Tensor, K: Tensor, R: Float64Array): Tensor {
+    const shrunk = sub(P, matmul(K, transpose(PH)));
+    const next = this.joseph
+      ? add(sub(shrunk, matmul(matmul(shrunk, transpose(own)), transpose(K))), matmul(matmul(K, diagonalOf(R)), transpose(K)))
+      : shrunk;
+    const symmetric = mul(add(next, transpose(next)), 0.5);
+    return this.processNoise === 0 ? symmetric : add(symmetric, mul(eye(P.dim(0), P.dim(0), "float64"), this.processNoise));
+  }
+
+  /** Covariances by name, to be stored beside the model's; copies are the caller's affair. */
+  stateDict(): Map<string, Tensor> {
+    return new Map(this.#groups.map((g, i) => [`covariance.${i}`, g.covariance]));
+  }
+
+  /** Goes on from stored covariances. @throws FormatError for other groups or numbers that are not finite; nothing is changed then */
+  loadStateDict(state: ReadonlyMap<string, Tensor>): void {
+    const found = this.#groups.map(({ covariance }, i) => {
+      const given = state.get(`covariance.${i}`);
+      if (given !== undefined && sameShape(given.shape, covariance.shape) && given.data().every(Number.isFinite)) return given.data();
+      const got = given === undefined ? "none" : show(given.shape);
+      throw new FormatError(`KalmanFilter: expected a finite covariance.${i} ${show(covariance.shape)}, got ${got}`);
+    });
+    if (state.size !== found.length) throw new FormatError(`KalmanFilter: expected ${found.length} covariances, got ${state.size}`);
+    this.#groups.forEach(({ covariance }, i) => {
+      assign(covariance, found[i] as Float64Array);
+    });
+  }
+}
+
+function isTrained(t: Tensor): t is Parameter {
+  return t instanceof Parameter && t.requiresGrad && isFloat(t.dtype);
+}
+
+function checkRates(lr: number, processNoise: number): void {
+  checkNumber("KalmanFilter", "lr", lr, { above: 0 });
+  checkNumber("KalmanFilter", "processNoise", processNoise, { least: 0 });
+}
+
+function checkFinite(what: string, values: ArrayLike<number>): void {
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) throw new StateError(`KalmanFilter: expected finite ${what}, got ${values[i]}`);
+  }
+}
+
+function diagonalOf(values: Float64Array): Tensor {
+  return mul(eye(values.length, values.length, "float64"), tensor(values, { dtype: "float64" }));
+}
+
+/** Of the covariance of the outputs, which is small. */
+function inverse(matrix: Tensor): Tensor {
+  const n = matrix.dim(0);
+  const flat = Array.from(matrix.data());
+  const rows = Array.from({ length: n }, (_, i) => flat.slice(i * n, (i + 1) * n));
+  const columns = rows.map((_, k) =>
+    solve(
+      rows,
+      rows.map((_row, i) => (i === k ? 1 : 0)),
+    ),
+  );
+  if (columns.includes(null)) throw new StateError("KalmanFilter: expected outputs whose covariance has an inverse, got a singular one");
+  return transpose(tensor(columns.flat() as number[], { shape: [n, n], dtype: "float64" }));
+}
+
+/** Places in the vector of all weights, by group. */
+function groupsOf(named: readonly (readonly [string, Parameter])[], kind: "global" | "tensor" | "node"): number[][] {
+  const groups = new Map<string, number[]>();
+  let place = 0;
+  for (const [name, p] of named) {
+    const module = name.slice(0, Math.max(0, name.lastIndexOf(".")));
+    const rows = p.rank === 0 ? 1 : p.dim(0);
+    for (let e = 0; e < p.size; e++) {
+      const node = `${module} ${rows} ${Math.floor((e * rows) / p.size)}`;
+      const key = { global: "", tensor: name, node }[kind];
+      const group = groups.get(key) ?? [];
+      groups.set(key, group);
+      group.push(place++);
+    }
+  }
+  return [...groups.values()];
+}

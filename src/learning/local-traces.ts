@@ -1,0 +1,92 @@
+/** One trace a weight: what algorithms carry that follow a weight into its own unit alone. */
+
+import { IndependentUnits } from "../cells/diagonal/ind-rnn.ts";
+import { OdysseyLSTM } from "../cells/gated/lstm-odyssey.ts";
+import { SimpleRecurrentNetwork } from "../cells/simple/elman.ts";
+import { LeakyRNN } from "../cells/timescales/leaky.ts";
+import type { Recurrence } from "../recurrence/recurrence.ts";
+import { LSTMCell, RNNCell } from "../recurrence/rnn-cells.ts";
+import { zeros } from "../tensor/create.ts";
+import { type Tensor, tensor } from "../tensor/tensor.ts";
+import type { Influence, Setting } from "./influence.ts";
+
+/** What units keep to themselves from step to step. What they show each other is taken as given. */
+export interface LocalUnits {
+  /** Units, and where the part of the state that each keeps begins in the state's vector. */
+  readonly units: number;
+  readonly hidden: number;
+  /**
+   * The part of a cotangent of the hidden state that goes to the hidden state before, by way of the unit itself [units].
+   * @param after of the hidden state after the step @param pulled the same swept back through the step [S]
+   */
+  kept(after: Float64Array, pulled: ArrayLike<number>): Float64Array;
+}
+
+/** Cells whose units only leak: of the past a unit keeps the part `1 − 1/τ`. */
+export function leakyUnits(recurrence: unknown): LocalUnits | null {
+  const isSimple = recurrence instanceof RNNCell || recurrence instanceof SimpleRecurrentNetwork;
+  if (!isSimple && !(recurrence instanceof LeakyRNN)) return null;
+  const kept = recurrence instanceof LeakyRNN ? 1 - 1 / recurrence.tau : 0;
+  return { units: recurrence.outputSize, hidden: 0, kept: (after) => after.map((d) => kept * d) };
+}
+
+/** Cells whose units have a memory cell, which nobody else sees. */
+export function memoryUnits(recurrence: unknown): LocalUnits | null {
+  const isMemory = (recurrence instanceof LSTMCell && recurrence.weightHr === null) || recurrence instanceof OdysseyLSTM;
+  if (!isMemory) return null;
+  const n = recurrence.outputSize;
+  return { units: n, hidden: n, kept: (_, pulled) => Float64Array.from({ length: n }, (_x, j) => pulled[n + j] as number) };
+}
+
+/** Cells whose units see of the past only their own. */
+export function independentUnits(recurrence: unknown): LocalUnits | null {
+  if (!(recurrence instanceof IndependentUnits)) return null;
+  return { units: recurrence.outputSize, hidden: 0, kept: (_, pulled) => Float64Array.from(pulled) };
+}
+
+/** The unit that each parameter belongs to: rows of weights belong to units, block after block; of peepholes it is the columns. */
+function unitsOf(recurrence: Recurrence, parameters: readonly Tensor[], units: number): Int32Array {
+  const { weightPeephole } = recurrence as { weightPeephole?: unknown };
+  return Int32Array.from(
+    parameters.flatMap((p) => {
+      const columns = p === weightPeephole ? 1 : p.size / p.dim(0);
+      return Array.from({ length: p.size }, (_, e) => Math.floor(e / columns) % units);
+    }),
+  );
+}
+
+/** ε [P]: the influence of each parameter on the hidden state of its unit, through that unit alone. */
+export function localTraces(setting: Setting, { units, hidden, kept }: LocalUnits): Influence<Tensor> {
+  const { recurrence, parameters, S, P, dtype } = setting;
+  const unit = unitsOf(recurrence, parameters, units);
+  const isOutput = hidden === 0;
+  const ones = new Float64Array(units).fill(1);
+  const seed = new Float64Array(S);
+  seed.set(ones, hidden);
+  const through = (factors: Float64Array, trace: Tensor, direct: Tensor): Tensor => {
+    const out = Float64Array.from(direct.data());
+    const before = trace.data();
+    for (let p = 0; p < P; p++) out[p] = (out[p] as number) + (factors[unit[p] as number] as number) * (before[p] as number);
+    return tensor(out, { dtype });
+  };
+  return {
+    initial: zeros([P], dtype),
+    gradient(step, trace, dys, dNext) {
+      const { state, parameters: direct } = step.pull(dys, dNext);
+      const after = new Float64Array(units);
+      dNext?.data().forEach((d, i) => {
+        if (i >= hidden && i < hidden + units) after[i - hidden] = d;
+      });
+      if (isOutput) {
+        dys?.data().forEach((d, i) => {
+          after[i] = (after[i] as number) + d;
+        });
+      }
+      return through(kept(after, state.data()), trace, direct);
+    },
+    next(step, trace) {
+      const { state, parameters: direct } = step.pull(null, tensor(seed, { dtype }));
+      return through(kept(ones, state.data()), trace, direct);
+    },
+  };
+}

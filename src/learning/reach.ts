@@ -1,0 +1,186 @@
+/** Which elements of the state each parameter reaches: in one step, as the equations are, and in several. */
+
+import { type FloatDType, isFloat } from "../base/dtype.ts";
+import { add } from "../ops/arithmetic.ts";
+import { mapState, type State } from "../recurrence/state.ts";
+import { Generator } from "../tensor/random.ts";
+import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import type { Setting } from "./influence.ts";
+import { stateJacobian } from "./step-derivatives.ts";
+import { Stretch } from "./stretch.ts";
+
+/** For each parameter, the elements of the state that it reaches, in rising order: `rows` from starts[p] to starts[p + 1]. */
+export interface Pattern {
+  readonly starts: Int32Array;
+  readonly rows: Int32Array;
+}
+
+/** Steps that are tried: on a run, from the first state again, and from states near those of the run, where other units are on. */
+const TRIES = 24;
+
+/** What was found so far. */
+interface Places {
+  /** ∂next/∂state ≠ 0 [S·S]. */
+  readonly states: Uint8Array;
+  /** ∂next/∂θ ≠ 0: rows by parameter. */
+  readonly direct: readonly Set<number>[];
+  tries: number;
+}
+
+const known = new WeakMap<object, Reach>();
+
+/**
+ * The places where the derivatives of one step may be other than zero.
+ *
+ * They are found by trying, with inputs at random and with the weights as they are. Where a step shows more later on (weights that were
+ * zero at first), the search goes on before the next sequence.
+ */
+export class Reach {
+  readonly #S: number;
+  readonly #P: number;
+  readonly #dtype: FloatDType;
+  readonly #places: Places;
+  /** ∂next/∂θ ≠ 0, by parameter. */
+  readonly direct: Pattern;
+  /** Rows that no parameter reaches together: one sweep finds the derivatives of them all. */
+  readonly #groups: readonly Int32Array[];
+  readonly #patterns = new Map<number, Pattern>();
+  #stale = false;
+
+  private constructor({ S, P, dtype }: Setting, places: Places) {
+    this.#S = S;
+    this.#P = P;
+    this.#dtype = dtype;
+    this.#places = places;
+    this.direct = patternOf(places.direct.map((set) => [...set]));
+    this.#groups = groupsOf(S, this.direct);
+  }
+
+  /** The reach of the trained parameters of a recurrence. */
+  static of(setting: Setting): Reach {
+    const { recurrence, S, P } = setting;
+    const before = known.get(recurrence);
+    const fits = before !== undefined && before.#S === S && before.#P === P;
+    if (fits && !before.#stale) return before;
+    const places = fits
+      ? before.#places
+      : { states: new Uint8Array(S * S), direct: Array.from({ length: P }, () => new Set<number>()), tries: 0 };
+    search(setting, places);
+    const reach = new Reach(setting, places);
+    known.set(recurrence, reach);
+    return reach;
+  }
+
+  /** What parameters reach within k steps. */
+  within(k: number): Pattern {
+    const cached = this.#patterns.get(k);
+    if (cached !== undefined) return cached;
+    const pattern = k === 1 ? this.direct : this.#further(this.within(k - 1));
+    this.#patterns.set(k, pattern);
+    return pattern;
+  }
+
+  #further({ starts, rows }: Pattern): Pattern {
+    const lists = Array.from({ length: this.#P }, (_, p) => {
+      const reached = new Set(rows.subarray(starts[p], starts[p + 1]));
+      for (const from of [...reached]) for (let to = 0; to < this.#S; to++) if (this.#places.states[to * this.#S + from]) reached.add(to);
+      return [...reached];
+    });
+    const further = patternOf(lists);
+    // Nothing more is reached: all further patterns are this one.
+    return further.rows.length === rows.length ? { starts, rows } : further;
+  }
+
+  /** ∂next/∂θ of a step, at the places of `direct`. */
+  derivatives(step: Stretch<State>): Float64Array {
+    const { starts, rows } = this.direct;
+    const out = new Float64Array(rows.length);
+    for (const members of this.#groups) {
+      const seed = new Float64Array(this.#S);
+      for (const k of members) seed[k] = 1;
+      const isMember = new Uint8Array(this.#S);
+      for (const k of members) isMember[k] = 1;
+      const { parameters } = step.pull(null, tensor(seed, { dtype: this.#dtype }));
+      const pulled = parameters.data();
+      for (let p = 0; p < this.#P; p++) {
+        for (let a = starts[p] as number; a < (starts[p + 1] as number); a++) {
+          if (isMember[rows[a] as number]) out[a] = pulled[p] as number;
+        }
+      }
+    }
+    return out;
+  }
+
+  /** Told of ∂next/∂state of a step: there may be more places than were found. */
+  note(J: ArrayLike<number>): void {
+    const { states } = this.#places;
+    for (let i = 0; i < J.length; i++) {
+      if (states[i] || J[i] === 0 || Number.isNaN(J[i])) continue;
+      states[i] = 1;
+      this.#stale = true;
+    }
+  }
+}
+
+function patternOf(lists: readonly (readonly number[])[]): Pattern {
+  const starts = new Int32Array(lists.length + 1);
+  lists.forEach((list, p) => {
+    starts[p + 1] = (starts[p] as number) + list.length;
+  });
+  const rows = new Int32Array(starts[lists.length] as number);
+  lists.forEach((list, p) => {
+    rows.set(
+      [...list].sort((a, b) => a - b),
+      starts[p],
+    );
+  });
+  return { starts, rows };
+}
+
+/** Rows in groups of which no two are reached by one parameter, taken greedily. */
+function groupsOf(S: number, { starts, rows }: Pattern): Int32Array[] {
+  const conflicts = Array.from({ length: S }, () => new Set<number>());
+  for (let p = 0; p + 1 < starts.length; p++) {
+    const reached = rows.subarray(starts[p], starts[p + 1]);
+    for (const a of reached) for (const b of reached) if (a !== b) conflicts[a]?.add(b);
+  }
+  const groups: number[][] = [];
+  conflicts.forEach((bad, row) => {
+    const free = groups.find((group) => !group.some((other) => bad.has(other)));
+    if (free === undefined) groups.push([row]);
+    else free.push(row);
+  });
+  return groups.map((group) => Int32Array.from(group));
+}
+
+/** Takes steps with inputs at random, and notes which of their derivatives are other than zero. */
+function search(setting: Setting, places: Places): void {
+  const { recurrence, parameters, dtype } = setting;
+  const generator = new Generator(places.tries);
+  const normal = (like: Tensor): Tensor => generator.normal([...like.shape], 0, 1, dtype);
+  scope(() => {
+    let state = mapState((s) => s.detach(), setting.state);
+    for (let t = 0; t < TRIES; t++) {
+      const x = generator.normal([1, 1, recurrence.inputSize], 0, 1, dtype);
+      const nearby = mapState((s) => (isFloat(s.dtype) ? add(s, normal(s)) : s), state);
+      const from = [state, setting.state, nearby][t % 3] as State;
+      const step = new Stretch<State>(recurrence, parameters, x, from);
+      note(setting, places, step);
+      if (t % 3 === 0) state = mapState((s) => s.detach(), step.next);
+    }
+  });
+  places.tries += TRIES;
+}
+
+/** What one step shows; nothing where it is not finite. */
+function note({ S, P, dtype }: Setting, { states, direct }: Places, step: Stretch<State>): void {
+  const J = stateJacobian(step).data();
+  if (!Array.from(J).every(Number.isFinite)) return;
+  for (let i = 0; i < S * S; i++) if (J[i] !== 0) states[i] = 1;
+  for (let k = 0; k < S; k++) {
+    const seed = new Float64Array(S);
+    seed[k] = 1;
+    const row = step.pull(null, tensor(seed, { dtype })).parameters.data();
+    for (let p = 0; p < P; p++) if (row[p] !== 0) direct[p]?.add(k);
+  }
+}

@@ -1,0 +1,32 @@
+/** Random-feedback local online learning. */
+
+import { ArgumentError } from "../base/errors.ts";
+import type { GradientAlgorithm } from "./algorithm.ts";
+import { forwardAlgorithm } from "./forward.ts";
+import { type Influence, refuseStart } from "./influence.ts";
+import { leakyUnits, localTraces } from "./local-traces.ts";
+
+/**
+ * Random-feedback local online learning: of real-time recurrent learning only the leak is left, so that a weight needs to know its own two
+ * units and an error that is sent to them.
+ *
+ *   p_ij' = (1 − 1/τ) p_ij + 1/τ φ'(u_i) z_j        z = [x; h; 1], u the sums
+ *   ∂E_t/∂Θ_ij ≈ e_i p_ij                           e = ∂E_t/∂h_t
+ *
+ * What h does to later h by way of the weights is left out: the rule is exact where the recurrent weights are zero, and biased elsewhere. A head
+ * sends its error back by its own weights; with `BroadcastLinear` it does so by random ones, as in the paper. O(P) operations a step, one sweep,
+ * and O(P) memory. Defined for `LeakyRNN`, and with τ = 1 for `RNNCell` and `SimpleRecurrentNetwork`, where nothing of the past is left.
+ * @throws ArgumentError under way for other recurrences, and for those whose first state is trained
+ * @see Murray, "Local online learning in recurrent networks with random feedback", eLife 8, 2019, eq. 3-5
+ * Deviates: none.
+ * @example fit(model, batches, { gradients: rflo(), … })
+ */
+export function rflo(): GradientAlgorithm {
+  return forwardAlgorithm("rflo", (setting) => {
+    refuseStart(setting);
+    const units = leakyUnits(setting.recurrence);
+    if (units !== null) return localTraces(setting, units) as Influence;
+    const { name } = setting.recurrence.constructor;
+    throw new ArgumentError(`rflo: expected leaky rate units, LeakyRNN, RNNCell or SimpleRecurrentNetwork, got ${name}`);
+  });
+}
