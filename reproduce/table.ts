@@ -4,12 +4,14 @@ import type { Experiment } from "./experiment.ts";
 import { bidirectional } from "./experiments/bidirectional.ts";
 import { continuousTime } from "./experiments/continuous-time.ts";
 import { convLstm } from "./experiments/conv-lstm.ts";
+import { ctc } from "./experiments/ctc.ts";
 import { ctrnn } from "./experiments/ctrnn.ts";
 import { elman } from "./experiments/elman.ts";
 import { elmo } from "./experiments/elmo.ts";
 import { encoderDecoder } from "./experiments/encoder-decoder.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
 import { gatedStore } from "./experiments/gated-store.ts";
+import { gradientExperiments } from "./experiments/gradients.ts";
 import { gruFamily } from "./experiments/gru-family.ts";
 import { hierarchical } from "./experiments/hierarchical.ts";
 import { historyCompressor } from "./experiments/history-compressor.ts";
@@ -28,24 +30,28 @@ import { parity } from "./experiments/parity.ts";
 import { pixelRnn } from "./experiments/pixel-rnn.ts";
 import { recall } from "./experiments/recall.ts";
 import { recursive } from "./experiments/recursive.ts";
+import { reinforce } from "./experiments/reinforce.ts";
 import { rmlp } from "./experiments/rmlp.ts";
 import { rwkv } from "./experiments/rwkv.ts";
 import { secondOrder } from "./experiments/second-order.ts";
 import { selectiveCopying } from "./experiments/selective-copying.ts";
 import { stacked } from "./experiments/stacked.ts";
 import { standard } from "./experiments/standard.ts";
+import { teacherForcing } from "./experiments/teacher-forcing.ts";
 
 export const experiments: readonly Experiment[] = [
   // One line each.
   bidirectional,
   continuousTime,
   convLstm,
+  ctc,
   ctrnn,
   elman,
   elmo,
   encoderDecoder,
   fullyRecurrent,
   gatedStore,
+  gradientExperiments,
   gruFamily,
   hierarchical,
   historyCompressor,
@@ -64,10 +70,12 @@ export const experiments: readonly Experiment[] = [
   pixelRnn,
   recall,
   recursive,
+  reinforce,
   rmlp,
   rwkv,
   secondOrder,
   selectiveCopying,
   stacked,
   standard,
+  teacherForcing,
 ].flat();

@@ -12,4 +12,5 @@ export {
   ctcGreedy,
   type LabelModel,
 } from "./ctc.ts";
+export { drawClasses } from "./draw.ts";
 export { type Chain, type Labelling, type ViterbiOptions, viterbi } from "./viterbi.ts";

@@ -2,7 +2,6 @@
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkSizes } from "../base/checks.ts";
-import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import {
   type Autoregressive,
@@ -12,13 +11,12 @@ import {
   greedySearch,
   type Hypothesis,
 } from "../decoding/beam-search.ts";
+import { drawClasses } from "../decoding/draw.ts";
 import { Embedding, type LayerOptions, Linear } from "../nn/layers.ts";
 import { crossEntropy } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
-import { neg, sub } from "../ops/arithmetic.ts";
 import { reshape } from "../ops/broadcast.ts";
-import { log } from "../ops/math.ts";
-import { amax, argmax } from "../ops/reduce.ts";
+import { amax } from "../ops/reduce.ts";
 import { select } from "../ops/shape.ts";
 import type { State } from "../recurrence/state.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
@@ -157,7 +155,7 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
       throw new ArgumentError(`loss: expected as many targets as sources, got ${targets.length} and ${sources.length}`);
     }
     const wanted = targets.map((t) => [...t, this.end]);
-    const decode = (y: Tensor) => this.targetEmbedding.forward(drawn(this.readout.forward(y), generator));
+    const decode = (y: Tensor) => this.targetEmbedding.forward(drawClasses(this.readout.forward(y), generator));
     const state = this.encode(sources);
     const before = this.targetEmbedding.forward(this.#before(targets));
     const [ys] = scheduledSampling(this.decoder, before, { truth, generator, state, decode });
@@ -197,10 +195,4 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
       return alignment.toArray() as number[][];
     });
   }
-}
-
-/** One symbol of each row [B,V] from its softmax: the greatest of the logits plus Gumbel noise −log(−log u). */
-function drawn(logits: Tensor, generator: Generator): Tensor {
-  const u = generator.uniform(logits.shape, 0, 1, logits.dtype as FloatDType);
-  return argmax(sub(logits.detach(), log(neg(log(u)))), { axis: 1 });
 }

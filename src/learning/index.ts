@@ -19,14 +19,23 @@ export {
 } from "./equilibrium-propagation.ts";
 export { type Equilibrium, equilibrium, type FixedPointAlgorithmOptions, type FixedPointReport, fixedPoint } from "./fixed-point.ts";
 
+export { HebbianLayer, type HebbianOptions, type HebbianRule } from "./hebbian.ts";
 export { hybrid, rtrl } from "./hybrid.ts";
 export { KalmanFilter, type KalmanFilterOptions, type KalmanUpdateOptions } from "./kalman.ts";
 export { type KfRtrlOptions, kfRtrl } from "./kf-rtrl.ts";
 export { ProfessorForcing, type ProfessorForcingOptions, type ProfessorLosses } from "./professor-forcing.ts";
 export { type CRBPOptions, crbp, projectPoles, rbp } from "./recursive-backprop.ts";
-
+export {
+  type Environment,
+  type Episodes,
+  type ReinforceLosses,
+  type ReinforceOptions,
+  type RolloutOptions,
+  reinforceLosses,
+  returnsToGo,
+  rollout,
+} from "./reinforce.ts";
 export { rflo } from "./rflo.ts";
-
 export {
   type FlowEdge,
   type FlowNode,
@@ -42,5 +51,4 @@ export {
 export { snap } from "./snap.ts";
 export { exponentialDecay, inverseSigmoidDecay, type LinearDecayOptions, linearDecay, type TruthSchedule } from "./teacher-forcing.ts";
 export { type UoroOptions, uoro } from "./uoro.ts";
-
 export { usingGradients } from "./using-gradients.ts";

@@ -1,0 +1,238 @@
+/** REINFORCE: gradients of expected reward for recurrent policies, from episodes that they lived through. */
+
+import { noGrad } from "../autodiff/tape.ts";
+import { checkNumber, checkSizes } from "../base/checks.ts";
+import { isFloat } from "../base/dtype.ts";
+import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { drawClasses } from "../decoding/draw.ts";
+import { mseLoss } from "../nn/losses.ts";
+import { fillBeyond, zeroBeyond } from "../nn/padding.ts";
+import { add, mul, neg, sub } from "../ops/arithmetic.ts";
+import { reshape, sum } from "../ops/broadcast.ts";
+import { gather } from "../ops/gather.ts";
+import { exp } from "../ops/math.ts";
+import { logSoftmax } from "../ops/softmax.ts";
+import type { Recurrence } from "../recurrence/recurrence.ts";
+import type { State } from "../recurrence/state.ts";
+import { defaultGenerator, type Generator } from "../tensor/random.ts";
+import { show } from "../tensor/shape.ts";
+import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+
+/** What a policy acts in, one episode after another. */
+export interface Environment {
+  /** Begins an episode: what is seen first, I numbers. */
+  reset(): ArrayLike<number>;
+  /** Takes an action, a whole number from 0: what is seen then, the reward, and whether the episode is over. */
+  step(action: number): { readonly observation: ArrayLike<number>; readonly reward: number; readonly done: boolean };
+}
+
+/** A batch of episodes of different lengths. */
+export interface Episodes {
+  /** What was seen before each action [T,B,I], zeros beyond each end. */
+  readonly observations: Tensor;
+  /** int32 [T,B], 0 beyond each end. */
+  readonly actions: Tensor;
+  /** [T][B], 0 beyond each end. */
+  readonly rewards: readonly (readonly number[])[];
+  /** Actions of each episode. */
+  readonly lengths: readonly number[];
+}
+
+export interface RolloutOptions {
+  /** Episodes that are not over by then are cut off. */
+  readonly maxSteps: number;
+  /** Of the actions; the default generator unless given. */
+  readonly generator?: Generator;
+}
+
+/**
+ * Lets a policy live through one episode in each of B environments, actions drawn from its softmax. Each episode starts from the policy's
+ * initial state; nothing is recorded on the tape.
+ * @param policy observations [B,I] to logits [B,A]
+ * @throws ArgumentError for no environments, less than one step; ShapeError for observations of another size
+ * @example const episodes = rollout(policy, mazes, { maxSteps: 60, generator });
+ */
+export function rollout<S extends State>(policy: Recurrence<S>, environments: readonly Environment[], options: RolloutOptions): Episodes {
+  const { maxSteps, generator = defaultGenerator() } = options;
+  checkSizes("rollout", { maxSteps, environments: environments.length });
+  const [B, I] = [environments.length, policy.inputSize];
+  const dtype = policy.parameters().find((p) => isFloat(p.dtype))?.dtype ?? "float32";
+  const nothing = new Array<number>(I).fill(0);
+  let seen = environments.map((e) => checkSeen(e.reset(), I));
+  const alive = new Array<boolean>(B).fill(true);
+  const lengths = new Array<number>(B).fill(0);
+  const all: { seen: number[][]; actions: number[]; rewards: number[] }[] = [];
+  return scope(() =>
+    noGrad(() => {
+      let state = policy.initialState(B);
+      while (all.length < maxSteps && alive.includes(true)) {
+        const [logits, next] = policy.step(tensor(seen, { dtype, shape: [B, I] }), state);
+        const drawn = drawClasses(logits, generator).data();
+        const actions = Array.from(drawn, (a, b) => (alive[b] ? Number(a) : 0));
+        const rewards = new Array<number>(B).fill(0);
+        const before = seen;
+        seen = environments.map((environment, b) => {
+          if (!alive[b]) return nothing;
+          const { observation, reward, done } = environment.step(actions[b] as number);
+          checkNumber("rollout", "reward", reward);
+          rewards[b] = reward;
+          lengths[b] = all.length + 1;
+          alive[b] = !done;
+          return done ? nothing : checkSeen(observation, I);
+        });
+        all.push({ seen: before, actions, rewards });
+        state = next;
+      }
+      const T = all.length;
+      return {
+        observations: tensor(
+          all.flatMap((step) => step.seen.flat()),
+          { dtype, shape: [T, B, I] },
+        ),
+        actions: tensor(
+          all.flatMap((step) => step.actions),
+          { dtype: "int32", shape: [T, B] },
+        ),
+        rewards: all.map((step) => step.rewards),
+        lengths: [...lengths],
+      };
+    }),
+  );
+}
+
+function checkSeen(observation: ArrayLike<number>, I: number): number[] {
+  if (observation.length !== I)
+    throw new ShapeError(`rollout: expected observations of ${I} numbers, as the policy reads, got ${observation.length}`);
+  return Array.from(observation);
+}
+
+/**
+ * R_t = Σ_{k ≥ t} γ^{k−t} r_k of each episode [T][B]: what is still to come at each step.
+ * @throws ArgumentError for γ outside [0, 1]
+ * @example returnsToGo([[0], [0], [4]], 0.5) // [[1], [2], [4]]
+ */
+export function returnsToGo(rewards: readonly (readonly number[])[], discount = 1): number[][] {
+  checkNumber("returnsToGo", "discount", discount, { least: 0, most: 1 });
+  let after = new Array<number>(rewards[0]?.length ?? 0).fill(0);
+  return rewards
+    .toReversed()
+    .map((row) => (after = row.map((r, b) => r + discount * (after[b] as number))))
+    .reverse();
+}
+
+export interface ReinforceOptions {
+  /** b: a recurrence from the same observations to one value [B,1], trained by the second loss; without, b = 0. */
+  readonly baseline?: Recurrence<never> | Recurrence;
+  /** γ (default 1). */
+  readonly discount?: number;
+  /** β of the entropy bonus (default 0.01). */
+  readonly entropy?: number;
+  /** Whether R − b is brought to mean 0 and variance 1 over all steps of the batch (default false: the estimator as it is). */
+  readonly normalize?: boolean;
+  /** How much each episode counts (default 1/B each): the probability of each, where they are all the episodes there are. */
+  readonly weights?: readonly number[];
+}
+
+export interface ReinforceLosses {
+  /** To be minimised by the policy; its gradient is minus the estimate of that of the expected return. Its value means nothing. */
+  readonly policy: Tensor;
+  /** Mean squared error of the baseline over all steps; null without one. Independent of the policy's parameters. */
+  readonly baseline: Tensor | null;
+  /** Mean over the episodes of the whole return Σ γᵗ r_t. */
+  readonly meanReturn: number;
+}
+
+/**
+ * The losses of a batch of episodes. The policy is scanned over what was seen, so that gradients go back through whole episodes:
+ *
+ *   ∇J ≈ Σ_b w_b Σ_t ∇log π(a_t | h_t) · (R_t − b(h_t)) + β Σ_b w_b Σ_t ∇H(π(· | h_t))      R_t = Σ_{k≥t} γ^{k−t} r_k
+ *
+ * Any baseline that does not look at a_t leaves the expectation as it is, and changes the variance. The discount counts from the present
+ * step, as is usual: the factor γᵗ of the exact gradient of a discounted return is left out. One forward and one backward pass over the episodes.
+ * @param policy observations [B,I] to logits [B,A]
+ * @throws ShapeError for actions or weights of another size; ArgumentError for actions that the policy does not have
+ * @see Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement learning", 1992; Wierstra, Förster, Peters and
+ * Schmidhuber, "Recurrent policy gradients", 2010
+ * @example
+ * const episodes = rollout(policy, mazes, { maxSteps: 60, generator });
+ * const losses = reinforceLosses(policy, episodes, { baseline, normalize: true });
+ * backward(add(losses.policy, losses.baseline!));
+ */
+export function reinforceLosses<S extends State>(
+  policy: Recurrence<S>,
+  episodes: Episodes,
+  options: ReinforceOptions = {},
+): ReinforceLosses {
+  const { observations, actions, lengths } = episodes;
+  const { discount = 1, entropy = 0.01, normalize = false } = options;
+  checkNumber("reinforceLosses", "entropy", entropy, { least: 0 });
+  const [T, B] = observations.shape as [number, number, number];
+  const returns = returnsToGo(episodes.rewards, discount);
+  checkEpisodes(episodes, returns);
+  const weights = weightsOf(options.weights, B);
+  const dtype = observations.dtype;
+  const logits = policy.scan(observations, undefined, { lengths })[0];
+  checkActions(actions, logits.dim(2));
+  const goals = tensor(returns.flat(), { shape: [T, B], dtype });
+  const baseline = options.baseline as Recurrence | undefined;
+  const values = baseline && reshape(baseline.scan(observations, undefined, { lengths })[0], [T, B]);
+  const advantage = advantages(values === undefined ? goals : sub(goals, values.detach()), lengths, normalize);
+  const logs = logSoftmax(fillBeyond(logits, lengths), -1);
+  const said = reshape(gather(logs, 2, reshape(actions, [T, B, 1])), [T, B]);
+  const gain = mul(said, advantage);
+  const surprise = entropy === 0 ? gain : add(gain, mul(sum(mul(exp(logs), logs), { axis: 2 }), -entropy));
+  const each = sum(zeroBeyond(surprise, lengths), { axis: 0 });
+  return {
+    policy: neg(sum(mul(each, tensor(weights, { dtype })))),
+    baseline: values === undefined ? null : valueError(values, goals, lengths),
+    meanReturn: (returns[0] ?? []).reduce((a, b) => a + b, 0) / B,
+  };
+}
+
+function checkEpisodes({ actions, rewards, observations, lengths }: Episodes, returns: readonly (readonly number[])[]): void {
+  const [T, B] = observations.shape as [number, number, number];
+  if (actions.rank !== 2 || actions.dim(0) !== T || actions.dim(1) !== B)
+    throw new ShapeError(`reinforceLosses: expected actions [${T},${B}], got ${show(actions.shape)}`);
+  if (returns.length !== T || rewards.some((row) => row.length !== B) || lengths.length !== B)
+    throw new ShapeError(
+      `reinforceLosses: expected ${T} rows of rewards and lengths for ${B} episodes, got ${rewards.length} and ${lengths.length}`,
+    );
+}
+
+function checkActions(actions: Tensor, A: number): void {
+  const wrong = Array.from(actions.data(), Number).find((a) => !(a >= 0 && a < A));
+  if (wrong !== undefined) throw new ArgumentError(`reinforceLosses: expected actions in [0, ${A - 1}], got ${wrong}`);
+}
+
+function weightsOf(weights: readonly number[] | undefined, B: number): readonly number[] {
+  if (weights === undefined) return new Array<number>(B).fill(1 / B);
+  if (weights.length !== B) throw new ShapeError(`reinforceLosses: expected ${B} weights, got ${weights.length}`);
+  return weights;
+}
+
+/** R − b, of mean 0 and variance 1 over the real steps where asked for; zeros beyond. */
+function advantages(raw: Tensor, lengths: readonly number[], normalize: boolean): Tensor {
+  const real = zeroBeyond(raw.detach(), lengths);
+  if (!normalize) return real;
+  const B = lengths.length;
+  const counts = (_: number, i: number): boolean => Math.floor(i / B) < (lengths[i % B] as number);
+  const values = Array.from<number>(real.data());
+  const steps = values.filter(counts);
+  const mean = steps.reduce((a, b) => a + b, 0) / steps.length;
+  const variance = steps.reduce((a, b) => a + (b - mean) ** 2, 0) / steps.length;
+  // Where all are equal there is nothing to learn from.
+  const scale = variance > 0 ? 1 / Math.sqrt(variance) : 0;
+  return zeroBeyond(
+    tensor(
+      values.map((v) => (v - mean) * scale),
+      { shape: raw.shape, dtype: raw.dtype },
+    ),
+    lengths,
+  );
+}
+
+/** Mean over the real steps of (value − return)². */
+function valueError(values: Tensor, goals: Tensor, lengths: readonly number[]): Tensor {
+  const steps = lengths.reduce((a, b) => a + b, 0);
+  return mul(mseLoss(zeroBeyond(values, lengths), zeroBeyond(goals, lengths), { reduction: "sum" }), 1 / Math.max(1, steps));
+}
