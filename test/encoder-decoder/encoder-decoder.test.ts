@@ -5,6 +5,7 @@ import { noGrad } from "../../src/autodiff/tape.ts";
 import { isFloat } from "../../src/base/dtype.ts";
 import { ArgumentError, ShapeError } from "../../src/base/errors.ts";
 import { SimpleRecurrentNetwork } from "../../src/cells/simple/elman.ts";
+import type { AttentionState } from "../../src/encoder-decoder/attention.ts";
 import { BahdanauDecoder } from "../../src/encoder-decoder/bahdanau.ts";
 import { ContextDecoder } from "../../src/encoder-decoder/cho.ts";
 import type { Decoder } from "../../src/encoder-decoder/decoder.ts";
@@ -273,8 +274,30 @@ describe("LuongDecoder", () => {
   });
 });
 
+describe("decoders that attend", () => {
+  it("start with alignments of zeros; without a source they attend to one position of zeros", () => {
+    for (const decoder of [bahdanau(), luong(), luong({ score: "concat" })] as Decoder<AttentionState<Tensor>>[]) {
+      expect(decoder.alignment(decoder.start(source()))?.toArray()).toEqual([0, 1].map(() => [0, 0, 0, 0, 0]));
+      const start = decoder.initialState(2);
+      expect([start.memory.shape, decoder.alignment(start)?.toArray()]).toEqual([
+        [2, 1, E],
+        [[0], [0]],
+      ]);
+      const [y, next] = decoder.step(new Generator(1).uniform([2, I], -1, 1, "float64"), start);
+      expect(decoder.alignment(next)?.toArray()).toEqual([[1], [1]]);
+      if (decoder instanceof BahdanauDecoder) expect(vector(slice(y, 1, H + I))).toEqual(new Array(2 * E).fill(0));
+    }
+  });
+});
+
 describe("what does not fit", () => {
   it("is named", () => {
+    expect(() => vectorOf([])).toThrow("expected a state with a vector [B,H], got an empty one");
+    const last = { h: ones([2, H], "float64"), c: ones([2, H], "float64") };
+    expect(() => new StateDecoder({ encoder: SIZES, cell: rnn(I) }).start({ ...source(), last })).toThrow(
+      "[2,4], as the decoder's, got [2,4] [2,4]",
+    );
+    expect(new BahdanauDecoder({ encoder: SIZES, cell: rnn(E + 1), attentionSize: 3 }).inputSize).toBe(1);
     expect(() => new BahdanauDecoder({ encoder: SIZES, cell: rnn(4), attentionSize: 3 })).toThrow(
       "inputSize above 4, the size of the context, got 4",
     );

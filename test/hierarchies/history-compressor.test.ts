@@ -233,7 +233,13 @@ describe("HistoryCompressor", () => {
 
   it("refuses what does not fit", () => {
     const compressor = stack(2, new Generator(1));
-    expect(() => compressor.compress([0, 6])).toThrow("HistoryCompressor: expected symbols below 6, got 6");
+    for (const symbol of [6, -1, 0.5]) {
+      expect(() => compressor.compress([0, symbol])).toThrow(`HistoryCompressor: expected symbols below 6, got ${symbol}`);
+    }
+    expect(() => compressor.loss(0, compressor.items(0, [1]))).toThrow("expected at least two items to predict from, got 1");
+    expect(() => compressor.loss(-1, compressor.items(0, [1, 2]))).toThrow("expected a level below 2, got -1");
+    const edge = [255, 1].map((gap) => ({ symbol: 0, gaps: [gap] }));
+    expect(compressor.loss(1, edge).item()).toBeGreaterThan(0);
     expect(() =>
       compressor.loss(1, [
         { symbol: 0, gaps: [256] },
@@ -244,6 +250,9 @@ describe("HistoryCompressor", () => {
     expect(() => compressor.reconstruct({ lengths: [3, 1], unexpected: [] })).toThrow("expected item 0 of level 1 in the description");
     const wrong = { symbols: 5, gapBits: GAP_BITS, levels: compressor.levels };
     expect(() => new HistoryCompressor(wrong)).toThrow("expected level 0 from 5 to 5, got 6 to 6");
+    const halved = new Predictor(new RNNCell({ inputSize: 6, hiddenSize: 2 }), { outputSize: 5 }) as unknown as Recurrence<State>;
+    expect(() => new HistoryCompressor({ symbols: 6, gapBits: GAP_BITS, levels: [halved] })).toThrow("from 6 to 6, got 6 to 5");
+    expect(() => new HistoryCompressor({ symbols: 6, gapBits: GAP_BITS, levels: [] })).toThrow("HistoryCompressor: expected levels");
   });
 });
 

@@ -193,6 +193,9 @@ describe("BidirectionalLanguageModel", () => {
     const h = net.layers(xs, { lengths })[2] as Tensor;
     const single = net.layers(slice(slice(xs, 0, 0, 3), 1, 1))[2] as Tensor;
     expectClose(slice(slice(h, 0, 0, 3), 1, 1), list(single), 1e-12);
+    // Beyond a sentence's end there is nothing, in the words' own layer too.
+    for (const layer of net.layers(xs, { lengths })) expect(list(slice(slice(layer, 0, 3), 1, 1)).every((v) => v === 0)).toBe(true);
+    expectClose(slice(net.layers(xs, { lengths })[0] as Tensor, 1, 0, 1), list(slice(net.layers(xs)[0] as Tensor, 1, 0, 1)), 0);
   });
 
   it("takes any encoder of words, and says what does not fit", () => {

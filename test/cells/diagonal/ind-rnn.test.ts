@@ -130,6 +130,24 @@ describe("DeepIndRNN", () => {
     }
   });
 
+  it.each([0, 1.5, Number.NaN])("and ResidualIndRNN refuse %d layers or blocks", (count) => {
+    expect(() => new DeepIndRNN({ ...SIZES, layers: count })).toThrow(`DeepIndRNN: expected at least one layer, got ${count}`);
+    expect(() => new ResidualIndRNN({ ...SIZES, blocks: count })).toThrow(`ResidualIndRNN: expected at least one block, got ${count}`);
+  });
+
+  it("draws recurrent weights from its range, the last layer's from their own", () => {
+    const range = { recurrentRange: [0, 0.5], lastRecurrentRange: [0.9, 1] } as const;
+    const weights = (more: object) =>
+      new DeepIndRNN({ inputSize: 1, hiddenSize: 50, layers: 2, ...more }).layers.map(({ weightHh }) =>
+        Array.from(weightHh.data(), Number),
+      );
+    const [first, last] = weights(range) as [number[], number[]];
+    expect([Math.max(...first) < 0.5, Math.min(...last) >= 0.9]).toEqual([true, true]);
+    const [, same] = weights({ recurrentRange: [0, 0.5] }) as [number[], number[]];
+    expect(Math.max(...same)).toBeLessThan(0.5);
+    expect(Math.max(...(weights({})[1] as number[]))).toBeGreaterThan(0.8);
+  });
+
   it("is layer upon layer", () => {
     const net = new DeepIndRNN({ ...float64, layers: 3, generator: generator() });
     const xs = new Generator(3).uniform([5, 1, 3], -1, 1, "float64");
