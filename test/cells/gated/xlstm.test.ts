@@ -6,7 +6,7 @@ import { reshape, sum } from "../../../src/ops/broadcast.ts";
 import { scanSteps } from "../../../src/recurrence/recurrence.ts";
 import { ones } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
-import { assign, type Tensor } from "../../../src/tensor/tensor.ts";
+import { assign, type Tensor, tensor } from "../../../src/tensor/tensor.ts";
 import { holdAgainst } from "../../oracle/equations.ts";
 import { each, logistic, part, plus, rows, times, type Vector } from "../../oracle/numbers.ts";
 import { accept, B, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, runGolden, SIZES } from "../acceptance.ts";
@@ -173,6 +173,22 @@ describe("MLSTM", () => {
     const [ys, state] = cell.scan(xs);
     expectClose(ys, numbers(expected), 1e-5);
     expectClose(state.c, numbers(last.c), 1e-5);
+  });
+
+  it("is finite before a value that is not, and not from it on, as its steps are", () => {
+    const cell = mlstm({ chunk: 8 });
+    // The first input goes to the values alone, where it overflows at step 3.
+    assign(
+      cell.weightIh,
+      rows(cell.weightIh).flatMap(([first, ...rest], row) => [row >= 8 && row < 12 ? 1e308 * Math.sign(first as number) : 0, ...rest]),
+    );
+    const xs = tensor(
+      Array.from(sequence(6).data(), (v, k) => (k % 3 > 0 ? v : k === 9 ? 1000 : 0)),
+      { shape: [6, 1, 3], dtype: "float64" },
+    );
+    const [ys, expected] = [numbers(cell.scan(xs)[0]), numbers(scanSteps(cell, xs)[0])];
+    expectClose(ys.slice(0, 12), expected.slice(0, 12), 1e-12);
+    expect([...ys, ...expected].map(Number.isFinite)).toEqual(Array.from({ length: 48 }, (_, k) => k % 24 < 12));
   });
 
   it("bears large input gates in float32", () => {
