@@ -141,6 +141,7 @@ describe.each(Object.keys(kinds) as Kind[])("%s", (kind) => {
     const grid = build(kind, 2);
     expect(() => grid.forward(new Generator(1).uniform([2, 3, I], 0, 1, "float64"))).toThrow(/expected x \[B, 2 axes, 2\]/);
     expect(() => grid.forward(new Generator(1).uniform([2, 0, 3, I], 0, 1, "float64"))).toThrow(/not empty/);
+    expect(() => grid.forward(new Generator(1).uniform([2, 2, 3, I + 1], 0, 1, "float64"))).toThrow(/expected x \[B, 2 axes, 2\]/);
   });
 });
 

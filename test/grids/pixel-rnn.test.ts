@@ -554,5 +554,24 @@ describe("PixelRNN: a distribution", () => {
     expect(() => model({ hiddenChannels: 4, colors: 3 })).toThrow(/multiple/);
     expect(() => model().forward(new Generator(1).uniform([1, 3, 2, 2], 0, 1, "float64"))).toThrow(/expected x \[B,1,H,W\]/);
     expect(() => model().sample({ count: 0, height: 2, width: 2 })).toThrow(/expected count/);
+    expect(() => model().sample({ count: 1, height: 0, width: 2 })).toThrow(/expected height/);
+    for (const shape of [
+      [1, 2, 2],
+      [0, 1, 2, 2],
+      [1, 1, 0, 2],
+    ]) {
+      expect(() => model().forward(tensor(new Float64Array(shape.reduce((a, b) => a * b)), { shape }))).toThrow(
+        /\[B,1,H,W\] that is not empty/,
+      );
+    }
+    expect(() => new RowLSTM({ inputChannels: 0, hiddenChannels: 1 })).toThrow("RowLSTM: expected inputChannels");
+    expect(() => new DiagonalBiLSTM({ inputChannels: 1, hiddenChannels: 0 })).toThrow("DiagonalLSTM: expected hiddenChannels");
+  });
+
+  it("starts with forget gates open, or by the bias that is given", () => {
+    const layer = (forgetBias?: number) =>
+      new RowLSTM({ inputChannels: 1, hiddenChannels: 2, ...(forgetBias !== undefined && { forgetBias }) });
+    expect(biasOf(layer())).toEqual([0, 0, 1, 1, 0, 0, 0, 0]);
+    expect(biasOf(layer(-3))).toEqual([0, 0, -3, -3, 0, 0, 0, 0]);
   });
 });
