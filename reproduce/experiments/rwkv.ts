@@ -90,7 +90,7 @@ export const rwkv: readonly Experiment[] = [
     claim:
       "accuracy on the repetitions at least 95 %, and at most 60 % without the time mix, when each layer remembers one input (chance: 20 %)",
     figures: { rwkv: "accuracy, RWKV", channel: "accuracy without time mix" },
-    tuning: { grid: [2e-3, 5e-3, 2e-2], seeds: [0], updates: 500, better: "higher", rates: { rwkv: 5e-3, channel: 5e-3 } },
+    tuning: { grid: [2e-3, 5e-3, 2e-2], seeds: [0], updates: 500, better: "higher", rates: { rwkv: 2e-3, channel: 5e-3 } },
     run: (run) => ({
       rwkv: accuracy(run, true, run.short ? 5e-3 : run.rate("rwkv"), [0, 0.6]),
       channel: run.short ? 0 : accuracy(run, false, run.rate("channel"), [0.6, 1]),
