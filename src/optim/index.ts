@@ -7,7 +7,9 @@ export { Adamax } from "./adamax.ts";
 export { type ClipOptions, clipGradNorm, clipGradValue, type NormType } from "./clip.ts";
 export { EMA, type EMAOptions, type EMAState } from "./ema.ts";
 export { LBFGS, type LBFGSOptions } from "./lbfgs.ts";
+export { Lion, type LionOptions } from "./lion.ts";
 export type { MomentsOptions } from "./moments.ts";
+export { Muon, type MuonOptions } from "./muon.ts";
 export { NAdam } from "./nadam.ts";
 export {
   type CommonOptions,

@@ -5,6 +5,7 @@ import { Adagrad } from "../../src/optim/adagrad.ts";
 import { Adam, AdamW } from "../../src/optim/adam.ts";
 import { Adamax } from "../../src/optim/adamax.ts";
 import { LBFGS } from "../../src/optim/lbfgs.ts";
+import { Lion } from "../../src/optim/lion.ts";
 import { NAdam } from "../../src/optim/nadam.ts";
 import type { OptimizerState } from "../../src/optim/optimizer.ts";
 import { RAdam } from "../../src/optim/radam.ts";
@@ -176,6 +177,22 @@ const rows: Row[] = [
     rosenbrock: { options: { lr: 1e-3 }, steps: 4000, below: 1e-2 },
     // The sign turns: the step halves and is not taken.
     hand: { options: { lr: 0.1 }, values: [0.9, 0.9] },
+  },
+  {
+    name: "Lion",
+    make: firstOrder(Lion as unknown as FirstOrder),
+    quadratic: { options: { lr: 2e-3, weightDecay: 0 }, steps: 6000 },
+    rosenbrock: { options: { lr: 5e-4 }, steps: 8000, below: 1e-2 },
+    // u = sign 0.05, m = 0.005; then u = sign(0.0045 − 0.025).
+    hand: { options: { lr: 0.1 }, values: [0.9, 1] },
+  },
+  {
+    name: "Lion with weight decay",
+    make: firstOrder(Lion as unknown as FirstOrder),
+    quadratic: { options: { lr: 2e-3, betas: [0.5, 0.5] }, steps: 6000 },
+    rosenbrock: { options: { lr: 5e-4, betas: [0.5, 0.9] }, steps: 8000, below: 1e-2 },
+    // p ← 0.95·1 − 0.1; m = 0.05, u = sign(0.025 − 0.125): p ← 0.95·0.85 + 0.1.
+    hand: { options: { lr: 0.1, weightDecay: 0.5, betas: [0.5, 0.9] }, values: [0.85, 0.9075] },
   },
   {
     name: "LBFGS",
