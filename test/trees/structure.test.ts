@@ -20,6 +20,7 @@ import { RecursiveNeuralTensorNetwork } from "../../src/trees/rntn.ts";
 import { Children, forestOf, Structure, type StructureNetwork, type Tree, visitNodes } from "../../src/trees/structure.ts";
 import { ChildSumTreeLSTM, NaryTreeLSTM } from "../../src/trees/tree-lstm.ts";
 import { checkParameter, expectClose, leaf, learn } from "../cells/acceptance.ts";
+import { holdLossAgainst } from "../oracle/equations.ts";
 import { logistic, plus, rows, times } from "../oracle/numbers.ts";
 
 type Network = StructureNetwork<State>;
@@ -201,17 +202,25 @@ describe("the papers' equations", () => {
     expectClose(net.forward(graph, xs), p.flat(), 1e-12);
   });
 
-  it("products through a tensor (Socher et al. 2013)", () => {
-    const net = spread(new RecursiveNeuralTensorNetwork({ size: D, ...f64(1) }));
-    const W = rows(net.weight);
-    const V = net.tensor.toArray() as number[][][];
-    const p = recursion<Vector>(graph, (node, list) => {
-      if (list.length === 0) return x[node] as number[];
-      const q = padded(list);
-      const products = V.map((Vi) => times(Vi, q).reduce((s, v, j) => s + v * (q[j] as number), 0));
-      return plus(products, times(W, q), vector(net.bias)).map(Math.tanh);
-    });
-    expectClose(net.forward(graph, xs), p.flat(), 1e-12);
+  it.each([true, false])("products through a tensor (Socher et al. 2013, section 4.3), values and derivatives; bias %s", (bias) => {
+    const net = new RecursiveNeuralTensorNetwork({ size: D, bias, ...f64(1) });
+    const share = new Generator(4).uniform([graph.size, D], -1, 1, "float64");
+    holdLossAgainst(
+      net,
+      () => sum(mul(net.forward(graph, xs), share)),
+      (p) => {
+        const V = p.matrix("tensor", 2 * D);
+        const nodes = recursion<Vector>(graph, (node, list) => {
+          if (list.length === 0) return x[node] as number[];
+          const q = padded(list);
+          const products = Array.from({ length: D }, (_, i) =>
+            times(V.slice(2 * D * i, 2 * D * (i + 1)), q).reduce((s, v, j) => s + v * (q[j] as number), 0),
+          );
+          return plus(products, times(p.matrix("weight", 2 * D), q), bias ? p.vector("bias") : [0, 0, 0]).map(Math.tanh);
+        });
+        return scaled(nodes.flat(), vector(share)).reduce((a, b) => a + b);
+      },
+    );
   });
 
   /** Rows k·H … of a matrix. */

@@ -6,12 +6,11 @@ import type { Module } from "../../../src/nn/module.ts";
 import { runningMask } from "../../../src/nn/padding.ts";
 import { reshape } from "../../../src/ops/broadcast.ts";
 import { where } from "../../../src/ops/compare.ts";
-import { select } from "../../../src/ops/shape.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign } from "../../../src/tensor/tensor.ts";
 import { holdAgainst } from "../../oracle/equations.ts";
-import { each, plus, times as product, rows, logistic as sigma, plus as sumOf, times } from "../../oracle/numbers.ts";
+import { each, plus, times as product, logistic as sigma, plus as sumOf, times, type Vector } from "../../oracle/numbers.ts";
 import { accept, B, checkGradients, expectClose, fillGolden, GOLDEN, GOLDEN_TOLERANCE, runGolden, SIZES } from "../acceptance.ts";
 import { recall } from "../recall.ts";
 
@@ -148,21 +147,30 @@ describe("DeepIndRNN", () => {
     expect(Math.max(...(weights({})[1] as number[]))).toBeGreaterThan(0.8);
   });
 
-  it("is layer upon layer", () => {
-    const net = new DeepIndRNN({ ...float64, layers: 3, generator: generator() });
-    const xs = new Generator(3).uniform([5, 1, 3], -1, 1, "float64");
-    const state = net.layers.map(() => [0, 0, 0, 0]);
-    let y: number[] = [];
-    for (let t = 0; t < 5; t++) {
-      y = Array.from(xs.data()).slice(3 * t, 3 * t + 3);
-      for (const [l, { weightIh, weightHh, bias }] of net.layers.entries()) {
-        const kept = (state[l] as number[]).map((h, i) => h * (weightHh.data()[i] as number));
-        y = plus(times(rows(weightIh), y), kept, Array.from(bias.data())).map((v) => Math.max(0, v));
-        state[l] = y;
+  it.each([
+    ["none", "after"],
+    ["layer", "before"],
+    ["layer", "after"],
+  ] as const)("is layer upon layer (fig. 1b) from any state, values and derivatives, norm %s %s the recurrence", (norm, normAt) =>
+    holdAgainst(new DeepIndRNN({ ...float64, activation: "tanh", layers: 3, norm, normAt }), (p, x, hs) => {
+      const normalised = (l: number, v: Vector) => {
+        if (norm === "none") return v;
+        const mean = v.reduce((a, b) => a + b) / v.length;
+        const variance = v.reduce((total, vi) => total + (vi - mean) ** 2, 0) / v.length;
+        const scaled = v.map((vi) => (vi - mean) / Math.sqrt(variance + 1e-5));
+        return each((n, w, b) => n * w + b, scaled, p.vector(`norms.${l}.weight`), p.vector(`norms.${l}.bias`));
+      };
+      const next: Vector[] = [];
+      let y = x;
+      for (const [l, h] of hs.entries()) {
+        const sums = plus(times(p.matrix(`layers.${l}.weight_ih`, y.length), y), p.vector(`layers.${l}.bias`));
+        const kept = each((u, hi) => u * hi, p.vector(`layers.${l}.weight_hh`), h);
+        next.push(plus(normAt === "before" ? normalised(l, sums) : sums, kept).map(Math.tanh));
+        y = normAt === "after" ? normalised(l, next[l] as Vector) : (next[l] as Vector);
       }
-    }
-    expectClose(select(net.scan(xs)[0], 0, 4), y, 1e-12);
-  });
+      return [y, next];
+    }),
+  );
 
   it("learns to remember, which its initial weights do not", () => {
     const options = { steps: 12, updates: 400, lr: 1e-2 };
