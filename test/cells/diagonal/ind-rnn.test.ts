@@ -6,6 +6,7 @@ import type { Module } from "../../../src/nn/module.ts";
 import { runningMask } from "../../../src/nn/padding.ts";
 import { reshape } from "../../../src/ops/broadcast.ts";
 import { where } from "../../../src/ops/compare.ts";
+import { slice } from "../../../src/ops/shape.ts";
 import { zeros } from "../../../src/tensor/create.ts";
 import { Generator } from "../../../src/tensor/random.ts";
 import { assign } from "../../../src/tensor/tensor.ts";
@@ -127,6 +128,23 @@ describe("DeepIndRNN", () => {
       expect(outputs[1]).toEqual(outputs[0]);
       expect(outputs[0]?.slice(2 * 12 + 4, 2 * 12 + 8)).toEqual([0, 0, 0, 0]);
     }
+  });
+
+  it("goes on counting where it was left, each sequence at its own step, with the statistics of these steps", () => {
+    const net = new DeepIndRNN({ ...float64, activation: "tanh", layers: 2, norm: "step", normSteps: 5, generator: generator() });
+    disturb(net);
+    net.eval();
+    const xs = new Generator(3).uniform([6, 2, 3], -1, 1, "float64");
+    const [whole, end] = net.scan(xs);
+    const [, [, , count]] = net.scan(xs, undefined, { lengths: [2, 4] });
+    expect(count?.toArray()).toEqual([[2], [4]]);
+    const [, middle] = net.scan(slice(xs, 0, 0, 2));
+    const [rest, last] = net.scan(slice(xs, 0, 2), middle);
+    expectClose(rest, Array.from(slice(whole, 0, 2).data()), 1e-12);
+    expect([end, last].map((state) => state[2]?.toArray())).toEqual([
+      [[6], [6]],
+      [[6], [6]],
+    ]);
   });
 
   it.each([0, 1.5, Number.NaN])("and ResidualIndRNN refuse %d layers or blocks", (count) => {
@@ -260,6 +278,10 @@ describe("DenseIndRNN", () => {
       [4, 4],
       [4, 2],
     ]);
+    const wide = new DenseIndRNN({ inputSize: 3, hiddenSize: 4, blocks: [2, 1, 1], growth: 3 });
+    // 4 + 2·3 are halved to 5, 5 + 3 to 4.
+    expect(wide.layers.map((layer) => layer.outputSize)).toEqual([4, 12, 3, 12, 3, 5, 12, 3, 4, 12, 3]);
+    expect(wide.outputSize).toBe(7);
     expect(net.outputSize).toBe(6);
     expect(net.scan(new Generator(3).uniform([5, 2, 3], -1, 1, "float64"))[0].shape).toEqual([5, 2, 6]);
   });
