@@ -130,7 +130,8 @@ function switched(file) {
     const original = childrenOf(node, inside);
     if (!ts.isExpression(node) || ts.isSpreadElement(node) || (ts.isPropertyAccessExpression(node.parent) && node.parent.name === node))
       return original;
-    if (ts.isIdentifier(node) && (ts.isBindingElement(node.parent) || ts.isImportSpecifier(node.parent))) return original;
+    const isName = node.parent.name === node || ts.isBindingElement(node.parent) || ts.isImportSpecifier(node.parent);
+    if (ts.isIdentifier(node) && isName) return original;
     const list = mutantsOf(node, text, inside);
     return list.length === 0 ? original : choose(node, list, original);
   };
