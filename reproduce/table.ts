@@ -1,6 +1,7 @@
 /** Every experiment there is; each file of reproduce/experiments adds its own. */
 
 import type { Experiment } from "./experiment.ts";
+import { approximations } from "./experiments/approximations.ts";
 import { bidirectional } from "./experiments/bidirectional.ts";
 import { continuousTime } from "./experiments/continuous-time.ts";
 import { convLstm } from "./experiments/conv-lstm.ts";
@@ -41,6 +42,7 @@ import { teacherForcing } from "./experiments/teacher-forcing.ts";
 
 export const experiments: readonly Experiment[] = [
   // One line each.
+  approximations,
   bidirectional,
   continuousTime,
   convLstm,

@@ -18,7 +18,6 @@ export {
   equilibriumPropagation,
 } from "./equilibrium-propagation.ts";
 export { type Equilibrium, equilibrium, type FixedPointAlgorithmOptions, type FixedPointReport, fixedPoint } from "./fixed-point.ts";
-
 export { HebbianLayer, type HebbianOptions, type HebbianRule } from "./hebbian.ts";
 export { hybrid, rtrl } from "./hybrid.ts";
 export { KalmanFilter, type KalmanFilterOptions, type KalmanUpdateOptions } from "./kalman.ts";

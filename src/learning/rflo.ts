@@ -14,7 +14,7 @@ import { leakyUnits, localTraces } from "./local-traces.ts";
  *   ∂E_t/∂Θ_ij ≈ e_i p_ij                           e = ∂E_t/∂h_t
  *
  * What h does to later h by way of the weights is left out: the rule is exact where the recurrent weights are zero, and biased elsewhere. A head
- * sends its error back by its own weights; with `BroadcastLinear` it does so by random ones, as in the paper. O(P) operations a step, one sweep,
+ * sends its error back by its own weights; with `BroadcastLinear` it does so by random ones, as in the paper. O(P) operations a step, two sweeps,
  * and O(P) memory. Defined for `LeakyRNN`, and with τ = 1 for `RNNCell` and `SimpleRecurrentNetwork`, where nothing of the past is left.
  * @throws ArgumentError under way for other recurrences, and for those whose first state is trained
  * @see Murray, "Local online learning in recurrent networks with random feedback", eLife 8, 2019, eq. 3-5
