@@ -309,7 +309,7 @@ export const historyCompressor: readonly Experiment[] = [
       },
       { what: "distilled", rate: 0.8, holds: ({ distilled }) => distilled >= 0.95 },
     ],
-    learns: ({ chunker, distilled, events }) => chunker >= 0.95 && distilled >= 0.9 && events < 2,
+    learns: ({ chunkerBlocks, distilled, events }) => chunkerBlocks <= 5000 && distilled >= 0.9 && events < 2,
   }),
   experiment({
     name: "history-compressor-recall",

@@ -136,7 +136,7 @@ export const lstmForget: readonly Experiment[] = [
       forgetCells: "forget gate: norm of the cells at the end",
       noneCells: "no forget gate: norm of the cells",
     },
-    tuning: { grid: [1e-3, 3e-3, 1e-2, 3e-2], seeds: [0], updates: 2000, better: "higher", rates: { forget: 1e-2, none: 1e-2 } },
+    tuning: { grid: [1e-3, 3e-3, 1e-2, 3e-2], seeds: [0], updates: 2000, better: "higher", rates: { forget: 1e-2, none: 3e-2 } },
     run: continualRun,
     claims: [{ rate: 0.8, holds: ({ forget, none }) => forget >= 0.97 && none <= 0.75 }],
     learns: ({ forgetLegal }) => forgetLegal >= 0.8,
