@@ -1,5 +1,6 @@
 /** The usual way to make a primitive: one output, and a rule an input for either mode. */
 
+import { checkOptions } from "../base/checks.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { accumulate } from "./accumulate.ts";
 import type { Inputs, Primitive } from "./primitive.ts";
@@ -19,6 +20,7 @@ export interface Op<P> {
 
 /** Makes a primitive from per-input rules. */
 export function defineOp<P = void>(op: Op<P>): Primitive<P> {
+  checkOptions("defineOp", op);
   const { vjp, jvp } = op;
   const vjpOf = typeof vjp === "function" ? () => vjp : (i: number) => vjp[i] as VjpRule<P>;
   const jvpOf = typeof jvp === "function" ? () => jvp : (i: number) => jvp[i] as JvpRule<P>;

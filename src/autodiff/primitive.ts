@@ -5,6 +5,8 @@
  */
 
 import { isFloat } from "../base/dtype.ts";
+import { DTypeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { box, dualLevel, unbox } from "./forward.ts";
 import { observer } from "./observer.ts";
@@ -36,6 +38,7 @@ export interface Evaluation<P = unknown> {
 
 /** Runs a primitive: computes, pushes tangents forward, records on the tape. */
 export function applyAll<P>(primitive: Primitive<P>, inputs: Inputs, params: P): Tensor[] {
+  if (!Array.isArray(inputs)) throw new DTypeError(`${primitive?.name ?? "apply"}: expected an array of operands, got ${quote(inputs)}`);
   for (let i = 0; i < inputs.length; i++) checkTensor(primitive.name, inputs[i]);
   if (observer !== null && primitive.composed !== undefined) return primitive.composed(inputs, params);
   const level = dualLevel(inputs);

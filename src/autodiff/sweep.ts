@@ -9,7 +9,7 @@ import { isFloat } from "../base/dtype.ts";
 import { DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { writeCount } from "../tensor/storage.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { checkTensors, type Tensor } from "../tensor/tensor.ts";
 import { accumulate, addInPlace } from "./accumulate.ts";
 import { observer } from "./observer.ts";
 import { pullBackGuarded } from "./saved.ts";
@@ -175,6 +175,9 @@ export function gradients(
   cotangents: readonly Tensor[],
   options: SweepOptions = {},
 ): (Tensor | null)[] {
+  checkTensors("gradients", "outputs", outputs);
+  checkTensors("gradients", "inputs", inputs);
+  checkTensors("gradients", "cotangents", cotangents);
   const found = sweep(outputs, cotangents, new Set(inputs), options);
   return inputs.map((x) => found.of(x));
 }

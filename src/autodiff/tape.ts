@@ -4,7 +4,7 @@
  * Nodes are numbered in order of execution, which is a topological order: the sweep (sweep.ts) needs no other.
  */
 
-import { finished } from "../base/checks.ts";
+import { checkFunction, finished } from "../base/checks.ts";
 import { writeCount } from "../tensor/storage.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Evaluation, Inputs, Primitive } from "./primitive.ts";
@@ -57,10 +57,12 @@ export function withGradMode<R>(on: boolean, fn: () => R): R {
 
 /** Runs `fn` without recording: inference, in-place updates, evaluation. @throws StateError when `fn` is asynchronous or a generator */
 export function noGrad<R>(fn: () => R): R {
+  checkFunction("noGrad", "fn", fn);
   return withGradMode(false, fn);
 }
 
 /** Runs `fn` recording, even inside `noGrad`. @throws StateError when `fn` is asynchronous or a generator */
 export function enableGrad<R>(fn: () => R): R {
+  checkFunction("enableGrad", "fn", fn);
   return withGradMode(true, fn);
 }

@@ -3,6 +3,7 @@
  * of primitives. Its build leaves out the rules of operations and takes these names from here (scripts/small-entry.mjs).
  */
 
+import { checkFunction } from "../base/checks.ts";
 import { StateError } from "../base/errors.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 
@@ -35,10 +36,12 @@ export const isGradEnabled = (): boolean => false;
 
 /** Nothing is ever recorded. */
 export function noGrad<R>(fn: () => R): R {
+  checkFunction("noGrad", "fn", fn);
   return fn();
 }
 
 export function enableGrad<R>(_: () => R): R {
+  checkFunction("enableGrad", "_", _);
   throw new StateError("enableGrad: expected an entry with gradients, got tapeloop/inference");
 }
 

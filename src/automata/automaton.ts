@@ -1,5 +1,6 @@
 /** Deterministic finite automata: what networks over strings are read out into and built from. */
 
+import { checkIterable, checkList, checkOptions, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 
 /** States 0 … n−1, of which 0 is the start; symbols 0 … K−1. */
@@ -14,7 +15,10 @@ export interface Automaton {
  * Checks an automaton's shape.
  * @throws ArgumentError for a missing or unknown state
  */
-export function checkAutomaton(op: string, { symbols, transitions, accepting }: Automaton): void {
+export function checkAutomaton(op: string, automaton: Automaton): void {
+  const { symbols, transitions, accepting } = optionsOf(op, automaton);
+  checkList(op, "transitions", transitions);
+  checkList(op, "accepting", accepting);
   const n = transitions.length;
   const known = (q: number) => Number.isInteger(q) && q >= 0 && q < n;
   if (n === 0 || accepting.length !== n) {
@@ -27,7 +31,10 @@ export function checkAutomaton(op: string, { symbols, transitions, accepting }: 
 }
 
 /** The state after a string. */
-export function runAutomaton({ transitions }: Automaton, word: Iterable<number>): number {
+export function runAutomaton(automaton: Automaton, word: Iterable<number>): number {
+  const { transitions } = optionsOf("runAutomaton", automaton);
+  checkIterable("runAutomaton", "a word", word);
+  checkList("runAutomaton", "transitions", transitions);
   let q = 0;
   for (const a of word) {
     const next = transitions[q]?.[a];
@@ -39,6 +46,7 @@ export function runAutomaton({ transitions }: Automaton, word: Iterable<number>)
 
 /** Whether the automaton takes a string. */
 export function acceptsWord(automaton: Automaton, word: Iterable<number>): boolean {
+  checkOptions("acceptsWord", automaton);
   return automaton.accepting[runAutomaton(automaton, word)] === true;
 }
 

@@ -3,6 +3,7 @@
 import { noGrad } from "../autodiff/tape.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { SecondOrderRNN } from "../cells/simple/second-order.ts";
+import { checkRecurrence } from "../recurrence/recurrence.ts";
 import { scope, tensor } from "../tensor/tensor.ts";
 import { type Automaton, acceptsWord, explore, minimizeAutomaton } from "./automaton.ts";
 
@@ -32,6 +33,7 @@ export interface ExtractOptions {
  * @example const automaton = extractAutomaton(cell, { examples });
  */
 export function extractAutomaton(cell: SecondOrderRNN, options: ExtractOptions = {}): Automaton {
+  checkRecurrence("extractAutomaton", cell);
   const { levels = 2, examples = [], maxLevels = Math.max(8, levels), maxStates = 1000 } = options;
   if (!(Number.isInteger(levels) && levels >= 2)) throw new ArgumentError(`extractAutomaton: expected levels of at least 2, got ${levels}`);
   for (let q = levels; q <= maxLevels; q++) {

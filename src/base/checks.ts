@@ -87,6 +87,52 @@ export function checkFlag(op: string, name: string, value: unknown): asserts val
   if (typeof value !== "boolean") throw new ArgumentError(`${op}: expected ${name} to be true or false, got ${quote(value)}`);
 }
 
+/** An object of options. @throws DTypeError */
+export function checkOptions(op: string, options: unknown): asserts options is object {
+  if (typeof options === "object" && options !== null) return;
+  throw new DTypeError(`${op}: expected options as an object, got ${quote(options)}`);
+}
+
+/** Options to be taken apart: `const { inputSize } = optionsOf("Cell", options);`. @throws DTypeError for what is no object */
+export function optionsOf<O extends object>(op: string, options: O): O {
+  checkOptions(op, options);
+  return options;
+}
+
+/** A text. @throws DTypeError */
+export function checkText(op: string, name: string, value: unknown): asserts value is string {
+  if (typeof value !== "string") throw new DTypeError(`${op}: expected ${name} as text, got ${quote(value)}`);
+}
+
+/** A function. @throws DTypeError */
+export function checkFunction(op: string, name: string, value: unknown): void {
+  if (typeof value !== "function") throw new DTypeError(`${op}: expected ${name} to be a function, got ${quote(value)}`);
+}
+
+/** An object that has methods: a model, a recurrence, a vocabulary. @throws DTypeError */
+export function checkMethods(op: string, name: string, value: unknown, methods: readonly string[]): void {
+  const held = (value ?? {}) as Record<string, unknown>;
+  if (methods.every((method) => typeof held[method] === "function")) return;
+  throw new DTypeError(`${op}: expected ${name} with ${methods.join(", ")}, got ${quote(value)}`);
+}
+
+/** An array. @throws DTypeError */
+export function checkList(op: string, name: string, value: unknown): asserts value is readonly unknown[] {
+  if (!Array.isArray(value)) throw new DTypeError(`${op}: expected ${name} to be an array, got ${quote(value)}`);
+}
+
+/** An array or a typed array. @throws DTypeError */
+export function checkArrayLike(op: string, name: string, value: unknown): void {
+  const { length } = (typeof value === "object" && value !== null ? value : {}) as { length?: unknown };
+  if (typeof length !== "number") throw new DTypeError(`${op}: expected ${name} to be an array of numbers, got ${quote(value)}`);
+}
+
+/** What can be iterated, but no text. @throws DTypeError */
+export function checkIterable(op: string, name: string, value: unknown): void {
+  const { [Symbol.iterator]: iterate } = (typeof value === "object" && value !== null ? value : {}) as { [Symbol.iterator]?: unknown };
+  if (typeof iterate !== "function") throw new DTypeError(`${op}: expected ${name} that can be iterated, got ${quote(value)}`);
+}
+
 /** Options over their defaults. An option given as `undefined` is not given. */
 export function withDefaults<D extends object, O extends object>(defaults: D, options: O): D & O {
   return { ...defaults, ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) } as D & O;

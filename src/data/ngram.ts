@@ -1,5 +1,6 @@
 /** Interpolated n-gram models: what a sequence model has to beat. */
 
+import { checkArrayLike, checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 
 export interface NgramOptions {
@@ -37,6 +38,8 @@ export class NgramModel {
   readonly #counts: Counts[];
 
   constructor(ids: ArrayLike<number>, options: NgramOptions) {
+    checkArrayLike("NgramModel", "ids", ids);
+    checkOptions("NgramModel", options);
     const { order, vocabSize } = options;
     if (!(Number.isInteger(order) && order >= 1 && vocabSize ** order <= Number.MAX_SAFE_INTEGER)) {
       throw new ArgumentError(`NgramModel: expected an order of at least 1 with vocabSize^order below 2^53, got ${order} for ${vocabSize}`);

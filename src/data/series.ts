@@ -1,12 +1,12 @@
 /** Numeric series: scaling, and windows with what follows them. */
 
-import { checkSizes, checkWhole, isRecord } from "../base/checks.ts";
+import { checkOptions, checkSizes, checkWhole, isRecord } from "../base/checks.ts";
 import { arrayOf, type FloatDType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { type Batches, type Cursor, checkEpochs, EpochPass, type Pass } from "./batches.ts";
 
 /** What a scaler knows, as plain data. */
@@ -172,6 +172,8 @@ export class SeriesWindows implements Batches<SeriesWindow> {
   #order: { readonly epoch: number; readonly windows: ArrayLike<number> } | null = null;
 
   constructor(series: Tensor, options: SeriesOptions) {
+    checkTensor("SeriesWindows", series);
+    checkOptions("SeriesWindows", options);
     const { window, horizon = 1, stride = 1, batch, shuffle, epochs = Number.POSITIVE_INFINITY, dropLast = false } = options;
     checkSizes("SeriesWindows", { window, horizon, stride, batch });
     if (shuffle !== undefined) checkWhole("SeriesWindows", "shuffle", shuffle, {});

@@ -1,6 +1,6 @@
 /** Text as whole numbers: a vocabulary of characters. */
 
-import { checkWhole } from "../base/checks.ts";
+import { checkMethods, checkWhole } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 
@@ -15,6 +15,11 @@ export interface VocabularyOptions {
 export interface BuildOptions extends VocabularyOptions {
   /** Characters that occur less often are left out (default 1: none is). */
   readonly minCount?: number;
+}
+
+/** A vocabulary. @throws DTypeError */
+export function checkVocabulary(op: string, value: unknown): void {
+  checkMethods(op, "a vocabulary", value, ["idOf", "encode", "decode"]);
 }
 
 /** @throws DTypeError for anything but text */

@@ -1,6 +1,6 @@
 /** Windows over long sequences, for truncated backpropagation through time. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkArrayLike, checkOptions, checkSizes } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 import { type Batches, type Cursor, checkEpochs, EpochPass, type Pass } from "./batches.ts";
@@ -45,6 +45,8 @@ export class WindowBatches implements Batches<SymbolWindow> {
 
   /** @throws ArgumentError when the sequence is too short for one step of every stream */
   constructor(ids: ArrayLike<number>, options: WindowOptions) {
+    checkArrayLike("WindowBatches", "ids", ids);
+    checkOptions("WindowBatches", options);
     const { batch, window, epochs = Number.POSITIVE_INFINITY, dropLast = false } = options;
     checkSizes("WindowBatches", { batch, window });
     this.#ids = ids;

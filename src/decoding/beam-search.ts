@@ -1,7 +1,7 @@
 /** Search for the symbols that a model says one after another: greedy, and with a beam. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkSizes } from "../base/checks.ts";
+import { checkMethods, checkOptions, checkSizes } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { indexSelect } from "../ops/gather.ts";
 import { logSoftmax } from "../ops/softmax.ts";
@@ -87,6 +87,8 @@ function search<R>(run: () => R): R {
  * @example const [best] = greedySearch(model, model.encode([[3, 1, 2]]), { maxLength: 10 });
  */
 export function greedySearch<S extends State>(model: Autoregressive<S>, state: S, options: DecodingOptions): Hypothesis[] {
+  checkMethods("greedySearch", "model", model, ["step"]);
+  checkOptions("greedySearch", options);
   const { maxLength, end = 0, start = end } = options;
   checkSizes("greedySearch", { maxLength });
   return search(() => {
@@ -128,6 +130,8 @@ function hypothesis({ symbols, logProbability }: Path, end: number, alpha: numbe
  * @example const [best] = beamSearch(model, model.encode([[3, 1, 2]]), { width: 4, maxLength: 10 });
  */
 export function beamSearch<S extends State>(model: Autoregressive<S>, state: S, options: BeamOptions): Hypothesis[] {
+  checkMethods("beamSearch", "model", model, ["step"]);
+  checkOptions("beamSearch", options);
   const { width, maxLength, end = 0, start = end, lengthPenalty = 0 } = options;
   checkSizes("beamSearch", { width, maxLength });
   const axes = axesOf(model, state);

@@ -4,7 +4,7 @@ import { checkNumber, checkSizes } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { checkedLabels, checkLogProbs, lengthsOf } from "../nn/ctc-loss.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { logAdd } from "./log-add.ts";
 
 export interface CtcDecodingOptions {
@@ -257,6 +257,7 @@ function gainOf({ languageModel, languageWeight = 1, insertionBonus = 0 }: CtcBe
  * @example const [[best]] = ctcBeamSearch(logSoftmax(logits, -1), { width: 10 });
  */
 export function ctcBeamSearch(logProbs: Tensor, options: CtcBeamOptions): CtcHypothesis[][] {
+  checkTensor("ctcBeamSearch", logProbs);
   const { width, blank = 0, best = 1, languageWeight = 1, insertionBonus = 0 } = options;
   checkSizes("ctcBeamSearch", { width, best });
   checkNumber("ctcBeamSearch", "languageWeight", languageWeight, { least: 0 });

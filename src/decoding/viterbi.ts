@@ -1,6 +1,6 @@
 /** The likeliest label sequences of a chain: the Viterbi algorithm, one best or several. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkOptions, checkSizes } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { checkEmissions, type RealSteps, realSteps } from "../nn/crf.ts";
 import { sameShape, show } from "../tensor/shape.ts";
@@ -120,6 +120,7 @@ function trace(last: Way): number[] {
  * @example const [[best]] = viterbi(crf, emissions, { lengths: [7] });
  */
 export function viterbi(chain: Chain, emissions: Tensor, options: ViterbiOptions = {}): Labelling[][] {
+  checkOptions("viterbi", chain);
   const { best: count = 1 } = options;
   checkSizes("viterbi", { best: count });
   checkTensor("viterbi", chain.transitions);

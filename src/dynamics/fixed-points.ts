@@ -1,6 +1,6 @@
 /** Where a dynamical system rests, and whether it stays there. */
 
-import { checkOneOf } from "../base/checks.ts";
+import { checkFunction, checkList, checkOneOf, checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ComplexNumber, eigenvalues, type Matrix, solve } from "../numerics/matrix.ts";
 import { sub } from "../ops/arithmetic.ts";
@@ -12,6 +12,8 @@ export type VectorFunction = (y: Tensor) => Tensor;
 
 /** The Jacobian ∂f_i/∂y_j of a differentiable function of a vector, at y. */
 export function jacobianAt(f: VectorFunction, y: readonly number[]): number[][] {
+  checkFunction("jacobianAt", "f", f);
+  checkList("jacobianAt", "y", y);
   const n = y.length;
   const flat = scope(() => Array.from(jacobian((v) => f(v), tensor([...y], { dtype: "float64" }), { mode: "forward" }).data()));
   return y.map((_, i) => flat.slice(i * n, (i + 1) * n));
@@ -46,6 +48,9 @@ const size = (v: readonly number[]) => Math.max(0, ...v.map(Math.abs));
  * @example fixedPoints((y) => sub(tanh(mul(y, 2)), y), { starts: [[-1], [0.1], [1]] }) // two stable, one at 0 that is not
  */
 export function fixedPoints(f: VectorFunction, options: FixedPointOptions): FixedPoint[] {
+  checkFunction("fixedPoints", "f", f);
+  checkOptions("fixedPoints", options);
+  checkList("fixedPoints", "starts", options.starts);
   const { starts, kind = "flow", tolerance = 1e-10, maxSteps = 100 } = options;
   checkOneOf("fixedPoints", "kind", kind, ["flow", "map"]);
   const n = starts[0]?.length;

@@ -1,13 +1,13 @@
 /** How fast neighbouring states of a recurrence part or meet. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkSizes } from "../base/checks.ts";
+import { checkOptions, checkSizes } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { orthonormalRows } from "../numerics/matrix.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { log } from "../ops/math.ts";
 import { cat } from "../ops/shape.ts";
-import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
+import { Cell, checkRecurrence, type Recurrence } from "../recurrence/recurrence.ts";
 import { type State, stateFromVector, stateToVector } from "../recurrence/state.ts";
 import { eye, zeros } from "../tensor/create.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
@@ -70,6 +70,8 @@ export interface LyapunovOptions<S extends State> {
  * @example const [largest] = lyapunovExponents(cell, { steps: 10000, transient: 1000, count: 1, interval: cell.interval });
  */
 export function lyapunovExponents<S extends State>(cell: Recurrence<S>, options: LyapunovOptions<S>): number[] {
+  checkRecurrence("lyapunovExponents", cell);
+  checkOptions("lyapunovExponents", options);
   const { steps, transient = 0, interval = 1, every = 10 } = options;
   const start = options.state ?? cell.initialState(1);
   const flow = new TangentFlow(cell, start);

@@ -1,6 +1,6 @@
 /** Attention as first published: an additive score of the decoder's state before the step. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import type { LayerOptions } from "../nn/layers.ts";
 import { Parameter } from "../nn/module.ts";
@@ -49,8 +49,9 @@ export class BahdanauDecoder<S extends State> extends Decoder<AttentionState<S>>
   readonly weightScore: Parameter;
   readonly bridge: Bridge<S>;
 
-  constructor({ encoder, cell, attentionSize: A, ...options }: BahdanauDecoderOptions<S>) {
+  constructor(given: BahdanauDecoderOptions<S>) {
     super();
+    const { encoder, cell, attentionSize: A, ...options } = optionsOf("BahdanauDecoder", given);
     checkSizes("BahdanauDecoder", { attentionSize: A });
     const { dtype = "float32", generator = defaultGenerator() } = options;
     const E = encoder.outputSize;

@@ -1,6 +1,6 @@
 /** The first RNN encoder-decoder: a summary of the source is seen at every step. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkSizes, optionsOf } from "../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { linear } from "../ops/linear.ts";
@@ -46,8 +46,9 @@ export class ContextDecoder<S extends State> extends Decoder<ContextState<S>> {
   readonly biasContext: Parameter;
   readonly bridge: Bridge<S>;
 
-  constructor({ encoder, cell, contextSize: C, ...options }: ContextDecoderOptions<S>) {
+  constructor(given: ContextDecoderOptions<S>) {
     super();
+    const { encoder, cell, contextSize: C, ...options } = optionsOf("ContextDecoder", given);
     checkSizes("ContextDecoder", { contextSize: C });
     const F = encoder.stateSize;
     this.inputSize = remainingInput("ContextDecoder", cell, C);

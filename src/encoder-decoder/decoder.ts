@@ -1,5 +1,6 @@
 /** What decoders have in common: they are recurrences that start from a source. */
 
+import { checkOptions } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
@@ -51,6 +52,7 @@ export class Bridge<S extends State> extends Module {
 
   constructor(cell: Recurrence<S>, size: number, options: LayerOptions) {
     super();
+    checkOptions("Bridge", options);
     const H = stateSizeOf(cell);
     this.#cell = cell;
     this.weight = uniformParameter([H, size], 1 / Math.sqrt(size), options);

@@ -1,7 +1,8 @@
 /** Symbols to symbols: embeddings, an encoder, a decoder and a readout as one model. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkSizes } from "../base/checks.ts";
+import { checkSizes, optionsOf } from "../base/checks.ts";
+import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import {
   type Autoregressive,
@@ -102,8 +103,9 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
   readonly readout: Linear | Maxout;
   readonly end: number;
 
-  constructor({ encoder, decoder, sourceSymbols, targetSymbols, end = 0, maxout, ...options }: EncoderDecoderOptions<S>) {
+  constructor(given: EncoderDecoderOptions<S>) {
     super();
+    const { encoder, decoder, sourceSymbols, targetSymbols, end = 0, maxout, ...options } = optionsOf("EncoderDecoder", given);
     checkSizes("EncoderDecoder", { sourceSymbols, targetSymbols, ...(maxout !== undefined && { maxout }) });
     if (!(Number.isInteger(end) && end >= 0 && end < targetSymbols)) {
       throw new ArgumentError(`EncoderDecoder: expected end in [0, ${targetSymbols - 1}], got ${end}`);

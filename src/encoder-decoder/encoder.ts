@@ -2,7 +2,7 @@
 
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
-import { checkSequence } from "../recurrence/recurrence.ts";
+import { checkRecurrence, checkSequence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { show } from "../tensor/shape.ts";
 import { scope, Tensor } from "../tensor/tensor.ts";
@@ -67,6 +67,7 @@ export class Encoder extends Module {
 
   constructor(recurrence: StackedLayer<State>, { reverse = false }: EncoderOptions = {}) {
     super();
+    checkRecurrence("Encoder", recurrence);
     this.recurrence = recurrence;
     this.reverse = reverse;
     this.inputSize = recurrence.inputSize;
@@ -78,8 +79,9 @@ export class Encoder extends Module {
    * Reads xs [S,B,I].
    * @throws ArgumentError for sequences of length 0, of which nothing could be said
    */
-  encode(xs: Tensor, lengths: readonly number[] = new Array<number>(xs.dim(1)).fill(xs.dim(0))): Source {
-    checkSequence("encode", xs, this.inputSize, lengths);
+  encode(xs: Tensor, given?: readonly number[]): Source {
+    checkSequence("encode", xs, this.inputSize, given);
+    const lengths = given ?? new Array<number>(xs.dim(1)).fill(xs.dim(0));
     const empty = lengths.indexOf(0);
     if (empty >= 0) throw new ArgumentError(`encode: expected sequences of at least one step, got none at position ${empty}`);
     const [states, last] = this.recurrence.scan(xs, undefined, { lengths, reverse: this.reverse });

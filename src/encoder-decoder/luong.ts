@@ -1,6 +1,6 @@
 /** Attention after the step: products as scores, input feeding, and a window around a predicted position. */
 
-import { checkOneOf, checkSizes } from "../base/checks.ts";
+import { checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
@@ -11,7 +11,7 @@ import { lessEqual, logicalAnd } from "../ops/compare.ts";
 import { linear } from "../ops/linear.ts";
 import { abs, exp, sigmoid, tanh } from "../ops/math.ts";
 import { cat, slice } from "../ops/shape.ts";
-import type { Recurrence } from "../recurrence/recurrence.ts";
+import { checkRecurrence, type Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -99,7 +99,8 @@ export class LuongDecoder<S extends State> extends Decoder<LuongState<S>> {
 
   constructor(options: LuongDecoderOptions<S>) {
     super();
-    const { encoder, cell, score = "general", inputFeeding = true, window, start = "state" } = options;
+    const { encoder, cell, score = "general", inputFeeding = true, window, start = "state" } = optionsOf("LuongDecoder", options);
+    checkRecurrence("LuongDecoder", cell);
     const [H, E] = [cell.outputSize, encoder.outputSize];
     const { outputSize = H, attentionSize: A = H } = options;
     checkSizes("LuongDecoder", { outputSize, attentionSize: A });

@@ -1,8 +1,8 @@
 /** Sequence to sequence without attention: all of the source goes through one state. */
 
-import { checkOneOf } from "../base/checks.ts";
+import { checkOneOf, optionsOf } from "../base/checks.ts";
 import type { LayerOptions } from "../nn/layers.ts";
-import type { Recurrence } from "../recurrence/recurrence.ts";
+import { checkRecurrence, type Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Bridge, Decoder, type EncoderSizes, takenOver } from "./decoder.ts";
@@ -36,8 +36,10 @@ export class StateDecoder<S extends State> extends Decoder<S> {
   readonly cell: Recurrence<S>;
   readonly bridge: Bridge<S> | null;
 
-  constructor({ encoder, cell, start = "state", ...options }: StateDecoderOptions<S>) {
+  constructor(given: StateDecoderOptions<S>) {
     super();
+    const { encoder, cell, start = "state", ...options } = optionsOf("StateDecoder", given);
+    checkRecurrence("StateDecoder", cell);
     this.inputSize = cell.inputSize;
     this.outputSize = cell.outputSize;
     this.cell = cell;

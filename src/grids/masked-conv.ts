@@ -1,6 +1,6 @@
 /** Convolutions that see only what precedes a pixel in raster order. */
 
-import { checkOneOf, checkSizes } from "../base/checks.ts";
+import { checkList, checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { glorotUniform } from "../nn/init.ts";
@@ -59,8 +59,10 @@ export class MaskedConv2d extends Module {
   readonly bias: Parameter;
   readonly #mask: Tensor;
 
-  constructor({ inputChannels: I, outputChannels: O, kernelSize, mask, colors = 1, blocks = 1, ...options }: MaskedConv2dOptions) {
+  constructor(given: MaskedConv2dOptions) {
     super();
+    const { inputChannels: I, outputChannels: O, kernelSize, mask, colors = 1, blocks = 1, ...options } = optionsOf("MaskedConv2d", given);
+    checkList("MaskedConv2d", "kernelSize", kernelSize);
     const [height, width] = kernelSize;
     checkOneOf("MaskedConv2d", "mask", mask, ["A", "B"]);
     checkSizes("MaskedConv2d", { inputChannels: I, outputChannels: O, height, width, colors, blocks });

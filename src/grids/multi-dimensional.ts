@@ -1,7 +1,7 @@
 /** Recurrent networks over grids of any number of axes, in one scan order or in all of them. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkSizes } from "../base/checks.ts";
+import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { type Activation, activationOf } from "../cells/activations.ts";
@@ -38,8 +38,9 @@ export abstract class MultiDimensional<S extends LineState> extends LineRule<S> 
   readonly weightHh: Parameter;
   readonly bias: Parameter;
 
-  constructor(op: string, blocks: number, { axes, inputSize, hiddenSize, ...options }: MultiDimensionalOptions) {
+  constructor(op: string, blocks: number, given: MultiDimensionalOptions) {
     super();
+    const { axes, inputSize, hiddenSize, ...options } = optionsOf(op, given);
     checkSizes(op, { axes, inputSize, hiddenSize });
     this.axes = axes;
     this.inputSize = inputSize;
@@ -155,7 +156,8 @@ abstract class GatedGrid extends MultiDimensional<MDLSTMState> {
   /** One row a pair of gate and cell it sees; null without peepholes. */
   readonly weightPeephole: Parameter | null;
 
-  constructor(op: string, blocks: number, rows: number, { peepholes = true, ...options }: MDLSTMOptions) {
+  constructor(op: string, blocks: number, rows: number, given: MDLSTMOptions) {
+    const { peepholes = true, ...options } = optionsOf(op, given);
     super(op, blocks, options);
     const bound = 1 / Math.sqrt(options.hiddenSize);
     this.weightPeephole = peepholes ? uniformParameter([rows, options.hiddenSize], bound, options) : null;
@@ -190,7 +192,7 @@ const total = (parts: readonly Tensor[]): Tensor => parts.reduce((a, b) => add(a
  */
 export class MDLSTM extends GatedGrid {
   constructor(options: MDLSTMOptions) {
-    const { axes, hiddenSize: H, forgetBias = 0 } = options;
+    const { axes, hiddenSize: H, forgetBias = 0 } = optionsOf("MDLSTM", options);
     super("MDLSTM", 3 + axes, 2 * axes + 1, options);
     setRange(this.bias, H, (1 + axes) * H, forgetBias);
   }
@@ -226,6 +228,7 @@ export class MDLSTM extends GatedGrid {
  */
 export class StableMDLSTM extends GatedGrid {
   constructor(options: MDLSTMOptions) {
+    checkOptions("StableMDLSTM", options);
     super("StableMDLSTM", 4 + options.axes, 3, options);
     setRange(this.bias, options.hiddenSize, 2 * options.hiddenSize, options.forgetBias ?? 0);
   }
@@ -284,8 +287,9 @@ export class MultiDirectional extends Module {
   readonly outputSize: number;
   readonly directions: readonly GridNetwork[];
 
-  constructor({ axes, create }: MultiDirectionalOptions) {
+  constructor(options: MultiDirectionalOptions) {
     super();
+    const { axes, create } = optionsOf("MultiDirectional", options);
     checkSizes("MultiDirectional", { axes });
     this.axes = axes;
     this.directions = Array.from({ length: 2 ** axes }, (_, k) => create(k));

@@ -1,6 +1,6 @@
 /** LSTM layers over images whose pixels see only those before them in raster order. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { glorotUniform } from "../nn/init.ts";
 import type { LayerOptions } from "../nn/layers.ts";
@@ -84,7 +84,7 @@ abstract class PixelLSTM extends LineRule<PixelLSTMState> {
 
   constructor(op: string, width: number, shifts: readonly number[], options: PixelLSTMOptions) {
     super();
-    const { inputChannels, hiddenChannels: H, colors = 1, forgetBias = 1, ...layer } = options;
+    const { inputChannels, hiddenChannels: H, colors = 1, forgetBias = 1, ...layer } = optionsOf(op, options);
     checkSizes(op, { inputChannels, hiddenChannels: H });
     this.#hidden = H;
     this.#shifts = shifts;
@@ -209,6 +209,7 @@ export class DiagonalBiLSTM extends Module implements PixelLayer {
 
   constructor(options: PixelLSTMOptions) {
     super();
+    checkOptions("DiagonalBiLSTM", options);
     this.left = new DiagonalLSTM(options);
     this.right = new DiagonalLSTM(options);
   }

@@ -1,7 +1,7 @@
 /** Generative models of images, pixel by pixel. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkSizes } from "../base/checks.ts";
+import { checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import type { LayerOptions } from "../nn/layers.ts";
 import { bceWithLogits, crossEntropy } from "../nn/losses.ts";
@@ -91,8 +91,9 @@ export class PixelRNN extends Module {
   readonly hidden: MaskedConv2d;
   readonly output: MaskedConv2d;
 
-  constructor({ kind, hiddenChannels, layers = 1, colors = 1, levels = 2, inputKernel = 7, ...options }: PixelRNNOptions) {
+  constructor(given: PixelRNNOptions) {
     super();
+    const { kind, hiddenChannels, layers = 1, colors = 1, levels = 2, inputKernel = 7, ...options } = optionsOf("PixelRNN", given);
     checkSizes("PixelRNN", { hiddenChannels, layers, colors, levels, inputKernel });
     if (levels < 2) throw new ArgumentError(`PixelRNN: expected at least 2 levels, got ${levels}`);
     this.colors = colors;

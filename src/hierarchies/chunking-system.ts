@@ -1,6 +1,6 @@
 /** The history compressor of two nets: an automatizer, and a chunker that sees what was not expected. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type LayerOptions, Linear } from "../nn/layers.ts";
 import { mul } from "../ops/arithmetic.ts";
@@ -8,7 +8,7 @@ import { reshape, sum } from "../ops/broadcast.ts";
 import { less, where } from "../ops/compare.ts";
 import { cat, split } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
-import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
+import { Cell, checkRecurrence, type Recurrence } from "../recurrence/recurrence.ts";
 import { mapState, type State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -82,7 +82,9 @@ export class ChunkingSystem<A extends State = State, C extends State = State> ex
 
   constructor(options: ChunkingSystemOptions<A, C>) {
     super();
-    const { automatizer, chunker, targetSize: D, confidence = 0.95 } = options;
+    const { automatizer, chunker, targetSize: D, confidence = 0.95 } = optionsOf("ChunkingSystem", options);
+    checkRecurrence("ChunkingSystem", automatizer);
+    checkRecurrence("ChunkingSystem", chunker);
     const N = automatizer.inputSize;
     if (chunker.inputSize !== N) throw new ArgumentError(`ChunkingSystem: expected a chunker of ${N} inputs, got ${chunker.inputSize}`);
     checkSizes("ChunkingSystem", { targetSize: D });

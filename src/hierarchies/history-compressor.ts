@@ -1,7 +1,7 @@
 /** The neural history compressor: predictors stacked on what the predictor below did not expect. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkSizes } from "../base/checks.ts";
+import { checkList, checkSizes, optionsOf } from "../base/checks.ts";
 import type { DType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { bceWithLogits, crossEntropy } from "../nn/losses.ts";
@@ -64,8 +64,10 @@ export class HistoryCompressor extends Module {
   readonly levels: readonly Recurrence<State>[];
   readonly confidence: number;
 
-  constructor({ symbols, gapBits, levels, confidence = 0.5 }: HistoryCompressorOptions) {
+  constructor(options: HistoryCompressorOptions) {
     super();
+    const { symbols, gapBits, levels, confidence = 0.5 } = optionsOf("HistoryCompressor", options);
+    checkList("HistoryCompressor", "levels", levels);
     checkSizes("HistoryCompressor", { symbols, gapBits, levels: levels.length });
     for (const [k, { inputSize, outputSize }] of levels.entries()) {
       const size = symbols + k * gapBits;

@@ -3,7 +3,7 @@
 import { type LayerOptions, Linear } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
 import { zeroBeyond } from "../nn/padding.ts";
-import type { Recurrence, ScanOptions } from "../recurrence/recurrence.ts";
+import { checkRecurrence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -20,6 +20,7 @@ export class Predictor<S extends State = State> extends Module implements Recurr
   /** @param outputSize of the logits; that of the input unless given */
   constructor(cell: Recurrence<S>, options: LayerOptions & { readonly outputSize?: number } = {}) {
     super();
+    checkRecurrence("Predictor", cell);
     this.cell = cell;
     this.inputSize = cell.inputSize;
     this.outputSize = options.outputSize ?? cell.inputSize;

@@ -1,6 +1,6 @@
 /** Checkpoints: everything a run needs to continue, in one safetensors file. */
 
-import { isRecord } from "../base/checks.ts";
+import { checkOptions, isRecord } from "../base/checks.ts";
 import { ArgumentError, FormatError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
 import type { Cursor } from "../data/batches.ts";
@@ -72,6 +72,8 @@ function stateOf(structure: unknown, tensors: ReadonlyMap<string, Tensor>): Stat
  * @throws ArgumentError for `extra` that is not plain data: JSON without numbers that are not finite
  */
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
+  checkOptions("encodeCheckpoint", checkpoint);
+  checkOptions("encodeCheckpoint: optimizer", checkpoint.optimizer);
   const { step, model, optimizer, best, state, cursor, generators, progress, extra } = checkpoint;
   let count = 0;
   const run = {

@@ -4,7 +4,8 @@ import { createHash, randomBytes } from "node:crypto";
 import { type FileHandle, open, readdir, readFile, readlink, realpath, rename, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { ArgumentError } from "../base/errors.ts";
+import { checkText } from "../base/checks.ts";
+import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { parse, type Safetensors, serialize } from "./safetensors.ts";
@@ -18,6 +19,10 @@ import { parse, type Safetensors, serialize } from "./safetensors.ts";
  * @throws ArgumentError for a path of a device, a pipe or a socket; errors of the file system (with their `code`) otherwise
  */
 export async function writeAtomic(path: string, content: Uint8Array | string): Promise<void> {
+  checkText("writeAtomic", "a path", path);
+  if (typeof content !== "string" && !ArrayBuffer.isView(content)) {
+    throw new DTypeError(`writeAtomic: expected bytes or text, got ${quote(content)}`);
+  }
   const target = await destination(path);
   const old = await stat(target).catch(ignore("ENOENT"));
   if (old !== null && !old.isFile() && !old.isDirectory()) {
@@ -187,5 +192,6 @@ function hasStateDict(source: Savable): source is Exclude<Savable, ReadonlyMap<s
  * @example model.loadStateDict((await load("model.safetensors")).tensors);
  */
 export async function load(path: string): Promise<Safetensors> {
+  checkText("load", "a path", path);
   return parse(await readFile(path));
 }

@@ -2,10 +2,10 @@
 
 import { gradients } from "../autodiff/sweep.ts";
 import { enableGrad } from "../autodiff/tape.ts";
-import { checkNumber, checkWhole } from "../base/checks.ts";
+import { checkList, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { LocalFeedbackLayer, LocalFeedbackNetwork } from "../cells/delays/local-feedback.ts";
-import type { Module, Parameter } from "../nn/module.ts";
+import { checkModule, type Module, type Parameter } from "../nn/module.ts";
 import { contracted, polesInside } from "../numerics/poles.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { broadcastTo, sum } from "../ops/broadcast.ts";
@@ -288,7 +288,9 @@ export interface CRBPOptions {
  * @throws ArgumentError for other recurrences, for Q that are not whole numbers from 0 on, and for as many Q as do not fit the layers
  * @example fit(net, batches, { gradients: crbp({ Q: 5 }), … })
  */
-export function crbp({ Q }: CRBPOptions): GradientAlgorithm {
+export function crbp(options: CRBPOptions): GradientAlgorithm {
+  const { Q } = optionsOf("crbp", options);
+  if (typeof Q !== "number") checkList("crbp", "Q", Q);
   const all = typeof Q === "number" ? [Q] : [...Q];
   for (const q of all) checkWhole("crbp", "Q", q);
   const name = `crbp(${all.join(", ")})`;
@@ -308,7 +310,9 @@ export function crbp({ Q }: CRBPOptions): GradientAlgorithm {
  * @see Jury, "Theory and application of the z-transform method", 1964, for the test
  * @example projectPoles(net, { radius: 0.95 });
  */
-export function projectPoles(model: Module, { radius = 0.99 }: { readonly radius?: number } = {}): number {
+export function projectPoles(model: Module, options: { readonly radius?: number } = {}): number {
+  const { radius = 0.99 } = optionsOf("projectPoles", options);
+  checkModule("projectPoles", model);
   checkNumber("projectPoles", "radius", radius, { above: 0, most: 1 });
   let changed = 0;
   for (const layer of model.modules()) {

@@ -1,8 +1,8 @@
 /** A model under a gradient algorithm: its recurrences scan by it, and nothing around them knows. */
 
-import { finished } from "../base/checks.ts";
+import { checkFunction, checkMethods, finished } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
-import type { Module } from "../nn/module.ts";
+import { checkModule, type Module } from "../nn/module.ts";
 import { isRecurrence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -28,6 +28,9 @@ export function outermostRecurrences(model: Module): Recurrence[] {
  * backward(loss);
  */
 export function usingGradients<R>(algorithm: GradientAlgorithm, model: Module, fn: () => R): R {
+  checkMethods("usingGradients", "an algorithm", algorithm, ["scan"]);
+  checkModule("usingGradients", model);
+  checkFunction("usingGradients", "fn", fn);
   const recurrences = outermostRecurrences(model);
   if (recurrences.length === 0) throw new ArgumentError(`${algorithm.name}: expected a model with a recurrence, got none`);
   const restore = recurrences.map((recurrence) => replaceScan(recurrence, algorithm));

@@ -1,14 +1,15 @@
 /** A character language model: one-hot → LSTM → linear. */
 
-import { isRecord } from "../base/checks.ts";
+import { isRecord, optionsOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { FormatError } from "../base/errors.ts";
 import { list, quote } from "../base/quote.ts";
-import { Vocabulary } from "../data/text.ts";
+import { checkVocabulary, Vocabulary } from "../data/text.ts";
 import { WindowBatches } from "../data/windows.ts";
 import { parseJson } from "../io/json.ts";
 import { parse, serialize } from "../io/safetensors.ts";
 import { Linear } from "../nn/layers.ts";
+import { checkModule } from "../nn/module.ts";
 import { add } from "../ops/arithmetic.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { embedding } from "../ops/gather.ts";
@@ -49,8 +50,9 @@ export class CharModel extends Cell<CharState> {
   readonly lstm: LSTM;
   readonly head: Linear;
 
-  constructor({ vocabSize, hidden, seed = 0 }: CharModelOptions) {
+  constructor(options: CharModelOptions) {
     super();
+    const { vocabSize, hidden, seed = 0 } = optionsOf("CharModel", options);
     const generator = new Generator(seed);
     this.lstm = new LSTM({ inputSize: vocabSize, hiddenSize: hidden, generator });
     this.head = new Linear(hidden, vocabSize, { generator });
@@ -132,7 +134,10 @@ export function bitsPerCharacter(model: CharModel, ids: Int32Array, options: { r
 const FORMAT = "tapeloop character model 1";
 
 /** The model with its vocabulary, as one safetensors file. */
-export function encodeModel(model: CharModel, { symbols, unknown }: Vocabulary): Uint8Array<ArrayBuffer> {
+export function encodeModel(model: CharModel, vocabulary: Vocabulary): Uint8Array<ArrayBuffer> {
+  checkModule("encodeModel", model);
+  checkVocabulary("encodeModel", vocabulary);
+  const { symbols, unknown } = vocabulary;
   return serialize(model.stateDict(), { format: FORMAT, vocabulary: JSON.stringify({ symbols, unknown }) });
 }
 

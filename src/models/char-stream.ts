@@ -1,7 +1,9 @@
 /** A character model that reads and writes one character after another, with a state that is bytes. */
 
+import { checkArrayLike } from "../base/checks.ts";
 import { ArgumentError, FormatError, StateError } from "../base/errors.ts";
-import type { Vocabulary } from "../data/text.ts";
+import { checkVocabulary, type Vocabulary } from "../data/text.ts";
+import { checkModule } from "../nn/module.ts";
 import { div } from "../ops/arithmetic.ts";
 import { softmax } from "../ops/softmax.ts";
 import { stateFromBytes, stateToBytes } from "../recurrence/state-bytes.ts";
@@ -16,6 +18,8 @@ import type { CharModel, CharState } from "./char-model.ts";
  * One value is drawn from the generator.
  */
 export function drawCharacter(logits: ArrayLike<number>, vocabulary: Vocabulary, temperature: number, generator: Generator): number {
+  checkArrayLike("drawCharacter", "logits", logits);
+  checkVocabulary("drawCharacter", vocabulary);
   const excluded = vocabulary.unknown === null ? -1 : vocabulary.idOf(vocabulary.unknown);
   return scope(() => {
     const values = tensor(logits as Float32Array, { shape: [logits.length] });
@@ -61,6 +65,8 @@ export class CharStream {
   #generator = new Generator();
 
   constructor(model: CharModel, vocabulary: Vocabulary) {
+    checkModule("CharStream", model);
+    checkVocabulary("CharStream", vocabulary);
     if (model.inputSize !== vocabulary.size) {
       throw new ArgumentError(`CharStream: expected a vocabulary of ${model.inputSize} symbols, got ${vocabulary.size}`);
     }

@@ -1,6 +1,6 @@
 /** Words read letter by letter. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkList, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { Embedding, type LayerOptions, Linear, uniformParameter } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
@@ -104,8 +104,10 @@ export class CharacterEncoder extends Module {
   readonly highways: readonly Highway[];
   readonly projection: Linear;
 
-  constructor({ characters, embeddingSize, filters, highways = 2, outputSize, ...options }: CharacterEncoderOptions) {
+  constructor(given: CharacterEncoderOptions) {
     super();
+    const { characters, embeddingSize, filters, highways = 2, outputSize, ...options } = optionsOf("CharacterEncoder", given);
+    checkList("CharacterEncoder", "filters", filters);
     if (filters.length === 0) throw new ArgumentError("CharacterEncoder: expected filters of at least one width, got none");
     const features = filters.reduce((sum, [, count]) => sum + count, 0);
     this.outputSize = outputSize;

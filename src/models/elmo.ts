@@ -1,9 +1,10 @@
 /** ELMo: language models of both directions, and mixtures of what their layers say of a word. */
 
+import { optionsOf } from "../base/checks.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { type LayerOptions, Linear } from "../nn/layers.ts";
 import { crossEntropy } from "../nn/losses.ts";
-import { Module, Parameter } from "../nn/module.ts";
+import { checkModule, Module, Parameter } from "../nn/module.ts";
 import { zeroBeyond } from "../nn/padding.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { reshape, sum } from "../ops/broadcast.ts";
@@ -56,8 +57,10 @@ export class BidirectionalLanguageModel extends Module {
   readonly backwardLayers: StackedRNN<LstmState>;
   readonly softmax: Linear;
 
-  constructor({ encoder, vocabSize, hiddenSize, numLayers = 2, ...options }: BidirectionalLanguageModelOptions) {
+  constructor(given: BidirectionalLanguageModelOptions) {
     super();
+    const { encoder, vocabSize, hiddenSize, numLayers = 2, ...options } = optionsOf("BidirectionalLanguageModel", given);
+    checkModule("BidirectionalLanguageModel", encoder);
     const R = encoder.outputSize;
     if (!(R < hiddenSize))
       throw new ShapeError(`BidirectionalLanguageModel: expected an encoder of less than ${hiddenSize} values, got ${R}`);

@@ -1,7 +1,7 @@
 /** Forecasts of a tree of series, each child's network drawn towards its parent's. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkSizes } from "../base/checks.ts";
+import { checkArrayLike, checkList, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { type LayerOptions, Linear } from "../nn/layers.ts";
@@ -42,6 +42,7 @@ export class SeriesForecaster extends Module {
 
   constructor(hiddenSize: number, numLayers: number, options: LayerOptions) {
     super();
+    checkOptions("SeriesForecaster", options);
     this.gru = new GRU({ ...options, inputSize: 1, hiddenSize, numLayers });
     this.head = new Linear(hiddenSize, 1, options);
   }
@@ -75,8 +76,9 @@ export class HRNN extends Module {
 
   constructor(options: HRNNOptions) {
     super();
-    const { tree, hiddenSize = 10, numLayers = 2, alpha = 1.5 } = options;
+    const { tree, hiddenSize = 10, numLayers = 2, alpha = 1.5 } = optionsOf("HRNN", options);
     checkSizes("HRNN", { hiddenSize, numLayers });
+    checkList("HRNN", "tree", tree);
     this.alpha = alpha;
     this.#nodes = new Map(tree.map((node) => [node.name, node]));
     this.order = topDown(tree);
@@ -161,6 +163,8 @@ function topDown(tree: readonly SeriesNode[]): string[] {
  * @throws ArgumentError for less than two values
  */
 export function correlation(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  checkArrayLike("correlation", "a", a);
+  checkArrayLike("correlation", "b", b);
   const n = Math.min(a.length, b.length);
   if (n < 2) throw new ArgumentError(`correlation: expected at least two values of each series, got ${a.length} and ${b.length}`);
   const centred = (values: ArrayLike<number>) => {

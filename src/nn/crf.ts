@@ -3,7 +3,7 @@
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
 import { enableGrad, noGrad } from "../autodiff/tape.ts";
-import { checkSizes } from "../base/checks.ts";
+import { checkSizes, optionsOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { add, sub } from "../ops/arithmetic.ts";
@@ -99,8 +99,9 @@ export class LinearChainCRF extends Module {
   readonly startTransitions: Parameter;
   readonly endTransitions: Parameter;
 
-  constructor({ numTags, ...options }: CrfOptions) {
+  constructor(given: CrfOptions) {
     super();
+    const { numTags, ...options } = optionsOf("LinearChainCRF", given);
     checkSizes("LinearChainCRF", { numTags });
     this.numTags = numTags;
     this.transitions = uniformParameter([numTags, numTags], 0.1, options);

@@ -20,7 +20,7 @@ import { crossEntropyWithLogits, logSoftmax } from "../ops/softmax.ts";
 import { meanSquaredError } from "../ops/squared-error.ts";
 import { type Shape, sameShape, show } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { view } from "../wasm/host.ts";
 import { cannotReplay } from "../wasm/recorder.ts";
 
@@ -54,6 +54,7 @@ function checkPositive(op: string, name: string, value: number): void {
 
 /** (input − target)². */
 export function mseLoss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkTensor("mseLoss", input);
   checkAlike("mseLoss", input, target);
   if ((options.reduction ?? "mean") === "mean" && isFloat(input.dtype)) return meanSquaredError(input, target);
   return reduceLosses("mseLoss", square(sub(input, target)), options.reduction);
@@ -61,6 +62,7 @@ export function mseLoss(input: Tensor, target: Tensor, options: LossOptions = {}
 
 /** |input − target|. */
 export function l1Loss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkTensor("l1Loss", input);
   checkAlike("l1Loss", input, target);
   return reduceLosses("l1Loss", abs(sub(input, target)), options.reduction);
 }
@@ -72,6 +74,7 @@ export interface HuberOptions extends LossOptions {
 
 /** d² / 2 for |d| ≤ δ, else δ·(|d| − δ/2), with d = input − target. P. J. Huber 1964, Robust Estimation of a Location Parameter. */
 export function huberLoss(input: Tensor, target: Tensor, options: HuberOptions = {}): Tensor {
+  checkTensor("huberLoss", input);
   checkAlike("huberLoss", input, target);
   const { delta = 1 } = options;
   checkPositive("huberLoss", "delta", delta);
@@ -90,6 +93,7 @@ const SMALLEST_NORMAL = 2 ** -126;
 
 /** d² / 2β for |d| < β, else |d| − β/2, with d = input − target: the Huber loss over β. */
 export function smoothL1Loss(input: Tensor, target: Tensor, options: SmoothL1Options = {}): Tensor {
+  checkTensor("smoothL1Loss", input);
   const { beta = 1, reduction } = options;
   checkNumber("smoothL1Loss", "beta", beta, { least: 0 });
   if (beta < SMALLEST_NORMAL) return l1Loss(input, target, options);
@@ -162,6 +166,7 @@ function checkWeight(op: string, weight: Tensor | undefined, input: Tensor, clas
  * @throws ArgumentError for a class out of range; with every target ignored the mean is NaN (0 / 0)
  */
 export function nllLoss(input: Tensor, target: Tensor, options: ClassOptions = {}): Tensor {
+  checkTensor("nllLoss", input);
   const { rows, shape } = classRows("nllLoss", input);
   const [M, C] = rows.shape as [number, number];
   checkWeight("nllLoss", options.weight, input, C);
@@ -187,6 +192,7 @@ export function nllLoss(input: Tensor, target: Tensor, options: ClassOptions = {
  * @example const loss = crossEntropy(logits, tensor([2, 0], { dtype: "int32" }), { labelSmoothing: 0.1 });
  */
 export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  checkTensor("crossEntropy", input);
   const { labelSmoothing = 0 } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
     throw new ArgumentError(`crossEntropy: expected labelSmoothing in [0, 1], got ${labelSmoothing}`);
@@ -227,6 +233,7 @@ function reduceWeighted(op: string, losses: Tensor, { weight, reduction }: BceOp
  * derivative (p − t) / (p·(1 − p)) divides by at least 10⁻¹².
  */
 export function bceLoss(input: Tensor, target: Tensor, options: BceOptions = {}): Tensor {
+  checkTensor("bceLoss", input);
   checkAlike("bceLoss", input, target);
   return reduceWeighted("bceLoss", binaryCrossEntropy(input, target), options);
 }
@@ -243,6 +250,7 @@ export interface BceWithLogitsOptions extends BceOptions {
 
 /** −w₊·t·log σ(x) − (1−t)·log(1−σ(x)), without forming σ(x): exact for logits of any size, infinite ones too. */
 export function bceWithLogits(input: Tensor, target: Tensor, options: BceWithLogitsOptions = {}): Tensor {
+  checkTensor("bceWithLogits", input);
   checkAlike("bceWithLogits", input, target);
   const { posWeight } = options;
   // 1 − σ(x) = σ(−x): both logarithms are exact, and nothing cancels.
@@ -264,6 +272,7 @@ export interface KlDivOptions {
  * Deviates from PyTorch, whose terms are NaN there: 0 where t is 0, also at an input of −∞ and with `logTarget`.
  */
 export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
+  checkTensor("klDiv", input);
   checkAlike("klDiv", input, target);
   const { reduction, logTarget = false } = options;
   const losses = logTarget ? divergenceOfLogs(target, input) : sub(entropyTerms(target), timesLog(target, input));

@@ -6,11 +6,12 @@ import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "
 import { isPlain, list, quote, shorten } from "../base/quote.ts";
 import { heldTensors } from "../tensor/parts.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { assign, keep, refuseForeign, requireGrad, Tensor } from "../tensor/tensor.ts";
+import { assign, checkTensor, keep, refuseForeign, requireGrad, Tensor } from "../tensor/tensor.ts";
 
 /** A trained tensor: a leaf that needs its gradient and outlives every scope. */
 export class Parameter extends Tensor {
   constructor(value: Tensor) {
+    checkTensor("Parameter", value);
     if (!value.isContiguous) throw new ShapeError(`Parameter: expected a contiguous tensor, got strides ${show(value.strides)}`);
     super(value.storage, value.dtype, value.shape, value.strides, value.offset);
     requireGrad(this);
@@ -192,6 +193,13 @@ export abstract class Module {
       p.grad = null;
     }
   }
+}
+
+/** A module, of this copy of the library. @throws DTypeError, StateError */
+export function checkModule(op: string, value: unknown): asserts value is Module {
+  if (value instanceof Module) return;
+  isPart(value);
+  throw new DTypeError(`${op}: expected a module, got ${quote(value)}`);
 }
 
 function isObject(value: unknown): value is object {

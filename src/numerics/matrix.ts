@@ -1,5 +1,6 @@
 /** Small dense matrices in double precision: eigenvalues, systems of equations, orthonormal rows. */
 
+import { checkList } from "../base/checks.ts";
 import { ArgumentError, ShapeError, StateError } from "../base/errors.ts";
 
 /** Rows of numbers. */
@@ -7,7 +8,14 @@ export type Matrix = readonly (readonly number[])[];
 /** A complex number. */
 export type ComplexNumber = { readonly re: number; readonly im: number };
 
+/** @throws DTypeError for what is no array of arrays */
+function checkMatrix(op: string, matrix: unknown): void {
+  checkList(op, "the matrix", matrix);
+  for (const row of matrix) checkList(op, "a row", row);
+}
+
 function copySquare(op: string, matrix: Matrix): number[][] {
+  checkMatrix(op, matrix);
   const n = matrix.length;
   if (matrix.some((row) => row.length !== n)) {
     throw new ShapeError(`${op}: expected a square matrix, got rows of ${matrix.map((row) => row.length).join(", ")}`);
@@ -145,6 +153,8 @@ function shifts(h: readonly number[][], end: number, sweeps: number): [sum: numb
  * @example solve([[2, 0], [0, 4]], [2, 2]) // [1, 0.5]
  */
 export function solve(matrix: Matrix, b: readonly number[]): number[] | null {
+  checkMatrix("solve", matrix);
+  checkList("solve", "b", b);
   const n = matrix.length;
   if (b.length !== n) throw new ShapeError(`solve: expected b of length ${n}, got ${b.length}`);
   const rows = copySquare("solve", matrix).map((row, i) => [...row, b[i] as number]);
@@ -168,6 +178,7 @@ export function solve(matrix: Matrix, b: readonly number[]): number[] | null {
 
 /** Gram and Schmidt's orthonormal rows, each from the rows before it taken away, and the lengths that were left. */
 export function orthonormalRows(matrix: Matrix): { rows: number[][]; lengths: number[] } {
+  checkMatrix("orthonormalRows", matrix);
   const rows: number[][] = [];
   const lengths = matrix.map((given) => {
     let v = [...given];

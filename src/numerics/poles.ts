@@ -1,6 +1,6 @@
 /** Poles of recursive filters: where they are, whether they are inside a circle, and how to bring them there. */
 
-import { checkNumber } from "../base/checks.ts";
+import { checkList, checkNumber } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ComplexNumber, eigenvalues } from "./matrix.ts";
 
@@ -8,6 +8,7 @@ import { type ComplexNumber, eigenvalues } from "./matrix.ts";
 export type FeedbackCoefficients = readonly number[];
 
 function checkCoefficients(op: string, a: FeedbackCoefficients): void {
+  checkList(op, "coefficients", a);
   for (const [q, value] of a.entries()) {
     if (!Number.isFinite(value)) throw new ArgumentError(`${op}: expected finite coefficients, got ${value} at position ${q}`);
   }
@@ -35,6 +36,7 @@ export function poles(a: FeedbackCoefficients): ComplexNumber[] {
  * @example polesInside([1.5, -0.9]) // true: |z|² = 0.9
  */
 export function polesInside(a: FeedbackCoefficients, radius = 1): boolean {
+  checkCoefficients("polesInside", a);
   checkNumber("polesInside", "radius", radius, { above: 0 });
   let [c, scale] = [[] as number[], 1];
   for (const value of a) {

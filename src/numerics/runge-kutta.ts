@@ -1,11 +1,12 @@
 /** Explicit Runge-Kutta methods over tensors, with steps of one size or of sizes that follow the error. */
 
 import { noGrad } from "../autodiff/tape.ts";
+import { checkFunction, checkOptions } from "../base/checks.ts";
 import { ArgumentError, StateError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { pow } from "../ops/math.ts";
 import { scalar } from "../tensor/create.ts";
-import { scope, type Tensor } from "../tensor/tensor.ts";
+import { checkTensor, scope, type Tensor } from "../tensor/tensor.ts";
 
 /** dy/dt at the time t. */
 export type Slope = (y: Tensor, t: number) => Tensor;
@@ -78,6 +79,9 @@ function stages(slope: Slope, y: Tensor, t: number, h: number, { a, c }: Tableau
  * @example integrate((y) => neg(y), y0, 1, { method: "rk4", steps: 10 }) // about e⁻¹ y0
  */
 export function integrate(slope: Slope, y0: Tensor, time: number, options: { method: FixedMethod; steps: number }): Tensor {
+  checkFunction("integrate", "slope", slope);
+  checkTensor("integrate", y0);
+  checkOptions("integrate", options);
   const { method, steps } = options;
   const tableau = fixed[method];
   const h = time / steps;
@@ -110,6 +114,9 @@ export interface AdaptiveResult {
  * @example const { y } = integrateAdaptively((y) => neg(y), y0, 1, { method: "dormand-prince", tolerance: 1e-9 });
  */
 export function integrateAdaptively(slope: Slope, y0: Tensor, time: number, options: AdaptiveOptions): AdaptiveResult {
+  checkFunction("integrateAdaptively", "slope", slope);
+  checkTensor("integrateAdaptively", y0);
+  checkOptions("integrateAdaptively", options);
   const { method, tolerance = 1e-6, maxSteps = 10000 } = options;
   if (!(tolerance > 0)) throw new ArgumentError(`integrateAdaptively: expected a positive tolerance, got ${tolerance}`);
   const tableau = adaptive[method];

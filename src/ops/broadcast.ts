@@ -5,7 +5,7 @@ import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { ShapeError } from "../base/errors.ts";
 import { checkShape, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
-import { Tensor } from "../tensor/tensor.ts";
+import { checkTensor, Tensor } from "../tensor/tensor.ts";
 import { keptShape, type ReduceOptions, type Reduction, reduceWith, reductionOf, stacked, summing } from "./reduction.ts";
 
 /** Another look at the elements of x. @internal */
@@ -61,6 +61,7 @@ function inferred(x: Tensor, shape: Shape): Shape {
  * @example reshape(x, [2, -1])
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
+  checkTensor("reshape", x);
   if (sameShape(x.shape, shape)) return x;
   const target = inferred(x, shape);
   if (sizeOf(target) !== x.size || target.some((d) => !(d >= 0 && Number.isInteger(d)))) {
@@ -87,6 +88,7 @@ const broadcastOp: Primitive<Shape> = defineOp<Shape>({
 
 /** Repeats x along axes of length one and along new leading axes, by NumPy's rule. A view: nothing is copied. */
 export function broadcastTo(x: Tensor, shape: Shape): Tensor {
+  checkTensor("broadcastTo", x);
   if (sameShape(x.shape, shape)) return x;
   checkShape("broadcastTo", shape);
   const lead = shape.length - x.rank;
@@ -113,6 +115,7 @@ export const sumOp: Primitive<Reduction> = defineOp<Reduction>({
  * @example sum(x, { axis: -1, keepDim: true });
  */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkTensor("sum", x);
   return apply(sumOp, [x], reductionOf("sum", x, options));
 }
 
@@ -121,6 +124,7 @@ export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
  * @throws ShapeError when it may not
  */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
+  checkTensor("sumTo", x);
   if (sameShape(x.shape, shape)) return x;
   const added = x.rank - shape.length;
   const axes = x.shape.flatMap((d, i) => (i < added || (shape[i - added] === 1 && d !== 1) ? [i] : []));

@@ -26,6 +26,7 @@ export const castOp: Primitive<DType> = defineOp<DType>({
 
 /** x in another dtype. Floats become integers towards zero (saturating, NaN as 0); anything but 0 becomes true. */
 export function cast(x: Tensor, dtype: DType): Tensor {
+  checkTensor("cast", x);
   return x.dtype === dtype ? x : apply(castOp, [x], dtype);
 }
 

@@ -87,16 +87,19 @@ function combined(name: string, op: number, a: Tensor, b: Tensor): Tensor {
 
 /** Whether both hold; of numbers: whether both are other than 0. */
 export function logicalAnd(a: Tensor, b: Tensor): Tensor {
+  checkTensor("logicalAnd", a);
   return combined("logicalAnd", AND, a, b);
 }
 
 /** Whether at least one holds. */
 export function logicalOr(a: Tensor, b: Tensor): Tensor {
+  checkTensor("logicalOr", a);
   return combined("logicalOr", OR, a, b);
 }
 
 /** Whether exactly one holds. */
 export function logicalXor(a: Tensor, b: Tensor): Tensor {
+  checkTensor("logicalXor", a);
   return combined("logicalXor", XOR, a, b);
 }
 

@@ -10,7 +10,7 @@ import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
-import { empty, type Tensor } from "../tensor/tensor.ts";
+import { checkTensor, empty, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { foldPlanes, unfoldPlanes } from "../wasm/kernels.gen.ts";
 import { add } from "./arithmetic.ts";
@@ -164,6 +164,7 @@ const pair = (value: Pair): readonly [number, number] => (typeof value === "numb
  * @returns [N, O, H', W'] with H' = ⌊(H + zeros - dilation·(kh - 1) - 1) / stride⌋ + 1
  */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2dOptions = {}): Tensor {
+  checkTensor("conv2d", x);
   checkRanks("conv2d", x, weight, 4);
   const { stride = 1, padding = 0, dilation = 1, groups = 1, causal = false } = options;
   const [strides, dilations] = [pair(stride), pair(dilation)];
@@ -184,6 +185,7 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2d
  * @example conv1d(x, weight, bias, { causal: true, dilation: 4 }); // T' = T, and no look ahead
  */
 export function conv1d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv1dOptions = {}): Tensor {
+  checkTensor("conv1d", x);
   checkRanks("conv1d", x, weight, 3);
   const { stride = 1, padding = 0, dilation = 1, groups = 1, causal = false } = options;
   const time = { stride, dilation, padding: causal ? causalPadding("conv1d", padding) : padding };

@@ -1,5 +1,6 @@
 /** Sums of products by index letters. */
 
+import { checkText } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { show, sizeOf } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -133,6 +134,7 @@ function checkOutput(equation: string, output: readonly string[], terms: readonl
  * @example einsum("bij,bjk->bik", a, b) // bmm; einsum("ii", a) // trace; einsum("...i,i", x, w)
  */
 export function einsum(equation: string, ...operands: readonly Tensor[]): Tensor {
+  checkText("einsum", "an equation", equation);
   const [inputText = "", outputText, ...more] = equation.replaceAll(" ", "").split("->");
   const inputs = inputText.split(",").map((text) => tokens(equation, text));
   if (more.length > 0 || inputs.length !== operands.length) {

@@ -199,6 +199,7 @@ function checkSource(op: string, x: Tensor, index: Tensor, source: Tensor): void
  * @throws ArgumentError for an index that is out of range
  */
 export function gather(x: Tensor, axis: number, index: Tensor): Tensor {
+  checkTensor("gather", x);
   return apply(gatherOp, [x], checkElementIndex("gather", x, axis, index));
 }
 
@@ -208,6 +209,7 @@ export function gather(x: Tensor, axis: number, index: Tensor): Tensor {
  * @throws ArgumentError for an index that is out of range
  */
 export function scatter(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
+  checkTensor("scatter", x);
   checkSource("scatter", x, index, source);
   return apply(scatterOp, [x, source], checkElementIndex("scatter", x, axis, index));
 }
@@ -217,6 +219,7 @@ export function scatter(x: Tensor, axis: number, index: Tensor, source: Tensor):
  * @throws ArgumentError for an index that is out of range
  */
 export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
+  checkTensor("scatterAdd", x);
   checkFloat("scatterAdd", x);
   checkSource("scatterAdd", x, index, source);
   const where = checkElementIndex("scatterAdd", x, axis, index);
@@ -282,6 +285,7 @@ function checkRank1(op: string, index: Tensor): void {
  * @throws ArgumentError for an index that is out of range
  */
 export function indexSelect(x: Tensor, axis: number, index: Tensor): Tensor {
+  checkTensor("indexSelect", x);
   checkRank1("indexSelect", index);
   return selectRows("indexSelect", x, axisOf("indexSelect", axis, x.rank), index);
 }
@@ -291,6 +295,7 @@ export function indexSelect(x: Tensor, axis: number, index: Tensor): Tensor {
  * @throws ArgumentError for an index that is out of range
  */
 export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
+  checkTensor("indexAdd", x);
   checkFloat("indexAdd", x);
   checkSameDType("indexAdd", x, source);
   checkRank1("indexAdd", index);
@@ -307,6 +312,7 @@ export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor)
  * @throws ArgumentError for an index that is out of range
  */
 export function takeRows(x: Tensor, rows: Tensor): Tensor {
+  checkTensor("takeRows", x);
   if (x.rank === 0) throw new ShapeError("takeRows: expected at least one axis, got a scalar");
   const y = selectRows("takeRows", x, 0, rows);
   return reshape(y, [...rows.shape, ...x.shape.slice(1)]);
@@ -349,6 +355,7 @@ const scaleSlopeOp: Primitive<Tensor> = defineOp<Tensor>({
  * @throws ArgumentError for an index that is out of range
  */
 export function embedding(index: Tensor, weight: Tensor, options: EmbeddingLookupOptions = {}): Tensor {
+  checkTensor("embedding", index);
   if (weight.rank !== 2) throw new ShapeError(`embedding: expected weight [N,D], got ${show(weight.shape)}`);
   const n = weight.dim(0);
   const rows = reshape(checkedIndex("embedding", index, n), [index.size]);
@@ -421,6 +428,7 @@ interface Pick {
  * @example index(x, [i, j]) // x[i, j] for int32 tensors i and j
  */
 export function index(x: Tensor, specs: readonly IndexSpec[]): Tensor {
+  checkTensor("index", x);
   if (specs.length > x.rank) throw new ShapeError(`index: expected at most ${x.rank} specs for x ${show(x.shape)}, got ${specs.length}`);
   const picks: Pick[] = [];
   let y = x;

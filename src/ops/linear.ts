@@ -8,7 +8,7 @@ import { BYTES, type DType, type FloatDType, isFloat } from "../base/dtype.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { broadcastShapes, type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
-import { empty, type Tensor } from "../tensor/tensor.ts";
+import { checkTensor, empty, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { gemm, gemm_packed, pack_b, sumAxis } from "../wasm/kernels.gen.ts";
 import { recording } from "../wasm/recorder.ts";
@@ -136,6 +136,7 @@ export function checkOperands(op: string, args: Named): void {
   let dtype: DType | undefined;
   for (const x of Object.values(args)) {
     if (x === undefined) continue;
+    checkTensor(op, x);
     dtype ??= x.dtype;
     if (isFloat(x.dtype) && x.dtype === dtype) continue;
     throw new DTypeError(`${op}: expected float tensors of one dtype, got ${described(args, (t) => t.dtype)}`);
@@ -188,6 +189,7 @@ const matmulOp: Primitive<void> = defineOp({
  * @example matmul(tensor([[1, 2], [3, 4]]), tensor([1, 1])).toArray() // [3, 7]
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
+  checkTensor("matmul", a);
   if (areMatrices(a, b)) return apply(matmulOp, [a, b], undefined);
   checkOperands("matmul", { a, b });
   const fits = a.rank > 0 && b.rank > 0 && a.dim(-1) === b.dim(b.rank === 1 ? 0 : -2);
@@ -211,18 +213,21 @@ function reshapedLast(x: Tensor, fromEnd: number): Tensor {
 
 /** Σ a·b of two vectors of equal length: a scalar. */
 export function dot(a: Tensor, b: Tensor): Tensor {
+  checkTensor("dot", a);
   expectShapes("dot", a.rank === 1 && sameShape(a.shape, b.shape), "two vectors of equal length", { a, b });
   return matmul(a, b);
 }
 
 /** The products of all pairs: a [n], b [m] → [n, m]. */
 export function outer(a: Tensor, b: Tensor): Tensor {
+  checkTensor("outer", a);
   expectShapes("outer", a.rank === 1 && b.rank === 1, "two vectors", { a, b });
   return mul(reshape(a, [a.size, 1]), b);
 }
 
 /** A batch of matrix products: a [B, m, k], b [B, k, n] → [B, m, n]; nothing broadcasts. */
 export function bmm(a: Tensor, b: Tensor): Tensor {
+  checkTensor("bmm", a);
   const fits = a.rank === 3 && b.rank === 3 && a.shape[0] === b.shape[0] && a.shape[2] === b.shape[1];
   expectShapes("bmm", fits, "a [B,m,k] and b [B,k,n]", { a, b });
   return matmul(a, b);
@@ -257,6 +262,7 @@ const addmmOp: Primitive<void> = defineOp({
  * @throws ShapeError
  */
 export function addmm(c: Tensor, a: Tensor, b: Tensor): Tensor {
+  checkTensor("addmm", c);
   checkOperands("addmm", { c, a, b });
   expectShapes("addmm", a.rank === 2 && b.rank === 2 && a.dim(1) === b.dim(0), "a [m,k] and b [k,n]", { a, b });
   const shape = [a.dim(0), b.dim(1)];
@@ -330,6 +336,7 @@ const linearOp: Primitive<void> = {
  * @throws ShapeError when the sizes do not fit
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  checkTensor("linear", x);
   const fits =
     x.rank > 0 &&
     weight.rank === 2 &&
@@ -351,6 +358,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
  * @throws ShapeError when the sizes do not fit
  */
 export function bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  checkTensor("bilinear", x1);
   checkOperands("bilinear", { x1, x2, weight, bias });
   const lead = x1.shape.slice(0, -1);
   const [o, i1, i2] = weight.shape;

@@ -2,7 +2,7 @@
 
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { full } from "../tensor/create.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
 import { add, div, mul, neg, square, sub } from "./arithmetic.ts";
 import { besideNumber } from "./cast.ts";
@@ -212,6 +212,7 @@ export const softplusOp: Primitive<void> = elementary("softplus", code.SOFTPLUS,
 
 /** log(1 + e^βx) / β. */
 export function softplus(x: Tensor, beta = 1): Tensor {
+  checkTensor("softplus", x);
   checkFloat("softplus", x);
   if (beta === 1) return apply(softplusOp, [x], undefined);
   return div(apply(softplusOp, [mul(x, beta)], undefined), beta);
@@ -253,6 +254,7 @@ export function gelu(x: Tensor): Tensor {
 
 /** The approximation of gelu by ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))). */
 export function geluTanh(x: Tensor): Tensor {
+  checkTensor("geluTanh", x);
   checkFloat("geluTanh", x);
   const inner = mul(mul(x, add(mul(square(x), 0.044715), 1)), Math.sqrt(2 / Math.PI));
   return mul(mul(x, 0.5), add(tanh(inner), 1));
@@ -263,6 +265,7 @@ export function geluTanh(x: Tensor): Tensor {
  * @see D. Misra, Mish: A Self Regularized Non-Monotonic Activation Function, 2019
  */
 export function mish(x: Tensor): Tensor {
+  checkTensor("mish", x);
   return mul(x, tanh(softplus(x)));
 }
 

@@ -5,7 +5,7 @@ import { applyAll, type Inputs, type Primitive } from "../autodiff/primitive.ts"
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
-import { empty, type Tensor } from "../tensor/tensor.ts";
+import { checkTensor, empty, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { layerNormGradRows, layerNormRows } from "../wasm/kernels.gen.ts";
 import { add, mul, sub } from "./arithmetic.ts";
@@ -117,6 +117,7 @@ function checkLike(name: string, t: Tensor | undefined, x: Tensor, shape: Shape)
  * @param normalizedShape the trailing axes normalised together
  */
 export function layerNorm(x: Tensor, normalizedShape: Shape, options: LayerNormOptions = {}): Tensor {
+  checkTensor("layerNorm", x);
   const { weight, bias, eps = 1e-5 } = options;
   checkFloat("layerNorm", x);
   const count = normalizedShape.length;

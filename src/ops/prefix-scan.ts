@@ -1,9 +1,10 @@
 /** Recurrences along an axis that are associative: in parts, over complex numbers, with maxima, in log space. */
 
 import { apply, type Primitive } from "../autodiff/primitive.ts";
+import { optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { axisOf, show } from "../tensor/shape.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
 import { add, mul, sub } from "./arithmetic.ts";
 import { broadcastTo, reshape } from "./broadcast.ts";
@@ -27,7 +28,9 @@ export interface ChunkedOptions {
  * scan backwards. Products only ever shrink what they multiply and nothing is divided by them, so that they may underflow.
  * @see Blelloch, "Prefix sums and their applications", 1990, section 1.4
  */
-export function chunkedScan(a: Tensor, b: Tensor, { axis, chunk }: ChunkedOptions): Tensor {
+export function chunkedScan(a: Tensor, b: Tensor, options: ChunkedOptions): Tensor {
+  const { axis, chunk } = optionsOf("chunkedScan", options);
+  checkTensor("chunkedScan", a);
   checkScanned("chunkedScan", a, b);
   if (!(Number.isInteger(chunk) && chunk >= 1)) throw new ArgumentError(`chunkedScan: expected chunks of at least one step, got ${chunk}`);
   const along = axisOf("chunkedScan", axis, b.rank);
@@ -85,6 +88,7 @@ const complexScanOp: Primitive<Scan> = {
  * @param a factors [T,2,…]: real and imaginary parts @param b terms, of a's shape
  */
 export function complexScan(a: Tensor, b: Tensor): Tensor {
+  checkTensor("complexScan", a);
   checkScanned("complexScan", a, b);
   if (b.rank < 2 || b.dim(1) !== 2) throw new ShapeError(`complexScan: expected real and imaginary parts [T,2,…], got ${show(b.shape)}`);
   return apply(complexScanOp, [a, b], { axis: 0, reverse: false });
@@ -132,7 +136,9 @@ function reversedScan(a: Tensor, b: Tensor, axis: number): Tensor {
  * keeps exponential gates in range. Where both are equal each has half of the derivative.
  * @param a of the shape and dtype of b
  */
-export function maxScan(a: Tensor, b: Tensor, { axis }: { readonly axis: number }): Tensor {
+export function maxScan(a: Tensor, b: Tensor, options: { readonly axis: number }): Tensor {
+  const { axis } = optionsOf("maxScan", options);
+  checkTensor("maxScan", a);
   checkScanned("maxScan", a, b);
   return apply(maxScanOp, [a, b], { axis: axisOf("maxScan", axis, b.rank), reverse: false });
 }
@@ -144,7 +150,9 @@ export function maxScan(a: Tensor, b: Tensor, { axis }: { readonly axis: number 
  * the scale of their largest term, so that nothing over- or underflows however long the axis is.
  * @see Heinsen, "Efficient parallelization of a ubiquitous sequential computation", 2023
  */
-export function logLinearScan(logA: Tensor, logB: Tensor, { axis }: { readonly axis: number }): Tensor {
+export function logLinearScan(logA: Tensor, logB: Tensor, options: { readonly axis: number }): Tensor {
+  const { axis } = optionsOf("logLinearScan", options);
+  checkTensor("logLinearScan", logA);
   checkScanned("logLinearScan", logA, logB);
   const along = axisOf("logLinearScan", axis, logB.rank);
   const m = maxScan(logA, logB, { axis: along });

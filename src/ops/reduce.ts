@@ -2,10 +2,11 @@
 
 import { defineOp } from "../autodiff/define-op.ts";
 import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { axisOf, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
-import { empty, type Tensor } from "../tensor/tensor.ts";
+import { checkTensor, empty, type Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { argLargest, logSumExpRows, scanAxis } from "../wasm/kernels.gen.ts";
@@ -46,6 +47,7 @@ function checkNotEmpty(op: string, x: Tensor, axes: readonly number[]): void {
 
 /** The mean over axes; NaN over an empty axis. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkTensor("mean", x);
   const reduction = reductionOf("mean", x, options);
   return div(apply(sumOp, [x], reduction), countOf(x, reduction.axes));
 }
@@ -57,6 +59,7 @@ export interface VarianceOptions extends ReduceOptions {
 
 /** Σ (x - mean)² / (n - correction) over axes; NaN where the divisor is 0. */
 export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
+  checkTensor("variance", x);
   const { axes, keepDim } = reductionOf("variance", x, options);
   const centered = sub(x, mean(x, { axis: axes, keepDim: true }));
   const divisor = Math.max(0, countOf(x, axes) - (options.correction ?? 1));
@@ -65,6 +68,7 @@ export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
 
 /** The square root of the variance; its derivative counts as 0 where all elements are equal. */
 export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
+  checkTensor("std", x);
   return awayFromZero(variance(x, options), sqrt);
 }
 
@@ -79,6 +83,7 @@ function awayFromZero(x: Tensor, fn: (x: Tensor) => Tensor): Tensor {
  * smallest |x|, 0 for the number of elements that are not 0. The derivative counts as 0 where the norm is 0.
  */
 export function norm(x: Tensor, options: ReduceOptions & { readonly p?: number } = {}): Tensor {
+  checkTensor("norm", x);
   const { p = 2, ...over } = options;
   checkFloat("norm", x);
   if (Number.isNaN(p)) throw new ArgumentError(`norm: expected p to be a number, got ${p}`);
@@ -117,11 +122,13 @@ function extreme(op: Primitive<Reduction>, x: Tensor, options: ReduceOptions): T
 
 /** The largest element over axes, NaN if there is one; ties share the derivative evenly. @throws ShapeError over an empty axis */
 export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkTensor("amax", x);
   return extreme(amaxOp, x, options);
 }
 
 /** The smallest element over axes, NaN if there is one; ties share the derivative evenly. @throws ShapeError over an empty axis */
 export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkTensor("amin", x);
   return extreme(aminOp, x, options);
 }
 
@@ -142,11 +149,13 @@ function argExtreme(op: string, sign: number, x: Tensor, { axis, keepDim = false
 
 /** The index (int32) of the first largest element along an axis, or in x flattened; the first NaN counts as largest. */
 export function argmax(x: Tensor, options: ArgOptions = {}): Tensor {
+  checkTensor("argmax", x);
   return argExtreme("argmax", 1, x, options);
 }
 
 /** The index (int32) of the first smallest element along an axis, or in x flattened; the first NaN counts as smallest. */
 export function argmin(x: Tensor, options: ArgOptions = {}): Tensor {
+  checkTensor("argmin", x);
   return argExtreme("argmin", -1, x, options);
 }
 
@@ -161,6 +170,7 @@ function pick(x: Tensor, axis: number, index: Tensor, keepDim = false): Tensor {
  * otherwise as `amax`. @throws ShapeError over an empty axis
  */
 export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkTensor("max", x);
   const { axis, keepDim } = options;
   if (typeof axis !== "number") return amax(x, options);
   return pick(x, axis, argmax(x, { axis, keepDim: true }), keepDim);
@@ -168,6 +178,7 @@ export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
 
 /** The smallest element; derivatives as in `max`. @throws ShapeError over an empty axis */
 export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkTensor("min", x);
   const { axis, keepDim } = options;
   if (typeof axis !== "number") return amin(x, options);
   return pick(x, axis, argmin(x, { axis, keepDim: true }), keepDim);
@@ -200,6 +211,7 @@ function weightsOf(x: Tensor, y: Tensor): Tensor {
 
 /** log Σ exp(x) over axes, without overflow; -∞ over an empty axis. */
 export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkTensor("logSumExp", x);
   const reduction = reductionOf("logSumExp", x, options);
   return reshape(apply(logSumExpOp, [rowsOf(x, reduction.axes)], undefined), reducedShape(x.shape, reduction));
 }
@@ -228,7 +240,9 @@ const cumsumOp: Primitive<Scan> = defineOp<Scan>({
 });
 
 /** The sums of x up to and with each element along an axis. */
-export function cumsum(x: Tensor, { axis }: { readonly axis: number }): Tensor {
+export function cumsum(x: Tensor, options: { readonly axis: number }): Tensor {
+  const { axis } = optionsOf("cumsum", options);
+  checkTensor("cumsum", x);
   checkFloat("cumsum", x);
   return apply(cumsumOp, [x], { axis: axisOf("cumsum", axis, x.rank), reverse: false });
 }
@@ -273,13 +287,17 @@ export function checkScanned(op: string, a: Tensor, b: Tensor): void {
  * @param a factors, of the shape and dtype of b
  * @example linearScan(decay, inputs, { axis: 0 }); // a leaky integrator over time
  */
-export function linearScan(a: Tensor, b: Tensor, { axis }: { readonly axis: number }): Tensor {
+export function linearScan(a: Tensor, b: Tensor, options: { readonly axis: number }): Tensor {
+  const { axis } = optionsOf("linearScan", options);
+  checkTensor("linearScan", a);
   checkScanned("linearScan", a, b);
   return apply(linearScanOp, [a, b], { axis: axisOf("linearScan", axis, b.rank), reverse: false });
 }
 
 /** The products of x up to and with each element along an axis; derivatives are right at zeros too. */
-export function cumprod(x: Tensor, { axis }: { readonly axis: number }): Tensor {
+export function cumprod(x: Tensor, options: { readonly axis: number }): Tensor {
+  const { axis } = optionsOf("cumprod", options);
+  checkTensor("cumprod", x);
   checkFloat("cumprod", x);
   const along = axisOf("cumprod", axis, x.rank);
   const rest = x.shape.map((d, i) => [0, i === along ? Math.max(0, d - 1) : 0] as const);
@@ -302,6 +320,7 @@ function productsOfOthers(x: Tensor): Tensor {
 
 /** The product over axes; 1 over an empty axis. Derivatives are right at zeros too. */
 export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkTensor("prod", x);
   const reduction = reductionOf("prod", x, options);
   return reshape(apply(prodOp, [rowsOf(x, reduction.axes)], undefined), reducedShape(x.shape, reduction));
 }

@@ -11,7 +11,7 @@ import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { full, zeros } from "../tensor/create.ts";
 import { axisOf, checkShape, type Shape, sameShape, show } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
-import { empty, type Tensor } from "../tensor/tensor.ts";
+import { checkTensor, checkTensors, empty, type Tensor } from "../tensor/tensor.ts";
 import { heldAs } from "../tensor/values.ts";
 import { broadcastTo, reshape, viewOf } from "./broadcast.ts";
 
@@ -26,16 +26,19 @@ const contiguousOp: Primitive<void> = defineOp({
 
 /** The same values in row-major order without gaps: x itself if it is so already, else a copy. */
 export function contiguous(x: Tensor): Tensor {
+  checkTensor("contiguous", x);
   return x.isContiguous ? x : apply(contiguousOp, [x], undefined);
 }
 
 /** Inserts an axis of length one, so that it becomes axis `axis` of the result. */
 export function unsqueeze(x: Tensor, axis: number): Tensor {
+  checkTensor("unsqueeze", x);
   return reshape(x, x.shape.toSpliced(axisOf("unsqueeze", axis, x.rank + 1), 0, 1));
 }
 
 /** Drops an axis of length one, or all of them; an axis of another length stays. */
 export function squeeze(x: Tensor, axis?: number): Tensor {
+  checkTensor("squeeze", x);
   if (axis === undefined)
     return reshape(
       x,
@@ -75,6 +78,7 @@ function inverse(axes: Shape): number[] {
  * @throws ArgumentError unless `axes` names every axis once
  */
 export function permute(x: Tensor, axes: readonly number[]): Tensor {
+  checkTensor("permute", x);
   const order = axes.map((a) => axisOf("permute", a, x.rank));
   if (order.length !== x.rank || new Set(order).size !== x.rank) {
     throw new ArgumentError(`permute: expected axes to name each of ${x.rank} axes once, got ${show(axes)}`);
@@ -86,6 +90,7 @@ const SWAPPED: Shape = [1, 0];
 
 /** Swaps two axes, by default the last two. A view. */
 export function transpose(x: Tensor, a = -2, b = -1): Tensor {
+  checkTensor("transpose", x);
   if (x.rank === 2 && a === -2 && b === -1) return apply(permuteOp, [x], SWAPPED);
   const first = axisOf("transpose", a, x.rank);
   const second = axisOf("transpose", b, x.rank);
@@ -98,6 +103,7 @@ export function transpose(x: Tensor, a = -2, b = -1): Tensor {
 
 /** `broadcastTo`, where -1 keeps the dimension of x. */
 export function expand(x: Tensor, shape: Shape): Tensor {
+  checkTensor("expand", x);
   const lead = shape.length - x.rank;
   return broadcastTo(
     x,
@@ -186,6 +192,7 @@ function oneAxisWindow(shape: Shape, axis: number, start: number, step: number, 
  * @example slice(xs, 0, 1) // all but the first
  */
 export function slice(x: Tensor, axis: number, start?: number, end?: number, step = 1): Tensor {
+  checkTensor("slice", x);
   const at = axisOf("slice", axis, x.rank);
   if (!Number.isInteger(start ?? 0) || !Number.isInteger(end ?? 0) || !Number.isInteger(step) || step === 0) {
     throw new ArgumentError(`slice: expected whole bounds and a step other than 0, got start ${start}, end ${end}, step ${step}`);
@@ -226,6 +233,7 @@ const selectOp: Primitive<Selection> = defineOp<Selection>({
  * @throws ArgumentError for an entry that is not there
  */
 export function select(x: Tensor, axis: number, i: number): Tensor {
+  checkTensor("select", x);
   const at = axisOf("select", axis, x.rank);
   const n = x.shape[at] as number;
   const entry = i < 0 ? i + n : i;
@@ -274,6 +282,7 @@ const unstackOp: Primitive<number> = {
  * @example for (const x of unstack(xs, 0)) [y, state] = cell.step(x, state);
  */
 export function unstack(x: Tensor, axis = 0): Tensor[] {
+  checkTensor("unstack", x);
   const at = axisOf("unstack", axis, x.rank);
   return x.shape[at] === 0 ? [] : [...applyAll(unstackOp, [x], at)];
 }
@@ -309,6 +318,7 @@ function checkAlike(op: string, xs: Inputs): Tensor {
  * @throws ShapeError when shapes differ; ArgumentError for an empty list
  */
 export function stack(xs: readonly Tensor[], axis = 0): Tensor {
+  checkTensors("stack", "xs", xs);
   const first = checkAlike("stack", xs);
   for (const x of xs) {
     if (!sameShape(x.shape, first.shape))
@@ -348,6 +358,7 @@ const splitOp: Primitive<Parts> = {
  * @throws ShapeError when the sizes do not add up
  */
 export function split(x: Tensor, size: number | readonly number[], axis = 0): Tensor[] {
+  checkTensor("split", x);
   const at = axisOf("split", axis, x.rank);
   const n = x.shape[at] as number;
   const sizes = typeof size === "number" ? evenSizes(n, size) : size;
@@ -402,6 +413,7 @@ const catOp: Primitive<number> = {
  * @throws ShapeError when the other axes differ; ArgumentError for an empty list
  */
 export function cat(xs: readonly Tensor[], axis = 0): Tensor {
+  checkTensors("cat", "xs", xs);
   const first = checkAlike("cat", xs);
   const at = axisOf("cat", axis, first.rank);
   for (const x of xs) {
@@ -434,6 +446,7 @@ const flipOp: Primitive<Shape> = defineOp<Shape>({
 
 /** Reverses the order along one axis or several. */
 export function flip(x: Tensor, axis: number | readonly number[]): Tensor {
+  checkTensor("flip", x);
   const axes = typeof axis === "number" ? [axis] : axis;
   return apply(
     flipOp,
@@ -481,6 +494,7 @@ export function roll(x: Tensor, shift: number, axis?: number): Tensor {
  * @example pad(x, [[1, 1], [0, 2]]) // [2,3] → [4,5]
  */
 export function pad(x: Tensor, padding: readonly (readonly [before: number, after: number])[], value = 0): Tensor {
+  checkTensor("pad", x);
   const lead = x.rank - padding.length;
   if (lead < 0 || !padding.flat().every((n) => Number.isInteger(n) && n >= 0)) {
     throw new ArgumentError(`pad: expected whole non-negative amounts for at most ${x.rank} axes, got [${padding.map(show).join(",")}]`);
@@ -543,12 +557,14 @@ function checkMatrices(op: string, x: Tensor): void {
 
 /** The lower triangle of each matrix (last two axes), zeros above diagonal number `diagonal`. */
 export function tril(x: Tensor, diagonal = 0): Tensor {
+  checkTensor("tril", x);
   checkMatrices("tril", x);
   return apply(bandOp, [x], { lowest: Number.NEGATIVE_INFINITY, highest: diagonal });
 }
 
 /** The upper triangle of each matrix (last two axes), zeros below diagonal number `diagonal`. */
 export function triu(x: Tensor, diagonal = 0): Tensor {
+  checkTensor("triu", x);
   checkMatrices("triu", x);
   return apply(bandOp, [x], { lowest: diagonal, highest: Number.POSITIVE_INFINITY });
 }
@@ -605,6 +621,7 @@ const embedDiagonalOp: Primitive<DiagonalEmbedding> = defineOp<DiagonalEmbedding
  * it becomes the last axis of the result. A view.
  */
 export function diagonal(x: Tensor, offset = 0, rows = 0, columns = 1): Tensor {
+  checkTensor("diagonal", x);
   const where = { offset, rows: axisOf("diagonal", rows, x.rank), columns: axisOf("diagonal", columns, x.rank) };
   if (where.rows === where.columns || !Number.isInteger(offset)) {
     throw new ArgumentError(`diagonal: expected two different axes and a whole offset, got ${rows}, ${columns}, ${offset}`);

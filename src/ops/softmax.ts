@@ -8,7 +8,7 @@ import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { full, ones } from "../tensor/create.ts";
 import { axisOf, type Shape, sameShape, show } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
-import { empty, type Tensor } from "../tensor/tensor.ts";
+import { checkTensor, empty, type Tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
 import { crossEntropyGradRows, crossEntropyRows, type Kernel, logSoftmaxRows, softmaxRows } from "../wasm/kernels.gen.ts";
 import { mul, sub } from "./arithmetic.ts";
@@ -50,6 +50,7 @@ const softmaxOp: Primitive<void> = defineOp({
 
 /** exp(x) / Σ exp(x) along an axis, without overflow; NaN where all of x is -∞. */
 export function softmax(x: Tensor, axis = -1): Tensor {
+  checkTensor("softmax", x);
   return alongAxis(softmaxOp, x, axis);
 }
 
@@ -71,6 +72,7 @@ const logSoftmaxOp: Primitive<void> = defineOp({
 
 /** x - log Σ exp(x) along an axis, without overflow; NaN where all of x is -∞. */
 export function logSoftmax(x: Tensor, axis = -1): Tensor {
+  checkTensor("logSoftmax", x);
   return alongAxis(logSoftmaxOp, x, axis);
 }
 

@@ -3,7 +3,7 @@
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { show } from "../tensor/shape.ts";
-import { empty, scope, type Tensor } from "../tensor/tensor.ts";
+import { checkTensor, empty, scope, type Tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
 import { axpby, dotTo, limitTo } from "../wasm/kernels.gen.ts";
 
@@ -57,6 +57,7 @@ export function totalNorm(tensors: readonly Tensor[], normType: NormType = 2): n
 
 /** The inner product of two contiguous tensors of one dtype and size. */
 export function dot(a: Tensor, b: Tensor): number {
+  checkTensor("dot", a);
   return scope(() => {
     const out = empty([], "float64");
     call(dotTo, a.dtype, a.size, a.ptr, b.ptr, out.ptr);

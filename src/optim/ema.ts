@@ -1,7 +1,7 @@
-import { finished } from "../base/checks.ts";
+import { checkIterable, checkOptions, finished } from "../base/checks.ts";
 import { ArgumentError, FormatError, StateError } from "../base/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { assign, empty, keep, type Tensor } from "../tensor/tensor.ts";
+import { assign, checkTensor, empty, keep, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { axpby } from "../wasm/kernels.gen.ts";
 
@@ -39,10 +39,13 @@ export class EMA {
   #swapped = false;
 
   constructor(params: Iterable<Tensor>, options: EMAOptions = {}) {
+    checkIterable("EMA", "parameters", params);
+    checkOptions("EMA", options);
     this.decay = options.decay ?? 0.999;
     if (!(this.decay >= 0 && this.decay <= 1)) throw new ArgumentError(`EMA: expected a decay in [0, 1], got ${this.decay}`);
     this.#warmUp = options.warmUp ?? false;
     this.#params = [...params];
+    for (const p of this.#params) checkTensor("EMA", p);
     this.#averages = this.#params.map((p) => {
       const copy = keep(empty(p.shape, p.dtype));
       assign(copy, p);

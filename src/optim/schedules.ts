@@ -3,7 +3,17 @@
  * and `Scheduler` writes its value into an optimiser's groups.
  */
 
-import { checkNumber, checkOneOf, checkSizes, checkWhole, isRecord, withDefaults } from "../base/checks.ts";
+import {
+  checkFunction,
+  checkList,
+  checkNumber,
+  checkOneOf,
+  checkSizes,
+  checkWhole,
+  isRecord,
+  optionsOf,
+  withDefaults,
+} from "../base/checks.ts";
 import { FormatError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { cos } from "../numerics/scalar.ts";
@@ -43,6 +53,8 @@ export class Rates {
   #written: readonly number[];
 
   constructor(optimizer: HasRates, schedule: Schedule) {
+    checkList("Rates", "the optimizer's groups", (optimizer as { groups?: unknown } | undefined | null)?.groups);
+    checkFunction("Rates", "a schedule", schedule);
     this.#optimizer = optimizer;
     this.#schedule = schedule;
     this.#baseLrs = this.#written = this.#present;
@@ -190,7 +202,7 @@ function isCount(value: unknown): value is number {
 
 /** base·factor before step `totalIters`, base from there on. By default one rate for ever. */
 export function constantLR(options: { readonly factor?: number; readonly totalIters?: number } = {}): Schedule {
-  const { factor = 1, totalIters = Number.POSITIVE_INFINITY } = options;
+  const { factor = 1, totalIters = Number.POSITIVE_INFINITY } = optionsOf("constantLR", options);
   checkNumber("constantLR", "factor", factor, { least: 0 });
   if (totalIters !== Number.POSITIVE_INFINITY) checkWhole("constantLR", "totalIters", totalIters);
   return (t, base) => (t < totalIters ? base * factor : base);
@@ -198,18 +210,22 @@ export function constantLR(options: { readonly factor?: number; readonly totalIt
 
 /** base·f(t). */
 export function lambdaLR(factor: (step: number) => number): Schedule {
+  checkFunction("lambdaLR", "factor", factor);
   return (t, base) => base * factor(t);
 }
 
 /** base·gamma^⌊t/stepSize⌋; gamma 0.1 by default. */
-export function stepLR({ stepSize, gamma = 0.1 }: { readonly stepSize: number; readonly gamma?: number }): Schedule {
+export function stepLR(options: { readonly stepSize: number; readonly gamma?: number }): Schedule {
+  const { stepSize, gamma = 0.1 } = optionsOf("stepLR", options);
   checkWhole("stepLR", "stepSize", stepSize, { least: 1 });
   checkNumber("stepLR", "gamma", gamma, { least: 0 });
   return (t, base) => base * power(gamma, Math.floor(t / stepSize));
 }
 
 /** base·gamma^(milestones reached); gamma 0.1 by default. A milestone given twice counts twice. */
-export function multiStepLR({ milestones, gamma = 0.1 }: { readonly milestones: readonly number[]; readonly gamma?: number }): Schedule {
+export function multiStepLR(options: { readonly milestones: readonly number[]; readonly gamma?: number }): Schedule {
+  const { milestones, gamma = 0.1 } = optionsOf("multiStepLR", options);
+  checkList("multiStepLR", "milestones", milestones);
   const steps = [...milestones];
   for (const [i, m] of steps.entries()) checkWhole("multiStepLR", `milestones[${i}]`, m);
   checkNumber("multiStepLR", "gamma", gamma, { least: 0 });
@@ -217,7 +233,8 @@ export function multiStepLR({ milestones, gamma = 0.1 }: { readonly milestones: 
 }
 
 /** base·gamma^t. */
-export function exponentialLR({ gamma }: { readonly gamma: number }): Schedule {
+export function exponentialLR(options: { readonly gamma: number }): Schedule {
+  const { gamma } = optionsOf("exponentialLR", options);
   checkNumber("exponentialLR", "gamma", gamma, { least: 0 });
   return (t, base) => base * power(gamma, t);
 }
@@ -226,7 +243,7 @@ export function exponentialLR({ gamma }: { readonly gamma: number }): Schedule {
 export function linearLR(
   options: { readonly startFactor?: number; readonly endFactor?: number; readonly totalIters?: number } = {},
 ): Schedule {
-  const { startFactor = 1 / 3, endFactor = 1, totalIters = 5 } = options;
+  const { startFactor = 1 / 3, endFactor = 1, totalIters = 5 } = optionsOf("linearLR", options);
   checkWhole("linearLR", "totalIters", totalIters, { least: 1 });
   checkNumber("linearLR", "startFactor", startFactor, { least: 0 });
   checkNumber("linearLR", "endFactor", endFactor, { least: 0 });
@@ -242,7 +259,8 @@ function anneal(from: number, to: number, progress: number): number {
  * etaMin + (base − etaMin)·(1 + cos(π·t/tMax))/2, rising again after tMax; etaMin 0 by default.
  * @see Loshchilov, Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017
  */
-export function cosineAnnealingLR({ tMax, etaMin = 0 }: { readonly tMax: number; readonly etaMin?: number }): Schedule {
+export function cosineAnnealingLR(options: { readonly tMax: number; readonly etaMin?: number }): Schedule {
+  const { tMax, etaMin = 0 } = optionsOf("cosineAnnealingLR", options);
   checkWhole("cosineAnnealingLR", "tMax", tMax, { least: 1 });
   checkNumber("cosineAnnealingLR", "etaMin", etaMin, { least: 0 });
   return (t, base) => anneal(base, etaMin, t / tMax);
@@ -253,7 +271,7 @@ export function cosineAnnealingLR({ tMax, etaMin = 0 }: { readonly tMax: number;
  * @see Loshchilov, Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017
  */
 export function cosineAnnealingWarmRestarts(options: { readonly t0: number; readonly tMult?: number; readonly etaMin?: number }): Schedule {
-  const { t0, tMult = 1, etaMin = 0 } = options;
+  const { t0, tMult = 1, etaMin = 0 } = optionsOf("cosineAnnealingWarmRestarts", options);
   checkSizes("cosineAnnealingWarmRestarts", { t0, tMult });
   checkNumber("cosineAnnealingWarmRestarts", "etaMin", etaMin, { least: 0 });
   return (t, base) => {
@@ -286,7 +304,14 @@ export interface OneCycleOptions {
  * @see Smith, Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2019
  */
 export function oneCycleLR(options: OneCycleOptions): Schedule {
-  const { maxLr, totalSteps, pctStart = 0.3, divFactor = 25, finalDivFactor = 1e4, annealStrategy = "cos" } = options;
+  const {
+    maxLr,
+    totalSteps,
+    pctStart = 0.3,
+    divFactor = 25,
+    finalDivFactor = 1e4,
+    annealStrategy = "cos",
+  } = optionsOf("oneCycleLR", options);
   checkWhole("oneCycleLR", "totalSteps", totalSteps, { least: 1 });
   checkNumber("oneCycleLR", "maxLr", maxLr, { least: 0 });
   checkNumber("oneCycleLR", "pctStart", pctStart, { least: 0, most: 1 });

@@ -1,5 +1,6 @@
 /** Finite automata as SVG text. */
 
+import { checkList, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
@@ -26,7 +27,9 @@ type Point = readonly [x: number, y: number];
  * @throws ArgumentError for no states, and for transitions to states that are not there
  * @example const svg = automatonDiagram(extractAutomaton(cell), { title: "Language 4" });
  */
-export function automatonDiagram({ transitions, accepting }: DrawnAutomaton, { title, symbols }: AutomatonOptions = {}): string {
+export function automatonDiagram(automaton: DrawnAutomaton, { title, symbols }: AutomatonOptions = {}): string {
+  const { transitions, accepting } = optionsOf("automatonDiagram", automaton);
+  checkList("automatonDiagram", "transitions", transitions);
   const n = transitions.length;
   const unknown = transitions.flat().find((q) => !Number.isInteger(q) || q < 0 || q >= n);
   if (n === 0 || unknown !== undefined) {

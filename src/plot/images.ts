@@ -1,5 +1,6 @@
 /** Small images side by side, as SVG text. */
 
+import { checkList, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { picture, text } from "./svg.ts";
 
@@ -23,7 +24,9 @@ const TITLE_HEIGHT = 28;
  * @throws ArgumentError when there are no images, or they are not whole rows of `width` or differ in size
  * @example const svg = imageGrid(samples, { width: 8, columns: 4 });
  */
-export function imageGrid(images: readonly ArrayLike<number>[], { width, columns, scale = 8, title }: ImageGridOptions): string {
+export function imageGrid(images: readonly ArrayLike<number>[], options: ImageGridOptions): string {
+  const { width, columns, scale = 8, title } = optionsOf("imageGrid", options);
+  checkList("imageGrid", "images", images);
   const size = images[0]?.length ?? 0;
   const height = size / width;
   if (!(Number.isInteger(height) && height > 0) || images.some((image) => image.length !== size)) {

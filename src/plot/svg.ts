@@ -1,5 +1,6 @@
 /** Line charts as SVG text. */
 
+import { checkList, checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 
 export interface Line {
@@ -38,6 +39,8 @@ interface Scale {
  * @example const svg = lineChart([{ name: "training", x: steps, y: losses }], { xLabel: "step", yLabel: "loss" });
  */
 export function lineChart(lines: readonly Line[], options: ChartOptions = {}): string {
+  checkList("lineChart", "lines", lines);
+  for (const line of lines) checkOptions("lineChart", line);
   const { title, xLabel, yLabel, width = 720, height = 432 } = options;
   for (const { name, x, y } of lines) {
     if (x.length !== y.length) throw new ArgumentError(`lineChart: expected as many x as y in "${name}", got ${x.length} and ${y.length}`);

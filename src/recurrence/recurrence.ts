@@ -6,7 +6,7 @@
  */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkLengths } from "../base/checks.ts";
+import { checkLengths, checkMethods } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { fillBeyond, runningMask } from "../nn/padding.ts";
@@ -17,7 +17,7 @@ import { type Scan, scanCaptured, scanEagerly, whyEager } from "../replay/captur
 import type { Step } from "../replay/trace.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { show } from "../tensor/shape.ts";
-import { scope, Tensor } from "../tensor/tensor.ts";
+import { checkTensor, scope, Tensor } from "../tensor/tensor.ts";
 import { type PlanOptions, planScan } from "./plan.ts";
 import { mapState, restoreState, type State, stateTensors } from "./state.ts";
 
@@ -51,8 +51,14 @@ export function isRecurrence(module: Module): module is Recurrence {
   return "scan" in module && "step" in module && "initialState" in module;
 }
 
+/** What runs step by step from an initial state. @throws DTypeError */
+export function checkRecurrence(op: string, value: unknown): void {
+  checkMethods(op, "a recurrence", value, ["initialState", "step"]);
+}
+
 /** Checks `xs [T,B,I]` with T ≥ 1, and the lengths against it. */
 export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths?: readonly number[]): void {
+  checkTensor(op, xs);
   const [T, B, I] = xs.shape;
   if (xs.rank !== 3 || I !== inputSize) throw new ShapeError(`${op}: expected xs [T,B,${inputSize}], got ${show(xs.shape)}`);
   if (T === 0) throw new ShapeError(`${op}: expected xs with at least one step, got ${show(xs.shape)}`);
@@ -115,6 +121,7 @@ export function batchAxesOf(cell: Startable, state: State): number[] {
 
 /** The state that a scan starts from. @throws ShapeError for one of another structure */
 export function startOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S | undefined): S {
+  checkTensor("scan", xs);
   return state === undefined ? cell.initialState(xs.dim(1)) : (inOrder(batchAxes(cell, state), state) as S);
 }
 
@@ -157,6 +164,7 @@ function scanOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, { le
 
 /** Runs `step` over a sequence, operation by operation: the definition every fused form must agree with. */
 export function scanSteps<S extends State>(cell: Recurrence<S>, xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+  checkRecurrence("scanSteps", cell);
   const start = startOf(cell, xs, state);
   const { ys, carry } = scanEagerly(scanOf(cell, xs, start, options));
   return [ys, restoreState(start, carry)];

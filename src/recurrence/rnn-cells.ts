@@ -1,10 +1,11 @@
+import { checkOptions } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
 import { Module, type Parameter } from "../nn/module.ts";
 import type { PackedRows } from "../ops/recurrent.ts";
 import { zeros } from "../tensor/create.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { show } from "../tensor/shape.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import {
   checkRecurrentOptions,
   checkState,
@@ -38,6 +39,7 @@ class FusedCell<S extends State> extends Module implements Recurrence<S> {
 
   constructor(op: string, kind: RecurrentKind<S>, options: RecurrentOptions) {
     super();
+    checkOptions(op, options);
     checkRecurrentOptions(op, options);
     this.inputSize = options.inputSize;
     this.hiddenSize = options.hiddenSize;
@@ -60,8 +62,10 @@ class FusedCell<S extends State> extends Module implements Recurrence<S> {
   /** One time step: x [B,I] and the state, zeros unless given, to y [B,O] and the next state. */
   step(x: Tensor, state?: S): [y: Tensor, next: S];
   step(x: Tensor, state: S): [y: Tensor, next: S]; // the interface's own form, from which types of states are inferred
-  step(x: Tensor, state: S = this.initialState(x.dim(0))): [y: Tensor, next: S] {
+  step(x: Tensor, given?: S): [y: Tensor, next: S] {
+    checkTensor("step", x);
     const batch = x.dim(0);
+    const state = given ?? this.initialState(batch);
     if (x.rank !== 2 || x.dim(1) !== this.inputSize) {
       throw new ShapeError(`step: expected x [B,${this.inputSize}], got ${show(x.shape)}`);
     }
@@ -100,6 +104,7 @@ export interface RNNCellOptions extends RecurrentOptions, ElmanNetOptions {}
  */
 export class RNNCell extends FusedCell<Tensor> {
   constructor(options: RNNCellOptions) {
+    checkOptions("RNNCell", options);
     super("RNNCell", elmanKind(options.hiddenSize, options), options);
   }
 }
@@ -118,6 +123,7 @@ export interface LSTMCellOptions extends RecurrentOptions, LstmNetOptions {}
  */
 export class LSTMCell extends FusedCell<LstmState> {
   constructor(options: LSTMCellOptions) {
+    checkOptions("LSTMCell", options);
     super("LSTMCell", lstmKind("LSTMCell", options.hiddenSize, options), options);
   }
 }
@@ -138,6 +144,7 @@ export class GRUCell extends FusedCell<Tensor> {
   readonly resetAfter: boolean;
 
   constructor(options: GRUCellOptions) {
+    checkOptions("GRUCell", options);
     super("GRUCell", gruKind(options.hiddenSize, options), options);
     this.resetAfter = options.resetAfter ?? true;
   }

@@ -1,6 +1,6 @@
 /** RNN, LSTM and GRU: layers of whole sequences, stacked and in both directions, with PyTorch's options and parameter names. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkOptions, checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError, ShapeError, StateError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
@@ -11,7 +11,7 @@ import { zeros } from "../tensor/create.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import {
   checkRecurrentOptions,
   checkState,
@@ -84,6 +84,7 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
 
   constructor(op: string, kind: RecurrentKind<S>, options: StackedOptions) {
     super();
+    checkOptions(op, options);
     checkRecurrentOptions(op, options);
     const { numLayers = 1, dropout = 0, bidirectional = false } = options;
     checkSizes(op, { numLayers });
@@ -127,6 +128,8 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
    * @throws ArgumentError for lengths outside [0, T], and for indices that are out of range
    */
   forward(xs: Tensor, options: ForwardOptions<S> = {}): ForwardResult<S> {
+    checkOptions("forward", options);
+    checkTensor("forward", xs);
     if (xs.rank === (isIndex(xs) ? 1 : 2)) return this.#forwardUnbatched(xs, options);
     const [ys, state] = this.scan(this.batchFirst ? swapLeading(xs) : xs, options.state, options);
     return { output: this.batchFirst ? swapLeading(ys) : ys, state };
@@ -190,6 +193,7 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
 
 /** Whether an input is indices of one-hot vectors. */
 function isIndex(x: Tensor): boolean {
+  checkTensor("scan", x);
   return x.dtype === "int32";
 }
 
@@ -218,6 +222,7 @@ export interface RNNOptions extends StackedOptions, ElmanNetOptions {}
  */
 export class RNN extends RecurrentLayers<Tensor> {
   constructor(options: RNNOptions) {
+    checkOptions("RNN", options);
     super("RNN", elmanKind(options.hiddenSize, options), options);
   }
 }
@@ -235,6 +240,7 @@ export interface LSTMOptions extends StackedOptions, LstmNetOptions {}
  */
 export class LSTM extends RecurrentLayers<LstmState> {
   constructor(options: LSTMOptions) {
+    checkOptions("LSTM", options);
     super("LSTM", lstmKind("LSTM", options.hiddenSize, options), options);
   }
 }
@@ -250,6 +256,7 @@ export class GRU extends RecurrentLayers<Tensor> {
   readonly resetAfter: boolean;
 
   constructor(options: GRUOptions) {
+    checkOptions("GRU", options);
     super("GRU", gruKind(options.hiddenSize, options), options);
     this.resetAfter = options.resetAfter ?? true;
   }

@@ -1,6 +1,8 @@
 /** The state of a recurrence: a structure of tensors, and the same as a list or as one vector. */
 
+import { checkFunction } from "../base/checks.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { cat, slice } from "../ops/shape.ts";
 import { sameShape, show } from "../tensor/shape.ts";
@@ -10,12 +12,21 @@ import { refuseForeign, Tensor } from "../tensor/tensor.ts";
 /** What is carried from step to step: a tensor, or tensors in arrays and records. The batch is the first axis of each. */
 export type State = Tensor | readonly State[] | { readonly [name: string]: State };
 
+/** @throws DTypeError for what is neither a tensor nor holds any */
+function checkPart(op: string, value: unknown): void {
+  refuseForeign(op, value);
+  if (typeof value === "object" && value !== null) return;
+  throw new DTypeError(`${op}: expected a state of tensors in arrays and records, got ${quote(value)}`);
+}
+
 /** Applies `fn` to corresponding tensors of states of one structure. */
 export function mapState<S extends State>(fn: (...tensors: Tensor[]) => Tensor, first: S, ...rest: S[]): S {
+  checkFunction("mapState", "fn", fn);
   if (first instanceof Tensor) return fn(first, ...(rest as unknown as Tensor[])) as unknown as S;
   if (Array.isArray(first)) {
     return first.map((part, i) => mapState(fn, part, ...rest.map((r) => (r as unknown as State[])[i] as State))) as unknown as S;
   }
+  checkPart("mapState", first);
   const record = first as { readonly [name: string]: State };
   return Object.fromEntries(
     Object.entries(record).map(([name, part]) => [
@@ -33,7 +44,7 @@ export function detachState<S extends State>(state: S): S {
 /** The tensors of a state, in order of structure. */
 export function stateTensors(state: State): Tensor[] {
   if (state instanceof Tensor) return [state];
-  refuseForeign("state", state);
+  checkPart("state", state);
   return Object.values(state).flatMap(stateTensors);
 }
 

@@ -11,7 +11,7 @@ import { sameShape, show } from "../tensor/shape.ts";
 import { copyInto, copyOf } from "../tensor/strided.ts";
 import { empty, keep, scope, Tensor } from "../tensor/tensor.ts";
 import { view } from "../wasm/host.ts";
-import type { Recurrence } from "./recurrence.ts";
+import { checkRecurrence, type Recurrence } from "./recurrence.ts";
 import { checkForm, mapState, restoreState, type State, stateTensors, tensorsLike } from "./state.ts";
 import { stateFromBytes, stateToBytes } from "./state-bytes.ts";
 
@@ -53,6 +53,7 @@ export class Stream<S extends State> {
 
   /** @throws StateError when a step of the recurrence is not one the library can run (bidirectional layers) */
   constructor(recurrence: Recurrence<S>, { batch = 1, dtype }: StreamOptions = {}) {
+    checkRecurrence("Stream", recurrence);
     checkWhole("Stream", "batch", batch, { least: 1 });
     this.#recurrence = recurrence;
     this.#batch = batch;

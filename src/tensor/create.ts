@@ -5,7 +5,7 @@ import { ArgumentError } from "../base/errors.ts";
 import { call } from "../wasm/host.ts";
 import { fill } from "../wasm/kernels.gen.ts";
 import { checkShape, type Shape } from "./shape.ts";
-import { empty, hostView, type Tensor } from "./tensor.ts";
+import { checkTensor, empty, hostView, type Tensor } from "./tensor.ts";
 import { heldAs, numberOf } from "./values.ts";
 
 function filled(op: string, shape: Shape, value: number, dtype: DType): Tensor {
@@ -31,10 +31,12 @@ export function ones(shape: Shape, dtype: DType = "float32"): Tensor {
 }
 
 export function zerosLike(x: Tensor): Tensor {
+  checkTensor("zerosLike", x);
   return full(x.shape, 0, x.dtype);
 }
 
 export function onesLike(x: Tensor): Tensor {
+  checkTensor("onesLike", x);
   return full(x.shape, 1, x.dtype);
 }
 

@@ -1,6 +1,6 @@
 /** Predicts the memory that a computation needs. */
 
-import { finished } from "../base/checks.ts";
+import { checkFunction, finished } from "../base/checks.ts";
 import { withoutKernels } from "../wasm/host.ts";
 import { releasingAll } from "./storage.ts";
 import { scope } from "./tensor.ts";
@@ -29,6 +29,7 @@ export interface MemoryPlan {
  * });
  */
 export function dryRun(fn: () => unknown): MemoryPlan {
+  checkFunction("dryRun", "fn", fn);
   let plan: MemoryPlan = { peakBytes: 0, keptBytes: 0, linearBytes: 0 };
   withoutKernels((heap) =>
     releasingAll(() => {

@@ -9,6 +9,7 @@
 
 import { type DType, type FloatDType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { call, isDry, view } from "../wasm/host.ts";
 import { philox, wordsToBernoulli, wordsToNormal, wordsToUniform } from "../wasm/kernels.gen.ts";
 import { type Shape, show } from "./shape.ts";
@@ -41,6 +42,7 @@ export class Generator {
 
   /** @param seed any whole number; its low 64 bits count */
   constructor(seed: number | bigint = 0) {
+    if (typeof seed !== "number" && typeof seed !== "bigint") throw new DTypeError(`Generator: expected a whole seed, got ${quote(seed)}`);
     if (typeof seed === "number" && !Number.isSafeInteger(seed)) throw new ArgumentError(`Generator: expected a whole seed, got ${seed}`);
     this.#seed = BigInt.asUintN(64, BigInt(seed));
     watch?.made.add(this);

@@ -3,10 +3,11 @@
 
 import type { Dual } from "../autodiff/forward.ts";
 import type { Node } from "../autodiff/tape.ts";
-import { finished } from "../base/checks.ts";
+import { checkFunction, finished } from "../base/checks.ts";
 import { arrayOf, BYTES, type DType, isFloat, type TypedArray, widthOf } from "../base/dtype.ts";
 import { DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { LIBRARY } from "../base/library.ts";
+import { quote } from "../base/quote.ts";
 import { read, view } from "../wasm/host.ts";
 import { cannotReplay, recording } from "../wasm/recorder.ts";
 import { forEachPart } from "./parts.ts";
@@ -36,14 +37,14 @@ export class Tensor {
   /** Gradient accumulated by `backward`; leaves only. */
   grad: Tensor | null = null;
 
-  constructor(storage: Storage, dtype: DType, shape: Shape, strides: Shape = stridesOf(shape), offset = 0, size: number = sizeOf(shape)) {
+  constructor(storage: Storage, dtype: DType, shape: Shape, strides?: Shape, offset = 0, size?: number) {
     if (!(storage instanceof Storage)) refuse("tensor", { storage, dtype });
     this.storage = storage;
     this.dtype = dtype;
     this.shape = shape;
-    this.strides = strides;
+    this.strides = strides ?? stridesOf(shape);
     this.offset = offset;
-    this.size = size;
+    this.size = size ?? sizeOf(shape);
   }
 
   get rank(): number {
@@ -118,7 +119,7 @@ export interface Tensor {
 /** Throws the error for a value that is not a tensor of this copy of the library. */
 function refuse(op: string, value: unknown): never {
   if (!isForeign(value)) throw new DTypeError(`${op}: expected a tensor, got ${kindOf(value)}`);
-  const { library = "another version" } = value.storage as Partial<Storage>;
+  const { library = "another version" } = (value.storage ?? {}) as Partial<Storage>;
   throw new StateError(
     `${op}: expected a tensor of this copy of the library (${LIBRARY}), got one of ${library === LIBRARY ? "another copy of it" : library}: ` +
       "each copy has a memory of its own. Import one entry of one version; between copies pass data(), not tensors",
@@ -142,6 +143,12 @@ function isForeign(value: unknown): value is Tensor {
  */
 export function checkTensor(op: string, value: unknown): asserts value is Tensor {
   if (!(value instanceof Tensor)) refuse(op, value);
+}
+
+/** Checks a list of operands. @throws DTypeError for what is no array of tensors; StateError for tensors of another copy */
+export function checkTensors(op: string, name: string, values: unknown): asserts values is readonly Tensor[] {
+  if (!Array.isArray(values)) throw new DTypeError(`${op}: expected ${name} to be an array of tensors, got ${quote(values)}`);
+  for (const value of values) checkTensor(op, value);
 }
 
 /** Refuses tensors of another copy of the library; accepts everything else. @throws StateError */
@@ -212,6 +219,7 @@ export function tensor(data: TensorData, options: TensorOptions & { readonly sha
 
 /** Marks a leaf as one that needs a gradient. @throws DTypeError for integers and masks */
 export function requireGrad(t: Tensor): Tensor {
+  checkTensor("requireGrad", t);
   if (!isFloat(t.dtype)) throw new DTypeError(`requireGrad: expected a float tensor, got ${t.dtype}`);
   if (t.node !== null) throw new StateError("requireGrad: expected a leaf, got the result of an operation");
   t.requiresGrad = true;
@@ -260,6 +268,7 @@ function keepAll(t: Tensor, keep: (s: Storage) => void): void {
  * @example const y = scope(() => add(mul(a, b), c)); // the product is gone, y stays
  */
 export function scope<R>(fn: () => R): R {
+  checkFunction("scope", "fn", fn);
   return withScope(
     () => finished("scope", fn()),
     (result, keep) => forEachTensor(result, (t) => keepAll(t, keep)),
@@ -268,6 +277,7 @@ export function scope<R>(fn: () => R): R {
 
 /** Keeps a tensor beyond the scope it was made in: parameters, optimiser state. */
 export function keep<T extends Tensor>(t: T): T {
+  checkTensor("keep", t);
   t.storage.pinned = true;
   return t;
 }
@@ -279,6 +289,7 @@ export function scratch(bytes: number): number {
 
 /** Copies raw bytes out of linear memory. */
 export function bytesOf(t: Tensor): Uint8Array<ArrayBuffer> {
+  checkTensor("bytesOf", t);
   if (!t.isContiguous) throw new ShapeError(`bytesOf: expected a contiguous tensor, got strides ${show(t.strides)}`);
   return view("bool", t.ptr, t.size * BYTES[t.dtype]).slice() as Uint8Array<ArrayBuffer>;
 }

@@ -2,17 +2,18 @@
 
 import { backward } from "../autodiff/backward.ts";
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFlag, checkNumber, checkWhole } from "../base/checks.ts";
-import { ArgumentError, FormatError, StateError } from "../base/errors.ts";
+import { checkFlag, checkFunction, checkIterable, checkMethods, checkNumber, checkOptions, checkWhole, optionsOf } from "../base/checks.ts";
+import { ArgumentError, DTypeError, FormatError, StateError } from "../base/errors.ts";
+import { nextTask } from "../base/next-task.ts";
 import { quote, shorten } from "../base/quote.ts";
 import { type Cursor, cursorField, hasPlaces, type Pass, passOver } from "../data/batches.ts";
 import { DEEPEST_STATE, decodeCheckpoint, encodeCheckpoint, type Json } from "../io/checkpoint.ts";
 import type { GradientAlgorithm } from "../learning/algorithm.ts";
 import { usingGradients } from "../learning/using-gradients.ts";
-import type { Module } from "../nn/module.ts";
+import { checkModule, type Module } from "../nn/module.ts";
 import { clipGradNorm } from "../optim/clip.ts";
 import { metricOf } from "../optim/metric.ts";
-import type { Optimizer } from "../optim/optimizer.ts";
+import { Optimizer } from "../optim/optimizer.ts";
 import { constantLR, Rates, readRates, type Schedule } from "../optim/schedules.ts";
 import { mapState, type State, stateTensors } from "../recurrence/state.ts";
 import { Generator, type GeneratorState, watchGenerators } from "../tensor/random.ts";
@@ -21,7 +22,6 @@ import { copyOf } from "../tensor/strided.ts";
 import { keep, scope, Tensor } from "../tensor/tensor.ts";
 import { checkWeights, forgetGradients, generatorsOf, type Weights } from "./model-parts.ts";
 import { type Modes, modesOf, setModes } from "./modes.ts";
-import { nextTask } from "../base/next-task.ts";
 import { NOTHING_YET, type Progress, readProgress, type TrainingStep } from "./progress.ts";
 
 /** A batch may say that it does not continue the one before: the carried state is dropped. */
@@ -150,7 +150,9 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   #extra: Json = null;
 
   constructor(model: M, batches: Iterable<B & Continuing>, options: FitOptions<M, B, S>) {
-    checkOptions(options);
+    checkModule("fit", model);
+    checkIterable("fit", "batches", batches);
+    checkFitOptions(optionsOf("fit", options));
     this.#model = model;
     this.#batches = batches;
     this.#options = options;
@@ -295,7 +297,9 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       else if (this.#sourceError !== null) {
         throw new StateError("fit: expected the batches to go on after their error, got their end", { cause: this.#sourceError });
       }
-      return done ? null : value;
+      if (done) return null;
+      checkOptions("fit: batch", value);
+      return value;
     } catch (error) {
       // An iterator cannot be had anew; anything else is read again from here.
       if (!("next" in this.#batches)) this.#pass = null;
@@ -530,11 +534,30 @@ function keepAll(weights: Weights): Weights {
   return weights;
 }
 
-type Counts = Pick<FitOptions<Module, object, State>, "maxSteps" | "clipNorm" | "evaluateEvery" | "earlyStopping" | "generator"> & {
-  readonly evaluate?: unknown;
+/** Options whatever the model is. */
+type AnyOptions = {
+  readonly [K in keyof FitOptions<Module, object, State>]: K extends "loss" | "evaluate" ? unknown : FitOptions<Module, object, State>[K];
 };
 
-function checkOptions({ maxSteps, clipNorm, evaluateEvery, earlyStopping, generator, evaluate }: Counts): void {
+function checkFitOptions({
+  optimizer,
+  loss,
+  gradients,
+  maxSteps,
+  clipNorm,
+  schedule,
+  evaluateEvery,
+  earlyStopping,
+  generator,
+  evaluate,
+}: AnyOptions): void {
+  if (!(optimizer instanceof Optimizer)) {
+    throw new DTypeError(`fit: expected an optimizer that takes a step from gradients, as SGD or Adam, got ${quote(optimizer)}`);
+  }
+  checkFunction("fit", "loss", loss);
+  if (gradients !== undefined) checkMethods("fit", "gradients, a gradient algorithm", gradients, ["scan"]);
+  if (schedule !== undefined) checkFunction("fit", "schedule", schedule);
+  if (evaluate !== undefined) checkFunction("fit", "evaluate", evaluate);
   if (maxSteps !== undefined) checkWhole("fit", "maxSteps", maxSteps);
   if (evaluateEvery !== undefined) checkWhole("fit", "evaluateEvery", evaluateEvery, { least: 1 });
   if (clipNorm !== undefined && !(clipNorm > 0)) throw new ArgumentError(`fit: expected clipNorm above 0, got ${clipNorm}`);

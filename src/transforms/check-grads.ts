@@ -1,9 +1,10 @@
 /** Gradient checking against finite differences, for everybody who writes an operation or a cell. */
 
+import { checkFunction } from "../base/checks.ts";
 import { arrayOf } from "../base/dtype.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { add } from "../ops/arithmetic.ts";
-import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkTensors, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { innerProduct, jvp, step, type TensorFunction, vjp } from "./transforms.ts";
 
 export interface CheckGradsOptions {
@@ -46,6 +47,8 @@ function directions(seed: number): (like: Tensor) => Tensor {
  * @example checkGrads((x, w) => tanh(matmul(x, w)), [x, w], { order: 2 });
  */
 export function checkGrads(fn: TensorFunction, inputs: readonly Tensor[], options: CheckGradsOptions = {}): void {
+  checkFunction("checkGrads", "fn", fn);
+  checkTensors("checkGrads", "inputs", inputs);
   const { order = 1, modes = ["reverse", "forward"], epsilon = 1e-5, tolerance = 1e-6, seed = 1 } = options;
   for (const x of inputs) if (x.dtype !== "float64") throw new DTypeError(`checkGrads: expected float64 inputs, got ${x.dtype}`);
   if (modes.length === 0) throw new ArgumentError("checkGrads: expected at least one mode, got none");

@@ -5,14 +5,14 @@ import { seedOf } from "../autodiff/backward.ts";
 import { box, unbox, withLevel } from "../autodiff/forward.ts";
 import { gradients, type SweepOptions } from "../autodiff/sweep.ts";
 import { enableGrad, noGrad } from "../autodiff/tape.ts";
-import { checkOneOf, finished } from "../base/checks.ts";
+import { checkFunction, checkList, checkOneOf, finished } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { reshape, sum } from "../ops/broadcast.ts";
 import { contiguous, select, stack } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import { checkShape, sameShape, show } from "../tensor/shape.ts";
-import { type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkTensors, type Tensor, tensor } from "../tensor/tensor.ts";
 
 /** Functional transforms in progress: an inner one must be recorded for the outer one's sake. */
 let nesting = 0;
@@ -33,6 +33,8 @@ export type TensorFunction = (...inputs: Tensor[]) => Tensor;
  * @example const [y, pullback] = vjp((x) => mul(x, x), [x]); const [dx] = pullback(onesLike(y));
  */
 export function vjp(fn: TensorFunction, inputs: readonly Tensor[]): [Tensor, (cotangent: Tensor, options?: SweepOptions) => Tensor[]] {
+  checkFunction("vjp", "fn", fn);
+  checkTensors("vjp", "inputs", inputs);
   const tracked = inputs.map(track);
   const y = nested(() => enableGrad(() => fn(...tracked)));
   const createGraph = nesting > 0;
@@ -67,6 +69,9 @@ export function grad(fn: TensorFunction): (...inputs: Tensor[]) => Tensor[] {
 
 /** Runs `fn` on tensors with stacked tangents [K, …shape]; returns the value and its stacked tangent. */
 export function jvpStacked(fn: TensorFunction, inputs: readonly Tensor[], tangents: readonly (Tensor | null)[]): [Tensor, Tensor] {
+  checkFunction("jvp", "fn", fn);
+  checkTensors("jvp", "inputs", inputs);
+  checkList("jvp", "tangents", tangents);
   const k = tangents.find((t) => t !== null)?.shape[0];
   if (k === undefined) throw new ArgumentError("jvp: expected at least one tangent, got none");
   inputs.forEach((x, i) => {
@@ -87,6 +92,8 @@ export function jvpStacked(fn: TensorFunction, inputs: readonly Tensor[], tangen
 
 /** The value of `fn` and its directional derivative along `tangents`, each of its input's shape. */
 export function jvp(fn: TensorFunction, inputs: readonly Tensor[], tangents: readonly Tensor[]): [Tensor, Tensor] {
+  checkFunction("jvp", "fn", fn);
+  checkTensors("jvp", "tangents", tangents);
   const stacked = tangents.map((t) => reshape(t, [1, ...t.shape]));
   const [y, dy] = jvpStacked(fn, inputs, stacked);
   return [y, reshape(dy, y.shape)];
@@ -127,6 +134,7 @@ function jacobianReverse(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
 
 /** The Hessian of a scalar function times a vector: forward over reverse, without the Hessian. */
 export function hvp(fn: (x: Tensor) => Tensor, x: Tensor, v: Tensor): Tensor {
+  checkFunction("hvp", "fn", fn);
   return jvp((z) => grad((w) => fn(w as Tensor))(z as Tensor)[0] as Tensor, [x], [v])[1];
 }
 

@@ -1,5 +1,6 @@
 /** Recursive neural tensor networks: children multiply each other. */
 
+import { checkOptions } from "../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { add } from "../ops/arithmetic.ts";
@@ -30,6 +31,7 @@ export class RecursiveNeuralTensorNetwork extends RecursiveNetwork {
   readonly tensor: Parameter;
 
   constructor(options: TensorNetworkOptions) {
+    checkOptions("RecursiveNeuralTensorNetwork", options);
     super({ ...options, arity: 2 });
     const { size: d } = options;
     this.tensor = uniformParameter([d, 2 * d, 2 * d], 1 / (4 * d), options);

@@ -1,12 +1,13 @@
 /** Trees and directed acyclic graphs, and networks over them: all nodes of one height are computed at once. */
 
+import { checkList, checkMethods, checkOptions, checkWholes } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { scatterRows, takeRows } from "../ops/gather.ts";
 import { cat } from "../ops/shape.ts";
 import { mapState, type State } from "../recurrence/state.ts";
 import { show } from "../tensor/shape.ts";
-import { type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkTensor, type Tensor, tensor } from "../tensor/tensor.ts";
 
 /** Nodes of equal height. */
 interface Level {
@@ -61,6 +62,8 @@ export class Structure {
 }
 
 function checkChildren(children: readonly (readonly number[])[]): void {
+  checkList("Structure", "children", children);
+  for (const list of children) checkWholes("Structure", "children", list);
   if (children.length === 0) throw new ArgumentError("Structure: expected at least one node, got none");
   for (const [node, c] of children.entries()) {
     const bad = c.find((child) => !(Number.isInteger(child) && child >= 0 && child < node));
@@ -115,6 +118,7 @@ export interface Forest {
  * @example const { structure, symbols, roots } = forestOf([[1, [2, 3]], [2, 3]], { shared: true }); // [2, 3] is one node
  */
 export function forestOf(trees: readonly Tree[], { shared = false, inner = 0 }: StructureOptions = {}): Forest {
+  checkList("forestOf", "trees", trees);
   const children: number[][] = [];
   const symbols: number[] = [];
   const known = new Map<string, number>();
@@ -149,6 +153,8 @@ export class Children<S extends State> {
 
   /** @param rows for each parent the rows of `states` that are its children's */
   constructor(states: S, rows: readonly (readonly number[])[]) {
+    checkList("Children", "rows", rows);
+    for (const list of rows) checkWholes("Children", "rows", list);
     this.count = rows.length;
     this.arity = Math.max(...rows.map((list) => list.length));
     this.#states = states;
@@ -225,7 +231,11 @@ function joined<S extends State>([first, ...rest]: readonly S[]): S {
   return rest.length === 0 ? (first as S) : mapState((...parts) => cat(parts), first as S, ...rest);
 }
 
-function checkInputs(network: StructureNetwork, { size }: Structure, xs: Tensor): void {
+function checkInputs(network: StructureNetwork, structure: Structure, xs: Tensor): void {
+  checkMethods("forward", "a network", network, ["leaf", "node"]);
+  checkOptions("forward: structure", structure);
+  checkTensor("forward", xs);
+  const { size } = structure;
   const expected = [size, network.inputSize];
   if (show(xs.shape) !== show(expected)) throw new ShapeError(`forward: expected xs ${show(expected)}, got ${show(xs.shape)}`);
 }

@@ -1,6 +1,6 @@
 /** Long short-term memory over trees: children summed, or each in its place. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkSizes, optionsOf } from "../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { add, mul } from "../ops/arithmetic.ts";
@@ -29,7 +29,7 @@ abstract class TreeLSTM extends StructureNetwork<LstmState> {
 
   constructor(op: string, options: TreeLSTMOptions) {
     super();
-    const { inputSize, hiddenSize: H, forgetBias = 1 } = options;
+    const { inputSize, hiddenSize: H, forgetBias = 1 } = optionsOf(op, options);
     checkSizes(op, { inputSize, hiddenSize: H });
     this.inputSize = inputSize;
     this.hiddenSize = H;

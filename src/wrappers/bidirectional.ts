@@ -4,7 +4,7 @@ import { ShapeError, StateError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { cat, select, slice } from "../ops/shape.ts";
 import { type PlanOptions, planScan } from "../recurrence/plan.ts";
-import type { Recurrence, ScanOptions } from "../recurrence/recurrence.ts";
+import { checkRecurrence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -37,6 +37,8 @@ export class Bidirectional<F extends State = State, B extends State = F> extends
 
   constructor(forward: Recurrence<F>, backward: Recurrence<B>) {
     super();
+    checkRecurrence("Bidirectional", forward);
+    checkRecurrence("Bidirectional", backward);
     if (forward.inputSize !== backward.inputSize) {
       const [f, b] = [forward.inputSize, backward.inputSize];
       throw new ShapeError(`Bidirectional: expected recurrences of one input size, got forward ${f} and backward ${b}`);

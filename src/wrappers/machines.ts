@@ -1,11 +1,12 @@
 /** The two ways to read an output off a recurrent network: from the new state, or from the old state and the input. */
 
 import { noGrad } from "../autodiff/tape.ts";
+import { checkMethods } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import type { Module } from "../nn/module.ts";
 import { fillBeyond, zeroBeyond } from "../nn/padding.ts";
 import { cat, slice, unsqueeze } from "../ops/shape.ts";
-import { Cell, checkSequence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { Cell, checkRecurrence, checkSequence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
@@ -16,6 +17,7 @@ export type Readout = Module & { forward(h: Tensor): Tensor };
 
 /** The output size of a readout, found by running it once. */
 function widthOf(readout: Readout, inputs: number): number {
+  checkMethods("a machine", "a readout", readout, ["parameters", "forward"]);
   const dtype = (readout.parameters()[0]?.dtype ?? "float32") as FloatDType;
   return scope(() => noGrad(() => readout.forward(zeros([1, inputs], dtype)).dim(1)));
 }
@@ -50,6 +52,7 @@ abstract class Machine<S extends State, T extends State> extends Cell<T> {
  */
 export class MooreMachine<S extends State = State> extends Machine<S, S> {
   constructor(recurrence: Recurrence<S>, readout: Readout) {
+    checkRecurrence("MooreMachine", recurrence);
     super(recurrence, readout, recurrence.outputSize);
   }
 
@@ -85,6 +88,7 @@ export type MealyState<S extends State> = { readonly h: Tensor; readonly state: 
  */
 export class MealyMachine<S extends State = State> extends Machine<S, MealyState<S>> {
   constructor(recurrence: Recurrence<S>, readout: Readout) {
+    checkRecurrence("MealyMachine", recurrence);
     super(recurrence, readout, recurrence.inputSize + recurrence.outputSize);
   }
 

@@ -1,17 +1,17 @@
 /** Ways to use a recurrence (x_t, s_t) ↦ (y_t, s_{t+1}): many to many is `scan`; the others are here. */
 
-import { checkNumber, checkOneOf } from "../base/checks.ts";
+import { checkNumber, checkOneOf, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { where } from "../ops/compare.ts";
 import { takeRows } from "../ops/gather.ts";
 import { cat, select, stack, unsqueeze } from "../ops/shape.ts";
-import { checkSequence, type Recurrence } from "../recurrence/recurrence.ts";
+import { checkRecurrence, checkSequence, type Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import { type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkTensor, type Tensor, tensor } from "../tensor/tensor.ts";
 
 /**
  * Many to one: the output of each sequence's last real step.
@@ -21,6 +21,7 @@ import { type Tensor, tensor } from "../tensor/tensor.ts";
  * @example const logits = head.forward(lastStep(rnn.scan(xs, undefined, { lengths })[0], lengths));
  */
 export function lastStep(ys: Tensor, lengths?: readonly number[]): Tensor {
+  checkTensor("lastStep", ys);
   if (ys.rank !== 3) throw new ShapeError(`lastStep: expected ys [T,B,O], got ${show(ys.shape)}`);
   const [T, B, O] = ys.shape as [number, number, number];
   checkSequence("lastStep", ys, O, lengths);
@@ -59,8 +60,11 @@ export function freeRun<S extends State>(
   recurrence: Recurrence<S>,
   x: Tensor,
   steps: number,
-  { state = recurrence.initialState(x.dim(0)), decode }: FreeRunOptions<S> = {},
+  options: FreeRunOptions<S> = {},
 ): [ys: Tensor, last: S] {
+  checkRecurrence("freeRun", recurrence);
+  checkTensor("freeRun", x);
+  const { state = recurrence.initialState(x.dim(0)), decode } = optionsOf("freeRun", options);
   checkSteps("freeRun", steps);
   checkDecode("freeRun", recurrence, decode);
   const ys: Tensor[] = [];

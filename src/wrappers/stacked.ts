@@ -1,5 +1,6 @@
 /** Recurrences on one another, of any kind. */
 
+import { checkList, checkMethods } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import type { Module } from "../nn/module.ts";
 import { add } from "../ops/arithmetic.ts";
@@ -150,6 +151,8 @@ function sizeBelow(layers: readonly StackedLayer<State>[], l: number): number {
 }
 
 function checkLayers(layers: readonly StackedLayer<State>[], skip: boolean, residual: boolean): void {
+  checkList("StackedRNN", "layers", layers);
+  for (const layer of layers) checkMethods("StackedRNN", "a layer", layer, ["initialState", "scan"]);
   if (layers.length === 0) throw new ArgumentError("StackedRNN: expected at least one layer, got none");
   for (const [l, { inputSize, outputSize }] of layers.entries()) {
     if (l === 0) continue;

@@ -2,10 +2,10 @@
 
 import { backward } from "../autodiff/backward.ts";
 import { noGrad } from "../autodiff/tape.ts";
-import { checkSizes } from "../base/checks.ts";
+import { checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { cat, slice } from "../ops/shape.ts";
-import { checkSequence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { checkRecurrence, checkSequence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
 import { detachState, type State, stateTensors } from "../recurrence/state.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { Wrapper } from "./wrappers.ts";
@@ -85,8 +85,10 @@ export interface TruncatedOptions<S extends State> {
 export function truncatedBptt<S extends State>(
   recurrence: Recurrence<S>,
   xs: Tensor,
-  { k1, k2 = k1, state, loss, after }: TruncatedOptions<S>,
+  options: TruncatedOptions<S>,
 ): { readonly loss: number; readonly state: S } {
+  checkRecurrence("truncatedBptt", recurrence);
+  const { k1, k2 = k1, state, loss, after } = optionsOf("truncatedBptt", options);
   checkSequence("truncatedBptt", xs, recurrence.inputSize);
   checkSizes("truncatedBptt", { k1, k2 });
   if (k2 < k1) throw new ArgumentError(`truncatedBptt: expected k2 to be at least k1, got ${k2} and ${k1}`);

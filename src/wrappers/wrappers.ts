@@ -5,7 +5,7 @@ import { ArgumentError } from "../base/errors.ts";
 import { Parameter } from "../nn/module.ts";
 import { broadcastTo } from "../ops/broadcast.ts";
 import { clamp } from "../ops/compare.ts";
-import { Cell, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { Cell, checkRecurrence, checkSequence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
 import { detachState, mapState, restoreState, type State, stateTensors } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -17,6 +17,7 @@ export abstract class Wrapper<S extends State = State> extends Cell<S> {
 
   constructor(recurrence: Recurrence<S>) {
     super();
+    checkRecurrence(new.target.name, recurrence);
     this.recurrence = recurrence;
     this.inputSize = recurrence.inputSize;
     this.outputSize = recurrence.outputSize;
@@ -54,6 +55,7 @@ export class LearnedInitialState<S extends State = State> extends Wrapper<S> {
   }
 
   override scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    checkSequence("scan", xs, this.inputSize, options.lengths);
     return this.recurrence.scan(xs, state ?? this.initialState(xs.dim(1)), options);
   }
 }

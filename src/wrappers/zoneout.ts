@@ -6,7 +6,7 @@ import { ArgumentError } from "../base/errors.ts";
 import { checkProbability, type DropoutLayerOptions, dropoutOptionsOf } from "../nn/dropout-layers.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { zoneout } from "../ops/dropout.ts";
-import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
+import { Cell, checkRecurrence, type Recurrence } from "../recurrence/recurrence.ts";
 import { mapState, type State, stateTensors } from "../recurrence/state.ts";
 import { ones } from "../tensor/create.ts";
 import type { Generator } from "../tensor/random.ts";
@@ -50,6 +50,7 @@ export class Zoneout<S extends State> extends Cell<S> {
 
   constructor(cell: Recurrence<S>, p: number | readonly number[], { generator }: DropoutLayerOptions = {}) {
     super();
+    checkRecurrence("Zoneout", cell);
     const states = scope(() => stateTensors(cell.initialState(1)).length);
     this.p = (typeof p === "number" ? new Array<number>(states).fill(p) : p).map((value) => checkProbability("Zoneout", value));
     if (!putsOutState(cell))

@@ -1,6 +1,6 @@
 /** A stored state under the control of gates, whatever it is stored in. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkList, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -53,7 +53,7 @@ export class GatedStore<D extends State = State> extends Cell<GatedStoreState<D>
 
   constructor(options: GatedStoreOptions<D>) {
     super();
-    const { inputSize: I, hiddenSize: H } = options;
+    const { inputSize: I, hiddenSize: H } = optionsOf("GatedStore", options);
     checkSizes("GatedStore", { inputSize: I, hiddenSize: H });
     const store = options.store ?? (new IdentityStore(H) as Recurrence<State> as Recurrence<D>);
     if (store.inputSize !== H || store.outputSize !== H) {
@@ -135,8 +135,9 @@ export class FilterStore extends Cell<FilterStoreState> {
   readonly weightIh: Parameter;
   readonly weightFb: Parameter | null;
 
-  constructor({ size, delays: P, feedbackDelays: Q = 0, dtype = "float32" }: FilterStoreOptions) {
+  constructor(options: FilterStoreOptions) {
     super();
+    const { size, delays: P, feedbackDelays: Q = 0, dtype = "float32" } = optionsOf("FilterStore", options);
     checkSizes("FilterStore", { size, delays: P, ...(Q === 0 ? {} : { feedbackDelays: Q }) });
     const direct = Q === 0 ? 1 : 0.7;
     this.inputSize = size;
@@ -184,8 +185,10 @@ export class DelayGraph extends Cell<Tensor> {
   readonly weightGh: Parameter;
   readonly biasG: Parameter;
 
-  constructor({ size: H, delays, dtype = "float32" }: DelayGraphOptions) {
+  constructor(options: DelayGraphOptions) {
     super();
+    const { size: H, delays, dtype = "float32" } = optionsOf("DelayGraph", options);
+    checkList("DelayGraph", "delays", delays);
     checkSizes("DelayGraph", { size: H, edges: delays.length, ...Object.fromEntries(delays.map((d, e) => [`delays[${e}]`, d])) });
     const E = delays.length;
     const diagonal = Float64Array.from({ length: E * H * H }, (_, k) => (Math.floor(k / H) % H === k % H ? 2 / E : 0));

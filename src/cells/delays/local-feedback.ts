@@ -1,6 +1,6 @@
 /** Networks with filters for synapses, and neurons with feedback of their own: locally recurrent, globally feed-forward. */
 
-import { checkOneOf, checkSizes } from "../../base/checks.ts";
+import { checkList, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
@@ -73,7 +73,14 @@ export class LocalFeedbackLayer extends Cell<LocalFeedbackState> {
 
   constructor(options: LocalFeedbackOptions) {
     super();
-    const { inputSize: I, outputSize: O, inputDelays: P = 0, feedbackDelays: Q = 0, feedback = "synapse", lattice = false } = options;
+    const {
+      inputSize: I,
+      outputSize: O,
+      inputDelays: P = 0,
+      feedbackDelays: Q = 0,
+      feedback = "synapse",
+      lattice = false,
+    } = optionsOf("LocalFeedbackLayer", options);
     checkSizes("LocalFeedbackLayer", { inputSize: I, outputSize: O });
     checkOneOf("LocalFeedbackLayer", "feedback", feedback, ["synapse", "activation", "output"]);
     checkDelays("LocalFeedbackLayer", { inputDelays: P, feedbackDelays: Q });
@@ -171,8 +178,10 @@ export class LocalFeedbackNetwork extends Cell<readonly LocalFeedbackState[]> {
   readonly outputSize: number;
   readonly layers: readonly LocalFeedbackLayer[];
 
-  constructor({ sizes, outputActivation = "linear", ...options }: LocalFeedbackNetworkOptions) {
+  constructor(given: LocalFeedbackNetworkOptions) {
     super();
+    const { sizes, outputActivation = "linear", ...options } = optionsOf("LocalFeedbackNetwork", given);
+    checkList("LocalFeedbackNetwork", "sizes", sizes);
     if (sizes.length < 2) throw new ArgumentError(`LocalFeedbackNetwork: expected at least two sizes, got [${sizes.join(", ")}]`);
     this.layers = sizes.slice(1).map((outputSize, l) => {
       const top = l === sizes.length - 2 ? { activation: outputActivation } : {};

@@ -1,6 +1,6 @@
 /** Nonlinear autoregressive networks with exogenous inputs, and networks with delayed feedback of hidden units. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add } from "../../ops/arithmetic.ts";
@@ -65,7 +65,7 @@ export class NARX extends Cell<NARXState> {
 
   constructor(options: NARXOptions) {
     super();
-    const { inputSize: I, outputSize: O, hiddenSize = 0, inputDelays = 0, outputDelays } = options;
+    const { inputSize: I, outputSize: O, hiddenSize = 0, inputDelays = 0, outputDelays } = optionsOf("NARX", options);
     checkSizes("NARX", { inputSize: I, outputSize: O, outputDelays });
     checkDelays("NARX", { hiddenSize, inputDelays });
     const H = hiddenSize || O;
@@ -136,7 +136,7 @@ export class HiddenDelayNetwork extends Cell<Tensor> {
 
   constructor(options: HiddenDelayOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, hiddenDelays: D } = options;
+    const { inputSize: I, hiddenSize: H, hiddenDelays: D } = optionsOf("HiddenDelayNetwork", options);
     checkSizes("HiddenDelayNetwork", { inputSize: I, hiddenSize: H, hiddenDelays: D });
     const bound = 1 / Math.sqrt(H);
     this.inputSize = I;

@@ -1,6 +1,6 @@
 /** Deep independently recurrent networks: stacks, residual blocks, dense blocks, with layer or batch normalisation. */
 
-import { checkOneOf, checkSizes } from "../../base/checks.ts";
+import { checkList, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { SequenceBatchNorm } from "../../nn/batch-norm.ts";
 import { calculateGain, constant, heUniform, normal } from "../../nn/init.ts";
@@ -165,7 +165,7 @@ export class DeepIndRNN extends IndRNNNet {
   readonly outputSize: number;
 
   constructor(options: DeepIndRNNOptions) {
-    const { inputSize, hiddenSize, layers, normAt = "after", lastRecurrentRange } = options;
+    const { inputSize, hiddenSize, layers, normAt = "after", lastRecurrentRange } = optionsOf("DeepIndRNN", options);
     checkCount("DeepIndRNN", "layer", layers);
     const plans = Array.from({ length: layers }, (_, l) => ({ inputSize: l === 0 ? inputSize : hiddenSize, hiddenSize }));
     super("DeepIndRNN", options, plans, normAt, lastRecurrentRange);
@@ -207,7 +207,7 @@ export class ResidualIndRNN extends IndRNNNet {
   readonly outputs: readonly Linear[];
 
   constructor(options: ResidualIndRNNOptions) {
-    const { inputSize, hiddenSize, blocks, normAt = "before", lastRecurrentRange } = options;
+    const { inputSize, hiddenSize, blocks, normAt = "before", lastRecurrentRange } = optionsOf("ResidualIndRNN", options);
     checkCount("ResidualIndRNN", "block", blocks);
     const plans = Array.from({ length: 2 * blocks + 1 }, () => ({ hiddenSize }));
     super("ResidualIndRNN", { ...options, norm: options.norm ?? "sequence" }, plans, normAt, lastRecurrentRange);
@@ -261,7 +261,8 @@ export class DenseIndRNN extends IndRNNNet {
   readonly blocks: readonly number[];
 
   constructor(options: DenseIndRNNOptions) {
-    const { inputSize, hiddenSize, blocks, growth, bottleneck = 4, normAt = "after" } = options;
+    const { inputSize, hiddenSize, blocks, growth, bottleneck = 4, normAt = "after" } = optionsOf("DenseIndRNN", options);
+    checkList("DenseIndRNN", "blocks", blocks);
     checkCount("DenseIndRNN", "block", blocks.length);
     for (const count of blocks) checkCount("DenseIndRNN", "layer in each block", count);
     checkSizes("DenseIndRNN", { growth, bottleneck });

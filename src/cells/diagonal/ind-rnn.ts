@@ -1,9 +1,9 @@
 /** Independently recurrent networks: single layers, deep stacks, residual blocks. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkOptions, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { heNormal } from "../../nn/init.ts";
-import { type Module, Parameter } from "../../nn/module.ts";
+import { checkModule, type Module, Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
 import { diagonalSequence } from "../../ops/recurrent.ts";
@@ -90,6 +90,7 @@ export class IndRNNRecurrence extends IndependentUnits {
 
   constructor(options: IndependentUnitsOptions) {
     super();
+    checkOptions("IndRNNRecurrence", options);
     this.inputSize = options.hiddenSize;
     this.hiddenSize = options.hiddenSize;
     this.activation = options.activation ?? "relu";
@@ -122,7 +123,14 @@ export class IndRNN extends IndependentUnits {
 
   constructor(options: IndRNNOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, dtype = "float32", generator = defaultGenerator(), activation = "relu", weightStd } = options;
+    const {
+      inputSize: I,
+      hiddenSize: H,
+      dtype = "float32",
+      generator = defaultGenerator(),
+      activation = "relu",
+      weightStd,
+    } = optionsOf("IndRNN", options);
     checkSizes("IndRNN", { inputSize: I, hiddenSize: H });
     this.inputSize = I;
     this.hiddenSize = H;
@@ -151,7 +159,9 @@ export interface RecurrentClipOptions {
  * @see Li, Li, Cook, Zhu and Gao, 2018, section 3.1
  * @throws ArgumentError unless T ≥ 1 and γ > 0
  */
-export function clipRecurrentWeights(module: Module, { steps, gamma = 2 }: RecurrentClipOptions): void {
+export function clipRecurrentWeights(module: Module, options: RecurrentClipOptions): void {
+  const { steps, gamma = 2 } = optionsOf("clipRecurrentWeights", options);
+  checkModule("clipRecurrentWeights", module);
   if (!(steps >= 1 && gamma > 0))
     throw new ArgumentError(`clipRecurrentWeights: expected steps ≥ 1 and gamma > 0, got ${steps} and ${gamma}`);
   const bound = gamma ** (1 / steps);

@@ -1,6 +1,6 @@
 /** The linear recurrent unit: a diagonal complex recurrence, kept stable by its parameters. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import type { LayerOptions } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -71,8 +71,17 @@ export class LRU extends SequenceCell<Complex> {
   readonly cIm: Parameter;
   readonly d: Parameter | null;
 
-  constructor({ inputSize, hiddenSize, outputSize = inputSize, rMin = 0, rMax = 1, maxPhase = 2 * Math.PI, ...options }: LRUOptions) {
+  constructor(given: LRUOptions) {
     super();
+    const {
+      inputSize,
+      hiddenSize,
+      outputSize = inputSize,
+      rMin = 0,
+      rMax = 1,
+      maxPhase = 2 * Math.PI,
+      ...options
+    } = optionsOf("LRU", given);
     checkSizes("LRU", { inputSize, hiddenSize, outputSize });
     if (!(rMin >= 0 && rMin < rMax && rMax <= 1)) throw new ArgumentError(`LRU: expected 0 ≤ rMin < rMax ≤ 1, got ${rMin} and ${rMax}`);
     if (!(maxPhase > 0)) throw new ArgumentError(`LRU: expected a positive maxPhase, got ${maxPhase}`);

@@ -1,6 +1,6 @@
 /** Gates that do not look at the state, so that sequences are trained in parallel: MinGRU, MinLSTM. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul, neg, sub } from "../../ops/arithmetic.ts";
@@ -52,8 +52,9 @@ abstract class MinRNN extends SequenceCell<Tensor> {
   readonly weightIh: Parameter;
   readonly bias: Parameter | null;
 
-  constructor(op: string, gates: number, { inputSize, hiddenSize, bias = true, logSpace = false, chunk, ...options }: MinRNNOptions) {
+  constructor(op: string, gates: number, given: MinRNNOptions) {
     super();
+    const { inputSize, hiddenSize, bias = true, logSpace = false, chunk, ...options } = optionsOf(op, given);
     checkSizes(op, { inputSize, hiddenSize });
     this.inputSize = inputSize;
     this.outputSize = hiddenSize;

@@ -1,6 +1,6 @@
 /** The quasi-recurrent network: causal convolutions for gates, pooling for memory. */
 
-import { checkOneOf, checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
@@ -53,8 +53,9 @@ export class QRNN extends SequenceCell<QRNNState> {
   readonly weightIh: Parameter;
   readonly bias: Parameter;
 
-  constructor({ inputSize, hiddenSize, width = 2, pooling = "fo", chunk, ...options }: QRNNOptions) {
+  constructor(given: QRNNOptions) {
     super();
+    const { inputSize, hiddenSize, width = 2, pooling = "fo", chunk, ...options } = optionsOf("QRNN", given);
     checkSizes("QRNN", { inputSize, hiddenSize, width });
     checkOneOf("QRNN", "pooling", pooling, ["f", "fo", "ifo"]);
     this.inputSize = inputSize;

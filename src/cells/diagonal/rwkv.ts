@@ -1,6 +1,6 @@
 /** RWKV's fourth version: time mix, a running average with exponential weights, and channel mix. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, div, maximum, mul, neg, square, sub } from "../../ops/arithmetic.ts";
@@ -80,8 +80,9 @@ export class RWKVTimeMix extends SequenceCell<RWKVTimeMixState> {
   readonly bonus: Parameter;
   readonly weightOut: Parameter;
 
-  constructor({ inputSize, hiddenSize = inputSize, ...options }: RWKVOptions) {
+  constructor(given: RWKVOptions) {
     super();
+    const { inputSize, hiddenSize = inputSize, ...options } = optionsOf("RWKVTimeMix", given);
     checkSizes("RWKVTimeMix", { inputSize, hiddenSize });
     const { dtype = "float32" } = options;
     this.inputSize = inputSize;
@@ -159,8 +160,9 @@ export class RWKVChannelMix extends SequenceCell<Tensor> {
   readonly weightK: Parameter;
   readonly weightV: Parameter;
 
-  constructor({ inputSize, hiddenSize = 4 * inputSize, ...options }: RWKVOptions) {
+  constructor(given: RWKVOptions) {
     super();
+    const { inputSize, hiddenSize = 4 * inputSize, ...options } = optionsOf("RWKVChannelMix", given);
     checkSizes("RWKVChannelMix", { inputSize, hiddenSize });
     this.inputSize = inputSize;
     this.outputSize = inputSize;

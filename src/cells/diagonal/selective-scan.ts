@@ -1,6 +1,6 @@
 /** Mamba's recurrence: a state space whose step size, input and output depend on the input. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul, neg, sub } from "../../ops/arithmetic.ts";
@@ -50,8 +50,9 @@ export class SelectiveScan extends SequenceCell<Tensor> {
   readonly aLog: Parameter;
   readonly skip: Parameter;
 
-  constructor({ inputSize, stateSize = 16, rank = Math.ceil(inputSize / 16), chunk, ...options }: SelectiveScanOptions) {
+  constructor(given: SelectiveScanOptions) {
     super();
+    const { inputSize, stateSize = 16, rank = Math.ceil(inputSize / 16), chunk, ...options } = optionsOf("SelectiveScan", given);
     checkSizes("SelectiveScan", { inputSize, stateSize, rank });
     this.inputSize = inputSize;
     this.outputSize = inputSize;
@@ -137,8 +138,9 @@ export class Mamba extends SequenceCell<MambaState> {
   readonly ssm: SelectiveScan;
   readonly weightOut: Parameter;
 
-  constructor({ inputSize, expand = 2, width = 4, rank = Math.ceil(inputSize / 16), ...options }: MambaOptions) {
+  constructor(given: MambaOptions) {
     super();
+    const { inputSize, expand = 2, width = 4, rank = Math.ceil(inputSize / 16), ...options } = optionsOf("Mamba", given);
     checkSizes("Mamba", { inputSize, expand, width });
     const E = expand * inputSize;
     this.inputSize = inputSize;

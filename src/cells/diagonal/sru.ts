@@ -1,6 +1,6 @@
 /** The simple recurrent unit: matrices see the input only, the state is mixed element by element. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
@@ -41,8 +41,9 @@ export class SRU extends SequenceCell<Tensor> {
   /** α: what the highway's input is scaled by, so that deep stacks keep their variance. */
   readonly highwayScale: number;
 
-  constructor({ inputSize, hiddenSize, highwayBias = 0, ...options }: SRUOptions) {
+  constructor(given: SRUOptions) {
     super();
+    const { inputSize, hiddenSize, highwayBias = 0, ...options } = optionsOf("SRU", given);
     checkSizes("SRU", { inputSize, hiddenSize });
     this.inputSize = inputSize;
     this.outputSize = hiddenSize;

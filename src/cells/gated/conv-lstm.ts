@@ -1,6 +1,6 @@
 /** The convolutional LSTM: sequences of images, with convolutions in place of products. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
@@ -10,7 +10,7 @@ import { sigmoid, tanh } from "../../ops/math.ts";
 import { select, split } from "../../ops/shape.ts";
 import { Cell } from "../../recurrence/recurrence.ts";
 import { zeros } from "../../tensor/create.ts";
-import type { Tensor } from "../../tensor/tensor.ts";
+import { checkTensor, type Tensor } from "../../tensor/tensor.ts";
 
 export interface ConvLSTMOptions extends LayerOptions {
   readonly height: number;
@@ -52,8 +52,9 @@ export class ConvLSTM extends Cell<ConvLSTMState> {
   readonly weightPeephole: Parameter;
   readonly bias: Parameter;
 
-  constructor({ height, width, inputChannels, hiddenChannels, kernelSize = 3, ...options }: ConvLSTMOptions) {
+  constructor(given: ConvLSTMOptions) {
     super();
+    const { height, width, inputChannels, hiddenChannels, kernelSize = 3, ...options } = optionsOf("ConvLSTM", given);
     checkSizes("ConvLSTM", { height, width, inputChannels, hiddenChannels, kernelSize });
     this.height = height;
     this.width = width;
@@ -75,6 +76,7 @@ export class ConvLSTM extends Cell<ConvLSTMState> {
   }
 
   step(x: Tensor, { h, c }: ConvLSTMState): [y: Tensor, next: ConvLSTMState] {
+    checkTensor("step", x);
     const image = reshape(x, [x.dim(0), this.inputChannels, this.height, this.width]);
     const same = { padding: "same" } as const;
     const sums = add(conv2d(image, this.weightIh, this.bias, same), conv2d(h, this.weightHh, undefined, same));

@@ -1,6 +1,6 @@
 /** Gated-feedback recurrent networks. */
 
-import { checkOneOf, checkSizes } from "../../base/checks.ts";
+import { checkList, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Module, type Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
@@ -73,7 +73,8 @@ abstract class GatedFeedback<S extends State> extends Cell<S> {
 
   constructor(op: string, blocks: number, options: GatedFeedbackOptions) {
     super();
-    const { inputSize, hiddenSizes } = options;
+    const { inputSize, hiddenSizes } = optionsOf(op, options);
+    checkList(op, "hiddenSizes", hiddenSizes);
     checkSizes(op, {
       inputSize,
       layers: hiddenSizes.length,

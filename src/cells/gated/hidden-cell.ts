@@ -1,6 +1,6 @@
 /** What cells have in common whose state is their output, a vector of units. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import type { FloatDType } from "../../base/dtype.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
@@ -22,7 +22,7 @@ export abstract class HiddenCell extends Cell<Tensor> {
 
   constructor(op: string, options: HiddenCellOptions) {
     super();
-    const { inputSize, hiddenSize } = options;
+    const { inputSize, hiddenSize } = optionsOf(op, options);
     checkSizes(op, { inputSize, hiddenSize });
     this.inputSize = inputSize;
     this.hiddenSize = hiddenSize;

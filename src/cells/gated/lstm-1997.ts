@@ -1,6 +1,6 @@
 /** Long short-term memory as published in 1997: no forget gate, blocks of cells that share their gates. */
 
-import { checkOneOf, checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -65,7 +65,7 @@ export class LSTM1997 extends Cell<LSTM1997State> {
 
   constructor(options: LSTM1997Options) {
     super();
-    const { inputSize: I, blocks: J, cellsPerBlock: S = 1, bound = 0.1 } = options;
+    const { inputSize: I, blocks: J, cellsPerBlock: S = 1, bound = 0.1 } = optionsOf("LSTM1997", options);
     checkSizes("LSTM1997", { inputSize: I, blocks: J, cellsPerBlock: S });
     const H = J * S;
     this.inputSize = I;

@@ -1,6 +1,6 @@
 /** The LSTM with peepholes and the eight variants that "a search space odyssey" compared it with. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import type { LayerOptions } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -97,7 +97,7 @@ export class OdysseyLSTM extends Cell<OdysseyState> {
 
   constructor(options: OdysseyLSTMOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, inputGate = true, forgetGate = true, outputGate = true } = options;
+    const { inputSize: I, hiddenSize: H, inputGate = true, forgetGate = true, outputGate = true } = optionsOf("OdysseyLSTM", options);
     checkSizes("OdysseyLSTM", { inputSize: I, hiddenSize: H });
     if (forgetGate === "coupled" && !inputGate) throw new ArgumentError("OdysseyLSTM: expected an input gate to couple with, got none");
     this.inputSize = I;

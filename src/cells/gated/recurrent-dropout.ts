@@ -1,5 +1,6 @@
 /** LSTM cells whose dropout leaves the memory alone. */
 
+import { checkOptions } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { checkProbability, type DropoutLayerOptions, dropoutOptionsOf } from "../../nn/dropout-layers.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
@@ -32,6 +33,7 @@ export class RecurrentDropoutLSTM extends Cell<LstmState> {
 
   constructor(p: number, options: LSTMCellOptions & DropoutLayerOptions) {
     super();
+    checkOptions("RecurrentDropoutLSTM", options);
     this.p = checkProbability("RecurrentDropoutLSTM", p);
     if (options.projSize || options.peepholes)
       throw new ArgumentError("RecurrentDropoutLSTM: expected neither projSize nor peepholes, got one");

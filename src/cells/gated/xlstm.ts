@@ -1,6 +1,6 @@
 /** The two cells of xLSTM: SLSTM mixes its memories, MLSTM stores keys and values in a matrix. */
 
-import { checkOneOf, checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -15,7 +15,7 @@ import { cat, permute, select, slice, split, squeeze, transpose, unsqueeze } fro
 import { Cell } from "../../recurrence/recurrence.ts";
 import { full, linspace, zeros } from "../../tensor/create.ts";
 import { defaultGenerator } from "../../tensor/random.ts";
-import { type Tensor, tensor } from "../../tensor/tensor.ts";
+import { checkTensor, type Tensor, tensor } from "../../tensor/tensor.ts";
 import { type Lengths, SequenceCell } from "../diagonal/sequence-cell.ts";
 
 export interface XLSTMOptions extends LayerOptions {
@@ -77,7 +77,7 @@ export class SLSTM extends Cell<SLSTMState> {
 
   constructor(options: SLSTMOptions) {
     super();
-    const { inputSize, hiddenSize, forgetGate = "sigmoid", dtype = "float32" } = options;
+    const { inputSize, hiddenSize, forgetGate = "sigmoid", dtype = "float32" } = optionsOf("SLSTM", options);
     this.heads = checkHeads("SLSTM", options);
     this.inputSize = inputSize;
     this.outputSize = hiddenSize;
@@ -165,7 +165,7 @@ export class MLSTM extends SequenceCell<MLSTMState> {
 
   constructor(options: MLSTMOptions) {
     super();
-    const { inputSize, hiddenSize, chunk = 64, dtype = "float32", generator = defaultGenerator() } = options;
+    const { inputSize, hiddenSize, chunk = 64, dtype = "float32", generator = defaultGenerator() } = optionsOf("MLSTM", options);
     const heads = checkHeads("MLSTM", options);
     checkSizes("MLSTM", { chunk });
     this.chunk = chunk;
@@ -187,6 +187,7 @@ export class MLSTM extends SequenceCell<MLSTMState> {
   }
 
   step(x: Tensor, { c, n, m }: MLSTMState): [y: Tensor, next: MLSTMState] {
+    checkTensor("step", x);
     const [B, H, d] = [x.dim(0), this.outputSize, this.outputSize / this.heads];
     const [sq, sk, sv, so] = split(linear(x, this.weightIh, this.bias), H, 1) as [Tensor, Tensor, Tensor, Tensor];
     const [q, k, v] = [sq, mul(sk, 1 / Math.sqrt(d)), sv].map((part) => reshape(part, [B, this.heads, d, 1])) as [Tensor, Tensor, Tensor];

@@ -1,6 +1,6 @@
 /** Elman's simple recurrent network as published: logistic units, a resting context, a gradient of one step. */
 
-import { checkOneOf, checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add } from "../../ops/arithmetic.ts";
@@ -48,7 +48,7 @@ export class SimpleRecurrentNetwork extends Cell<Tensor> {
 
   constructor(options: SimpleRecurrentNetworkOptions) {
     super();
-    const { inputSize: I, hiddenSize: H } = options;
+    const { inputSize: I, hiddenSize: H } = optionsOf("SimpleRecurrentNetwork", options);
     checkSizes("SimpleRecurrentNetwork", { inputSize: I, hiddenSize: H });
     this.inputSize = I;
     this.outputSize = H;

@@ -1,6 +1,6 @@
 /** Williams and Zipser's continually running network, in which every unit may see every other. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError, ShapeError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
@@ -11,7 +11,7 @@ import { cat, slice } from "../../ops/shape.ts";
 import { Cell } from "../../recurrence/recurrence.ts";
 import { ones, zeros } from "../../tensor/create.ts";
 import { type Shape, sameShape, show } from "../../tensor/shape.ts";
-import { keep, type Tensor, tensor } from "../../tensor/tensor.ts";
+import { checkTensor, keep, type Tensor, tensor } from "../../tensor/tensor.ts";
 import { type Activation, activationOf } from "../activations.ts";
 
 export interface FullyRecurrentOptions extends LayerOptions {
@@ -56,7 +56,7 @@ export class FullyRecurrentNetwork extends Cell<Tensor> {
 
   constructor(options: FullyRecurrentOptions) {
     super();
-    const { inputSize: I, units: n, outputSize: O = n } = options;
+    const { inputSize: I, units: n, outputSize: O = n } = optionsOf("FullyRecurrentNetwork", options);
     checkSizes("FullyRecurrentNetwork", { inputSize: I, units: n, outputSize: O });
     if (O > n) throw new ArgumentError(`FullyRecurrentNetwork: expected outputSize of at most ${n} units, got ${O}`);
     this.inputSize = I;
@@ -79,6 +79,7 @@ export class FullyRecurrentNetwork extends Cell<Tensor> {
   }
 
   step(x: Tensor, y: Tensor): [y: Tensor, next: Tensor] {
+    checkTensor("step", x);
     const z = cat([x, ones([x.dim(0), 1], x.dtype), y], 1);
     const sums = linear(z, mul(this.mask, this.weight));
     const y1 = this.#settle(sums);

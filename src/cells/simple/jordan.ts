@@ -1,13 +1,13 @@
 /** Jordan's sequential networks: what they put out is their context, directly or by way of state units. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkOptions, checkSizes, optionsOf } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { isNaN as isMissing, where } from "../../ops/compare.ts";
 import { linear } from "../../ops/linear.ts";
 import { cat, slice } from "../../ops/shape.ts";
-import { Cell } from "../../recurrence/recurrence.ts";
+import { Cell, checkRecurrence } from "../../recurrence/recurrence.ts";
 import type { State } from "../../recurrence/state.ts";
 import { zeros } from "../../tensor/create.ts";
 import { Tensor } from "../../tensor/tensor.ts";
@@ -40,7 +40,7 @@ abstract class Jordan<S extends State & WithOutput> extends Cell<S> {
 
   constructor(op: string, contextSize: number, options: JordanOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, outputSize: O } = options;
+    const { inputSize: I, hiddenSize: H, outputSize: O } = optionsOf(op, options);
     checkSizes(op, { inputSize: I, hiddenSize: H, outputSize: O });
     this.inputSize = I;
     this.outputSize = O;
@@ -79,6 +79,7 @@ abstract class Jordan<S extends State & WithOutput> extends Cell<S> {
  */
 export class JordanNetwork extends Jordan<WithOutput> {
   constructor(options: JordanOptions) {
+    checkOptions("JordanNetwork", options);
     super("JordanNetwork", options.outputSize, options);
   }
 
@@ -117,6 +118,7 @@ export class JordanSequentialNetwork extends Jordan<JordanState> {
   readonly decay: number;
 
   constructor(options: JordanDecayOptions) {
+    checkOptions("JordanSequentialNetwork", options);
     super("JordanSequentialNetwork", options.outputSize, options);
     this.decay = options.decay ?? 0.5;
   }
@@ -159,6 +161,7 @@ export class JordanStateNetwork extends Jordan<JordanState> {
   readonly #fs: (x: Tensor) => Tensor;
 
   constructor(options: JordanStateOptions) {
+    checkOptions("JordanStateNetwork", options);
     const S = options.stateSize ?? options.outputSize;
     super("JordanStateNetwork", S, options);
     checkSizes("JordanStateNetwork", { stateSize: S });
@@ -203,6 +206,7 @@ export class TeacherForced<S extends State & FedBack> extends Cell<S> {
 
   constructor(network: Cell<S>) {
     super();
+    checkRecurrence("TeacherForced", network);
     this.network = network;
     this.inputSize = network.inputSize + network.outputSize;
     this.outputSize = network.outputSize;

@@ -1,5 +1,6 @@
 /** Recurrent multilayer perceptrons. */
 
+import { checkOptions, checkText } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Module, type Parameter } from "../../nn/module.ts";
@@ -27,6 +28,7 @@ interface LayerPlan {
 }
 
 function readLayout(layout: string): LayerPlan[] {
+  checkText("RMLP", "a layout", layout);
   const parts = layout.split("-");
   const fits = parts.length >= 2 && parts.every((part, i) => (i === 0 ? /^[1-9]\d*$/ : /^[1-9]\d*R?$/).test(part)) && layout.includes("R");
   if (!fits) throw new ArgumentError(`RMLP: expected a layout like "2-8R-6R-1" with a recurrent layer, got "${layout}"`);
@@ -67,6 +69,7 @@ export class RMLP extends Cell<readonly Tensor[]> {
 
   constructor(options: RMLPOptions) {
     super();
+    checkOptions("RMLP", options);
     const plan = readLayout(options.layout);
     this.inputSize = (plan[0] as LayerPlan).size;
     this.outputSize = (plan.at(-1) as LayerPlan).size;

@@ -1,6 +1,6 @@
 /** Second-order recurrent networks, which learn automata; `tapeloop/automata` builds them from automata and reads these out of them. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import type { LayerOptions } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -44,7 +44,13 @@ export class SecondOrderRNN extends Cell<Tensor> {
 
   constructor(options: SecondOrderRNNOptions) {
     super();
-    const { inputSize: K, hiddenSize: N, dtype = "float32", generator = defaultGenerator(), bias = true } = options;
+    const {
+      inputSize: K,
+      hiddenSize: N,
+      dtype = "float32",
+      generator = defaultGenerator(),
+      bias = true,
+    } = optionsOf("SecondOrderRNN", options);
     checkSizes("SecondOrderRNN", { inputSize: K, hiddenSize: N });
     const start = options.start ?? Array.from({ length: N }, (_, i) => (i === 0 ? 1 : 0));
     if (start.length !== N) throw new ArgumentError(`SecondOrderRNN: expected ${N} numbers in start, got ${start.length}`);

@@ -1,6 +1,6 @@
 /** The clockwork RNN. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
@@ -49,7 +49,7 @@ export class ClockworkRNN extends Cell<ClockworkState> {
 
   constructor(options: ClockworkOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, periods, dtype = "float32" } = options;
+    const { inputSize: I, hiddenSize: H, periods, dtype = "float32" } = optionsOf("ClockworkRNN", options);
     checkSizes("ClockworkRNN", { inputSize: I, hiddenSize: H });
     const size = moduleSize(H, periods);
     const period = Array.from({ length: H }, (_, i) => periods[Math.floor(i / size)] as number);

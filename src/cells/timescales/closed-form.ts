@@ -1,6 +1,6 @@
 /** The closed-form continuous-time network: a liquid time-constant's solution, without a solver. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { type LayerOptions, Linear } from "../../nn/layers.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { sigmoid, tanh } from "../../ops/math.ts";
@@ -44,8 +44,16 @@ export class ClosedFormContinuousTime extends Cell<Tensor> {
   readonly f: Linear;
   readonly tau: Linear;
 
-  constructor({ inputSize, hiddenSize, backboneSize = hiddenSize, interval = 1, timed = false, ...options }: ClosedFormOptions) {
+  constructor(given: ClosedFormOptions) {
     super();
+    const {
+      inputSize,
+      hiddenSize,
+      backboneSize = hiddenSize,
+      interval = 1,
+      timed = false,
+      ...options
+    } = optionsOf("ClosedFormContinuousTime", given);
     checkSizes("ClosedFormContinuousTime", { inputSize, hiddenSize, backboneSize });
     const seen = checkTime("ClosedFormContinuousTime", inputSize, interval, timed);
     this.inputSize = inputSize;

@@ -1,6 +1,6 @@
 /** The continuous-time recurrent network: leaky units with time constants of their own, by a solver of choice. */
 
-import { checkOneOf, checkSizes } from "../../base/checks.ts";
+import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -65,7 +65,14 @@ export class CTRNN extends Cell<readonly Tensor[]> {
 
   constructor(options: CTRNNOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, interval = 1, unfolds = 1, bound = 1 / Math.sqrt(H), dtype = "float32" } = options;
+    const {
+      inputSize: I,
+      hiddenSize: H,
+      interval = 1,
+      unfolds = 1,
+      bound = 1 / Math.sqrt(H),
+      dtype = "float32",
+    } = optionsOf("CTRNN", options);
     checkSizes("CTRNN", { inputSize: I, hiddenSize: H, unfolds });
     checkOneOf("CTRNN", "method", options.method ?? "rk4", ["euler", "heun", "rk4", "bogacki-shampine", "dormand-prince"]);
     checkOneOf("CTRNN", "interpolation", options.interpolation ?? "hold", ["hold", "linear"]);

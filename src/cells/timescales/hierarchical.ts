@@ -1,6 +1,6 @@
 /** El Hihi and Bengio's hierarchical network: levels of units that are updated at different rates. */
 
-import { checkOneOf, checkSizes } from "../../base/checks.ts";
+import { checkList, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import type { FloatDType } from "../../base/dtype.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Module, type Parameter } from "../../nn/module.ts";
@@ -72,7 +72,8 @@ export class HierarchicalRNN extends Cell<HierarchicalState> {
 
   constructor(options: HierarchicalRNNOptions) {
     super();
-    const { inputSize, levels, dtype = "float32" } = options;
+    const { inputSize, levels, dtype = "float32" } = optionsOf("HierarchicalRNN", options);
+    checkList("HierarchicalRNN", "levels", levels);
     checkSizes("HierarchicalRNN", { inputSize, levels: levels.length });
     checkOneOf("HierarchicalRNN", "window", options.window ?? "last", ["last", "mean"]);
     for (const [l, { size, period }] of levels.entries()) checkSizes(`HierarchicalRNN: level ${l}`, { size, period });

@@ -1,6 +1,6 @@
 /** The liquid time-constant network: a leaky ordinary differential equation whose time constant depends on the input. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -10,7 +10,7 @@ import { sigmoid } from "../../ops/math.ts";
 import { slice } from "../../ops/shape.ts";
 import { Cell } from "../../recurrence/recurrence.ts";
 import { zeros } from "../../tensor/create.ts";
-import type { Tensor } from "../../tensor/tensor.ts";
+import { checkTensor, type Tensor } from "../../tensor/tensor.ts";
 import { rate } from "../diagonal/mixing.ts";
 
 export interface LiquidOptions extends LayerOptions {
@@ -27,6 +27,7 @@ export interface LiquidOptions extends LayerOptions {
 /** Splits inputs [B,I] into what is seen and the time that passes, a number or [B,1]. */
 export function seenAndTime(input: Tensor, interval: number, timed: boolean): [seen: Tensor, time: Tensor | number] {
   if (!timed) return [input, interval];
+  checkTensor("step", input);
   const I = input.dim(1);
   return [slice(input, 1, 0, I - 1), slice(input, 1, I - 1)];
 }
@@ -62,8 +63,9 @@ export class LiquidTimeConstant extends Cell<Tensor> {
   readonly logTau: Parameter;
   readonly reversal: Parameter;
 
-  constructor({ inputSize, hiddenSize, interval = 1, timed = false, unfolds = 6, ...options }: LiquidOptions) {
+  constructor(given: LiquidOptions) {
     super();
+    const { inputSize, hiddenSize, interval = 1, timed = false, unfolds = 6, ...options } = optionsOf("LiquidTimeConstant", given);
     checkSizes("LiquidTimeConstant", { inputSize, hiddenSize, unfolds });
     const seen = checkTime("LiquidTimeConstant", inputSize, interval, timed);
     this.inputSize = inputSize;

@@ -1,6 +1,6 @@
 /** The multiple-timescale recurrent network: leaky units in groups, each group with a time constant of its own. */
 
-import { checkSizes } from "../../base/checks.ts";
+import { checkList, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -63,7 +63,16 @@ export class MTRNN extends Cell<Tensor> {
 
   constructor(options: MTRNNOptions) {
     super();
-    const { maps, fastSize, slowSize, tau: { io = 2, fast = 5, slow = 70 } = {}, ownInput = 0, sequences = 0, dtype = "float32" } = options;
+    const {
+      maps,
+      fastSize,
+      slowSize,
+      tau: { io = 2, fast = 5, slow = 70 } = {},
+      ownInput = 0,
+      sequences = 0,
+      dtype = "float32",
+    } = optionsOf("MTRNN", options);
+    checkList("MTRNN", "maps", maps);
     checkSizes("MTRNN", { ...Object.fromEntries(maps.map((size, i) => [`maps[${i}]`, size])), maps: maps.length, fastSize, slowSize });
     for (const [name, tau] of Object.entries({ io, fast, slow })) {
       if (!(tau >= 1)) throw new ArgumentError(`MTRNN: expected tau.${name} of at least one step, got ${tau}`);

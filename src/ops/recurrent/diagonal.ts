@@ -7,7 +7,7 @@ import { ShapeError } from "../../base/errors.ts";
 import { zeros } from "../../tensor/create.ts";
 import { show } from "../../tensor/shape.ts";
 import { copyInto, dense } from "../../tensor/strided.ts";
-import { empty, Tensor, tensor } from "../../tensor/tensor.ts";
+import { checkTensor, empty, Tensor, tensor } from "../../tensor/tensor.ts";
 import * as code from "../../wasm/codes.gen.ts";
 import { call } from "../../wasm/host.ts";
 import { diagonal_backward, diagonal_forward } from "../../wasm/kernels.gen.ts";
@@ -118,6 +118,7 @@ export const diagonalOp: Primitive<DiagonalOptions> = fusedOp(diagonal);
  * @see Li, Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN): building a longer and deeper RNN", 2018, eq. 2
  */
 export function diagonalSequence(g: Tensor, u: Tensor, h0: Tensor, options: DiagonalOptions, z?: Tensor): Tensor {
+  checkTensor("diagonalSequence", g);
   const op = "diagonalSequence";
   const [T, B, H] = g.shape as [number, number, number];
   if (g.rank !== 3) throw new ShapeError(`${op}: expected g [T,B,H], got ${show(g.shape)}`);

@@ -3,7 +3,7 @@
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { applyAll, type Primitive } from "../../autodiff/primitive.ts";
 import { copyOf } from "../../tensor/strided.ts";
-import { empty, type Tensor } from "../../tensor/tensor.ts";
+import { checkTensor, empty, type Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
 import { elman_backward, elman_forward } from "../../wasm/kernels.gen.ts";
 import { add } from "../arithmetic.ts";
@@ -98,6 +98,7 @@ export interface ElmanResult {
  * @see Elman, "Finding structure in time", 1990
  */
 export function elmanSequence(gx: Tensor, weightHh: Tensor, h0: Tensor, options: ElmanOptions): ElmanResult {
+  checkTensor("elmanSequence", gx);
   const [ys, h] = applyAll(elmanOp, ...elmanArguments(gx, weightHh, h0, options)) as [Tensor, Tensor];
   return { ys, h };
 }

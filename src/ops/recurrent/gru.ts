@@ -6,7 +6,7 @@ import { BYTES } from "../../base/dtype.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { copyOf } from "../../tensor/strided.ts";
-import { empty, type Tensor } from "../../tensor/tensor.ts";
+import { checkTensor, empty, type Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
 import { gru_backward, gru_forward } from "../../wasm/kernels.gen.ts";
 import { add, mul, sub } from "../arithmetic.ts";
@@ -128,6 +128,7 @@ export interface GruResult {
  * @see Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", 2014
  */
 export function gruSequence(gx: Tensor, weightHh: Tensor, h0: Tensor, options: GruOptions): GruResult {
+  checkTensor("gruSequence", gx);
   const [inputs, params] = gruArguments(gx, weightHh, h0, options);
   const [ys, h] = applyAll(gruOp, inputs, params) as [Tensor, Tensor];
   return { ys, h };

@@ -5,7 +5,7 @@ import { applyAll, type Inputs, type Primitive } from "../../autodiff/primitive.
 import { zeros } from "../../tensor/create.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { copyOf } from "../../tensor/strided.ts";
-import { empty, type Tensor } from "../../tensor/tensor.ts";
+import { checkTensor, empty, type Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
 import { lstm_backward, lstm_forward } from "../../wasm/kernels.gen.ts";
 import { add, mul } from "../arithmetic.ts";
@@ -137,6 +137,7 @@ export interface LstmResult {
  * architectures for large scale acoustic modeling", 2014 (projection)
  */
 export function lstmSequence(gx: Tensor, weightHh: Tensor, h0: Tensor, c0: Tensor, options: LstmOptions): LstmResult {
+  checkTensor("lstmSequence", gx);
   const [inputs, params] = lstmArguments(gx, weightHh, h0, c0, options);
   const [ys, h, c] = applyAll(lstmOp, inputs, params) as [Tensor, Tensor, Tensor];
   return { ys, h, c };
