@@ -41,6 +41,8 @@ export function reduceLosses(op: string, losses: Tensor, reduction: Reduction = 
 }
 
 function checkAlike(op: string, input: Tensor, target: Tensor): void {
+  checkTensor(op, input);
+  checkTensor(op, target);
   checkFloat(op, input);
   if (!sameShape(input.shape, target.shape)) {
     throw new ShapeError(`${op}: expected a target of the input's shape ${show(input.shape)}, got ${show(target.shape)}`);
@@ -54,7 +56,6 @@ function checkPositive(op: string, name: string, value: number): void {
 
 /** (input − target)². */
 export function mseLoss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
-  checkTensor("mseLoss", input);
   checkAlike("mseLoss", input, target);
   if ((options.reduction ?? "mean") === "mean" && isFloat(input.dtype)) return meanSquaredError(input, target);
   return reduceLosses("mseLoss", square(sub(input, target)), options.reduction);
@@ -62,7 +63,6 @@ export function mseLoss(input: Tensor, target: Tensor, options: LossOptions = {}
 
 /** |input − target|. */
 export function l1Loss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
-  checkTensor("l1Loss", input);
   checkAlike("l1Loss", input, target);
   return reduceLosses("l1Loss", abs(sub(input, target)), options.reduction);
 }
@@ -74,7 +74,6 @@ export interface HuberOptions extends LossOptions {
 
 /** d² / 2 for |d| ≤ δ, else δ·(|d| − δ/2), with d = input − target. P. J. Huber 1964, Robust Estimation of a Location Parameter. */
 export function huberLoss(input: Tensor, target: Tensor, options: HuberOptions = {}): Tensor {
-  checkTensor("huberLoss", input);
   checkAlike("huberLoss", input, target);
   const { delta = 1 } = options;
   checkPositive("huberLoss", "delta", delta);
@@ -93,7 +92,6 @@ const SMALLEST_NORMAL = 2 ** -126;
 
 /** d² / 2β for |d| < β, else |d| − β/2, with d = input − target: the Huber loss over β. */
 export function smoothL1Loss(input: Tensor, target: Tensor, options: SmoothL1Options = {}): Tensor {
-  checkTensor("smoothL1Loss", input);
   const { beta = 1, reduction } = options;
   checkNumber("smoothL1Loss", "beta", beta, { least: 0 });
   if (beta < SMALLEST_NORMAL) return l1Loss(input, target, options);
@@ -135,6 +133,7 @@ interface ClassTarget {
 }
 
 function classTarget(op: string, target: Tensor, shape: Shape, classes: number, { weight, ignoreIndex = -100 }: ClassOptions): ClassTarget {
+  checkTensor(op, target);
   if (target.dtype !== "int32") throw new DTypeError(`${op}: expected int32 class indices as target, got ${target.dtype}`);
   if (!sameShape(target.shape, shape)) throw new ShapeError(`${op}: expected a target of shape ${show(shape)}, got ${show(target.shape)}`);
   cannotReplay("reads values on the host");
@@ -193,6 +192,7 @@ export function nllLoss(input: Tensor, target: Tensor, options: ClassOptions = {
  */
 export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
   checkTensor("crossEntropy", input);
+  checkTensor("crossEntropy", target);
   const { labelSmoothing = 0 } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
     throw new ArgumentError(`crossEntropy: expected labelSmoothing in [0, 1], got ${labelSmoothing}`);
@@ -233,7 +233,6 @@ function reduceWeighted(op: string, losses: Tensor, { weight, reduction }: BceOp
  * derivative (p − t) / (p·(1 − p)) divides by at least 10⁻¹².
  */
 export function bceLoss(input: Tensor, target: Tensor, options: BceOptions = {}): Tensor {
-  checkTensor("bceLoss", input);
   checkAlike("bceLoss", input, target);
   return reduceWeighted("bceLoss", binaryCrossEntropy(input, target), options);
 }
@@ -250,7 +249,6 @@ export interface BceWithLogitsOptions extends BceOptions {
 
 /** −w₊·t·log σ(x) − (1−t)·log(1−σ(x)), without forming σ(x): exact for logits of any size, infinite ones too. */
 export function bceWithLogits(input: Tensor, target: Tensor, options: BceWithLogitsOptions = {}): Tensor {
-  checkTensor("bceWithLogits", input);
   checkAlike("bceWithLogits", input, target);
   const { posWeight } = options;
   // 1 − σ(x) = σ(−x): both logarithms are exact, and nothing cancels.
@@ -272,7 +270,6 @@ export interface KlDivOptions {
  * Deviates from PyTorch, whose terms are NaN there: 0 where t is 0, also at an input of −∞ and with `logTarget`.
  */
 export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
-  checkTensor("klDiv", input);
   checkAlike("klDiv", input, target);
   const { reduction, logTarget = false } = options;
   const losses = logTarget ? divergenceOfLogs(target, input) : sub(entropyTerms(target), timesLog(target, input));

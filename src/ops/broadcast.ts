@@ -2,6 +2,7 @@
 
 import { defineOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
+import { checkList } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
 import { checkShape, type Shape, sameShape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
@@ -62,6 +63,7 @@ function inferred(x: Tensor, shape: Shape): Shape {
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   checkTensor("reshape", x);
+  checkList("reshape", "the shape", shape);
   if (sameShape(x.shape, shape)) return x;
   const target = inferred(x, shape);
   if (sizeOf(target) !== x.size || target.some((d) => !(d >= 0 && Number.isInteger(d)))) {
@@ -89,6 +91,7 @@ const broadcastOp: Primitive<Shape> = defineOp<Shape>({
 /** Repeats x along axes of length one and along new leading axes, by NumPy's rule. A view: nothing is copied. */
 export function broadcastTo(x: Tensor, shape: Shape): Tensor {
   checkTensor("broadcastTo", x);
+  checkList("broadcastTo", "the shape", shape);
   if (sameShape(x.shape, shape)) return x;
   checkShape("broadcastTo", shape);
   const lead = shape.length - x.rank;
@@ -125,6 +128,7 @@ export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
  */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   checkTensor("sumTo", x);
+  checkList("sumTo", "the shape", shape);
   if (sameShape(x.shape, shape)) return x;
   const added = x.rank - shape.length;
   const axes = x.shape.flatMap((d, i) => (i < added || (shape[i - added] === 1 && d !== 1) ? [i] : []));

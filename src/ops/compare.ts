@@ -79,6 +79,8 @@ const OR = 1;
 const XOR = 2;
 
 function combined(name: string, op: number, a: Tensor, b: Tensor): Tensor {
+  checkTensor(name, a);
+  checkTensor(name, b);
   const shape = broadcastShapes(name, a.shape, b.shape);
   const y = empty(shape, "bool");
   call(maskLogic, "int32", op, y.size, spread(truth(name, a), shape).ptr, spread(truth(name, b), shape).ptr, y.ptr);
@@ -87,19 +89,16 @@ function combined(name: string, op: number, a: Tensor, b: Tensor): Tensor {
 
 /** Whether both hold; of numbers: whether both are other than 0. */
 export function logicalAnd(a: Tensor, b: Tensor): Tensor {
-  checkTensor("logicalAnd", a);
   return combined("logicalAnd", AND, a, b);
 }
 
 /** Whether at least one holds. */
 export function logicalOr(a: Tensor, b: Tensor): Tensor {
-  checkTensor("logicalOr", a);
   return combined("logicalOr", OR, a, b);
 }
 
 /** Whether exactly one holds. */
 export function logicalXor(a: Tensor, b: Tensor): Tensor {
-  checkTensor("logicalXor", a);
   return combined("logicalXor", XOR, a, b);
 }
 

@@ -6,6 +6,7 @@
 
 import { defineOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
+import { checkList } from "../base/checks.ts";
 import { BYTES, type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { arange, full, zeros } from "../tensor/create.ts";
@@ -25,6 +26,7 @@ function around(shape: Shape, axis: number): [outer: number, n: number, inner: n
 
 /** The index in row-major order, every entry within [0, n) (or equal to `none`). */
 function checkedIndex(op: string, index: Tensor, n: number): Tensor {
+  checkTensor(op, index);
   if (index.dtype !== "int32") throw new DTypeError(`${op}: expected an int32 index, got ${index.dtype}`);
   const rows = dense(index);
   const values = view("int32", rows.ptr, rows.size);
@@ -55,6 +57,7 @@ function checkFloat(op: string, x: Tensor): void {
 }
 
 function checkSameDType(op: string, x: Tensor, source: Tensor): void {
+  checkTensor(op, source);
   if (x.dtype !== source.dtype) throw new DTypeError(`${op}: expected x and source of one dtype, got ${x.dtype} and ${source.dtype}`);
 }
 
@@ -276,6 +279,7 @@ function selectRows(op: string, x: Tensor, axis: number, index: Tensor): Tensor 
 }
 
 function checkRank1(op: string, index: Tensor): void {
+  checkTensor(op, index);
   if (index.rank !== 1) throw new ShapeError(`${op}: expected an index of one axis, got ${show(index.shape)}`);
 }
 
@@ -356,6 +360,7 @@ const scaleSlopeOp: Primitive<Tensor> = defineOp<Tensor>({
  */
 export function embedding(index: Tensor, weight: Tensor, options: EmbeddingLookupOptions = {}): Tensor {
   checkTensor("embedding", index);
+  checkTensor("embedding", weight);
   if (weight.rank !== 2) throw new ShapeError(`embedding: expected weight [N,D], got ${show(weight.shape)}`);
   const n = weight.dim(0);
   const rows = reshape(checkedIndex("embedding", index, n), [index.size]);
@@ -429,6 +434,7 @@ interface Pick {
  */
 export function index(x: Tensor, specs: readonly IndexSpec[]): Tensor {
   checkTensor("index", x);
+  checkList("index", "specs", specs);
   if (specs.length > x.rank) throw new ShapeError(`index: expected at most ${x.rank} specs for x ${show(x.shape)}, got ${specs.length}`);
   const picks: Pick[] = [];
   let y = x;

@@ -190,6 +190,7 @@ const matmulOp: Primitive<void> = defineOp({
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
   checkTensor("matmul", a);
+  checkTensor("matmul", b);
   if (areMatrices(a, b)) return apply(matmulOp, [a, b], undefined);
   checkOperands("matmul", { a, b });
   const fits = a.rank > 0 && b.rank > 0 && a.dim(-1) === b.dim(b.rank === 1 ? 0 : -2);
@@ -214,6 +215,7 @@ function reshapedLast(x: Tensor, fromEnd: number): Tensor {
 /** Σ a·b of two vectors of equal length: a scalar. */
 export function dot(a: Tensor, b: Tensor): Tensor {
   checkTensor("dot", a);
+  checkTensor("dot", b);
   expectShapes("dot", a.rank === 1 && sameShape(a.shape, b.shape), "two vectors of equal length", { a, b });
   return matmul(a, b);
 }
@@ -221,6 +223,7 @@ export function dot(a: Tensor, b: Tensor): Tensor {
 /** The products of all pairs: a [n], b [m] → [n, m]. */
 export function outer(a: Tensor, b: Tensor): Tensor {
   checkTensor("outer", a);
+  checkTensor("outer", b);
   expectShapes("outer", a.rank === 1 && b.rank === 1, "two vectors", { a, b });
   return mul(reshape(a, [a.size, 1]), b);
 }
@@ -228,6 +231,7 @@ export function outer(a: Tensor, b: Tensor): Tensor {
 /** A batch of matrix products: a [B, m, k], b [B, k, n] → [B, m, n]; nothing broadcasts. */
 export function bmm(a: Tensor, b: Tensor): Tensor {
   checkTensor("bmm", a);
+  checkTensor("bmm", b);
   const fits = a.rank === 3 && b.rank === 3 && a.shape[0] === b.shape[0] && a.shape[2] === b.shape[1];
   expectShapes("bmm", fits, "a [B,m,k] and b [B,k,n]", { a, b });
   return matmul(a, b);

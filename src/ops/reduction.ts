@@ -1,5 +1,6 @@
 /** Reductions over axes: which of them go, what shape is left, and the kernels' walk over them. Values only. */
 
+import { optionsOf } from "../base/checks.ts";
 import { type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { axisOf, type Shape, show, sizeOf, stridesOf } from "../tensor/shape.ts";
@@ -27,7 +28,8 @@ export function checkFloat(op: string, x: Tensor): void {
 }
 
 /** @internal */
-export function reductionOf(op: string, x: Tensor, { axis, keepDim = false }: ReduceOptions): Reduction {
+export function reductionOf(op: string, x: Tensor, options: ReduceOptions): Reduction {
+  const { axis, keepDim = false } = optionsOf(op, options);
   checkFloat(op, x);
   return { axes: axesOf(op, x, axis), keepDim };
 }

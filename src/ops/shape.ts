@@ -7,6 +7,7 @@
 
 import { defineOp } from "../autodiff/define-op.ts";
 import { apply, applyAll, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { checkList } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { full, zeros } from "../tensor/create.ts";
 import { axisOf, checkShape, type Shape, sameShape, show } from "../tensor/shape.ts";
@@ -79,6 +80,7 @@ function inverse(axes: Shape): number[] {
  */
 export function permute(x: Tensor, axes: readonly number[]): Tensor {
   checkTensor("permute", x);
+  checkList("permute", "axes", axes);
   const order = axes.map((a) => axisOf("permute", a, x.rank));
   if (order.length !== x.rank || new Set(order).size !== x.rank) {
     throw new ArgumentError(`permute: expected axes to name each of ${x.rank} axes once, got ${show(axes)}`);
@@ -104,6 +106,7 @@ export function transpose(x: Tensor, a = -2, b = -1): Tensor {
 /** `broadcastTo`, where -1 keeps the dimension of x. */
 export function expand(x: Tensor, shape: Shape): Tensor {
   checkTensor("expand", x);
+  checkList("expand", "the shape", shape);
   const lead = shape.length - x.rank;
   return broadcastTo(
     x,
@@ -362,6 +365,7 @@ export function split(x: Tensor, size: number | readonly number[], axis = 0): Te
   const at = axisOf("split", axis, x.rank);
   const n = x.shape[at] as number;
   const sizes = typeof size === "number" ? evenSizes(n, size) : size;
+  checkList("split", "sizes", sizes);
   if (sizes.reduce((a, b) => a + b, 0) !== n || sizes.some((s) => !(s >= 0 && Number.isInteger(s)))) {
     throw new ShapeError(`split: expected sizes that add up to ${n} (axis ${at} of x ${show(x.shape)}), got ${show(sizes)}`);
   }
@@ -448,6 +452,7 @@ const flipOp: Primitive<Shape> = defineOp<Shape>({
 export function flip(x: Tensor, axis: number | readonly number[]): Tensor {
   checkTensor("flip", x);
   const axes = typeof axis === "number" ? [axis] : axis;
+  checkList("flip", "axes", axes);
   return apply(
     flipOp,
     [x],
@@ -495,6 +500,8 @@ export function roll(x: Tensor, shift: number, axis?: number): Tensor {
  */
 export function pad(x: Tensor, padding: readonly (readonly [before: number, after: number])[], value = 0): Tensor {
   checkTensor("pad", x);
+  checkList("pad", "padding", padding);
+  for (const amounts of padding) checkList("pad", "padding of an axis", amounts);
   const lead = x.rank - padding.length;
   if (lead < 0 || !padding.flat().every((n) => Number.isInteger(n) && n >= 0)) {
     throw new ArgumentError(`pad: expected whole non-negative amounts for at most ${x.rank} axes, got [${padding.map(show).join(",")}]`);

@@ -1,5 +1,6 @@
 /** Clipping of gradients, between `backward` and the optimiser's step. */
 
+import { checkIterable } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { show } from "../tensor/shape.ts";
@@ -79,8 +80,11 @@ export function absMax(t: Tensor): number {
 }
 
 function gradientsOf(op: string, params: Iterable<Tensor>): Tensor[] {
+  checkIterable(op, "parameters", params);
   const gradients: Tensor[] = [];
-  for (const { grad } of params) {
+  for (const p of params) {
+    checkTensor(op, p);
+    const { grad } = p;
     if (grad === null) continue;
     if (!isFloat(grad.dtype)) throw new DTypeError(`${op}: expected float gradients, got ${grad.dtype}`);
     if (!grad.isContiguous) throw new ShapeError(`${op}: expected contiguous gradients, got strides ${show(grad.strides)}`);

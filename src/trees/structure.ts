@@ -63,7 +63,7 @@ export class Structure {
 
 function checkChildren(children: readonly (readonly number[])[]): void {
   checkList("Structure", "children", children);
-  for (const list of children) checkWholes("Structure", "children", list);
+  for (const list of children) checkList("Structure", "the children of a node", list);
   if (children.length === 0) throw new ArgumentError("Structure: expected at least one node, got none");
   for (const [node, c] of children.entries()) {
     const bad = c.find((child) => !(Number.isInteger(child) && child >= 0 && child < node));

@@ -151,7 +151,7 @@ describe("modes", () => {
     expect(list(slice(last, 0, 1))).toEqual([0, 0, 0, 0]);
     const [all, state] = lstm().scan(xs);
     expect(list(lastStep(all))).toEqual(list(state.h));
-    expect(() => lastStep(all, [T + 1, 0])).toThrow(`lastStep: expected lengths in [0, ${T}]`);
+    expect(() => lastStep(all, [T + 1, 0])).toThrow(`lastStep: expected lengths to be whole numbers in [0, ${T}]`);
     expect(() => lastStep(select(all, 0, 0))).toThrow("lastStep: expected ys [T,B,O]");
   });
 

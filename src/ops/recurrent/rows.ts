@@ -6,7 +6,7 @@ import { ArgumentError, DTypeError, ShapeError } from "../../base/errors.ts";
 import { zeros } from "../../tensor/create.ts";
 import { type Shape, sameShape, show } from "../../tensor/shape.ts";
 import { copyOf } from "../../tensor/strided.ts";
-import { empty, hostView, Tensor } from "../../tensor/tensor.ts";
+import { checkTensor, empty, hostView, Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
 import { pack_b } from "../../wasm/kernels.gen.ts";
 import { recording } from "../../wasm/recorder.ts";
@@ -175,6 +175,7 @@ export function checkRows(op: string, { batchSizes }: PackedRows, batch: number)
 
 /** @internal */
 export function checkInput(op: string, name: string, x: Tensor, shape: Shape, dtype: DType): void {
+  checkTensor(op, x);
   if (!sameShape(x.shape, shape)) throw new ShapeError(`${op}: expected ${name} ${show(shape)}, got ${show(x.shape)}`);
   if (x.dtype !== dtype || !isFloat(dtype))
     throw new DTypeError(`${op}: expected ${name} of the float dtype of gx, got ${x.dtype} and ${dtype}`);
@@ -182,6 +183,7 @@ export function checkInput(op: string, name: string, x: Tensor, shape: Shape, dt
 
 /** @internal */
 export function checkMatrix(op: string, name: string, x: Tensor): readonly [number, number] {
+  checkTensor(op, x);
   const [rows, columns] = x.shape;
   if (x.rank !== 2) throw new ShapeError(`${op}: expected ${name} of two axes, got ${show(x.shape)}`);
   return [rows as number, columns as number];
