@@ -2,7 +2,6 @@
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkSizes, optionsOf } from "../base/checks.ts";
-import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import {
   type Autoregressive,

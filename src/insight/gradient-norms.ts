@@ -8,10 +8,10 @@ import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { matmul } from "../ops/linear.ts";
 import { stack, transpose, unstack } from "../ops/shape.ts";
-import { checkSequence, type Recurrence } from "../recurrence/recurrence.ts";
+import { checkRecurrence, checkSequence, type Recurrence } from "../recurrence/recurrence.ts";
 import { mapState, restoreState, type State, stateFromVector, stateTensors, stateToVector } from "../recurrence/state.ts";
 import { eye, onesLike } from "../tensor/create.ts";
-import { scope, Tensor, tensor } from "../tensor/tensor.ts";
+import { checkTensor, scope, Tensor, tensor } from "../tensor/tensor.ts";
 import { jvpStacked, vjp } from "../transforms/transforms.ts";
 
 /** ‖∂E/∂s_t‖ of one tensor of the state, or of all. */
@@ -48,6 +48,8 @@ export function gradientNorms<S extends State>(
   loss: (ys: Tensor, last: S) => Tensor,
   { state }: { readonly state?: S } = {},
 ): StateGradientNorms[] {
+  checkRecurrence("gradientNorms", recurrence);
+  checkTensor("gradientNorms", xs);
   checkSequence("gradientNorms", xs, recurrence.inputSize);
   return scope(() => {
     const states: Tensor[][] = [];
@@ -103,6 +105,8 @@ export interface StateJacobianOptions<S extends State> {
  * @example const D = stateJacobian(cell, xs); // [n,n]
  */
 export function stateJacobian<S extends State>(recurrence: Recurrence<S>, xs: Tensor, options: StateJacobianOptions<S> = {}): Tensor {
+  checkRecurrence("stateJacobian", recurrence);
+  checkTensor("stateJacobian", xs);
   const { state = recurrence.initialState(1), mode = "forward" } = options;
   checkSequence("stateJacobian", xs, recurrence.inputSize);
   checkOneOf("stateJacobian", "mode", mode, ["forward", "reverse", "product"]);
@@ -161,6 +165,8 @@ export function stateInfluence<S extends State>(
   xs: Tensor,
   options: { readonly state?: S } = {},
 ): StateInfluence {
+  checkRecurrence("stateInfluence", recurrence);
+  checkTensor("stateInfluence", xs);
   const { state = recurrence.initialState(1) } = options;
   checkSequence("stateInfluence", xs, recurrence.inputSize);
   checkOne("stateInfluence", xs, state);

@@ -1,5 +1,6 @@
 /** What was measured, as SVG text. */
 
+import { checkList, checkOptions } from "../base/checks.ts";
 import { type ChartOptions, type Line, lineChart } from "../plot/svg.ts";
 import type { StateInfluence } from "./gradient-norms.ts";
 import type { Saturation } from "./saturation.ts";
@@ -10,12 +11,15 @@ import type { Saturation } from "./saturation.ts";
  * @example const svg = gradientChart({ Elman: elman[0].norms, LSTM: lstm[0].norms });
  */
 export function gradientChart(norms: Readonly<Record<string, readonly number[]>>, options: ChartOptions = {}): string {
+  checkOptions("gradientChart", norms);
+  for (const values of Object.values(norms)) checkList("gradientChart", "norms", values);
   const lines = Object.entries(norms).map(([name, values]) => lineOf(name, values.toReversed().map(Math.log10)));
   return lineChart(lines, { xLabel: "steps back", yLabel: "log₁₀ of the gradient's norm", ...options });
 }
 
 /** The same of `stateInfluence`: log₁₀ ‖∂s_T/∂s_{T−k}‖₂ against k. */
 export function influenceChart(influences: Readonly<Record<string, StateInfluence>>, options: ChartOptions = {}): string {
+  checkOptions("influenceChart", influences);
   const lines = Object.entries(influences).map(([name, { spectral }]) =>
     lineOf(
       name,
@@ -35,6 +39,7 @@ function lineOf(name: string, y: readonly number[]): Line {
  * @example const svg = saturationChart(saturation(model, () => model.forward(xs)));
  */
 export function saturationChart(rows: readonly Saturation[], options: ChartOptions = {}): string {
+  checkList("saturationChart", "rows", rows);
   const drawn = rows.filter(({ steps }) => steps.length > 0);
   const lines = drawn.map(({ module, name, steps }) => lineOf(`${module ?? ""} ${name}`.trim(), steps));
   return lineChart(lines, { xLabel: "step", yLabel: "saturated share", ...options });

@@ -3,7 +3,7 @@
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
 import { enableGrad, noGrad } from "../autodiff/tape.ts";
-import { checkOneOf } from "../base/checks.ts";
+import { checkOneOf, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { Parameter } from "../nn/module.ts";
 import { type AdaptiveMethod, type FixedMethod, integrate } from "../numerics/runge-kutta.ts";
@@ -251,7 +251,8 @@ function checkContinuous(recurrence: unknown, mode: AdjointMode): ContinuousRecu
  * @throws ArgumentError for recurrences without a slope; for adaptive solvers, delays and interpolated inputs unless "discrete"
  * @example fit(net, batches, { gradients: continuousAdjoint({ mode: "stored" }), … }) // net: CTRNN
  */
-export function continuousAdjoint({ mode = "discrete", report }: ContinuousAdjointOptions = {}): GradientAlgorithm {
+export function continuousAdjoint(options: ContinuousAdjointOptions = {}): GradientAlgorithm {
+  const { mode = "discrete", report } = optionsOf("continuousAdjoint", options);
   checkOneOf("continuousAdjoint", "mode", mode, ["discrete", "stored", "reintegrated"]);
   const name = `continuousAdjoint(${mode})`;
   const one: Rule = { discrete, stored, reintegrated: reintegrated(report) }[mode];

@@ -1,6 +1,6 @@
 /** Curricula: examples grow harder as learning goes on. */
 
-import { checkNumber, checkOneOf, checkWhole } from "../base/checks.ts";
+import { checkNumber, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 import { FormatError } from "../base/errors.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 
@@ -60,7 +60,15 @@ export class Curriculum {
   #recent: number[] = [];
 
   constructor(options: CurriculumOptions) {
-    const { least = 1, most, strategy = "combined", step = 1, threshold, better = "higher", window = 10 } = options;
+    const {
+      least = 1,
+      most,
+      strategy = "combined",
+      step = 1,
+      threshold,
+      better = "higher",
+      window = 10,
+    } = optionsOf("Curriculum", options);
     checkWhole("Curriculum", "least", least);
     checkWhole("Curriculum", "most", most, { least });
     checkWhole("Curriculum", "step", step, { least: 1 });

@@ -3,7 +3,7 @@
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
 import { enableGrad } from "../autodiff/tape.ts";
-import { checkNumber, checkOneOf, checkSizes } from "../base/checks.ts";
+import { checkNumber, checkOneOf, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
@@ -66,7 +66,13 @@ export class EquilibriumNetwork extends Cell<Tensor> implements EnergyRecurrence
 
   constructor(options: EquilibriumNetworkOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, activation = "logistic", rate = 0.5, bound = 1 / Math.sqrt(H) } = options;
+    const {
+      inputSize: I,
+      hiddenSize: H,
+      activation = "logistic",
+      rate = 0.5,
+      bound = 1 / Math.sqrt(H),
+    } = optionsOf("EquilibriumNetwork", options);
     checkSizes("EquilibriumNetwork", { inputSize: I, hiddenSize: H });
     checkOneOf("EquilibriumNetwork", "activation", activation, ["logistic", "tanh"]);
     checkNumber("EquilibriumNetwork", "rate", rate, { above: 0, most: 1 });
@@ -185,6 +191,7 @@ function equilibriumRule(
  * @example fit(net, batches, { gradients: equilibriumPropagation({ beta: 0.01 }), … }) // net: EquilibriumNetwork
  */
 export function equilibriumPropagation(options: EquilibriumPropagationOptions = {}): GradientAlgorithm {
+  checkOptions("equilibriumPropagation", options);
   const name = "equilibriumPropagation";
   checkFixedPointOptions(name, options);
   for (const key of ["beta", "rate", "rest"] as const) if (options[key] !== undefined) checkNumber(name, key, options[key], { above: 0 });

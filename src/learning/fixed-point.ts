@@ -1,16 +1,16 @@
 /** Recurrent backpropagation: derivatives of a network at rest, by a linear system instead of its history. */
 
-import { checkNumber } from "../base/checks.ts";
+import { checkNumber, checkOptions, optionsOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, StateError } from "../base/errors.ts";
 import type { Parameter } from "../nn/module.ts";
 import { checkFixedPointOptions, type FixedPointOptions, solveFixedPoint } from "../numerics/fixed-point.ts";
 import { add, sub } from "../ops/arithmetic.ts";
 import { cat, select, slice, unsqueeze } from "../ops/shape.ts";
-import type { Recurrence } from "../recurrence/recurrence.ts";
+import { checkRecurrence, type Recurrence } from "../recurrence/recurrence.ts";
 import { restoreState, type State, stateFromVector, stateTensors, stateToVector } from "../recurrence/state.ts";
 import { zeros, zerosLike } from "../tensor/create.ts";
-import { scope, type Tensor } from "../tensor/tensor.ts";
+import { checkTensor, scope, type Tensor } from "../tensor/tensor.ts";
 import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
 import { overSequences, sumOf } from "./sequences.ts";
 import { floats, StepTape } from "./step-tape.ts";
@@ -124,6 +124,7 @@ function fixedPointRule<S extends State>(
  * @example fit(net, batches, { gradients: fixedPoint({ solver: "anderson" }), … }) // loss: of the last output
  */
 export function fixedPoint(options: FixedPointAlgorithmOptions = {}): GradientAlgorithm {
+  checkOptions("fixedPoint", options);
   checkFixedPointOptions("fixedPoint", options);
   if (options.rest !== undefined) checkNumber("fixedPoint", "rest", options.rest, { above: 0 });
   return {
@@ -159,8 +160,11 @@ export interface Equilibrium<S extends State> {
 export function equilibrium<S extends State>(
   recurrence: Recurrence<S>,
   x: Tensor,
-  { start, ...options }: FixedPointAlgorithmOptions & { readonly start?: S } = {},
+  given: FixedPointAlgorithmOptions & { readonly start?: S } = {},
 ): Equilibrium<S> {
+  checkRecurrence("equilibrium", recurrence);
+  checkTensor("equilibrium", x);
+  const { start, ...options } = optionsOf("equilibrium", given);
   const { report: _report, rest: _rest, ...solver } = options;
   const like = start ?? recurrence.initialState(x.dim(0));
   const tensors = stateTensors(like);

@@ -1,7 +1,7 @@
 /** Learning without a teacher: connections that grow with what their two ends do together. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkNumber, checkOneOf, checkSizes } from "../base/checks.ts";
+import { checkNumber, checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import type { LayerOptions } from "../nn/layers.ts";
@@ -62,7 +62,16 @@ export class HebbianLayer extends Module {
 
   constructor(options: HebbianOptions) {
     super();
-    const { inputSize, outputSize, rule, lr = 0.01, tau = 20, std = 0.1, dtype = "float32", generator = defaultGenerator() } = options;
+    const {
+      inputSize,
+      outputSize,
+      rule,
+      lr = 0.01,
+      tau = 20,
+      std = 0.1,
+      dtype = "float32",
+      generator = defaultGenerator(),
+    } = optionsOf("HebbianLayer", options);
     checkSizes("HebbianLayer", { inputSize, outputSize });
     checkOneOf("HebbianLayer", "rule", rule, ["hebb", "oja", "sanger", "bcm"]);
     checkNumber("HebbianLayer", "lr", lr, { above: 0 });

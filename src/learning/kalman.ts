@@ -2,10 +2,10 @@
 
 import { gradients } from "../autodiff/sweep.ts";
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFlag, checkNumber, checkOneOf, withDefaults } from "../base/checks.ts";
+import { checkFlag, checkNumber, checkOneOf, checkOptions, withDefaults } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, FormatError, ShapeError, StateError } from "../base/errors.ts";
-import { type Module, Parameter } from "../nn/module.ts";
+import { checkModule, type Module, Parameter } from "../nn/module.ts";
 import { solve } from "../numerics/matrix.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
 import { indexSelect } from "../ops/gather.ts";
@@ -74,6 +74,8 @@ export class KalmanFilter {
   readonly #groups: readonly Group[];
 
   constructor(model: Module, options: KalmanFilterOptions = {}) {
+    checkModule("KalmanFilter", model);
+    checkOptions("KalmanFilter", options);
     const given = withDefaults({ groups: "global" as const, lr: 1, epsilon: 0.01, processNoise: 1e-4, joseph: false }, options);
     checkOneOf("KalmanFilter", "groups", given.groups, ["global", "tensor", "node"]);
     checkNumber("KalmanFilter", "epsilon", given.epsilon, { above: 0 });

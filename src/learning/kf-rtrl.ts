@@ -1,5 +1,6 @@
 /** Kronecker factored real-time recurrent learning: the influence as a vector times a matrix, right on the average. */
 
+import { optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { Module } from "../nn/module.ts";
 import { add, mul } from "../ops/arithmetic.ts";
@@ -195,7 +196,8 @@ function sizeOf(matrix: Tensor): number {
  * that is 0 or not finite.
  * @example fit(model, batches, { gradients: kfRtrl({ generator }), … })
  */
-export function kfRtrl({ generator }: KfRtrlOptions = {}): GradientAlgorithm {
+export function kfRtrl(options: KfRtrlOptions = {}): GradientAlgorithm {
+  const { generator } = optionsOf("kfRtrl", options);
   return forwardAlgorithm("kfRtrl", (setting) => {
     refuseStart(setting);
     return kroneckerProduct(setting, generator ?? defaultGenerator()) as Influence;

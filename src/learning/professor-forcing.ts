@@ -1,6 +1,6 @@
 /** Professor forcing: a network that runs on its own outputs is to behave as one that is given the teacher's. */
 
-import { checkNumber, checkSizes } from "../base/checks.ts";
+import { checkNumber, checkSizes, optionsOf } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
 import { type LayerOptions, Linear } from "../nn/layers.ts";
 import { bceWithLogits } from "../nn/losses.ts";
@@ -59,7 +59,14 @@ export class ProfessorForcing extends Module {
 
   constructor(options: ProfessorForcingOptions) {
     super();
-    const { behaviorSize, hiddenSize, discriminatorBelow = 0.99, generatorAbove = 0.75, both = false, ...layer } = options;
+    const {
+      behaviorSize,
+      hiddenSize,
+      discriminatorBelow = 0.99,
+      generatorAbove = 0.75,
+      both = false,
+      ...layer
+    } = optionsOf("ProfessorForcing", options);
     checkSizes("ProfessorForcing", { behaviorSize, hiddenSize });
     checkNumber("ProfessorForcing", "discriminatorBelow", discriminatorBelow, { least: 0, most: 1 });
     checkNumber("ProfessorForcing", "generatorAbove", generatorAbove, { least: 0, most: 1 });

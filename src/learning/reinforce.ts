@@ -1,7 +1,7 @@
 /** REINFORCE: gradients of expected reward for recurrent policies, from episodes that they lived through. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkNumber, checkSizes } from "../base/checks.ts";
+import { checkList, checkNumber, checkOptions, checkSizes } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { drawClasses } from "../decoding/draw.ts";
@@ -12,7 +12,7 @@ import { reshape, sum } from "../ops/broadcast.ts";
 import { gather } from "../ops/gather.ts";
 import { exp } from "../ops/math.ts";
 import { logSoftmax } from "../ops/softmax.ts";
-import type { Recurrence } from "../recurrence/recurrence.ts";
+import { checkRecurrence, type Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
@@ -53,6 +53,9 @@ export interface RolloutOptions {
  * @example const episodes = rollout(policy, mazes, { maxSteps: 60, generator });
  */
 export function rollout<S extends State>(policy: Recurrence<S>, environments: readonly Environment[], options: RolloutOptions): Episodes {
+  checkRecurrence("rollout", policy);
+  checkList("rollout", "environments", environments);
+  checkOptions("rollout", options);
   const { maxSteps, generator = defaultGenerator() } = options;
   checkSizes("rollout", { maxSteps, environments: environments.length });
   const [B, I] = [environments.length, policy.inputSize];
@@ -112,6 +115,8 @@ function checkSeen(observation: ArrayLike<number>, I: number): number[] {
  * @example returnsToGo([[0], [0], [4]], 0.5) // [[1], [2], [4]]
  */
 export function returnsToGo(rewards: readonly (readonly number[])[], discount = 1): number[][] {
+  checkList("returnsToGo", "rewards", rewards);
+  for (const row of rewards) checkList("returnsToGo", "rewards of a step", row);
   checkNumber("returnsToGo", "discount", discount, { least: 0, most: 1 });
   let after = new Array<number>(rewards[0]?.length ?? 0).fill(0);
   return rewards
@@ -163,6 +168,8 @@ export function reinforceLosses<S extends State>(
   episodes: Episodes,
   options: ReinforceOptions = {},
 ): ReinforceLosses {
+  checkRecurrence("reinforceLosses", policy);
+  checkOptions("reinforceLosses: episodes", episodes);
   const { observations, actions, lengths } = episodes;
   const { discount = 1, entropy = 0.01, normalize = false } = options;
   checkNumber("reinforceLosses", "entropy", entropy, { least: 0 });

@@ -1,6 +1,6 @@
 /** How much of the teacher's input training is given as it goes on: the schedules of scheduled sampling. */
 
-import { checkNumber } from "../base/checks.ts";
+import { checkNumber, optionsOf } from "../base/checks.ts";
 import { exp, log } from "../numerics/scalar.ts";
 
 /** ε, the probability of the teacher's input, at update i = 0, 1, … */
@@ -21,7 +21,8 @@ export interface LinearDecayOptions {
  * @see Bengio, Vinyals, Jaitly and Shazeer, "Scheduled sampling for sequence prediction with recurrent neural networks", 2015, section 2.4
  * @example linearDecay({ slope: 1e-3, least: 0.25 })(500) // 0.5
  */
-export function linearDecay({ start = 1, slope, least = 0 }: LinearDecayOptions): TruthSchedule {
+export function linearDecay(options: LinearDecayOptions): TruthSchedule {
+  const { start = 1, slope, least = 0 } = optionsOf("linearDecay", options);
   checkNumber("linearDecay", "start", start, { least: 0, most: 1 });
   checkNumber("linearDecay", "slope", slope, { least: 0 });
   checkNumber("linearDecay", "least", least, { least: 0, most: 1 });

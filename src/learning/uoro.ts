@@ -1,6 +1,6 @@
 /** Unbiased online recurrent optimization: the influence as one outer product, right on the average. */
 
-import { checkNumber } from "../base/checks.ts";
+import { checkNumber, checkOptions } from "../base/checks.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
 import { dot } from "../ops/linear.ts";
 import { zeros } from "../tensor/create.ts";
@@ -78,6 +78,7 @@ function outerProduct({ S, P, dtype }: Setting, epsilon: number, generator: Gene
  * @example fit(model, batches, { gradients: uoro({ generator }), … })
  */
 export function uoro(options: UoroOptions = {}): GradientAlgorithm {
+  checkOptions("uoro", options);
   const { epsilon = 1e-7, generator } = options;
   checkNumber("uoro", "epsilon", epsilon, { least: 0 });
   return forwardAlgorithm("uoro", (setting) => {

@@ -363,6 +363,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
  */
 export function bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   checkTensor("bilinear", x1);
+  checkTensor("bilinear", x2);
   checkOperands("bilinear", { x1, x2, weight, bias });
   const lead = x1.shape.slice(0, -1);
   const [o, i1, i2] = weight.shape;

@@ -1,6 +1,6 @@
 /** Simulated annealing: a walk that goes downhill always, uphill at times, and less and less so. */
 
-import { checkFlag, checkNumber, checkOneOf, checkWhole, withDefaults } from "../base/checks.ts";
+import { checkFlag, checkNumber, checkOneOf, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { exp } from "../numerics/scalar.ts";
@@ -70,6 +70,7 @@ export class SimulatedAnnealing extends VectorSearch {
   readonly #probes: number;
 
   constructor(options: SimulatedAnnealingOptions) {
+    checkOptions("SimulatedAnnealing", options);
     const defaults = {
       sigma: 0.1,
       move: "all" as "all" | "one" | Move,

@@ -1,6 +1,6 @@
 /** Evolution of cells: graphs that mutate, and are judged by what their cells learn. */
 
-import { checkWhole, withDefaults } from "../base/checks.ts";
+import { checkFunction, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { CELL_NODE_KINDS, type CellEdge, type CellGraph, type CellNodeKind, cellFault, elmanGraph, usedNodes } from "./cell-graph.ts";
 import type { FieldReader, Fields } from "./fields.ts";
@@ -117,6 +117,8 @@ export function repaired({ nodes, edges }: CellGraph): CellGraph {
  * @param below whole numbers below n
  */
 export function mutateCell(graph: CellGraph, below: (n: number) => number, maxNodes = 24): CellGraph {
+  checkOptions("mutateCell", graph);
+  checkFunction("mutateCell", "below", below);
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const child = repaired(pick(MUTATIONS, below)(graph, below));
     if (child.nodes.length <= maxNodes && cellFault(child) === null) return child;
@@ -139,6 +141,7 @@ export class CellEvolution extends Search<CellGraph> {
   #costs: Float64Array = new Float64Array(0);
 
   constructor(options: CellEvolutionOptions = {}) {
+    checkOptions("CellEvolution", options);
     const defaults = { start: elmanGraph, population: 12, elite: 3, tournamentSize: 2, mutations: 3, maxNodes: 24 };
     const { start, population, elite, tournamentSize, mutations, maxNodes } = withDefaults(defaults, options);
     super("CellEvolution", options, { start, population, elite, tournamentSize, mutations, maxNodes });

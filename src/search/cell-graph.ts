@@ -1,6 +1,6 @@
 /** A cell as a graph of typed nodes, tiled into units, and the recurrence that it is. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
@@ -139,7 +139,7 @@ export class GraphCell extends Cell<readonly Tensor[]> {
 
   constructor(options: GraphCellOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, graph } = options;
+    const { inputSize: I, hiddenSize: H, graph } = optionsOf("GraphCell", options);
     checkSizes("GraphCell", { inputSize: I, hiddenSize: H });
     if (!Array.isArray(graph?.nodes) || !Array.isArray(graph.edges))
       throw new ArgumentError(`GraphCell: expected a graph, got ${quote(graph)}`);

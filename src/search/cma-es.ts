@@ -1,6 +1,6 @@
 /** The evolution strategy whose mutations follow the landscape: covariance matrix adaptation, whole or diagonal, with restarts. */
 
-import { checkFlag, checkNumber, checkWhole, withDefaults } from "../base/checks.ts";
+import { checkFlag, checkNumber, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import { symmetricEigen } from "../numerics/matrix.ts";
 import { exp, log } from "../numerics/scalar.ts";
 import { power } from "../optim/optimizer.ts";
@@ -251,6 +251,7 @@ export class CMAES extends VectorSearch {
   #extremes: readonly [number, number] = [0, Number.POSITIVE_INFINITY];
 
   constructor(options: CMAESOptions) {
+    checkOptions("CMAES", options);
     const n = options.start?.length ?? 1;
     const defaults = { population: 4 + Math.floor(3 * log(Math.max(1, n))), diagonal: false, restarts: 0, tolFun: 1e-11, tolX: 1e-11 };
     const { sigma, population, diagonal, restarts, tolFun, tolX } = withDefaults(defaults, options);

@@ -1,6 +1,6 @@
 /** Differential evolution: steps are differences between members of the population, so that they shrink as it does. */
 
-import { checkNumber, checkWhole, withDefaults } from "../base/checks.ts";
+import { checkNumber, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { type StopReason, VectorSearch, type VectorSearchOptions } from "./search.ts";
 
@@ -53,6 +53,7 @@ export class DifferentialEvolution extends VectorSearch {
   #costs: Float64Array = new Float64Array(0);
 
   constructor(options: DifferentialEvolutionOptions) {
+    checkOptions("DifferentialEvolution", options);
     const defaults = {
       spread: 1,
       population: Math.min(200, Math.max(4, 10 * (options.start?.length ?? 0))),

@@ -1,6 +1,6 @@
 /** The genetic algorithm on weights: one chromosome a network, one gene a connection. */
 
-import { checkFlag, checkNumber, checkOneOf, checkWhole, withDefaults } from "../base/checks.ts";
+import { checkFlag, checkNumber, checkOneOf, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { orderOf } from "./ranks.ts";
@@ -77,6 +77,7 @@ export class GeneticAlgorithm extends VectorSearch {
   #probabilities: Float64Array | null = null;
 
   constructor(options: GeneticAlgorithmOptions) {
+    checkOptions("GeneticAlgorithm", options);
     const defaults = {
       spread: 1,
       population: 50,

@@ -1,6 +1,6 @@
 /** The network of a genome, run a step at a time. */
 
-import { checkOneOf } from "../base/checks.ts";
+import { checkList, checkOneOf, checkOptions } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
 import { empty, hostView, type Tensor } from "../tensor/tensor.ts";
 import { SIGMOID, TANH } from "../wasm/codes.gen.ts";
@@ -44,6 +44,9 @@ export class NeatNetwork {
   readonly #sums: Tensor;
 
   constructor(genome: NeatGenome, { activation = "sigmoid", order = "feedforward" }: NeatNetworkOptions = {}) {
+    checkOptions("NeatNetwork", genome);
+    checkList("NeatNetwork", "connections", genome.connections);
+    checkList("NeatNetwork", "hidden", genome.hidden);
     checkOneOf("NeatNetwork", "activation", activation, ["sigmoid", "tanh"]);
     checkOneOf("NeatNetwork", "order", order, ["synchronous", "feedforward"]);
     this.genome = genome;

@@ -1,6 +1,6 @@
 /** NeuroEvolution of augmenting topologies: networks that grow, compared and crossed by the history of their genes. */
 
-import { checkNumber, checkWhole, withDefaults } from "../base/checks.ts";
+import { checkList, checkNumber, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { orderOf } from "./ranks.ts";
@@ -70,8 +70,18 @@ const SMALL_GENOME = 20;
 const THRESHOLD_STEP = 0.3;
 const ATTEMPTS = 20;
 
+/** @throws DTypeError for what is no genome */
+function checkGenome(op: string, genome: unknown): void {
+  checkOptions(op, genome);
+  const { connections, hidden } = genome as { connections?: unknown; hidden?: unknown };
+  checkList(op, "connections", connections);
+  checkList(op, "hidden", hidden);
+}
+
 /** δ = c₁ E/N + c₂ D/N + c₃ W̄: excess and disjoint genes, and the mean difference of the weights of matching ones; N is 1 for small genomes. */
 export function neatDistance(a: NeatGenome, b: NeatGenome, [c1, c2, c3]: readonly [number, number, number] = [1, 1, 0.4]): number {
+  checkGenome("neatDistance", a);
+  checkGenome("neatDistance", b);
   const [x, y] = [a.connections, b.connections];
   let [i, j, disjoint, matching, difference] = [0, 0, 0, 0, 0];
   while (i < x.length && j < y.length) {
@@ -95,6 +105,8 @@ export function neatDistance(a: NeatGenome, b: NeatGenome, [c1, c2, c3]: readonl
  * @param uniform numbers in [0, 1)
  */
 export function neatCrossover(fitter: NeatGenome, other: NeatGenome, uniform: () => number): NeatGenome {
+  checkGenome("neatCrossover", fitter);
+  checkGenome("neatCrossover", other);
   const others = new Map(other.connections.map((gene) => [gene.innovation, gene]));
   const connections = fitter.connections.map((own) => {
     const match = others.get(own.innovation);
@@ -201,6 +213,7 @@ export class NEAT extends Search<NeatGenome> {
   #origins: Float64Array = new Float64Array(0);
 
   constructor(options: NEATOptions) {
+    checkOptions("NEAT", options);
     const defaults = {
       population: 150,
       fitness: (cost: number) => 1 / (1 + cost),

@@ -1,6 +1,6 @@
 /** The evolution strategy that estimates a gradient from random directions, for parameters by the thousand. */
 
-import { checkNumber, checkOneOf, checkWhole, withDefaults } from "../base/checks.ts";
+import { checkNumber, checkOneOf, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { Adam } from "../optim/adam.ts";
 import { assign, keep, requireGrad, scope, type Tensor, tensor } from "../tensor/tensor.ts";
@@ -56,6 +56,7 @@ export class OpenAIES extends VectorSearch {
   #gradient: Float64Array;
 
   constructor(options: OpenAIESOptions) {
+    checkOptions("OpenAIES", options);
     const defaults = { sigma: 0.1, population: 50, lr: 0.02, weightDecay: 0.005, shaping: "ranks" as "ranks" | "costs" };
     const { sigma, population, lr, weightDecay, shaping } = withDefaults(defaults, options);
     super("OpenAIES", options, { sigma, population, lr, weightDecay, shaping });

@@ -1,5 +1,6 @@
 /** Orders and ranks of costs. */
 
+import { checkArrayLike } from "../base/checks.ts";
 /** Places from the least to the greatest cost; of equal ones the first comes first. */
 export function orderOf(costs: ArrayLike<number>): number[] {
   // Infinity − Infinity is no number: compared, not subtracted.
@@ -11,6 +12,7 @@ export function orderOf(costs: ArrayLike<number>): number[] {
 
 /** The rank of each cost, 0 for the least; equal ones have the mean of the ranks that they take up. */
 export function averageRanks(costs: ArrayLike<number>): Float64Array {
+  checkArrayLike("averageRanks", "costs", costs);
   const order = orderOf(costs);
   const ranks = new Float64Array(order.length);
   for (let from = 0; from < order.length; ) {
@@ -24,6 +26,7 @@ export function averageRanks(costs: ArrayLike<number>): Float64Array {
 
 /** Ranks from −½ for the least cost to ½ for the greatest; of one cost alone, 0. */
 export function centredRanks(costs: ArrayLike<number>): Float64Array {
+  checkArrayLike("centredRanks", "costs", costs);
   const last = costs.length - 1;
   return averageRanks(costs).map((rank) => (last === 0 ? 0 : rank / last - 0.5));
 }

@@ -1,6 +1,6 @@
 /** The contract of global search: ask for candidates, tell what they cost, go on until a reason to stop. */
 
-import { checkNumber, checkWhole } from "../base/checks.ts";
+import { checkNumber, checkOptions, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
@@ -74,6 +74,7 @@ export abstract class Search<C> implements AskTell<C> {
 
   /** @param identity the method's options as plain data: a saved state is for a search with the same ones */
   protected constructor(kind: string, options: SearchOptions, identity: Readonly<Record<string, unknown>>) {
+    checkOptions(kind, options);
     this.kind = kind;
     if (options.target !== undefined) checkNumber(kind, "target", options.target);
     for (const name of ["maxEvaluations", "maxGenerations"] as const) {
@@ -278,7 +279,7 @@ export abstract class VectorSearch extends Search<Float64Array> {
   protected readonly start: Float64Array;
 
   protected constructor(kind: string, options: VectorSearchOptions, identity: Readonly<Record<string, unknown>>) {
-    const { start } = options;
+    const { start } = optionsOf(kind, options);
     if (typeof start !== "object" || !(start?.length > 0)) {
       throw new ArgumentError(`${kind}: expected start to hold at least one number, got ${quote(start)}`);
     }

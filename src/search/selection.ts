@@ -1,5 +1,6 @@
 /** Who becomes a parent: each method as the probabilities that it gives to all. */
 
+import { checkArrayLike } from "../base/checks.ts";
 import { power } from "../optim/optimizer.ts";
 import { averageRanks } from "./ranks.ts";
 
@@ -25,6 +26,7 @@ export function fitnessOf(cost: number): number {
  *   Goldberg and Deb, "A comparative analysis of selection schemes used in genetic algorithms", 1991
  */
 export function selectionProbabilities(costs: ArrayLike<number>, method: Selection, size = 3): Float64Array {
+  checkArrayLike("selectionProbabilities", "costs", costs);
   const n = costs.length;
   const ranks = averageRanks(costs);
   if (method === "tournament") {

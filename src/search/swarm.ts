@@ -1,6 +1,6 @@
 /** Particle swarms: each flies on, drawn to the best place it has seen and to the best that its neighbours have. */
 
-import { checkNumber, checkOneOf, checkWhole, withDefaults } from "../base/checks.ts";
+import { checkNumber, checkOneOf, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { type StopReason, VectorSearch, type VectorSearchOptions } from "./search.ts";
 
@@ -64,6 +64,7 @@ export class ParticleSwarm extends VectorSearch {
   #costs: Float64Array = new Float64Array(0);
 
   constructor(options: ParticleSwarmOptions) {
+    checkOptions("ParticleSwarm", options);
     const defaults = {
       spread: 1,
       particles: 30,

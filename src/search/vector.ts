@@ -2,11 +2,12 @@
 
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
-import type { Module, Parameter } from "../nn/module.ts";
+import { checkModule, type Module, type Parameter } from "../nn/module.ts";
 import { assign } from "../tensor/tensor.ts";
 
 /** The parameters that are searched, in the order of the vector. */
 function searched(module: Module): Parameter[] {
+  checkModule("search", module);
   const named = [...module.namedParameters()].filter(([, p]) => p.requiresGrad);
   return named.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, p]) => p);
 }

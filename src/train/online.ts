@@ -4,13 +4,13 @@ import { addInPlace } from "../autodiff/accumulate.ts";
 import { backward } from "../autodiff/backward.ts";
 import { applyAll, type Evaluation, type Primitive } from "../autodiff/primitive.ts";
 import { isGradEnabled } from "../autodiff/tape.ts";
-import { checkWhole } from "../base/checks.ts";
+import { checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, FormatError, ShapeError, StateError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../io/checkpoint.ts";
 import { type GradientAlgorithm, type Learner, refuseInputGradient, type TakenStep } from "../learning/algorithm.ts";
 import { outermostRecurrences, replaceMethods } from "../learning/using-gradients.ts";
-import type { Module } from "../nn/module.ts";
+import { checkModule, type Module } from "../nn/module.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { clipGradNorm } from "../optim/clip.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
@@ -76,7 +76,8 @@ export class Online<M extends Module, B> {
   #waiting: (Tensor | null)[] = [];
 
   constructor(model: M, options: OnlineOptions<M, B>) {
-    const { gradients, batch = 1, updateEvery = 1, clipNorm } = options;
+    checkModule("online", model);
+    const { gradients, batch = 1, updateEvery = 1, clipNorm } = optionsOf("Online", options);
     checkWhole("online", "batch", batch, { least: 1 });
     checkWhole("online", "updateEvery", updateEvery, { least: 1 });
     if (clipNorm !== undefined && !(clipNorm > 0)) throw new ArgumentError(`online: expected clipNorm above 0, got ${quote(clipNorm)}`);

@@ -105,8 +105,11 @@ export interface ScheduledSamplingOptions<S extends State> extends FreeRunOption
 export function scheduledSampling<S extends State>(
   recurrence: Recurrence<S>,
   inputs: Tensor,
-  { truth, coin = "token", generator = defaultGenerator(), state, decode }: ScheduledSamplingOptions<S>,
+  options: ScheduledSamplingOptions<S>,
 ): [ys: Tensor, last: S] {
+  checkRecurrence("scheduledSampling", recurrence);
+  checkTensor("scheduledSampling", inputs);
+  const { truth, coin = "token", generator = defaultGenerator(), state, decode } = optionsOf("scheduledSampling", options);
   const op = "scheduledSampling";
   checkNumber(op, "truth", truth, { least: 0, most: 1 });
   checkOneOf(op, "coin", coin, ["token", "sequence"]);

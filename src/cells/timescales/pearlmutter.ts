@@ -1,6 +1,6 @@
 /** Pearlmutter's continuous-time network, with time constants and delays that are learned. */
 
-import { checkNumber, checkSizes } from "../../base/checks.ts";
+import { checkNumber, checkSizes, optionsOf } from "../../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, div, mul, sub } from "../../ops/arithmetic.ts";
@@ -61,7 +61,14 @@ export class PearlmutterNetwork extends Cell<readonly Tensor[]> {
 
   constructor(options: PearlmutterOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, interval = 0.1, maxDelay = null, tau = 1, bound = 1 / Math.sqrt(H) } = options;
+    const {
+      inputSize: I,
+      hiddenSize: H,
+      interval = 0.1,
+      maxDelay = null,
+      tau = 1,
+      bound = 1 / Math.sqrt(H),
+    } = optionsOf("PearlmutterNetwork", options);
     checkSizes("PearlmutterNetwork", { inputSize: I, hiddenSize: H });
     checkNumber("PearlmutterNetwork", "interval", interval, { above: 0 });
     checkNumber("PearlmutterNetwork", "tau", tau, { above: interval });

@@ -1,15 +1,15 @@
 /** Gradients of signal-flow graphs by their transposed graphs: in one batch, in windows on the way, and by convolution. */
 
-import { checkWhole } from "../../base/checks.ts";
+import { checkWhole, optionsOf } from "../../base/checks.ts";
 import { ArgumentError, ShapeError } from "../../base/errors.ts";
-import type { Parameter } from "../../nn/module.ts";
+import { checkModule, type Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { reshape, sum, sumTo } from "../../ops/broadcast.ts";
 import { matmul } from "../../ops/linear.ts";
 import { cat, select, slice, stack, transpose as turned, unstack } from "../../ops/shape.ts";
 import { zeros, zerosLike } from "../../tensor/create.ts";
 import { show } from "../../tensor/shape.ts";
-import { type Tensor, tensor } from "../../tensor/tensor.ts";
+import { checkTensor, type Tensor, tensor } from "../../tensor/tensor.ts";
 import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanByRule } from "../algorithm.ts";
 import { overSequences, sumOf } from "../sequences.ts";
 import { type AdjointInstant, AdjointRun, type Arrival } from "./adjoint.ts";
@@ -213,7 +213,8 @@ export interface TransposedGraphOptions {
  * @throws ArgumentError for other recurrences, and unless h ≥ h' ≥ 1 are whole numbers
  * @example fit(graph, batches, { gradients: transposedGraph({ window: [10, 5] }), … })
  */
-export function transposedGraph({ window }: TransposedGraphOptions = {}): GradientAlgorithm {
+export function transposedGraph(options: TransposedGraphOptions = {}): GradientAlgorithm {
+  const { window } = optionsOf("transposedGraph", options);
   if (window !== undefined) {
     checkWhole("transposedGraph", "h'", window[1], { least: 1 });
     checkWhole("transposedGraph", "h", window[0], { least: window[1] });
@@ -283,6 +284,7 @@ function adjointImpulse(graph: SignalFlowGraph, channel: number, T: number): Adj
  * @example const h = transposedResponse(graph, 20);
  */
 export function transposedResponse(graph: SignalFlowGraph, T: number): Tensor {
+  checkModule("transposedResponse", graph);
   checkLinear("transposedResponse", graph.structure);
   checkWhole("transposedResponse", "T", T, { least: 1 });
   const { structure, dtype } = graph;
@@ -313,6 +315,8 @@ export function transposedResponse(graph: SignalFlowGraph, T: number): Tensor {
  * @example const dy = leeSensitivities(graph, xs).get(weight);
  */
 export function leeSensitivities(graph: SignalFlowGraph, xs: Tensor): Map<Tensor, Tensor> {
+  checkModule("leeSensitivities", graph);
+  checkTensor("leeSensitivities", xs);
   checkLinear("leeSensitivities", graph.structure);
   if (xs.rank !== 3 || xs.dim(2) !== graph.inputSize) {
     throw new ShapeError(`leeSensitivities: expected xs [T,B,${graph.inputSize}], got ${show(xs.shape)}`);

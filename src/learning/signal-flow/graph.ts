@@ -1,6 +1,6 @@
 /** Signal-flow graphs as recurrences: nodes that add or multiply, edges that weigh, delay and bend. */
 
-import { checkSizes, checkWhole } from "../../base/checks.ts";
+import { checkSizes, checkWhole, optionsOf } from "../../base/checks.ts";
 import type { FloatDType } from "../../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../../base/errors.ts";
 import { type Activation, activationOf } from "../../cells/activations.ts";
@@ -74,8 +74,9 @@ export class SignalFlowGraph extends Cell<readonly Tensor[]> {
   readonly #outputs: number[] = [];
   #plan: Plan | null = null;
 
-  constructor({ dtype = "float32" }: { readonly dtype?: FloatDType } = {}) {
+  constructor(options: { readonly dtype?: FloatDType } = {}) {
     super();
+    const { dtype = "float32" } = optionsOf("SignalFlowGraph", options);
     this.dtype = dtype;
   }
 

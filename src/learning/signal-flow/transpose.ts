@@ -1,5 +1,6 @@
 /** The transposed graph, by the rules of network reciprocity. */
 
+import { checkList, optionsOf } from "../../base/checks.ts";
 import type { FlowEdge, FlowNode, FlowStructure, NodeKind } from "./structure.ts";
 
 const OTHER_KIND: Readonly<Record<NodeKind, NodeKind>> = { sum: "sum", constant: "constant", product: "shares", shares: "product" };
@@ -29,7 +30,9 @@ function transposedEdge(edge: FlowEdge): FlowEdge {
  * @see Wan and Beaufays, "Diagrammatic derivation of gradient algorithms for neural networks", Neural Computation 8, 1996
  * @example transpose(transpose(graph.structure)) // equal to graph.structure
  */
-export function transpose({ nodes, edges, inputs, outputs, causal }: FlowStructure): FlowStructure {
+export function transpose(structure: FlowStructure): FlowStructure {
+  const { nodes, edges, inputs, outputs, causal } = optionsOf("transpose", structure);
+  for (const [name, list] of Object.entries({ nodes, edges, inputs, outputs })) checkList("transpose", name, list);
   return {
     nodes: nodes.map((node): FlowNode => ({ ...node, kind: OTHER_KIND[node.kind] })),
     edges: edges.map(transposedEdge),
