@@ -15,7 +15,7 @@ import { each, part, plus, times, type Vector } from "./numbers.ts";
 /** The parameters of a recurrence as numbers, by the names of its state dict. */
 export interface Numbers {
   vector(name: string): number[];
-  /** Of n columns. */
+  /** Of n columns; the same rows for all who ask. */
   matrix(name: string, n: number): number[][];
 }
 

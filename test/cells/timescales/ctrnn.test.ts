@@ -32,22 +32,24 @@ function run(c: CTRNN, T: number, start: readonly number[]): number[] {
   return numbers(select(ys, 2, 0));
 }
 
-/** Two steps of 0.2 a step by a solver's rule: from the slope at a time and a state, and where it stands. */
-const rules = {
-  euler: (f: (t: number, y: Vector) => number[], t: number, y: Vector, h: number) => along(y, f(t, y), h),
-  heun: (f: (t: number, y: Vector) => number[], t: number, y: Vector, h: number) => {
+/** y after a step of h from time t on, by its slope f. */
+type Rule = (f: (t: number, y: Vector) => number[], t: number, y: Vector, h: number) => number[];
+
+const rules: Record<"euler" | "heun" | "rk4", Rule> = {
+  euler: (f, t, y, h) => along(y, f(t, y), h),
+  heun: (f, t, y, h) => {
     const k1 = f(t, y);
     const k2 = f(t + h, along(y, k1, h));
     return along(y, plus(k1, k2), h / 2);
   },
-  rk4: (f: (t: number, y: Vector) => number[], t: number, y: Vector, h: number) => {
+  rk4: (f, t, y, h) => {
     const k1 = f(t, y);
     const k2 = f(t + h / 2, along(y, k1, h / 2));
     const k3 = f(t + h / 2, along(y, k2, h / 2));
     const k4 = f(t + h, along(y, k3, h));
     return along(y, plus(k1, k2, k2, k3, k3, k4), h / 6);
   },
-} as const;
+};
 
 /** Beer's equation 1 over 0.4 in two steps; the drive is held, or comes on a line from the one before. */
 function beer(method: keyof typeof rules): Equations {
