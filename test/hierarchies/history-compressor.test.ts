@@ -56,8 +56,8 @@ interface Item {
 }
 
 /** Levels of float64 with random weights, tanh units and a head. */
-function exact(levels: number, confidence: number, [symbols, gapBits]: readonly [number, number]): HistoryCompressor {
-  const generator = new Generator(17);
+function exact(levels: number, confidence: number, [symbols, gapBits]: readonly [number, number], seed: number): HistoryCompressor {
+  const generator = new Generator(seed);
   const predictors = Array.from({ length: levels }, (_, k) => {
     const cell = new RNNCell({ inputSize: symbols + k * gapBits, hiddenSize: 5, biases: 1, dtype: "float64", generator });
     const predictor = new Predictor(cell, { dtype: "float64", generator });
@@ -138,39 +138,66 @@ function surprise(level: Recurrence<State>, items: readonly Item[], size: readon
 }
 
 describe("HistoryCompressor", () => {
-  it.each([0, 0.3, 0.6])(
+  const SIZE = [2, 3] as const;
+  // Gaps stay below 2³.
+  const SYMBOL_SEQUENCE = Array.from({ length: 24 }, (_, t) => (t * t * 5 + (t >> 2)) % 2);
+
+  it.each([0, 0.3, 0.6, 0.8])(
     "is the paper's principle in plain loops: what each level reads, what is left, and the loss; confidence %d",
-    (confidence) => {
-      const size = [2, 3] as const;
-      const compressor = exact(3, confidence || 1e-9, size);
-      // Gaps stay below 2³.
-      const symbols = Array.from({ length: 24 }, (_, t) => (t * t * 5 + (t >> 2)) % 2);
-      const [read, left] = compressed(compressor, symbols, size);
-      const description = compressor.compress(symbols);
-      expect(description.lengths).toEqual(read.map((items) => items.length));
-      expect(description.unexpected).toEqual(left.map((at) => ({ at, item: read.at(-1)?.[at] })));
-      for (const [k, items] of read.entries()) {
-        expect(compressor.items(k, symbols)).toEqual(items);
-        if (items.length < 2) continue;
-        const level = compressor.levels[k] as Recurrence<State>;
-        expectClose(compressor.loss(k, items), [surprise(level, items, size)], 1e-9);
-        compressor.zeroGrad();
-        backward(compressor.loss(k, items));
-        for (const [name, p] of level.namedParameters()) {
-          const [values, found] = [Array.from(p.data(), Number), Array.from(p.grad?.data() ?? [], Number)];
-          for (const [i, value] of values.entries()) {
-            const at = (v: number) => {
-              assign(p, values.with(i, v));
-              return surprise(level, items, size);
-            };
-            expectClose([found[i] as number], [(at(value + 1e-5) - at(value - 1e-5)) / 2e-5], 1e-6, `level ${k}, ${name}[${i}]`);
-          }
-          assign(p, values);
+    (c) => {
+      const kept = [0, 0, 0];
+      for (let seed = 17; seed < 29; seed++) {
+        const compressor = exact(3, c || 1e-9, SIZE, seed);
+        const [read, left] = compressed(compressor, SYMBOL_SEQUENCE, SIZE);
+        const description = compressor.compress(SYMBOL_SEQUENCE);
+        expect(description.lengths).toEqual(read.map((items) => items.length));
+        expect(description.unexpected).toEqual(left.map((at) => ({ at, item: read.at(-1)?.[at] })));
+        for (const [k, items] of read.entries()) {
+          const last = k === 2 ? left.length : (read[k + 1] as Item[]).length;
+          kept[k] = (kept[k] as number) + items.length - last;
+          expect(compressor.items(k, SYMBOL_SEQUENCE)).toEqual(items);
+          const level = compressor.levels[k] as Recurrence<State>;
+          if (items.length >= 2) expectClose(compressor.loss(k, items), [surprise(level, items, SIZE)], 1e-9);
         }
       }
-      expect((read[1] as Item[]).length).toBeLessThan(symbols.length);
+      // The more certain a level has to be, the less it drops; without that, every level drops something.
+      expect(kept.every((dropped) => dropped > 0)).toBe(c < 0.6);
+      expect(kept[0]).toBeGreaterThan(0);
     },
   );
+
+  it("has the gradients of that loss", () => {
+    const compressor = exact(3, 1e-9, SIZE, 17);
+    for (const [k, items] of compressed(compressor, SYMBOL_SEQUENCE, SIZE)[0].entries()) {
+      if (items.length < 2) continue;
+      const level = compressor.levels[k] as Recurrence<State>;
+      backward(compressor.loss(k, items));
+      for (const [name, p] of level.namedParameters()) {
+        const [values, found] = [Array.from(p.data(), Number), Array.from(p.grad?.data() ?? [], Number)];
+        for (const [i, value] of values.entries()) {
+          const at = (v: number) => {
+            assign(p, values.with(i, v));
+            return surprise(level, items, SIZE);
+          };
+          expectClose([found[i] as number], [(at(value + 1e-5) - at(value - 1e-5)) / 2e-5], 1e-6, `level ${k}, ${name}[${i}]`);
+        }
+        assign(p, values);
+      }
+    }
+  });
+
+  it("takes what has just the confidence asked for as certain, and a bit of one half as 0", () => {
+    const compressor = exact(2, 0.5, [2, 2], 17);
+    for (const p of compressor.parameters()) assign(p, new Float64Array(p.size));
+    // Level 0 expects symbol 0 with ½; level 1 expects symbol 1 after a gap of binary 01, of which the upper bit has ½.
+    assign((compressor.levels[1] as unknown as Predictor).head.bias as Tensor, [0, 5, 5, 0]);
+    const { lengths, unexpected } = compressor.compress([0, 1, 0, 0, 1]);
+    expect(lengths).toEqual([5, 3]);
+    expect(unexpected).toEqual([
+      { at: 0, item: { symbol: 0, gaps: [1] } },
+      { at: 2, item: { symbol: 1, gaps: [3] } },
+    ]);
+  });
 
   it.each([1, 2, 3])("loses nothing, untrained, %d levels", (levels) => {
     const compressor = stack(levels, new Generator(1));
@@ -253,6 +280,8 @@ describe("HistoryCompressor", () => {
     expect(() => new HistoryCompressor(wrong)).toThrow("expected level 0 from 5 to 5, got 6 to 6");
     const halved = new Predictor(new RNNCell({ inputSize: 6, hiddenSize: 2 }), { outputSize: 5 }) as unknown as Recurrence<State>;
     expect(() => new HistoryCompressor({ symbols: 6, gapBits: GAP_BITS, levels: [halved] })).toThrow("from 6 to 6, got 6 to 5");
+    const widened = new Predictor(new RNNCell({ inputSize: 5, hiddenSize: 2 }), { outputSize: 6 }) as unknown as Recurrence<State>;
+    expect(() => new HistoryCompressor({ symbols: 6, gapBits: GAP_BITS, levels: [widened] })).toThrow("from 6 to 6, got 5 to 6");
     expect(() => new HistoryCompressor({ symbols: 6, gapBits: GAP_BITS, levels: [] })).toThrow("HistoryCompressor: expected levels");
   });
 });
