@@ -34,6 +34,7 @@ import { recursive } from "./experiments/recursive.ts";
 import { reinforce } from "./experiments/reinforce.ts";
 import { rmlp } from "./experiments/rmlp.ts";
 import { rwkv } from "./experiments/rwkv.ts";
+import { search } from "./experiments/search.ts";
 import { secondOrder } from "./experiments/second-order.ts";
 import { selectiveCopying } from "./experiments/selective-copying.ts";
 import { stacked } from "./experiments/stacked.ts";
@@ -75,6 +76,7 @@ export const experiments: readonly Experiment[] = [
   reinforce,
   rmlp,
   rwkv,
+  search,
   secondOrder,
   selectiveCopying,
   stacked,

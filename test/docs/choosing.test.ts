@@ -10,6 +10,7 @@ import * as grids from "../../src/grids/index.ts";
 import * as hierarchies from "../../src/hierarchies/index.ts";
 import * as library from "../../src/index.ts";
 import * as models from "../../src/models/index.ts";
+import * as search from "../../src/search/index.ts";
 import * as trees from "../../src/trees/index.ts";
 import * as wrappers from "../../src/wrappers/index.ts";
 
@@ -39,6 +40,7 @@ describe("docs/choosing.md", () => {
       ...decoding,
       ...dynamics,
       ...models,
+      ...search,
     };
     expect(named.filter((name) => !(name in known))).toEqual([]);
   });
