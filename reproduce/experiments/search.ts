@@ -373,6 +373,8 @@ function singlePole(run: Run) {
   const part = (k: number) => (evaluations: number) => run.progress((k + evaluations / budget) / 4);
   const { controller, size } = recurrentController(1);
   const common = { task, budget };
+  // The short form is that of the first; the others only run.
+  const others = { task, budget: run.short ? 300 : budget };
   const weights = (v: Float64Array) => controller.with(v);
   const cma = new CMAES({ start: new Float64Array(size), sigma: 1, restarts: 9, tolFun: 1e-6, generator: new Generator(run.seed) });
   const discrete = evolvePoles({ ...common, search: cma, controllerOf: weights, progress: part(0) });
@@ -381,9 +383,9 @@ function singlePole(run: Run) {
   }
   const smooth = continuousController(1);
   const ctrnn = new CMAES({ start: smooth.start, sigma: 2, restarts: 9, tolFun: 1e-6, generator: new Generator(run.seed) });
-  const continuous = evolvePoles({ ...common, search: ctrnn, controllerOf: (v) => smooth.controller.with(v), progress: part(1) });
-  const neat = evolvePoles({ ...common, search: neatOf(1, run.seed), controllerOf: neatPole, progress: part(2) });
-  const random = evolvePoles({ ...common, search: new RandomSearch(run.seed, size), controllerOf: weights, progress: part(3) });
+  const continuous = evolvePoles({ ...others, search: ctrnn, controllerOf: (v) => smooth.controller.with(v), progress: part(1) });
+  const neat = evolvePoles({ ...others, search: neatOf(1, run.seed), controllerOf: neatPole, progress: part(2) });
+  const random = evolvePoles({ ...others, search: new RandomSearch(run.seed, size), controllerOf: weights, progress: part(3) });
   return {
     cma: discrete.evaluations,
     ctrnn: continuous.evaluations,
@@ -395,21 +397,26 @@ function singlePole(run: Run) {
   };
 }
 
+const RANDOM_BUDGET = 5000;
+
 function doublePole(run: Run) {
   const task = new PoleBalancing({ poles: 2 });
   const budget = run.short ? 1500 : 20_000;
-  const part = (k: number) => (evaluations: number) => run.progress((k + evaluations / budget) / 3);
   const { controller, size } = recurrentController(2);
   const weights = (v: Float64Array) => controller.with(v);
   const search = new CMAES({ start: new Float64Array(size), sigma: 0.5, restarts: 9, tolFun: 1e-6, generator: new Generator(run.seed) });
-  const cma = evolvePoles({ task, budget, search, controllerOf: weights, progress: part(0) });
+  const cma = evolvePoles({ task, budget, search, controllerOf: weights, progress: (n) => run.progress(n / budget / 2) });
   if (!run.short && cma.controller !== null) {
     run.picture("trajectory", trajectoryPicture(task, cma.controller, "Two poles, without velocities: what evolved"));
   }
-  const neat = evolvePoles({ task, budget: budget / 2, search: neatOf(2, run.seed), controllerOf: neatPole, progress: part(1) });
-  const random = evolvePoles({ task, budget, search: new RandomSearch(run.seed, size), controllerOf: weights, progress: part(2) });
-  const best = -search.result.bestCost;
-  return { cma: cma.evaluations, neat: neat.evaluations, random: random.evaluations, cmaStarts: cma.starts, neatStarts: neat.starts, best };
+  const random = evolvePoles({
+    task,
+    budget: run.short ? 300 : RANDOM_BUDGET,
+    search: new RandomSearch(run.seed, size),
+    controllerOf: weights,
+    progress: (n) => run.progress(0.5 + n / RANDOM_BUDGET / 2),
+  });
+  return { cma: cma.evaluations, random: random.evaluations, cmaStarts: cma.starts, best: -search.result.bestCost };
 }
 
 // ---- Cells ----
@@ -582,34 +589,31 @@ export const search: readonly Experiment[] = [
       { what: "CMA-ES", rate: 0.8, holds: ({ cma }) => cma < 4000 },
       { what: "NEAT", rate: 0.8, holds: ({ neat }) => neat < 4000 },
     ],
-    learns: ({ cma, neat }) => Math.min(cma, neat) < 4000,
+    learns: ({ cma, random }) => cma < 4000 && random === 300,
   }),
   experiment({
     name: "pole-balancing-evolved-double",
     system: "Recurrent controllers, evolved",
-    file: "src/search/cma-es.ts, src/search/neat.ts",
+    file: "src/search/cma-es.ts",
     paper:
       "Gomez, Schmidhuber and Miikkulainen (2008), Accelerated neural evolution through cooperatively coevolved synapses; Stanley and Miikkulainen (2002)",
-    task: "two poles of 1 m and 0.1 m on a cart, without velocities, for 100,000 steps; Gruau's fitness, at most 20,000 evaluations; 3 tanh units, or networks of NEAT, these within 10,000",
+    task: "two poles of 1 m and 0.1 m on a cart, without velocities, for 100,000 steps; Gruau's fitness, at most 20,000 evaluations, 5,000 for weights drawn at random; 3 tanh units without biases",
     reported:
       "evaluations in the mean: random weights 415,000, NEAT 6,900, CMA-ES 3,500 (2008); NEAT 33,000 with the test of 625 starts (2002); from memory",
     claim: "balanced within 20,000 evaluations by CMA-ES in at least half of the seeds; never by random weights",
     figures: {
       cma: "evaluations, CMA-ES",
-      neat: "evaluations, NEAT",
       random: "evaluations, random weights",
       cmaStarts: "starts of 625 that are balanced, CMA-ES",
-      neatStarts: "starts, NEAT",
       best: "best fitness, CMA-ES",
     },
-    seeds: 5,
-    remarks: "20,000 evaluations (10,000 of NEAT) and no start stand for a run that has not balanced the poles.",
+    remarks: "20,000 evaluations (5,000 at random) and no start stand for a run that has not balanced the poles.",
     run: doublePole,
     claims: [
       { what: "CMA-ES", rate: 0.5, holds: ({ cma }) => cma < 20_000 },
-      { what: "not at random", rate: 0.9, holds: ({ random }) => random === 20_000 },
+      { what: "not at random", rate: 0.9, holds: ({ random }) => random === RANDOM_BUDGET },
     ],
-    learns: ({ best, random }) => best > 0.01 && random === 1500,
+    learns: ({ best, random }) => best > 0.01 && random === 300,
   }),
   experiment({
     name: "cell-evolution",
