@@ -38,3 +38,4 @@ export {
   smoothL1Loss,
 } from "./losses.ts";
 export { type LoadOptions, Module, Parameter } from "./module.ts";
+export { withTangents } from "./tangents.ts";
