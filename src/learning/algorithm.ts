@@ -15,6 +15,9 @@ import { mapState, restoreState, type State, stateTensors } from "../recurrence/
 import { FieldsBefore } from "../replay/fields.ts";
 import { Shadow } from "../tensor/shadow.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { Bidirectional } from "../wrappers/bidirectional.ts";
+import { DetachEvery } from "../wrappers/truncated.ts";
+import { Reversed } from "../wrappers/wrappers.ts";
 import { byItself } from "./using-gradients.ts";
 
 /** A rule for the derivative of a scan. */
@@ -89,6 +92,8 @@ export interface ScanCotangents {
   readonly dLast: readonly (Tensor | null)[];
   /** Whether the gradient of the first state is wanted. */
   readonly wantsState: boolean;
+  /** Whether the gradient of xs is wanted. */
+  readonly wantsInputs: boolean;
 }
 
 /** Gradients of a scan's parameters and of its first state; null where there is none. */
@@ -123,7 +128,7 @@ const ruledScan: Primitive<ScanParams> = {
     if (isGradEnabled()) throw new StateError(`${name}: expected to be differentiated once, got a gradient of a gradient`);
     const state = rest.slice(0, carried);
     const wantsState = needs.slice(1, 1 + carried).some((needed) => needed);
-    const found = rule({ xs: xs as Tensor, state, ys: ys as Tensor, last, dys, dLast, wantsState });
+    const found = rule({ xs: xs as Tensor, state, ys: ys as Tensor, last, dys, dLast, wantsState, wantsInputs: needs[0] === true });
     return [found.xs, ...found.state, ...found.parameters];
   },
   jvp(_tangents, { params: { name } }) {
@@ -131,7 +136,10 @@ const ruledScan: Primitive<ScanParams> = {
   },
 };
 
-/** Runs a recurrence's own scan for the values, and `rule` for the derivative. */
+/**
+ * Runs a recurrence's own scan for the values, and `rule` for the derivative.
+ * @param forward what gives the values instead, where the rule wants to see them made
+ */
 export function scanByRule<S extends State>(
   name: string,
   rule: ScanRule<S>,
@@ -139,6 +147,7 @@ export function scanByRule<S extends State>(
   xs: Tensor,
   state?: S,
   options: ScanOptions = {},
+  forward: (xs: Tensor, start: S) => [ys: Tensor, last: S] = (x, s) => recurrence.scan(x, s, options),
 ): [ys: Tensor, last: S] {
   const start = startOf(recurrence, xs, state);
   const carry = stateTensors(start);
@@ -148,7 +157,7 @@ export function scanByRule<S extends State>(
   const frozen = all.filter((p) => !p.requiresGrad);
   const asNow = snapshot(recurrence);
   const run = (x: Tensor, tensors: readonly Tensor[]): Tensor[] => {
-    const [ys, last] = recurrence.scan(x, restoreState(start, tensors), options);
+    const [ys, last] = forward(x, restoreState(start, tensors));
     return [ys, ...stateTensors(mapState((_, t) => t as Tensor, start, last))];
   };
   const params: ScanParams = {
@@ -192,6 +201,17 @@ export function snapshot(module: Module): <R>(again: () => R) => R {
       now.putBack();
     }
   };
+}
+
+/** A scan that is no steps in time, or not in pieces: in both directions, backwards, with cuts, with one mask for a whole sequence. @throws ArgumentError */
+export function refuseOtherScans(name: string, recurrence: Module): void {
+  for (const module of recurrence.modules()) {
+    const { bidirectional, variational } = module as { bidirectional?: unknown; variational?: unknown };
+    const masks = variational === true && module.training;
+    const refused = [DetachEvery, Reversed, Bidirectional].some((kind) => module instanceof kind);
+    if (!refused && bidirectional !== true && !masks) continue;
+    throw new ArgumentError(`${name}: expected a recurrence whose steps follow each other in time, got ${module.constructor.name}`);
+  }
 }
 
 /** A scan whose algorithm knows nothing of what its inputs depend on. */

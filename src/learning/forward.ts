@@ -24,28 +24,34 @@ import { Stretch } from "./stretch.ts";
 export interface ForwardOptions {
   /** Steps of a block (default 1): inside it, errors are swept back. */
   readonly block?: number;
-  /** What this algorithm has no meaning for. @throws ArgumentError */
-  readonly check?: (recurrence: Recurrence) => void;
+  /**
+   * The recurrence that is differentiated in the place of one, with its parameters, states and outputs.
+   * @throws ArgumentError where the algorithm has no meaning
+   */
+  readonly as?: (recurrence: Recurrence) => Recurrence;
 }
 
 /** The algorithm of a kind of influence. With blocks of one step, it also learns sample by sample. */
-export function forwardAlgorithm(name: string, influence: InfluenceFor, { block = 1, check }: ForwardOptions = {}): GradientAlgorithm {
-  const checkAll = (recurrence: Recurrence): void => {
-    refuseCuts(name, recurrence);
-    check?.(recurrence);
+export function forwardAlgorithm(
+  name: string,
+  influence: InfluenceFor,
+  { block = 1, as = (r) => r }: ForwardOptions = {},
+): GradientAlgorithm {
+  const seen = (recurrence: unknown): Recurrence => {
+    refuseCuts(name, recurrence as Recurrence);
+    return as(recurrence as Recurrence);
   };
-  const rule = overSequences<State>((r, p, like, c) => sequenceRule({ name, influence, block }, r, p, like, c), { alone: true });
+  const rule = overSequences<State>((r, p, like, c) => sequenceRule({ name, influence, block }, seen(r), p, like, c), { alone: true });
   return {
     name,
     scan(recurrence, xs, state, options) {
       refuseInputGradient(name, xs);
-      checkAll(recurrence as unknown as Recurrence);
+      seen(recurrence);
       return scanByRule(name, rule as never, recurrence, xs, state, options);
     },
     ...(block === 1 && {
       begin<S extends State>(recurrence: Recurrence<S>, batch = 1) {
-        checkAll(recurrence as unknown as Recurrence);
-        return new ForwardLearner<S>(name, influence, recurrence, batch);
+        return new ForwardLearner<S>(name, influence, seen(recurrence) as unknown as Recurrence<S>, batch);
       },
     }),
   };

@@ -20,7 +20,7 @@ function widened(rows: Tensor, columns: number): Tensor {
 }
 
 /** G = ∂s/∂(θ, s₀) [S, columns], whatever the recurrence. */
-function denseInfluence({ S, columns, dtype, start }: Setting): Influence<Tensor> {
+export function denseInfluence({ S, columns, dtype, start }: Setting): Influence<Tensor> {
   return {
     initial: start ?? zeros([S, columns], dtype),
     // λᵀG + g
@@ -41,15 +41,20 @@ function denseInfluence({ S, columns, dtype, start }: Setting): Influence<Tensor
  * The influence where units do not see each other's state: one trace a parameter and tensor of the state, of its own unit alone.
  *
  *   e'ₘ = Σⱼ Jₘⱼ∘eⱼ + Iₘ        Jₘⱼ [units]: one sweep from all units together gives the diagonals, and what each parameter does to its unit
+ * @param axisOf where a parameter's units are
  */
-function unitInfluence({ state, parameters, P, dtype }: Setting, units: number): Influence<readonly Tensor[]> {
+export function unitInfluence(
+  { state, parameters, P, dtype }: Setting,
+  units: number,
+  axisOf: (p: Tensor) => "rows" | "columns" = () => "rows",
+): Influence<readonly Tensor[]> {
   const floats = floatsOf(stateTensors(state));
   const own = floats.filter((s) => s.size === units);
   /** Parts [units] of a vector over the state, of the tensors that hold a value for each unit. */
   const parts = (vector: Tensor): Tensor[] =>
     stateFromVector(vector, floats).flatMap((part) => (part.size === units ? [reshape(part, [units])] : []));
   /** A value a unit, for every parameter the one of its unit; 0 for those that no unit owns. */
-  const spread = (values: Tensor): Tensor => cat(parameters.map((p) => spreadOver(p, values)));
+  const spread = (values: Tensor): Tensor => cat(parameters.map((p) => spreadOver(p, values, axisOf(p))));
   const ones = (m: Tensor): Tensor =>
     joined(
       floats.map((s) => (s === m ? full(s.shape, 1, dtype) : null)),
@@ -71,10 +76,11 @@ function unitInfluence({ state, parameters, P, dtype }: Setting, units: number):
   };
 }
 
-/** Values of units [units] for each element of a parameter, whose rows are those of the units, once or several times over. */
-function spreadOver(p: Tensor, values: Tensor): Tensor {
+/** Values of units [units] for each element of a parameter, whose rows (or columns) are those of the units, once or several times over. */
+function spreadOver(p: Tensor, values: Tensor, axis: "rows" | "columns"): Tensor {
   const [units] = values.shape as [number];
   const rows = p.shape[0] ?? 0;
+  if (axis === "columns") return reshape(broadcastTo(values, p.shape), [p.size]);
   if (rows === 0 || rows % units !== 0) return zeros([p.size], values.dtype);
   const all = broadcastTo(reshape(values, [1, units, 1]), [rows / units, units, p.size / rows]);
   return reshape(all, [p.size]);

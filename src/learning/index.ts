@@ -1,6 +1,7 @@
 /** Gradient algorithms beside backpropagation through time: each another rule for the derivative of a scan. */
 
 export type { GradientAlgorithm, Learner, TakenStep } from "./algorithm.ts";
+export { type BpttOptions, bptt } from "./bptt.ts";
 export { BroadcastLinear, type BroadcastLinearOptions } from "./broadcast.ts";
 export {
   type AdjointMode,
@@ -49,5 +50,7 @@ export {
 } from "./signal-flow/index.ts";
 export { snap } from "./snap.ts";
 export { exponentialDecay, inverseSigmoidDecay, type LinearDecayOptions, linearDecay, type TruthSchedule } from "./teacher-forcing.ts";
+export { type TruncatedSteps, truncated } from "./truncated.ts";
+export { truncatedLstm } from "./truncated-lstm.ts";
 export { type UoroOptions, uoro } from "./uoro.ts";
 export { usingGradients } from "./using-gradients.ts";

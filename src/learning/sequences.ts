@@ -50,7 +50,7 @@ export function overSequences<S extends State>(rule: ScanRule<S>, { alone = fals
 
 /** The steps of sequence b, as a batch of one. */
 function sequenceOf(
-  { xs, ys, state, last, dys, dLast, wantsState }: ScanCotangents,
+  { xs, ys, state, last, dys, dLast, ...wanted }: ScanCotangents,
   axes: readonly number[],
   b: number,
   length: number,
@@ -58,7 +58,7 @@ function sequenceOf(
   const steps = (x: Tensor): Tensor => slice(slice(x, 1, b, b + 1), 0, 0, length);
   const row = (t: Tensor, i: number): Tensor => slice(t, axes[i] as number, b, b + 1);
   const ends = { state: state.map(row), last: last.map(row), dLast: dLast.map((d, i) => d && row(d, i)) };
-  return { xs: steps(xs), ys: steps(ys), dys: dys && steps(dys), ...ends, wantsState };
+  return { xs: steps(xs), ys: steps(ys), dys: dys && steps(dys), ...ends, ...wanted };
 }
 
 /** The gradients of a sequence without steps, whose last state is its first. */

@@ -89,9 +89,51 @@ export function truncatedBptt<S extends State>(
 ): { readonly loss: number; readonly state: S } {
   checkRecurrence("truncatedBptt", recurrence);
   const { k1, k2 = k1, state, loss, after } = optionsOf("truncatedBptt", options);
-  checkSequence("truncatedBptt", xs, recurrence.inputSize);
-  checkSizes("truncatedBptt", { k1, k2 });
-  if (k2 < k1) throw new ArgumentError(`truncatedBptt: expected k2 to be at least k1, got ${k2} and ${k1}`);
+  let total = 0;
+  const last = overWindows<S, number>(
+    "truncatedBptt",
+    recurrence,
+    xs,
+    { k1, k2, state, after: (end, value) => after?.(end, value) },
+    ({ start, from }, piece, before) => {
+      const [ys, next] = recurrence.scan(piece, before);
+      const value = loss(slice(ys, 0, from - start), from);
+      backward(value);
+      total += value.item();
+      return { next, value: value.item() };
+    },
+  );
+  return { loss: total, state: last };
+}
+
+/** Steps start … end − 1 of a sequence, with errors from step `from` on. */
+export interface Window {
+  readonly start: number;
+  readonly from: number;
+  readonly end: number;
+}
+
+interface WindowsOptions<S extends State, R> extends Pick<TruncatedOptions<S>, "k1" | "k2"> {
+  readonly state: S | undefined;
+  /** After each window, with what it gave. */
+  readonly after?: (end: number, value: R) => void;
+}
+
+/**
+ * Every k₁ steps, the window of the last k₂ steps is run from the state before it, which is carried along as values.
+ * @param run runs a window's steps and sweeps them, in a scope: from the state before, undefined for a first one that nobody gave
+ * @returns the last state, cut off from the tape
+ */
+export function overWindows<S extends State, R>(
+  op: string,
+  recurrence: Recurrence<S>,
+  xs: Tensor,
+  { k1, k2 = k1, state, after }: WindowsOptions<S, R>,
+  run: (window: Window, piece: Tensor, before: S | undefined) => { readonly next: S; readonly value: R },
+): S {
+  checkSequence(op, xs, recurrence.inputSize);
+  checkSizes(op, { k1, k2 });
+  if (k2 < k1) throw new ArgumentError(`${op}: expected k2 to be at least k1, got ${k2} and ${k1}`);
   const T = xs.dim(0);
   let held = scope(() => detachState(state ?? recurrence.initialState(xs.dim(1))));
   let at = 0;
@@ -106,21 +148,18 @@ export function truncatedBptt<S extends State>(
         scope(() => noGrad(() => detachState(recurrence.scan(slice(xs, 0, at, t), held)[1]))),
       );
   };
-  const sweeps = cuts(T, k1).map(([from, end]) => ({ from, end, start: Math.max(0, end - k2) }));
-  let total = 0;
-  for (const [i, { from, end, start }] of sweeps.entries()) {
+  const windows = cuts(T, k1).map(([from, end]) => ({ from, end, start: Math.max(0, end - k2) }));
+  for (const [i, window] of windows.entries()) {
+    const { start, end } = window;
     moveTo(start);
-    const goesOn = (sweeps[i + 1]?.start ?? T) === end;
+    const goesOn = (windows[i + 1]?.start ?? T) === end;
     const swept = scope(() => {
       // Without a state given, the first one may be trained.
-      const [ys, last] = recurrence.scan(slice(xs, 0, start, end), start === 0 && state === undefined ? undefined : held);
-      const value = loss(slice(ys, 0, from - start), from);
-      backward(value);
-      return { value: value.item(), last: goesOn ? detachState(last) : null };
+      const { next, value } = run(window, slice(xs, 0, start, end), start === 0 && state === undefined ? undefined : held);
+      return { value, last: goesOn ? detachState(next) : null };
     });
-    total += swept.value;
     if (swept.last !== null) arrive(end, swept.last);
     after?.(end, swept.value);
   }
-  return { loss: total, state: held };
+  return held;
 }
