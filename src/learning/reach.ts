@@ -38,6 +38,7 @@ const known = new WeakMap<object, Reach>();
 export class Reach {
   readonly #S: number;
   readonly #P: number;
+  readonly #parameters: readonly Tensor[];
   readonly #dtype: FloatDType;
   readonly #places: Places;
   /** ∂next/∂θ ≠ 0, by parameter. */
@@ -47,9 +48,10 @@ export class Reach {
   readonly #patterns = new Map<number, Pattern>();
   #stale = false;
 
-  private constructor({ S, P, dtype }: Setting, places: Places) {
+  private constructor({ S, P, parameters, dtype }: Setting, places: Places) {
     this.#S = S;
     this.#P = P;
+    this.#parameters = parameters;
     this.#dtype = dtype;
     this.#places = places;
     this.direct = patternOf(places.direct.map((set) => [...set]));
@@ -58,9 +60,9 @@ export class Reach {
 
   /** The reach of the trained parameters of a recurrence. */
   static of(setting: Setting): Reach {
-    const { recurrence, S, P } = setting;
+    const { recurrence, parameters, S, P } = setting;
     const before = known.get(recurrence);
-    const fits = before !== undefined && before.#S === S && before.#P === P;
+    const fits = before !== undefined && before.#S === S && sameList(before.#parameters, parameters);
     if (fits && !before.#stale) return before;
     const places = fits
       ? before.#places
@@ -121,6 +123,8 @@ export class Reach {
     }
   }
 }
+
+const sameList = (a: readonly Tensor[], b: readonly Tensor[]): boolean => a.length === b.length && a.every((t, i) => t === b[i]);
 
 function patternOf(lists: readonly (readonly number[])[]): Pattern {
   const starts = new Int32Array(lists.length + 1);

@@ -19,6 +19,7 @@ import { onesLike, zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import type { Shape } from "../../src/tensor/shape.ts";
 import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { StackedRNN } from "../../src/wrappers/index.ts";
 import { every } from "../recurrence/every.ts";
 import { NOT_FORWARD } from "./recurrences.ts";
 
@@ -310,6 +311,25 @@ describe("snap", () => {
     assign(cell.weightHh, weights);
     gradientOf(any(cell), snap(2));
     expectClose(gradientOf(any(cell), snap(2)), gradientOf(any(cell), rtrl()), 1e-12);
+  });
+
+  it("sees which parameters are frozen, though as many are", () => {
+    const [below, above] = [new RNNCell({ ...small, ...o(1) }), new RNNCell({ ...small, ...o(2) })];
+    const both = any(new StackedRNN([any(below), any(above)]));
+    for (const frozen of [below, above]) {
+      for (const p of both.parameters()) p.requiresGrad = !frozen.parameters().includes(p);
+      expectClose(gradientOf(both, snap(9)), gradientOf(both, rtrl()), 1e-12);
+    }
+    const net = new cells.LeakyRNN({ inputSize: 2, hiddenSize: 2, ...o() });
+    net.weightHh.requiresGrad = false;
+    expectClose(gradientOf(any(net), snap(2)), gradientOf(any(net), rtrl()), 1e-12);
+    assign(net.weightHh, zeros(net.weightHh.shape, dtype));
+    expectClose(gradientOf(any(net), eprop()), gradientOf(any(net), rtrl()), 1e-12);
+    expectClose(
+      meanOverSigns(any(net), (generator) => kfRtrl({ generator })),
+      gradientOf(any(net), rtrl()),
+      1e-12,
+    );
   });
 
   it("refuses steps below one", () => {
