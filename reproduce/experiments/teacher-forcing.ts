@@ -109,7 +109,7 @@ function freeError(run: Run, net: Drawer, name: string): number {
 
 function figureEight(run: Run) {
   const { weights, training } = streams(run.seed);
-  const updates = run.short ? 250 : 2000;
+  const updates = run.short ? 150 : 2000;
   const error = (name: string, lesson: Lesson, [from, to]: readonly [number, number]): number => {
     const net = new Drawer(12, weights.split());
     const random = training.generator.split();
@@ -145,7 +145,7 @@ export const teacherForcing: readonly Experiment[] = [
       noisy: "RMSE, teacher forcing under noise 0.05",
       sampled: "RMSE, scheduled sampling",
     },
-    seeds: 5,
+    seeds: 3,
     remarks:
       "scheduled sampling (inverse sigmoid, k = 300) lets gradients through the network's own outputs here, and is free running from about update 2,000 on; no system was tuned",
     run: figureEight,
