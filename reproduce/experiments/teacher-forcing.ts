@@ -145,7 +145,7 @@ export const teacherForcing: readonly Experiment[] = [
       noisy: "RMSE, teacher forcing under noise 0.05",
       sampled: "RMSE, scheduled sampling",
     },
-    seeds: 3,
+    seeds: 5,
     remarks:
       "scheduled sampling (inverse sigmoid, k = 300) lets gradients through the network's own outputs here, and is free running from about update 2,000 on; no system was tuned",
     run: figureEight,

@@ -1,0 +1,4 @@
+import { reinforce } from "../../reproduce/experiments/reinforce.ts";
+import { shortForms } from "./short-forms.ts";
+
+shortForms(reinforce);
