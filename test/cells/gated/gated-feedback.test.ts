@@ -22,7 +22,7 @@ const units = { tanh: GatedFeedbackRNN, LSTM: GatedFeedbackLSTM, GRU: GatedFeedb
 type Layer = GatedFeedbackRNN["layers"][number];
 
 const vector = (t: Tensor) => Array.from(t.data(), Number);
-const HEIGHTS = [3, 2];
+const HEIGHTS = [5, 2];
 
 /** Section 3: layers of a unit, each connection through one number g^(i→j), which is learned, 1, or 1 within a layer and 0 between them. */
 function chung(unit: keyof typeof units, gates: "learned" | "open" | "own"): Equations {
@@ -39,7 +39,7 @@ function chung(unit: keyof typeof units, gates: "learned" | "open" | "own"): Equ
       };
       // U^(i→j) h_i, pair by pair.
       const product = (i: number) => {
-        const U = p.matrix(at("weight_fh"), 5).map((row) => row.slice(from(i), from(i) + (HEIGHTS[i] as number)));
+        const U = p.matrix(at("weight_fh"), from(2)).map((row) => row.slice(from(i), from(i) + (HEIGHTS[i] as number)));
         return times(U, hs[i] as Vector).map((v) => gate(i) * v);
       };
       const back = gates === "own" ? times(p.matrix(at("weight_fh"), n), h) : plus(...HEIGHTS.map((_, i) => product(i)));
