@@ -5,7 +5,7 @@
  */
 
 import { ArgumentError, DTypeError, ShapeError, StateError } from "./errors.ts";
-import { quote } from "./quote.ts";
+import { list, quote } from "./quote.ts";
 
 /** Bounds of a number: `least` and `most` belong to the range, `above` and `below` do not. */
 export interface Range {
@@ -91,6 +91,31 @@ export function checkFlag(op: string, name: string, value: unknown): asserts val
 export function checkOptions(op: string, options: unknown): asserts options is object {
   if (typeof options === "object" && options !== null) return;
   throw new DTypeError(`${op}: expected options as an object, got ${quote(options)}`);
+}
+
+/** How many letters have to be changed, put in or left out to get from one word to another; case and underscores do not count. */
+function distance(a: string, b: string): number {
+  const [x, y] = [a, b].map((word) => word.toLowerCase().replaceAll("_", "")) as [string, string];
+  let row = Array.from({ length: y.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= x.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= y.length; j++) {
+      const same = x[i - 1] === y[j - 1] ? 0 : 1;
+      next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, (row[j - 1] as number) + same));
+    }
+    row = next;
+  }
+  return row[y.length] as number;
+}
+
+/** Names of options that exist; what is given as `undefined` is not given. @throws ArgumentError, with the name that was meant if one is near */
+export function checkNames(op: string, options: object, known: readonly string[]): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || known.includes(name)) continue;
+    const near = known.filter((other) => distance(name, other) <= 2).sort((a, b) => distance(name, a) - distance(name, b))[0];
+    const hint = near === undefined ? "" : `: did you mean ${near}?`;
+    throw new ArgumentError(`${op}: expected options among ${list(known)}, got ${quote(name)}${hint}`);
+  }
 }
 
 /** Options to be taken apart: `const { inputSize } = optionsOf("Cell", options);`. @throws DTypeError for what is no object */

@@ -1,6 +1,6 @@
 /** What all optimisers share: parameter groups, state, and the walk over both. */
 
-import { checkFlag, checkIterable, checkNumber, checkOptions, isRecord, withDefaults } from "../base/checks.ts";
+import { checkFlag, checkIterable, checkNames, checkNumber, checkOptions, isRecord, withDefaults } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
@@ -96,6 +96,9 @@ export abstract class ParameterGroups<O extends object> {
       checkIterable(kind, "params of a group", (group as GroupOptions<O>).params);
     }
     const lists = plain.length > 0 ? [{ params: plain }] : (given as GroupOptions<O>[]);
+    const names = Object.keys(defaults);
+    checkNames(kind, options, names);
+    for (const { params: _, ...own } of lists as GroupOptions<O>[]) checkNames(`${kind}: a group`, own, names);
     const common = withDefaults(defaults, options);
     this.groups = lists.map((group) => ({ ...withDefaults(common, group), params: [...group.params] }) as unknown as Group<O>);
     this.params = this.groups.flatMap((group) => group.params);

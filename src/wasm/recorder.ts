@@ -1,5 +1,6 @@
 /** Recording of kernel calls: they are noted instead of being run, together with the memory that is given out meanwhile. */
 
+import { StateError } from "../base/errors.ts";
 import { mayWrite, refersTo } from "./calls.ts";
 
 /** One kernel call: the id (with its dtype's bit) and the argument slots. */
@@ -37,9 +38,13 @@ export class Recording {
     this.#before = before;
   }
 
-  /** Records what `fn` does, or lets it be done if the recording was interrupted before. Recordings do not nest. */
+  /**
+   * Records what `fn` does, or lets it be done if the recording was interrupted before.
+   * @throws StateError while another recording is in progress, whose calls would be lost
+   */
   during<R>(fn: () => R): R {
     if (this.obstacle !== null) return fn();
+    if (recording !== null) throw new StateError("record: expected no recording in progress, got one: recordings do not nest");
     recording = this;
     try {
       return fn();

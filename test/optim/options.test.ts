@@ -300,3 +300,26 @@ describe("LBFGS", () => {
     expect(p.toArray()).toEqual(same.p.toArray());
   });
 });
+
+describe("names of options", () => {
+  const p = () => [keep(tensor([1], { requiresGrad: true }))];
+
+  it.each([
+    ["learningrate", /expected options among lr, .*got "learningrate"$/],
+    ["weight_decay", /did you mean weightDecay\?$/],
+    ["momentun", /did you mean momentum\?$/],
+    ["LR", /did you mean lr\?$/],
+  ])("that do not exist are refused: %s", (name, said) => {
+    expect(() => new SGD(p(), { [name]: 0.1 } as object)).toThrow(said);
+    expect(() => new SGD([{ params: p(), [name]: 0.1 } as never])).toThrow(said);
+  });
+
+  it("are not looked at where no value is given", () => {
+    expect(() => new SGD(p(), { weight_decay: undefined } as object)).not.toThrow();
+  });
+
+  it.each(Object.entries(rows))("of %s are its own", (_, { Class, options }) => {
+    expect(() => new Class(p(), options)).not.toThrow();
+    expect(() => new Class(p(), { ...options, nothing: 1 })).toThrow(ArgumentError);
+  });
+});
