@@ -115,7 +115,7 @@ class DelayedXor {
 }
 
 /** The share of 1,000 fresh steps that are answered rightly. @param short updates of the short form */
-function xorAccuracy(run: Run, algorithm: GradientAlgorithm | null, part: readonly [number, number], short = XOR.updates / 2): number {
+function xorAccuracy(run: Run, algorithm: GradientAlgorithm | null, part: readonly [number, number], short = 350): number {
   const { weights, training, test } = streams(run.seed);
   const cell = new RNNCell({ inputSize: 2, hiddenSize: XOR.units, generator: weights });
   // The baseline sweeps back a step.
