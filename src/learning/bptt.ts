@@ -3,7 +3,7 @@
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
 import { enableGrad, noGrad } from "../autodiff/tape.ts";
-import { checkNumber } from "../base/checks.ts";
+import { checkNumber, optionsOf } from "../base/checks.ts";
 import { BYTES, isFloat } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { Parameter } from "../nn/module.ts";
@@ -43,7 +43,8 @@ export interface BpttOptions {
  * @throws ArgumentError for a memory that is too small, and for recurrences whose scan is no steps in time (both directions, cuts)
  * @example fit(model, batches, { gradients: bptt({ memory: 2 ** 20 }), … })
  */
-export function bptt({ memory }: BpttOptions = {}): GradientAlgorithm {
+export function bptt(options: BpttOptions = {}): GradientAlgorithm {
+  const { memory } = optionsOf("bptt", options);
   if (memory === undefined) return { name: "bptt", scan: (recurrence, xs, state, options) => recurrence.scan(xs, state, options) };
   if (memory !== "sqrt") checkNumber("bptt", "memory", memory, { above: 0 });
   return {

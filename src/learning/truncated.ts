@@ -4,7 +4,7 @@ import { addInPlace } from "../autodiff/accumulate.ts";
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
 import { enableGrad } from "../autodiff/tape.ts";
-import { checkSizes } from "../base/checks.ts";
+import { checkSizes, optionsOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
@@ -37,7 +37,8 @@ export interface TruncatedSteps {
  * @see Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories", Neural Computation 2, 1990
  * @example fit(model, batches, { gradients: truncated({ steps: [16, 8] }), … })
  */
-export function truncated({ steps }: TruncatedSteps): GradientAlgorithm {
+export function truncated(options: TruncatedSteps): GradientAlgorithm {
+  const { steps } = optionsOf("truncated", options);
   if (!Array.isArray(steps) || steps.length !== 2) throw new ArgumentError(`truncated: expected steps [h, hPrime], got ${quote(steps)}`);
   const [h, hPrime] = steps as unknown as readonly [number, number];
   checkSizes("truncated", { h, hPrime });

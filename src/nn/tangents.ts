@@ -3,14 +3,14 @@
 import { track } from "../autodiff/alias.ts";
 import { unbox, withLevel } from "../autodiff/forward.ts";
 import { enableGrad } from "../autodiff/tape.ts";
-import { finished } from "../base/checks.ts";
+import { checkFunction, finished, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { zeros } from "../tensor/create.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { checkTensor, Tensor } from "../tensor/tensor.ts";
-import type { Module, Parameter } from "./module.ts";
+import { checkModule, type Module, type Parameter } from "./module.ts";
 
 interface Tangents {
   /** [K, …shape] each. */
@@ -64,7 +64,9 @@ function readTangents(module: Module, tangents: Readonly<Record<string, Tensor>>
  * const [loss, slope] = withTangents(model, { "head.weight": direction }, () => mseLoss(model.forward(xs), ys));
  */
 export function withTangents(module: Module, tangents: Readonly<Record<string, Tensor>>, fn: () => Tensor): [y: Tensor, tangent: Tensor] {
-  const { byParameter, K, stacked } = readTangents(module, tangents);
+  checkModule("withTangents", module);
+  const { byParameter, K, stacked } = readTangents(module, optionsOf("withTangents", tangents));
+  checkFunction("withTangents", "fn", fn);
   return withLevel((level) => {
     const undo = Array.from(byParameter, ([p, tangent]) => carry(level, p, tangent));
     try {

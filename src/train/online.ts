@@ -4,8 +4,8 @@ import { addInPlace } from "../autodiff/accumulate.ts";
 import { backward } from "../autodiff/backward.ts";
 import { applyAll, type Evaluation, type Primitive } from "../autodiff/primitive.ts";
 import { isGradEnabled } from "../autodiff/tape.ts";
-import { checkWhole, optionsOf } from "../base/checks.ts";
-import { ArgumentError, FormatError, ShapeError, StateError } from "../base/errors.ts";
+import { checkFunction, checkWhole, optionsOf } from "../base/checks.ts";
+import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../io/checkpoint.ts";
 import { type GradientAlgorithm, type Learner, refuseInputGradient, type TakenStep } from "../learning/algorithm.ts";
@@ -13,7 +13,7 @@ import { outermostRecurrences, replaceMethods } from "../learning/using-gradient
 import { checkModule, type Module } from "../nn/module.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { clipGradNorm } from "../optim/clip.ts";
-import type { Optimizer } from "../optim/optimizer.ts";
+import { Optimizer } from "../optim/optimizer.ts";
 import type { Recurrence, ScanOptions } from "../recurrence/recurrence.ts";
 import { restoreState, type State, stateTensors, tensorsLike } from "../recurrence/state.ts";
 import { type Generator, type GeneratorState, watchGenerators } from "../tensor/random.ts";
@@ -77,7 +77,9 @@ export class Online<M extends Module, B> {
 
   constructor(model: M, options: OnlineOptions<M, B>) {
     checkModule("online", model);
-    const { gradients, batch = 1, updateEvery = 1, clipNorm } = optionsOf("Online", options);
+    const { gradients, batch = 1, updateEvery = 1, clipNorm, loss, optimizer } = optionsOf("online", options);
+    checkFunction("online", "loss", loss);
+    if (!(optimizer instanceof Optimizer)) throw new DTypeError(`online: expected an optimizer, got ${quote(optimizer)}`);
     checkWhole("online", "batch", batch, { least: 1 });
     checkWhole("online", "updateEvery", updateEvery, { least: 1 });
     if (clipNorm !== undefined && !(clipNorm > 0)) throw new ArgumentError(`online: expected clipNorm above 0, got ${quote(clipNorm)}`);
