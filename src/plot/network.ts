@@ -1,5 +1,6 @@
 /** Networks of any topology as SVG text. */
 
+import { checkList, checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
@@ -20,7 +21,11 @@ const [POSITIVE, NEGATIVE] = ["#0072b2", "#d55e00"];
  * @throws ArgumentError for no nodes, and for edges between nodes that are not there
  * @example networkDiagram({ nodes: [{ label: "x", layer: 0 }, { label: "y", layer: 1 }], edges: [{ from: 0, to: 1, weight: -2 }] })
  */
-export function networkDiagram({ nodes, edges }: DrawnNetwork, { title }: Pick<ChartOptions, "title"> = {}): string {
+export function networkDiagram(network: DrawnNetwork, { title }: Pick<ChartOptions, "title"> = {}): string {
+  checkOptions("networkDiagram", network);
+  const { nodes, edges } = network;
+  checkList("networkDiagram", "nodes", nodes);
+  checkList("networkDiagram", "edges", edges);
   if (nodes.length === 0) throw new ArgumentError("networkDiagram: expected at least one node, got none");
   const unknown = edges.flatMap(({ from, to }) => [from, to]).find((node) => nodes[node] === undefined);
   if (unknown !== undefined)
