@@ -10,6 +10,7 @@ import { ctrnn } from "./experiments/ctrnn.ts";
 import { elman } from "./experiments/elman.ts";
 import { elmo } from "./experiments/elmo.ts";
 import { encoderDecoder } from "./experiments/encoder-decoder.ts";
+import { fixedPointExperiments } from "./experiments/fixed-point.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
 import { gatedStore } from "./experiments/gated-store.ts";
 import { gradientExperiments } from "./experiments/gradients.ts";
@@ -28,9 +29,11 @@ import { mtrnn } from "./experiments/mtrnn.ts";
 import { multiDimensional } from "./experiments/multi-dimensional.ts";
 import { narx } from "./experiments/narx.ts";
 import { parity } from "./experiments/parity.ts";
+import { pearlmutter } from "./experiments/pearlmutter.ts";
 import { pixelRnn } from "./experiments/pixel-rnn.ts";
 import { recall } from "./experiments/recall.ts";
 import { recursive } from "./experiments/recursive.ts";
+import { recursiveBackprop } from "./experiments/recursive-backprop.ts";
 import { reinforce } from "./experiments/reinforce.ts";
 import { rmlp } from "./experiments/rmlp.ts";
 import { rwkv } from "./experiments/rwkv.ts";
@@ -52,6 +55,7 @@ export const experiments: readonly Experiment[] = [
   elman,
   elmo,
   encoderDecoder,
+  fixedPointExperiments,
   fullyRecurrent,
   gatedStore,
   gradientExperiments,
@@ -70,10 +74,12 @@ export const experiments: readonly Experiment[] = [
   multiDimensional,
   narx,
   parity,
+  pearlmutter,
   pixelRnn,
   recall,
   recursive,
   reinforce,
+  recursiveBackprop,
   rmlp,
   rwkv,
   search,

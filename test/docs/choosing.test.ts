@@ -9,6 +9,7 @@ import * as encoderDecoder from "../../src/encoder-decoder/index.ts";
 import * as grids from "../../src/grids/index.ts";
 import * as hierarchies from "../../src/hierarchies/index.ts";
 import * as library from "../../src/index.ts";
+import * as learning from "../../src/learning/index.ts";
 import * as models from "../../src/models/index.ts";
 import * as search from "../../src/search/index.ts";
 import * as trees from "../../src/trees/index.ts";
@@ -39,6 +40,7 @@ describe("docs/choosing.md", () => {
       ...hierarchies,
       ...decoding,
       ...dynamics,
+      ...learning,
       ...models,
       ...search,
     };

@@ -1,0 +1,4 @@
+import { pearlmutter } from "../../reproduce/experiments/pearlmutter.ts";
+import { shortForms } from "./short-forms.ts";
+
+shortForms(pearlmutter);
