@@ -48,7 +48,8 @@ const by =
 const plain = (values: (number[] | null)[]) => values.map((list) => (list?.some((v) => v !== 0) ? list.map((v) => v + 0) : null));
 
 /** Steps that read a tensor of their state more than once: sums that meet at a border of units are added up in another order. */
-const ROUNDED = /^(MGU|MUT\d|GRU\d|GatedFeedback.*|ClockworkRNN|CTRNN, "bogacki-shampine"|LiquidTimeConstant.*|Zoneout|LeakyRNN|PearlmutterNetwork.*)$/;
+const ROUNDED =
+  /^(MGU|MUT\d|GRU\d|GatedFeedback.*|ClockworkRNN|CTRNN, "bogacki-shampine"|LiquidTimeConstant.*|Zoneout|LeakyRNN|PearlmutterNetwork.*)$/;
 
 function expectSame(name: string, got: (number[] | null)[], expected: (number[] | null)[]): void {
   if (!ROUNDED.test(name)) {
