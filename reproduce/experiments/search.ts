@@ -526,7 +526,7 @@ export const search: readonly Experiment[] = [
     file: FILES,
     paper: "Hansen (2016), The CMA evolution strategy: a tutorial; Storn and Price (1997); Kennedy and Eberhart (1995)",
     task: "Rosenbrock's function in ten dimensions from 0, to 1e-8, at most 20,000 evaluations",
-    reported: "CMA-ES with σ = 0.5 takes some 5,000 to 7,000 evaluations",
+    reported: "CMA-ES with σ = 0.5 takes some 5,000 to 7,000 evaluations (quoted from memory)",
     claim: "CMA-ES solves it within 8,000 evaluations; no other method reaches 1e-8, and every one is better than random search",
     figures: {
       evaluations: "evaluations, CMA-ES",

@@ -1,6 +1,7 @@
 /** Evaluation in threads, for Node, Deno and Bun. */
 
 import { Worker } from "node:worker_threads";
+import { optionsOf } from "../base/checks.ts";
 import { EvaluationPool, type PoolOptions, type WorkerPort } from "./pool.ts";
 
 export interface WorkerOptions extends PoolOptions {
@@ -18,7 +19,8 @@ export interface WorkerOptions extends PoolOptions {
  * await evolve(search, threads, { maxEvaluations: 10_000 });
  */
 export function evaluationThreads<C>(module: URL | string, options: WorkerOptions = {}): EvaluationPool<C> {
-  const source = { module: String(module), name: options.name ?? "evaluate" };
+  const { name = "evaluate" } = optionsOf("evaluationThreads", options);
+  const source = { module: String(module), name };
   const spawn = (): WorkerPort => {
     const worker = new Worker(new URL("./worker-node.js", import.meta.url));
     worker.postMessage(source);

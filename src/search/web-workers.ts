@@ -1,5 +1,6 @@
 /** Evaluation in web workers, for browsers. */
 
+import { optionsOf } from "../base/checks.ts";
 import { EvaluationPool, type PoolOptions, type WorkerPort } from "./pool.ts";
 
 export interface WebWorkerOptions extends PoolOptions {
@@ -23,7 +24,8 @@ declare const Worker: new (url: URL, options: { readonly type: "module" }) => We
  * @example await evolve(search, evaluationWorkers<Float64Array>(new URL("./cost.js", import.meta.url), { workers: 4 }));
  */
 export function evaluationWorkers<C>(module: URL | string, options: WebWorkerOptions = {}): EvaluationPool<C> {
-  const source = { module: String(module), name: options.name ?? "evaluate" };
+  const { name = "evaluate" } = optionsOf("evaluationWorkers", options);
+  const source = { module: String(module), name };
   const spawn = (): WorkerPort => {
     // In this form bundlers see that there is a worker.
     const worker = new Worker(new URL("./worker-web.js", import.meta.url), { type: "module" });

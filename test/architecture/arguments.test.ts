@@ -11,7 +11,7 @@ const WRONG: readonly unknown[] = [null, undefined, 3, "x", {}, []];
 const KNOWN = Object.values(errors);
 
 /** The subpaths, by the files that they are made of. */
-const entries = [...readdirSync("src").filter((folder) => existsSync(`src/${folder}/index.ts`)), "node", "inference"].map((name) =>
+const entries = [...readdirSync("src").filter((folder) => existsSync(`src/${folder}/index.ts`)), "node", "web", "inference"].map((name) =>
   existsSync(`src/${name}.ts`) ? `../../src/${name}.ts` : `../../src/${name}/index.ts`,
 );
 
