@@ -137,6 +137,11 @@ function latch(run: Run, { delays, steps, part }: Latch): boolean {
   });
   assign(unit.weightFh, new Array<number>(delays).fill(FEEDBACK / delays));
   assign(unit.bias, [0]);
+  // Small weights at first: usual ones latch the classes in some seeds before anything is learned.
+  assign(
+    unit.weightIh,
+    unit.weightIh.data().map((w) => w / 10),
+  );
   // Taps lie side by side: class 1, class 2, noise of this step, of the one before, and of two before.
   const wired = () =>
     assign(
@@ -229,6 +234,8 @@ export const narx: readonly Experiment[] = [
       oneLongest: "one delay, longest T up to which all are solved",
       sixLongest: "six delays, the same (200 is the longest tried)",
     },
+    remarks:
+      "What is trained starts from a tenth of the usual weights. From usual ones the net of one delay had latched both classes before the first pass in two of the seeds 100 to 109, at any T, and the claim held in seven of these ten.",
     seeds: 20,
     run: latching,
     claims: [
