@@ -280,7 +280,7 @@ export function axpby<T>(n: i32, a: f64, x: usize, b: f64, y: usize): void {
 }
 
 /** x ← x kept within [−limit, limit]; NaN stays. @kernel */
-export function limitTo<T>(n: i32, limit: f64, x: usize): void {
+export function clampMagnitude<T>(n: i32, limit: f64, x: usize): void {
   const high = splat<T>(limit);
   const low = splat<T>(-limit);
   const size = <usize>n * sizeof<T>();
@@ -294,7 +294,7 @@ export function limitTo<T>(n: i32, limit: f64, x: usize): void {
 }
 
 /** The f64 at out becomes Σ x[i]·y[i], summed in f64; x and y may be the same. @kernel */
-export function dotTo<T>(n: i32, x: usize, y: usize, out: usize): void {
+export function dotProduct<T>(n: i32, x: usize, y: usize, out: usize): void {
   let even = f64x2.splat(0);
   let odd = f64x2.splat(0);
   const size = <usize>n * sizeof<T>();

@@ -54,8 +54,8 @@ function parseParams(kernel, list) {
 /** What running recurrent layers in float32 takes: the kernels of the small binary. */
 export const INFERENCE = new Set(
   (
-    "fill copyStrided convert elementwise gemm pack_b gemm_packed gatherRows addRows replay " +
-    "lstm_forward gru_forward elman_forward philox wordsToUniform wordsToBernoulli"
+    "fill copyStrided convert elementwise gemm packWeights gemmPanels gatherRows addRows replay " +
+    "lstmForward gruForward elmanForward philox wordsToUniform wordsToBernoulli"
   ).split(" "),
 );
 

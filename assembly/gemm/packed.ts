@@ -86,13 +86,13 @@ function directRows<T>(
   rowTimesPanels<T>(n, k, a + <usize>together * aRow, b, panel, bStep, from, c + <usize>together * cRow);
 }
 
-/** Packs B (k × n; strides in elements) for gemm_packed. @kernel */
-export function pack_b<T>(n: i32, k: i32, b: usize, rowStride: i32, colStride: i32, out: usize): void {
+/** Packs B (k × n; strides in elements) for gemmPanels. @kernel */
+export function packWeights<T>(n: i32, k: i32, b: usize, rowStride: i32, colStride: i32, out: usize): void {
   packB<T>(n, k, b, rowStride, colStride, out);
 }
 
 /** C = (beta ? C : bias or 0) + A (m × k, rows lda apart) · packed B; C's rows are ldc apart. k is at least 1. @kernel */
-export function gemm_packed<T>(
+export function gemmPanels<T>(
   m: i32, n: i32, k: i32, a: usize, lda: i32, packedB: usize, c: usize, ldc: i32, bias: usize, beta: i32,
 ): void {
   gemmPacked<T>(m, n, k, a, lda, packedB, beta ? c : bias, beta ? ldc : 0, c, ldc);

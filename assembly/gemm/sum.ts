@@ -12,7 +12,7 @@ import { copyTile, EDGE, hasTall, NR, packedRows, tile } from "./tile";
  * C (m × n, rows ldc apart) += A·B, then the same again, `count` times; A (m × k) and B (k × n) of the next product lie
  * aNext and bNext further. All strides in elements. k is at least 1 and at most 256. @kernel
  */
-export function add_products<T>(
+export function sumProducts<T>(
   count: i32, m: i32, n: i32, k: i32, a: usize, aRow: i32, aCol: i32, aNext: i32, b: usize, bRow: i32, bCol: i32, bNext: i32,
   c: usize, ldc: i32,
 ): void {

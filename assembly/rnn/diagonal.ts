@@ -26,7 +26,7 @@ function isOver(lengths: usize, b: i32, s: i32): bool {
  * Fills hs from its row 0. `activation` is the code of φ, 0 for the identity. Where z is given, the values a [steps, batch, H]
  * are kept in `gates`. @kernel
  */
-export function diagonal_forward<T>(
+export function diagonalForward<T>(
   steps: i32, batch: i32, H: i32, activation: i32, lengths: usize, g: usize, u: usize, z: usize, hs: usize, gates: usize,
 ): void {
   const parts = groups(batch, lengths);
@@ -57,7 +57,7 @@ export function diagonal_forward<T>(
  * Written: dg, and dz where there is one. `slope` is the code that takes a cotangent and a value a to φ's cotangent, 0 for the identity.
  * `work` has room for a row. @kernel
  */
-export function diagonal_backward<T>(
+export function diagonalBackward<T>(
   steps: i32, batch: i32, H: i32, slope: i32, lengths: usize, u: usize, z: usize, hs: usize, gates: usize,
   dhs: usize, dh: usize, dg: usize, dz: usize, work: usize,
 ): void {

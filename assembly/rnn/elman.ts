@@ -14,7 +14,7 @@ import { addElements, copyElements, firstRow, isPacked, multiply, rowCount } fro
  * h [B,H] goes in as the initial state and comes out as the last; ys [N,H]. `hidden` may be null.
  * `work` has room for packed W; a null w says that it is there already. @kernel
  */
-export function elman_forward<T>(
+export function elmanForward<T>(
   steps: i32, table: usize, H: i32, relu: i32, gx: usize, w: usize, h: usize, ys: usize, hidden: usize, work: usize,
 ): void {
   const packed = isPacked(steps, w);
@@ -44,7 +44,7 @@ function activate<T>(size: i32, relu: i32, y: usize): void {
  * dh [B,H] goes in as the cotangent of the last state and comes out as that of the initial one. dys [N,H] may be null.
  * Written: dgx [N,H]. `work` has room for packed W. @kernel
  */
-export function elman_backward<T>(
+export function elmanBackward<T>(
   steps: i32, table: usize, H: i32, relu: i32, w: usize, ys: usize, dys: usize, dh: usize, dgx: usize, work: usize,
 ): void {
   const packed = isPacked(steps, w);

@@ -20,7 +20,7 @@ import { addElements, copyElements, firstRow, isPacked, multiply, rowCount, work
  * `work` has room for packed W_rz and W_n (of more than one step), and behind them for 4·H elements in each of B rows.
  * A null w says that W is there, packed, already. @kernel
  */
-export function gru_forward<T>(
+export function gruForward<T>(
   steps: i32, table: usize, N: i32, B: i32, H: i32, after: i32, gx: usize, w: usize, bias: usize,
   h: usize, ys: usize, saved: usize, work: usize,
 ): void {
@@ -120,7 +120,7 @@ function cellVectors<T>(n: i32, stride: i32, gates: usize, h: usize, keep: bool)
  * Written: dgates [N,3H], the cotangent of gx; dqs [N,H], that of q.
  * `work` has room for packed W_rz and W_n. @kernel
  */
-export function gru_backward<T>(
+export function gruBackward<T>(
   steps: i32, table: usize, N: i32, H: i32, after: i32, w: usize, saved: usize,
   dys: usize, dh: usize, dgates: usize, dqs: usize, work: usize,
 ): void {

@@ -19,7 +19,7 @@ import { addElements, copyElements, firstRow, isPacked, multiply, rowCount, work
  * `work` has room for packed W and R where there is more than one step, and behind them for 5·H elements in each of B rows.
  * A null w says that W and R are there, packed, already. @kernel
  */
-export function lstm_forward<T>(
+export function lstmForward<T>(
   steps: i32, table: usize, N: i32, B: i32, H: i32, P: i32, gx: usize, w: usize, projection: usize, peepholes: usize,
   h: usize, c: usize, ys: usize, saved: usize, work: usize,
 ): void {
@@ -140,7 +140,7 @@ function outputs<T>(end: usize, gate: usize, c: usize, peephole: usize, m: usize
  * Added to: dpeepholes [3,H]. `work` has room for packed W and R where there is more than one step and, with a projection,
  * for B·H elements. @kernel
  */
-export function lstm_backward<T>(
+export function lstmBackward<T>(
   steps: i32, table: usize, N: i32, H: i32, P: i32, w: usize, projection: usize, peepholes: usize, saved: usize,
   dys: usize, dh: usize, dc: usize, dgates: usize, dhs: usize, dpeepholes: usize, work: usize,
 ): void {

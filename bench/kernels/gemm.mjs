@@ -28,7 +28,7 @@ function rungs(ladder, { memory, call }) {
     ["2 rows of B", ladder.memory, (n) => ladder.rows(n, A, B, C)],
     ["3 vectors", ladder.memory, (n) => ladder.vectors(n, A, B, C)],
     ["4 register tiles", ladder.memory, (n) => ladder.tiles(n, A, B, C)],
-    square("5 packed panels of B (gemm_packed)", (n) => call("gemm_packed", n, n, n, A, n, PACKED, C, n, 0, 0)),
+    square("5 packed panels of B (gemmPanels)", (n) => call("gemmPanels", n, n, n, A, n, PACKED, C, n, 0, 0)),
     square("6 gemm, A·B", (n) => gemm(n, n, 1, n, 1)),
     square("6 gemm, A·Bᵀ", (n) => gemm(n, n, 1, 1, n)),
     square("6 gemm, Aᵀ·B", (n) => gemm(n, 1, n, n, 1)),
@@ -53,7 +53,7 @@ function benchSquares(ladder, lib, peak, sizes) {
     const cells = sizes.map((n) => {
       if (n > 256 && /^[12]/.test(name)) return "";
       for (const m of [ladder.memory, lib.memory]) fillMatrices(m, n);
-      lib.call("pack_b", n, n, B, n, 1, PACKED);
+      lib.call("packWeights", n, n, B, n, 1, PACKED);
       if (n <= 128 && !/ᵀ/.test(name)) {
         result(ladder.memory, n).fill(0);
         ladder.dots(n, A, B, C);
@@ -70,7 +70,7 @@ function benchSquares(ladder, lib, peak, sizes) {
 function benchRows(lib, sizes) {
   const gemm = (m, n, k, strides) => lib.call("gemm", m, n, k, A, ...strides(m, n, k), 0, 0, 1, 0, 0, 0);
   const forms = [
-    ["x·W, W packed", (n, k) => lib.call("gemm_packed", 1, n, k, A, k, PACKED, C, n, 0, 0)],
+    ["x·W, W packed", (n, k) => lib.call("gemmPanels", 1, n, k, A, k, PACKED, C, n, 0, 0)],
     ["x·W", (n, k) => gemm(1, n, k, () => [k, 1, B, n, 1, C, n])],
     ["x·Wᵀ", (n, k) => gemm(1, n, k, () => [k, 1, B, 1, k, C, n])],
     ["W·x", (n, k) => gemm(n, 1, k, () => [k, 1, B, 1, 1, C, 1])],
@@ -80,7 +80,7 @@ function benchRows(lib, sizes) {
   console.log(`|---|${sizes.map(() => "---:|").join("")}`);
   for (const [name, run] of forms) {
     const cells = sizes.map(([n, k]) => {
-      lib.call("pack_b", n, k, B, 1, k, PACKED);
+      lib.call("packWeights", n, k, B, 1, k, PACKED);
       return ((2 * n * k) / measure(() => run(n, k)) / 1e6).toFixed(1);
     });
     console.log(`| ${name} | ${cells.join(" | ")} |`);
@@ -89,13 +89,13 @@ function benchRows(lib, sizes) {
 
 /** A few rows (a batch, a sequence) against a layer's weights. */
 function benchLayers(lib, peak, sizes) {
-  console.log(`\n| m × n × k, GFLOP/s (share of peak) | gemm_packed | gemm, A·Bᵀ |`);
+  console.log(`\n| m × n × k, GFLOP/s (share of peak) | gemmPanels | gemm, A·Bᵀ |`);
   console.log("|---|---:|---:|");
   for (const [m, n, k] of sizes) {
-    lib.call("pack_b", n, k, B, 1, k, PACKED);
+    lib.call("packWeights", n, k, B, 1, k, PACKED);
     const rate = (run) => (2 * m * n * k) / measure(run) / 1e6;
     const cells = [
-      rate(() => lib.call("gemm_packed", m, n, k, A, k, PACKED, C, n, 0, 0)),
+      rate(() => lib.call("gemmPanels", m, n, k, A, k, PACKED, C, n, 0, 0)),
       rate(() => lib.call("gemm", m, n, k, A, k, 1, B, 1, k, C, n, 0, 0, 1, 0, 0, 0)),
     ].map((r) => `${r.toFixed(1)} (${Math.round((100 * r) / peak)} %)`);
     console.log(`| ${m} × ${n} × ${k} | ${cells.join(" | ")} |`);

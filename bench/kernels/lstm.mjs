@@ -14,7 +14,7 @@ function rungs(ladder, lib) {
     rung("1 plain loops", ladder.plain, W),
     rung("2 product in vectors", ladder.vectorProduct, WT),
     rung("3 gates in vectors", ladder.vectorGates, WT),
-    ["4 `lstm_forward`", lib.memory, (H) => lib.call("lstm_forward", T, TABLE, T, 1, H, H, GX, W, 0, 0, H0, C0, YS, 0, WORK)],
+    ["4 `lstmForward`", lib.memory, (H) => lib.call("lstmForward", T, TABLE, T, 1, H, H, GX, W, 0, 0, H0, C0, YS, 0, WORK)],
   ];
 }
 

@@ -3,12 +3,12 @@
 import { readFile } from "node:fs/promises";
 import { noGrad } from "../autodiff/tape.ts";
 import { ArgumentError } from "../base/errors.ts";
+import { nextTask } from "../base/next-task.ts";
 import type { Vocabulary } from "../data/text.ts";
 import { type CharModel, type CharState, decodeModel } from "../models/char-model.ts";
 import { drawCharacter } from "../models/char-stream.ts";
 import { Generator } from "../tensor/random.ts";
 import { scope, tensor } from "../tensor/tensor.ts";
-import { nextTask } from "../base/next-task.ts";
 import { fileError, UserError } from "./errors.ts";
 import type { GenerateOptions } from "./options.ts";
 

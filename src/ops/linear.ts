@@ -10,7 +10,7 @@ import { broadcastShapes, type Shape, sameShape, show, sizeOf } from "../tensor/
 import { copyInto, dense } from "../tensor/strided.ts";
 import { checkTensor, empty, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
-import { gemm, gemm_packed, pack_b, sumAxis } from "../wasm/kernels.gen.ts";
+import { gemm, gemmPanels, packWeights, sumAxis } from "../wasm/kernels.gen.ts";
 import { recording } from "../wasm/recorder.ts";
 import { add, mul } from "./arithmetic.ts";
 import { broadcastTo, reshape, sum, sumTo } from "./broadcast.ts";
@@ -69,8 +69,8 @@ function product(dtype: DType, sizes: Sizes, a: Matrix, b: Matrix, c: number, st
 function packedProduct(dtype: FloatDType, { m, n, k }: Sizes, a: Matrix, b: Matrix, c: number, { bias = 0, add = false }: Start): void {
   const panel = 32 / BYTES[dtype];
   const packed = empty([Math.ceil(n / panel) * panel * k], dtype);
-  call(pack_b, dtype, n, k, b.ptr, b.row, b.column, packed.ptr);
-  call(gemm_packed, dtype, m, n, k, a.ptr, a.row, packed.ptr, c, n, bias, add ? 1 : 0);
+  call(packWeights, dtype, n, k, b.ptr, b.row, b.column, packed.ptr);
+  call(gemmPanels, dtype, m, n, k, a.ptr, a.row, packed.ptr, c, n, bias, add ? 1 : 0);
 }
 
 /** Strides of the batch axes of x along those of the result: 0 where x is repeated. */

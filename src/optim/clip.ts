@@ -6,7 +6,7 @@ import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/error
 import { show } from "../tensor/shape.ts";
 import { checkTensor, empty, scope, type Tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
-import { axpby, dotTo, limitTo } from "../wasm/kernels.gen.ts";
+import { axpby, clampMagnitude, dotProduct } from "../wasm/kernels.gen.ts";
 
 export type NormType = 1 | 2 | typeof Number.POSITIVE_INFINITY;
 
@@ -43,7 +43,7 @@ export function clipGradNorm(params: Iterable<Tensor>, maxNorm: number, options:
 export function clipGradValue(params: Iterable<Tensor>, clipValue: number): void {
   if (!(clipValue >= 0)) throw new ArgumentError(`clipGradValue: expected a clipValue of at least 0, got ${clipValue}`);
   for (const g of gradientsOf("clipGradValue", params)) {
-    call(limitTo, g.dtype, g.size, clipValue, g.ptr);
+    call(clampMagnitude, g.dtype, g.size, clipValue, g.ptr);
     g.storage.noteWrite();
   }
 }
@@ -61,7 +61,7 @@ export function dot(a: Tensor, b: Tensor): number {
   checkTensor("dot", a);
   return scope(() => {
     const out = empty([], "float64");
-    call(dotTo, a.dtype, a.size, a.ptr, b.ptr, out.ptr);
+    call(dotProduct, a.dtype, a.size, a.ptr, b.ptr, out.ptr);
     return out.item();
   });
 }

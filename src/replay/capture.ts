@@ -15,7 +15,7 @@ import { NO_BYTES } from "../tensor/storage.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { isAddress, isCallOf, mayWrite, targetOf } from "../wasm/calls.ts";
 import { view } from "../wasm/host.ts";
-import { copyStrided, elementwise, pack_b } from "../wasm/kernels.gen.ts";
+import { copyStrided, elementwise, packWeights } from "../wasm/kernels.gen.ts";
 import type { Block, RecordedCall, Recording } from "../wasm/recorder.ts";
 import * as SLOTS from "../wasm/slots.gen.ts";
 import type { AddedProduct } from "./deferred.ts";
@@ -392,7 +392,7 @@ export function compileCalls(trace: WholeTrace, { calls, blocks }: Recorded, { p
 
 /** Kernels whose call is made once before the steps when all it reads is the same at every step. */
 const PREPARATIONS: readonly { readonly kernel: number; readonly sources: readonly number[] }[] = [
-  { kernel: pack_b, sources: [SLOTS.pack_b.b] },
+  { kernel: packWeights, sources: [SLOTS.packWeights.b] },
   { kernel: elementwise, sources: [SLOTS.elementwise.a, SLOTS.elementwise.b, SLOTS.elementwise.c] },
 ];
 
@@ -419,7 +419,7 @@ function preparationsOf(trace: WholeTrace, calls: readonly RecordedCall[]): [Set
 /** Whether a block is filled by one call, or by several that pack their parts of it. */
 function isFilledOnce(trace: WholeTrace, calls: readonly RecordedCall[], block: Block): boolean {
   const writers = calls.filter((c) => trace.blockAt(targetOf(c) ?? 0) === block);
-  return writers.length === 1 || writers.every((c) => isCallOf(pack_b, c));
+  return writers.length === 1 || writers.every((c) => isCallOf(packWeights, c));
 }
 
 /**

@@ -8,7 +8,7 @@ import type { FloatDType } from "../base/dtype.ts";
 import { isCallOf, mayWrite, refersTo } from "../wasm/calls.ts";
 import { ADD } from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
-import { add_products, elementwise, gemm } from "../wasm/kernels.gen.ts";
+import { elementwise, gemm, sumProducts } from "../wasm/kernels.gen.ts";
 import type { Block, RecordedCall } from "../wasm/recorder.ts";
 import * as SLOTS from "../wasm/slots.gen.ts";
 import type { Address } from "./program.ts";
@@ -121,7 +121,7 @@ export function addProducts(first: number, steps: number, { dtype, sizes, a, b, 
   const ptrOf = ({ region, offset }: Address) => places.at(region, first) + offset;
   const nextOf = ({ region }: Address) => (places.strides[region] as number) / width;
   call(
-    add_products, dtype, steps, m, n, k, ptrOf(a.at), a.row, a.column, nextOf(a.at), ptrOf(b.at), b.row, b.column, nextOf(b.at),
+    sumProducts, dtype, steps, m, n, k, ptrOf(a.at), a.row, a.column, nextOf(a.at), ptrOf(b.at), b.row, b.column, nextOf(b.at),
     ptrOf(total), n,
   ); // biome-ignore format: sizes, operands, total
 }

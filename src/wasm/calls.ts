@@ -22,8 +22,8 @@ const TARGETS: ReadonlyMap<number, number> = new Map([
   [k.maskLogic >> 1, SLOTS.maskLogic.y],
   [k.convert >> 1, SLOTS.convert.y],
   [k.gemm >> 1, SLOTS.gemm.c],
-  [k.gemm_packed >> 1, SLOTS.gemm_packed.c],
-  [k.pack_b >> 1, SLOTS.pack_b.out],
+  [k.gemmPanels >> 1, SLOTS.gemmPanels.c],
+  [k.packWeights >> 1, SLOTS.packWeights.out],
   [k.sumAxis >> 1, SLOTS.sumAxis.y],
 ]);
 

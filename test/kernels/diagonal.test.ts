@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { FloatDType } from "../../src/base/dtype.ts";
 import * as code from "../../src/wasm/codes.gen.ts";
 import { call, view } from "../../src/wasm/host.ts";
-import { diagonal_backward, diagonal_forward } from "../../src/wasm/kernels.gen.ts";
+import { diagonalBackward, diagonalForward } from "../../src/wasm/kernels.gen.ts";
 import { expectClose, FLOATS, noise, place, room } from "./memory.ts";
 
 type Values = readonly number[];
@@ -65,9 +65,9 @@ function run(dtype: FloatDType, name: Name, sizes: Sizes, { g, u, h0, z }: Input
   copy(dtype, hs.ptr, h0);
   copy(dtype, dh.ptr, new Array<number>(row).fill(0));
   const { code: squash, slope } = squashings[name];
-  call(diagonal_forward, dtype, steps, batch, H, squash, at.lengths, place(dtype, g), at.u, at.z, hs.ptr, gates.ptr);
+  call(diagonalForward, dtype, steps, batch, H, squash, at.lengths, place(dtype, g), at.u, at.z, hs.ptr, gates.ptr);
   const places = [hs.ptr, gates.ptr, place(dtype, weights), dh.ptr, dg.ptr, dz.ptr, work.ptr] as const;
-  call(diagonal_backward, dtype, steps, batch, H, slope, at.lengths, at.u, at.z, ...places);
+  call(diagonalBackward, dtype, steps, batch, H, slope, at.lengths, at.u, at.z, ...places);
   gates.read();
   work.read();
   return { hs: hs.read(), dg: dg.read(), dh: dh.read(), dz: dz.read() };

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { BYTES, type FloatDType } from "../../src/base/dtype.ts";
 import { empty, scope } from "../../src/tensor/tensor.ts";
 import { call, view } from "../../src/wasm/host.ts";
-import { add_products, gemm, gemm_packed, pack_b } from "../../src/wasm/kernels.gen.ts";
+import { gemm, gemmPanels, packWeights, sumProducts } from "../../src/wasm/kernels.gen.ts";
 
 const DTYPES: readonly FloatDType[] = ["float32", "float64"];
 const RELAXED = process.env.TAPELOOP_KERNELS === "relaxed";
@@ -94,14 +94,14 @@ function runPacked(
     const bPtr = place(dtype, b);
     const packedLength = Math.ceil(n / nr) * nr * k;
     const packed = place(dtype, new Array<number>(packedLength + 2).fill(CANARY)) + size;
-    call(pack_b, dtype, n, k, bPtr, bs.rs, bs.cs, packed);
+    call(packWeights, dtype, n, k, bPtr, bs.rs, bs.cs, packed);
     expect(view(dtype, packed - size, 1)[0]).toBe(CANARY);
     expect(view(dtype, packed + packedLength * size, 1)[0]).toBe(CANARY);
     const ldc = n + 3;
     const around = new Array<number>(m * ldc + 2).fill(CANARY);
     for (let i = 0; i < m; i++) for (let j = 0; j < n; j++) around[1 + i * ldc + j] = c[i * n + j] as number;
     const cPtr = place(dtype, around);
-    call(gemm_packed, dtype, m, n, k, aPtr, lda, packed, cPtr + size, ldc, bias ? place(dtype, bias) : 0, beta);
+    call(gemmPanels, dtype, m, n, k, aPtr, lda, packed, cPtr + size, ldc, bias ? place(dtype, bias) : 0, beta);
     const out = view(dtype, cPtr, around.length);
     const got: number[] = [];
     for (let at = 0; at < around.length; at++) {
@@ -390,7 +390,7 @@ describe.each(DTYPES)("products added to one matrix, %s", (dtype) => {
         const got = place(dtype, [CANARY, ...start, CANARY]);
         const want = place(dtype, start);
         oneByOne(count, m, n, k, a, aSize, first, bNext, want);
-        call(add_products, dtype, count, m, n, k, a, 1, m, aSize, first, n, 1, bNext, got + width, n);
+        call(sumProducts, dtype, count, m, n, k, a, 1, m, aSize, first, n, 1, bNext, got + width, n);
         expect(Array.from(view(dtype, got, m * n + 2))).toEqual([CANARY, ...view(dtype, want, m * n), CANARY]);
       }
     });
@@ -402,9 +402,9 @@ describe.each(DTYPES)("products added to one matrix, %s", (dtype) => {
       const a = place(dtype, noise(m * k, 1));
       const b = place(dtype, noise(n * k, 2));
       const c = place(dtype, new Array<number>(m * ldc).fill(CANARY));
-      call(add_products, dtype, 0, m, n, k, a, k, 1, 0, b, n, 1, 0, c, ldc);
+      call(sumProducts, dtype, 0, m, n, k, a, k, 1, 0, b, n, 1, 0, c, ldc);
       expect(new Set(view(dtype, c, m * ldc))).toEqual(new Set([CANARY]));
-      call(add_products, dtype, 1, m, n, k, a, k, 1, 0, b, n, 1, 0, c, ldc);
+      call(sumProducts, dtype, 1, m, n, k, a, k, 1, 0, b, n, 1, 0, c, ldc);
       const strides = [
         { rs: k, cs: 1 },
         { rs: n, cs: 1 },

@@ -5,13 +5,13 @@ import { BYTES, type FloatDType } from "../../src/base/dtype.ts";
 import { empty, scope } from "../../src/tensor/tensor.ts";
 import { call, view } from "../../src/wasm/host.ts";
 import {
-  elman_backward,
-  elman_forward,
-  gru_backward,
-  gru_forward,
-  lstm_backward,
-  lstm_forward,
-  pack_b,
+  elmanBackward,
+  elmanForward,
+  gruBackward,
+  gruForward,
+  lstmBackward,
+  lstmForward,
+  packWeights,
 } from "../../src/wasm/kernels.gen.ts";
 
 const CANARY = -777.25;
@@ -247,14 +247,14 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
         const [h, ys, hidden] = [block(x.h0), block(N * H), block(N * H)];
         const [gx, w] = [block(x.gx), block(x.w)];
         const work = block(packedSize(T, H, H));
-        call(elman_forward, dtype, T, table(rows), H, relu, gx.ptr, w.ptr, h.ptr, ys.ptr, hidden.ptr, work.ptr);
+        call(elmanForward, dtype, T, table(rows), H, relu, gx.ptr, w.ptr, h.ptr, ys.ptr, hidden.ptr, work.ptr);
         const expected = net(x, rows);
         expectClose(ys.read(), expected.ys as Values, value, "ys");
         expectClose(h.read(), expected.h as Values, value, "h");
 
         const cotangents = { ys: noise(N * H, 4), h: noise(B * H, 5) };
         const [dys, dh, dgx] = [block(cotangents.ys), block(cotangents.h), block(N * H)];
-        call(elman_backward, dtype, T, table(rows), H, relu, w.ptr, ys.ptr, dys.ptr, dh.ptr, dgx.ptr, work.ptr);
+        call(elmanBackward, dtype, T, table(rows), H, relu, w.ptr, ys.ptr, dys.ptr, dh.ptr, dgx.ptr, work.ptr);
         work.read();
         const slopes = differences(net, x, rows, cotangents, ["gx", "h0"]);
         expectClose(dgx.read(), slopes.gx as Slopes, slope, "dgx");
@@ -289,7 +289,7 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
           const kept = n === 0 && size > 0 ? 0 : saved.ptr;
           const work = block(packedSize(T, 4 * H, P) + (projected ? packedSize(T, P, H) : 0) + 5 * H * B);
           const pointers = [ptr("gx"), ptr("w"), ptr("projection"), ptr("peepholes")] as const;
-          call(lstm_forward, dtype, T, table(rows), N, B, H, P, ...pointers, h.ptr, c.ptr, ys.ptr, kept, work.ptr);
+          call(lstmForward, dtype, T, table(rows), N, B, H, P, ...pointers, h.ptr, c.ptr, ys.ptr, kept, work.ptr);
           work.read();
           expectClose(ys.read(), expected.ys as Values, value, "ys");
           expectClose(h.read(), expected.h as Values, value, "h");
@@ -305,7 +305,7 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
         const work = block(packedSize(T, P, 4 * H) + (projected ? packedSize(T, H, P) + B * H : 0));
         const gradients = [dgx.ptr, projected ? dhs.ptr : 0, peepholes ? dp.ptr : 0] as const;
         call(
-          lstm_backward,
+          lstmBackward,
           dtype,
           T,
           table(rows),
@@ -358,7 +358,7 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
           const kept = n === 0 && N > 0 ? 0 : saved.ptr;
           const biasPtr = x.bias ? bias.ptr : 0;
           const work = block(packedSize(T, 2 * H, H) + packedSize(T, H, H) + 4 * H * B);
-          call(gru_forward, dtype, T, table(rows), N, B, H, after, gx.ptr, w.ptr, biasPtr, h.ptr, ys.ptr, kept, work.ptr);
+          call(gruForward, dtype, T, table(rows), N, B, H, after, gx.ptr, w.ptr, biasPtr, h.ptr, ys.ptr, kept, work.ptr);
           work.read();
           expectClose(ys.read(), expected.ys as Values, value, "ys");
           expectClose(h.read(), expected.h as Values, value, "h");
@@ -370,7 +370,7 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
         const [dys, dh, dgx, dq] = [block(cotangents.ys), block(cotangents.h), block(3 * N * H), block(N * H)];
         const saved = (savedBlocks[1] as Block).ptr;
         const work = block(packedSize(T, H, 2 * H) + packedSize(T, H, H));
-        call(gru_backward, dtype, T, table(rows), N, H, after, w.ptr, saved, dys.ptr, dh.ptr, dgx.ptr, dq.ptr, work.ptr);
+        call(gruBackward, dtype, T, table(rows), N, H, after, w.ptr, saved, dys.ptr, dh.ptr, dgx.ptr, dq.ptr, work.ptr);
         work.read();
         const slopes = differences(net, x, rows, cotangents, ["gx", "h0", "eq"]);
         expectClose(dgx.read(), slopes.gx as Slopes, slope, "dgx");
@@ -392,7 +392,7 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
       };
       const packs = (work: number, ...weights: (readonly [w: number, n: number, k: number])[]): void => {
         for (const [w, n, k] of weights) {
-          call(pack_b, dtype, n, k, w, 1, k, work);
+          call(packWeights, dtype, n, k, w, 1, k, work);
           work += packedSize(2, n, k) * BYTES[dtype];
         }
       };
@@ -404,10 +404,10 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
         expect(run(forward, 0, room)).toEqual(expected);
       };
       const { ptr } = gx;
-      check((wp, h, ys, work) => call(elman_forward, dtype, T, steps, H, 0, ptr, wp, h, ys, 0, work), [w.ptr, H, H]);
+      check((wp, h, ys, work) => call(elmanForward, dtype, T, steps, H, 0, ptr, wp, h, ys, 0, work), [w.ptr, H, H]);
       for (const after of [0, 1]) {
         check(
-          (wp, h, ys, work) => call(gru_forward, dtype, T, steps, N, B, H, after, ptr, wp, 0, h, ys, 0, work),
+          (wp, h, ys, work) => call(gruForward, dtype, T, steps, N, B, H, after, ptr, wp, 0, h, ys, 0, work),
           [w.ptr, 2 * H, H],
           [w.ptr + 2 * H * H * BYTES[dtype], H, H],
         );
@@ -415,7 +415,7 @@ describe.each<FloatDType>(["float32", "float64"])("recurrent kernels, %s", (dtyp
       const cell = noise(B * H, 5);
       const lstm = (projection: number, width: number) => (wp: number, h: number, ys: number, work: number) => {
         view(dtype, c.ptr, B * H).set(cell);
-        call(lstm_forward, dtype, T, steps, N, B, H, width, ptr, wp, projection, 0, h, c.ptr, ys, 0, work);
+        call(lstmForward, dtype, T, steps, N, B, H, width, ptr, wp, projection, 0, h, c.ptr, ys, 0, work);
       };
       check(lstm(0, H), [w.ptr, 4 * H, H]);
       check(lstm(r.ptr, P), [w.ptr, 4 * H, P], [r.ptr, P, H]);

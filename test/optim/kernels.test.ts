@@ -134,9 +134,9 @@ const cases: Case[] = [
     oracle: ([x = 0, y = 0]) => [x, 1.5 * x - 0.5 * y],
   },
   {
-    name: "limitTo",
+    name: "clampMagnitude",
     arrays: ["±"],
-    run: (d, n, [x = 0]) => call(kernels.limitTo, d, n, 0.4, x),
+    run: (d, n, [x = 0]) => call(kernels.clampMagnitude, d, n, 0.4, x),
     oracle: ([x = 0]) => [Math.max(-0.4, Math.min(0.4, x))],
   },
 ];
@@ -183,11 +183,11 @@ describe.each(["float32", "float64"] as const)("%s", (dtype) => {
     });
   });
 
-  test.each([0, 1, L - 1, L, L + 1, 2 * L + 3, 1000])("dotTo sums %i products in f64", (n) => {
+  test.each([0, 1, L - 1, L, L + 1, 2 * L + 3, 1000])("dotProduct sums %i products in f64", (n) => {
     const [x, y] = [0, 1].map((a) => tensor(Array.from({ length: n }, (_, i) => valueAt(a, i)).concat(CANARY), { dtype }));
     const out = tensor([CANARY, CANARY, CANARY], { dtype: "float64" });
     if (x === undefined || y === undefined) throw new Error("unreachable");
-    call(kernels.dotTo, dtype, n, x.ptr, y.ptr, out.ptr + 8);
+    call(kernels.dotProduct, dtype, n, x.ptr, y.ptr, out.ptr + 8);
     let expected = 0;
     for (let i = 0; i < n; i++) expected += (x.data()[i] as number) * (y.data()[i] as number);
     const [left, sum, right] = Array.from(out.data());
@@ -197,7 +197,7 @@ describe.each(["float32", "float64"] as const)("%s", (dtype) => {
 
   test("NaN and infinities come through", () => {
     const x = tensor([Number.NaN, Number.POSITIVE_INFINITY, -1, Number.NEGATIVE_INFINITY, 0.2], { dtype });
-    call(kernels.limitTo, dtype, 5, 0.5, x.ptr);
+    call(kernels.clampMagnitude, dtype, 5, 0.5, x.ptr);
     expect(Array.from(x.data(), (v) => Math.round(v * 10) / 10)).toEqual([Number.NaN, 0.5, -0.5, -0.5, 0.2]);
   });
 });

@@ -86,7 +86,7 @@ describe("slots of arguments", () => {
       return Object.entries(table[name] as object).flatMap(([slot, i]) => (isAddress(id, i) ? [slot] : []));
     };
     expect(addresses("gemm")).toEqual(["a", "b", "c", "bias"]);
-    expect(addresses("pack_b")).toEqual(["b", "out"]);
+    expect(addresses("packWeights")).toEqual(["b", "out"]);
     expect(addresses("elementwise")).toEqual(["a", "b", "c", "y"]);
     expect(addresses("copyStrided")).toEqual(["source", "target"]);
   });

@@ -326,16 +326,19 @@ describe("CMAES", () => {
     ["the sphere", sphere, 3, 2, 1400, 2100],
     ["the ellipsoid of condition 1e6", ellipsoid, 1, 1, 5000, 7500],
     ["Rosenbrock's function", rosenbrock, 0, 0.5, 4500, 7500],
-  ] as const)("solves %s in ten dimensions within the evaluations that it took when this was written, and somewhat more or less", (_, cost, start, sigma, least, most) => {
-    const counts = evaluations(
-      (seed) => new CMAES({ start: new Array(10).fill(start), sigma, target: 1e-10, maxEvaluations: 20_000, generator: seeded(seed) }),
-      cost,
-    );
-    for (const count of counts) {
-      expect(count).toBeGreaterThan(least);
-      expect(count).toBeLessThan(most);
-    }
-  });
+  ] as const)(
+    "solves %s in ten dimensions within the evaluations that it took when this was written, and somewhat more or less",
+    (_, cost, start, sigma, least, most) => {
+      const counts = evaluations(
+        (seed) => new CMAES({ start: new Array(10).fill(start), sigma, target: 1e-10, maxEvaluations: 20_000, generator: seeded(seed) }),
+        cost,
+      );
+      for (const count of counts) {
+        expect(count).toBeGreaterThan(least);
+        expect(count).toBeLessThan(most);
+      }
+    },
+  );
 
   it("learns variances alone, and faster, where the axes are those of the coordinates", () => {
     const make = (diagonal: boolean) => (seed: number) =>

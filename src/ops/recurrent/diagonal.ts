@@ -10,7 +10,7 @@ import { copyInto, dense } from "../../tensor/strided.ts";
 import { checkTensor, empty, Tensor, tensor } from "../../tensor/tensor.ts";
 import * as code from "../../wasm/codes.gen.ts";
 import { call } from "../../wasm/host.ts";
-import { diagonal_backward, diagonal_forward } from "../../wasm/kernels.gen.ts";
+import { diagonalBackward, diagonalForward } from "../../wasm/kernels.gen.ts";
 import { add, mul, sub } from "../arithmetic.ts";
 import { broadcastTo, sumTo } from "../broadcast.ts";
 import { where } from "../compare.ts";
@@ -64,7 +64,7 @@ const diagonal: FusedOp<DiagonalOptions> = {
     const [row, lengths] = [rowOf(u as Tensor, h0 as Tensor), lengthsOf(options)];
     const squashing = squashings[options.activation].code;
     const ends = pointer(lengths);
-    call(diagonal_forward, dtype, T, B, H, squashing, ends, (g as Tensor).ptr, row.ptr, pointer(z), hs.ptr, pointer(gates));
+    call(diagonalForward, dtype, T, B, H, squashing, ends, (g as Tensor).ptr, row.ptr, pointer(z), hs.ptr, pointer(gates));
     return gates ? [hs, gates] : [hs];
   },
 
@@ -78,7 +78,7 @@ const diagonal: FusedOp<DiagonalOptions> = {
     const given = contiguous(dhs as Tensor);
     const [row, lengths] = [rowOf(u, h0), lengthsOf(params)];
     const places = [hs.ptr, pointer(gates), given.ptr, dh.ptr, dg.ptr, pointer(dz), work.ptr] as const;
-    call(diagonal_backward, dtype, T, B, H, squashings[params.activation].slope, pointer(lengths), row.ptr, pointer(z), ...places);
+    call(diagonalBackward, dtype, T, B, H, squashings[params.activation].slope, pointer(lengths), row.ptr, pointer(z), ...places);
     const before = new Tensor(hs.storage, dtype, g.shape);
     return [dg, needs[1] ? sumTo(mul(dg, before), u.shape) : null, dh, dz].slice(0, inputs.length);
   },

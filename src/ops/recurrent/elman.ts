@@ -5,7 +5,7 @@ import { applyAll, type Primitive } from "../../autodiff/primitive.ts";
 import { copyOf } from "../../tensor/strided.ts";
 import { checkTensor, empty, type Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
-import { elman_backward, elman_forward } from "../../wasm/kernels.gen.ts";
+import { elmanBackward, elmanForward } from "../../wasm/kernels.gen.ts";
 import { add } from "../arithmetic.ts";
 import { linear, matmul } from "../linear.ts";
 import { relu, tanh } from "../math.ts";
@@ -45,7 +45,7 @@ const elman: FusedOp<ElmanParams> = {
     const relu = Number(params.nonlinearity === "relu");
     withWorkSpace(dtype, T, [transposed(w.ptr, H, H)], 0, (work, packed) => {
       const weight = packed ? 0 : w.ptr;
-      call(elman_forward, dtype, T, table.ptr, H, relu, gx.ptr, weight, h.ptr, ys.ptr, pointer(hidden[0]), work);
+      call(elmanForward, dtype, T, table.ptr, H, relu, gx.ptr, weight, h.ptr, ys.ptr, pointer(hidden[0]), work);
     });
     return [ys, h, ...hidden];
   },
@@ -63,7 +63,7 @@ const elman: FusedOp<ElmanParams> = {
     const relu = Number(params.nonlinearity === "relu");
     withWorkSpace(dtype, T, [plain(w.ptr, H, H)], 0, (work, packed) => {
       const weight = packed ? 0 : w.ptr;
-      call(elman_backward, dtype, T, table.ptr, H, relu, weight, ys.ptr, pointer(dense), dh.ptr, dgx.ptr, work);
+      call(elmanBackward, dtype, T, table.ptr, H, relu, weight, ys.ptr, pointer(dense), dh.ptr, dgx.ptr, work);
     });
     return [dgx, needs[1] ? matmul(transpose(dgx), hidden) : null, dh];
   },

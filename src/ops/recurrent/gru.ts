@@ -8,7 +8,7 @@ import type { Shape } from "../../tensor/shape.ts";
 import { copyOf } from "../../tensor/strided.ts";
 import { checkTensor, empty, type Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
-import { gru_backward, gru_forward } from "../../wasm/kernels.gen.ts";
+import { gruBackward, gruForward } from "../../wasm/kernels.gen.ts";
 import { add, mul, sub } from "../arithmetic.ts";
 import { sum } from "../broadcast.ts";
 import { linear, matmul } from "../linear.ts";
@@ -50,7 +50,7 @@ const gru: FusedOp<GruParams> = {
     withWorkSpace(dtype, T, weights, 4 * H * B, (work, packed) => {
       const constant = [gx.ptr, packed ? 0 : w.ptr, pointer(bias)] as const;
       const after = Number(params.resetAfter);
-      call(gru_forward, dtype, T, table.ptr, N, B, H, after, ...constant, h.ptr, ys.ptr, pointer(saved[0]), work);
+      call(gruForward, dtype, T, table.ptr, N, B, H, after, ...constant, h.ptr, ys.ptr, pointer(saved[0]), work);
     });
     return [ys, h, ...saved];
   },
@@ -70,7 +70,7 @@ const gru: FusedOp<GruParams> = {
     withWorkSpace(dtype, T, weights, 0, (work, packed) => {
       const after = Number(params.resetAfter);
       const constant = [packed ? 0 : w.ptr, saved.ptr, pointer(dense)] as const;
-      call(gru_backward, dtype, T, table.ptr, N, H, after, ...constant, dh.ptr, dgx.ptr, dqs.ptr, work);
+      call(gruBackward, dtype, T, table.ptr, N, H, after, ...constant, dh.ptr, dgx.ptr, dqs.ptr, work);
     });
     const dw = needs[1] ? gruWeightGradient(dgx, dqs, saved, params.resetAfter) : null;
     return [dgx, dw, dh, ...(bias ? [sum(dqs, { axis: 0 })] : [])];

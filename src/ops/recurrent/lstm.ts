@@ -7,7 +7,7 @@ import type { Shape } from "../../tensor/shape.ts";
 import { copyOf } from "../../tensor/strided.ts";
 import { checkTensor, empty, type Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
-import { lstm_backward, lstm_forward } from "../../wasm/kernels.gen.ts";
+import { lstmBackward, lstmForward } from "../../wasm/kernels.gen.ts";
 import { add, mul } from "../arithmetic.ts";
 import { linear, matmul } from "../linear.ts";
 import { sigmoid, tanh } from "../math.ts";
@@ -56,7 +56,7 @@ const lstm: FusedOp<LstmParams> = {
     const weights = [transposed(w.ptr, 4 * H, P), ...(r ? [transposed(r.ptr, P, H)] : [])];
     withWorkSpace(dtype, T, weights, 5 * H * B, (work, packed) => {
       const constant = [gx.ptr, packed ? 0 : w.ptr, pointer(r), pointer(p)] as const;
-      call(lstm_forward, dtype, T, table.ptr, N, B, H, P, ...constant, h.ptr, c.ptr, ys.ptr, pointer(saved[0]), work);
+      call(lstmForward, dtype, T, table.ptr, N, B, H, P, ...constant, h.ptr, c.ptr, ys.ptr, pointer(saved[0]), work);
     });
     return [ys, h, c, ...saved];
   },
@@ -80,7 +80,7 @@ const lstm: FusedOp<LstmParams> = {
     withWorkSpace(dtype, T, weights, r ? B * H : 0, (work, packed) => {
       const constant = [packed ? 0 : w.ptr, pointer(r), pointer(p), saved.ptr, pointer(dense)] as const;
       const written = [dh.ptr, dc.ptr, dgx.ptr, pointer(dhs), pointer(dp)] as const;
-      call(lstm_backward, dtype, T, table.ptr, N, H, P, ...constant, ...written, work);
+      call(lstmBackward, dtype, T, table.ptr, N, H, P, ...constant, ...written, work);
     });
     const dw = needs[1] ? matmul(transpose(dgx), residual(saved, N, P, 6 * N * H)) : null;
     const dr = dhs ? matmul(transpose(dhs), residual(saved, N, H, N * (6 * H + P))) : null;

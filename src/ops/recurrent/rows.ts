@@ -8,7 +8,7 @@ import { type Shape, sameShape, show } from "../../tensor/shape.ts";
 import { copyOf } from "../../tensor/strided.ts";
 import { checkTensor, empty, hostView, Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
-import { pack_b } from "../../wasm/kernels.gen.ts";
+import { packWeights } from "../../wasm/kernels.gen.ts";
 import { recording } from "../../wasm/recorder.ts";
 import { cat, slice } from "../shape.ts";
 
@@ -116,7 +116,7 @@ function packedElements(n: number, k: number, dtype: DType): number {
 function packInto(work: Tensor, weights: readonly Weight[], sizes: readonly number[]): void {
   let to = work.ptr;
   weights.forEach(({ ptr, n, k, rowStride, colStride }, i) => {
-    call(pack_b, work.dtype, n, k, ptr, rowStride, colStride, to);
+    call(packWeights, work.dtype, n, k, ptr, rowStride, colStride, to);
     to += (sizes[i] as number) * BYTES[work.dtype];
   });
 }
