@@ -1,4 +1,4 @@
-/** The first number of a computation that is none. */
+/** Finds the first NaN or infinity of a computation. */
 
 import type { Inputs, Primitive } from "../autodiff/primitive.ts";
 import { sweepLeaves } from "../autodiff/sweep.ts";
@@ -16,11 +16,11 @@ import { type Place, Watch } from "./watch.ts";
 export interface NonFiniteOptions {
   /** What runs in `fn`: without it, modules and steps have no names. */
   readonly model?: Module;
-  /** "nan" passes over infinities, such as the −∞ of masks (default "non-finite"). */
+  /** "nan" ignores infinities, such as the −∞ of masks (default "non-finite"). */
   readonly kind?: "non-finite" | "nan";
 }
 
-/** Where a number that is none came from. */
+/** Where a NaN or infinity came from. */
 export interface NonFinite extends Place {
   /** NaN, +∞ or −∞. */
   readonly value: number;
@@ -41,7 +41,7 @@ export interface NonFinite extends Place {
   readonly message: string;
 }
 
-/** Ends the run: what follows the first one only follows from it. */
+/** Ends the run at the first one found. */
 class Found extends Error {
   readonly what: NonFinite;
 
@@ -51,7 +51,7 @@ class Found extends Error {
   }
 }
 
-/** The first element that is none, by its place in row-major order; −1 where all are numbers. */
+/** The first NaN or infinite element, by its place in row-major order; −1 if there is none. */
 function placeOf(t: Tensor, nanOnly: boolean): number {
   if (!isFloat(t.dtype)) return -1;
   const isWrong = nanOnly ? Number.isNaN : (v: number) => !Number.isFinite(v);

@@ -1,4 +1,4 @@
-/** What goes on inside a network: gradients step by step, saturated units, the first number that is none. */
+/** Insight into a network: gradients step by step, saturated units, the first NaN or infinity. */
 
 export { firstNonFinite, type NonFinite, type NonFiniteOptions } from "./first-non-finite.ts";
 export {

@@ -1,8 +1,8 @@
 /**
- * What a gradient algorithm is: another rule for the derivative of a scan.
+ * Gradient algorithms: rules for the derivative of a scan.
  *
- * Backpropagation through time is the rule that every scan has by itself. The algorithms of this folder give a scan
- * another one, exact or approximate, and leave its values as they are; so whatever stands around a recurrence (heads,
+ * Every scan uses backpropagation through time by default. The algorithms of this folder give a scan
+ * another rule, exact or approximate, and leave its values alone; so everything around a recurrence (heads,
  * losses, metrics, the training loop) stays as it is.
  */
 
@@ -37,7 +37,7 @@ export interface GradientAlgorithm {
   begin?<S extends State>(recurrence: Recurrence<S>, batch?: number): Learner<S>;
 }
 
-/** A recurrence that learns while it runs. Its state, and what the algorithm knows of the past, go from step to step. */
+/** A recurrence that learns while it runs. It carries its state, and what the algorithm knows of the past, from step to step. */
 export interface Learner<S extends State = State> {
   /** The state now; copies. */
   readonly state: S;
@@ -60,7 +60,7 @@ export interface Learner<S extends State = State> {
   fromBytes(bytes: Uint8Array): void;
 }
 
-/** A step that was taken and has not moved the learner yet. */
+/** A step that was computed but has not moved the learner yet. */
 export interface TakenStep<S extends State = State> {
   /** [B,O] */
   readonly y: Tensor;
@@ -76,7 +76,7 @@ export interface TakenStep<S extends State = State> {
   settle(): () => void;
 }
 
-/** The values of one scan, and the cotangents that have come back to it. */
+/** The values of one scan, and the cotangents of its results. */
 export interface ScanCotangents {
   /** [T,B,I] */
   readonly xs: Tensor;
@@ -103,7 +103,7 @@ export interface ScanGradients {
   readonly parameters: readonly (Tensor | null)[];
 }
 
-/** The derivative of one scan: everything that an algorithm of this folder has to write. */
+/** The derivative of one scan: all that an algorithm of this folder must define. */
 export type ScanRule<S extends State> = (
   recurrence: Recurrence<S>,
   parameters: readonly Parameter[],

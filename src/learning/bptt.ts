@@ -1,4 +1,4 @@
-/** Backpropagation through time, in a given memory. */
+/** Backpropagation through time within a memory budget. */
 
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
@@ -27,7 +27,7 @@ export interface BpttOptions {
 }
 
 /**
- * Backpropagation through time: what every scan has by itself, or, with `memory`, the same in less of it.
+ * Backpropagation through time: the default of every scan or, with `memory`, the same in less memory.
  *
  *   λ_{t−1} = ∂E_{t−1}/∂s_{t−1} + J_tᵀλ_t        ∂E/∂θ = Σ_t I_tᵀλ_t
  *

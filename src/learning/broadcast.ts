@@ -1,4 +1,4 @@
-/** A head that sends its error back by other weights than its own. */
+/** A head that sends its error back through separate weights. */
 
 import { checkOneOf, checkSizes } from "../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
@@ -16,7 +16,7 @@ export interface BroadcastLinearOptions extends LayerOptions {
 }
 
 /**
- * A linear layer whose error goes back by weights B of its own:
+ * A linear layer whose error goes back through separate weights B:
  *
  *   y = W x + b        ∂E/∂x := Bᵀ ∂E/∂y        ∂E/∂W = ∂E/∂y xᵀ
  *

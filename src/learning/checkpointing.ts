@@ -1,4 +1,4 @@
-/** Which states of a sequence to keep, and which to compute again, so that its steps can be swept in a given memory. */
+/** Decides which states of a sequence to keep and which to recompute, so that its steps can be swept within a memory budget. */
 
 /** β(c, r) = (c + r choose c): how many units are swept from c states, the first among them, with no unit run forwards more than r times. */
 function reach(c: number, r: number): number {

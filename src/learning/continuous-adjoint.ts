@@ -39,7 +39,7 @@ export type AdjointMode = "discrete" | "stored" | "reintegrated";
 export interface ContinuousAdjointOptions {
   /** Default "discrete". */
   readonly mode?: AdjointMode;
-  /** Is told by "reintegrated" how far the state that it came back to is from the first one: the largest difference of an element. */
+  /** Called by "reintegrated" with the largest difference between the state that it came back to and the first one. */
   readonly report?: (report: { readonly gap: number }) => void;
 }
 

@@ -32,7 +32,7 @@ export interface CurriculumState {
 }
 
 /**
- * Says how hard the next example is to be, and moves on when the level is learned. At level l,
+ * Sets the difficulty of the next example, and moves on when a level is learned. At level l,
  *
  *   baseline: most      naive: l      mixed: 1 … most, all equally likely      combined: one of naive and mixed, each time by a coin
  *

@@ -7,7 +7,7 @@ import { type Influence, refuseStart } from "./influence.ts";
 import { independentUnits, leakyUnits, localTraces, memoryUnits } from "./local-traces.ts";
 
 /**
- * Eligibility propagation: each weight has a trace of what it did to the hidden state of its own unit, and what units show each other is
+ * Eligibility propagation: each weight has a trace of its effect on the hidden state of its own unit, and what units pass to each other is
  * taken as given.
  *
  *   ε_ji' = ∂s_j'/∂s_j·ε_ji + ∂s_j'/∂W_ji        s_j: what unit j keeps to itself; z_j: what others see of it

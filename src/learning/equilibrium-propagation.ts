@@ -1,4 +1,4 @@
-/** Equilibrium propagation: gradients of a network with an energy, from where it rests when it is nudged. */
+/** Equilibrium propagation: the gradient of a network with an energy, from its resting states under small nudges. */
 
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";

@@ -15,7 +15,7 @@ import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanBy
 import { overSequences, sumOf } from "./sequences.ts";
 import { floats, StepTape } from "./step-tape.ts";
 
-/** How near rest a network has to be. */
+/** How close to rest a network must be. */
 export const REST: Readonly<Record<string, number>> = { float64: 1e-8, float32: 1e-4 };
 
 /** How a fixed point and its derivative were found. */
@@ -105,8 +105,8 @@ function fixedPointRule<S extends State>(
 }
 
 /**
- * Recurrent backpropagation at a fixed point, of Pineda and Almeida: for a network that has come to rest, s* = F(x, s*), the gradient by what another
- * linear network comes to rest at, with nothing of the way there:
+ * Recurrent backpropagation at a fixed point (Pineda, Almeida): for a network that has come to rest, s* = F(x, s*), the gradient is what another
+ * linear network comes to rest at, whatever the way there:
  *
  *   λ = e + Jᵀλ          e = ∂E/∂s*, J = ∂F/∂s at rest
  *   ∂E/∂θ = (∂F/∂θ)ᵀ λ

@@ -1,4 +1,4 @@
-/** Learning without a teacher: connections that grow with what their two ends do together. */
+/** Learning without a teacher: connections that grow with the joint activity of their two ends. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkNumber, checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";

@@ -1,4 +1,4 @@
-/** Training by extended Kalman filters: weights as the state of a system that is observed through the network's outputs. */
+/** Training by extended Kalman filters: the weights are the state of a system observed through the network's outputs. */
 
 import { gradients } from "../autodiff/sweep.ts";
 import { noGrad } from "../autodiff/tape.ts";

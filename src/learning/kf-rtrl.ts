@@ -1,4 +1,4 @@
-/** Kronecker factored real-time recurrent learning: the influence as a vector times a matrix, right on the average. */
+/** Kronecker factored real-time recurrent learning: an unbiased estimate of the influence, a vector times a matrix. */
 
 import { optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";

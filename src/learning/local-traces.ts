@@ -1,4 +1,4 @@
-/** One trace a weight: what algorithms carry that follow a weight into its own unit alone. */
+/** One trace per weight, for algorithms that follow a weight only into its own unit. */
 
 import { IndependentUnits } from "../cells/diagonal/ind-rnn.ts";
 import { OdysseyLSTM } from "../cells/gated/lstm-odyssey.ts";

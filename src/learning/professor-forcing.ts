@@ -1,4 +1,4 @@
-/** Professor forcing: a network that runs on its own outputs is to behave as one that is given the teacher's. */
+/** Professor forcing: teaches a network to behave on its own outputs as it does on the teacher's. */
 
 import { checkNumber, checkSizes, optionsOf } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";

@@ -1,4 +1,4 @@
-/** REINFORCE: gradients of expected reward for recurrent policies, from episodes that they lived through. */
+/** REINFORCE: gradients of expected reward for recurrent policies, estimated from episodes. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkList, checkNumber, checkOptions, checkSizes } from "../base/checks.ts";

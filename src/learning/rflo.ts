@@ -7,7 +7,7 @@ import { type Influence, refuseStart } from "./influence.ts";
 import { leakyUnits, localTraces } from "./local-traces.ts";
 
 /**
- * Random-feedback local online learning: of real-time recurrent learning only the leak is left, so that a weight needs to know its own two
+ * Random-feedback local online learning: real-time recurrent learning reduced to the leak, so that a weight needs only its own two
  * units and an error that is sent to them.
  *
  *   p_ij' = (1 − 1/τ) p_ij + 1/τ φ'(u_i) z_j        z = [x; h; 1], u the sums

@@ -71,7 +71,7 @@ function sparseInfluence(setting: Setting, k: number): Influence<Tensor> {
 }
 
 /**
- * The sparse k-step approximation: real-time recurrent learning that keeps of the influence G only those entries which are other than
+ * The sparse k-step approximation: real-time recurrent learning that keeps only the entries of the influence G that become other than
  * zero within k steps, and forgets what arrives later. With k = 1 each weight of a simple network is followed into its own unit alone, which
  * is exact where units see only their own past (IndRNN, minGRU, LRU); with k = n, where all is reached, it is `rtrl`.
  *
