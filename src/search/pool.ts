@@ -5,6 +5,9 @@ import { StateError, WorkerError } from "../base/errors.ts";
 import { shorten } from "../base/quote.ts";
 import type { EvaluationContext, Evaluator } from "./evolve.ts";
 
+/** The address of a module: its URL, or that as text. */
+export type ModuleAddress = string | { readonly href: string };
+
 export interface PoolOptions {
   /** Workers at once; each is started when there is work for it (default 4). */
   readonly workers?: number;

@@ -2,7 +2,7 @@
 
 import { Worker } from "node:worker_threads";
 import { optionsOf } from "../base/checks.ts";
-import { EvaluationPool, type PoolOptions, type WorkerPort } from "./pool.ts";
+import { EvaluationPool, type ModuleAddress, type PoolOptions, type WorkerPort } from "./pool.ts";
 
 export interface WorkerOptions extends PoolOptions {
   /** The module's export that evaluates: (candidate, { evaluation }) to a cost, or the promise of one (default "evaluate"). */
@@ -18,9 +18,9 @@ export interface WorkerOptions extends PoolOptions {
  * await using threads = evaluationThreads<Float64Array>(new URL("./cost.js", import.meta.url), { workers: 8 });
  * await evolve(search, threads, { maxEvaluations: 10_000 });
  */
-export function evaluationThreads<C>(module: URL | string, options: WorkerOptions = {}): EvaluationPool<C> {
+export function evaluationThreads<C>(module: ModuleAddress, options: WorkerOptions = {}): EvaluationPool<C> {
   const { name = "evaluate" } = optionsOf("evaluationThreads", options);
-  const source = { module: String(module), name };
+  const source = { module: typeof module === "string" ? module : module.href, name };
   const spawn = (): WorkerPort => {
     const worker = new Worker(new URL("./worker-node.js", import.meta.url));
     worker.postMessage(source);
