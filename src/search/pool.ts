@@ -1,12 +1,19 @@
 /** A pool of workers that evaluate candidates. It knows of no host: what starts a worker is given to it. */
 
 import { checkFlag, checkNumber, checkWhole, withDefaults } from "../base/checks.ts";
-import { StateError, WorkerError } from "../base/errors.ts";
-import { shorten } from "../base/quote.ts";
+import { DTypeError, StateError, WorkerError } from "../base/errors.ts";
+import { quote, shorten } from "../base/quote.ts";
 import type { EvaluationContext, Evaluator } from "./evolve.ts";
 
 /** The address of a module: its URL, or that as text. */
 export type ModuleAddress = string | { readonly href: string };
+
+/** An address as text. @throws DTypeError */
+export function addressText(op: string, module: ModuleAddress): string {
+  const text: unknown = typeof module === "string" ? module : module?.href;
+  if (typeof text === "string") return text;
+  throw new DTypeError(`${op}: expected the URL of a module, got ${quote(module)}`);
+}
 
 export interface PoolOptions {
   /** Workers at once; each is started when there is work for it (default 4). */

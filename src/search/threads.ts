@@ -2,7 +2,7 @@
 
 import { Worker } from "node:worker_threads";
 import { optionsOf } from "../base/checks.ts";
-import { EvaluationPool, type ModuleAddress, type PoolOptions, type WorkerPort } from "./pool.ts";
+import { addressText, EvaluationPool, type ModuleAddress, type PoolOptions, type WorkerPort } from "./pool.ts";
 
 export interface WorkerOptions extends PoolOptions {
   /** The module's export that evaluates: (candidate, { evaluation }) to a cost, or the promise of one (default "evaluate"). */
@@ -20,7 +20,7 @@ export interface WorkerOptions extends PoolOptions {
  */
 export function evaluationThreads<C>(module: ModuleAddress, options: WorkerOptions = {}): EvaluationPool<C> {
   const { name = "evaluate" } = optionsOf("evaluationThreads", options);
-  const source = { module: typeof module === "string" ? module : module.href, name };
+  const source = { module: addressText("evaluationThreads", module), name };
   const spawn = (): WorkerPort => {
     const worker = new Worker(new URL("./worker-node.js", import.meta.url));
     worker.postMessage(source);

@@ -1,7 +1,7 @@
 /** Evaluation in web workers, for browsers. */
 
 import { optionsOf } from "../base/checks.ts";
-import { EvaluationPool, type ModuleAddress, type PoolOptions, type WorkerPort } from "./pool.ts";
+import { addressText, EvaluationPool, type ModuleAddress, type PoolOptions, type WorkerPort } from "./pool.ts";
 
 export interface WebWorkerOptions extends PoolOptions {
   /** The module's export that evaluates: (candidate, { evaluation }) to a cost, or the promise of one (default "evaluate"). */
@@ -25,7 +25,7 @@ declare const Worker: new (url: URL, options: { readonly type: "module" }) => We
  */
 export function evaluationWorkers<C>(module: ModuleAddress, options: WebWorkerOptions = {}): EvaluationPool<C> {
   const { name = "evaluate" } = optionsOf("evaluationWorkers", options);
-  const source = { module: typeof module === "string" ? module : module.href, name };
+  const source = { module: addressText("evaluationWorkers", module), name };
   const spawn = (): WorkerPort => {
     // In this form bundlers see that there is a worker.
     const worker = new Worker(new URL("./worker-web.js", import.meta.url), { type: "module" });
