@@ -9,7 +9,7 @@ export { instantiate } from "../dist/wasm/loader.js";
 export const times = new Map();
 
 export function instantiateSync(source) {
-  const { run, memory, heapBase } = original(source);
+  const { run, memory, heapBase, interfaceId } = original(source);
   const timed = (id, args) => {
     const start = performance.now();
     run(id, args);
@@ -19,7 +19,7 @@ export function instantiateSync(source) {
     entry.ms += ms;
     times.set(id, entry);
   };
-  return { memory, heapBase, run: (id, args) => (id === replay ? takeApart(memory, timed, args) : timed(id, args)) };
+  return { memory, heapBase, interfaceId, run: (id, args) => (id === replay ? takeApart(memory, timed, args) : timed(id, args)) };
 }
 
 /** What the replay kernel does (assembly/replay.ts), step by step from here. */

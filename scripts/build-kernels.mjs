@@ -5,7 +5,7 @@
 // so that a call is an id plus numbers and can be recorded and replayed.
 
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { operationCodes, writeOperationLists } from "./operations.mjs";
@@ -16,6 +16,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const KERNEL = /\/\*\*((?:(?!\*\/)[\s\S])*?@kernel[\s\S]*?)\*\/\s*export function (\w+)(<T>)?\s*\(([^)]*)\)\s*:\s*void/g;
 /** A last parameter of this name is the address of the remaining argument slots: dimensions, strides, lists of pointers. */
 const REST = "slots";
+const TARGETS = ["inference", "simd", "relaxed"];
 const PARAM_TYPES = new Set(["i32", "usize", "f64"]);
 
 /** @typedef {{ name: string, file: string, generic: boolean, doc: string, params: { name: string, type: string }[] }} Kernel */
@@ -63,7 +64,7 @@ export const INFERENCE = new Set(
  * The AssemblyScript entry: one switch over kernel ids; id = 2·index + (0 for f32, 1 for f64).
  * The small binary has the same ids and traps on those it lacks.
  */
-function dispatcher(kernels, small = false) {
+function dispatcher(kernels, interfaceId, small = false) {
   const slot = ({ name, type }, i) => {
     if (name === REST) return `p + ${8 * i}`;
     return type === "f64" ? `load<f64>(p, ${8 * i})` : `<${type}>load<f64>(p, ${8 * i})`;
@@ -90,6 +91,9 @@ ${cases.join("\n")}
 
 /** Where the caller's memory begins: everything below is static data of the kernels. */
 export function heapBase(): usize { return __heap_base; }
+
+/** Of the kernels' ids and arguments: the library refuses binaries of another version. */
+export const interfaceId: i32 = ${interfaceId};
 `;
 }
 
@@ -99,7 +103,7 @@ function pointerBits({ name, params }) {
 }
 
 /** The typed table on the TypeScript side. */
-function table(kernels) {
+function table(kernels, interfaceId) {
   const rows = kernels.map((k, i) => {
     const doc = k.doc
       .replace(/@kernel/, "")
@@ -116,6 +120,9 @@ declare const args: unique symbol;
 
 /** A kernel's id; the type carries its argument list. */
 export type Kernel<A extends readonly number[]> = number & { readonly [args]?: A };
+
+/** What a binary of this version exports under the same name. */
+export const INTERFACE_ID = ${interfaceId};
 
 export const KERNEL_NAMES: readonly string[] = ${JSON.stringify(kernels.map((k) => k.name))};
 
@@ -165,7 +172,8 @@ async function checkAbi(target, bytes) {
     .map((e) => e.name)
     .sort()
     .join(",");
-  if (names !== "heapBase,memory,run") throw new Error(`${target}.wasm: expected exports heapBase, memory, run, got ${names}`);
+  if (names !== "heapBase,interfaceId,memory,run")
+    throw new Error(`${target}.wasm: expected exports heapBase, interfaceId, memory, run, got ${names}`);
   const { instantiateSync } = await import("@assemblyscript/loader");
   const { heapBase, memory } = instantiateSync(module).exports;
   const [base, end] = [heapBase(), memory.buffer.byteLength];
@@ -208,22 +216,41 @@ async function digest() {
   return hash.digest("hex");
 }
 
+/** A number for all that a caller and a binary must agree on: ids, arguments, codes of operations. */
+function interfaceIdOf(kernels, codes) {
+  const calls = kernels.map(({ name, params, generic }) => [name, generic, params.map((p) => [p.name, p.type])]);
+  const hash = createHash("sha256").update(JSON.stringify(calls)).update(codes.forKernels);
+  return hash.digest().readUInt32LE(0) >>> 1;
+}
+
+/** Whether everything that is generated is there. */
+async function isComplete() {
+  const files = [
+    ...["kernels", "slots", "codes", ...TARGETS].map((f) => `src/wasm/${f}.gen.ts`),
+    "assembly/index.gen.ts",
+    "assembly/codes.gen.ts",
+  ];
+  const found = await Promise.all([...files, ...TARGETS.map((t) => `build/${t}.wasm`)].map((f) => stat(join(root, f)).catch(() => null)));
+  return found.every((f) => f !== null);
+}
+
 /** Builds everything under assembly/, unless nothing has changed since the last time. Returns what was built, or null. */
 export async function buildKernels() {
   await mkdir(join(root, "build"), { recursive: true });
   await writeOperationLists(root);
   const now = await digest();
   const stamp = join(root, "build/kernels.sha256");
-  if ((await readFile(stamp, "utf8").catch(() => "")) === now) return null;
+  if ((await readFile(stamp, "utf8").catch(() => "")) === now && (await isComplete())) return null;
   const kernels = await scanKernels();
-  await writeIfChanged(join(root, "src/wasm/kernels.gen.ts"), table(kernels));
   await writeIfChanged(join(root, "src/wasm/slots.gen.ts"), slotTable(kernels));
   const codes = await operationCodes(root);
+  const interfaceId = interfaceIdOf(kernels, codes);
+  await writeIfChanged(join(root, "src/wasm/kernels.gen.ts"), table(kernels, interfaceId));
   await writeIfChanged(join(root, "src/wasm/codes.gen.ts"), codes.forTypeScript);
   await writeIfChanged(join(root, "assembly/codes.gen.ts"), codes.forKernels);
   const sizes = {};
-  for (const target of ["inference", "simd", "relaxed"]) {
-    await writeIfChanged(join(root, "assembly/index.gen.ts"), dispatcher(kernels, target === "inference"));
+  for (const target of TARGETS) {
+    await writeIfChanged(join(root, "assembly/index.gen.ts"), dispatcher(kernels, interfaceId, target === "inference"));
     const bytes = await compile(target);
     sizes[target] = bytes.length;
     await writeIfChanged(join(root, `src/wasm/${target}.gen.ts`), embed(target, bytes));

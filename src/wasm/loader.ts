@@ -1,11 +1,14 @@
 /** From a module or its bytes to running kernels, at once or asynchronously; and in words what a host has against it. */
 
 import { DTypeError, FormatError, StateError } from "../base/errors.ts";
+import { INTERFACE_ID } from "./kernels.gen.ts";
 
 export interface KernelExports {
   readonly memory: WebAssembly.Memory;
   run(id: number, args: number): void;
   heapBase(): number;
+  /** Of the kernels' ids and arguments. */
+  readonly interfaceId: { readonly value: number };
 }
 
 /** The kernels as a compiled module, or as bytes. */
@@ -63,8 +66,13 @@ function checkSource(op: string, source: unknown): void {
 
 function kernelsOf(op: string, { exports }: WebAssembly.Instance): KernelExports {
   const names = Object.keys(exports).sort().join(", ");
-  if (names === "heapBase, memory, run") return exports as unknown as KernelExports;
-  throw new FormatError(`${op}: expected a module that exports heapBase, memory, run, got one that exports ${names || "nothing"}`);
+  if (names !== "heapBase, interfaceId, memory, run")
+    throw new FormatError(
+      `${op}: expected a module that exports heapBase, interfaceId, memory, run, got one that exports ${names || "nothing"}`,
+    );
+  const { interfaceId } = exports as unknown as KernelExports;
+  if (interfaceId.value === INTERFACE_ID) return exports as unknown as KernelExports;
+  throw new FormatError(`${op}: expected the kernels of this version of the library, got those of another one`);
 }
 
 /** One function that uses a vector: what a host without 128-bit SIMD rejects. */

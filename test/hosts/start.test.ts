@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { createContext, runInContext } from "node:vm";
 import { build, type Plugin } from "esbuild";
 import { describe, expect, it } from "vitest";
+import { INTERFACE_ID } from "../../src/wasm/kernels.gen.ts";
 
 type Library = typeof import("../../src/index.ts");
 
@@ -57,6 +58,20 @@ function expectStart({ tensor, add }: Library): void {
 function expectRefused(error: unknown, code: string, message: RegExp): void {
   expect(error).toMatchObject({ code });
   expect((error as Error).message).toMatch(message);
+}
+
+/** The binary with another number in the place of what it exports as `interfaceId`. */
+function ofAnotherVersion(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const coded: number[] = [];
+  for (let rest = INTERFACE_ID; coded.length === 0 || rest > 0 || ((coded.at(-1) as number) & 0x40) !== 0; rest >>>= 7) {
+    if (coded.length > 0) coded[coded.length - 1] = (coded.at(-1) as number) | 0x80;
+    coded.push(rest & 0x7f);
+  }
+  const at = bytes.findIndex((_, i) => coded.every((byte, j) => bytes[i + j] === byte));
+  expect(at).toBeGreaterThan(0);
+  const other = bytes.slice();
+  other[at] = (other[at] as number) ^ 1;
+  return other;
 }
 
 describe("a start", () => {
@@ -211,7 +226,12 @@ describe("init", () => {
     expectRefused(
       errorOf(() => init(empty)),
       "ERR_FORMAT",
-      /exports heapBase, memory, run, got one that exports nothing$/,
+      /exports heapBase, interfaceId, memory, run, got one that exports nothing$/,
+    );
+    expectRefused(
+      errorOf(() => init(ofAnotherVersion(simd))),
+      "ERR_FORMAT",
+      /expected the kernels of this version/,
     );
     init(simd.buffer);
     expectStart(library);
