@@ -7,6 +7,7 @@ import { checkFunction, checkOneOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { type Module, Parameter } from "../nn/module.ts";
 import { onesLike } from "../tensor/create.ts";
+import { forEachPart } from "../tensor/parts.ts";
 import { type Generator, type GeneratorState, watchGenerators } from "../tensor/random.ts";
 import { Shadow } from "../tensor/shadow.ts";
 import { show } from "../tensor/shape.ts";
@@ -51,11 +52,28 @@ class Found extends Error {
   }
 }
 
+/** Operations that hand elements on as they are. What a sequence's padding holds goes through these alone, until it is left out. */
+const MOVES: ReadonlySet<string> = new Set([
+  ...["contiguous", "permute", "slice", "embed", "select", "unstack", "stack", "split", "cat", "flip", "roll", "diagonal"],
+  ...["reshape", "broadcastTo", "gather", "indexSelect", "cast", "where"],
+]);
+
 /** The first NaN or infinite element, by its place in row-major order; −1 if there is none. */
 function placeOf(t: Tensor, nanOnly: boolean): number {
   if (!isFloat(t.dtype)) return -1;
   const isWrong = nanOnly ? Number.isNaN : (v: number) => !Number.isFinite(v);
   return (t.data() as Float64Array).findIndex(isWrong);
+}
+
+/** The tensors of a result, at any depth. */
+function tensorsWithin(result: unknown): Tensor[] {
+  const found: Tensor[] = [];
+  forEachPart(result, (part) => {
+    if (!(part instanceof Tensor)) return true;
+    found.push(part);
+    return false;
+  });
+  return found;
 }
 
 function indexOf(place: number, shape: readonly number[]): number[] {
@@ -76,6 +94,8 @@ class Inspector {
   readonly #places = new WeakMap<Node, Place>();
   /** The node whose rule runs. */
   #pulled: Node | null = null;
+  /** The first that was given from outside and has only been moved so far. */
+  #moved: NonFinite | null = null;
 
   constructor(watch: Watch, nanOnly: boolean, model: Module | undefined) {
     this.#watch = watch;
@@ -90,8 +110,16 @@ class Inspector {
     for (const y of outputs) {
       if (placeOf(y, this.#nanOnly) < 0) continue;
       const given = inputs.find((x) => placeOf(x, this.#nanOnly) >= 0);
-      throw new Found(this.#report(primitive.name, given ?? y, given === undefined ? "result" : "input"));
+      const found = this.#report(primitive.name, given ?? y, given === undefined ? "result" : "input");
+      const isMove = found.origin === "input" && found.parameter === null && MOVES.has(primitive.name);
+      if (!isMove) throw new Found(found);
+      this.#moved ??= found;
     }
+  }
+
+  /** At the end: what was moved all the way into the result. */
+  finish(result: unknown): void {
+    if (this.#moved !== null && tensorsWithin(result).some((t) => placeOf(t, this.#nanOnly) >= 0)) throw new Found(this.#moved);
   }
 
   pulls(node: Node): void {
@@ -138,6 +166,8 @@ function sentence({ value, operation, of, origin, parameter, module, step, index
  * outside, with the module, the step of the sequence and the element; null where all is finite. Where `fn` returns a scalar with a gradient,
  * its backward pass is looked through as well; a `backward` that `fn` itself calls is in any case.
  *
+ * What is only moved (reshaped, sliced, selected) is no fault before something is computed with it: padding that `lengths` leaves out may hold anything.
+ *
  * Fused kernels run as their basic operations meanwhile, captured scans and layers step by step, so that this takes many times the time of
  * the run that went wrong; values agree with it up to rounding. Random numbers and running statistics are put back afterwards, gradients
  * that `fn` writes are not. The run ends where something is found.
@@ -159,6 +189,7 @@ export function firstNonFinite(fn: () => unknown, options: NonFiniteOptions = {}
           const result = fn();
           if (result instanceof Tensor && result.size === 1 && (result.node !== null || result.requiresGrad))
             sweepLeaves(result, onesLike(result), () => undefined);
+          inspector.finish(result);
           return result;
         });
       });

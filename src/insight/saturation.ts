@@ -30,7 +30,7 @@ export interface Saturation {
   readonly high: number;
   /** How many values there were. */
   readonly count: number;
-  /** Shares at either end step by step; empty outside sequences. */
+  /** Shares at either end step by step, of the sequences that have not ended; empty outside sequences. */
   readonly steps: readonly number[];
 }
 
@@ -45,7 +45,7 @@ interface Tally {
  * Runs `fn` and counts for each tanh, logistic and rectifier of a model how many of its values are at an end, all over and step by step:
  * saturated gates remember or forget for good, saturated units pass no gradient, rectifiers at 0 are dead. Gates that one operation computes
  * together count together. A value counts as low where it is within `margin` of the range's width above its lower end, as high likewise; of
- * rectifiers only exact zeros count.
+ * rectifiers only exact zeros count. Of a scan with `lengths`, real steps alone count; what stands behind a scan, such as a head, knows no lengths.
  * @param fn a forward pass over the model; synchronous
  * @throws ArgumentError for a margin outside (0, 0.5)
  * @see Karpathy, Johnson and Fei-Fei, "Visualizing and understanding recurrent networks", 2015, section 4.2 (gates below 0.1 and above 0.9)
@@ -64,14 +64,16 @@ export function saturation(model: Module, fn: () => unknown, options: Saturation
     const ends = ENDS[name];
     if (ends === undefined || y === undefined) return;
     const { module, step } = watch.place;
+    const values = realValues(y, watch.running);
     const counter = `${module ?? ""}\n${name}`;
     const known = ordinals.get(counter);
     const ordinal = known !== undefined && known.step === step && step !== null ? known.count : 0;
     ordinals.set(counter, { step, count: ordinal + 1 });
+    if (values.length === 0) return;
     const key = JSON.stringify([module, `${name} ${ordinal}`]);
     const tally = tallies.get(key) ?? { low: 0, high: 0, count: 0, steps: [] };
     tallies.set(key, tally);
-    add(tally, y, margin, ends, step);
+    add(tally, values, margin, ends, step);
   };
   scope(() => noGrad(() => void watch.run(model, { ran, pulls: () => undefined }, fn)));
   return [...tallies].map(([key, { low, high, count, steps }]) => {
@@ -87,19 +89,36 @@ export function saturation(model: Module, fn: () => unknown, options: Saturation
   });
 }
 
-function add(tally: Tally, y: Tensor, margin: number, { low, high, flat }: (typeof ENDS)[string], step: number | null): void {
+/** The values of sequences that have not ended. The batch is the first axis as long as it; values without one belong to all. */
+function realValues(y: Tensor, running: readonly boolean[] | null): ArrayLike<number> {
+  if (running === null) return y.data();
+  if (!running.includes(true)) return [];
+  const axis = y.shape.indexOf(running.length);
+  if (axis < 0) return y.data();
+  const inner = y.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+  return Array.from<number>(y.data()).filter((_, i) => running[Math.floor(i / inner) % running.length]);
+}
+
+function add(
+  tally: Tally,
+  values: ArrayLike<number>,
+  margin: number,
+  { low, high, flat }: (typeof ENDS)[string],
+  step: number | null,
+): void {
   const width = flat === "both" ? margin * (high - low) : 0;
   let [below, above] = [0, 0];
-  for (const v of y.data()) {
+  for (let i = 0; i < values.length; i++) {
+    const v = values[i] as number;
     if (v <= low + width) below++;
     else if (flat === "both" && v >= high - width) above++;
   }
   tally.low += below;
   tally.high += above;
-  tally.count += y.size;
+  tally.count += values.length;
   if (step === null) return;
   const at = tally.steps[step] ?? { ends: 0, count: 0 };
   at.ends += below + above;
-  at.count += y.size;
+  at.count += values.length;
   tally.steps[step] = at;
 }

@@ -23,6 +23,8 @@ interface Call {
   taken: number;
   readonly steps: number;
   readonly reverse: boolean;
+  /** Real steps of each sequence of the batch, where a scan is told them. */
+  readonly lengths: readonly number[] | null;
 }
 
 const METHODS = ["forward", "step", "scan"] as const;
@@ -36,9 +38,21 @@ export class Watch {
   readonly #calls: Call[] = [];
 
   get place(): Place {
-    const module = this.#calls.at(-1)?.path ?? null;
-    const scan = this.#calls.findLast(({ method, taken }) => method === "scan" && taken > 0);
-    return { module, step: scan === undefined ? null : scan.reverse ? scan.steps - scan.taken : scan.taken - 1 };
+    const scan = this.#scan;
+    return { module: this.#calls.at(-1)?.path ?? null, step: scan === undefined ? null : stepOf(scan) };
+  }
+
+  /** Which sequences of the batch have not ended at this step; null where all of them have as many steps, and outside sequences. */
+  get running(): readonly boolean[] | null {
+    const scan = this.#scan;
+    if (scan === undefined || scan.lengths === null) return null;
+    const step = stepOf(scan);
+    return scan.lengths.map((length) => step < length);
+  }
+
+  /** The innermost scan that has begun to take steps. */
+  get #scan(): Call | undefined {
+    return this.#calls.findLast(({ method, taken }) => method === "scan" && taken > 0);
   }
 
   /** Runs `fn` with the observer told of every operation, and this watch knowing where it is. */
@@ -67,7 +81,7 @@ export class Watch {
       if (method === "step" && above?.method === "scan") above.taken++;
       const [xs, , options] = args as [Tensor, State?, ScanOptions?];
       const steps = method === "scan" ? xs.dim(0) : 0;
-      this.#calls.push({ module, path, method, taken: 0, steps, reverse: options?.reverse ?? false });
+      this.#calls.push({ module, path, method, taken: 0, steps, reverse: options?.reverse ?? false, lengths: options?.lengths ?? null });
       try {
         const first = method === "scan" && leaf && steps > 1 && above === undefined && canStep(module);
         return first ? scanSteps(module as Recurrence, ...(args as [Tensor, State?, ScanOptions?])) : own.apply(module, args);
@@ -76,6 +90,11 @@ export class Watch {
       }
     };
   }
+}
+
+/** The step that a scan is at. */
+function stepOf({ taken, steps, reverse }: Call): number {
+  return reverse ? steps - taken : taken - 1;
 }
 
 /** Whether a recurrence is made of others. */

@@ -5,12 +5,11 @@ import { checkList, checkNumber, checkOptions, checkSizes } from "../base/checks
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { drawClasses } from "../decoding/draw.ts";
-import { mseLoss } from "../nn/losses.ts";
+import { mseLoss, negativeEntropyTerms } from "../nn/losses.ts";
 import { fillBeyond, zeroBeyond } from "../nn/padding.ts";
 import { add, mul, neg, sub } from "../ops/arithmetic.ts";
 import { reshape, sum } from "../ops/broadcast.ts";
 import { gather } from "../ops/gather.ts";
-import { exp } from "../ops/math.ts";
 import { logSoftmax } from "../ops/softmax.ts";
 import { checkRecurrence, type Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
@@ -154,7 +153,7 @@ export interface ReinforceLosses {
  *
  * Any baseline that does not look at a_t leaves the expectation as it is, and changes the variance. The discount counts from the present
  * step, as is usual: the factor γᵗ of the exact gradient of a discounted return is left out. One forward and one backward pass over the episodes.
- * @param policy observations [B,I] to logits [B,A]
+ * @param policy observations [B,I] to logits [B,A]; a logit of −∞ masks an action, which then has no part in the entropy
  * @throws ShapeError for actions or weights of another size; ArgumentError for actions that the policy does not have
  * @see Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement learning", 1992; Wierstra, Förster, Peters and
  * Schmidhuber, "Recurrent policy gradients", 2010
@@ -187,7 +186,7 @@ export function reinforceLosses<S extends State>(
   const logs = logSoftmax(fillBeyond(logits, lengths), -1);
   const said = reshape(gather(logs, 2, reshape(actions, [T, B, 1])), [T, B]);
   const gain = mul(said, advantage);
-  const surprise = entropy === 0 ? gain : add(gain, mul(sum(mul(exp(logs), logs), { axis: 2 }), -entropy));
+  const surprise = entropy === 0 ? gain : add(gain, mul(sum(negativeEntropyTerms(logs), { axis: 2 }), -entropy));
   const each = sum(zeroBeyond(surprise, lengths), { axis: 0 });
   return {
     policy: neg(sum(mul(each, tensor(weights, { dtype })))),

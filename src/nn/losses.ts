@@ -281,8 +281,17 @@ function entropyTerms(t: Tensor): Tensor {
   return mul(t, log(where(equal(t, 0), 1, t)));
 }
 
+/** x where e^l is not 0, 0 elsewhere. */
+function wherePossible(l: Tensor, x: Tensor): Tensor {
+  return where(equal(exp(l.detach()), 0), 0, x);
+}
+
 /** e^l·(l − input), 0 where e^l is 0. */
 function divergenceOfLogs(l: Tensor, input: Tensor): Tensor {
-  const zero = equal(exp(l.detach()), 0);
-  return mul(exp(l), where(zero, 0, sub(where(zero, 0, l), where(zero, 0, input))));
+  return mul(exp(l), sub(wherePossible(l, l), wherePossible(l, input)));
+}
+
+/** e^l·l of log-probabilities, 0 where e^l is 0: their sum is minus the entropy. @internal */
+export function negativeEntropyTerms(l: Tensor): Tensor {
+  return mul(exp(l), wherePossible(l, l));
 }

@@ -8,10 +8,12 @@ import { Dropout } from "../../src/nn/dropout-layers.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { Module } from "../../src/nn/module.ts";
 import { add, mul, sub } from "../../src/ops/arithmetic.ts";
-import { sum } from "../../src/ops/broadcast.ts";
+import { reshape, sum } from "../../src/ops/broadcast.ts";
 import { log, sqrt } from "../../src/ops/math.ts";
+import { slice } from "../../src/ops/shape.ts";
 import { Cell, type Recurrence } from "../../src/recurrence/recurrence.ts";
 import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";
+import { LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { stateTensors } from "../../src/recurrence/state.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";
 import { defaultGenerator, Generator } from "../../src/tensor/random.ts";
@@ -116,6 +118,36 @@ describe("firstNonFinite", () => {
     expect(firstNonFinite(() => model.forward(spoiled), { model })).toMatchObject({ origin: "input", parameter: null });
   });
 
+  it.each(["RNN", "LSTM", "GRU", "RNNCell", "LSTMCell"] as const)("takes no offence at padding that lengths leave out: %s", (name) => {
+    const sizes = { inputSize: 2, hiddenSize: 3, generator: new Generator(5) };
+    const layers = { RNN, LSTM, GRU };
+    const rnn = name === "RNNCell" ? new RNNCell(sizes) : name === "LSTMCell" ? new LSTMCell(sizes) : new layers[name](sizes);
+    const values = Array.from(new Generator(6).normal([4, 2, 2]).data());
+    const padded = (at: number[]): Tensor =>
+      tensor(
+        values.map((v, i) => (at.includes(i) ? Number.NaN : v)),
+        { shape: [4, 2, 2] },
+      );
+    // The second sequence has one step: its elements [1,1,·], [2,1,·] and [3,1,·] are padding.
+    const padding = [6, 7, 10, 11, 14, 15];
+    for (const reverse of [false, true]) {
+      const loss = (xs: Tensor): Tensor => sum((rnn as Recurrence).scan(xs, undefined, { lengths: [4, 1], reverse })[0]);
+      expect(Number.isFinite(loss(padded(padding)).item())).toBe(true);
+      expect(firstNonFinite(() => loss(padded(padding)), { model: rnn })).toBeNull();
+      expect(firstNonFinite(() => loss(padded(padding)))).toBeNull();
+      const found = firstNonFinite(() => loss(padded([...padding, 8])), { model: rnn });
+      expect(found).toMatchObject({ origin: "input", parameter: null, pass: "forward", step: 2, index: [0, 0], shape: [2, 2] });
+    }
+  });
+
+  it("reports what is only moved where it ends in the result", () => {
+    const xs = tensor([[1, Number.NaN]]);
+    expect(firstNonFinite(() => reshape(xs, [2, 1]))).toMatchObject({ operation: "reshape", origin: "input", index: [0, 1] });
+    expect(firstNonFinite(() => ({ ys: [reshape(xs, [2])] }))).toMatchObject({ operation: "reshape", origin: "input" });
+    expect(firstNonFinite(() => sum(slice(xs, 1, 0, 1)))).toBeNull();
+    expect(firstNonFinite(() => sum(reshape(xs, [2])))).toMatchObject({ operation: "sum", origin: "input" });
+  });
+
   it("looks through the gradient, and says whose it is", () => {
     const model = new Model(new Falling());
     const x = mul(model.head.weight, 0);
@@ -180,6 +212,21 @@ describe("saturation", () => {
     expect(others).toEqual([]);
     expect(row).toEqual({ module: "", name: "tanh 0", low: 1 / 8, high: 1 / 8, count: 8, steps: [0.5, 0, 0.5, 0] });
     expect(saturationChart([row as never])).toContain("tanh 0");
+  });
+
+  it.each(["a layer", "a cell", "a stack"])("counts no padding: %s", (kind) => {
+    const options = { inputSize: 1, hiddenSize: 2, bias: false };
+    const cell = (): RNNCell => new RNNCell(options);
+    const rnn = kind === "a layer" ? new RNN(options) : kind === "a cell" ? cell() : new StackedRNN([cell()]);
+    for (const p of rnn.parameters()) assign(p, p.shape[1] === 1 ? [1, 0] : [0, 0, 0, 0]);
+    // The first unit is tanh 3 in the first sequence, and tanh 1 at the one step of the second, with tanh 9 in its padding.
+    const xs = tensor([1, 9, 9, 9, 9, 9].map((second) => [[3], [second]]));
+    for (const reverse of [false, true]) {
+      const rows = saturation(rnn, () => (rnn as Recurrence).scan(xs, undefined, { lengths: [5, 1], reverse }));
+      expect(rows).toHaveLength(1);
+      expect(rows[0]).toMatchObject({ name: "tanh 0", low: 0, high: 5 / 12, count: 12, steps: [1 / 4, 1 / 2, 1 / 2, 1 / 2, 1 / 2] });
+    }
+    expect(saturation(rnn, () => (rnn as Recurrence).scan(xs, undefined, { lengths: [0, 0] }))).toEqual([]);
   });
 
   it("finds gates that never close, and rectifiers that are dead", () => {

@@ -10,9 +10,11 @@ import { mul } from "../../src/ops/arithmetic.ts";
 import { reshape, sum } from "../../src/ops/broadcast.ts";
 import { gather } from "../../src/ops/gather.ts";
 import { exp } from "../../src/ops/math.ts";
+import { cat } from "../../src/ops/shape.ts";
 import { logSoftmax } from "../../src/ops/softmax.ts";
+import { Cell } from "../../src/recurrence/recurrence.ts";
 import { GRUCell } from "../../src/recurrence/rnn-cells.ts";
-import { onesLike } from "../../src/tensor/create.ts";
+import { full, onesLike } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { MooreMachine } from "../../src/wrappers/index.ts";
@@ -50,6 +52,29 @@ class Small implements Environment {
     this.#time++;
     const reward = this.#time < 3 ? 0.1 * this.#place - 0.3 * action : this.#goal === 1 ? Math.sin(this.#place) : Math.cos(2 * this.#place);
     return { observation: [0, this.#place / 4], reward, done: this.#time === 3 };
+  }
+}
+
+/** A policy with one more action, the first, which it never takes. */
+class Masked extends Cell<Tensor> {
+  readonly inputSize = 2;
+  readonly outputSize = 3;
+  readonly policy: ReturnType<typeof net>;
+  readonly #never: number;
+
+  constructor(policy: ReturnType<typeof net>, never: number) {
+    super();
+    this.policy = policy;
+    this.#never = never;
+  }
+
+  initialState(batch: number): Tensor {
+    return this.policy.initialState(batch) as Tensor;
+  }
+
+  step(x: Tensor, state: Tensor): [Tensor, Tensor] {
+    const [y, next] = this.policy.step(x, state as never);
+    return [cat([full([x.dim(0), 1], this.#never, dtype), y], 1), next as unknown as Tensor];
   }
 }
 
@@ -140,6 +165,27 @@ describe("reinforceLosses", () => {
       }
     }
     expect(Math.abs(loss.item() + (0.3 * entropy) / 16)).toBeLessThan(1e-12);
+  });
+
+  it.each([Number.NEGATIVE_INFINITY, -1e30])("gives masked actions no part in the entropy: logits of %d", (never) => {
+    // Three actions, of which one is masked everywhere, against a policy that has the other two alone.
+    const two = net(2, 2, 3);
+    const lengths = Array.from({ length: 16 }, (_, i) => 1 + (i % 3));
+    const masked = new Masked(two, never);
+    // In the masked policy actions 0 and 1 are 1 and 2, and the 0 beyond the ends is one that it never takes.
+    const actions = tensor(
+      Array.from(episodes.actions.data(), (a, i) => (Math.floor(i / 16) < (lengths[i % 16] as number) ? Number(a) + 1 : 0)),
+      { shape: [3, 16], dtype: "int32" },
+    );
+    const expected = reinforceLosses(two, { ...episodes, lengths }, {}).policy;
+    const wanted = gradients([expected], two.parameters(), [onesLike(expected)]).flatMap(values);
+    const loss = reinforceLosses(masked, { ...episodes, lengths, actions }, {}).policy;
+    const found = gradients([loss], two.parameters(), [onesLike(loss)]).flatMap(values);
+    expect(!(Math.abs(loss.item() - expected.item()) <= 1e-12)).toBe(false);
+    found.forEach((g, i) => {
+      expect(!(Math.abs(g - (wanted[i] as number)) <= 1e-12)).toBe(false);
+    });
+    expect(wanted.some((g) => Math.abs(g) > 1e-3)).toBe(true);
   });
 
   it("comes within 2 % of the expectation on a bandit", () => {
