@@ -36,7 +36,7 @@ export function poles(a: FeedbackCoefficients): ComplexNumber[] {
  * @example polesInside([1.5, -0.9]) // true: |z|² = 0.9
  */
 export function polesInside(a: FeedbackCoefficients, radius = 1): boolean {
-  checkCoefficients("polesInside", a);
+  checkList("polesInside", "coefficients", a);
   checkNumber("polesInside", "radius", radius, { above: 0 });
   let [c, scale] = [[] as number[], 1];
   for (const value of a) {
