@@ -1,5 +1,7 @@
 /** Networks as most experiments use them. */
 
+import type { FloatDType } from "../src/base/dtype.ts";
+import { type GradientAlgorithm, usingGradients } from "../src/learning/index.ts";
 import { Linear } from "../src/nn/layers.ts";
 import type { Parameter } from "../src/nn/module.ts";
 import { select } from "../src/ops/shape.ts";
@@ -14,9 +16,9 @@ export class Net<S extends State> {
   readonly cell: Recurrence<S>;
   readonly head: Linear;
 
-  constructor(cell: Recurrence<S>, outputSize: number, generator: Generator) {
+  constructor(cell: Recurrence<S>, outputSize: number, generator: Generator, dtype: FloatDType = "float32") {
     this.cell = cell;
-    this.head = new Linear(cell.outputSize, outputSize, { generator });
+    this.head = new Linear(cell.outputSize, outputSize, { generator, dtype });
   }
 
   get parameters(): Parameter[] {
@@ -27,6 +29,11 @@ export class Net<S extends State> {
   run(xs: Tensor, state?: S): [Tensor, S] {
     const [hs, last] = this.cell.scan(xs, state);
     return [this.head.forward(hs), last];
+  }
+
+  /** The same, with the cell's gradient by an algorithm where there is one. */
+  runUnder(gradients: GradientAlgorithm | undefined, xs: Tensor, state?: S): [Tensor, S] {
+    return gradients === undefined ? this.run(xs, state) : usingGradients(gradients, this.cell as never, () => this.run(xs, state));
   }
 
   /** What is put out after the last step [B,O]. */

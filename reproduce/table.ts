@@ -13,6 +13,7 @@ import { encoderDecoder } from "./experiments/encoder-decoder.ts";
 import { fixedPointExperiments } from "./experiments/fixed-point.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
 import { gatedStore } from "./experiments/gated-store.ts";
+import { gradientAlgorithms } from "./experiments/gradient-algorithms.ts";
 import { gradientExperiments } from "./experiments/gradients.ts";
 import { gruFamily } from "./experiments/gru-family.ts";
 import { hierarchical } from "./experiments/hierarchical.ts";
@@ -58,6 +59,7 @@ export const experiments: readonly Experiment[] = [
   fixedPointExperiments,
   fullyRecurrent,
   gatedStore,
+  gradientAlgorithms,
   gradientExperiments,
   gruFamily,
   hierarchical,

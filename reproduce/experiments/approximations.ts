@@ -16,6 +16,7 @@ import { Generator } from "../../src/tensor/random.ts";
 import { assign, keep, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { DetachEvery } from "../../src/wrappers/truncated.ts";
 import { type Experiment, experiment, mean, type Run } from "../experiment.ts";
+import { DelayedXor } from "../tasks/delayed-xor.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
 import { mackeyGlass } from "../tasks/mackey-glass.ts";
 import { train } from "../training.ts";
@@ -90,30 +91,6 @@ function cosine(a: readonly number[], b: readonly number[]): number {
 
 // ---------------------------------------------------------------- what they learn
 
-/** Two random bits a step, and their exclusive or two steps before. */
-class DelayedXor {
-  readonly #dice: Dice;
-  readonly #pending: number[] = [];
-
-  constructor(dice: Dice) {
-    this.#dice = dice;
-  }
-
-  next(steps: number): { xs: Tensor; targets: Tensor } {
-    const [inputs, targets]: [number[], number[]] = [[], []];
-    for (let t = 0; t < steps; t++) {
-      const [a, b] = [this.#dice.below(2), this.#dice.below(2)];
-      inputs.push(2 * a - 1, 2 * b - 1);
-      this.#pending.push(a ^ b);
-      targets.push(this.#pending.length > 2 ? (this.#pending.shift() as number) : 0.5);
-    }
-    return {
-      xs: tensor(inputs, { shape: [steps, 1, 2], dtype: "float32" }),
-      targets: tensor(targets, { shape: [steps, 1, 1], dtype: "float32" }),
-    };
-  }
-}
-
 /** The share of 1,000 fresh steps that are answered rightly. @param short updates of the short form */
 function xorAccuracy(run: Run, algorithm: GradientAlgorithm | null, part: readonly [number, number], short = 350): number {
   const { weights, training, test } = streams(run.seed);
@@ -121,7 +98,7 @@ function xorAccuracy(run: Run, algorithm: GradientAlgorithm | null, part: readon
   // The baseline sweeps back a step.
   const rnn = algorithm === null ? new DetachEvery(cell as unknown as Recurrence, 1) : cell;
   const model = new Reader(rnn, new Linear(XOR.units, 1, { generator: weights }));
-  const stream = new DelayedXor(training);
+  const stream = new DelayedXor(training, { delay: 2 });
   let state = keepState(model.rnn.initialState(1));
   train(run, {
     parameters: model.parameters(),
@@ -138,7 +115,7 @@ function xorAccuracy(run: Run, algorithm: GradientAlgorithm | null, part: readon
       });
     },
   });
-  const { xs, targets } = new DelayedXor(test).next(1002);
+  const { xs, targets } = new DelayedXor(test, { delay: 2 }).next(1002);
   const said = slice(noGrad(() => model.read(xs))[0], 0, 2).data();
   const right = slice(targets, 0, 2).data();
   return said.filter((y, t) => y > 0 === (right[t] as number) > 0.5).length / said.length;

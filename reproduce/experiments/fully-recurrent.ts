@@ -6,41 +6,12 @@ import { bceLoss } from "../../src/nn/losses.ts";
 import { slice } from "../../src/ops/shape.ts";
 import { keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, type Run } from "../experiment.ts";
-import { type Dice, streams } from "../tasks/dice.ts";
+import { DelayedXor } from "../tasks/delayed-xor.ts";
+import { streams } from "../tasks/dice.ts";
 import { train } from "../training.ts";
 
 const UNITS = 4;
 const [WINDOW, B] = [8, 16];
-
-/** Ticks of two random bits, and for each tick their exclusive or `delay` steps before (NaN where that is before the start). */
-class BitStream {
-  readonly #dice: Dice;
-  readonly #delay: number;
-  #pending: number[][];
-
-  constructor(dice: Dice, delay: number, batch: number) {
-    this.#dice = dice;
-    this.#delay = delay;
-    this.#pending = Array.from({ length: batch }, () => []);
-  }
-
-  next(steps: number): { xs: Tensor; targets: Tensor } {
-    const batch = this.#pending.length;
-    const inputs: number[] = [];
-    const targets: number[] = [];
-    for (let k = 0; k < steps * batch; k++) {
-      const [a, b] = [this.#dice.below(2), this.#dice.below(2)];
-      const pending = this.#pending[k % batch] as number[];
-      inputs.push(a, b);
-      pending.push(a ^ b);
-      targets.push(pending.length > this.#delay ? (pending.shift() as number) : 0.5);
-    }
-    return {
-      xs: tensor(inputs, { shape: [steps, batch, 2], dtype: "float32" }),
-      targets: tensor(targets, { shape: [steps, batch, 1], dtype: "float32" }),
-    };
-  }
-}
 
 /** Input to hidden, hidden to output (unit 0), biases: nothing else. */
 function layeredMask(): Tensor {
@@ -59,7 +30,7 @@ interface Setting {
 function accuracy(run: Run, { delay, mask, part }: Setting): number {
   const { weights, training, test } = streams(run.seed);
   const network = new FullyRecurrentNetwork({ inputSize: 2, units: UNITS, outputSize: 1, generator: weights, ...(mask && { mask }) });
-  const stream = new BitStream(training, delay, B);
+  const stream = new DelayedXor(training, { delay, batch: B, unset: 0 });
   let state = keep(network.initialState(B));
   train(run, {
     parameters: network.parameters(),
@@ -73,7 +44,7 @@ function accuracy(run: Run, { delay, mask, part }: Setting): number {
       return bceLoss(ys, targets);
     },
   });
-  const { xs, targets } = new BitStream(test, delay, 1).next(1000 + delay);
+  const { xs, targets } = new DelayedXor(test, { delay, unset: 0 }).next(1000 + delay);
   const said = slice(noGrad(() => network.scan(xs))[0], 0, delay).data();
   const right = slice(targets, 0, delay).data();
   return said.filter((y, t) => y > 0.5 === (right[t] as number) > 0.5).length / said.length;
