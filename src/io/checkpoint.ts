@@ -1,4 +1,4 @@
-/** Checkpoints: everything a run needs to continue, in one safetensors file. */
+/** Checkpoints: everything a run needs to continue, in one safetensors file with a checksum. */
 
 import { checkOptions, isRecord } from "../base/checks.ts";
 import { ArgumentError, FormatError } from "../base/errors.ts";
@@ -9,7 +9,8 @@ import { type State, stateTensors } from "../recurrence/state.ts";
 import { Generator } from "../tensor/random.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { parseJson } from "./json.ts";
-import { parse, serialize } from "./safetensors.ts";
+import { parse } from "./safetensors.ts";
+import { checkSeal, serializeSealed } from "./sealed.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
@@ -33,6 +34,7 @@ export interface Checkpoint {
 }
 
 const FORMAT = "tapeloop checkpoint 2";
+const METADATA = ["format", "run", "extra"] as const;
 const GROUPS = ["model", "optimizer", "best", "state"] as const;
 
 function fail(expected: string, got: unknown): never {
@@ -91,7 +93,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
     state: state === null ? [] : stateTensors(state).entries(),
   };
   const tensors = GROUPS.flatMap((group) => Array.from(groups[group], ([name, t]): [string, Tensor] => [`${group}.${name}`, t]));
-  return serialize(new Map(tensors), { format: FORMAT, run: JSON.stringify(run), extra: extraText(extra) });
+  return serializeSealed(new Map(tensors), { format: FORMAT, run: JSON.stringify(run), extra: extraText(extra) });
 }
 
 /** The caller's own data, as readable text. */
@@ -121,6 +123,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     const { tensors, unreadable, metadata } = parse(bytes);
     if (unreadable.size > 0) fail("tensors that can be read", [...unreadable.keys()]);
     if (metadata.format !== FORMAT) fail(`format "${FORMAT}"`, metadata.format);
+    checkSeal("checkpoint", bytes, metadata, METADATA);
     const run = parseRun(metadata.run);
     const groups = groupsOf(tensors);
     const group = (name: (typeof GROUPS)[number]) => groups.get(name) as Map<string, Tensor>;

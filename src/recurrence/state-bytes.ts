@@ -6,6 +6,7 @@
  */
 
 import { asBytes } from "../base/bytes.ts";
+import { checksum } from "../base/checksum.ts";
 import { BYTES, type DType } from "../base/dtype.ts";
 import { FormatError } from "../base/errors.ts";
 import { sameShape, show, sizeOf } from "../tensor/shape.ts";
@@ -17,12 +18,6 @@ import { mapState, type State, stateTensors } from "./state.ts";
 const MAGIC = 0x54534c54; // "TLST"
 const VERSION = 1;
 const DTYPES: readonly DType[] = ["float32", "float64", "int32", "bool"];
-
-function checksum(bytes: Uint8Array): number {
-  let hash = 0x811c9dc5;
-  for (const b of bytes) hash = Math.imul(hash ^ b, 0x01000193);
-  return hash >>> 0;
-}
 
 /** The bytes of a state; the same state gives the same bytes on every host. */
 export function stateToBytes(state: State): Uint8Array<ArrayBuffer> {

@@ -1,6 +1,6 @@
 /** Simulated annealing: a walk that goes downhill always, uphill at times, and less and less so. */
 
-import { checkFlag, checkNumber, checkOneOf, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
+import { checkFlag, checkNumber, checkOneOf, checkOptions, checkWhole, finished, withDefaults } from "../base/checks.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { exp } from "../numerics/scalar.ts";
@@ -52,7 +52,8 @@ export function acceptanceProbability(climb: number, temperature: number): numbe
  *
  * The first generation is the start, with 20 neighbours unless a `temperature` is given; each further one is a single candidate, so that there is
  * nothing to evaluate side by side.
- * @throws ArgumentError for options out of their range
+ * @throws ArgumentError for options out of their range; from `ask` and `tell`, when `move` gives numbers that are not finite (DTypeError for what is
+ *   no Float64Array, ShapeError for another length)
  * @see Kirkpatrick, Gelatt and Vecchi, "Optimization by simulated annealing", 1983
  * @example new SimulatedAnnealing({ start: flatten(model), sigma: 0.2, cooling: 0.999, maxEvaluations: 10_000 })
  */
@@ -173,11 +174,16 @@ export class SimulatedAnnealing extends VectorSearch {
   }
 
   #own(move: Move): Float64Array {
-    const moved = move(this.#x.slice(), this.draws);
+    const moved = finished("SimulatedAnnealing: move", move(this.#x.slice(), this.draws));
     if (!(moved instanceof Float64Array))
       throw new DTypeError(`SimulatedAnnealing: expected move to give a Float64Array, got ${quote(moved)}`);
-    if (moved.length === this.size) return moved;
-    throw new ShapeError(`SimulatedAnnealing: expected move to give ${this.size} numbers, got ${moved.length}`);
+    if (moved.length !== this.size)
+      throw new ShapeError(`SimulatedAnnealing: expected move to give ${this.size} numbers, got ${moved.length}`);
+    moved.forEach((value, i) => {
+      checkNumber(this.kind, `element ${i} of what move gives`, value);
+    });
+    // A copy: the function may write to its array again.
+    return moved.slice();
   }
 
   protected override fields(): Fields {

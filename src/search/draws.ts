@@ -54,6 +54,17 @@ export class Draws implements Random {
     this.#used = 0;
   }
 
+  /** The function that is returned goes back to where it is now. */
+  mark(): () => void {
+    const [{ state }, begun, block, used] = [this.#generator, this.#begun, this.#block, this.#used];
+    return () => {
+      this.#generator = Generator.fromState(state);
+      this.#begun = begun;
+      this.#block = block;
+      this.#used = used;
+    };
+  }
+
   /** All there is to it. */
   save(): Float64Array {
     return Float64Array.of(...this.#generator.toBytes(), this.#begun, this.#block.length === 0 ? BLOCK : this.#used);

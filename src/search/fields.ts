@@ -1,19 +1,21 @@
 /**
- * The state of a search: numbers, vectors and lists of vectors by name, and the same as bytes. The bytes are a safetensors file, whose
- * tensors are float64: every bit of a number is kept, that of NaN and of infinity, too.
+ * The state of a search: numbers, vectors and lists of vectors by name, and the same as bytes. The bytes are a safetensors file with a
+ * checksum, whose tensors are float64: every bit of a number is kept, that of NaN and of infinity, too.
  */
 
 import { isRecord } from "../base/checks.ts";
 import { FormatError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
 import { parseJson } from "../io/json.ts";
-import { parse, serialize } from "../io/safetensors.ts";
+import { parse } from "../io/safetensors.ts";
+import { checkSeal, serializeSealed } from "../io/sealed.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 
 export type Field = number | Float64Array | readonly Float64Array[];
 export type Fields = Readonly<Record<string, Field>>;
 
 const FORMAT = "tapeloop-search-1";
+const METADATA = ["format", "kind", "options", "lists"] as const;
 
 /** What a saved search is told by: its method, and the options that it was made with. */
 export interface Identity {
@@ -33,7 +35,7 @@ function tensorsOf([name, field]: readonly [string, Field]): [string, Tensor][] 
 export function fieldsToBytes({ kind, options }: Identity, fields: Fields): Uint8Array<ArrayBuffer> {
   const lists = Object.entries(fields).flatMap(([name, f]) => (Array.isArray(f) ? [[name, f.length]] : []));
   const metadata = { format: FORMAT, kind, options, lists: JSON.stringify(Object.fromEntries(lists)) };
-  return scope(() => serialize(new Map(Object.entries(fields).flatMap(tensorsOf)), metadata));
+  return scope(() => serializeSealed(new Map(Object.entries(fields).flatMap(tensorsOf)), metadata));
 }
 
 /** Reads what `fieldsToBytes` wrote for a search of the same method and options. @throws FormatError */
@@ -42,6 +44,7 @@ export function fieldsFromBytes(expected: Identity, bytes: Uint8Array): FieldRea
     const { tensors, unreadable, metadata } = parse(bytes);
     const { format, kind, options, lists = "" } = metadata;
     if (format !== FORMAT) refuse(`format "${FORMAT}"`, format);
+    checkSeal("restore", bytes, metadata, METADATA);
     if (kind !== expected.kind) refuse(`the state of ${expected.kind}`, kind);
     if (options !== expected.options) refuse(`the state of a search with the options ${expected.options}`, options);
     if (unreadable.size > 0) refuse("numbers that can be read", [...unreadable.keys()]);

@@ -1,6 +1,6 @@
 /** The genetic algorithm on weights: one chromosome a network, one gene a connection. */
 
-import { checkFlag, checkNumber, checkOneOf, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
+import { checkFlag, checkFunction, checkNumber, checkOneOf, checkOptions, checkWhole, finished, withDefaults } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { orderOf } from "./ranks.ts";
@@ -54,7 +54,8 @@ export function uniformCrossover(a: Float64Array, b: Float64Array, numbers: Arra
  * With the mean squared error as cost, the fitness of a chromosome is its reciprocal (at most 1e12). Three rules stop it: a share of the
  * training patterns is `learned`, the `target` error is reached, the generations are up (`maxGenerations`).
  * Memory and time per generation: O(population · genes).
- * @throws ArgumentError for options out of their range; from `tell`, for costs below 0 under "roulette"
+ * @throws ArgumentError for options out of their range; from `tell`, for costs below 0 under "roulette", and when `learned` gives anything but a
+ *   number from 0 to 1 (StateError for a promise)
  * @see Holland, "Adaptation in natural and artificial systems", 1975; Montana and Davis, "Training feedforward neural networks using genetic
  *   algorithms", 1989; Blanco, Delgado and Pegalajar, "A real-coded genetic algorithm for training recurrent neural networks", 2001
  * @example
@@ -113,6 +114,7 @@ export class GeneticAlgorithm extends VectorSearch {
       checkNumber(this.kind, name, own[name], { least: 0, most: 1 });
     }
     checkNumber(this.kind, "mutationScale", own.mutationScale, { least: 0 });
+    if (learned !== undefined) checkFunction(this.kind, "learned", learned);
     this.#options = own;
     this.#learned = learned;
     this.#scale = own.mutationScale;
@@ -148,11 +150,21 @@ export class GeneticAlgorithm extends VectorSearch {
     const all = [...this.#population.slice(0, kept), ...candidates];
     const known = [...this.#costs.subarray(0, kept), ...costs];
     const order = orderOf(known);
-    this.#population = order.map((i) => all[i] as Float64Array);
+    const population = order.map((i) => all[i] as Float64Array);
+    const share = this.#shareOf(population[0] as Float64Array);
+    this.#population = population;
+    this.#share = share;
     this.#costs = Float64Array.from(order, (i) => known[i] as number);
     this.#probabilities = null;
     if (!first) this.#scale *= mutationDecay;
-    if (this.#learned !== undefined) this.#share = this.#learned((this.#population[0] as Float64Array).slice());
+  }
+
+  /** The share of patterns that a chromosome has learned. */
+  #shareOf(best: Float64Array): number {
+    if (this.#learned === undefined) return 0;
+    const share = finished("GeneticAlgorithm: learned", this.#learned(best.slice()));
+    checkNumber(this.kind, "what learned gives", share, { least: 0, most: 1 });
+    return share;
   }
 
   protected override reason(): StopReason | null {
@@ -191,9 +203,10 @@ export class GeneticAlgorithm extends VectorSearch {
     const population = fields.list("population", { length: this.size });
     if (![0, this.#options.population].includes(population.length))
       fields.refuse("population", "all chromosomes or none", population.length);
-    const costs = fields.vector("costs", population.length, { infinite: true });
+    const least = this.#options.selection === "roulette" ? 0 : Number.NEGATIVE_INFINITY;
+    const costs = fields.vector("costs", population.length, { infinite: true, least });
     const scale = fields.number("scale", { least: 0 });
-    const share = fields.number("share");
+    const share = fields.number("share", { least: 0, most: 1 });
     return () => {
       this.#population = population;
       this.#costs = costs;

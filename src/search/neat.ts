@@ -1,7 +1,8 @@
 /** NeuroEvolution of augmenting topologies: networks that grow, compared and crossed by the history of their genes. */
 
-import { checkList, checkNumber, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
+import { checkFlag, checkFunction, checkList, checkNumber, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { orderOf } from "./ranks.ts";
 import { Search, type SearchOptions, type StopReason } from "./search.ts";
@@ -230,6 +231,10 @@ export class NEAT extends Search<NeatGenome> {
     };
     const { generator: _, target: _t, maxEvaluations: _e, maxGenerations: _m, fitness, ...own } = withDefaults(defaults, options);
     super("NEAT", options, own);
+    checkFunction(this.kind, "fitness", fitness);
+    checkFlag(this.kind, "recurrent", own.recurrent);
+    checkList(this.kind, "distance", own.distance);
+    checkList(this.kind, "species", own.species);
     for (const name of ["inputs", "outputs", "population", "stagnation"] as const) checkWhole(this.kind, name, own[name], { least: 1 });
     for (const [i, c] of own.distance.entries()) checkNumber(this.kind, `distance[${i}]`, c, { least: 0 });
     for (const [i, n] of own.species.entries()) checkWhole(this.kind, `species[${i}]`, n, { least: i === 0 ? 1 : own.species[0] });
@@ -251,8 +256,8 @@ export class NEAT extends Search<NeatGenome> {
 
   protected override checkCost(cost: number): void {
     const fitness = cost === Number.POSITIVE_INFINITY ? 0 : this.#fitness(cost);
-    if (fitness >= 0 && fitness < Number.POSITIVE_INFINITY) return;
-    throw new ArgumentError(`tell: expected costs whose fitness is at least 0 and finite, got the fitness ${fitness} of ${cost}`);
+    if (typeof fitness === "number" && fitness >= 0 && fitness < Number.POSITIVE_INFINITY) return;
+    throw new ArgumentError(`tell: expected costs whose fitness is at least 0 and finite, got the fitness ${quote(fitness)} of ${cost}`);
   }
 
   protected override propose(): NeatGenome[] {
@@ -275,9 +280,9 @@ export class NEAT extends Search<NeatGenome> {
   }
 
   protected override digest(candidates: readonly NeatGenome[], costs: Float64Array): void {
+    const fitness = costs.map((cost) => (cost === Number.POSITIVE_INFINITY ? 0 : this.#fitness(cost)));
     this.#generation++;
     const groups = this.#speciate(candidates);
-    const fitness = costs.map((cost) => (cost === Number.POSITIVE_INFINITY ? 0 : this.#fitness(cost)));
     const found = groups.map(({ members, before }): Species & { readonly shared: number } => {
       const order = orderOf(members.map((i) => costs[i] as number)).map((k) => members[k] as number);
       const bestCost = costs[order[0] as number] as number;
@@ -402,6 +407,7 @@ export class NEAT extends Search<NeatGenome> {
   }
 
   protected override pack(genome: NeatGenome): Float64Array {
+    checkGenome(this.kind, genome);
     const { inputs, outputs, hidden, connections } = genome;
     const genes = connections.flatMap((g) => [g.from, g.to, g.weight, Number(g.enabled), g.innovation]);
     return Float64Array.from([inputs, outputs, hidden.length, ...hidden, ...genes]);

@@ -1,6 +1,6 @@
 /** The contract of global search: ask for candidates, tell what they cost, go on until a reason to stop. */
 
-import { checkNumber, checkOptions, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkList, checkMethods, checkNumber, checkOptions, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
@@ -81,16 +81,17 @@ export abstract class Search<C> implements AskTell<C> {
       const value = options[name];
       if (value !== undefined) checkWhole(kind, name, value, { least: 1 });
     }
+    if (options.generator !== undefined) checkMethods(kind, "a generator", options.generator, ["split"]);
     this.#options = options;
     this.#identity = JSON.stringify(identity);
     this.draws = new Draws((options.generator ?? defaultGenerator()).split());
   }
 
-  /** The candidates of the next generation. */
+  /** The candidates of the next generation. Like `redraw`, it may throw: random numbers are then as they were. */
   protected abstract propose(): C[];
   /** Another candidate for a slot, and for those that depend on it. */
   protected abstract redraw(slot: number): readonly (readonly [slot: number, candidate: C])[];
-  /** Learns from a generation. @param costs numbers, or +∞ */
+  /** Learns from a generation. What it calls of the user's it calls before it changes anything. @param costs numbers, or +∞ */
   protected abstract digest(candidates: readonly C[], costs: Float64Array): void;
   /** The method's own reasons to stop. */
   protected abstract reason(): StopReason | null;
@@ -109,7 +110,7 @@ export abstract class Search<C> implements AskTell<C> {
 
   ask(): C[] {
     if (this.#pending.length === 0) {
-      this.#slots = this.propose();
+      this.#slots = this.#whole(() => this.propose());
       this.#costs = new Float64Array(this.#slots.length).fill(Number.NaN);
       this.#redraws = new Float64Array(this.#slots.length);
       this.#pending = this.#slots.map((_, i) => i);
@@ -119,10 +120,35 @@ export abstract class Search<C> implements AskTell<C> {
 
   /**
    * @throws StateError when nothing was asked for; ShapeError for another number of candidates or costs; ArgumentError for other candidates than
-   *   those asked for, and for costs of −∞; DTypeError for costs that are no numbers. Nothing has changed then
+   *   those asked for, and for costs of −∞; DTypeError for costs that are no numbers; whatever a function among the options throws.
+   *   Nothing has changed then
    */
   tell(candidates: readonly C[], costs: ArrayLike<number>): void {
     this.#check(candidates, costs);
+    this.#whole(() => this.#take(costs));
+  }
+
+  /** Does something, or, if it throws, nothing. */
+  #whole<R>(run: () => R): R {
+    const undraw = this.draws.mark();
+    const [slots, known, redraws, pending] = [this.#slots.slice(), this.#costs.slice(), this.#redraws.slice(), this.#pending];
+    const [best, bestCost, evaluations] = [this.#best, this.#bestCost, this.#evaluations];
+    try {
+      return run();
+    } catch (error) {
+      undraw();
+      this.#slots = slots;
+      this.#costs = known;
+      this.#redraws = redraws;
+      this.#pending = pending;
+      this.#best = best;
+      this.#bestCost = bestCost;
+      this.#evaluations = evaluations;
+      throw error;
+    }
+  }
+
+  #take(costs: ArrayLike<number>): void {
     const told = this.#pending;
     const lost: number[] = [];
     told.forEach((slot, i) => {
@@ -248,6 +274,8 @@ export abstract class Search<C> implements AskTell<C> {
 
   #check(candidates: readonly C[], costs: ArrayLike<number>): void {
     if (this.#pending.length === 0) throw new StateError("tell: expected the costs of what was asked for, got some before anything was");
+    checkList("tell", "candidates", candidates);
+    checkArrayLike("tell", "costs", costs);
     const n = this.#pending.length;
     if (candidates.length !== n) throw new ShapeError(`tell: expected ${n} candidates as asked for, got ${candidates.length}`);
     if (costs.length !== n) throw new ShapeError(`tell: expected ${n} costs, got ${costs.length}`);
@@ -290,6 +318,7 @@ export abstract class VectorSearch extends Search<Float64Array> {
   }
 
   protected override pack(candidate: Float64Array): Float64Array {
+    checkArrayLike(this.kind, "a candidate", candidate);
     return candidate;
   }
 

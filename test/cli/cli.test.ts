@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parse, serialize } from "../../src/io/safetensors.ts";
+import { serialize } from "../../src/io/safetensors.ts";
 import { decodeModel } from "../../src/models/char-model.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
+import { unsealedParts } from "../unsealed.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const folder = join(root, "build", "test-cli");
@@ -213,7 +214,7 @@ describe("interrupted and resumed", () => {
   it("a damaged or foreign checkpoint is told in one line", async () => {
     const bytes = await readFile(path("parts/checkpoint.safetensors"));
     await mkdir(path("damaged"), { recursive: true });
-    const { tensors, metadata } = parse(bytes);
+    const { tensors, metadata } = unsealedParts(bytes);
     const changed = (from: RegExp, to: string) =>
       serialize(tensors, Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, value.replace(from, to)])));
     const contents = [

@@ -28,6 +28,7 @@ import { copyOf } from "../../src/tensor/strided.ts";
 import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { online } from "../../src/train/online.ts";
 import { thrown } from "../thrown.ts";
+import { unsealed } from "../unsealed.ts";
 import { damage, disturb, feed, INPUTS, pick, type Random, textOf } from "./fuzz.ts";
 
 const utf8 = new TextEncoder();
@@ -159,19 +160,19 @@ describe("checkpoints", () => {
   for (const p of model.parameters()) p.grad = counted(p.size, [...p.shape]);
   optimizer.step();
   model.zeroGrad();
-  const files: [Uint8Array] = [
-    encodeCheckpoint({
-      step: 3,
-      model: model.stateDict(),
-      optimizer: optimizer.stateDict(),
-      best: model.stateDict(),
-      state: { h: counted(2, [1, 2]), layers: [counted(2, [2])] },
-      cursor: { epoch: 1, position: 5 },
-      generators: [new Generator(3)],
-      progress: { best: 1, bestStep: 2, stale: 0 },
-      extra: { note: ["text", 1, null] },
-    }),
-  ];
+  const sealed = encodeCheckpoint({
+    step: 3,
+    model: model.stateDict(),
+    optimizer: optimizer.stateDict(),
+    best: model.stateDict(),
+    state: { h: counted(2, [1, 2]), layers: [counted(2, [2])] },
+    cursor: { epoch: 1, position: 5 },
+    generators: [new Generator(3)],
+    progress: { best: 1, bestStep: 2, stale: 0 },
+    extra: { note: ["text", 1, null] },
+  });
+  // Without the checksum, which would refuse all others before they are looked at.
+  const files: [Uint8Array] = [unsealed(sealed)];
   const read = (bytes: Uint8Array): void => {
     const { model: weights, optimizer: held, best, state } = decodeCheckpoint(bytes);
     for (const group of [weights.values(), Object.values(held.tensors), best.values(), state === null ? [] : stateTensors(state)])
@@ -180,6 +181,14 @@ describe("checkpoints", () => {
 
   it("are taken or refused", () => {
     feed(read, files[0], 21, (random) => variant(random, files));
+  });
+
+  it("with a checksum are refused, or as they were", () => {
+    const same = (bytes: Uint8Array) => {
+      read(bytes);
+      expect(bytes).toEqual(sealed);
+    };
+    feed(same, sealed, 24, (random) => damage(random, sealed, [sealed, files[0]]));
   });
 
   it("of another run, or of other data of the caller", () => {
@@ -263,7 +272,7 @@ describe("learning sample by sample", () => {
     loss: (m: Follower, x: number) => sum(m.rnn.scan(tensor([[[x]]]))[0]),
   });
   learning.step(1);
-  const good = learning.toBytes();
+  const good = unsealed(learning.toBytes());
 
   it("is as it was where a checkpoint is refused, and goes on where it is taken", () => {
     const read = (bytes: Uint8Array): void => {

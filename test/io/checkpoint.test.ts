@@ -5,6 +5,7 @@ import { parse, serialize } from "../../src/io/safetensors.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
+import { unsealedParts } from "../unsealed.ts";
 
 const generator = new Generator(7);
 generator.uniform([5]);
@@ -64,7 +65,7 @@ const empty: Checkpoint = {
 
 /** The file of `full` with one thing changed. */
 function tampered(change: (run: Record<string, unknown>, tensors: Map<string, Tensor>) => void): Uint8Array {
-  const { tensors, metadata } = parse(encodeCheckpoint(full));
+  const { tensors, metadata } = unsealedParts(encodeCheckpoint(full));
   const run = JSON.parse(metadata.run as string);
   change(run, tensors);
   return serialize(tensors, { ...metadata, run: JSON.stringify(run) });
@@ -79,6 +80,35 @@ describe("checkpoint", () => {
     const bytes = encodeCheckpoint(checkpoint);
     expect(plain(decodeCheckpoint(bytes))).toEqual(plain(checkpoint));
     expect(encodeCheckpoint(decodeCheckpoint(bytes))).toEqual(bytes);
+  });
+
+  it("is read without a checksum, as older ones are", () => {
+    const { tensors, metadata } = unsealedParts(encodeCheckpoint(full));
+    expect(plain(decodeCheckpoint(serialize(tensors, metadata)))).toEqual(plain(full));
+    expect(() => decodeCheckpoint(serialize(tensors, { ...metadata, chfcksum: "00000000" }))).toThrow(
+      "checkpoint: expected the metadata format, run, extra, got chfcksum",
+    );
+  });
+
+  it("holds the FNV-1a hash of its other bytes, worked out here by the definition over whole numbers", () => {
+    const bytes = encodeCheckpoint(full);
+    const { metadata } = parse(bytes);
+    const place = new TextDecoder("latin1").decode(bytes).indexOf(metadata.checksum as string);
+    let hash = 0x811c9dc5n;
+    bytes.forEach((b, i) => {
+      if (i < place || i >= place + 8) hash = ((hash ^ BigInt(b)) * 0x01000193n) & 0xffffffffn;
+    });
+    expect(BigInt(`0x${metadata.checksum}`)).toBe(hash);
+  });
+
+  it("is refused with any one bit changed, wherever that is", () => {
+    const bytes = encodeCheckpoint(full);
+    for (let i = 0; i < bytes.length; i++) {
+      const changed = bytes.slice();
+      changed[i] = (changed[i] as number) ^ (1 << (i % 8));
+      expect(() => decodeCheckpoint(changed), `bit ${i % 8} of byte ${i} of ${bytes.length}`).toThrow(FormatError);
+    }
+    expect(plain(decodeCheckpoint(bytes))).toEqual(plain(full));
   });
 
   it("takes plain data along, and nothing else", () => {
@@ -131,7 +161,7 @@ describe("checkpoint", () => {
     [
       "extra data that is no JSON",
       (() => {
-        const { tensors, metadata } = parse(encodeCheckpoint(full));
+        const { tensors, metadata } = unsealedParts(encodeCheckpoint(full));
         return serialize(tensors, { ...metadata, extra: "{" });
       })(),
       /expected extra in JSON/,
@@ -139,7 +169,7 @@ describe("checkpoint", () => {
     [
       "a run nested thousands deep",
       (() => {
-        const { tensors, metadata } = parse(encodeCheckpoint(full));
+        const { tensors, metadata } = unsealedParts(encodeCheckpoint(full));
         return serialize(tensors, { ...metadata, run: `{"progress":${"[".repeat(9000)}${"]".repeat(9000)}}` });
       })(),
       /nested at most 127 deep/,

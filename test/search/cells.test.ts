@@ -13,6 +13,7 @@ import { assign, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads } from "../../src/transforms/check-grads.ts";
 import { damage, feed } from "../fuzz/fuzz.ts";
 import { thrown } from "../thrown.ts";
+import { unsealed } from "../unsealed.ts";
 
 const [I, H, B, T] = [3, 4, 2, 6];
 const options = { inputSize: I, hiddenSize: H, dtype: "float64" as const };
@@ -166,11 +167,12 @@ describe("CellEvolution", () => {
     ).toBeDefined();
     expect(thrown(() => new CellEvolution({ population: 7 }).restore(saved))).toBeInstanceOf(FormatError);
     const victim = make(3);
+    const old = unsealed(saved);
     feed<Uint8Array>(
       (bytes) => victim.restore(bytes),
-      saved,
+      old,
       8,
-      (random) => damage(random, saved, [saved]),
+      (random) => damage(random, old, [old]),
       true,
     );
     expect(() => new CellEvolution({ start: { nodes: [], edges: [] } })).toThrow(
