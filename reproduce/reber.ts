@@ -1,6 +1,7 @@
 /** How many embedded Reber strings a network has to see. */
 
 import { noGrad } from "../src/autodiff/tape.ts";
+import type { GradientAlgorithm } from "../src/learning/index.ts";
 import { crossEntropy } from "../src/nn/losses.ts";
 import { reshape } from "../src/ops/broadcast.ts";
 import type { State } from "../src/recurrence/state.ts";
@@ -24,6 +25,13 @@ function embeddedString(coin: () => boolean): { steps: ReberStep[]; targets: Ten
   return { steps: all.slice(0, -1), targets: symbolIds(all.slice(1)) };
 }
 
+export interface StringsOptions {
+  readonly lr?: number;
+  readonly part?: readonly [number, number];
+  /** How the cell's gradient is computed (default: backpropagation through the whole string). */
+  readonly gradients?: GradientAlgorithm;
+}
+
 /**
  * Trains string by string with Adam, clipped at 5, until 200 fresh strings in a row are understood, tried every 500, or `most` were seen.
  * @returns strings seen, and the share of fresh ones that are understood at the end
@@ -32,7 +40,7 @@ export function stringsNeeded<S extends State>(
   run: Run,
   net: Net<S>,
   most: number,
-  { lr = 1e-2, part = [0, 1] }: { readonly lr?: number; readonly part?: readonly [number, number] } = {},
+  { lr = 1e-2, part = [0, 1], gradients }: StringsOptions = {},
 ): { strings: number; share: number } {
   const { training, test } = streams(run.seed);
   const [coin, fresh] = [coins(training.generator), coins(test.generator)];
@@ -46,7 +54,8 @@ export function stringsNeeded<S extends State>(
     part,
     loss: () => {
       const { steps, targets } = embeddedString(coin);
-      return crossEntropy(reshape(net.run(oneHotSymbols([steps]))[0], [steps.length, K]), targets);
+      const [ys] = net.runUnder(gradients, oneHotSymbols([steps]));
+      return crossEntropy(reshape(ys, [steps.length, K]), targets);
     },
     after: (update) => {
       if ((update + 1) % every !== 0) return false;
