@@ -1,11 +1,11 @@
 /** A head that sends its error back through separate weights. */
 
-import { checkOneOf, checkSizes } from "../base/checks.ts";
+import { checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";
 import { add, sub } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";
-import { defaultGenerator } from "../tensor/random.ts";
+import { checkGenerator, defaultGenerator } from "../tensor/random.ts";
 import { keep, type Tensor } from "../tensor/tensor.ts";
 
 export interface BroadcastLinearOptions extends LayerOptions {
@@ -38,10 +38,10 @@ export class BroadcastLinear extends Module {
   constructor(inFeatures: number, outFeatures: number, options: BroadcastLinearOptions = {}) {
     super();
     checkSizes("BroadcastLinear", { inFeatures, outFeatures });
-    const kind = options.feedback ?? "random";
+    const { generator = defaultGenerator(), dtype = "float32", feedback: kind = "random" } = optionsOf("BroadcastLinear", options);
+    checkGenerator("BroadcastLinear", generator);
     checkOneOf("BroadcastLinear", "feedback", kind, ["random", "adaptive"]);
     const bound = 1 / Math.sqrt(inFeatures);
-    const { generator = defaultGenerator(), dtype = "float32" } = options;
     this.weight = uniformParameter([outFeatures, inFeatures], bound, options);
     this.bias = (options.bias ?? true) ? uniformParameter([outFeatures], bound, options) : null;
     const drawn = generator.uniform([outFeatures, inFeatures], -bound, bound, dtype);

@@ -1,8 +1,9 @@
 /** Curricula: examples grow harder as learning goes on. */
 
-import { checkNumber, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkNumber, checkOneOf, checkWhole, isRecord, optionsOf } from "../base/checks.ts";
 import { FormatError } from "../base/errors.ts";
-import { defaultGenerator, type Generator } from "../tensor/random.ts";
+import { quote } from "../base/quote.ts";
+import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
 
 /** How the difficulty of an example is found from the present level. */
 export type CurriculumStrategy = "baseline" | "naive" | "mixed" | "combined";
@@ -75,6 +76,7 @@ export class Curriculum {
     checkWhole("Curriculum", "window", window, { least: 1 });
     checkNumber("Curriculum", "threshold", threshold);
     checkOneOf("Curriculum", "strategy", strategy, ["baseline", "naive", "mixed", "combined"]);
+    checkGenerator("Curriculum", options.generator);
     checkOneOf("Curriculum", "better", better, ["higher", "lower"]);
     this.least = least;
     this.most = most;
@@ -122,11 +124,15 @@ export class Curriculum {
   }
 
   /** Goes on from a saved state. @throws FormatError for what this curriculum cannot have been in, and changes nothing */
-  set state({ level, recent }: CurriculumState) {
+  set state(state: CurriculumState) {
+    if (!isRecord(state)) throw new FormatError(`Curriculum: expected a state with level and recent, got ${quote(state)}`);
+    const { level, recent } = state;
     const fits = Number.isInteger(level) && level >= this.least && level <= this.most;
     const known = Array.isArray(recent) && recent.length <= this.#window && recent.every(Number.isFinite);
     if (!fits || !known)
-      throw new FormatError(`Curriculum: expected a level in [${this.least}, ${this.most}] and its last metrics, got level ${level}`);
+      throw new FormatError(
+        `Curriculum: expected a level in [${this.least}, ${this.most}] and its last metrics, got level ${quote(level)}`,
+      );
     this.#level = level;
     this.#recent = [...recent];
   }

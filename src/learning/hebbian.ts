@@ -12,7 +12,7 @@ import { relu } from "../ops/math.ts";
 import { mean } from "../ops/reduce.ts";
 import { transpose, tril, unsqueeze } from "../ops/shape.ts";
 import { ones } from "../tensor/create.ts";
-import { defaultGenerator } from "../tensor/random.ts";
+import { checkGenerator, defaultGenerator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
 import { assign, checkTensor, keep, scope, type Tensor } from "../tensor/tensor.ts";
 
@@ -77,6 +77,7 @@ export class HebbianLayer extends Module {
     checkNumber("HebbianLayer", "lr", lr, { above: 0 });
     checkNumber("HebbianLayer", "tau", tau, { least: 1 });
     checkNumber("HebbianLayer", "std", std, { above: 0 });
+    checkGenerator("HebbianLayer", generator);
     this.inputSize = inputSize;
     this.outputSize = outputSize;
     this.rule = rule;

@@ -2,9 +2,10 @@
 
 import { gradients } from "../autodiff/sweep.ts";
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFlag, checkNumber, checkOneOf, checkOptions, withDefaults } from "../base/checks.ts";
+import { checkFlag, checkMap, checkNumber, checkOneOf, checkOptions, optionsOf, withDefaults } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, FormatError, ShapeError, StateError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { checkModule, type Module, Parameter } from "../nn/module.ts";
 import { solve } from "../numerics/matrix.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
@@ -13,7 +14,8 @@ import { matmul } from "../ops/linear.ts";
 import { transpose } from "../ops/shape.ts";
 import { eye } from "../tensor/create.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { assign, keep, scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { copyOf } from "../tensor/strided.ts";
+import { assign, checkTensor, keep, scope, Tensor, tensor } from "../tensor/tensor.ts";
 
 export interface KalmanFilterOptions {
   /**
@@ -32,7 +34,7 @@ export interface KalmanFilterOptions {
 }
 
 export interface KalmanUpdateOptions {
-  /** Variances of the observations, the diagonal of R, of the outputs' shape; 1/lr each unless given. Of probabilities: y(1 − y). */
+  /** Variances of the observations, the diagonal of R, of the outputs' shape and above 0; 1/lr each unless given. Of probabilities: y(1 − y). */
   readonly variances?: Tensor;
 }
 
@@ -103,15 +105,19 @@ export class KalmanFilter {
    * One update of weights and covariances.
    * @param outputs y, of any shape, with the tape they were computed on @param targets d, of the same shape
    * @returns the mean of (d − y)² before the update
-   * @throws ShapeError for shapes that differ; StateError for numbers that are not finite and outputs without a tape. Nothing is changed then
+   * @throws ShapeError for shapes that differ; ArgumentError for variances that are not above 0; StateError for numbers that are not finite and outputs without a tape. Nothing is changed then
    */
-  update(outputs: Tensor, targets: Tensor, { variances }: KalmanUpdateOptions = {}): number {
+  update(outputs: Tensor, targets: Tensor, options: KalmanUpdateOptions = {}): number {
+    const { variances } = optionsOf("KalmanFilter", options);
     checkRates(this.lr, this.processNoise);
-    for (const [name, t] of Object.entries({ targets, ...(variances && { variances }) })) {
+    checkTensor("KalmanFilter", outputs);
+    for (const [name, t] of Object.entries({ targets, ...(variances !== undefined && { variances }) })) {
+      checkTensor("KalmanFilter", t);
       if (!sameShape(t.shape, outputs.shape)) {
         throw new ShapeError(`KalmanFilter: expected ${name} of the outputs' shape ${show(outputs.shape)}, got ${show(t.shape)}`);
       }
     }
+    for (const variance of variances?.data() ?? []) checkNumber("KalmanFilter", "variances", variance, { above: 0 });
     if (outputs.node === null)
       throw new StateError("KalmanFilter: expected outputs that depend on the parameters, got ones without a tape");
     return scope(() => noGrad(() => this.#update(outputs, targets, variances)));
@@ -182,24 +188,44 @@ export class KalmanFilter {
     return this.processNoise === 0 ? symmetric : add(symmetric, mul(eye(P.dim(0), P.dim(0), "float64"), this.processNoise));
   }
 
-  /** Covariances by name, to be stored beside the model's; copies are the caller's affair. */
+  /** Covariances by name, to be stored beside the model's: copies. */
   stateDict(): Map<string, Tensor> {
-    return new Map(this.#groups.map((g, i) => [`covariance.${i}`, g.covariance]));
+    return new Map(this.#groups.map((g, i) => [`covariance.${i}`, copyOf(g.covariance)]));
   }
 
-  /** Goes on from stored covariances. @throws FormatError for other groups or numbers that are not finite; nothing is changed then */
+  /**
+   * Goes on from stored covariances.
+   * @throws FormatError for other groups, and for what is no covariance: numbers that are not finite, a matrix that is not symmetric, a diagonal
+   *   below 0. Nothing is changed then
+   */
   loadStateDict(state: ReadonlyMap<string, Tensor>): void {
+    checkMap("KalmanFilter", "the state", state);
     const found = this.#groups.map(({ covariance }, i) => {
       const given = state.get(`covariance.${i}`);
-      if (given !== undefined && sameShape(given.shape, covariance.shape) && given.data().every(Number.isFinite)) return given.data();
-      const got = given === undefined ? "none" : show(given.shape);
-      throw new FormatError(`KalmanFilter: expected a finite covariance.${i} ${show(covariance.shape)}, got ${got}`);
+      const what = covarianceFault(given, covariance);
+      if (what === null) return (given as Tensor).data();
+      throw new FormatError(`KalmanFilter: expected a finite, symmetric covariance.${i} ${show(covariance.shape)}, got ${what}`);
     });
     if (state.size !== found.length) throw new FormatError(`KalmanFilter: expected ${found.length} covariances, got ${state.size}`);
     this.#groups.forEach(({ covariance }, i) => {
       assign(covariance, found[i] as Float64Array);
     });
   }
+}
+
+/** What keeps a stored tensor from being a covariance [n,n]; null where nothing does. */
+function covarianceFault(given: unknown, { shape }: Tensor): string | null {
+  if (!(given instanceof Tensor)) return quote(given);
+  if (!sameShape(given.shape, shape)) return show(given.shape);
+  const [n, P] = [shape[0] as number, given.data()];
+  for (let i = 0; i < P.length; i++) {
+    const [row, column, value] = [Math.floor(i / n), i % n, P[i] as number];
+    if (!Number.isFinite(value)) return `${value} at [${row},${column}]`;
+    if (row === column && value < 0) return `a variance of ${value} at [${row},${row}]`;
+    const other = P[column * n + row] as number;
+    if (value !== other) return `${value} at [${row},${column}] and ${other} at [${column},${row}]`;
+  }
+  return null;
 }
 
 function isTrained(t: Tensor): t is Parameter {

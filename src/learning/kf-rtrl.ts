@@ -8,7 +8,7 @@ import { reshape } from "../ops/broadcast.ts";
 import { matmul } from "../ops/linear.ts";
 import { mapState, type State, stateTensors } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
-import { defaultGenerator, Generator } from "../tensor/random.ts";
+import { checkGenerator, defaultGenerator, Generator } from "../tensor/random.ts";
 import { scope, Tensor, tensor } from "../tensor/tensor.ts";
 import type { GradientAlgorithm } from "./algorithm.ts";
 import { forwardAlgorithm } from "./forward.ts";
@@ -198,6 +198,7 @@ function sizeOf(matrix: Tensor): number {
  */
 export function kfRtrl(options: KfRtrlOptions = {}): GradientAlgorithm {
   const { generator } = optionsOf("kfRtrl", options);
+  checkGenerator("kfRtrl", generator);
   return forwardAlgorithm("kfRtrl", (setting) => {
     refuseStart(setting);
     return kroneckerProduct(setting, generator ?? defaultGenerator()) as Influence;

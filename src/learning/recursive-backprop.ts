@@ -2,8 +2,9 @@
 
 import { gradients } from "../autodiff/sweep.ts";
 import { enableGrad } from "../autodiff/tape.ts";
-import { checkList, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
-import { ArgumentError } from "../base/errors.ts";
+import { checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
+import { ArgumentError, DTypeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { LocalFeedbackLayer, LocalFeedbackNetwork } from "../cells/delays/local-feedback.ts";
 import { checkModule, type Module, type Parameter } from "../nn/module.ts";
 import { contracted, polesInside } from "../numerics/poles.ts";
@@ -290,7 +291,8 @@ export interface CRBPOptions {
  */
 export function crbp(options: CRBPOptions): GradientAlgorithm {
   const { Q } = optionsOf("crbp", options);
-  if (typeof Q !== "number") checkList("crbp", "Q", Q);
+  if (typeof Q !== "number" && !Array.isArray(Q))
+    throw new DTypeError(`crbp: expected Q to be a whole number or an array of them, got ${quote(Q)}`);
   const all = typeof Q === "number" ? [Q] : [...Q];
   for (const q of all) checkWhole("crbp", "Q", q);
   const name = `crbp(${all.join(", ")})`;

@@ -1,7 +1,7 @@
 /** REINFORCE: gradients of expected reward for recurrent policies, estimated from episodes. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkList, checkNumber, checkOptions, checkSizes } from "../base/checks.ts";
+import { checkList, checkMethods, checkNumber, checkOptions, checkSizes } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { drawClasses } from "../decoding/draw.ts";
@@ -11,11 +11,11 @@ import { add, mul, neg, sub } from "../ops/arithmetic.ts";
 import { reshape, sum } from "../ops/broadcast.ts";
 import { gather } from "../ops/gather.ts";
 import { logSoftmax } from "../ops/softmax.ts";
-import { checkRecurrence, type Recurrence } from "../recurrence/recurrence.ts";
+import { checkRecurrence, checkSequence, type Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
-import { defaultGenerator, type Generator } from "../tensor/random.ts";
+import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 
 /** What a policy acts in, one episode after another. */
 export interface Environment {
@@ -56,7 +56,9 @@ export function rollout<S extends State>(policy: Recurrence<S>, environments: re
   checkList("rollout", "environments", environments);
   checkOptions("rollout", options);
   const { maxSteps, generator = defaultGenerator() } = options;
+  checkGenerator("rollout", generator);
   checkSizes("rollout", { maxSteps, environments: environments.length });
+  for (const environment of environments) checkMethods("rollout", "an environment", environment, ["reset", "step"]);
   const [B, I] = [environments.length, policy.inputSize];
   const dtype = policy.parameters().find((p) => isFloat(p.dtype))?.dtype ?? "float32";
   const nothing = new Array<number>(I).fill(0);
@@ -110,14 +112,19 @@ function checkSeen(observation: ArrayLike<number>, I: number): number[] {
 
 /**
  * R_t = Σ_{k ≥ t} γ^{k−t} r_k of each episode [T][B]: what is still to come at each step.
- * @throws ArgumentError for γ outside [0, 1]
+ * @throws ArgumentError for γ outside [0, 1] and rewards that are not finite; ShapeError for steps of different numbers of episodes
  * @example returnsToGo([[0], [0], [4]], 0.5) // [[1], [2], [4]]
  */
 export function returnsToGo(rewards: readonly (readonly number[])[], discount = 1): number[][] {
   checkList("returnsToGo", "rewards", rewards);
-  for (const row of rewards) checkList("returnsToGo", "rewards of a step", row);
+  const B = rewards[0]?.length ?? 0;
+  for (const [t, row] of rewards.entries()) {
+    checkList("returnsToGo", "rewards of a step", row);
+    if (row.length !== B) throw new ShapeError(`returnsToGo: expected ${B} rewards at every step, got ${row.length} at step ${t}`);
+    for (const reward of row) checkNumber("returnsToGo", "rewards", reward);
+  }
   checkNumber("returnsToGo", "discount", discount, { least: 0, most: 1 });
-  let after = new Array<number>(rewards[0]?.length ?? 0).fill(0);
+  let after = new Array<number>(B).fill(0);
   return rewards
     .toReversed()
     .map((row) => (after = row.map((r, b) => r + discount * (after[b] as number))))
@@ -169,9 +176,15 @@ export function reinforceLosses<S extends State>(
 ): ReinforceLosses {
   checkRecurrence("reinforceLosses", policy);
   checkOptions("reinforceLosses: episodes", episodes);
+  checkOptions("reinforceLosses", options);
   const { observations, actions, lengths } = episodes;
   const { discount = 1, entropy = 0.01, normalize = false } = options;
   checkNumber("reinforceLosses", "entropy", entropy, { least: 0 });
+  checkSequence("reinforceLosses", observations, policy.inputSize);
+  checkTensor("reinforceLosses", actions);
+  checkList("reinforceLosses", "lengths", lengths);
+  if (options.weights !== undefined) checkList("reinforceLosses", "weights", options.weights);
+  if (options.baseline !== undefined) checkRecurrence("reinforceLosses: baseline", options.baseline);
   const [T, B] = observations.shape as [number, number, number];
   const returns = returnsToGo(episodes.rewards, discount);
   checkEpisodes(episodes, returns);

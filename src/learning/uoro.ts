@@ -4,7 +4,7 @@ import { checkNumber, checkOptions } from "../base/checks.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
 import { dot } from "../ops/linear.ts";
 import { zeros } from "../tensor/create.ts";
-import { defaultGenerator, type Generator } from "../tensor/random.ts";
+import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { GradientAlgorithm } from "./algorithm.ts";
 import { forwardAlgorithm } from "./forward.ts";
@@ -81,6 +81,7 @@ export function uoro(options: UoroOptions = {}): GradientAlgorithm {
   checkOptions("uoro", options);
   const { epsilon = 1e-7, generator } = options;
   checkNumber("uoro", "epsilon", epsilon, { least: 0 });
+  checkGenerator("uoro", generator);
   return forwardAlgorithm("uoro", (setting) => {
     refuseStart(setting);
     return outerProduct(setting, epsilon, generator ?? defaultGenerator()) as Influence;

@@ -1,7 +1,8 @@
 /** A model under a gradient algorithm: its recurrences scan by it, and nothing around them knows. */
 
+import { isGradEnabled } from "../autodiff/tape.ts";
 import { checkFunction, checkMethods, finished } from "../base/checks.ts";
-import { ArgumentError } from "../base/errors.ts";
+import { ArgumentError, StateError } from "../base/errors.ts";
 import { checkModule, type Module } from "../nn/module.ts";
 import { isRecurrence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
@@ -22,7 +23,9 @@ export function outermostRecurrences(model: Module): Recurrence[] {
 
 /**
  * Runs `fn` with the outermost recurrences of a model scanning by an algorithm: what `fit(…, { gradients })` does with a loss.
- * @throws ArgumentError for a model without a recurrence
+ * An algorithm is a rule for the derivative of a scan: steps that `fn` takes one by one are backpropagated through, whatever the algorithm.
+ * @throws ArgumentError for a model without a recurrence; StateError where `fn` takes the steps of a trained recurrence one by one, with
+ *   gradients, and never scans it (but `bptt`, which is what these steps do anyway)
  * @example
  * const loss = usingGradients(rtrl(), model, () => mseLoss(model.forward(xs), ys));
  * backward(loss);
@@ -33,9 +36,12 @@ export function usingGradients<R>(algorithm: GradientAlgorithm, model: Module, f
   checkFunction("usingGradients", "fn", fn);
   const recurrences = outermostRecurrences(model);
   if (recurrences.length === 0) throw new ArgumentError(`${algorithm.name}: expected a model with a recurrence, got none`);
-  const restore = recurrences.map((recurrence) => replaceScan(recurrence, algorithm));
+  const uses = recurrences.map((recurrence): Use => ({ recurrence, scanned: false, stepped: false }));
+  const restore = uses.map((use) => replaceScan(use, algorithm));
   try {
-    return finished("usingGradients", fn());
+    const result = finished("usingGradients", fn());
+    refuseSteps(algorithm, uses);
+    return result;
   } finally {
     for (const undo of restore) undo();
   }
@@ -55,11 +61,35 @@ export function byItself<R>(object: object, fn: () => R): R {
   }
 }
 
-/** Puts the algorithm's scan in the place of a recurrence's own, which the algorithm finds again while it runs. */
-function replaceScan(recurrence: Recurrence, algorithm: GradientAlgorithm): () => void {
+/** How a function has run a recurrence, where gradients are wanted. */
+interface Use {
+  readonly recurrence: Recurrence;
+  scanned: boolean;
+  stepped: boolean;
+}
+
+/** Puts the algorithm's scan in the place of a recurrence's own, which the algorithm finds again while it runs. Steps from outside are noted. */
+function replaceScan(use: Use, algorithm: GradientAlgorithm): () => void {
+  const { recurrence } = use;
   return replaceMethods(recurrence, {
-    scan: (xs: Tensor, state?: State, options?: ScanOptions) => algorithm.scan(recurrence, xs, state, options),
+    scan(xs: Tensor, state?: State, options?: ScanOptions) {
+      use.scanned ||= isGradEnabled();
+      return algorithm.scan(recurrence, xs, state, options);
+    },
+    step(x: Tensor, state: State) {
+      use.stepped ||= isGradEnabled();
+      return recurrence.step(x, state);
+    },
   });
+}
+
+/** Steps that are taken one by one are no scan: the gradient would be that of backpropagation under the algorithm's name. */
+function refuseSteps({ name }: GradientAlgorithm, uses: readonly Use[]): void {
+  const passed = uses.find((use) => use.stepped && !use.scanned && use.recurrence.parameters().some((p) => p.requiresGrad));
+  if (passed === undefined || name === "bptt") return;
+  throw new StateError(
+    `${name}: expected ${passed.recurrence.constructor.name} to be run by scan, whose derivative the algorithm gives, got calls of step alone`,
+  );
 }
 
 /**

@@ -3,6 +3,7 @@
 import { checkIterable } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { show } from "../tensor/shape.ts";
 import { checkTensor, empty, scope, type Tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
@@ -37,6 +38,12 @@ export function clipGradNorm(params: Iterable<Tensor>, maxNorm: number, options:
     g.storage.noteWrite();
   }
   return norm;
+}
+
+/** The largest norm that a training loop is given: above 0, Infinity for none. @throws DTypeError, ArgumentError @internal */
+export function checkClipNorm(op: string, clipNorm: unknown): void {
+  if (typeof clipNorm !== "number") throw new DTypeError(`${op}: expected clipNorm as a number, got ${quote(clipNorm)}`);
+  if (!(clipNorm > 0)) throw new ArgumentError(`${op}: expected clipNorm above 0, got ${clipNorm}`);
 }
 
 /** Limits every element of the gradients to [−clipValue, clipValue]. */

@@ -315,6 +315,12 @@ export function defaultGenerator(): Generator {
   return common;
 }
 
+/** A generator, or none. @throws DTypeError @internal */
+export function checkGenerator(op: string, generator: unknown): void {
+  if (generator === undefined || generator instanceof Generator) return;
+  throw new DTypeError(`${op}: expected generator to be a Generator, got ${quote(generator)}`);
+}
+
 /** Seeds the default generator. */
 export function manualSeed(seed: number | bigint): Generator {
   defaultGenerator().state = new Generator(seed).state;

@@ -11,7 +11,7 @@ import { DEEPEST_STATE, decodeCheckpoint, encodeCheckpoint, type Json } from "..
 import type { GradientAlgorithm } from "../learning/algorithm.ts";
 import { usingGradients } from "../learning/using-gradients.ts";
 import { checkModule, type Module } from "../nn/module.ts";
-import { clipGradNorm } from "../optim/clip.ts";
+import { checkClipNorm, clipGradNorm } from "../optim/clip.ts";
 import { metricOf } from "../optim/metric.ts";
 import { Optimizer } from "../optim/optimizer.ts";
 import { constantLR, Rates, readRates, type Schedule } from "../optim/schedules.ts";
@@ -560,7 +560,7 @@ function checkFitOptions({
   if (evaluate !== undefined) checkFunction("fit", "evaluate", evaluate);
   if (maxSteps !== undefined) checkWhole("fit", "maxSteps", maxSteps);
   if (evaluateEvery !== undefined) checkWhole("fit", "evaluateEvery", evaluateEvery, { least: 1 });
-  if (clipNorm !== undefined && !(clipNorm > 0)) throw new ArgumentError(`fit: expected clipNorm above 0, got ${clipNorm}`);
+  if (clipNorm !== undefined) checkClipNorm("fit", clipNorm);
   if (![generator ?? []].flat().every((g) => g instanceof Generator)) {
     throw new ArgumentError(`fit: expected generator to be a Generator or a list of them, got ${quote(generator)}`);
   }

@@ -12,7 +12,7 @@ import { type GradientAlgorithm, type Learner, refuseInputGradient, type TakenSt
 import { outermostRecurrences, replaceMethods } from "../learning/using-gradients.ts";
 import { checkModule, type Module } from "../nn/module.ts";
 import { reshape } from "../ops/broadcast.ts";
-import { clipGradNorm } from "../optim/clip.ts";
+import { checkClipNorm, clipGradNorm } from "../optim/clip.ts";
 import { Optimizer } from "../optim/optimizer.ts";
 import type { Recurrence, ScanOptions } from "../recurrence/recurrence.ts";
 import { restoreState, type State, stateTensors, tensorsLike } from "../recurrence/state.ts";
@@ -82,7 +82,7 @@ export class Online<M extends Module, B> {
     if (!(optimizer instanceof Optimizer)) throw new DTypeError(`online: expected an optimizer, got ${quote(optimizer)}`);
     checkWhole("online", "batch", batch, { least: 1 });
     checkWhole("online", "updateEvery", updateEvery, { least: 1 });
-    if (clipNorm !== undefined && !(clipNorm > 0)) throw new ArgumentError(`online: expected clipNorm above 0, got ${quote(clipNorm)}`);
+    if (clipNorm !== undefined) checkClipNorm("online", clipNorm);
     if (gradients?.begin === undefined) {
       throw new ArgumentError(
         `online: expected an algorithm that learns sample by sample, as rtrl(), got ${gradients?.name ?? quote(gradients)}`,

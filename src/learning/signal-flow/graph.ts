@@ -11,7 +11,7 @@ import { cat, select, slice, unsqueeze } from "../../ops/shape.ts";
 import { Cell } from "../../recurrence/recurrence.ts";
 import { full, zeros } from "../../tensor/create.ts";
 import { show } from "../../tensor/shape.ts";
-import { keep, Tensor } from "../../tensor/tensor.ts";
+import { checkTensor, keep, Tensor } from "../../tensor/tensor.ts";
 import { type FlowEdge, type FlowNode, type FlowStructure, incomingEdges, orderOf } from "./structure.ts";
 
 /** Signals of one step: of the nodes, and of each edge at its start and at its end. */
@@ -170,10 +170,12 @@ export class SignalFlowGraph extends Cell<readonly Tensor[]> {
   }
 
   /** x(t − steps). */
-  delay(from: string, to: string, { steps = 1, initial }: { readonly steps?: number; readonly initial?: Tensor } = {}): this {
+  delay(from: string, to: string, options: { readonly steps?: number; readonly initial?: Tensor } = {}): this {
+    const { steps = 1, initial } = optionsOf("delay", options);
     checkWhole("delay", "steps", steps, { least: 1 });
     const ends = this.#between("delay", from, to, true);
     const { size } = this.#node(ends.from);
+    if (initial !== undefined) checkTensor("delay", initial);
     if (initial !== undefined && (initial.rank !== 2 || initial.dim(0) !== steps || initial.dim(1) !== size)) {
       throw new ShapeError(`delay: expected initial [${steps},${size}] from "${from}" to "${to}", got ${show(initial.shape)}`);
     }
