@@ -1,6 +1,6 @@
 /** The labels that the output of a network trained by connectionist temporal classification says: the best path, a beam, an alignment. */
 
-import { checkNumber, checkSizes } from "../base/checks.ts";
+import { checkFunction, checkNumber, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { checkedLabels, checkLogProbs, lengthsOf } from "../nn/ctc-loss.ts";
@@ -120,7 +120,7 @@ function indexOfGreatest(values: ArrayLike<number>): number {
  * @example const [{ labels, spans }] = ctcGreedy(logSoftmax(logits, -1), { lengths: [50] });
  */
 export function ctcGreedy(logProbs: Tensor, options: CtcDecodingOptions = {}): CtcPath[] {
-  const { blank = 0 } = options;
+  const { blank = 0 } = optionsOf("ctcGreedy", options);
   return sequences("ctcGreedy", logProbs, options).map((rows) => pathOf(rows.map(indexOfGreatest), rows, blank));
 }
 
@@ -258,7 +258,8 @@ function gainOf({ languageModel, languageWeight = 1, insertionBonus = 0 }: CtcBe
  */
 export function ctcBeamSearch(logProbs: Tensor, options: CtcBeamOptions): CtcHypothesis[][] {
   checkTensor("ctcBeamSearch", logProbs);
-  const { width, blank = 0, best = 1, languageWeight = 1, insertionBonus = 0 } = options;
+  const { width, blank = 0, best = 1, languageModel, languageWeight = 1, insertionBonus = 0 } = optionsOf("ctcBeamSearch", options);
+  if (languageModel !== undefined) checkFunction("ctcBeamSearch", "languageModel", languageModel);
   checkSizes("ctcBeamSearch", { width, best });
   checkNumber("ctcBeamSearch", "languageWeight", languageWeight, { least: 0 });
   checkNumber("ctcBeamSearch", "insertionBonus", insertionBonus);
@@ -323,7 +324,7 @@ export function ctcAlign(
   targetLengths: Tensor | ArrayLike<number>,
   options: Pick<CtcDecodingOptions, "blank"> = {},
 ): (CtcPath | null)[] {
-  const { blank = 0 } = options;
+  const { blank = 0 } = optionsOf("ctcAlign", options);
   const checked = checkedLabels("ctcAlign", logProbs, targets, inputLengths, targetLengths, blank);
   const width = checked.targets.dim(1);
   const [all, lengths] = [checked.targets.data(), checked.targetLengths.data()];

@@ -12,7 +12,7 @@ import { where } from "../ops/compare.ts";
 import { gather, takeRows } from "../ops/gather.ts";
 import { logSumExp } from "../ops/reduce.ts";
 import { slice, unsqueeze, unstack } from "../ops/shape.ts";
-import { onesLike } from "../tensor/create.ts";
+import { onesLike, zeros } from "../tensor/create.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { lengthsOf } from "./ctc-loss.ts";
@@ -32,7 +32,8 @@ export interface RealSteps {
 export interface CrfLossOptions extends RealSteps, LossOptions {}
 
 /** The real steps of each sequence in order. @internal */
-export function realSteps(op: string, T: number, B: number, { lengths, mask }: RealSteps): number[][] {
+export function realSteps(op: string, T: number, B: number, options: RealSteps): number[][] {
+  const { lengths, mask } = optionsOf(op, options);
   const given = lengths === undefined ? new Int32Array(B).fill(T) : lengthsOf(op, "lengths", lengths, B, T);
   const steps = Array.from(given, (length) => Array.from({ length }, (_, t) => t));
   if (mask === undefined) return steps;
@@ -69,7 +70,9 @@ function chains(op: string, emissions: Tensor, options: RealSteps): Chains {
   const longest = Math.max(1, ...lengths);
   const rows = Int32Array.from({ length: longest * B }, (_, i) => (steps[i % B]?.[Math.floor(i / B)] ?? 0) * B + (i % B));
   const whole = longest === T && rows.every((row, i) => row === i || Math.floor(i / B) >= (lengths[i % B] as number));
-  const front = whole ? emissions : reshape(takeRows(reshape(emissions, [T * B, C]), tensor(rows)), [longest, B, C]);
+  const moved = () => reshape(takeRows(reshape(emissions, [T * B, C]), tensor(rows)), [longest, B, C]);
+  // Of no steps at all there is one beyond the end, too.
+  const front = T === 0 ? zeros([longest, B, C], emissions.dtype) : whole ? emissions : moved();
   return { emissions: fillBeyond(front, lengths), lengths, running: runningMask(lengths, longest), rows };
 }
 
@@ -135,11 +138,12 @@ export class LinearChainCRF extends Module {
    * emissions, and has no derivative itself.
    */
   marginals(emissions: Tensor, options: RealSteps = {}): Tensor {
+    this.#check("marginals", emissions);
     return scope(() => {
       const scores = track(emissions.detach());
       const total = enableGrad(() => this.logPartition(scores, options));
       const [found] = gradients([total], [scores], [onesLike(total)]);
-      return noGrad(() => (found as Tensor).detach());
+      return noGrad(() => found?.detach() ?? zeros(emissions.shape, this.transitions.dtype));
     });
   }
 

@@ -117,7 +117,8 @@ export function repaired({ nodes, edges }: CellGraph): CellGraph {
  * @param below whole numbers below n
  */
 export function mutateCell(graph: CellGraph, below: (n: number) => number, maxNodes = 24): CellGraph {
-  checkOptions("mutateCell", graph);
+  const fault = cellFault(graph);
+  if (fault !== null) throw new ArgumentError(`mutateCell: expected a graph of a cell, got ${fault}`);
   checkFunction("mutateCell", "below", below);
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const child = repaired(pick(MUTATIONS, below)(graph, below));
@@ -192,7 +193,10 @@ export class CellEvolution extends Search<CellGraph> {
     return child;
   }
 
-  protected override pack({ nodes, edges }: CellGraph): Float64Array {
+  protected override pack(graph: CellGraph): Float64Array {
+    const fault = cellFault(graph);
+    if (fault !== null) throw new ArgumentError(`CellEvolution: expected a graph of a cell, got ${fault}`);
+    const { nodes, edges } = graph;
     const kinds = nodes.map((kind) => CELL_NODE_KINDS.indexOf(kind));
     return Float64Array.from([nodes.length, ...kinds, ...edges.flatMap((e) => [e.from, e.to, Number(e.weighted)])]);
   }

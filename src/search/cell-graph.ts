@@ -1,8 +1,7 @@
 /** A cell as a graph of typed nodes, tiled into units, and the recurrence that it is. */
 
-import { checkSizes, optionsOf } from "../base/checks.ts";
+import { checkSizes, isRecord, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { quote } from "../base/quote.ts";
 import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { add, mul } from "../ops/arithmetic.ts";
@@ -98,12 +97,13 @@ export function usedNodes(graph: CellGraph): number[] {
 
 /** What is wrong with a graph; null if nothing is. */
 export function cellFault(graph: CellGraph): string | null {
-  const { nodes, edges } = graph;
+  const { nodes, edges } = graph ?? {};
+  if (!Array.isArray(nodes) || !Array.isArray(edges)) return "no lists of nodes and edges";
   if (!nodes.every((kind) => CELL_NODE_KINDS.includes(kind))) return "a node of no known kind";
   const outputs = ofKind(graph, "output");
   if (outputs.length !== 1) return `${outputs.length} outputs`;
-  const known = (node: number) => Number.isInteger(node) && node >= 0 && node < nodes.length;
-  if (!edges.every((e) => known(e.from) && known(e.to) && typeof e.weighted === "boolean")) return "an edge of no node";
+  const known = (node: unknown) => Number.isInteger(node) && (node as number) >= 0 && (node as number) < nodes.length;
+  if (!edges.every((e) => isRecord(e) && known(e.from) && known(e.to) && typeof e.weighted === "boolean")) return "an edge of no node";
   if (new Set(edges.map((e) => `${e.from},${e.to}`)).size < edges.length) return "an edge twice";
   if (edges.some((e) => nodes[e.to] === "input")) return "an edge into an input";
   if (edges.some((e) => nodes[e.from] === "output")) return "an edge out of the output";
@@ -141,8 +141,6 @@ export class GraphCell extends Cell<readonly Tensor[]> {
     super();
     const { inputSize: I, hiddenSize: H, graph } = optionsOf("GraphCell", options);
     checkSizes("GraphCell", { inputSize: I, hiddenSize: H });
-    if (!Array.isArray(graph?.nodes) || !Array.isArray(graph.edges))
-      throw new ArgumentError(`GraphCell: expected a graph, got ${quote(graph)}`);
     const fault = cellFault(graph);
     if (fault !== null) throw new ArgumentError(`GraphCell: expected a graph of a cell, got ${fault}`);
     this.inputSize = I;

@@ -1,6 +1,6 @@
 /** The loop around a search: asks, has candidates evaluated, side by side if need be, and tells. */
 
-import { checkWhole } from "../base/checks.ts";
+import { checkFunction, checkMethods, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { nextTask } from "../base/next-task.ts";
 import { quote } from "../base/quote.ts";
@@ -57,7 +57,10 @@ export async function evolve<C>(
   evaluate: Evaluate<C> | Evaluator<C>,
   options: EvolveOptions<C> = {},
 ): Promise<EvolveResult<C>> {
-  const { signal, maxEvaluations, onGeneration } = options;
+  const { signal, maxEvaluations, onGeneration } = optionsOf("evolve", options);
+  checkMethods("evolve", "a search", search, ["ask", "tell", "stop"]);
+  if (signal !== undefined) checkMethods("evolve", "a signal", signal, ["addEventListener", "removeEventListener"]);
+  if (onGeneration !== undefined) checkFunction("evolve", "onGeneration", onGeneration);
   const [run, usual] = typeof evaluate === "function" ? [evaluate, 1] : evaluatorOf(evaluate);
   const concurrency = options.concurrency ?? usual;
   checkWhole("evolve", "concurrency", concurrency, { least: 1 });

@@ -5,7 +5,7 @@ import { ArgumentError } from "../base/errors.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { orderOf } from "./ranks.ts";
 import { type StopReason, VectorSearch, type VectorSearchOptions } from "./search.ts";
-import { fitnessOf, pickBy, type Selection, selectionProbabilities } from "./selection.ts";
+import { fitnessOf, pickBy, SELECTIONS, type Selection, selectionProbabilities } from "./selection.ts";
 
 export interface GeneticAlgorithmOptions extends VectorSearchOptions {
   /** The first chromosomes are from the box start ± spread (default 1). */
@@ -105,7 +105,7 @@ export class GeneticAlgorithm extends VectorSearch {
     super("GeneticAlgorithm", options, own);
     checkNumber(this.kind, "spread", own.spread, { least: 0 });
     checkWhole(this.kind, "population", own.population, { least: 2 });
-    checkOneOf(this.kind, "selection", own.selection, ["roulette", "tournament", "rank"]);
+    checkOneOf(this.kind, "selection", own.selection, SELECTIONS);
     checkWhole(this.kind, "tournamentSize", own.tournamentSize, { least: 1 });
     checkWhole(this.kind, "elite", own.elite, { least: 0, below: own.population });
     checkFlag(this.kind, "reevaluate", own.reevaluate);

@@ -1,12 +1,13 @@
 /** The network of a genome, run a step at a time. */
 
-import { checkList, checkOneOf, checkOptions } from "../base/checks.ts";
-import { ShapeError } from "../base/errors.ts";
+import { checkArrayLike, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
+import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { heldTensors } from "../tensor/parts.ts";
 import { empty, hostView, type Tensor } from "../tensor/tensor.ts";
 import { SIGMOID, TANH } from "../wasm/codes.gen.ts";
 import { call } from "../wasm/host.ts";
 import { elementwise } from "../wasm/kernels.gen.ts";
-import type { NeatGenome } from "./neat.ts";
+import { checkGenome, genomeFault, type NeatGenome } from "./neat.ts";
 
 export interface NeatNetworkOptions {
   /** σ(4.9 s) or tanh(s) of the sums s (default "sigmoid"). */
@@ -30,7 +31,10 @@ interface Wire {
   readonly now: boolean;
 }
 
-/** A recurrent network as a genome of NEAT describes it. Its state are the values of its nodes. */
+/**
+ * A recurrent network as a genome of NEAT describes it. Its state are the values of its nodes.
+ * @throws DTypeError for what is no genome; ArgumentError for one whose nodes or connections are none, and for options that are none
+ */
 export class NeatNetwork {
   readonly genome: NeatGenome;
   readonly #slope: number;
@@ -43,10 +47,13 @@ export class NeatNetwork {
   #values: Float64Array;
   readonly #sums: Tensor;
 
-  constructor(genome: NeatGenome, { activation = "sigmoid", order = "feedforward" }: NeatNetworkOptions = {}) {
-    checkOptions("NeatNetwork", genome);
-    checkList("NeatNetwork", "connections", genome.connections);
-    checkList("NeatNetwork", "hidden", genome.hidden);
+  constructor(genome: NeatGenome, options: NeatNetworkOptions = {}) {
+    const { activation = "sigmoid", order = "feedforward" } = optionsOf("NeatNetwork", options);
+    checkGenome("NeatNetwork", genome);
+    checkWhole("NeatNetwork", "inputs", genome.inputs);
+    checkWhole("NeatNetwork", "outputs", genome.outputs, { least: 1 });
+    const fault = genomeFault(genome);
+    if (fault !== null) throw new ArgumentError(`NeatNetwork: expected a genome of a network, got ${fault}`);
     checkOneOf("NeatNetwork", "activation", activation, ["sigmoid", "tanh"]);
     checkOneOf("NeatNetwork", "order", order, ["synchronous", "feedforward"]);
     this.genome = genome;
@@ -71,6 +78,11 @@ export class NeatNetwork {
     this.reset();
   }
 
+  /** What a scope keeps with it. */
+  [heldTensors](): Iterable<Tensor> {
+    return [this.#sums];
+  }
+
   /** All nodes at zero, and the bias at one. */
   reset(): void {
     this.#values = new Float64Array(this.#values.length);
@@ -80,10 +92,11 @@ export class NeatNetwork {
   /**
    * One step.
    * @returns the outputs, fresh
-   * @throws ShapeError for another number of inputs
+   * @throws ShapeError for another number of inputs; DTypeError for what is no list of them
    */
   step(inputs: ArrayLike<number>): Float64Array {
     const { inputs: I, outputs: O } = this.genome;
+    checkArrayLike("NeatNetwork", "inputs", inputs);
     if (inputs.length !== I) throw new ShapeError(`NeatNetwork: expected ${I} inputs, got ${inputs.length}`);
     const before = this.#values;
     const values = before.slice();

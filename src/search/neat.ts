@@ -1,7 +1,7 @@
 /** NeuroEvolution of augmenting topologies: networks that grow, compared and crossed by the history of their genes. */
 
-import { checkFlag, checkFunction, checkList, checkNumber, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
-import { ArgumentError } from "../base/errors.ts";
+import { checkFlag, checkFunction, checkList, checkNumber, checkOptions, checkWhole, isRecord, withDefaults } from "../base/checks.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { orderOf } from "./ranks.ts";
@@ -71,12 +71,26 @@ const SMALL_GENOME = 20;
 const THRESHOLD_STEP = 0.3;
 const ATTEMPTS = 20;
 
+/** What is wrong with the nodes and connections of a network; null if nothing is. */
+export function genomeFault({ inputs, outputs, hidden, connections }: NeatGenome): string | null {
+  const first = inputs + 1 + outputs;
+  const known = new Set([...Array(first).keys(), ...hidden]);
+  if (known.size !== first + hidden.length) return "a hidden node twice";
+  if (!hidden.every((node) => Number.isSafeInteger(node) && node >= first)) return `hidden nodes other than whole numbers from ${first} on`;
+  const wrong = connections.findIndex((g) => !(isRecord(g) && known.has(g.from) && known.has(g.to) && g.to > inputs));
+  if (wrong !== -1) return `connection ${wrong} from or to no node that it may be from or to`;
+  const other = connections.findIndex((g) => !Number.isFinite(g.weight) || typeof g.enabled !== "boolean");
+  return other === -1 ? null : `connection ${other} without weight, or neither enabled nor disabled`;
+}
+
 /** @throws DTypeError for what is no genome */
-function checkGenome(op: string, genome: unknown): void {
+export function checkGenome(op: string, genome: unknown): void {
   checkOptions(op, genome);
   const { connections, hidden } = genome as { connections?: unknown; hidden?: unknown };
   checkList(op, "connections", connections);
   checkList(op, "hidden", hidden);
+  const wrong = connections.findIndex((gene) => !isRecord(gene));
+  if (wrong !== -1) throw new DTypeError(`${op}: expected connections as objects, got ${quote(connections[wrong])}`);
 }
 
 /** δ = c₁ E/N + c₂ D/N + c₃ W̄: excess and disjoint genes, and the mean difference of the weights of matching ones; N is 1 for small genomes. */
@@ -235,6 +249,8 @@ export class NEAT extends Search<NeatGenome> {
     checkFlag(this.kind, "recurrent", own.recurrent);
     checkList(this.kind, "distance", own.distance);
     checkList(this.kind, "species", own.species);
+    if (own.distance.length !== 3) throw new ShapeError(`NEAT: expected 3 coefficients of the distance, got ${own.distance.length}`);
+    if (own.species.length !== 2) throw new ShapeError(`NEAT: expected species as [least, most], got ${own.species.length} numbers`);
     for (const name of ["inputs", "outputs", "population", "stagnation"] as const) checkWhole(this.kind, name, own[name], { least: 1 });
     for (const [i, c] of own.distance.entries()) checkNumber(this.kind, `distance[${i}]`, c, { least: 0 });
     for (const [i, n] of own.species.entries()) checkWhole(this.kind, `species[${i}]`, n, { least: i === 0 ? 1 : own.species[0] });
@@ -432,15 +448,13 @@ export class NEAT extends Search<NeatGenome> {
     if (inputs !== this.#options.inputs || outputs !== this.#options.outputs) return false;
     if (!(count !== undefined && Number.isInteger(count) && count >= 0 && count <= packed.length - 3)) return false;
     if ((packed.length - 3 - count) % 5 !== 0) return false;
-    const { hidden, connections } = this.unpack(packed);
-    const first = inputs + 1 + outputs;
-    const known = new Set([...Array(first).keys(), ...hidden]);
-    if (known.size !== first + hidden.length || !hidden.every((node) => Number.isSafeInteger(node) && node >= first)) return false;
+    const genome = this.unpack(packed);
+    if (genomeFault(genome) !== null) return false;
+    const { connections } = genome;
     return connections.every((g, k) => {
       const after = k === 0 ? -1 : (connections[k - 1] as NeatConnection).innovation;
       const flag = packed[3 + count + 5 * k + 3];
-      if (!(Number.isSafeInteger(g.innovation) && g.innovation > after) || (flag !== 0 && flag !== 1)) return false;
-      return known.has(g.from) && known.has(g.to) && g.to > inputs;
+      return Number.isSafeInteger(g.innovation) && g.innovation > after && (flag === 0 || flag === 1);
     });
   }
 

@@ -1,6 +1,6 @@
 /** A pool of workers that evaluate candidates. It knows of no host: what starts a worker is given to it. */
 
-import { checkFlag, checkNumber, checkWhole, withDefaults } from "../base/checks.ts";
+import { checkFlag, checkFunction, checkNumber, checkWhole, optionsOf, withDefaults } from "../base/checks.ts";
 import { DTypeError, StateError, WorkerError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
 import type { EvaluationContext, Evaluator } from "./evolve.ts";
@@ -83,7 +83,11 @@ export class EvaluationPool<C> implements Evaluator<C> {
 
   /** @param name in messages @param spawn starts a worker */
   constructor(name: string, spawn: () => WorkerPort, options: PoolOptions = {}) {
-    const { workers, retries, retryErrors, timeout } = withDefaults({ workers: 4, retries: 1, retryErrors: false }, options);
+    const { workers, retries, retryErrors, timeout } = withDefaults(
+      { workers: 4, retries: 1, retryErrors: false },
+      optionsOf(name, options),
+    );
+    checkFunction(name, "spawn", spawn);
     checkWhole(name, "workers", workers, { least: 1 });
     checkWhole(name, "retries", retries);
     checkFlag(name, "retryErrors", retryErrors);

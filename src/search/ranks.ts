@@ -1,6 +1,19 @@
 /** Orders and ranks of costs. */
 
 import { checkArrayLike } from "../base/checks.ts";
+import { ArgumentError, DTypeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
+
+/** Costs that have an order. @throws DTypeError for what are no numbers, ArgumentError for NaN */
+export function checkCosts(op: string, costs: ArrayLike<number>): void {
+  checkArrayLike(op, "costs", costs);
+  for (let i = 0; i < costs.length; i++) {
+    const cost: unknown = costs[i];
+    if (typeof cost !== "number") throw new DTypeError(`${op}: expected numbers as costs, got ${quote(cost)} at ${i}`);
+    if (Number.isNaN(cost)) throw new ArgumentError(`${op}: expected costs that have an order, got NaN at ${i}`);
+  }
+}
+
 /** Places from the least to the greatest cost; of equal ones the first comes first. */
 export function orderOf(costs: ArrayLike<number>): number[] {
   // Infinity − Infinity is no number: compared, not subtracted.
@@ -10,9 +23,12 @@ export function orderOf(costs: ArrayLike<number>): number[] {
   });
 }
 
-/** The rank of each cost, 0 for the least; equal ones have the mean of the ranks that they take up. */
+/**
+ * The rank of each cost, 0 for the least; equal ones have the mean of the ranks that they take up.
+ * @throws DTypeError for what are no numbers, ArgumentError for NaN
+ */
 export function averageRanks(costs: ArrayLike<number>): Float64Array {
-  checkArrayLike("averageRanks", "costs", costs);
+  checkCosts("averageRanks", costs);
   const order = orderOf(costs);
   const ranks = new Float64Array(order.length);
   for (let from = 0; from < order.length; ) {
@@ -24,9 +40,9 @@ export function averageRanks(costs: ArrayLike<number>): Float64Array {
   return ranks;
 }
 
-/** Ranks from −½ for the least cost to ½ for the greatest; of one cost alone, 0. */
+/** Ranks from −½ for the least cost to ½ for the greatest; of one cost alone, 0. @throws DTypeError, ArgumentError as `averageRanks` */
 export function centredRanks(costs: ArrayLike<number>): Float64Array {
-  checkArrayLike("centredRanks", "costs", costs);
+  checkCosts("centredRanks", costs);
   const last = costs.length - 1;
   return averageRanks(costs).map((rank) => (last === 0 ? 0 : rank / last - 0.5));
 }

@@ -81,7 +81,7 @@ export abstract class Search<C> implements AskTell<C> {
       const value = options[name];
       if (value !== undefined) checkWhole(kind, name, value, { least: 1 });
     }
-    if (options.generator !== undefined) checkMethods(kind, "a generator", options.generator, ["split"]);
+    if (options.generator !== undefined) checkMethods(kind, "a generator", options.generator, ["split", "normal"]);
     this.#options = options;
     this.#identity = JSON.stringify(identity);
     this.draws = new Draws((options.generator ?? defaultGenerator()).split());

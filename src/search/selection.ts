@@ -1,10 +1,12 @@
 /** Who becomes a parent: each method as the probabilities that it gives to all. */
 
-import { checkArrayLike } from "../base/checks.ts";
+import { checkOneOf, checkWhole } from "../base/checks.ts";
+import { ArgumentError } from "../base/errors.ts";
 import { power } from "../optim/optimizer.ts";
-import { averageRanks } from "./ranks.ts";
+import { averageRanks, checkCosts } from "./ranks.ts";
 
-export type Selection = "roulette" | "tournament" | "rank";
+export const SELECTIONS = ["roulette", "tournament", "rank"] as const;
+export type Selection = (typeof SELECTIONS)[number];
 
 /** Costs below this count as this: the fitness is at most its reciprocal. */
 const LEAST_COST = 1e-12;
@@ -22,11 +24,17 @@ export function fitnessOf(cost: number): number {
  * - "tournament": that of winning among `size` that were drawn with replacement, equal ones having equal chances
  *
  * Equal costs have equal probabilities in all three.
+ * @throws DTypeError for costs that are no numbers; ArgumentError for NaN, for another method, for a size below 1, for a roulette's costs below 0
  * @see Holland, "Adaptation in natural and artificial systems", 1975; Baker, "Adaptive selection methods for genetic algorithms", 1985;
  *   Goldberg and Deb, "A comparative analysis of selection schemes used in genetic algorithms", 1991
  */
 export function selectionProbabilities(costs: ArrayLike<number>, method: Selection, size = 3): Float64Array {
-  checkArrayLike("selectionProbabilities", "costs", costs);
+  checkCosts("selectionProbabilities", costs);
+  checkOneOf("selectionProbabilities", "method", method, SELECTIONS);
+  checkWhole("selectionProbabilities", "size", size, { least: 1 });
+  const negative = method === "roulette" ? Array.from(costs).find((cost) => cost < 0) : undefined;
+  if (negative !== undefined)
+    throw new ArgumentError(`selectionProbabilities: expected costs of at least 0, whose reciprocals are fitnesses, got ${negative}`);
   const n = costs.length;
   const ranks = averageRanks(costs);
   if (method === "tournament") {

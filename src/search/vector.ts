@@ -39,6 +39,8 @@ export function unflatten<M extends Module>(module: M, vector: ArrayLike<number>
   const size = parameters.reduce((n, p) => n + p.size, 0);
   if (typeof vector?.length !== "number") throw new DTypeError(`unflatten: expected a vector of numbers, got ${quote(vector)}`);
   if (vector.length !== size) throw new ShapeError(`unflatten: expected ${size} values, got ${vector.length}`);
+  const wrong = Array.prototype.findIndex.call(vector, (value: unknown) => typeof value !== "number");
+  if (wrong !== -1) throw new DTypeError(`unflatten: expected numbers, got ${quote(vector[wrong])} at ${wrong}`);
   const values = Float64Array.from(vector);
   let at = 0;
   for (const p of parameters) {

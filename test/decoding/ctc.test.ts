@@ -247,3 +247,21 @@ describe("ctcGreedy and ctcAlign", () => {
     expect(() => ctcAlign(logProbs, targets, [3, 3, 3], [2, 2, 2], { blank: 1 })).toThrow(/ctcAlign: .*other than the blank/);
   });
 });
+
+describe("options that are none", () => {
+  const logProbs = logSoftmax(tensor([[[1, 2, 3]]]), -1);
+  it.each([null, 5, "x"])("are told by name: %j", (options) => {
+    expect(() => ctcGreedy(logProbs, options as never)).toThrow("ctcGreedy: expected options as an object");
+    expect(() => ctcBeamSearch(logProbs, options as never)).toThrow("ctcBeamSearch: expected options as an object");
+    expect(() => ctcAlign(logProbs, tensor([[1]], { dtype: "int32" }), [1], [1], options as never)).toThrow(
+      "ctcAlign: expected options as an object",
+    );
+  });
+
+  it("are missing where there have to be some, or hold a language model that is no function", () => {
+    expect(() => (ctcBeamSearch as (x: Tensor) => unknown)(logProbs)).toThrow(DTypeError);
+    expect(() => ctcBeamSearch(logProbs, { width: 2, languageModel: 5 as never })).toThrow(
+      "ctcBeamSearch: expected languageModel to be a function, got 5",
+    );
+  });
+});

@@ -218,3 +218,35 @@ describe("viterbi", () => {
     expect(viterbi(chain, tensor([[[never, 0]]]))).toEqual([[]]);
   });
 });
+
+describe("no steps at all", () => {
+  it.each([{}, { lengths: [0, 0] }, { mask: tensor([], { shape: [0, 2], dtype: "bool" }) }])(
+    "have loss 0 without a slope, with %j",
+    (options) => {
+      const crf = field(3);
+      const emissions = track(zeros([0, 2, C], "float64"));
+      const losses = crf.forward(emissions, zeros([0, 2], "int32"), { ...options, reduction: "none" });
+      expect([...losses.data()]).toEqual([0, 0]);
+      expect([...crf.logPartition(emissions, options).data()]).toEqual([0, 0]);
+      expect(crf.marginals(emissions, options).shape).toEqual([0, 2, C]);
+      expect(viterbi(crf, emissions, options).map((list) => list.map(({ labels }) => labels))).toEqual([[[]], [[]]]);
+      backward(crf.forward(emissions, zeros([0, 2], "int32"), options));
+      for (const p of crf.parameters()) if (p.grad !== null) expect([...p.grad.data()].every((g) => g === 0)).toBe(true);
+    },
+  );
+});
+
+describe("options and emissions that are none", () => {
+  it("are told by name", () => {
+    const crf = field(4);
+    const emissions = zeros([1, 1, C], "float64");
+    const tags = zeros([1, 1], "int32");
+    for (const options of [null, 5]) {
+      expect(() => crf.forward(emissions, tags, options as never)).toThrow("LinearChainCRF: expected options as an object");
+      expect(() => crf.logPartition(emissions, options as never)).toThrow("logPartition: expected options as an object");
+      expect(() => crf.marginals(emissions, options as never)).toThrow(DTypeError);
+      expect(() => viterbi(crf, emissions, options as never)).toThrow("viterbi: expected options as an object");
+    }
+    expect(() => crf.marginals(null as never)).toThrow(DTypeError);
+  });
+});

@@ -107,7 +107,7 @@ describe("GraphCell", () => {
     expect(fault({ nodes: ["input", "output", "output"], edges: [e(0, 1)] }).message).toMatch("2 outputs");
     expect(fault({ nodes: ["input", "ouput"], edges: [e(0, 1)] }).message).toMatch("no known kind");
     expect(fault({ nodes: ["input", "output"], edges: [e(0, 2)] }).message).toMatch("an edge of no node");
-    expect(fault(undefined).message).toMatch("expected a graph, got undefined");
+    expect(fault(undefined).message).toMatch("expected a graph of a cell, got no lists of nodes and edges");
   });
 });
 
