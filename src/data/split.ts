@@ -23,7 +23,7 @@ export interface SplitOptions {
 }
 
 /**
- * The first part for training, then validation, then test.
+ * The first part for training, then validation, then test. The last two have ⌊n · share⌋ items, with the share as it is written.
  * @throws ArgumentError for shares outside [0, 1) or that leave nothing to train on
  * @example const { train, valid, test } = split(ids, { valid: 0.05, test: 0.05 });
  */
@@ -34,7 +34,13 @@ export function split<T extends Sliceable<T>>(sequence: T, options: SplitOptions
     throw new ArgumentError(`split: expected shares in [0, 1) that leave something to train on, got valid ${valid} and test ${test}`);
   }
   const n = sequence.length;
-  const testStart = n - Math.floor(n * test);
-  const validStart = testStart - Math.floor(n * valid);
+  const testStart = n - wholePart(n * test);
+  const validStart = testStart - wholePart(n * valid);
   return { train: sequence.slice(0, validStart), valid: sequence.slice(validStart, testStart), test: sequence.slice(testStart, n) };
+}
+
+/** ⌊x⌋, but n for what is n up to rounding: 100 · 0.29 is 28.999…, and 29 was meant. */
+function wholePart(x: number): number {
+  const near = Math.round(x);
+  return Math.abs(x - near) <= 2 * Number.EPSILON * near ? near : Math.floor(x);
 }

@@ -1,13 +1,14 @@
 /** Search for the symbols that a model says one after another: greedy, and with a beam. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkMethods, checkOptions, checkSizes } from "../base/checks.ts";
-import { ArgumentError } from "../base/errors.ts";
+import { checkList, checkMethods, checkNumber, checkOptions, checkSizes, checkWhole, finished } from "../base/checks.ts";
+import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { indexSelect } from "../ops/gather.ts";
 import { logSoftmax } from "../ops/softmax.ts";
 import { batchAxesOf } from "../recurrence/recurrence.ts";
 import { mapState, type State, stateTensors } from "../recurrence/state.ts";
-import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { show } from "../tensor/shape.ts";
+import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 
 /** A model of the next symbol: int32 symbols [B] and a state to logits [B,V] and the next state. */
 export interface Autoregressive<S extends State = State> {
@@ -56,13 +57,39 @@ interface Step extends Path {
   readonly symbol: number;
 }
 
-/** The log-probabilities [B][V] of what follows the paths, and the states after their last symbols. */
-function follow<S extends State>(model: Autoregressive<S>, paths: readonly Path[], state: S, start: number): [ArrayLike<number>[], S] {
+/** What a search asks the model with. */
+interface Asking<S extends State> {
+  readonly op: string;
+  readonly model: Autoregressive<S>;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * The log-probabilities [B][V] of what follows the paths, and the states after their last symbols.
+ * @throws StateError for a step that gives a promise; DTypeError, ShapeError for other than logits [B,V]
+ * @throws ArgumentError where `end` is no symbol of the model's
+ */
+function follow<S extends State>(asking: Asking<S>, paths: readonly Path[], state: S): [ArrayLike<number>[], S] {
+  const { op, model, start, end } = asking;
   const last = paths.map(({ symbols }) => symbols.at(-1) ?? start);
-  const [logits, next] = model.step(tensor(last, { dtype: "int32" }), state);
-  const V = logits.dim(-1);
+  const stepped = finished(op, model.step(tensor(last, { dtype: "int32" }), state));
+  checkList(op, "what step gives", stepped);
+  const [logits, next] = stepped;
+  checkTensor(op, logits);
+  if (logits.rank !== 2 || logits.dim(0) !== paths.length) {
+    throw new ShapeError(`${op}: expected logits [${paths.length},V], got ${show(logits.shape)}`);
+  }
+  const V = logits.dim(1);
+  checkWhole(op, "end", end, { least: 0, below: V });
   const values = logSoftmax(logits, -1).data();
   return [paths.map((_, b) => values.subarray(b * V, (b + 1) * V)), next];
+}
+
+/** @throws ArgumentError for log-probabilities that are none: logits of NaN or +∞, or nothing but −∞ */
+function checkRow(op: string, step: number, row: ArrayLike<number>): void {
+  const symbol = Array.prototype.findIndex.call(row, Number.isNaN);
+  if (symbol >= 0) throw new ArgumentError(`${op}: expected logits that have a softmax, got NaN for symbol ${symbol} at step ${step}`);
 }
 
 /** The axis of the batch in each tensor of a state. */
@@ -84,6 +111,7 @@ function search<R>(run: () => R): R {
 /**
  * The likeliest symbol at each step, for every row of the batch on its own.
  * @param state of a batch, before the first symbol
+ * @throws ArgumentError for an `end` that is no symbol and for logits of NaN, with the step; StateError for a model whose `step` is asynchronous
  * @example const [best] = greedySearch(model, model.encode([[3, 1, 2]]), { maxLength: 10 });
  */
 export function greedySearch<S extends State>(model: Autoregressive<S>, state: S, options: DecodingOptions): Hypothesis[] {
@@ -91,12 +119,19 @@ export function greedySearch<S extends State>(model: Autoregressive<S>, state: S
   checkOptions("greedySearch", options);
   const { maxLength, end = 0, start = end } = options;
   checkSizes("greedySearch", { maxLength });
+  for (const [name, symbol] of Object.entries({ end, start })) checkWhole("greedySearch", name, symbol);
+  const asking = { op: "greedySearch", model, start, end };
   return search(() => {
     const B = batchOf(state, axesOf(model, state));
     let [paths, now] = [Array.from({ length: B }, (): Path => ({ symbols: [], logProbability: 0 })), state];
     for (let i = 0; i < maxLength && paths.some((path) => path.symbols.at(-1) !== end); i++) {
-      const [logProbabilities, next] = follow(model, paths, now, start);
-      paths = paths.map((path, b) => (path.symbols.at(-1) === end ? path : likeliest(path, logProbabilities[b] as ArrayLike<number>)));
+      const [logProbabilities, next] = follow(asking, paths, now);
+      paths = paths.map((path, b) => {
+        if (path.symbols.at(-1) === end) return path;
+        const row = logProbabilities[b] as ArrayLike<number>;
+        checkRow("greedySearch", i, row);
+        return likeliest(path, row);
+      });
       now = next;
     }
     return paths.map((path) => hypothesis(path, end, 0));
@@ -124,7 +159,8 @@ function hypothesis({ symbols, logProbability }: Path, end: number, alpha: numbe
  * and a path that says the end symbol leaves it and takes its place along. With a beam as wide as there are sequences this is
  * exhaustive search; with width 1 it is greedy.
  * @param state of a batch of one, before the first symbol
- * @throws ArgumentError for a width or a length below 1, or a state of another batch
+ * @throws ArgumentError for a width or a length below 1, a length penalty that is no number, an `end` that is no symbol, a state of
+ * another batch, and logits of NaN, with the step; StateError for a model whose `step` is asynchronous
  * @see Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks", 2014, section 3.2; length penalty: Wu et al.,
  * "Google's neural machine translation system", 2016, eq. 14
  * @example const [best] = beamSearch(model, model.encode([[3, 1, 2]]), { width: 4, maxLength: 10 });
@@ -134,6 +170,9 @@ export function beamSearch<S extends State>(model: Autoregressive<S>, state: S, 
   checkOptions("beamSearch", options);
   const { width, maxLength, end = 0, start = end, lengthPenalty = 0 } = options;
   checkSizes("beamSearch", { width, maxLength });
+  checkNumber("beamSearch", "lengthPenalty", lengthPenalty);
+  for (const [name, symbol] of Object.entries({ end, start })) checkWhole("beamSearch", name, symbol);
+  const asking = { op: "beamSearch", model, start, end };
   const axes = axesOf(model, state);
   const batch = batchOf(state, axes);
   if (batch !== 1) throw new ArgumentError(`beamSearch: expected a state of a batch of 1, got ${batch}`);
@@ -141,7 +180,8 @@ export function beamSearch<S extends State>(model: Autoregressive<S>, state: S, 
     const done: Path[] = [];
     let [beam, now]: [readonly Path[], S] = [[{ symbols: [], logProbability: 0 }], state];
     for (let i = 0; i < maxLength && beam.length > 0; i++) {
-      const [logProbabilities, next] = follow(model, beam, now, start);
+      const [logProbabilities, next] = follow(asking, beam, now);
+      for (const row of logProbabilities) checkRow("beamSearch", i, row);
       const best = continuations(beam, logProbabilities, width - done.length);
       done.push(...best.filter(({ symbol }) => symbol === end));
       const alive = best.filter(({ symbol }) => symbol !== end);
@@ -152,12 +192,13 @@ export function beamSearch<S extends State>(model: Autoregressive<S>, state: S, 
   });
 }
 
-/** The `count` likeliest paths that are one symbol longer; of equals the first. */
+/** The `count` likeliest paths that are one symbol longer and possible; of equals the first. */
 function continuations(paths: readonly Path[], next: readonly ArrayLike<number>[], count: number): Step[] {
   const all = paths.flatMap(({ symbols, logProbability }, row) =>
     Array.from(next[row] as ArrayLike<number>, (p, symbol) => ({ row, symbol, symbols, logProbability: logProbability + p })),
   );
-  const best = all.sort((a, b) => b.logProbability - a.logProbability).slice(0, count);
+  const possible = all.filter(({ logProbability }) => logProbability > Number.NEGATIVE_INFINITY);
+  const best = possible.sort((a, b) => b.logProbability - a.logProbability).slice(0, count);
   return best.map((step) => ({ ...step, symbols: [...step.symbols, step.symbol] }));
 }
 

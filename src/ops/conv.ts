@@ -7,7 +7,9 @@
 
 import { defineOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
+import { checkFlag, checkOptions, checkWhole } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
 import { checkTensor, empty, type Tensor } from "../tensor/tensor.ts";
@@ -25,15 +27,15 @@ export type Pair = number | readonly [number, number];
 interface ConvOptions<Extent, Padding> {
   /** Steps between windows; default 1. */
   readonly stride?: Extent | undefined;
-  /** Zeros before and after; "same" keeps the size (stride 1), an odd zero goes after. Default 0. */
-  readonly padding?: Padding | "same" | undefined;
+  /** Zeros before and after; "valid" is 0, "same" keeps the size (stride 1), an odd zero goes after. Default 0. */
+  readonly padding?: Padding | "same" | "valid" | undefined;
   /** Steps between the elements of a window; default 1. */
   readonly dilation?: Extent | undefined;
   /** Channels are cut into this many groups that do not mix; default 1. */
   readonly groups?: number | undefined;
   /**
    * Windows end at their own place: along the first axis, which is time, as many zeros go before as keep the size, and
-   * `padding` is 0 or "same" there. The second axis of two is padded as `padding` says.
+   * `padding` is 0, "valid" or "same" there. The second axis of two is padded as `padding` says.
    */
   readonly causal?: boolean | undefined;
 }
@@ -98,27 +100,25 @@ interface AxisOptions {
   readonly padding: number | "same" | "causal";
 }
 
+/** Kernels count in int32. */
+const MOST = 2 ** 31 - 1;
+
 function windowsAlong(op: string, size: number, kernel: number, { stride, dilation, padding }: AxisOptions): AxisWindows {
-  checkWhole(op, "stride", stride, 1);
-  checkWhole(op, "dilation", dilation, 1);
+  checkWhole(op, "stride", stride, { least: 1, most: MOST });
+  checkWhole(op, "dilation", dilation, { least: 1, most: MOST });
   const reach = dilation * (kernel - 1);
   if (padding === "same" && stride !== 1) throw new ArgumentError(`${op}: expected stride 1 with padding "same", got ${stride}`);
-  if (typeof padding === "number") checkWhole(op, "padding", padding, 0);
   const before = padding === "same" ? Math.floor(reach / 2) : padding === "causal" ? reach : padding;
   const padded = size + (typeof padding === "number" ? 2 * padding : reach);
   const count = Math.floor((padded - reach - 1) / stride) + 1;
+  if (padded > MOST) throw new ArgumentError(`${op}: expected at most ${MOST} padded elements along each axis, got ${padded}`);
   if (count < 1) throw new ShapeError(`${op}: expected at least ${reach + 1} padded elements along each axis, got ${padded}`);
   return { size, kernel, count, stride, dilation, before };
 }
 
-function checkWhole(op: string, name: string, value: number, least: number): void {
-  if (!(Number.isInteger(value) && value >= least))
-    throw new ArgumentError(`${op}: expected a whole ${name} of at least ${least}, got ${value}`);
-}
-
-function checkOperands(op: string, x: Tensor, weight: Tensor, bias: Tensor | undefined, groups: number): void {
+function checkOperands(op: string, x: Tensor, weight: Tensor, bias: Tensor | null, groups: number): void {
   checkFloat(op, x);
-  checkWhole(op, "number of groups", groups, 1);
+  checkWhole(op, "groups", groups, { least: 1 });
   const [channels, outputs] = [x.dim(1), weight.dim(0)];
   if (channels !== weight.dim(1) * groups || outputs % groups !== 0) {
     throw new ShapeError(
@@ -126,7 +126,7 @@ function checkOperands(op: string, x: Tensor, weight: Tensor, bias: Tensor | und
     );
   }
   if (sizeOf(weight.shape) === 0) throw new ShapeError(`${op}: expected a weight that is not empty, got ${show(weight.shape)}`);
-  if (bias !== undefined && !sameShape(bias.shape, [outputs])) {
+  if (bias !== null && !sameShape(bias.shape, [outputs])) {
     throw new ShapeError(`${op}: expected bias of shape ${show([outputs])}, got ${show(bias.shape)}`);
   }
   for (const t of [weight, bias])
@@ -138,7 +138,7 @@ function convolve(
   op: string,
   x: Tensor,
   weight: Tensor,
-  bias: Tensor | undefined,
+  bias: Tensor | null,
   groups: number,
   axes: readonly [AxisOptions, AxisOptions],
 ): Tensor {
@@ -149,10 +149,23 @@ function convolve(
   const [K, L] = [(C / groups) * kh * kw, windows[0].count * windows[1].count];
   const columns = reshape(apply(unfoldOp, [x], windows), [N, groups, K, L]);
   const y = reshape(matmul(reshape(weight, [groups, O / groups, K]), columns), [N, O, windows[0].count, windows[1].count]);
-  return bias === undefined ? y : add(y, reshape(bias, [O, 1, 1]));
+  return bias === null ? y : add(y, reshape(bias, [O, 1, 1]));
 }
 
-const pair = (value: Pair): readonly [number, number] => (typeof value === "number" ? [value, value] : value);
+/** What is said for both axes, for each of them. @throws ArgumentError for other than one or two values */
+function pair(op: string, name: string, value: Pair): readonly [number, number] {
+  if (!Array.isArray(value)) return [value as number, value as number];
+  if (value.length === 2) return value as [number, number];
+  throw new ArgumentError(`${op}: expected ${name} as one number or two, got ${quote(value)}`);
+}
+
+/** Zeros along one axis. @throws ArgumentError for what is neither "same" nor a number of zeros */
+function checkPadding(op: string, padding: number | "same"): void {
+  if (padding === "same") return;
+  if (typeof padding !== "number")
+    throw new ArgumentError(`${op}: expected padding to be a whole number, "same" or "valid", got ${quote(padding)}`);
+  checkWhole(op, "padding", padding, { least: 0, most: MOST });
+}
 
 /**
  * Cross-correlation of images with filters, y[n,o] = bias[o] + Σ_c weight[o,c] ⋆ x[n,c].
@@ -160,17 +173,19 @@ const pair = (value: Pair): readonly [number, number] => (typeof value === "numb
  * With `causal`, y[…,t,…] depends on x[…,≤ t·stride,…] alone (van den Oord et al. 2016, WaveNet, for one axis).
  * @param x [N, C, H, W]
  * @param weight [O, C / groups, kh, kw]
- * @param bias [O]
+ * @param bias [O], or null for none
+ * @throws ArgumentError for options that are no whole numbers in their range or none of the words; ShapeError, DTypeError for operands
  * @returns [N, O, H', W'] with H' = ⌊(H + zeros - dilation·(kh - 1) - 1) / stride⌋ + 1
  */
-export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2dOptions = {}): Tensor {
-  checkTensor("conv2d", x);
-  checkRanks("conv2d", x, weight, 4);
+export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor | null, options: Conv2dOptions = {}): Tensor {
+  checkArguments("conv2d", x, weight, bias, options, 4);
   const { stride = 1, padding = 0, dilation = 1, groups = 1, causal = false } = options;
-  const [strides, dilations] = [pair(stride), pair(dilation)];
-  const paddings = padding === "same" ? (["same", "same"] as const) : pair(padding);
+  checkFlag("conv2d", "causal", causal);
+  const [strides, dilations] = [pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)];
+  const paddings = padding === "same" ? (["same", "same"] as const) : pair("conv2d", "padding", padding === "valid" ? 0 : padding);
+  for (const zeros of paddings) checkPadding("conv2d", zeros);
   const first = causal ? causalPadding("conv2d", paddings[0]) : paddings[0];
-  return convolve("conv2d", x, weight, bias, groups, [
+  return convolve("conv2d", x, weight, bias ?? null, groups, [
     { stride: strides[0], dilation: dilations[0], padding: first },
     { stride: strides[1], dilation: dilations[1], padding: paddings[1] },
   ]);
@@ -180,17 +195,19 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2d
  * Cross-correlation of sequences with filters; see `conv2d`.
  * @param x [N, C, T]
  * @param weight [O, C / groups, k]
- * @param bias [O]
+ * @param bias [O], or null for none
  * @returns [N, O, T']
  * @example conv1d(x, weight, bias, { causal: true, dilation: 4 }); // T' = T, and no look ahead
  */
-export function conv1d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv1dOptions = {}): Tensor {
-  checkTensor("conv1d", x);
-  checkRanks("conv1d", x, weight, 3);
+export function conv1d(x: Tensor, weight: Tensor, bias?: Tensor | null, options: Conv1dOptions = {}): Tensor {
+  checkArguments("conv1d", x, weight, bias, options, 3);
   const { stride = 1, padding = 0, dilation = 1, groups = 1, causal = false } = options;
-  const time = { stride, dilation, padding: causal ? causalPadding("conv1d", padding) : padding };
+  checkFlag("conv1d", "causal", causal);
+  const zeros = padding === "valid" ? 0 : padding;
+  checkPadding("conv1d", zeros);
+  const time = { stride, dilation, padding: causal ? causalPadding("conv1d", zeros) : zeros };
   const one = { stride: 1, dilation: 1, padding: 0 };
-  const y = convolve("conv1d", unsqueeze(x, 2), unsqueeze(weight, 2), bias, groups, [one, time]);
+  const y = convolve("conv1d", unsqueeze(x, 2), unsqueeze(weight, 2), bias ?? null, groups, [one, time]);
   return reshape(y, [y.dim(0), y.dim(1), y.dim(3)]);
 }
 
@@ -199,7 +216,10 @@ function causalPadding(op: string, padding: number | "same"): "causal" {
   return "causal";
 }
 
-function checkRanks(op: string, x: Tensor, weight: Tensor, rank: number): void {
+function checkArguments(op: string, x: Tensor, weight: Tensor, bias: Tensor | null | undefined, options: object, rank: number): void {
+  for (const operand of [x, weight]) checkTensor(op, operand);
+  if (bias !== undefined && bias !== null) checkTensor(op, bias);
+  checkOptions(op, options);
   if (x.rank !== rank) throw new ShapeError(`${op}: expected x of ${rank} axes, got ${show(x.shape)}`);
   if (weight.rank !== rank) throw new ShapeError(`${op}: expected a weight of ${rank} axes, got ${show(weight.shape)}`);
 }

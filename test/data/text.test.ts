@@ -85,6 +85,19 @@ describe("split", () => {
 
   it("cuts strings and arrays, and may leave a part empty", () => {
     expect(split("abcdefghij", { valid: 0, test: 0.3 })).toEqual({ train: "abcdefg", valid: "", test: "hij" });
+    // The products are 28.999999999999996 and 56.99999999999999 in binary.
+    const hundred = Array.from({ length: 100 }, (_, k) => k);
+    for (const [percent, name] of [29, 57, 58, 7, 14, 28, 55, 56].flatMap(
+      (p) =>
+        [
+          [p, "test"],
+          [p, "valid"],
+        ] as const,
+    )) {
+      expect(split(hundred, { valid: 0, test: 0, [name]: percent / 100 })[name].length, `${percent}`).toBe(percent);
+    }
+    // What is no whole number is still rounded down.
+    expect(split(hundred, { valid: 0, test: 0.2899 }).test.length).toBe(28);
     expect(split([1, 2, 3, 4], { valid: 0.25, test: 0.25 })).toEqual({ train: [1, 2], valid: [3], test: [4] });
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ArgumentError } from "../../src/base/errors.ts";
+import { ArgumentError, DTypeError, ShapeError, StateError } from "../../src/base/errors.ts";
 import { type Autoregressive, beamSearch, greedySearch, type Hypothesis } from "../../src/decoding/beam-search.ts";
 import { BahdanauDecoder } from "../../src/encoder-decoder/bahdanau.ts";
 import { Encoder } from "../../src/encoder-decoder/encoder.ts";
@@ -188,5 +188,81 @@ describe("a model of stacked layers, whose batch is the second axis of its state
     const found = greedySearch(model, lstm.initialState(3), { maxLength: 3 });
     const [alone] = greedySearch(model, lstm.initialState(1), { maxLength: 3 });
     expect(found.map((h) => h.symbols)).toEqual([0, 1, 2].map(() => alone?.symbols));
+  });
+});
+
+describe("a model that says what is no distribution", () => {
+  /** Gives one row of logits after another, to every path. */
+  const saying = (...rows: number[][]): Autoregressive<Tensor> => {
+    let t = 0;
+    return {
+      step(symbols, state) {
+        const row = rows[Math.min(t++, rows.length - 1)] as number[];
+        return [tensor(Array.from({ length: symbols.size }, () => row)), state];
+      },
+    };
+  };
+  const state = () => zeros([1, 1]);
+  const searches = [
+    ["greedySearch", (m: Autoregressive<Tensor>, options = {}) => greedySearch(m, state(), { maxLength: 4, ...options })],
+    ["beamSearch", (m: Autoregressive<Tensor>, options = {}) => beamSearch(m, state(), { width: 3, maxLength: 4, ...options })],
+  ] as const;
+
+  it.each(searches)("%s refuses NaN and names the step", (name, find) => {
+    for (const bad of [[0, Number.NaN, 1], [Number.POSITIVE_INFINITY, 0, 0], [0, 0, 0].fill(Number.NEGATIVE_INFINITY)]) {
+      expect(() => find(saying([-9, 1, 2], bad))).toThrow(ArgumentError);
+      expect(() => find(saying([-9, 1, 2], bad))).toThrow(`${name}: expected logits that have a softmax, got NaN for symbol`);
+      expect(() => find(saying([-9, 1, 2], bad))).toThrow("at step 1");
+    }
+  });
+
+  it.each(searches)("%s refuses an end or a start that is no symbol", (name, find) => {
+    for (const end of [-1, 0.5, Number.NaN, 3]) {
+      expect(() => find(saying([0, 1, 2]), { end })).toThrow(ArgumentError);
+      expect(() => find(saying([0, 1, 2]), { end })).toThrow(`${name}: expected end`);
+    }
+    expect(() => find(saying([0, 1, 2]), { start: -1 })).toThrow(`${name}: expected start`);
+    expect(find(saying([0, 1, 2]), { end: 2 })[0]?.symbols).toEqual([]);
+  });
+
+  it.each(searches)("%s refuses a step that is asynchronous or gives no logits [B,V]", (name, find) => {
+    const giving = (value: unknown) => ({ step: () => value }) as unknown as Autoregressive<Tensor>;
+    expect(() => find(giving(Promise.resolve([zeros([1, 3]), state()])))).toThrow(StateError);
+    expect(() => find(giving(Promise.resolve(1)))).toThrow(`${name}: expected a synchronous function, got a promise`);
+    expect(() => find(giving(undefined))).toThrow(DTypeError);
+    expect(() => find(giving([null, state()]))).toThrow(DTypeError);
+    expect(() => find(giving([zeros([3]), state()]))).toThrow(ShapeError);
+    expect(() => find(giving([zeros([2, 3]), state()]))).toThrow(ShapeError);
+  });
+
+  it("leaves what is impossible out of the beam, and rows of a batch that have ended alone", () => {
+    const never = Number.NEGATIVE_INFINITY;
+    // Symbol 1, then the end: there is nothing else, however wide the beam.
+    const found = beamSearch(saying([never, 0, never], [0, never, never]), state(), { width: 5, maxLength: 4 });
+    expect(found).toEqual([{ symbols: [1], logProbability: 0, score: 0, ended: true }]);
+    let t = 0;
+    const halves: Autoregressive<Tensor> = {
+      step: (_, s) => [
+        tensor(
+          t++ === 0
+            ? [
+                [9, 0],
+                [0, 9],
+              ]
+            : [
+                [Number.NaN, 0],
+                [9, 0],
+              ],
+        ),
+        s,
+      ],
+    };
+    expect(greedySearch(halves, zeros([2, 1]), { maxLength: 4 }).map((h) => h.symbols)).toEqual([[], [1]]);
+  });
+
+  it("has a length penalty that is a number", () => {
+    for (const lengthPenalty of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect(() => beamSearch(saying([0, 1]), state(), { width: 1, maxLength: 1, lengthPenalty })).toThrow(ArgumentError);
+    }
   });
 });

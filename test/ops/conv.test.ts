@@ -3,7 +3,7 @@ import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts"
 import { type Conv2dOptions, conv1d, conv2d } from "../../src/ops/conv.ts";
 import { slice } from "../../src/ops/shape.ts";
 import { zeros } from "../../src/tensor/create.ts";
-import type { Tensor } from "../../src/tensor/tensor.ts";
+import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type Grid, tensorOf } from "./grid.ts";
 import { describeRows, type Row, waves } from "./rows.ts";
 
@@ -148,7 +148,12 @@ describe("errors", () => {
       ShapeError,
       "conv1d: expected at least 7 padded elements along each axis, got 5",
     ],
-    ["stride", () => conv1d(x, w, undefined, { stride: 0 }), ArgumentError, "conv1d: expected a whole stride of at least 1, got 0"],
+    [
+      "stride",
+      () => conv1d(x, w, undefined, { stride: 0 }),
+      ArgumentError,
+      "conv1d: expected stride to be a whole number in [1, 2147483647], got 0",
+    ],
     [
       "same with stride",
       () => conv1d(x, w, undefined, { padding: "same", stride: 2 }),
@@ -164,5 +169,98 @@ describe("errors", () => {
   ])("%s", (_, fn, type, message) => {
     expect(fn).toThrow(type);
     expect(fn).toThrow(message);
+  });
+});
+
+describe("the words of padding and the missing bias are PyTorch's", () => {
+  const [x, w] = [tensor([[[1, 2, 3, 4, 5]]]), tensor([[[1, 0, -1]]])];
+  const [image, filter] = [
+    tensor([
+      [
+        [
+          [1, 2],
+          [3, 4],
+        ],
+      ],
+    ]),
+    tensor([
+      [
+        [
+          [1, 1],
+          [1, 1],
+        ],
+      ],
+    ]),
+  ];
+  const flat = (t: Tensor) => Array.from(t.data());
+
+  test("valid is no padding, also with causal", () => {
+    expect(flat(conv1d(x, w, undefined, { padding: "valid" }))).toEqual([-2, -2, -2]);
+    expect(flat(conv2d(image, filter, undefined, { padding: "valid" }))).toEqual([10]);
+    expect(flat(conv1d(x, w, undefined, { padding: "valid", causal: true }))).toEqual([-1, -2, -2, -2, -2]);
+  });
+
+  test("a bias of null is none", () => {
+    expect(flat(conv1d(x, w, null))).toEqual([-2, -2, -2]);
+    expect(flat(conv2d(image, filter, null, { padding: "same" }))).toEqual([10, 6, 7, 4]);
+  });
+
+  // biome-ignore lint/suspicious/noExplicitAny: what nobody's types would let through
+  const any = (value: unknown): any => value;
+  test.each<[string, () => unknown, new () => Error, string]>([
+    [
+      "another word",
+      () => conv1d(x, w, undefined, { padding: any("SAME") }),
+      any(ArgumentError),
+      'conv1d: expected padding to be a whole number, "same" or "valid", got "SAME"',
+    ],
+    [
+      "another word for images",
+      () => conv2d(image, filter, undefined, { padding: any("full") }),
+      any(ArgumentError),
+      "conv2d: expected padding",
+    ],
+    [
+      "a word for one axis",
+      () => conv2d(image, filter, undefined, { padding: any([0, "valid"]) }),
+      any(ArgumentError),
+      "conv2d: expected padding",
+    ],
+    ["no word", () => conv1d(x, w, undefined, { padding: any(null) }), any(ArgumentError), "conv1d: expected padding"],
+    ["half a zero", () => conv1d(x, w, undefined, { padding: 0.5 }), any(ArgumentError), "conv1d: expected padding to be a whole number"],
+    [
+      "a padding beyond int32",
+      () => conv1d(x, w, undefined, { padding: 2 ** 31 - 1, stride: 2 ** 31 - 1 }),
+      any(ArgumentError),
+      "conv1d: expected at most",
+    ],
+    ["a stride beyond int32", () => conv1d(x, w, undefined, { stride: 2 ** 40 }), any(ArgumentError), "conv1d: expected stride"],
+    [
+      "a dilation beyond int32",
+      () => conv1d(x, tensor([[[1]]]), undefined, { dilation: 2 ** 40 }),
+      any(ArgumentError),
+      "conv1d: expected dilation",
+    ],
+    ["half a dilation", () => conv1d(x, w, undefined, { dilation: 1.5 }), any(ArgumentError), "conv1d: expected dilation"],
+    ["no groups", () => conv1d(x, w, undefined, { groups: 0 }), any(ArgumentError), "conv1d: expected groups"],
+    [
+      "three strides",
+      () => conv2d(image, filter, null, { stride: any([1, 2, 3]) }),
+      any(ArgumentError),
+      "conv2d: expected stride as one number or two",
+    ],
+    [
+      "one dilation of two",
+      () => conv2d(image, filter, null, { dilation: any([1]) }),
+      any(ArgumentError),
+      "conv2d: expected dilation as one number or two",
+    ],
+    ["a word as causal", () => conv1d(x, w, null, { causal: any("yes") }), any(ArgumentError), "conv1d: expected causal"],
+    ["options in the place of the bias", () => conv1d(x, w, any({ padding: 1 })), any(DTypeError), "conv1d: expected a tensor"],
+    ["options of null", () => conv2d(image, filter, null, any(null)), any(DTypeError), "conv2d: expected options"],
+    ["no weight", () => conv1d(x, any(null)), any(DTypeError), "conv1d: expected a tensor"],
+  ])("%s is refused", (_, run, type, message) => {
+    expect(run).toThrow(type);
+    expect(run).toThrow(message);
   });
 });
