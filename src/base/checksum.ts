@@ -2,7 +2,12 @@
 
 /** The 32-bit FNV-1a hash of bytes in one or more parts. Any change of a single byte changes it. */
 export function checksum(...parts: readonly Uint8Array[]): number {
-  let hash = 0x811c9dc5;
-  for (const part of parts) for (const b of part) hash = Math.imul(hash ^ b, 0x01000193);
-  return hash >>> 0;
+  return parts.reduce(goOn, 0x811c9dc5) >>> 0;
+}
+
+/** By index, which is several times as fast as an iterator. */
+function goOn(hash: number, bytes: Uint8Array): number {
+  let next = hash;
+  for (let i = 0; i < bytes.length; i++) next = Math.imul(next ^ (bytes[i] as number), 0x01000193);
+  return next;
 }

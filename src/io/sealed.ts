@@ -12,7 +12,7 @@ import { serialize } from "./safetensors.ts";
 
 const DIGITS = 8;
 /** What comes before the digits: behind the length of the header, metadata are first. */
-const OPENING = new TextEncoder().encode('{"__metadata__":{"checksum":"');
+const OPENING = '{"__metadata__":{"checksum":"';
 const PLACE = 8 + OPENING.length;
 
 function digitsOf(bytes: Uint8Array): string {
@@ -43,6 +43,6 @@ export function checkSeal(
   if (unknown.length > 0) throw new FormatError(`${op}: expected the metadata ${list(known)}, got ${list(unknown)}`);
   if (written === undefined) return;
   const bytes = asBytes(op, source);
-  const placed = OPENING.every((b, i) => bytes[8 + i] === b);
+  const placed = Array.from(OPENING).every((c, i) => bytes[8 + i] === c.charCodeAt(0));
   if (!placed || written !== digitsOf(bytes)) throw new FormatError(`${op}: expected the checksum to fit, got changed bytes`);
 }
