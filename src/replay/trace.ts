@@ -167,11 +167,12 @@ export class Tracer {
     }, this.#recording);
   }
 
-  /** Makes a fresh tensor a leaf until the step is taken. */
+  /** Makes a fresh tensor a leaf until the step is taken. One with a tape behind it needs a gradient, whoever is known to want one. */
   #asLeaf(t: Tensor, wantsGradient: boolean): void {
-    this.#behind.set(t, t.node);
+    const { node } = t;
+    this.#behind.set(t, node);
     t.node = null;
-    t.requiresGrad = wantsGradient && isFloat(t.dtype);
+    t.requiresGrad = (wantsGradient || node !== null) && isFloat(t.dtype);
   }
 }
 
