@@ -41,8 +41,10 @@ export class Scaler {
   static standard(x: Tensor): Scaler {
     const columns = columnsOf(x);
     const shift = columns.map(mean);
-    const scale = columns.map((c, f) => Math.sqrt(mean(c.map((v) => squared(v - (shift[f] as number))))) || 1);
-    return new Scaler({ shift, scale });
+    // The mean of equal values is rounded: their deviation is not, and would be what remains of that.
+    const isConstant = columns.map((c) => c.every((v) => v === c[0]));
+    const scale = columns.map((c, f) => (isConstant[f] ? 1 : Math.sqrt(mean(c.map((v) => squared(v - (shift[f] as number))))) || 1));
+    return new Scaler({ shift: shift.map((m, f) => (isConstant[f] ? (columns[f]?.[0] as number) : m)), scale });
   }
 
   /** The least value to `low`, the greatest to `high`; a constant feature goes to `low`. */

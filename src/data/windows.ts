@@ -2,6 +2,7 @@
 
 import { checkArrayLike, checkOptions, checkSizes } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 import { type Batches, type Cursor, checkEpochs, EpochPass, type Pass } from "./batches.ts";
 
@@ -23,6 +24,13 @@ export interface SymbolWindow {
   readonly targets: Tensor;
   /** Whether the window begins its streams: the state of the window before does not apply. */
   readonly fresh: boolean;
+}
+
+/** The id at a place. Read as it is needed, since a book is long. @throws ArgumentError for what int32 would change */
+function checkedId(ids: ArrayLike<number>, place: number): number {
+  const id = ids[place] as number;
+  if ((id | 0) === id) return id;
+  throw new ArgumentError(`WindowBatches: expected ids to be whole numbers of 32 bits, got ${quote(id)} at position ${place}`);
 }
 
 /**
@@ -87,7 +95,7 @@ export class WindowBatches implements Batches<SymbolWindow> {
   #cut(start: number, end: number): Tensor {
     const values = new Int32Array((end - start) * this.batch);
     for (let t = start, i = 0; t < end; t++) {
-      for (let b = 0; b < this.batch; b++) values[i++] = this.#ids[b * this.#stride + t] as number;
+      for (let b = 0; b < this.batch; b++) values[i++] = checkedId(this.#ids, b * this.#stride + t);
     }
     return tensor(values, { shape: [end - start, this.batch] });
   }

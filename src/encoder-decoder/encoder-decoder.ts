@@ -3,6 +3,7 @@
 import { noGrad } from "../autodiff/tape.ts";
 import { checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import {
   type Autoregressive,
   type BeamOptions,
@@ -31,8 +32,18 @@ export type Sequences = readonly (readonly number[])[];
 /** Class of steps that have no loss. */
 const NO_TARGET = -100;
 
+/** @throws ArgumentError for what is no whole number: int32 would make another symbol of it */
+function checkSymbols(sequences: Sequences): void {
+  sequences.forEach((sequence, b) => {
+    const wrong = sequence.findIndex((symbol) => (symbol | 0) !== symbol);
+    if (wrong < 0) return;
+    throw new ArgumentError(`EncoderDecoder: expected symbols as whole numbers, got ${quote(sequence[wrong])} in sequence ${b}`);
+  });
+}
+
 /** Sequences below each other, int32 [T,B], filled up with a value. */
 function padded(sequences: Sequences, filling: number): Tensor {
+  checkSymbols(sequences);
   const T = Math.max(...sequences.map((s) => s.length));
   const B = sequences.length;
   const values = Int32Array.from({ length: T * B }, (_, i) => sequences[i % B]?.[Math.floor(i / B)] ?? filling);

@@ -1,7 +1,7 @@
 /** Generative models of images, pixel by pixel. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkSizes, optionsOf } from "../base/checks.ts";
+import { checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import type { LayerOptions } from "../nn/layers.ts";
 import { bceWithLogits, crossEntropy } from "../nn/losses.ts";
@@ -14,7 +14,7 @@ import { permute, select } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { MaskedConv2d } from "./masked-conv.ts";
 import { DiagonalBiLSTM, lastPixel, type PixelLayer, type RasterMemory, RowLSTM } from "./pixel-lstm.ts";
 
@@ -94,6 +94,7 @@ export class PixelRNN extends Module {
   constructor(given: PixelRNNOptions) {
     super();
     const { kind, hiddenChannels, layers = 1, colors = 1, levels = 2, inputKernel = 7, ...options } = optionsOf("PixelRNN", given);
+    checkOneOf("PixelRNN", "kind", kind, ["row", "diagonal"]);
     checkSizes("PixelRNN", { hiddenChannels, layers, colors, levels, inputKernel });
     if (levels < 2) throw new ArgumentError(`PixelRNN: expected at least 2 levels, got ${levels}`);
     this.colors = colors;
@@ -131,14 +132,23 @@ export class PixelRNN extends Module {
     return this.levels === 2 ? scores : reshape(scores, [B, K, this.levels, H, W]);
   }
 
-  /** −log p(x) in nats per image, the mean over the batch. */
+  /** −log p(x) in nats per image, the mean over the batch. With two levels, x may hold chances of 1. @throws ArgumentError for other values than 0 … levels − 1 */
   nll(x: Tensor): Tensor {
+    this.#checkLevels(x);
     const scores = this.forward(x);
     const total =
       this.levels === 2
         ? bceWithLogits(scores, x, { reduction: "sum" })
         : crossEntropy(permute(scores, [0, 2, 1, 3, 4]), cast(x, "int32"), { reduction: "sum" });
     return div(total, x.dim(0));
+  }
+
+  #checkLevels(x: Tensor): void {
+    checkTensor("PixelRNN", x);
+    const soft = this.levels === 2;
+    const wrong = Array.from(x.data(), Number).find((v) => !(v >= 0 && v <= this.levels - 1 && (soft || Number.isInteger(v))));
+    if (wrong === undefined) return;
+    throw new ArgumentError(`PixelRNN: expected images of ${soft ? "" : "whole "}numbers 0 to ${this.levels - 1}, got ${wrong}`);
   }
 
   /**

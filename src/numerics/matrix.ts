@@ -176,7 +176,7 @@ export function solve(matrix: Matrix, b: readonly number[]): number[] | null {
   return x;
 }
 
-/** Gram and Schmidt's orthonormal rows, each from the rows before it taken away, and the lengths that were left. */
+/** Gram and Schmidt's orthonormal rows, each less its part along the rows before, and the lengths that were left; zeros where none is. */
 export function orthonormalRows(matrix: Matrix): { rows: number[][]; lengths: number[] } {
   checkMatrix("orthonormalRows", matrix);
   const rows: number[][] = [];
@@ -187,7 +187,8 @@ export function orthonormalRows(matrix: Matrix): { rows: number[][]; lengths: nu
       v = v.map((value, i) => value - along * (q[i] as number));
     }
     const length = norm(v);
-    rows.push(v.map((value) => value / length));
+    // Of a direction that is gone nothing remains, and nothing comes of it later.
+    rows.push(length === 0 ? v.map(() => 0) : v.map((value) => value / length));
     return length;
   });
   return { rows, lengths };

@@ -1,5 +1,6 @@
 import { checkIterable, checkOptions, finished } from "../base/checks.ts";
 import { ArgumentError, FormatError, StateError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { assign, checkTensor, empty, keep, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
@@ -46,6 +47,9 @@ export class EMA {
     this.#warmUp = options.warmUp ?? false;
     this.#params = [...params];
     for (const p of this.#params) checkTensor("EMA", p);
+    if (new Set(this.#params).size < this.#params.length) {
+      throw new ArgumentError("EMA: expected every parameter once, got one that occurs twice");
+    }
     this.#averages = this.#params.map((p) => {
       const copy = keep(empty(p.shape, p.dtype));
       assign(copy, p);
@@ -103,6 +107,10 @@ export class EMA {
 
   /** @throws FormatError for averages of other parameters; nothing is changed then */
   loadStateDict(state: EMAState): void {
+    const { updates } = state;
+    if (!(Number.isSafeInteger(updates) && updates >= 0)) {
+      throw new FormatError(`EMA: expected updates to be a whole number of at least 0, got ${quote(updates)}`);
+    }
     if (state.averages.length !== this.#averages.length) {
       throw new FormatError(`EMA: expected ${this.#averages.length} averages, got ${state.averages.length}`);
     }
