@@ -6,6 +6,7 @@
 import { checkFunction } from "../base/checks.ts";
 import { StateError } from "../base/errors.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
+import { checkComputable } from "../wasm/host.ts";
 
 /** An operation whose rules were left out. */
 interface Values<P> {
@@ -14,7 +15,10 @@ interface Values<P> {
 }
 
 export function applyAll<P>(primitive: Values<P>, inputs: readonly Tensor[], params: P): Tensor[] {
-  for (const x of inputs) checkTensor(primitive.name, x);
+  for (const x of inputs) {
+    checkTensor(primitive.name, x);
+    checkComputable(primitive.name, x.dtype);
+  }
   return primitive.forward(inputs, params);
 }
 

@@ -1,6 +1,6 @@
 /** Automata built into networks. */
 
-import { ArgumentError } from "../base/errors.ts";
+import { checkNumber, optionsOf } from "../base/checks.ts";
 import { SecondOrderRNN } from "../cells/simple/second-order.ts";
 import type { LayerOptions } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
@@ -25,8 +25,8 @@ export interface InsertOptions extends LayerOptions {
 export function insertAutomaton(automaton: Automaton, options: InsertOptions = {}): SecondOrderRNN {
   checkAutomaton("insertAutomaton", automaton);
   const { symbols: K, transitions, accepting } = automaton;
-  const { strength: H = 8 } = options;
-  if (!(H > 0)) throw new ArgumentError(`insertAutomaton: expected strength above 0, got ${H}`);
+  const { strength: H = 8 } = optionsOf("insertAutomaton", options);
+  checkNumber("insertAutomaton", "strength", H, { above: 0 });
   const N = transitions.length + 1;
   const start = Array.from({ length: N }, (_, i) => Number(i === 0 ? accepting[0] : i === 1));
   const cell = new SecondOrderRNN({ ...options, inputSize: K, hiddenSize: N, start });

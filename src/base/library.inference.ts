@@ -1,2 +1,5 @@
 /** Which copy of the library this is: takes the place of library.ts in the small entry. */
 export const LIBRARY: string = "tapeloop/inference 0.1.0";
+
+/** Its kernels have no float64 instances. */
+export const HAS_FLOAT64: boolean = false;

@@ -1,21 +1,31 @@
 /** Where a dynamical system rests, and whether it stays there. */
 
-import { checkFunction, checkList, checkOneOf, checkOptions } from "../base/checks.ts";
+import { checkFunction, checkList, checkOneOf, checkOptions, finished } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ComplexNumber, eigenvalues, type Matrix, solve } from "../numerics/matrix.ts";
 import { sub } from "../ops/arithmetic.ts";
-import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { jacobian } from "../transforms/transforms.ts";
 
 /** A differentiable function of a float64 vector [n] to another [n]. */
 export type VectorFunction = (y: Tensor) => Tensor;
 
+/** The same function, refused where it is asynchronous or gives no tensor. @throws StateError, DTypeError */
+function checked(op: string, f: VectorFunction): VectorFunction {
+  checkFunction(op, "f", f);
+  return (y) => {
+    const value = finished(op, f(y));
+    checkTensor(op, value);
+    return value;
+  };
+}
+
 /** The Jacobian ∂f_i/∂y_j of a differentiable function of a vector, at y. */
 export function jacobianAt(f: VectorFunction, y: readonly number[]): number[][] {
-  checkFunction("jacobianAt", "f", f);
+  const field = checked("jacobianAt", f);
   checkList("jacobianAt", "y", y);
   const n = y.length;
-  const flat = scope(() => Array.from(jacobian((v) => f(v), tensor([...y], { dtype: "float64" }), { mode: "forward" }).data()));
+  const flat = scope(() => Array.from(jacobian((v) => field(v), tensor([...y], { dtype: "float64" }), { mode: "forward" }).data()));
   return y.map((_, i) => flat.slice(i * n, (i + 1) * n));
 }
 
@@ -48,22 +58,23 @@ const size = (v: readonly number[]) => Math.max(0, ...v.map(Math.abs));
  * @example fixedPoints((y) => sub(tanh(mul(y, 2)), y), { starts: [[-1], [0.1], [1]] }) // two stable, one at 0 that is not
  */
 export function fixedPoints(f: VectorFunction, options: FixedPointOptions): FixedPoint[] {
-  checkFunction("fixedPoints", "f", f);
+  const field = checked("fixedPoints", f);
   checkOptions("fixedPoints", options);
   checkList("fixedPoints", "starts", options.starts);
+  for (const start of options.starts) checkList("fixedPoints", "a start", start);
   const { starts, kind = "flow", tolerance = 1e-10, maxSteps = 100 } = options;
   checkOneOf("fixedPoints", "kind", kind, ["flow", "map"]);
   const n = starts[0]?.length;
   if (n === undefined || starts.some((start) => start.length !== n)) {
     throw new ArgumentError(`fixedPoints: expected starts of one length, got lengths [${starts.map((s) => s.length).join(", ")}]`);
   }
-  const root: VectorFunction = kind === "flow" ? f : (y) => sub(f(y), y);
+  const root: VectorFunction = kind === "flow" ? field : (y) => sub(field(y), y);
   const points: (readonly number[])[] = [];
   for (const start of starts) {
     const point = newton(root, start, tolerance, maxSteps);
     if (point !== null && !points.some((p) => size(p.map((v, i) => v - (point[i] as number))) < 1e-6)) points.push(point);
   }
-  return points.sort(byCoordinates).map((point) => describe(f, point, kind));
+  return points.sort(byCoordinates).map((point) => describe(field, point, kind));
 }
 
 function byCoordinates(a: readonly number[], b: readonly number[]): number {

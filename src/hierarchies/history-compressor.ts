@@ -1,9 +1,10 @@
 /** The neural history compressor: predictors stacked on what the predictor below did not expect. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkList, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkList, checkSizes, checkWhole, checkWholes, isRecord, optionsOf } from "../base/checks.ts";
 import type { DType } from "../base/dtype.ts";
-import { ArgumentError } from "../base/errors.ts";
+import { ArgumentError, DTypeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { bceWithLogits, crossEntropy } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
 import { add, mul } from "../ops/arithmetic.ts";
@@ -25,6 +26,16 @@ export interface HistoryDescription {
   readonly lengths: readonly number[];
   /** The items of the top level that were unexpected, and their places among the items of that level. */
   readonly unexpected: readonly { readonly at: number; readonly item: HistoryItem }[];
+}
+
+function checkUnexpected(unexpected: unknown): asserts unexpected is HistoryDescription["unexpected"] {
+  checkList("reconstruct", "unexpected", unexpected);
+  for (const entry of unexpected) {
+    const { at, item } = (isRecord(entry) ? entry : {}) as Record<string, unknown>;
+    if (!isRecord(item)) throw new DTypeError(`reconstruct: expected unexpected items as { at, item }, got ${quote(entry)}`);
+    checkWhole("reconstruct", "the place of an item", at as number);
+    checkWholes("reconstruct", "gaps", item.gaps);
+  }
 }
 
 export interface HistoryCompressorOptions {
@@ -94,8 +105,11 @@ export class HistoryCompressor extends Module {
     return { lengths, unexpected: unexpected.map((at) => ({ at, item: items[at] as HistoryItem })) };
   }
 
-  /** The sequence, from what `compress` left of it. */
-  reconstruct({ lengths, unexpected }: HistoryDescription): number[] {
+  /** The sequence, from what `compress` left of it. @throws DTypeError, ArgumentError for what is no description */
+  reconstruct(description: HistoryDescription): number[] {
+    const { lengths, unexpected } = optionsOf("reconstruct", description);
+    checkWholes("reconstruct", "lengths", lengths);
+    checkUnexpected(unexpected);
     let known = new Map(unexpected.map(({ at, item }) => [at, item]));
     let items: HistoryItem[] = [];
     for (let k = this.levels.length - 1; k >= 0; k--) {

@@ -1,7 +1,7 @@
 /** Recurrent weights in the layouts of PyTorch, ONNX and Keras. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkMap } from "../base/checks.ts";
+import { checkMap, checkMethods } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
@@ -113,14 +113,17 @@ function kerasPlaces(unit: Unit): Places {
 }
 
 /** The layers and directions of a module. */
-function unitsOf(module: RecurrentModule): Unit[] {
+/** @throws DTypeError for a module without the weights of a recurrent one */
+function unitsOf(op: string, module: RecurrentModule): Unit[] {
   const own = module.stateDict();
   const [layers, directions] = "numLayers" in module ? [module.numLayers, module.bidirectional ? 2 : 1] : [0, 1];
   return Array.from({ length: Math.max(layers, 1) * directions }, (_, i) => {
     const layer = Math.floor(i / directions);
     const direction = i % directions;
     const suffix = layers === 0 ? "" : `_l${layer}${direction === 1 ? "_reverse" : ""}`;
-    const [rows, inputSize] = (own.get(`weight_ih${suffix}`) as Tensor).shape as [number, number];
+    const weight = own.get(`weight_ih${suffix}`);
+    if (weight === undefined) throw new DTypeError(`${op}: expected an RNN, GRU or LSTM or a cell of one, got ${module.constructor.name}`);
+    const [rows, inputSize] = weight.shape as [number, number];
     return {
       own,
       suffix,
@@ -140,12 +143,14 @@ function unitsOf(module: RecurrentModule): Unit[] {
  * for zeros; it is absent where the layout keeps the sum of both in the place of the first.
  */
 function placesOf(op: string, module: RecurrentModule, layout: Layout): Map<string, Place> {
+  checkMethods(op, "a recurrent module", module, ["stateDict"]);
+  const units = unitsOf(op, module);
   if (!Object.hasOwn(LAYOUTS, layout)) {
     throw new ArgumentError(`${op}: expected layout "torch", "onnx" or "keras", got ${quote(layout)}`);
   }
   const own = module.stateDict();
   const places = new Map<string, Place>();
-  for (const unit of unitsOf(module)) {
+  for (const unit of units) {
     for (const [name, place] of Object.entries(LAYOUTS[layout](unit))) {
       const present = own.has((name === "bias_hh" ? "bias_ih" : name) + unit.suffix);
       if (present) places.set(name + unit.suffix, place);
@@ -198,6 +203,7 @@ function sumOfBiases(b: Tensor, second: Tensor): Tensor {
  * Keras keeps `forward_layer.` and `backward_layer.`. In ONNX a GRU's `linear_before_reset` is 1 exactly if `resetAfter`.
  * Where a layout has one bias, it gets the sum of both; where it has two and the module one, the second is zero.
  *
+ * @throws DTypeError for what is no recurrent module
  * @throws ArgumentError for an unknown layout, and for what the layout cannot hold: peepholes (torch, keras), projections
  *   (onnx, keras; torch for cells), a GRU with `resetAfter: false` (torch)
  * @example const { W, R, B } = Object.fromEntries(exportWeights(new LSTM({ inputSize: 4, hiddenSize: 8 }), "onnx"));

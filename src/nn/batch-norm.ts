@@ -1,7 +1,7 @@
 /** Batch normalisation of sequences of different lengths. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkLengths, checkSizes } from "../base/checks.ts";
+import { checkLengths, checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ShapeError } from "../base/errors.ts";
 import { add, div, mul, square, sub } from "../ops/arithmetic.ts";
@@ -56,8 +56,9 @@ export class SequenceBatchNorm extends Module {
   readonly runningMean: Tensor;
   readonly runningVar: Tensor;
 
-  constructor(features: number, { steps, momentum = 0.1, eps = 1e-5, dtype = "float32" }: SequenceBatchNormOptions = {}) {
+  constructor(features: number, options: SequenceBatchNormOptions = {}) {
     super();
+    const { steps, momentum = 0.1, eps = 1e-5, dtype = "float32" } = optionsOf("SequenceBatchNorm", options);
     checkSizes("SequenceBatchNorm", { features, steps: steps ?? 1 });
     this.features = features;
     this.steps = steps ?? null;

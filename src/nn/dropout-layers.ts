@@ -1,5 +1,6 @@
 /** Dropout as modules: active in training, silent in evaluation. */
 
+import { optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type DropoutOptions, dropout, variationalDropout } from "../ops/dropout.ts";
 import type { Generator } from "../tensor/random.ts";
@@ -27,8 +28,9 @@ export class Dropout extends Module {
   /** Where masks come from; the default generator unless given. */
   readonly generator: Generator | undefined;
 
-  constructor(p = 0.5, { generator }: DropoutLayerOptions = {}) {
+  constructor(p = 0.5, options: DropoutLayerOptions = {}) {
     super();
+    const { generator } = optionsOf("Dropout", options);
     this.p = checkProbability("Dropout", p);
     this.generator = generator;
   }
@@ -44,8 +46,9 @@ export class VariationalDropout extends Module {
   /** Where masks come from; the default generator unless given. */
   readonly generator: Generator | undefined;
 
-  constructor(p = 0.5, { generator }: DropoutLayerOptions = {}) {
+  constructor(p = 0.5, options: DropoutLayerOptions = {}) {
     super();
+    const { generator } = optionsOf("VariationalDropout", options);
     this.p = checkProbability("VariationalDropout", p);
     this.generator = generator;
   }

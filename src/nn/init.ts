@@ -9,7 +9,8 @@ import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { log } from "../ops/math.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import { assign, scope, type Tensor } from "../tensor/tensor.ts";
+import { assign, checkTensor, scope, type Tensor } from "../tensor/tensor.ts";
+import { numberOf } from "../tensor/values.ts";
 
 export interface InitOptions {
   /** Where random values come from; the default generator unless given. */
@@ -42,9 +43,10 @@ export function normal(t: Tensor, options: InitOptions & { readonly mean?: numbe
   return generatorOf(options).fillNormal(t, options.mean ?? 0, options.std ?? 1);
 }
 
-/** One value everywhere. */
+/** One value everywhere. @throws DTypeError for what is no number */
 export function constant(t: Tensor, value: number): Tensor {
-  assign(t, new Float64Array(t.size).fill(value));
+  checkTensor("constant", t);
+  assign(t, new Float64Array(t.size).fill(numberOf("constant", value)));
   return t;
 }
 
@@ -88,6 +90,7 @@ function spreadNormal(t: Tensor, std: number, options: InitOptions): Tensor {
 }
 
 function fans(op: string, t: Tensor): { fanIn: number; fanOut: number } {
+  checkTensor(op, t);
   const [out, fanIn, ...rest] = t.shape;
   if (out === undefined || fanIn === undefined) throw new ShapeError(`${op}: expected at least two axes, got ${show(t.shape)}`);
   const field = rest.reduce((a, b) => a * b, 1);
@@ -100,6 +103,7 @@ function fans(op: string, t: Tensor): { fanIn: number; fanOut: number } {
  * @see Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks", 2014
  */
 export function orthogonal(t: Tensor, options: GainOptions = {}): Tensor {
+  checkTensor("orthogonal", t);
   const { gain = 1 } = options;
   if (t.rank < 2) throw new ShapeError(`orthogonal: expected at least two axes, got ${show(t.shape)}`);
   if (t.size === 0) return t;

@@ -1,6 +1,6 @@
 /** Linear, Bilinear, Embedding, LayerNorm, Sequential. */
 
-import { checkSizes } from "../base/checks.ts";
+import { checkOptions, checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { embedding } from "../ops/gather.ts";
@@ -37,6 +37,7 @@ export class Linear extends Module {
   constructor(inFeatures: number, outFeatures: number, options: BiasOptions = {}) {
     super();
     checkSizes("Linear", { inFeatures, outFeatures });
+    checkOptions("Linear", options);
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
     const bound = 1 / Math.sqrt(inFeatures);
@@ -57,6 +58,7 @@ export class Bilinear extends Module {
   constructor(in1Features: number, in2Features: number, outFeatures: number, options: BiasOptions = {}) {
     super();
     checkSizes("Bilinear", { in1Features, in2Features, outFeatures });
+    checkOptions("Bilinear", options);
     const bound = 1 / Math.sqrt(in1Features);
     this.weight = uniformParameter([outFeatures, in1Features, in2Features], bound, options);
     this.bias = (options.bias ?? true) ? uniformParameter([outFeatures], bound, options) : null;
@@ -85,6 +87,7 @@ export class Embedding extends Module {
   constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
     super();
     checkSizes("Embedding", { numEmbeddings, embeddingDim });
+    checkOptions("Embedding", options);
     this.numEmbeddings = numEmbeddings;
     this.embeddingDim = embeddingDim;
     this.paddingIdx = options.paddingIdx;
@@ -114,6 +117,7 @@ export class LayerNorm extends Module {
 
   constructor(normalizedShape: number | Shape, options: LayerNormOptions = {}) {
     super();
+    checkOptions("LayerNorm", options);
     this.normalizedShape = typeof normalizedShape === "number" ? [normalizedShape] : normalizedShape;
     this.eps = options.eps ?? 1e-5;
     const affine = options.elementwiseAffine ?? true;

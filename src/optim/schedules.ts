@@ -336,6 +336,7 @@ export function oneCycleLR(options: OneCycleOptions): Schedule {
  */
 export function warmUp(steps: number, next: Schedule = constantLR()): Schedule {
   checkWhole("warmUp", "steps", steps, { least: 1 });
+  checkFunction("warmUp", "the next schedule", next);
   return (t, base) => (t < steps ? (base * (t + 1)) / steps : next(t - steps, base));
 }
 
@@ -394,8 +395,9 @@ export class ReduceLROnPlateau {
   #coolingSteps = 0;
 
   constructor(optimizer: HasRates, options: PlateauOptions = {}) {
+    checkList("ReduceLROnPlateau", "the optimizer's groups", (optimizer as { groups?: unknown } | undefined | null)?.groups);
     this.#optimizer = optimizer;
-    this.#options = withDefaults(PLATEAU, options);
+    this.#options = withDefaults(PLATEAU, optionsOf("ReduceLROnPlateau", options));
     const { mode, factor, patience, threshold, thresholdMode, cooldown, minLr, eps } = this.#options;
     const op = "ReduceLROnPlateau";
     checkOneOf(op, "mode", mode, ["min", "max"]);

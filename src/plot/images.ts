@@ -1,6 +1,6 @@
 /** Small images side by side, as SVG text. */
 
-import { checkList, optionsOf } from "../base/checks.ts";
+import { checkList, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { picture, text } from "./svg.ts";
 
@@ -27,6 +27,9 @@ const TITLE_HEIGHT = 28;
 export function imageGrid(images: readonly ArrayLike<number>[], options: ImageGridOptions): string {
   const { width, columns, scale = 8, title } = optionsOf("imageGrid", options);
   checkList("imageGrid", "images", images);
+  checkWhole("imageGrid", "width", width, { least: 1 });
+  if (columns !== undefined) checkWhole("imageGrid", "columns", columns, { least: 1 });
+  checkNumber("imageGrid", "scale", scale, { above: 0 });
   const size = images[0]?.length ?? 0;
   const height = size / width;
   if (!(Number.isInteger(height) && height > 0) || images.some((image) => image.length !== size)) {

@@ -2,7 +2,7 @@
 
 import { type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { call } from "../wasm/host.ts";
+import { call, checkComputable } from "../wasm/host.ts";
 import { fill } from "../wasm/kernels.gen.ts";
 import { checkShape, type Shape } from "./shape.ts";
 import { checkTensor, empty, hostView, type Tensor } from "./tensor.ts";
@@ -10,6 +10,7 @@ import { heldAs, numberOf } from "./values.ts";
 
 function filled(op: string, shape: Shape, value: number, dtype: DType): Tensor {
   checkShape(op, shape);
+  checkComputable(op, dtype);
   const held = heldAs(op, dtype, numberOf(op, value));
   const t = empty(shape, dtype);
   if (isFloat(dtype)) call(fill, dtype, t.size, held, t.ptr);

@@ -10,7 +10,7 @@
 import { type DType, type FloatDType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
-import { call, isDry, view } from "../wasm/host.ts";
+import { call, checkComputable, isDry, view } from "../wasm/host.ts";
 import { philox, wordsToBernoulli, wordsToNormal, wordsToUniform } from "../wasm/kernels.gen.ts";
 import { type Shape, show } from "./shape.ts";
 import { empty, scope, type Tensor } from "./tensor.ts";
@@ -64,6 +64,7 @@ export class Generator {
    */
   bernoulli(shape: Shape, p: number, dtype: DType = "float32", value = 1): Tensor {
     if (!(p >= 0 && p <= 1)) throw new ArgumentError(`bernoulli: expected a probability in [0, 1], got ${p}`);
+    checkComputable("bernoulli", dtype);
     const t = empty(shape, dtype);
     const chosen = Math.ceil(p * 2 ** 32); // so many words stand for 1
     if (!isFloat(dtype)) return this.#fillWhole(t, (next) => (next() < chosen ? 1 : 0));
@@ -271,6 +272,7 @@ function wide(low: number, high: number): bigint {
 
 function emptyFloat(op: string, shape: Shape, dtype: DType): Tensor {
   if (!isFloat(dtype)) throw new DTypeError(`${op}: expected a float dtype, got ${dtype}`);
+  checkComputable(op, dtype);
   return empty(shape, dtype);
 }
 

@@ -1,6 +1,6 @@
 /** Trees and directed acyclic graphs, and networks over them: all nodes of one height are computed at once. */
 
-import { checkList, checkMethods, checkOptions, checkWholes } from "../base/checks.ts";
+import { checkList, checkMethods, checkOptions, checkWholes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { scatterRows, takeRows } from "../ops/gather.ts";
@@ -114,11 +114,12 @@ export interface Forest {
 
 /**
  * Trees as one structure.
- * @throws ArgumentError for a node with an empty list of children
+ * @throws DTypeError for what is neither a symbol nor an array; ArgumentError for a node with an empty list of children
  * @example const { structure, symbols, roots } = forestOf([[1, [2, 3]], [2, 3]], { shared: true }); // [2, 3] is one node
  */
-export function forestOf(trees: readonly Tree[], { shared = false, inner = 0 }: StructureOptions = {}): Forest {
+export function forestOf(trees: readonly Tree[], options: StructureOptions = {}): Forest {
   checkList("forestOf", "trees", trees);
+  const { shared = false, inner = 0 } = optionsOf("forestOf", options);
   const children: number[][] = [];
   const symbols: number[] = [];
   const known = new Map<string, number>();
@@ -132,6 +133,7 @@ export function forestOf(trees: readonly Tree[], { shared = false, inner = 0 }: 
   };
   const visit = (tree: Tree): number => {
     if (typeof tree === "number") return add(tree, []);
+    checkList("forestOf", "a tree that is no symbol", tree);
     if (tree.length === 0) throw new ArgumentError("forestOf: expected a symbol or at least one child, got an empty list");
     return add(inner, tree.map(visit));
   };

@@ -6,7 +6,8 @@
  */
 
 import { arrayOf, BYTES, type DType, type TypedArray } from "../base/dtype.ts";
-import { ArgumentError, MemoryLimitError, StateError } from "../base/errors.ts";
+import { ArgumentError, DTypeError, MemoryLimitError, StateError } from "../base/errors.ts";
+import { HAS_FLOAT64, LIBRARY } from "../base/library.ts";
 import { defaultKernels } from "./binary.ts";
 import { Heap, MOST_BYTES } from "./heap.ts";
 import { type Kernel, philox } from "./kernels.gen.ts";
@@ -172,11 +173,26 @@ export async function ready(source?: KernelSource | Response | PromiseLike<Kerne
 }
 
 /**
+ * Refuses float64 in the small entry, which can hold and read such tensors, but not compute with them: called before what will be
+ * computed is allocated.
+ * @throws DTypeError
+ */
+export function checkComputable(op: string, dtype: DType): void {
+  if (HAS_FLOAT64 || dtype !== "float64") return;
+  throw new DTypeError(`${op}: expected float32, the only float dtype that ${LIBRARY} computes in, got ${dtype}`);
+}
+
+function float64Of(kernel: number): number {
+  checkComputable("call", "float64");
+  return kernel + 1;
+}
+
+/**
  * Calls one kernel. The arguments are numbers in memory slots, so that a call can be recorded and replayed.
  * float64 runs the kernel's f64 instance, every other dtype its f32 instance.
  */
 export function call<A extends readonly number[]>(kernel: Kernel<A>, dtype: DType, ...args: A): void {
-  const id = kernel + (dtype === "float64" ? 1 : 0);
+  const id = dtype === "float64" ? float64Of(kernel) : kernel;
   if (recording !== null && id === philox) cannotReplay("draws random numbers");
   if (recording === null) runKernel(id, args);
   else recording.calls.push({ id, args });

@@ -2,10 +2,28 @@
 
 import { existsSync, readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { tomita } from "../../src/automata/automaton.ts";
+import { insertAutomaton } from "../../src/automata/insertion.ts";
 import * as errors from "../../src/base/errors.ts";
+import { fixedPoints, jacobianAt } from "../../src/dynamics/fixed-points.ts";
+import { HistoryCompressor } from "../../src/hierarchies/history-compressor.ts";
+import { Predictor } from "../../src/hierarchies/index.ts";
+import { exportWeights, importWeights } from "../../src/interop/layouts.ts";
+import { SequenceBatchNorm } from "../../src/nn/batch-norm.ts";
+import { Dropout, VariationalDropout } from "../../src/nn/dropout-layers.ts";
+import * as initializers from "../../src/nn/init.ts";
+import { Bilinear, Embedding, LayerNorm, Linear } from "../../src/nn/layers.ts";
+import { Parameter } from "../../src/nn/module.ts";
+import { ReduceLROnPlateau, warmUp } from "../../src/optim/schedules.ts";
+import { SGD } from "../../src/optim/sgd.ts";
+import { imageGrid } from "../../src/plot/images.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
+import { RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { Generator } from "../../src/tensor/random.ts";
+import { tensor } from "../../src/tensor/tensor.ts";
+import { forestOf } from "../../src/trees/structure.ts";
 import { every } from "../recurrence/every.ts";
+import { thrown } from "../thrown.ts";
 
 const WRONG: readonly unknown[] = [null, undefined, 3, "x", {}, []];
 const KNOWN = Object.values(errors);
@@ -50,6 +68,60 @@ describe.each(entries)("%s", (file) => {
       if (typeof value === "function") found.push(...(await complaintsAbout(name, value as never)));
     }
     expect(found).toEqual([]);
+  });
+});
+
+describe("arguments after the first, and what callbacks give", () => {
+  const any = (value: unknown): never => value as never;
+  const weight = () => tensor([[1, 2]]);
+  const optimizer = () => new SGD([new Parameter(weight())], { lr: 0.1 });
+  const compressor = () => {
+    const cell = new RNNCell({ inputSize: 3, hiddenSize: 2, generator: new Generator(1) });
+    return new HistoryCompressor({ symbols: 3, gapBits: 4, levels: [any(new Predictor(cell, { outputSize: 3 }))] });
+  };
+  const start = { starts: [[1]] };
+
+  it.each<[string, () => unknown, string, string]>([
+    ["a layout of no recurrent module", () => exportWeights(any(new Linear(2, 3)), any(undefined)), "DTypeError", "exportWeights: expected an RNN, GRU or LSTM or a cell of one, got Linear"],
+    ["a layout for no recurrent module", () => importWeights(any(new Linear(2, 3)), "torch", new Map()), "DTypeError", "importWeights: expected an RNN"],
+    ["a layout of nothing", () => exportWeights(any(null), "torch"), "DTypeError", "exportWeights: expected a recurrent module"],
+    ["Linear", () => new Linear(2, 3, any(null)), "DTypeError", "Linear: expected options"],
+    ["Bilinear", () => new Bilinear(2, 3, 4, any(null)), "DTypeError", "Bilinear: expected options"],
+    ["Embedding", () => new Embedding(2, 3, any(null)), "DTypeError", "Embedding: expected options"],
+    ["LayerNorm", () => new LayerNorm(2, any(null)), "DTypeError", "LayerNorm: expected options"],
+    ["Dropout", () => new Dropout(0.5, any(null)), "DTypeError", "Dropout: expected options"],
+    ["VariationalDropout", () => new VariationalDropout(0.5, any(null)), "DTypeError", "VariationalDropout: expected options"],
+    ["SequenceBatchNorm", () => new SequenceBatchNorm(2, any(null)), "DTypeError", "SequenceBatchNorm: expected options"],
+    ["insertAutomaton", () => insertAutomaton(tomita(1), any(null)), "DTypeError", "insertAutomaton: expected options"],
+    ["a strength", () => insertAutomaton(tomita(1), { strength: Number.POSITIVE_INFINITY }), "ArgumentError", "insertAutomaton: expected strength"],
+    ["warmUp", () => warmUp(2, any(null)), "DTypeError", "warmUp: expected the next schedule to be a function"],
+    ["ReduceLROnPlateau", () => new ReduceLROnPlateau(optimizer(), any(null)), "DTypeError", "ReduceLROnPlateau: expected options"],
+    ["no optimizer", () => new ReduceLROnPlateau(any({})), "DTypeError", "ReduceLROnPlateau: expected the optimizer's groups"],
+    ["reconstruct", () => compressor().reconstruct(any(null)), "DTypeError", "reconstruct: expected options"],
+    ["lengths", () => compressor().reconstruct(any({ lengths: 3, unexpected: [] })), "DTypeError", "reconstruct: expected lengths"],
+    ["unexpected items", () => compressor().reconstruct(any({ lengths: [1], unexpected: [null] })), "DTypeError", "reconstruct: expected unexpected items"],
+    ["an asynchronous flow", () => fixedPoints(any(async (y: unknown) => y), start), "StateError", "fixedPoints: expected a synchronous function, got a promise"],
+    ["an asynchronous map", () => fixedPoints(any(async (y: unknown) => y), { ...start, kind: "map" }), "StateError", "fixedPoints: expected a synchronous"],
+    ["an asynchronous function", () => jacobianAt(any(async (y: unknown) => y), [1]), "StateError", "jacobianAt: expected a synchronous"],
+    ["a flow of numbers", () => fixedPoints(any(() => 1), start), "DTypeError", "fixedPoints: expected a tensor"],
+    ["a start", () => fixedPoints((y) => y, { starts: any([null]) }), "DTypeError", "fixedPoints: expected a start"],
+    ["a forest of texts", () => forestOf(any(["a"])), "DTypeError", "forestOf: expected a tree that is no symbol to be an array"],
+    ["a text as a forest", () => forestOf(any("a")), "DTypeError", "forestOf: expected trees to be an array"],
+    ["forestOf", () => forestOf([1], any(null)), "DTypeError", "forestOf: expected options"],
+    ["no value", () => initializers.constant(weight(), any(undefined)), "DTypeError", "constant: expected numbers"],
+    ["no columns", () => imageGrid([[1]], { width: 1, columns: 0 }), "ArgumentError", "imageGrid: expected columns to be a whole number of at least 1, got 0"],
+    ["no width", () => imageGrid([[1]], { width: 0 }), "ArgumentError", "imageGrid: expected width"],
+    ["no scale", () => imageGrid([[1]], { width: 1, scale: Number.NaN }), "ArgumentError", "imageGrid: expected scale"],
+  ])("%s", (_, call, name, message) => {
+    const error = thrown(call) as Error;
+    expect(error).toMatchObject({ name });
+    expect(error.message).toContain(message);
+  }); // biome-ignore format: a table
+
+  it("nothing is written where a value is refused", () => {
+    const t = weight();
+    thrown(() => initializers.constant(t, any(undefined)));
+    expect(t.toArray()).toEqual([[1, 2]]);
   });
 });
 

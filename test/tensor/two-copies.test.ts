@@ -145,3 +145,34 @@ it("what is no tensor at all is no operand either", () => {
     }
   }
 }); // biome-ignore format: a table
+
+describe("float64 in the small entry, whose kernels have none", () => {
+  it("is held and loaded from, but refused where something is computed, before anything is allocated", () => {
+    const x = small.tensor(Float64Array.of(1 / 3, 2));
+    expect(x.dtype).toBe("float64");
+    const x2 = small.tensor([[1, 2]], { dtype: "float64" });
+    const linear = new small.Linear(2, 1, { bias: false });
+    linear.loadStateDict(new Map([["weight", x2]]));
+    expect(linear.forward(small.tensor([[3, 4]])).toArray()).toEqual([[11]]);
+    const cell = { inputSize: 2, hiddenSize: 2, dtype: "float64" } as const;
+    const runs: (() => unknown)[] = [
+      () => new small.Linear(2, 2, { dtype: "float64" }),
+      () => new small.LSTM(cell),
+      () => new small.GRU(cell),
+      () => new small.RNN(cell),
+      () => linear.forward(x2),
+      () => new small.LSTM({ inputSize: 2, hiddenSize: 2 }).forward(small.tensor([[[1, 2]]], { dtype: "float64" })),
+    ];
+    for (const run of runs.slice(0, 5)) {
+      const before = small.memory().liveBytes;
+      expect(run, String(run)).toThrow(small.DTypeError);
+      expect(small.memory().liveBytes, String(run)).toBe(before);
+    }
+    for (const run of runs) expect(run, String(run)).toThrow(small.DTypeError);
+    expect(runs[0]).toThrow(`expected float32, the only float dtype that ${INFERENCE} computes in, got float64`);
+  });
+
+  it("is computed with in the whole library", () => {
+    expect(new one.Linear(2, 2, { dtype: "float64" }).forward(one.ones([1, 2], "float64")).dtype).toBe("float64");
+  });
+});
