@@ -29,10 +29,11 @@ import {
   type VectorSearch,
 } from "../../src/search/index.ts";
 import { Generator } from "../../src/tensor/random.ts";
-import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { scope, type Tensor } from "../../src/tensor/tensor.ts";
 import { bitAccuracy } from "../bits.ts";
 import { type Experiment, experiment, type Run } from "../experiment.ts";
 import { neatController, StreamController } from "../tasks/controllers.ts";
+import { DelayedXor } from "../tasks/delayed-xor.ts";
 import { Dice } from "../tasks/dice.ts";
 import { balance, type Controller, generalisation, gruauFitness, PoleBalancing } from "../tasks/pole-balancing.ts";
 import { train } from "../training.ts";
@@ -135,27 +136,11 @@ class DelayNetwork extends Module {
   }
 }
 
-/** Bits ±1 [T,B,2], and the exclusive or of the two `delay` steps before; what is asked before there is one is 0, and is learned as such. */
-function delayedXor(dice: Dice, steps: number, batch: number, delay: number): { xs: Tensor; ds: Tensor } {
-  const bits = Array.from({ length: steps * batch * 2 }, () => dice.below(2));
-  const answers = Array.from({ length: steps * batch }, (_, k) => {
-    const before = 2 * (k - delay * batch);
-    return before < 0 ? 0 : (bits[before] as number) ^ (bits[before + 1] as number);
-  });
-  return {
-    xs: tensor(
-      bits.map((b) => 2 * b - 1),
-      { shape: [steps, batch, 2], dtype: "float32" },
-    ),
-    ds: tensor(answers, { shape: [steps, batch, 1], dtype: "float32" }),
-  };
-}
-
 const XOR_BUDGET = 6000;
 
 function searchXor(run: Run) {
   const network = new DelayNetwork(new Generator(3 * run.seed));
-  const { xs, ds } = delayedXor(new Dice(3 * run.seed + 3), 32, 4, 1);
+  const { xs, targets: ds } = new DelayedXor(new Dice(3 * run.seed + 3), { delay: 1, batch: 4, early: 0 }).next(32);
   const cost = (weights: Float64Array) =>
     scope(() =>
       noGrad(() => {
@@ -432,7 +417,7 @@ function trainedError(run: Run, cell: Recurrence, { updates, steps }: CellBudget
   const head = new Linear(cell.outputSize, 1, { generator: new Generator(3 * run.seed) });
   const [training, test] = [new Dice(3 * run.seed + 1), new Dice(3 * run.seed + 2)];
   const loss = (dice: Dice) => {
-    const { xs, ds } = delayedXor(dice, steps, CELL_TASK.batch, CELL_TASK.delay);
+    const { xs, targets: ds } = new DelayedXor(dice, { delay: CELL_TASK.delay, batch: CELL_TASK.batch, early: 0 }).next(steps);
     return bceWithLogits(head.forward(cell.scan(xs)[0]), ds);
   };
   const parameters = [...cell.parameters(), ...head.parameters()];

@@ -10,6 +10,8 @@ export interface DelayedXorOptions {
   readonly batch?: number;
   /** What stands for a bit that is not set (default -1); one that is set is 1. */
   readonly unset?: 0 | -1;
+  /** The target where what is asked for lies before the start (default 0.5). */
+  readonly early?: 0 | 0.5;
 }
 
 /** Streams that go on from call to call. */
@@ -17,16 +19,18 @@ export class DelayedXor {
   readonly #dice: Dice;
   readonly #delay: number;
   readonly #unset: number;
+  readonly #early: number;
   readonly #pending: number[][];
 
-  constructor(dice: Dice, { delay, batch = 1, unset = -1 }: DelayedXorOptions) {
+  constructor(dice: Dice, { delay, batch = 1, unset = -1, early = 0.5 }: DelayedXorOptions) {
     this.#dice = dice;
     this.#delay = delay;
     this.#unset = unset;
+    this.#early = early;
     this.#pending = Array.from({ length: batch }, () => []);
   }
 
-  /** The bits [T,B,2] and targets [T,B,1] of the next steps; a target is 0.5 where what is asked for lies before the start. */
+  /** The bits [T,B,2] and targets [T,B,1] of the next steps. */
   next(steps: number): { xs: Tensor; targets: Tensor } {
     const batch = this.#pending.length;
     const inputs: number[] = [];
@@ -36,7 +40,7 @@ export class DelayedXor {
       const pending = this.#pending[k % batch] as number[];
       inputs.push(a || this.#unset, b || this.#unset);
       pending.push(a ^ b);
-      targets.push(pending.length > this.#delay ? (pending.shift() as number) : 0.5);
+      targets.push(pending.length > this.#delay ? (pending.shift() as number) : this.#early);
     }
     return {
       xs: tensor(inputs, { shape: [steps, batch, 2], dtype: "float32" }),

@@ -44,8 +44,8 @@ export function noGrad<R>(fn: () => R): R {
   return fn();
 }
 
-export function enableGrad<R>(_: () => R): R {
-  checkFunction("enableGrad", "_", _);
+export function enableGrad<R>(fn: () => R): R {
+  checkFunction("enableGrad", "fn", fn);
   throw new StateError("enableGrad: expected an entry with gradients, got tapeloop/inference");
 }
 

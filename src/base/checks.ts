@@ -71,8 +71,8 @@ export function checkLengths(op: string, lengths: unknown, B: number, T: number)
 /** One of some words. @throws ArgumentError */
 export function checkOneOf<T extends string>(op: string, name: string, value: unknown, choices: readonly T[]): asserts value is T {
   if ((choices as readonly unknown[]).includes(value)) return;
-  const list = choices.map((c) => JSON.stringify(c)).join(", ");
-  throw new ArgumentError(`${op}: expected ${name} to be one of ${list}, got ${quote(value)}`);
+  const words = choices.map((c) => JSON.stringify(c)).join(", ");
+  throw new ArgumentError(`${op}: expected ${name} to be one of ${words}, got ${quote(value)}`);
 }
 
 /** A Map, or what can be read like one. @throws DTypeError */

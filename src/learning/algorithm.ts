@@ -35,6 +35,8 @@ export interface GradientAlgorithm {
    * @throws ArgumentError where the algorithm has no meaning for the recurrence; StateError for one that cannot run step by step
    */
   begin?<S extends State>(recurrence: Recurrence<S>, batch?: number): Learner<S>;
+  /** Whether its gradient is also that of steps taken one by one: of backpropagation through time alone. */
+  readonly coversSteps?: boolean;
 }
 
 /** A recurrence that learns while it runs. It carries its state, and what the algorithm knows of the past, from step to step. */

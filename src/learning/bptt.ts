@@ -45,10 +45,11 @@ export interface BpttOptions {
  */
 export function bptt(options: BpttOptions = {}): GradientAlgorithm {
   const { memory } = optionsOf("bptt", options);
-  if (memory === undefined) return { name: "bptt", scan: (recurrence, xs, state, options) => recurrence.scan(xs, state, options) };
+  const known = { name: "bptt", coversSteps: true };
+  if (memory === undefined) return { ...known, scan: (recurrence, xs, state, options) => recurrence.scan(xs, state, options) };
   if (memory !== "sqrt") checkNumber("bptt", "memory", memory, { above: 0 });
   return {
-    name: "bptt",
+    ...known,
     scan(recurrence, xs, state, options = {}) {
       refuseOtherScans("bptt", recurrence);
       const start = startOf(recurrence, xs, state);

@@ -84,9 +84,10 @@ function replaceScan(use: Use, algorithm: GradientAlgorithm): () => void {
 }
 
 /** Steps that are taken one by one are no scan: the gradient would be that of backpropagation under the algorithm's name. */
-function refuseSteps({ name }: GradientAlgorithm, uses: readonly Use[]): void {
+function refuseSteps({ name, coversSteps = false }: GradientAlgorithm, uses: readonly Use[]): void {
+  if (coversSteps) return;
   const passed = uses.find((use) => use.stepped && !use.scanned && use.recurrence.parameters().some((p) => p.requiresGrad));
-  if (passed === undefined || name === "bptt") return;
+  if (passed === undefined) return;
   throw new StateError(
     `${name}: expected ${passed.recurrence.constructor.name} to be run by scan, whose derivative the algorithm gives, got calls of step alone`,
   );

@@ -2,7 +2,7 @@
 
 import { backward } from "../autodiff/backward.ts";
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFlag, checkFunction, checkIterable, checkMethods, checkNumber, checkOptions, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkFunction, checkIterable, checkMethods, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, FormatError, StateError } from "../base/errors.ts";
 import { nextTask } from "../base/next-task.ts";
 import { quote, shorten } from "../base/quote.ts";
@@ -298,7 +298,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
         throw new StateError("fit: expected the batches to go on after their error, got their end", { cause: this.#sourceError });
       }
       if (done) return null;
-      checkOptions("fit: batch", value);
+      if (typeof value !== "object" || value === null) throw new DTypeError(`fit: expected batches that are objects, got ${quote(value)}`);
       return value;
     } catch (error) {
       // An iterator cannot be had anew; anything else is read again from here.

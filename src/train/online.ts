@@ -27,9 +27,9 @@ export interface OnlineOptions<M extends Module, B> {
   /** An algorithm that works forward in time, from `tapeloop/learning`: `rtrl()`. */
   readonly gradients: GradientAlgorithm;
   /**
-   * The scalar to be made small, of one sample; null where the sample has no target, and the model only goes on. Recurrences are
-   * called with one step, xs [1,B,I] or x [B,I], and without a state: each goes on from where it is. What a loss for `fit` returns
-   * beside the scalar is not looked at.
+   * The scalar to minimise, for one sample; null if the sample has no target and the model only moves on. Recurrences are
+   * called with one step, xs [1,B,I] or x [B,I], and without a state: each keeps its own. What a loss for `fit` returns
+   * beside the scalar is ignored.
    */
   readonly loss: (model: M, sample: B) => Tensor | null | readonly [loss: Tensor | null, ...rest: unknown[]];
   /** Sequences side by side (default 1). */
@@ -41,8 +41,8 @@ export interface OnlineOptions<M extends Module, B> {
 }
 
 /**
- * A model that learns while it runs: one call a sample, and what is carried from call to call has one size for ever. Whatever stands
- * before the loss and after the recurrences (heads, readouts) is trained as usual; before a recurrence there are data.
+ * A model that learns while it runs, with one call per sample and constant memory. Everything between the recurrences and the loss
+ * (heads, readouts) is trained as usual; the inputs of a recurrence must be data.
  *
  * What a sample costs is the algorithm's cost of a step; each states it. Weights move under an influence that was made with earlier
  * ones: for gradients of weights that stand still, `updateEvery` counts the samples of a sequence.

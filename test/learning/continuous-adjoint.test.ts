@@ -14,7 +14,8 @@ import type { Recurrence, ScanOptions } from "../../src/recurrence/recurrence.ts
 import { stateTensors } from "../../src/recurrence/state.ts";
 import { onesLike, zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
-import { assign, scope, type Tensor } from "../../src/tensor/tensor.ts";
+import { scope, type Tensor } from "../../src/tensor/tensor.ts";
+import { expectSlopes } from "./slopes.ts";
 
 const dtype = "float64";
 const flat = (ts: readonly (Tensor | null)[]): number[] => ts.flatMap((t) => Array.from(t?.data() ?? [], Number));
@@ -226,22 +227,7 @@ describe("Pearlmutter's network", () => {
     const value = usingGradients(continuousAdjoint(), cell as never as Recurrence, loss);
     const found = gradients([value], cell.parameters(), [onesLike(value)]);
     expect([...cell.namedParameters()].map(([name]) => name).sort()).toEqual(["bias", "raw_delay", "raw_tau", "weight_hh", "weight_ih"]);
-    for (const [i, p] of cell.parameters().entries()) {
-      const values = Array.from(p.data(), Number);
-      const at = (k: number, v: number): number => {
-        assign(
-          p,
-          values.map((value, j) => (j === k ? v : value)),
-        );
-        return loss().item();
-      };
-      for (const [k, v] of values.entries()) {
-        const slope = (at(k, v + 1e-6) - at(k, v - 1e-6)) / 2e-6;
-        at(k, v);
-        expect(Math.abs(slope)).toBeGreaterThan(1e-7);
-        expect(Math.abs(Number(found[i]?.data()[k]) - slope)).toBeLessThanOrEqual(1e-8 * Math.max(1, Math.abs(slope)));
-      }
-    }
+    expectSlopes(cell.parameters(), found, loss, { least: 1e-7, tolerance: 1e-8 });
   });
 
   it("refuses what is out of range", () => {

@@ -26,7 +26,8 @@ import { type ScanOptions, scanSteps } from "../../src/recurrence/recurrence.ts"
 import { RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { onesLike, zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
-import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { expectSlopes } from "./slopes.ts";
 
 const dtype = "float64";
 const uniform = (generator: Generator, shape: number[], bound = 0.8) => generator.uniform(shape, -bound, bound, dtype);
@@ -262,22 +263,7 @@ describe("the transposed graph", () => {
     };
     const value = usingGradients(transposedGraph(), graph, loss);
     const found = gradients([value], graph.parameters(), [onesLike(value)]);
-    for (const [i, p] of graph.parameters().entries()) {
-      const values = Array.from(p.data(), Number);
-      const at = (k: number, v: number): number => {
-        assign(
-          p,
-          values.map((value, j) => (j === k ? v : value)),
-        );
-        return loss().item();
-      };
-      for (const [k, v] of values.entries()) {
-        const slope = (at(k, v + 1e-6) - at(k, v - 1e-6)) / 2e-6;
-        at(k, v);
-        expect(Math.abs(slope)).toBeGreaterThan(1e-6);
-        expect(Math.abs(Number(found[i]?.data()[k]) - slope)).toBeLessThanOrEqual(1e-7 * Math.max(1, Math.abs(slope)));
-      }
-    }
+    expectSlopes(graph.parameters(), found, loss, { least: 1e-6, tolerance: 1e-7 });
   });
 
   it("trains with fit's loop like backpropagation", () => {
