@@ -6,6 +6,7 @@ import * as cells from "../../src/cells/index.ts";
 import * as decoding from "../../src/decoding/index.ts";
 import * as dynamics from "../../src/dynamics/index.ts";
 import * as encoderDecoder from "../../src/encoder-decoder/index.ts";
+import * as energy from "../../src/energy/index.ts";
 import * as grids from "../../src/grids/index.ts";
 import * as hierarchies from "../../src/hierarchies/index.ts";
 import * as library from "../../src/index.ts";
@@ -37,6 +38,7 @@ describe("docs/choosing.md", () => {
       ...wrappers,
       ...encoderDecoder,
       ...grids,
+      ...energy,
       ...hierarchies,
       ...decoding,
       ...dynamics,
