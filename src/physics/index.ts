@@ -1,0 +1,16 @@
+/** Networks of physical devices: circuits of memristors with sources, single memristors, and crossbars that learn from spikes. */
+
+export { type Branch, type Circuit, cycleMatrix, cycleProjector, incidenceMatrix } from "./circuit.ts";
+export { type CrossbarOptions, MemristiveCrossbar, type SpikeTiming } from "./crossbar.ts";
+export {
+  type IsingProblem,
+  isingNetwork,
+  MemristiveCircuit,
+  type MemristiveCircuitOptions,
+  MemristiveNetwork,
+  type MemristiveNetworkOptions,
+  type MemristorOptions,
+  type Trajectory,
+  type TrajectoryOptions,
+} from "./memristive-network.ts";
+export { type DriftOptions, Memristor, type MemristorCourse, type MemristorWindow } from "./memristor.ts";

@@ -1,0 +1,128 @@
+import { describe, expect, it } from "vitest";
+import { MemristiveCrossbar } from "../../src/physics/index.ts";
+import { Generator } from "../../src/tensor/random.ts";
+import { assign, tensor } from "../../src/tensor/tensor.ts";
+import { thrown } from "../thrown.ts";
+
+/** Two lines and one neuron that fires on any spike of line 0, with w = 0.5 and round numbers: exp(−dt/τ) = ½ for all three. */
+function small(options: Partial<ConstructorParameters<typeof MemristiveCrossbar>[0]> = {}) {
+  const half = 1 / Math.LN2;
+  const crossbar = new MemristiveCrossbar({
+    inputSize: 2,
+    outputSize: 1,
+    dt: 1,
+    membraneTime: half,
+    potentiationTime: half,
+    depressionTime: half,
+    potentiation: 0.08,
+    depression: 0.04,
+    gain: 1,
+    threshold: 0.5,
+    generator: new Generator(1),
+    ...options,
+  });
+  assign(crossbar.weight, [0.5, 0.25]);
+  return crossbar;
+}
+
+const near = (got: ArrayLike<number>, expected: readonly number[]) => {
+  expect(got.length).toBe(expected.length);
+  expected.forEach((value, i) => {
+    expect(Math.abs((got[i] as number) - value) <= 1e-12, `${Array.from(got)} for ${expected}`).toBe(true);
+  });
+};
+
+describe("a crossbar", () => {
+  it("steps by hand", () => {
+    const crossbar = small();
+    // Line 1 fires, u = 0.25: below the threshold, nothing is learned.
+    expect(crossbar.run(tensor([[0, 1]])).data()[0]).toBe(0);
+    near(crossbar.weight.data(), [0.5, 0.25]);
+    near(crossbar.potential.data(), [0.25]);
+    near(crossbar.before.data(), [0, 1]);
+    // Line 0 fires: u = 0.125 + 0.5, the neuron with it. Line 1 fired one step before: half of A₊.
+    expect(crossbar.run(tensor([[1, 0]])).data()[0]).toBe(1);
+    near(crossbar.weight.data(), [0.58, 0.29]);
+    near(crossbar.potential.data(), [0]);
+    near(crossbar.before.data(), [1, 0.5]);
+    near(crossbar.after.data(), [1]);
+    // Line 1 fires one step after the neuron: half of A₋ is taken away. u = 0.27.
+    expect(crossbar.run(tensor([[0, 1]])).data()[0]).toBe(0);
+    near(crossbar.weight.data(), [0.58, 0.27]);
+    near(crossbar.potential.data(), [0.27]);
+    // Silence, then line 0: its w falls by A₋/8 = 0.005, u = 0.27/4 + 0.575, and grows by A₊; line 1 fired two steps ago: A₊/4.
+    crossbar.run(tensor([[0, 0], [1, 0]])); // biome-ignore format: short
+    near(crossbar.weight.data(), [0.655, 0.29]);
+    near(crossbar.after.data(), [1]);
+  });
+
+  it("only the last spike of a line counts, and states stay within [0, 1]", () => {
+    const crossbar = small({ gain: 0.1 });
+    crossbar.run(tensor([[1, 0], [1, 0]])); // biome-ignore format: short
+    near(crossbar.before.data(), [1, 0]);
+    const strong = small({ potentiation: 0.9, depression: 0.9 });
+    strong.run(tensor([[1, 0]]));
+    near(strong.weight.data(), [1, 0.25]);
+    strong.run(tensor([[0, 1]]));
+    near(strong.weight.data(), [1, 0]);
+  });
+
+  it("in competition one neuron fires and all start again", () => {
+    const crossbar = new MemristiveCrossbar({ inputSize: 1, outputSize: 3, gain: 1, threshold: 0.3, competition: true });
+    assign(crossbar.weight, [0.4, 0.9, 0.2]);
+    expect(Array.from(crossbar.run(tensor([[1]]), { learn: false }).data())).toEqual([0, 1, 0]);
+    expect(Array.from(crossbar.potential.data())).toEqual([0, 0, 0]);
+  });
+
+  it("stuck memristors and those of a run without learning stay as they are", () => {
+    const spikes = new Generator(5).bernoulli([200, 10], 0.3);
+    const crossbar = new MemristiveCrossbar({
+      inputSize: 10,
+      outputSize: 4,
+      defects: 0.4,
+      potentiation: 0.05,
+      generator: new Generator(3),
+    });
+    const before = Array.from(crossbar.weight.data());
+    crossbar.run(spikes, { learn: false });
+    expect(Array.from(crossbar.weight.data())).toEqual(before);
+    crossbar.reset();
+    expect(Array.from(crossbar.before.data()).every((p) => p === 0)).toBe(true);
+    crossbar.run(spikes);
+    const [after, working] = [crossbar.weight.data(), crossbar.working.data()];
+    const stuck = before.filter((w, k) => working[k] === 0 && after[k] === w).length;
+    expect(stuck).toBe(Array.from(working).filter((x) => x === 0).length);
+    expect(stuck).toBeGreaterThan(5);
+    expect(before.some((w, k) => working[k] === 1 && after[k] !== w)).toBe(true);
+  });
+
+  it("one run is two runs of its halves, and a saved state goes on", () => {
+    const spikes = new Generator(7).bernoulli([60, 6], 0.4);
+    const make = () => new MemristiveCrossbar({ inputSize: 6, outputSize: 2, gain: 0.4, potentiation: 0.05, generator: new Generator(9) });
+    const rows = spikes.toArray() as number[][];
+    const [whole, halves, resumed] = [make(), make(), make()];
+    const fired = whole.run(spikes);
+    const first = halves.run(tensor(rows.slice(0, 25)));
+    resumed.loadStateDict(halves.stateDict());
+    const second = resumed.run(tensor(rows.slice(25)));
+    expect([...(first.toArray() as number[][]), ...(second.toArray() as number[][])]).toEqual(fired.toArray());
+    expect(resumed.weight.toArray()).toEqual(whole.weight.toArray());
+    expect((fired.toArray() as number[][]).flat().some((z) => z === 1)).toBe(true);
+    expect(whole.run(tensor([], { shape: [0, 6] })).shape).toEqual([0, 2]);
+  });
+
+  it.each<[string, () => unknown, string, string]>([
+    ["no lines", () => new MemristiveCrossbar({ inputSize: 0, outputSize: 1 }), "ArgumentError", "MemristiveCrossbar: expected inputSize to be a whole number of at least 1, got 0"],
+    ["no time", () => small({ dt: 0 }), "ArgumentError", "MemristiveCrossbar: expected dt above 0, got 0"],
+    ["more defects than devices", () => small({ defects: 2 }), "ArgumentError", "MemristiveCrossbar: expected defects in [0, 1], got 2"],
+    ["bounds in the wrong order", () => small({ low: 0.5, high: 0.2 }), "ArgumentError", "MemristiveCrossbar: expected high in (0.5, 1], got 0.2"],
+    ["spikes of another size", () => small().run(tensor([[1]])), "ShapeError", "run: expected spikes [T,2], got [1,1]"],
+    ["half a spike", () => small().run(tensor([[0.5, 0]])), "ArgumentError", "run: expected spikes of 0 and 1, got 0.5"],
+    ["NaN", () => small().run(tensor([[Number.NaN, 0]])), "ArgumentError", "run: expected spikes of 0 and 1, got NaN"],
+    ["no tensor", () => small().run([[1, 0]] as never), "DTypeError", "run: expected a tensor"],
+  ])("refuses %s", (_, call, name, message) => {
+    const error = thrown(call) as Error;
+    expect(error).toMatchObject({ name });
+    expect(error.message).toContain(message);
+  }); // biome-ignore format: a table
+});
