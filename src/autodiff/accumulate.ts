@@ -13,7 +13,7 @@ function addInto(y: Tensor, a: Tensor, b: Tensor): Tensor {
   return y;
 }
 
-/** Written out, since `defineOp` adds tangents by this very operation. */
+/** Written out, since `closedOp` adds tangents by this very operation. */
 export const accumulateOp: Primitive<void> = {
   name: "accumulate",
   forward: ([a, b]) => [addInto(empty((a as Tensor).shape, (a as Tensor).dtype), dense(a as Tensor), dense(b as Tensor))],

@@ -1,11 +1,11 @@
 /** The same tensor under a new name, so that it can be differentiated with respect to. */
 
 import type { Tensor } from "../tensor/tensor.ts";
-import { defineOp } from "./define-op.ts";
+import { closedOp } from "./define-op.ts";
 import { apply, type Primitive } from "./primitive.ts";
 
 /** The same values under a new name: what a functional transform differentiates with respect to. */
-export const aliasOp: Primitive<void> = defineOp({
+export const aliasOp: Primitive<void> = closedOp({
   name: "alias",
   forward: ([x]) => (x as Tensor).detach(),
   vjp: (g) => g,

@@ -21,11 +21,21 @@ export interface Op<P> {
 /** Makes a primitive from per-input rules. */
 export function defineOp<P = void>(op: Op<P>): Primitive<P> {
   checkOptions("defineOp", op);
+  return primitiveOf(op, false);
+}
+
+/** The same for the library's own operations, whose rules depend on their arguments alone. @internal */
+export function closedOp<P = void>(op: Op<P>): Primitive<P> {
+  return primitiveOf(op, true);
+}
+
+function primitiveOf<P>(op: Op<P>, closed: boolean): Primitive<P> {
   const { vjp, jvp } = op;
   const vjpOf = typeof vjp === "function" ? () => vjp : (i: number) => vjp[i] as VjpRule<P>;
   const jvpOf = typeof jvp === "function" ? () => jvp : (i: number) => jvp[i] as JvpRule<P>;
   return {
     name: op.name,
+    closed,
     forward: (inputs, params) => [op.forward(inputs, params)],
     vjp([g], { inputs, outputs, params, needs }) {
       const found = new Array<Tensor | null>(inputs.length).fill(null);

@@ -22,6 +22,7 @@ export function fusedOp<P>(op: FusedOp<P>): Primitive<P> {
   const { vjp, jvp } = composedRules(op.composed);
   return {
     name: op.name,
+    closed: true,
     forward: (inputs, params) => op.forward(inputs, params, isWanted(inputs)),
     vjp(cotangents, at) {
       const given = cotangents.filter((g) => g !== null);

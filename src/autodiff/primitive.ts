@@ -25,6 +25,8 @@ export interface Primitive<P = unknown> {
   jvp(tangents: readonly (Tensor | null)[], at: Evaluation<P>): (Tensor | null)[];
   /** Of a fused operation: the same outputs in basic operations, which run in its place where somebody observes them. */
   readonly composed?: (inputs: Inputs, params: P) => Tensor[];
+  /** Whether the rules depend on their arguments alone, as the library's own do: over the same tape they do the same again. */
+  readonly closed?: boolean;
 }
 
 /** A primitive's inputs, outputs and parameters at one evaluation. */

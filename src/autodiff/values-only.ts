@@ -26,7 +26,7 @@ export function apply<P>(primitive: Values<P>, inputs: readonly Tensor[], params
   return applyAll(primitive, inputs, params)[0] as Tensor;
 }
 
-export function defineOp<P>({ name, forward }: { name: string; forward: (x: readonly Tensor[], params: P) => Tensor }): Values<P> {
+export function closedOp<P>({ name, forward }: { name: string; forward: (x: readonly Tensor[], params: P) => Tensor }): Values<P> {
   return { name, forward: (inputs, params) => [forward(inputs, params)] };
 }
 

@@ -1,6 +1,6 @@
 /** The cross-entropy of probabilities with their targets, whose logarithms and slopes stay finite at 0 and 1. */
 
-import { defineOp } from "../autodiff/define-op.ts";
+import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { noGrad } from "../autodiff/tape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -26,7 +26,7 @@ function byTarget(g: Tensor, x: Tensor): Tensor {
   return mul(g, sub(cut(log1p(neg(x))), cut(log(x))));
 }
 
-const binaryCrossEntropyOp: Primitive<void> = defineOp({
+const binaryCrossEntropyOp: Primitive<void> = closedOp({
   name: "binaryCrossEntropy",
   forward: ([x, t]) => noGrad(() => lossesOf(x as Tensor, t as Tensor)),
   vjp: [(g, _y, [x, t]) => byInput(g, x as Tensor, t as Tensor), (g, _y, [x]) => byTarget(g, x as Tensor)],

@@ -1,6 +1,6 @@
 /** Reshaping, repeating along axes and summing over them: each is the derivative of another, so they stand together, below all families. */
 
-import { defineOp } from "../autodiff/define-op.ts";
+import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { checkList } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
@@ -35,7 +35,7 @@ function stridesFor(x: Tensor, shape: Shape): Shape | null {
   return strides;
 }
 
-const reshapeOp: Primitive<Shape> = defineOp<Shape>({
+const reshapeOp: Primitive<Shape> = closedOp<Shape>({
   name: "reshape",
   forward([x], shape) {
     const source = x as Tensor;
@@ -72,7 +72,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   return apply(reshapeOp, [x], target);
 }
 
-const broadcastOp: Primitive<Shape> = defineOp<Shape>({
+const broadcastOp: Primitive<Shape> = closedOp<Shape>({
   name: "broadcastTo",
   forward([x], shape) {
     const source = x as Tensor;
@@ -106,7 +106,7 @@ export function spread(y: Tensor, shape: Shape, axes: readonly number[]): Tensor
   return broadcastTo(reshape(y, keptShape(shape, axes)), shape);
 }
 
-export const sumOp: Primitive<Reduction> = defineOp<Reduction>({
+export const sumOp: Primitive<Reduction> = closedOp<Reduction>({
   name: "sum",
   forward: ([x], reduction) => reduceWith(summing, x as Tensor, reduction),
   vjp: (g, _y, [x], { axes }) => spread(g, (x as Tensor).shape, axes),

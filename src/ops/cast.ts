@@ -1,6 +1,6 @@
 /** Conversion between dtypes, and what a tensor of whole numbers becomes beside a number that it cannot hold. */
 
-import { defineOp } from "../autodiff/define-op.ts";
+import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { type DType, isFloat } from "../base/dtype.ts";
 import { DTypeError } from "../base/errors.ts";
@@ -12,7 +12,7 @@ import { convert } from "../wasm/kernels.gen.ts";
 
 const TYPE_CODES: Readonly<Record<DType, number>> = { float32: 0, float64: 1, int32: 2, bool: 3 };
 
-export const castOp: Primitive<DType> = defineOp<DType>({
+export const castOp: Primitive<DType> = closedOp<DType>({
   name: "cast",
   forward([x], dtype) {
     const source = dense(x as Tensor);

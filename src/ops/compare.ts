@@ -1,6 +1,6 @@
 /** Comparisons, masks and what is chosen by them. */
 
-import { defineOp } from "../autodiff/define-op.ts";
+import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { broadcastShapes, type Shape } from "../tensor/shape.ts";
@@ -129,7 +129,7 @@ function keptBy(g: Tensor, condition: Tensor, { a }: Choice, i: number): Tensor 
   return i === 1 && a === undefined ? where(condition, g, 0) : where(condition, 0, g);
 }
 
-export const whereOp: Primitive<Choice> = defineOp<Choice>({
+export const whereOp: Primitive<Choice> = closedOp<Choice>({
   name: "where",
   forward: chosen,
   vjp: (g, _y, x, params, i) => (i === 0 ? null : sumTo(keptBy(g, x[0] as Tensor, params, i), (x[i] as Tensor).shape)),

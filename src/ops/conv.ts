@@ -5,7 +5,7 @@
  * and the matrix product.
  */
 
-import { defineOp } from "../autodiff/define-op.ts";
+import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { checkFlag, checkOptions, checkWhole } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
@@ -68,7 +68,7 @@ function sizesOf([r, c]: Windows): KernelSizes {
 const columnShape = ([r, c]: Windows): Shape => [r.kernel * c.kernel, r.count * c.count];
 const imageShape = ([r, c]: Windows): Shape => [r.size, c.size];
 
-const unfoldOp: Primitive<Windows> = defineOp<Windows>({
+const unfoldOp: Primitive<Windows> = closedOp<Windows>({
   name: "unfold",
   forward([x], windows) {
     const image = dense(x as Tensor);
@@ -81,7 +81,7 @@ const unfoldOp: Primitive<Windows> = defineOp<Windows>({
   jvp: (t, _y, _x, windows) => apply(unfoldOp, [t], windows),
 });
 
-const foldOp: Primitive<Windows> = defineOp<Windows>({
+const foldOp: Primitive<Windows> = closedOp<Windows>({
   name: "fold",
   forward([x], windows) {
     const columns = dense(x as Tensor);

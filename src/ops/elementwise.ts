@@ -1,6 +1,6 @@
 /** The bridge to the elementwise kernel, and the forms most operations of this folder have. */
 
-import { defineOp } from "../autodiff/define-op.ts";
+import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
@@ -131,7 +131,7 @@ export type Slope<P> = (g: Tensor, y: Tensor, x: Tensor, params: P) => Tensor | 
 
 /** A differentiable function of one tensor, element by element. @internal */
 export function unaryOp<P = void>(name: string, forward: (x: Tensor, params: P) => Tensor, slope: Slope<P>): Primitive<P> {
-  return defineOp<P>({
+  return closedOp<P>({
     name,
     forward: ([x], params) => forward(x as Tensor, params),
     vjp: (g, y, [x], params) => slope(g, y, x as Tensor, params),
@@ -155,7 +155,7 @@ export function binaryOp(name: string, op: number, slopes: readonly [BinarySlope
   const left = (x: Inputs, p: Numbers): Operand => p.a ?? (x[0] as Tensor);
   const right = (x: Inputs, p: Numbers): Operand => p.b ?? (x[x.length - 1] as Tensor);
   const slopeOf = (p: Numbers, i: number) => slopes[p.a === undefined ? i : 1] as BinarySlope;
-  return defineOp<Numbers>({
+  return closedOp<Numbers>({
     name,
     forward: (x, p) => binaryValue(name, op, left(x, p), right(x, p)),
     vjp(g, y, x, p, i) {

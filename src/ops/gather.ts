@@ -4,7 +4,7 @@
  * Indices are checked here, before a kernel runs: the kernels trust them.
  */
 
-import { defineOp } from "../autodiff/define-op.ts";
+import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { checkList } from "../base/checks.ts";
 import { BYTES, type DType, isFloat } from "../base/dtype.ts";
@@ -80,7 +80,7 @@ function covered(x: Tensor, { axis, index }: ElementIndex): Tensor {
   return new Tensor(x.storage, x.dtype, shape, x.strides, x.offset);
 }
 
-const gatherOp: Primitive<ElementIndex> = defineOp<ElementIndex>({
+const gatherOp: Primitive<ElementIndex> = closedOp<ElementIndex>({
   name: "gather",
   forward([x], where) {
     const source = dense(covered(x as Tensor, where));
@@ -116,7 +116,7 @@ function startOf(x: Tensor | undefined, shape: Shape, dtype: DType): Tensor {
 }
 
 /** Adds elements to x (zeros if there is no second input), each at its index. Without x it is the transpose of gather. */
-const scatterAddOp: Primitive<Spread> = defineOp<Spread>({
+const scatterAddOp: Primitive<Spread> = closedOp<Spread>({
   name: "scatterAdd",
   forward([s, x], where) {
     const source = dense(s as Tensor);
@@ -138,7 +138,7 @@ const scatterAddOp: Primitive<Spread> = defineOp<Spread>({
   ],
 });
 
-const scatterOp: Primitive<ElementIndex> = defineOp<ElementIndex>({
+const scatterOp: Primitive<ElementIndex> = closedOp<ElementIndex>({
   name: "scatter",
   forward([x, s], where) {
     const [base, source] = [x as Tensor, dense(s as Tensor)];
@@ -246,7 +246,7 @@ interface RowScatter {
   readonly n: number;
 }
 
-const indexSelectOp: Primitive<RowIndex> = defineOp<RowIndex>({
+const indexSelectOp: Primitive<RowIndex> = closedOp<RowIndex>({
   name: "indexSelect",
   forward([x], { axis, index }) {
     const source = dense(x as Tensor);
@@ -260,7 +260,7 @@ const indexSelectOp: Primitive<RowIndex> = defineOp<RowIndex>({
 });
 
 /** Adds rows to x (zeros if there is no second input), each to the row of its index. Without x it is the transpose of selecting rows. */
-const addRowsOp: Primitive<RowScatter> = defineOp<RowScatter>({
+const addRowsOp: Primitive<RowScatter> = closedOp<RowScatter>({
   name: "addRows",
   forward([s, x], { axis, index, n }) {
     const source = dense(s as Tensor);
@@ -345,7 +345,7 @@ export interface EmbeddingLookupOptions {
 }
 
 /** The same values; cotangents and tangents times a constant. */
-const scaleSlopeOp: Primitive<Tensor> = defineOp<Tensor>({
+const scaleSlopeOp: Primitive<Tensor> = closedOp<Tensor>({
   name: "scaleSlope",
   forward: ([x]) => (x as Tensor).detach(),
   vjp: (g, _y, _x, factor) => mul(g, factor),

@@ -1,6 +1,6 @@
 /** Products of matrices and vectors. Sums run in order of the inner index, starting from the bias if there is one. */
 
-import { defineOp } from "../autodiff/define-op.ts";
+import { closedOp } from "../autodiff/define-op.ts";
 import { dualLevel } from "../autodiff/forward.ts";
 import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { isGradEnabled } from "../autodiff/tape.ts";
@@ -161,7 +161,7 @@ function lifted(t: Tensor, rank: number): Tensor {
 
 // ---------------------------------------------------------------- matmul
 
-const matmulOp: Primitive<void> = defineOp({
+const matmulOp: Primitive<void> = closedOp({
   name: "matmul",
   forward([x, w]) {
     const [a, b] = [x as Tensor, w as Tensor];
@@ -239,7 +239,7 @@ export function bmm(a: Tensor, b: Tensor): Tensor {
 
 // ---------------------------------------------------------------- with a start
 
-const addmmOp: Primitive<void> = defineOp({
+const addmmOp: Primitive<void> = closedOp({
   name: "addmm",
   forward([c, x, w]) {
     const [a, b] = [x as Tensor, w as Tensor];
@@ -298,7 +298,7 @@ function linearBackward(g: Tensor, [x, w, b]: Inputs, needs: readonly boolean[])
   return [dx, dw, db];
 }
 
-const linearRules: Primitive<void> = defineOp({
+const linearRules: Primitive<void> = closedOp({
   name: "linear",
   forward([x, w, b]) {
     const weight = w as Tensor;

@@ -65,6 +65,7 @@ function composedGrad([g, x, weight]: Inputs, params: LayerNormRun): Tensor[] {
 /** dx, dw and db in one pass; differentiated again in the unfused form. */
 const layerNormGradOp: Primitive<LayerNormRun> = {
   name: "layerNormGrad",
+  closed: true,
   forward([g, x, weight], { shape, stats }) {
     const [dy, rows] = [dense(g as Tensor), dense(x as Tensor)];
     const w = weight === undefined ? 0 : dense(weight).ptr;
@@ -83,6 +84,7 @@ function composedForward(inputs: Inputs, params: LayerNorm): Tensor[] {
 
 const layerNormOp: Primitive<LayerNorm> = {
   name: "layerNorm",
+  closed: true,
   forward(inputs, { shape, eps, weighted, biased }) {
     const x = dense(inputs[0] as Tensor);
     const [rows, n] = rowsOf(x, shape);

@@ -64,6 +64,7 @@ function conjugate(z: Tensor, axis: number): Tensor {
 /** As `linearScan`; the planes lie along the axis after the one that is scanned. */
 const complexScanOp: Primitive<Scan> = {
   name: "complexScan",
+  closed: true,
   forward: (inputs, scan) => [scanValue(inputs, scan, code.COMPLEX_SCAN)],
   vjp([g], { inputs, outputs, params, needs }) {
     if (!g) return [null, null];
@@ -110,6 +111,7 @@ function between(p: Tensor, a: Tensor, b: Tensor): Tensor {
 
 const maxScanOp: Primitive<Scan> = {
   name: "maxScan",
+  closed: true,
   forward: (inputs, scan) => [scanValue(inputs, scan, code.MAX_SCAN)],
   vjp([g], { inputs, outputs, params }) {
     if (!g) return [null, null];

@@ -1,6 +1,6 @@
 /** Reductions over axes, and running totals. */
 
-import { defineOp } from "../autodiff/define-op.ts";
+import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
@@ -103,7 +103,7 @@ function extremeOp(name: string, reducer: AxisReducer): Primitive<Reduction> {
     const ties = cast(equal(x, reshape(y, keptShape(x.shape, axes))), x.dtype);
     return div(ties, sum(ties, { axis: axes, keepDim: true }));
   };
-  return defineOp<Reduction>({
+  return closedOp<Reduction>({
     name,
     forward: ([x], reduction) => reduceWith(reducer, x as Tensor, reduction),
     vjp: (g, y, [x], { axes }) => mul(spread(g, (x as Tensor).shape, axes), shares(x as Tensor, y, axes)),
@@ -192,7 +192,7 @@ function rowsOf(x: Tensor, axes: readonly number[]): Tensor {
   return reshape(permute(x, [...kept, ...axes]), [sizeOf(kept.map((i) => x.dim(i))), countOf(x, axes)]);
 }
 
-const logSumExpOp: Primitive<void> = defineOp({
+const logSumExpOp: Primitive<void> = closedOp({
   name: "logSumExp",
   forward([x]) {
     const rows = dense(x as Tensor);
@@ -232,7 +232,7 @@ export function scanValue(inputs: Inputs, { axis, reverse }: Scan, kind: number 
   return y;
 }
 
-const cumsumOp: Primitive<Scan> = defineOp<Scan>({
+const cumsumOp: Primitive<Scan> = closedOp<Scan>({
   name: "cumsum",
   forward: scanValue,
   vjp: (g, _y, _x, { axis, reverse }) => apply(cumsumOp, [g], { axis, reverse: !reverse }),
@@ -258,6 +258,7 @@ export function moved(x: Tensor, { axis, reverse }: Scan, first: number): Tensor
 /** [a, b] of y[k] = a[k]·y[k-1] + b[k]; transposed, the recurrence runs backwards with the factors one place further. */
 const linearScanOp: Primitive<Scan> = {
   name: "linearScan",
+  closed: true,
   forward: (inputs, scan) => [scanValue(inputs, scan)],
   vjp([g], { inputs, outputs, params, needs }) {
     if (!g) return [null, null];
@@ -304,7 +305,7 @@ export function cumprod(x: Tensor, options: { readonly axis: number }): Tensor {
   return linearScan(x, pad(slice(x, along, 0, 1), rest), { axis: along });
 }
 
-const prodOp: Primitive<void> = defineOp({
+const prodOp: Primitive<void> = closedOp({
   name: "prod",
   forward: ([x]) => reduceWith(joining(code.MUL), x as Tensor, { axes: [(x as Tensor).rank - 1], keepDim: false }),
   vjp: (g, _y, [x]) => mul(reshape(g, [...g.shape, 1]), productsOfOthers(x as Tensor)),

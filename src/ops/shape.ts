@@ -5,7 +5,7 @@
  * are never written to, so sharing cannot be seen.
  */
 
-import { defineOp } from "../autodiff/define-op.ts";
+import { closedOp } from "../autodiff/define-op.ts";
 import { apply, applyAll, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { checkList } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
@@ -18,7 +18,7 @@ import { broadcastTo, reshape, viewOf } from "./broadcast.ts";
 
 // ---------------------------------------------------------------- reshaping
 
-const contiguousOp: Primitive<void> = defineOp({
+const contiguousOp: Primitive<void> = closedOp({
   name: "contiguous",
   forward: ([x]) => dense(x as Tensor),
   vjp: (g) => g,
@@ -51,7 +51,7 @@ export function squeeze(x: Tensor, axis?: number): Tensor {
 
 // ---------------------------------------------------------------- axes
 
-const permuteOp: Primitive<Shape> = defineOp<Shape>({
+const permuteOp: Primitive<Shape> = closedOp<Shape>({
   name: "permute",
   forward: ([x], axes) => permuted(x as Tensor, axes),
   vjp: (g, _y, _x, axes) => apply(permuteOp, [g], inverse(axes)),
@@ -139,7 +139,7 @@ function stackedWindow(k: number, { starts, steps, shape }: Window): Window {
   return { starts: [0, ...starts], steps: [1, ...steps], shape: [k, ...shape] };
 }
 
-const windowOp: Primitive<Window> = defineOp<Window>({
+const windowOp: Primitive<Window> = closedOp<Window>({
   name: "slice",
   forward: ([x], window) => windowView(x as Tensor, window),
   vjp: (g, _y, [x], window) => embed(g, { window, shape: (x as Tensor).shape, value: 0 }),
@@ -155,7 +155,7 @@ interface Embedding {
 }
 
 /** Writes x into a window of a constant tensor: the transpose of looking through the window. */
-const embedOp: Primitive<Embedding> = defineOp<Embedding>({
+const embedOp: Primitive<Embedding> = closedOp<Embedding>({
   name: "embed",
   forward([x], { window, shape, value }) {
     const y = full(shape, value, (x as Tensor).dtype);
@@ -219,7 +219,7 @@ function entryView(x: Tensor, axis: number, i: number): Tensor {
   return viewOf(x, x.shape.toSpliced(axis, 1), x.strides.toSpliced(axis, 1), x.offset + i * (x.strides[axis] as number));
 }
 
-const selectOp: Primitive<Selection> = defineOp<Selection>({
+const selectOp: Primitive<Selection> = closedOp<Selection>({
   name: "select",
   forward: ([x], { axis, i }) => entryView(x as Tensor, axis, i),
   vjp(g, _y, [x], { axis, i }) {
@@ -271,6 +271,7 @@ function entryViews(x: Tensor, axis: number): Tensor[] {
 
 const unstackOp: Primitive<number> = {
   name: "unstack",
+  closed: true,
   forward: ([x], axis) => entryViews(x as Tensor, axis),
   vjp(gs, { outputs, params: axis }) {
     const parts = orZeros(gs, (i) => (outputs[i] as Tensor).shape);
@@ -292,6 +293,7 @@ export function unstack(x: Tensor, axis = 0): Tensor[] {
 
 const stackOp: Primitive<number> = {
   name: "stack",
+  closed: true,
   forward(xs, axis) {
     const first = xs[0] as Tensor;
     const y = empty(first.shape.toSpliced(axis, 0, xs.length), first.dtype);
@@ -348,6 +350,7 @@ function stretches(x: Tensor, { axis, sizes }: Parts): Tensor[] {
 
 const splitOp: Primitive<Parts> = {
   name: "split",
+  closed: true,
   forward: ([x], parts) => stretches(x as Tensor, parts),
   vjp(gs, { outputs, params: { axis } }) {
     const parts = orZeros(gs, (i) => (outputs[i] as Tensor).shape);
@@ -387,6 +390,7 @@ export function chunk(x: Tensor, chunks: number, axis = 0): Tensor[] {
 
 const catOp: Primitive<number> = {
   name: "cat",
+  closed: true,
   forward(xs, axis) {
     const first = xs[0] as Tensor;
     const sizes = xs.map((x) => x.shape[axis] as number);
@@ -430,7 +434,7 @@ export function cat(xs: readonly Tensor[], axis = 0): Tensor {
 
 // ---------------------------------------------------------------- order and padding
 
-const flipOp: Primitive<Shape> = defineOp<Shape>({
+const flipOp: Primitive<Shape> = closedOp<Shape>({
   name: "flip",
   forward([x], axes) {
     const source = x as Tensor;
@@ -466,7 +470,7 @@ interface Roll {
   readonly shift: number;
 }
 
-const rollOp: Primitive<Roll> = defineOp<Roll>({
+const rollOp: Primitive<Roll> = closedOp<Roll>({
   name: "roll",
   forward([x], { axis, shift }) {
     const source = x as Tensor;
@@ -539,7 +543,7 @@ interface Band {
   readonly highest: number;
 }
 
-const bandOp: Primitive<Band> = defineOp<Band>({
+const bandOp: Primitive<Band> = closedOp<Band>({
   name: "band",
   forward([x], { lowest, highest }) {
     const source = x as Tensor;
@@ -598,7 +602,7 @@ function stackedDiagonal({ offset, rows, columns }: Diagonal): Diagonal {
   return { offset, rows: rows + 1, columns: columns + 1 };
 }
 
-const diagonalOp: Primitive<Diagonal> = defineOp<Diagonal>({
+const diagonalOp: Primitive<Diagonal> = closedOp<Diagonal>({
   name: "diagonal",
   forward: ([x], where) => diagonalView(x as Tensor, where),
   vjp: (g, _y, [x], where) => apply(embedDiagonalOp, [g], { where, shape: (x as Tensor).shape }),
@@ -612,7 +616,7 @@ interface DiagonalEmbedding {
 }
 
 /** Writes x on a diagonal of zeros: the transpose of taking the diagonal. */
-const embedDiagonalOp: Primitive<DiagonalEmbedding> = defineOp<DiagonalEmbedding>({
+const embedDiagonalOp: Primitive<DiagonalEmbedding> = closedOp<DiagonalEmbedding>({
   name: "embedDiagonal",
   forward([x], { where, shape }) {
     const y = zeros(shape, (x as Tensor).dtype);

@@ -1,7 +1,7 @@
 /** Softmax along an axis, and the cross-entropy of logits with classes. */
 
 import { composedRules } from "../autodiff/composed.ts";
-import { defineOp } from "../autodiff/define-op.ts";
+import { closedOp } from "../autodiff/define-op.ts";
 import { apply, applyAll, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { isGradEnabled } from "../autodiff/tape.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
@@ -41,7 +41,7 @@ const totalOf = (g: Tensor): Tensor => sum(g, { axis: -1, keepDim: true });
 /** The derivative of y = softmax(x), symmetric in cotangents and tangents: y·(g - Σ g·y). */
 const softmaxSlope = (g: Tensor, y: Tensor): Tensor => mul(y, sub(g, totalOf(mul(g, y))));
 
-const softmaxOp: Primitive<void> = defineOp({
+const softmaxOp: Primitive<void> = closedOp({
   name: "softmax",
   forward: ([x]) => alongRows(softmaxRows, x as Tensor),
   vjp: softmaxSlope,
@@ -63,7 +63,7 @@ function shareOfTotal(g: Tensor, y: Tensor): Tensor {
   return mul(exp(where(logicalAnd(unasked, notEqual(y, y)), 0, y)), total);
 }
 
-const logSoftmaxOp: Primitive<void> = defineOp({
+const logSoftmaxOp: Primitive<void> = closedOp({
   name: "logSoftmax",
   forward: ([x]) => alongRows(logSoftmaxRows, x as Tensor),
   vjp: (g, y) => sub(g, shareOfTotal(g, y)),

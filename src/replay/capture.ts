@@ -24,6 +24,7 @@ import { BlockIndex, planMemory, type Use, usesOf } from "./memory.ts";
 import { type Address, Program } from "./program.ts";
 import type { Reach } from "./reach.ts";
 import { RESULTS, type RegionKind, type Regions, regionsOf } from "./regions.ts";
+import { isSame, type Listener, type Signature, signatureOf } from "./signature.ts";
 import { type BackwardTrace, type ForwardTrace, Obstacle, type Recorded, type StepSpec, Tracer } from "./trace.ts";
 
 /** A recording made into programs over regions: what is done once before the steps, and the step. */
@@ -62,6 +63,8 @@ export interface CapturedBackward extends Compiled {
 
 /** What gradients take beside the step itself (sweep.ts); apart, so that who only runs a step does without. */
 export interface Derivative {
+  /** What can be said of a step, traced forward only, so that another of which the same is said has the same sweep. */
+  outline(trace: WholeTrace): Tell;
   trace(recording: Recording, spec: StepSpec, forward: ForwardTrace): BackwardTrace;
   compile(trace: WholeTrace, back: BackwardTrace): CapturedBackward;
 }
@@ -87,14 +90,18 @@ export function compiledStep(
   derivative: Derivative | null,
 ): CapturedStep {
   if (before.changed) throw new Obstacle("sets fields of its module");
-  const [first, ...rest] = tracer.steps.map(
-    (step) => new WholeTrace(spec, step, derivative?.trace(tracer.trial(), spec, step) ?? null, tracer.constants),
-  );
-  const signature = (first as WholeTrace).signature();
-  for (const other of rest) {
-    if (!sameSignature(other.signature(), signature)) throw new Obstacle("does not make the same kernel calls every time");
+  const { steps, constants } = tracer;
+  if (derivative === null) {
+    const traces = steps.map((step) => new WholeTrace(spec, step, null, constants));
+    return cache.find(traces) ?? cache.add(compile(traces as unknown as Traces, null));
   }
-  return cache.find(signature) ?? cache.add(compile(first as WholeTrace, signature, derivative));
+  const outlines = steps.map((step) => derivative.outline(new WholeTrace(spec, step, null, constants)));
+  const known = cache.findOutlined(outlines);
+  if (known !== undefined) return known;
+  const traces = steps.map((step) => new WholeTrace(spec, step, derivative.trace(tracer.trial(), spec, step), constants));
+  const step = cache.find(traces) ?? cache.add(compile(traces as unknown as Traces, derivative));
+  cache.addOutline(outlines, step);
+  return step;
 }
 
 /**
@@ -126,26 +133,8 @@ export function captureStep(
 
 // ---------------------------------------------------------------- what a trace says
 
-/** Numbers that say all that a step does, and the bytes that JavaScript wrote in it. */
-export interface Signature {
-  readonly numbers: readonly number[];
-  readonly constants: readonly Uint8Array[];
-}
-
-export function sameSignature(a: Signature, b: Signature): boolean {
-  return (
-    sameNumbers(a.numbers, b.numbers) &&
-    a.constants.length === b.constants.length &&
-    a.constants.every((bytes, i) => sameNumbers(bytes, b.constants[i] as Uint8Array))
-  );
-}
-
-/** Zero and minus zero differ, and NaN is NaN. */
-function sameNumbers(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false;
-  return true;
-}
+/** What can be said of a step. */
+export type Tell = (to: Listener) => void;
 
 /** So many programs are kept for one owner: shapes and options change back and forth, not without end. */
 const KEPT_PROGRAMS = 32;
@@ -153,24 +142,48 @@ const KEPT_PROGRAMS = 32;
 /** Compiled steps of one owner by what they do, those used last first. They hold no linear memory. */
 export class CaptureCache {
   readonly #known: CapturedStep[] = [];
+  /** Steps with gradients by what can be said of them before their sweeps are traced. */
+  readonly #outlined: { readonly outline: Signature; readonly step: CapturedStep }[] = [];
 
   /** Every step in the cache. */
   get steps(): readonly CapturedStep[] {
     return this.#known;
   }
 
-  find(signature: Signature): CapturedStep | undefined {
-    const at = this.#known.findIndex((step) => sameSignature(step.signature, signature));
-    if (at > 0) this.#known.unshift(...this.#known.splice(at, 1));
-    return at < 0 ? undefined : this.#known[0];
+  /** The step that all these traces are of. */
+  find(traces: readonly WholeTrace[]): CapturedStep | undefined {
+    return toFront(this.#known, ({ signature }) => traces.every((trace) => isSame(signature, trace.tell)));
+  }
+
+  findOutlined(outlines: readonly Tell[]): CapturedStep | undefined {
+    return toFront(this.#outlined, ({ outline }) => outlines.every((tell) => isSame(outline, tell)))?.step;
   }
 
   add(step: CapturedStep): CapturedStep {
-    this.#known.unshift(step);
-    this.#known.length = Math.min(this.#known.length, KEPT_PROGRAMS);
+    keepFirst(this.#known, step);
     return step;
   }
+
+  /** Remembers a step by its outline, if it has one. */
+  addOutline([tell, ...rest]: readonly Tell[], step: CapturedStep): void {
+    const outline = signatureOf(tell as Tell);
+    if (outline !== null && rest.every((other) => isSame(outline, other))) keepFirst(this.#outlined, { outline, step });
+  }
 }
+
+/** The one that is looked for, moved to the front. */
+function toFront<E>(entries: E[], isIt: (entry: E) => boolean): E | undefined {
+  const at = entries.findIndex(isIt);
+  if (at > 0) entries.unshift(...entries.splice(at, 1));
+  return at < 0 ? undefined : entries[0];
+}
+
+function keepFirst<E>(entries: E[], entry: E): void {
+  entries.unshift(entry);
+  entries.length = Math.min(entries.length, KEPT_PROGRAMS);
+}
+
+const ELSEWHERE = "uses a tensor made outside the step that is neither a parameter nor a buffer of the module";
 
 /** Memory that a step must not change: what it was given. */
 const GIVEN: ReadonlySet<RegionKind> = new Set(["input", "state", "fixed"] as const);
@@ -189,6 +202,8 @@ export class WholeTrace {
   readonly blocks: readonly Block[];
   readonly #index = new BlockIndex<Block | number>();
   readonly #written: ReadonlySet<Block>;
+  /** The step's own blocks, counted from -1 down. */
+  readonly #numbers: ReadonlyMap<Block, number>;
 
   constructor(spec: StepSpec, forward: ForwardTrace, backward: BackwardTrace | null, constants: ReadonlySet<Block>) {
     const fixedBlocks = blocksOf(spec.fixed);
@@ -209,6 +224,7 @@ export class WholeTrace {
     });
     if (backward !== null) this.#placeBackward(backward);
     for (const block of this.blocks) this.#index.add(block, block);
+    this.#numbers = new Map(this.blocks.map((block, i) => [block, -1 - i]));
   }
 
   #placeBackward({ dy, dyBefore, dNext, dInputs, totals }: BackwardTrace): void {
@@ -263,41 +279,48 @@ export class WholeTrace {
 
   #found(ptr: number): { readonly start: number; readonly value: Block | number } {
     const found = this.#index.find(ptr);
-    if (found === null) throw new Obstacle("uses a tensor made outside the step that is neither a parameter nor a buffer of the module");
+    if (found === null) throw new Obstacle(ELSEWHERE);
     return found;
   }
 
-  /** @throws Obstacle where the step uses or changes memory that it should not */
-  signature(): Signature {
+  /** Says all that the step does. @throws Obstacle where it uses or changes memory that it should not */
+  readonly tell: Tell = (to) => {
     const { forward, backward, spec } = this;
-    const numbers = [...forward.inputs, ...forward.carry, forward.y].flatMap(formOf);
-    for (const p of spec.fixed) numbers.push(...formOf(p), Number(p.requiresGrad));
-    for (const block of blocksOf(spec.fixed)) numbers.push(block.bytes);
-    numbers.push(...(spec.wanted ?? []).map(Number), ...(backward?.reached ?? []).map(Number), backward?.tied ?? -1);
-    const constants: Uint8Array[] = [];
-    const numberOf = new Map<Block, number>();
+    for (const t of [...forward.inputs, ...forward.carry, forward.y]) tellForm(t, to);
+    for (const p of spec.fixed) {
+      tellForm(p, to);
+      to.say(p.requiresGrad);
+    }
+    for (const block of blocksOf(spec.fixed)) to.say(block.bytes);
+    spec.wanted?.forEach(to.say, to);
+    backward?.reached.forEach(to.say, to);
+    to.say(backward?.tied ?? null);
     for (const block of this.blocks) {
-      numberOf.set(block, -1 - numberOf.size);
-      numbers.push(block.bytes, Number(this.isConstant(block)));
-      if (this.isConstant(block)) constants.push(view("bool", block.ptr, block.bytes).slice() as Uint8Array);
+      to.say(block.bytes);
+      if (this.isConstant(block)) to.sayBytes(view("bool", block.ptr, block.bytes) as Uint8Array);
     }
-    for (const { calls } of backward === null ? [forward] : [forward, backward]) {
-      for (const call of calls) this.#describe(call, numberOf, numbers);
-    }
-    return { numbers, constants };
+    for (const call of forward.calls) this.#tellCall(call, to);
+    if (backward !== null) for (const call of backward.calls) this.#tellCall(call, to);
+  };
+
+  /** Says where an address is, in numbers that are the same for the same step; false in memory of somebody else. */
+  tellPlace(ptr: number, to: Listener): boolean {
+    const found = this.#index.find(ptr);
+    if (found === null) return false;
+    const { value, start } = found;
+    to.say(typeof value === "number" ? value : this.#numbers.get(value));
+    to.say(ptr - start);
+    return true;
   }
 
-  #describe(call: RecordedCall, numberOf: ReadonlyMap<Block, number>, numbers: number[]): void {
+  #tellCall(call: RecordedCall, to: Listener): void {
     const { id, args } = call;
-    numbers.push(id, args.length);
+    to.say(id);
+    to.say(args.length);
     for (let slot = 0; slot < args.length; slot++) {
       const arg = args[slot] as number;
-      if (!isAddress(id, slot) || isNowhere(arg)) {
-        numbers.push(arg);
-        continue;
-      }
-      const { start, value } = this.#found(arg);
-      numbers.push(typeof value === "number" ? value : (numberOf.get(value) as number), arg - start);
+      if (!isAddress(id, slot) || isNowhere(arg)) to.say(arg);
+      else if (!this.tellPlace(arg, to)) throw new Obstacle(ELSEWHERE);
     }
     this.#checkTarget(call);
   }
@@ -316,15 +339,22 @@ function isNowhere(ptr: number): boolean {
   return ptr <= NO_BYTES;
 }
 
-function formOf(t: Tensor): number[] {
-  return [CODES[t.dtype], t.rank, ...t.shape];
+/** Says dtype and sizes. */
+export function tellForm({ dtype, shape }: Tensor, to: Listener): void {
+  to.say(dtype);
+  to.say(shape.length);
+  for (let i = 0; i < shape.length; i++) to.say(shape[i]);
 }
-
-const CODES: Readonly<Record<DType, number>> = { float32: 0, float64: 1, int32: 2, bool: 3 };
 
 // ---------------------------------------------------------------- a trace made into programs
 
-function compile(trace: WholeTrace, signature: Signature, derivative: Derivative | null): CapturedStep {
+/** Traces of steps in a row, one or more. */
+type Traces = readonly [WholeTrace, ...WholeTrace[]];
+
+/** @param traces of the same step. @throws Obstacle where they are not */
+function compile([trace, ...others]: Traces, derivative: Derivative | null): CapturedStep {
+  const signature = signatureOf(trace.tell) as Signature;
+  if (!others.every((other) => isSame(signature, other.tell))) throw new Obstacle("does not make the same kernel calls every time");
   const { forward, backward, regions } = trace;
   const constants = settleConstants(trace);
   const readAgain = usesOf(backward?.calls ?? [], (ptr) => trace.blockAt(ptr));

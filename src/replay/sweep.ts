@@ -10,6 +10,7 @@ import { refersTo } from "../wasm/calls.ts";
 import type { Block, Recording } from "../wasm/recorder.ts";
 import { type CapturedBackward, compileCalls, type Derivative, type WholeTrace } from "./capture.ts";
 import { addedProducts, placedProduct } from "./deferred.ts";
+import { outlineOf } from "./outline.ts";
 import type { Address } from "./program.ts";
 import { reachOf } from "./reach.ts";
 import { LASTING } from "./regions.ts";
@@ -126,4 +127,4 @@ function isConstantAt(trace: WholeTrace, ptr: number): boolean {
 }
 
 /** How gradients of a step are captured. */
-export const derivative: Derivative = { trace: traceSweep, compile: compileBackward };
+export const derivative: Derivative = { outline: outlineOf, trace: traceSweep, compile: compileBackward };

@@ -6,7 +6,7 @@
  * parameters) shows in it, because it was traced with what it depends on now.
  */
 
-import { defineOp } from "../autodiff/define-op.ts";
+import { closedOp } from "../autodiff/define-op.ts";
 import { apply } from "../autodiff/primitive.ts";
 import { Node } from "../autodiff/tape.ts";
 import { isFloat } from "../base/dtype.ts";
@@ -76,7 +76,7 @@ export interface BackwardTrace extends Recorded {
 }
 
 /** The same values in memory of their own, on the tape. */
-const placeOp = defineOp<void>({ name: "place", forward: ([x]) => copyOf(x as Tensor), vjp: (g) => g, jvp: (t) => t });
+const placeOp = closedOp<void>({ name: "place", forward: ([x]) => copyOf(x as Tensor), vjp: (g) => g, jvp: (t) => t });
 
 /** Steps that were taken, in order, and the state they left. */
 export interface Taken {

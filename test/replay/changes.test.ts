@@ -1,6 +1,8 @@
 /** What a step depends on besides its tensors may change between scans: each scan is that of scanSteps, forward and gradient. */
 
 import { describe, expect, it } from "vitest";
+import { defineOp } from "../../src/autodiff/define-op.ts";
+import { apply } from "../../src/autodiff/primitive.ts";
 import { gradients } from "../../src/autodiff/sweep.ts";
 import { noGrad } from "../../src/autodiff/tape.ts";
 import type { FloatDType } from "../../src/base/dtype.ts";
@@ -165,6 +167,60 @@ describe.each(["float32", "float64"] as const)("options, modes and weights that 
     const cell = new Cut(dtype);
     for (const cut of [false, true, false]) {
       cell.cut = cut;
+      expectEager(cell, inputs(dtype));
+    }
+  });
+
+  it("a number that only a rule of one's own reads", () => {
+    let slope = 1;
+    const sloped = defineOp({
+      name: "sloped",
+      forward: ([x]) => mul(x as Tensor, 1),
+      vjp: (g) => mul(g, slope),
+      jvp: (t) => mul(t, slope),
+    });
+    class Ruled extends OfOneState {
+      readonly w = weight(dtype, I);
+      next(x: Tensor, h: Tensor): Tensor {
+        return apply(sloped, [tanh(add(mul(x, this.w), h))], undefined);
+      }
+    }
+    const cell = new Ruled(dtype);
+    for (slope of [1, 3, Number.NaN, 1]) expectEager(cell, inputs(dtype));
+  });
+
+  it("which of two parameters in the same memory the step reads", () => {
+    class Either extends OfOneState {
+      first = true;
+      readonly a: Parameter = weight(dtype, I);
+      readonly b = new Parameter(this.a.detach());
+      next(x: Tensor, h: Tensor): Tensor {
+        return tanh(add(mul(x, this.first ? this.a : this.b), h));
+      }
+    }
+    const cell = new Either(dtype);
+    expect(cell.a.storage).toBe(cell.b.storage);
+    for (const first of [true, false, true]) {
+      cell.first = first;
+      expectEager(cell, inputs(dtype));
+    }
+  });
+
+  it("an output that is the next state, or has its values", () => {
+    class Twice extends OfOneState {
+      same = true;
+      readonly w = weight(dtype, I);
+      next(x: Tensor, h: Tensor): Tensor {
+        return tanh(add(mul(x, this.w), h));
+      }
+      override step(x: Tensor, h: Tensor): [Tensor, Tensor] {
+        const y = this.next(x, h);
+        return [y, this.same ? y : reshape(y, y.shape)];
+      }
+    }
+    const cell = new Twice(dtype);
+    for (const same of [true, false, true]) {
+      cell.same = same;
       expectEager(cell, inputs(dtype));
     }
   });

@@ -1,0 +1,137 @@
+/**
+ * The outline of a traced step: its forward calls and its tape. Steps of one outline have the same sweep back, which then need
+ * not be traced to be known.
+ *
+ * That holds where every rule on the tape depends on its arguments alone (`Primitive.closed`) and these can be told apart: numbers, texts,
+ * lists and plain objects of such, tensors by form and place. Any other step has no outline, and its sweep is traced each time.
+ */
+
+import type { Node } from "../autodiff/tape.ts";
+import { Tensor } from "../tensor/tensor.ts";
+import { type Tell, tellForm, type WholeTrace } from "./capture.ts";
+import { Differs, type Listener } from "./signature.ts";
+
+/** Longer lists are data. */
+const LONGEST = 1024;
+
+const END = Symbol("end of an object");
+
+/** @param trace of the forward step alone */
+export function outlineOf(trace: WholeTrace): Tell {
+  let tape: Tape | null = null;
+  return (to) => {
+    trace.tell(to);
+    tape ??= tapeOf(trace);
+    new Outline(trace, tape, to).tell();
+  };
+}
+
+/** What the tape over a step is made of, numbered. */
+interface Tape {
+  /** In order of execution. */
+  readonly nodes: ReadonlyMap<Node, number>;
+  /** What the step was given. */
+  readonly leaves: ReadonlyMap<Tensor, number>;
+}
+
+class Outline {
+  readonly #trace: WholeTrace;
+  readonly #tape: Tape;
+  readonly #to: Listener;
+
+  constructor(trace: WholeTrace, tape: Tape, to: Listener) {
+    this.#trace = trace;
+    this.#tape = tape;
+    this.#to = to;
+  }
+
+  tell(): void {
+    const { y, carry } = this.#trace.forward.returned;
+    let before: Node | null = null;
+    for (const node of this.#tape.nodes.keys()) {
+      // Writes to existing tensors amid the step may take values away from the sweep.
+      if (before !== null && before.writes !== node.writes) throw new Differs();
+      this.#node(node);
+      before = node;
+    }
+    this.#tensor(y);
+    for (const c of carry) this.#tensor(c);
+    this.#to.say(carry.indexOf(y));
+  }
+
+  #node({ primitive, inputs, outputs, params, needs }: Node): void {
+    if (primitive.closed !== true) throw new Differs();
+    this.#to.say(primitive);
+    this.#to.say(inputs.length);
+    for (const x of inputs) this.#tensor(x);
+    for (const y of outputs) this.#form(y);
+    for (const need of needs) this.#to.say(need);
+    this.#value(params);
+  }
+
+  #tensor(t: Tensor): void {
+    if (t.dual !== null) throw new Differs();
+    const { node, outputIndex } = t;
+    if (node === null) this.#leaf(t);
+    else {
+      this.#to.say(this.#tape.nodes.get(node));
+      this.#to.say(outputIndex);
+      if (node.outputs[outputIndex] !== t) this.#form(t);
+    }
+  }
+
+  #leaf(t: Tensor): void {
+    const number = this.#tape.leaves.get(t) ?? null;
+    if (t.requiresGrad && number === null) throw new Differs();
+    this.#to.say(number);
+    this.#to.say(t.requiresGrad);
+    this.#form(t);
+  }
+
+  #form(t: Tensor): void {
+    tellForm(t, this.#to);
+    for (const stride of t.strides) this.#to.say(stride);
+    if (t.size > 0 && !this.#trace.tellPlace(t.ptr, this.#to)) throw new Differs();
+  }
+
+  #value(value: unknown): void {
+    if (value instanceof Tensor) this.#tensor(value);
+    else if (Array.isArray(value)) this.#list(value);
+    else if (typeof value === "object" && value !== null) this.#object(value);
+    else if (typeof value === "function") throw new Differs();
+    else this.#to.say(value);
+  }
+
+  #list(values: readonly unknown[]): void {
+    if (values.length > LONGEST) throw new Differs();
+    this.#to.say(values.length);
+    for (const value of values) this.#value(value);
+  }
+
+  #object(value: object): void {
+    if (Object.getPrototypeOf(value) !== Object.prototype) throw new Differs();
+    for (const [name, part] of Object.entries(value)) {
+      this.#to.say(name);
+      this.#value(part);
+    }
+    this.#to.say(END);
+  }
+}
+
+function tapeOf({ spec: { fixed }, forward: { inputs, carry, returned, firstNode } }: WholeTrace): Tape {
+  const found = new Set<Node>();
+  const meet = ({ node }: Tensor): void => {
+    if (node === null) return;
+    if (node.id < firstNode) throw new Differs();
+    found.add(node);
+  };
+  meet(returned.y);
+  returned.carry.forEach(meet);
+  // The set grows while it is walked.
+  for (const { inputs } of found) inputs.forEach(meet);
+  return { nodes: numbered([...found].sort((a, b) => a.id - b.id)), leaves: numbered([...inputs, ...carry, ...fixed]) };
+}
+
+function numbered<K>(keys: readonly K[]): ReadonlyMap<K, number> {
+  return new Map(keys.map((key, i) => [key, i]));
+}
