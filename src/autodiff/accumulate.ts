@@ -16,6 +16,7 @@ function addInto(y: Tensor, a: Tensor, b: Tensor): Tensor {
 /** Written out, since `closedOp` adds tangents by this very operation. */
 export const accumulateOp: Primitive<void> = {
   name: "accumulate",
+  closed: true,
   forward: ([a, b]) => [addInto(empty((a as Tensor).shape, (a as Tensor).dtype), dense(a as Tensor), dense(b as Tensor))],
   vjp: ([g = null], { needs }) => needs.map((needed) => (needed ? g : null)),
   jvp: ([ta = null, tb = null]) => [ta !== null && tb !== null ? accumulate(ta, tb) : (ta ?? tb)],

@@ -52,6 +52,7 @@ function run(kernel: typeof ctcForward, x: Tensor, labels: Labels, alpha: Tensor
 /** Losses [N] and the forward variables that the derivative needs. */
 const ctcOp: Primitive<Labels> = {
   name: "ctc",
+  closed: true,
   forward([x], labels) {
     const [T, N] = (x as Tensor).shape as Sizes;
     const alpha = empty([N, T, rowSize(labels.targets.dim(1))], "float64");
@@ -79,6 +80,7 @@ interface Occupancy {
 /** Expected number of times each class is read at each step, [T,N,C]: minus the gradient of the losses. */
 const occupancyOp: Primitive<Occupancy> = {
   name: "ctcOccupancy",
+  closed: true,
   forward([x], { labels, alpha }) {
     const occupancy = empty((x as Tensor).shape, (x as Tensor).dtype);
     run(ctcOccupancy, x as Tensor, labels, alpha, occupancy, 4);

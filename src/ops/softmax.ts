@@ -127,6 +127,7 @@ function targetWeights(x: Tensor, { targets, weight, smoothing, ignore }: ClassT
 
 const crossEntropyOp: Primitive<ClassTargets> = {
   name: "crossEntropyWithLogits",
+  closed: true,
   forward([logits], { targets, weight, smoothing, ignore }) {
     const x = dense(logits as Tensor);
     const loss = empty(targets.shape, x.dtype);
@@ -149,6 +150,7 @@ const crossEntropyOp: Primitive<ClassTargets> = {
 /** g·(Σq·softmax(x) - q) in one pass; differentiated again by way of `softmax`. */
 const crossEntropyGradOp: Primitive<CrossEntropyRun> = {
   name: "crossEntropyGrad",
+  closed: true,
   forward([g, logits], { targets, weight, smoothing, ignore, stats }) {
     const x = dense(logits as Tensor);
     const dx = empty(x.shape, x.dtype);

@@ -162,12 +162,17 @@ describe("every primitive", () => {
     const folder = new URL("../../src/ops/", import.meta.url);
     const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((f) => f.endsWith(".ts"));
     const text = files.map((f) => readFileSync(new URL(f, folder), "utf8")).join("\n");
-    const made = [...text.matchAll(/const (\w+)Op\b[^=;]*= (?:defineOp|binaryOp|unaryOp|fused)/g)].map(([, name]) => name as string);
+    const made = [...text.matchAll(/const (\w+)Op\b[^=;]*= (?:closedOp|binaryOp|unaryOp|fused)/g)].map(([, name]) => name as string);
     expect(made.length).toBeGreaterThan(50);
     const listed = new Set<unknown>(Object.values(primitives));
     expect(listed.size).toBe(Object.keys(primitives).length);
     const lists = text.split("export const primitives").slice(1).join("\n");
     expect(made.filter((name) => !lists.includes(`${name}Op`))).toEqual([]);
+  });
+
+  it("has rules that depend on their arguments alone", () => {
+    const open = Object.entries(primitives).filter(([, primitive]) => primitive.closed !== true);
+    expect(open.map(([name]) => name)).toEqual([]);
   });
 
   it.each(Object.keys(cases))("%s: reverse, forward, and both of both", (name) => {
