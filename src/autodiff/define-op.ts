@@ -1,6 +1,6 @@
 /** The usual way to make a primitive: one output, and a rule an input for either mode. */
 
-import { checkOptions } from "../base/checks.ts";
+import { checkObject } from "../base/checks.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { accumulate } from "./accumulate.ts";
 import type { Inputs, Primitive } from "./primitive.ts";
@@ -20,7 +20,7 @@ export interface Op<P> {
 
 /** Makes a primitive from per-input rules. */
 export function defineOp<P = void>(op: Op<P>): Primitive<P> {
-  checkOptions("defineOp", op);
+  checkObject("defineOp", "an operation", op);
   return primitiveOf(op, false);
 }
 

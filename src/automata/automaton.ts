@@ -1,6 +1,6 @@
 /** Deterministic finite automata: what networks over strings are read out into and built from. */
 
-import { checkIterable, checkList, checkOptions, optionsOf } from "../base/checks.ts";
+import { checkIterable, checkList, checkObject } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 
 /** States 0 … n−1, of which 0 is the start; symbols 0 … K−1. */
@@ -16,7 +16,8 @@ export interface Automaton {
  * @throws ArgumentError for a missing or unknown state
  */
 export function checkAutomaton(op: string, automaton: Automaton): void {
-  const { symbols, transitions, accepting } = optionsOf(op, automaton);
+  checkObject(op, "an automaton", automaton);
+  const { symbols, transitions, accepting } = automaton;
   checkList(op, "transitions", transitions);
   checkList(op, "accepting", accepting);
   const n = transitions.length;
@@ -32,7 +33,8 @@ export function checkAutomaton(op: string, automaton: Automaton): void {
 
 /** The state after a string. */
 export function runAutomaton(automaton: Automaton, word: Iterable<number>): number {
-  const { transitions } = optionsOf("runAutomaton", automaton);
+  checkObject("runAutomaton", "an automaton", automaton);
+  const { transitions } = automaton;
   checkIterable("runAutomaton", "a word", word);
   checkList("runAutomaton", "transitions", transitions);
   let q = 0;
@@ -46,7 +48,7 @@ export function runAutomaton(automaton: Automaton, word: Iterable<number>): numb
 
 /** Whether the automaton takes a string. */
 export function acceptsWord(automaton: Automaton, word: Iterable<number>): boolean {
-  checkOptions("acceptsWord", automaton);
+  checkObject("acceptsWord", "an automaton", automaton);
   return automaton.accepting[runAutomaton(automaton, word)] === true;
 }
 

@@ -2,7 +2,7 @@
 
 import { checkNumber, optionsOf } from "../base/checks.ts";
 import { SecondOrderRNN } from "../cells/simple/second-order.ts";
-import type { LayerOptions } from "../nn/layers.ts";
+import { LAYER, type LayerOptions } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { assign } from "../tensor/tensor.ts";
 import { type Automaton, checkAutomaton } from "./automaton.ts";
@@ -25,11 +25,11 @@ export interface InsertOptions extends LayerOptions {
 export function insertAutomaton(automaton: Automaton, options: InsertOptions = {}): SecondOrderRNN {
   checkAutomaton("insertAutomaton", automaton);
   const { symbols: K, transitions, accepting } = automaton;
-  const { strength: H = 8 } = optionsOf("insertAutomaton", options);
+  const { strength: H = 8, ...layer } = optionsOf("insertAutomaton", options, ["strength", ...LAYER]);
   checkNumber("insertAutomaton", "strength", H, { above: 0 });
   const N = transitions.length + 1;
   const start = Array.from({ length: N }, (_, i) => Number(i === 0 ? accepting[0] : i === 1));
-  const cell = new SecondOrderRNN({ ...options, inputSize: K, hiddenSize: N, start });
+  const cell = new SecondOrderRNN({ ...layer, inputSize: K, hiddenSize: N, start });
   const weights = new Float64Array(N * N * K);
   const set = (i: number, j: number, k: number, value: number) => {
     weights[(i * N + j) * K + k] = value;

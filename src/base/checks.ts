@@ -5,7 +5,7 @@
  */
 
 import { ArgumentError, DTypeError, ShapeError, StateError } from "./errors.ts";
-import { list, quote } from "./quote.ts";
+import { isPlain, list, quote } from "./quote.ts";
 
 /** Bounds of a number: `least` and `most` belong to the range, `above` and `below` do not. */
 export interface Range {
@@ -87,10 +87,10 @@ export function checkFlag(op: string, name: string, value: unknown): asserts val
   if (typeof value !== "boolean") throw new ArgumentError(`${op}: expected ${name} to be true or false, got ${quote(value)}`);
 }
 
-/** An object of options. @throws DTypeError */
-export function checkOptions(op: string, options: unknown): asserts options is object {
-  if (typeof options === "object" && options !== null) return;
-  throw new DTypeError(`${op}: expected options as an object, got ${quote(options)}`);
+/** An object that is described by its fields: an automaton, a tree, options whose names somebody else knows. @throws DTypeError */
+export function checkObject(op: string, name: string, value: unknown): asserts value is object {
+  if (typeof value === "object" && value !== null) return;
+  throw new DTypeError(`${op}: expected ${name} as an object, got ${quote(value)}`);
 }
 
 /** How many letters have to be changed, put in or left out to get from one word to another; case and underscores do not count. */
@@ -108,19 +108,45 @@ function distance(a: string, b: string): number {
   return row[y.length] as number;
 }
 
+function unknownName(op: string, options: object, name: string, known: readonly string[]): Error {
+  if (!isPlain(options)) return new DTypeError(`${op}: expected options as a plain object, got ${quote(options)}`);
+  const near = known.filter((other) => distance(name, other) <= 2).sort((a, b) => distance(name, a) - distance(name, b))[0];
+  const hint = near === undefined ? "" : `: did you mean ${near}?`;
+  return new ArgumentError(`${op}: expected options among ${list(known)}, got ${quote(name)}${hint}`);
+}
+
 /** Names of options that exist; what is given as `undefined` is not given. @throws ArgumentError, with the name that was meant if one is near */
 export function checkNames(op: string, options: object, known: readonly string[]): void {
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || known.includes(name)) continue;
-    const near = known.filter((other) => distance(name, other) <= 2).sort((a, b) => distance(name, a) - distance(name, b))[0];
-    const hint = near === undefined ? "" : `: did you mean ${near}?`;
-    throw new ArgumentError(`${op}: expected options among ${list(known)}, got ${quote(name)}${hint}`);
+  for (const name in options) {
+    if (known.includes(name) || options[name as never] === undefined) continue;
+    throw unknownName(op, options, name, known);
   }
 }
 
-/** Options to be taken apart: `const { inputSize } = optionsOf("Cell", options);`. @throws DTypeError for what is no object */
-export function optionsOf<O extends object>(op: string, options: O): O {
-  checkOptions(op, options);
+/** The names of the options O, or of all members of a union. */
+type NameOf<O> = O extends unknown ? keyof O & string : never;
+
+/** A list of names that leaves none out: otherwise an error of types names those that are missing. */
+type Complete<O, N extends readonly string[]> = [NameOf<O>] extends [N[number]] ? N : readonly ["missing", Exclude<NameOf<O>, N[number]>];
+
+/**
+ * An object of options, of which all names are known. Whoever reads options knows their names; bases and helpers that read some leave the check to it.
+ * @throws DTypeError for what is no object, or a list, a Map, an instance of a class
+ * @throws ArgumentError for an unknown name
+ */
+export function checkOptions<O extends object, const N extends readonly NameOf<O>[]>(
+  op: string,
+  options: O,
+  known: N & Complete<O, N>,
+): void {
+  checkObject(op, "options", options);
+  if (Symbol.iterator in options) throw new DTypeError(`${op}: expected options as an object, got ${quote(options)}`);
+  checkNames(op, options, known);
+}
+
+/** Options to be taken apart: `const { size } = optionsOf("Cell", options, ["size"]);`. @throws as `checkOptions` does */
+export function optionsOf<O extends object, const N extends readonly NameOf<O>[]>(op: string, options: O, known: N & Complete<O, N>): O {
+  checkOptions<O, N>(op, options, known);
   return options;
 }
 

@@ -39,7 +39,7 @@ export class NgramModel {
 
   constructor(ids: ArrayLike<number>, options: NgramOptions) {
     checkArrayLike("NgramModel", "ids", ids);
-    checkOptions("NgramModel", options);
+    checkOptions("NgramModel", options, ["order", "vocabSize"]);
     const { order, vocabSize } = options;
     if (!(Number.isInteger(order) && order >= 1 && vocabSize ** order <= Number.MAX_SAFE_INTEGER)) {
       throw new ArgumentError(`NgramModel: expected an order of at least 1 with vocabSize^order below 2^53, got ${order} for ${vocabSize}`);

@@ -54,7 +54,7 @@ export class WindowBatches implements Batches<SymbolWindow> {
   /** @throws ArgumentError when the sequence is too short for one step of every stream */
   constructor(ids: ArrayLike<number>, options: WindowOptions) {
     checkArrayLike("WindowBatches", "ids", ids);
-    checkOptions("WindowBatches", options);
+    checkOptions("WindowBatches", options, ["batch", "window", "epochs", "dropLast"]);
     const { batch, window, epochs = Number.POSITIVE_INFINITY, dropLast = false } = options;
     checkSizes("WindowBatches", { batch, window });
     this.#ids = ids;

@@ -116,7 +116,7 @@ function search<R>(run: () => R): R {
  */
 export function greedySearch<S extends State>(model: Autoregressive<S>, state: S, options: DecodingOptions): Hypothesis[] {
   checkMethods("greedySearch", "model", model, ["step"]);
-  checkOptions("greedySearch", options);
+  checkOptions("greedySearch", options, ["maxLength", "end", "start"]);
   const { maxLength, end = 0, start = end } = options;
   checkSizes("greedySearch", { maxLength });
   for (const [name, symbol] of Object.entries({ end, start })) checkWhole("greedySearch", name, symbol);
@@ -167,7 +167,7 @@ function hypothesis({ symbols, logProbability }: Path, end: number, alpha: numbe
  */
 export function beamSearch<S extends State>(model: Autoregressive<S>, state: S, options: BeamOptions): Hypothesis[] {
   checkMethods("beamSearch", "model", model, ["step"]);
-  checkOptions("beamSearch", options);
+  checkOptions("beamSearch", options, ["width", "lengthPenalty", "maxLength", "end", "start"]);
   const { width, maxLength, end = 0, start = end, lengthPenalty = 0 } = options;
   checkSizes("beamSearch", { width, maxLength });
   checkNumber("beamSearch", "lengthPenalty", lengthPenalty);

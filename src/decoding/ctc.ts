@@ -120,7 +120,7 @@ function indexOfGreatest(values: ArrayLike<number>): number {
  * @example const [{ labels, spans }] = ctcGreedy(logSoftmax(logits, -1), { lengths: [50] });
  */
 export function ctcGreedy(logProbs: Tensor, options: CtcDecodingOptions = {}): CtcPath[] {
-  const { blank = 0 } = optionsOf("ctcGreedy", options);
+  const { blank = 0 } = optionsOf("ctcGreedy", options, ["blank", "lengths"]);
   return sequences("ctcGreedy", logProbs, options).map((rows) => pathOf(rows.map(indexOfGreatest), rows, blank));
 }
 
@@ -258,7 +258,14 @@ function gainOf({ languageModel, languageWeight = 1, insertionBonus = 0 }: CtcBe
  */
 export function ctcBeamSearch(logProbs: Tensor, options: CtcBeamOptions): CtcHypothesis[][] {
   checkTensor("ctcBeamSearch", logProbs);
-  const { width, blank = 0, best = 1, languageModel, languageWeight = 1, insertionBonus = 0 } = optionsOf("ctcBeamSearch", options);
+  const {
+    width,
+    blank = 0,
+    best = 1,
+    languageModel,
+    languageWeight = 1,
+    insertionBonus = 0,
+  } = optionsOf("ctcBeamSearch", options, ["width", "best", "languageModel", "languageWeight", "insertionBonus", "blank", "lengths"]);
   if (languageModel !== undefined) checkFunction("ctcBeamSearch", "languageModel", languageModel);
   checkSizes("ctcBeamSearch", { width, best });
   checkNumber("ctcBeamSearch", "languageWeight", languageWeight, { least: 0 });
@@ -324,7 +331,7 @@ export function ctcAlign(
   targetLengths: Tensor | ArrayLike<number>,
   options: Pick<CtcDecodingOptions, "blank"> = {},
 ): (CtcPath | null)[] {
-  const { blank = 0 } = optionsOf("ctcAlign", options);
+  const { blank = 0 } = optionsOf("ctcAlign", options, ["blank"]);
   const checked = checkedLabels("ctcAlign", logProbs, targets, inputLengths, targetLengths, blank);
   const width = checked.targets.dim(1);
   const [all, lengths] = [checked.targets.data(), checked.targetLengths.data()];

@@ -1,6 +1,6 @@
 /** The likeliest label sequences of a chain: the Viterbi algorithm, one best or several. */
 
-import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkObject, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { checkEmissions, type RealSteps, realSteps } from "../nn/crf.ts";
 import { sameShape, show } from "../tensor/shape.ts";
@@ -120,8 +120,8 @@ function trace(last: Way): number[] {
  * @example const [[best]] = viterbi(crf, emissions, { lengths: [7] });
  */
 export function viterbi(chain: Chain, emissions: Tensor, options: ViterbiOptions = {}): Labelling[][] {
-  checkOptions("viterbi", chain);
-  const { best: count = 1 } = optionsOf("viterbi", options);
+  checkObject("viterbi", "a chain", chain);
+  const { best: count = 1 } = optionsOf("viterbi", options, ["best", "lengths", "mask"]);
   checkSizes("viterbi", { best: count });
   checkTensor("viterbi", chain.transitions);
   const C = chain.transitions.dim(-1);

@@ -59,7 +59,7 @@ const size = (v: readonly number[]) => Math.max(0, ...v.map(Math.abs));
  */
 export function fixedPoints(f: VectorFunction, options: FixedPointOptions): FixedPoint[] {
   const field = checked("fixedPoints", f);
-  checkOptions("fixedPoints", options);
+  checkOptions("fixedPoints", options, ["starts", "kind", "tolerance", "maxSteps"]);
   checkList("fixedPoints", "starts", options.starts);
   for (const start of options.starts) checkList("fixedPoints", "a start", start);
   const { starts, kind = "flow", tolerance = 1e-10, maxSteps = 100 } = options;

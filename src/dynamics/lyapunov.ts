@@ -71,7 +71,7 @@ export interface LyapunovOptions<S extends State> {
  */
 export function lyapunovExponents<S extends State>(cell: Recurrence<S>, options: LyapunovOptions<S>): number[] {
   checkRecurrence("lyapunovExponents", cell);
-  checkOptions("lyapunovExponents", options);
+  checkOptions("lyapunovExponents", options, ["steps", "transient", "state", "input", "count", "interval", "every"]);
   const { steps, transient = 0, interval = 1, every = 10 } = options;
   const start = options.state ?? cell.initialState(1);
   const flow = new TangentFlow(cell, start);

@@ -2,7 +2,7 @@
 
 import { checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
-import type { LayerOptions } from "../nn/layers.ts";
+import { LAYER, type LayerOptions } from "../nn/layers.ts";
 import { Parameter } from "../nn/module.ts";
 import { linear } from "../ops/linear.ts";
 import { cat } from "../ops/shape.ts";
@@ -51,7 +51,12 @@ export class BahdanauDecoder<S extends State> extends Decoder<AttentionState<S>>
 
   constructor(given: BahdanauDecoderOptions<S>) {
     super();
-    const { encoder, cell, attentionSize: A, ...options } = optionsOf("BahdanauDecoder", given);
+    const {
+      encoder,
+      cell,
+      attentionSize: A,
+      ...options
+    } = optionsOf("BahdanauDecoder", given, ["encoder", "cell", "attentionSize", ...LAYER]);
     checkSizes("BahdanauDecoder", { attentionSize: A });
     const { dtype = "float32", generator = defaultGenerator() } = options;
     const E = encoder.outputSize;

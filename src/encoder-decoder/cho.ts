@@ -1,7 +1,7 @@
 /** The first RNN encoder-decoder: a summary of the source is seen at every step. */
 
 import { checkSizes, optionsOf } from "../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { linear } from "../ops/linear.ts";
 import { tanh } from "../ops/math.ts";
@@ -48,7 +48,7 @@ export class ContextDecoder<S extends State> extends Decoder<ContextState<S>> {
 
   constructor(given: ContextDecoderOptions<S>) {
     super();
-    const { encoder, cell, contextSize: C, ...options } = optionsOf("ContextDecoder", given);
+    const { encoder, cell, contextSize: C, ...options } = optionsOf("ContextDecoder", given, ["encoder", "cell", "contextSize", ...LAYER]);
     checkSizes("ContextDecoder", { contextSize: C });
     const F = encoder.stateSize;
     this.inputSize = remainingInput("ContextDecoder", cell, C);

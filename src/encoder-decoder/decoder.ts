@@ -2,7 +2,7 @@
 
 import { checkOptions } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
 import { linear } from "../ops/linear.ts";
 import { tanh } from "../ops/math.ts";
@@ -52,7 +52,7 @@ export class Bridge<S extends State> extends Module {
 
   constructor(cell: Recurrence<S>, size: number, options: LayerOptions) {
     super();
-    checkOptions("Bridge", options);
+    checkOptions("Bridge", options, LAYER);
     const H = stateSizeOf(cell);
     this.#cell = cell;
     this.weight = uniformParameter([H, size], 1 / Math.sqrt(size), options);

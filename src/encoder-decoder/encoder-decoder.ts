@@ -13,7 +13,7 @@ import {
   type Hypothesis,
 } from "../decoding/beam-search.ts";
 import { drawClasses } from "../decoding/draw.ts";
-import { Embedding, type LayerOptions, Linear } from "../nn/layers.ts";
+import { Embedding, LAYER, type LayerOptions, Linear } from "../nn/layers.ts";
 import { crossEntropy } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
 import { reshape } from "../ops/broadcast.ts";
@@ -115,7 +115,15 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
 
   constructor(given: EncoderDecoderOptions<S>) {
     super();
-    const { encoder, decoder, sourceSymbols, targetSymbols, end = 0, maxout, ...options } = optionsOf("EncoderDecoder", given);
+    const {
+      encoder,
+      decoder,
+      sourceSymbols,
+      targetSymbols,
+      end = 0,
+      maxout,
+      ...options
+    } = optionsOf("EncoderDecoder", given, ["encoder", "decoder", "sourceSymbols", "targetSymbols", "end", "maxout", ...LAYER]);
     checkSizes("EncoderDecoder", { sourceSymbols, targetSymbols, ...(maxout !== undefined && { maxout }) });
     if (!(Number.isInteger(end) && end >= 0 && end < targetSymbols)) {
       throw new ArgumentError(`EncoderDecoder: expected end in [0, ${targetSymbols - 1}], got ${end}`);

@@ -3,7 +3,7 @@
 import { checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, layerOptions, uniformParameter } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
 import { mul, square, sub } from "../ops/arithmetic.ts";
 import { cast } from "../ops/cast.ts";
@@ -99,7 +99,24 @@ export class LuongDecoder<S extends State> extends Decoder<LuongState<S>> {
 
   constructor(options: LuongDecoderOptions<S>) {
     super();
-    const { encoder, cell, score = "general", inputFeeding = true, window, start = "state" } = optionsOf("LuongDecoder", options);
+    const {
+      encoder,
+      cell,
+      score = "general",
+      inputFeeding = true,
+      window,
+      start = "state",
+    } = optionsOf("LuongDecoder", options, [
+      "encoder",
+      "cell",
+      "score",
+      "attentionSize",
+      "outputSize",
+      "inputFeeding",
+      "window",
+      "start",
+      ...LAYER,
+    ]);
     checkRecurrence("LuongDecoder", cell);
     const [H, E] = [cell.outputSize, encoder.outputSize];
     const { outputSize = H, attentionSize: A = H } = options;
@@ -119,7 +136,7 @@ export class LuongDecoder<S extends State> extends Decoder<LuongState<S>> {
     this.weightScore = score === "concat" ? draw(1, A) : null;
     this.weightCombine = draw(outputSize, E + H);
     this.position = window === undefined ? null : new PredictedPosition(H, options);
-    this.bridge = start === "linear" ? new Bridge(cell, encoder.stateSize, options) : null;
+    this.bridge = start === "linear" ? new Bridge(cell, encoder.stateSize, layerOptions(options)) : null;
     this.#memorySize = E;
   }
 

@@ -1,7 +1,7 @@
 /** Sequence to sequence without attention: all of the source goes through one state. */
 
 import { checkOneOf, optionsOf } from "../base/checks.ts";
-import type { LayerOptions } from "../nn/layers.ts";
+import { LAYER, type LayerOptions } from "../nn/layers.ts";
 import { checkRecurrence, type Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -38,7 +38,7 @@ export class StateDecoder<S extends State> extends Decoder<S> {
 
   constructor(given: StateDecoderOptions<S>) {
     super();
-    const { encoder, cell, start = "state", ...options } = optionsOf("StateDecoder", given);
+    const { encoder, cell, start = "state", ...options } = optionsOf("StateDecoder", given, ["encoder", "cell", "start", ...LAYER]);
     checkRecurrence("StateDecoder", cell);
     this.inputSize = cell.inputSize;
     this.outputSize = cell.outputSize;

@@ -4,7 +4,7 @@ import { checkList, checkOneOf, checkSizes, optionsOf } from "../base/checks.ts"
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { glorotUniform } from "../nn/init.ts";
-import type { LayerOptions } from "../nn/layers.ts";
+import { LAYER, type LayerOptions } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";
 import { mul } from "../ops/arithmetic.ts";
 import { conv2d } from "../ops/conv.ts";
@@ -61,7 +61,15 @@ export class MaskedConv2d extends Module {
 
   constructor(given: MaskedConv2dOptions) {
     super();
-    const { inputChannels: I, outputChannels: O, kernelSize, mask, colors = 1, blocks = 1, ...options } = optionsOf("MaskedConv2d", given);
+    const {
+      inputChannels: I,
+      outputChannels: O,
+      kernelSize,
+      mask,
+      colors = 1,
+      blocks = 1,
+      ...options
+    } = optionsOf("MaskedConv2d", given, ["inputChannels", "outputChannels", "kernelSize", "mask", "colors", "blocks", ...LAYER]);
     checkList("MaskedConv2d", "kernelSize", kernelSize);
     const [height, width] = kernelSize;
     checkOneOf("MaskedConv2d", "mask", mask, ["A", "B"]);

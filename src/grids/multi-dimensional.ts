@@ -1,11 +1,11 @@
 /** Recurrent networks over grids of any number of axes, in one scan order or in all of them. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkObject, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { type Activation, activationOf } from "../cells/activations.ts";
-import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";
 import { add, div, maximum, mul, sub } from "../ops/arithmetic.ts";
 import { less, where } from "../ops/compare.ts";
@@ -40,7 +40,8 @@ export abstract class MultiDimensional<S extends LineState> extends LineRule<S> 
 
   constructor(op: string, blocks: number, given: MultiDimensionalOptions) {
     super();
-    const { axes, inputSize, hiddenSize, ...options } = optionsOf(op, given);
+    checkObject(op, "options", given);
+    const { axes, inputSize, hiddenSize, ...options } = given;
     checkSizes(op, { axes, inputSize, hiddenSize });
     this.axes = axes;
     this.inputSize = inputSize;
@@ -114,6 +115,7 @@ export class MDRNN extends MultiDimensional<{ readonly h: Tensor }> {
   readonly #marks: boolean;
 
   constructor(options: MDRNNOptions) {
+    checkOptions("MDRNN", options, ["axes", "inputSize", "hiddenSize", "activation", ...LAYER]);
     super("MDRNN", 1, options);
     this.#activation = activationOf(options.activation ?? "tanh");
     this.#marks = scope(() => noGrad(() => this.#activation(zeros([1], this.dtype)).item())) !== 0;
@@ -151,13 +153,15 @@ export interface MDLSTMOptions extends MultiDimensionalOptions {
 }
 
 /** Parts shared by the two multi-dimensional LSTMs. */
+const GATED = ["axes", "inputSize", "hiddenSize", "peepholes", "forgetBias", ...LAYER] as const;
+
 abstract class GatedGrid extends MultiDimensional<MDLSTMState> {
   protected readonly stateNames = ["h", "c"] as const;
   /** One row a pair of gate and cell it sees; null without peepholes. */
   readonly weightPeephole: Parameter | null;
 
   constructor(op: string, blocks: number, rows: number, given: MDLSTMOptions) {
-    const { peepholes = true, ...options } = optionsOf(op, given);
+    const { peepholes = true, ...options } = given;
     super(op, blocks, options);
     const bound = 1 / Math.sqrt(options.hiddenSize);
     this.weightPeephole = peepholes ? uniformParameter([rows, options.hiddenSize], bound, options) : null;
@@ -192,7 +196,7 @@ const total = (parts: readonly Tensor[]): Tensor => parts.reduce((a, b) => add(a
  */
 export class MDLSTM extends GatedGrid {
   constructor(options: MDLSTMOptions) {
-    const { axes, hiddenSize: H, forgetBias = 0 } = optionsOf("MDLSTM", options);
+    const { axes, hiddenSize: H, forgetBias = 0 } = optionsOf("MDLSTM", options, GATED);
     super("MDLSTM", 3 + axes, 2 * axes + 1, options);
     setRange(this.bias, H, (1 + axes) * H, forgetBias);
   }
@@ -228,7 +232,7 @@ export class MDLSTM extends GatedGrid {
  */
 export class StableMDLSTM extends GatedGrid {
   constructor(options: MDLSTMOptions) {
-    checkOptions("StableMDLSTM", options);
+    checkOptions("StableMDLSTM", options, GATED);
     super("StableMDLSTM", 4 + options.axes, 3, options);
     setRange(this.bias, options.hiddenSize, 2 * options.hiddenSize, options.forgetBias ?? 0);
   }
@@ -289,7 +293,7 @@ export class MultiDirectional extends Module {
 
   constructor(options: MultiDirectionalOptions) {
     super();
-    const { axes, create } = optionsOf("MultiDirectional", options);
+    const { axes, create } = optionsOf("MultiDirectional", options, ["axes", "create"]);
     checkSizes("MultiDirectional", { axes });
     this.axes = axes;
     this.directions = Array.from({ length: 2 ** axes }, (_, k) => create(k));

@@ -3,7 +3,7 @@
 import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { glorotUniform } from "../nn/init.ts";
-import type { LayerOptions } from "../nn/layers.ts";
+import { LAYER, type LayerOptions } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";
@@ -22,6 +22,8 @@ export interface PixelLSTMOptions extends LayerOptions {
   /** Bias of the forget gates at first (default 1). */
   readonly forgetBias?: number;
 }
+
+const PIXEL_LSTM = ["inputChannels", "hiddenChannels", "colors", "forgetBias", ...LAYER] as const;
 
 /** Output h and cell c of a line, [B, places, H] each. */
 export type PixelLSTMState = { readonly h: Tensor; readonly c: Tensor };
@@ -84,7 +86,7 @@ abstract class PixelLSTM extends LineRule<PixelLSTMState> {
 
   constructor(op: string, width: number, shifts: readonly number[], options: PixelLSTMOptions) {
     super();
-    const { inputChannels, hiddenChannels: H, colors = 1, forgetBias = 1, ...layer } = optionsOf(op, options);
+    const { inputChannels, hiddenChannels: H, colors = 1, forgetBias = 1, ...layer } = optionsOf(op, options, PIXEL_LSTM);
     checkSizes(op, { inputChannels, hiddenChannels: H });
     this.#hidden = H;
     this.#shifts = shifts;
@@ -209,7 +211,7 @@ export class DiagonalBiLSTM extends Module implements PixelLayer {
 
   constructor(options: PixelLSTMOptions) {
     super();
-    checkOptions("DiagonalBiLSTM", options);
+    checkOptions("DiagonalBiLSTM", options, PIXEL_LSTM);
     this.left = new DiagonalLSTM(options);
     this.right = new DiagonalLSTM(options);
   }

@@ -3,7 +3,7 @@
 import { noGrad } from "../autodiff/tape.ts";
 import { checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
-import type { LayerOptions } from "../nn/layers.ts";
+import { LAYER, type LayerOptions } from "../nn/layers.ts";
 import { bceWithLogits, crossEntropy } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
 import { add, div } from "../ops/arithmetic.ts";
@@ -93,7 +93,15 @@ export class PixelRNN extends Module {
 
   constructor(given: PixelRNNOptions) {
     super();
-    const { kind, hiddenChannels, layers = 1, colors = 1, levels = 2, inputKernel = 7, ...options } = optionsOf("PixelRNN", given);
+    const {
+      kind,
+      hiddenChannels,
+      layers = 1,
+      colors = 1,
+      levels = 2,
+      inputKernel = 7,
+      ...options
+    } = optionsOf("PixelRNN", given, ["kind", "hiddenChannels", "layers", "colors", "levels", "inputKernel", ...LAYER]);
     checkOneOf("PixelRNN", "kind", kind, ["row", "diagonal"]);
     checkSizes("PixelRNN", { hiddenChannels, layers, colors, levels, inputKernel });
     if (levels < 2) throw new ArgumentError(`PixelRNN: expected at least 2 levels, got ${levels}`);

@@ -2,7 +2,7 @@
 
 import { checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { type LayerOptions, Linear } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, Linear, layerOptions } from "../nn/layers.ts";
 import { mul } from "../ops/arithmetic.ts";
 import { reshape, sum } from "../ops/broadcast.ts";
 import { less, where } from "../ops/compare.ts";
@@ -82,13 +82,18 @@ export class ChunkingSystem<A extends State = State, C extends State = State> ex
 
   constructor(options: ChunkingSystemOptions<A, C>) {
     super();
-    const { automatizer, chunker, targetSize: D, confidence = 0.95 } = optionsOf("ChunkingSystem", options);
+    const {
+      automatizer,
+      chunker,
+      targetSize: D,
+      confidence = 0.95,
+    } = optionsOf("ChunkingSystem", options, ["automatizer", "chunker", "targetSize", "confidence", ...LAYER]);
     checkRecurrence("ChunkingSystem", automatizer);
     checkRecurrence("ChunkingSystem", chunker);
     const N = automatizer.inputSize;
     if (chunker.inputSize !== N) throw new ArgumentError(`ChunkingSystem: expected a chunker of ${N} inputs, got ${chunker.inputSize}`);
     checkSizes("ChunkingSystem", { targetSize: D });
-    const head = (from: Recurrence<State>, size: number) => new Linear(from.outputSize, size, options);
+    const head = (from: Recurrence<State>, size: number) => new Linear(from.outputSize, size, layerOptions(options));
     this.inputSize = N;
     this.automatizer = automatizer;
     this.chunker = chunker;

@@ -77,7 +77,12 @@ export class HistoryCompressor extends Module {
 
   constructor(options: HistoryCompressorOptions) {
     super();
-    const { symbols, gapBits, levels, confidence = 0.5 } = optionsOf("HistoryCompressor", options);
+    const {
+      symbols,
+      gapBits,
+      levels,
+      confidence = 0.5,
+    } = optionsOf("HistoryCompressor", options, ["symbols", "gapBits", "levels", "confidence"]);
     checkList("HistoryCompressor", "levels", levels);
     checkSizes("HistoryCompressor", { symbols, gapBits, levels: levels.length });
     for (const [k, { inputSize, outputSize }] of levels.entries()) {
@@ -107,7 +112,7 @@ export class HistoryCompressor extends Module {
 
   /** The sequence, from what `compress` left of it. @throws DTypeError, ArgumentError for what is no description */
   reconstruct(description: HistoryDescription): number[] {
-    const { lengths, unexpected } = optionsOf("reconstruct", description);
+    const { lengths, unexpected } = optionsOf("reconstruct", description, ["lengths", "unexpected"]);
     checkWholes("reconstruct", "lengths", lengths);
     checkUnexpected(unexpected);
     let known = new Map(unexpected.map(({ at, item }) => [at, item]));

@@ -1,6 +1,7 @@
 /** What says what comes next: the level of a hierarchy of predictors. */
 
-import { type LayerOptions, Linear } from "../nn/layers.ts";
+import { optionsOf } from "../base/checks.ts";
+import { LAYER, type LayerOptions, Linear } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
 import { zeroBeyond } from "../nn/padding.ts";
 import { checkRecurrence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
@@ -23,8 +24,9 @@ export class Predictor<S extends State = State> extends Module implements Recurr
     checkRecurrence("Predictor", cell);
     this.cell = cell;
     this.inputSize = cell.inputSize;
-    this.outputSize = options.outputSize ?? cell.inputSize;
-    this.head = new Linear(cell.outputSize, this.outputSize, options);
+    const { outputSize = cell.inputSize, ...layer } = optionsOf("Predictor", options, ["outputSize", ...LAYER]);
+    this.outputSize = outputSize;
+    this.head = new Linear(cell.outputSize, outputSize, layer);
   }
 
   initialState(batch: number): S {

@@ -1,6 +1,6 @@
 /** What was measured, as SVG text. */
 
-import { checkList, checkOptions } from "../base/checks.ts";
+import { checkList, checkObject } from "../base/checks.ts";
 import { type ChartOptions, type Line, lineChart } from "../plot/svg.ts";
 import type { StateInfluence } from "./gradient-norms.ts";
 import type { Saturation } from "./saturation.ts";
@@ -11,7 +11,7 @@ import type { Saturation } from "./saturation.ts";
  * @example const svg = gradientChart({ Elman: elman[0].norms, LSTM: lstm[0].norms });
  */
 export function gradientChart(norms: Readonly<Record<string, readonly number[]>>, options: ChartOptions = {}): string {
-  checkOptions("gradientChart", norms);
+  checkObject("gradientChart", "norms", norms);
   for (const values of Object.values(norms)) checkList("gradientChart", "norms", values);
   const lines = Object.entries(norms).map(([name, values]) => lineOf(name, values.toReversed().map(Math.log10)));
   return lineChart(lines, { xLabel: "steps back", yLabel: "log₁₀ of the gradient's norm", ...options });
@@ -19,7 +19,7 @@ export function gradientChart(norms: Readonly<Record<string, readonly number[]>>
 
 /** The same of `stateInfluence`: log₁₀ ‖∂s_T/∂s_{T−k}‖₂ against k. */
 export function influenceChart(influences: Readonly<Record<string, StateInfluence>>, options: ChartOptions = {}): string {
-  checkOptions("influenceChart", influences);
+  checkObject("influenceChart", "influences", influences);
   const lines = Object.entries(influences).map(([name, { spectral }]) =>
     lineOf(
       name,

@@ -1,6 +1,6 @@
 /** Checkpoints: everything a run needs to continue, in one safetensors file with a checksum. */
 
-import { checkOptions, isRecord } from "../base/checks.ts";
+import { checkObject, isRecord } from "../base/checks.ts";
 import { ArgumentError, FormatError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
 import type { Cursor } from "../data/batches.ts";
@@ -74,8 +74,8 @@ function stateOf(structure: unknown, tensors: ReadonlyMap<string, Tensor>): Stat
  * @throws ArgumentError for `extra` that is not plain data: JSON without numbers that are not finite
  */
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
-  checkOptions("encodeCheckpoint", checkpoint);
-  checkOptions("encodeCheckpoint: optimizer", checkpoint.optimizer);
+  checkObject("encodeCheckpoint", "a checkpoint", checkpoint);
+  checkObject("encodeCheckpoint", "optimizer", checkpoint.optimizer);
   const { step, model, optimizer, best, state, cursor, generators, progress, extra } = checkpoint;
   let count = 0;
   const run = {

@@ -44,7 +44,7 @@ export interface BpttOptions {
  * @example fit(model, batches, { gradients: bptt({ memory: 2 ** 20 }), … })
  */
 export function bptt(options: BpttOptions = {}): GradientAlgorithm {
-  const { memory } = optionsOf("bptt", options);
+  const { memory } = optionsOf("bptt", options, ["memory"]);
   const known = { name: "bptt", coversSteps: true };
   if (memory === undefined) return { ...known, scan: (recurrence, xs, state, options) => recurrence.scan(xs, state, options) };
   if (memory !== "sqrt") checkNumber("bptt", "memory", memory, { above: 0 });

@@ -1,7 +1,7 @@
 /** A head that sends its error back through separate weights. */
 
 import { checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";
 import { add, sub } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";
@@ -38,7 +38,11 @@ export class BroadcastLinear extends Module {
   constructor(inFeatures: number, outFeatures: number, options: BroadcastLinearOptions = {}) {
     super();
     checkSizes("BroadcastLinear", { inFeatures, outFeatures });
-    const { generator = defaultGenerator(), dtype = "float32", feedback: kind = "random" } = optionsOf("BroadcastLinear", options);
+    const {
+      generator = defaultGenerator(),
+      dtype = "float32",
+      feedback: kind = "random",
+    } = optionsOf("BroadcastLinear", options, ["feedback", "bias", ...LAYER]);
     checkGenerator("BroadcastLinear", generator);
     checkOneOf("BroadcastLinear", "feedback", kind, ["random", "adaptive"]);
     const bound = 1 / Math.sqrt(inFeatures);

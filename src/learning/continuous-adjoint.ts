@@ -252,7 +252,7 @@ function checkContinuous(recurrence: unknown, mode: AdjointMode): ContinuousRecu
  * @example fit(net, batches, { gradients: continuousAdjoint({ mode: "stored" }), … }) // net: CTRNN
  */
 export function continuousAdjoint(options: ContinuousAdjointOptions = {}): GradientAlgorithm {
-  const { mode = "discrete", report } = optionsOf("continuousAdjoint", options);
+  const { mode = "discrete", report } = optionsOf("continuousAdjoint", options, ["mode", "report"]);
   checkOneOf("continuousAdjoint", "mode", mode, ["discrete", "stored", "reintegrated"]);
   const name = `continuousAdjoint(${mode})`;
   const one: Rule = { discrete, stored, reintegrated: reintegrated(report) }[mode];

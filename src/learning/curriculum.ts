@@ -69,7 +69,7 @@ export class Curriculum {
       threshold,
       better = "higher",
       window = 10,
-    } = optionsOf("Curriculum", options);
+    } = optionsOf("Curriculum", options, ["least", "most", "strategy", "step", "threshold", "better", "window", "generator"]);
     checkWhole("Curriculum", "least", least);
     checkWhole("Curriculum", "most", most, { least });
     checkWhole("Curriculum", "step", step, { least: 1 });

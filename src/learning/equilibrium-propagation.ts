@@ -5,7 +5,7 @@ import { gradients } from "../autodiff/sweep.ts";
 import { enableGrad } from "../autodiff/tape.ts";
 import { checkNumber, checkOneOf, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { checkFixedPointOptions, type FixedPointOptions, solveFixedPoint } from "../numerics/fixed-point.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
@@ -18,7 +18,7 @@ import { eye, onesLike, zeros, zerosLike } from "../tensor/create.ts";
 import { sameShape } from "../tensor/shape.ts";
 import { keep, type Tensor } from "../tensor/tensor.ts";
 import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
-import { atLastStep, checkAtRest, lastErrors } from "./fixed-point.ts";
+import { atLastStep, checkAtRest, FIXED_POINT, lastErrors } from "./fixed-point.ts";
 import { overSequences, sumOf } from "./sequences.ts";
 
 /** A recurrence that goes down an energy, and puts out its state [B,n]. */
@@ -72,7 +72,7 @@ export class EquilibriumNetwork extends Cell<Tensor> implements EnergyRecurrence
       activation = "logistic",
       rate = 0.5,
       bound = 1 / Math.sqrt(H),
-    } = optionsOf("EquilibriumNetwork", options);
+    } = optionsOf("EquilibriumNetwork", options, ["inputSize", "hiddenSize", "activation", "rate", "bound", ...LAYER]);
     checkSizes("EquilibriumNetwork", { inputSize: I, hiddenSize: H });
     checkOneOf("EquilibriumNetwork", "activation", activation, ["logistic", "tanh"]);
     checkNumber("EquilibriumNetwork", "rate", rate, { above: 0, most: 1 });
@@ -191,7 +191,7 @@ function equilibriumRule(
  * @example fit(net, batches, { gradients: equilibriumPropagation({ beta: 0.01 }), … }) // net: EquilibriumNetwork
  */
 export function equilibriumPropagation(options: EquilibriumPropagationOptions = {}): GradientAlgorithm {
-  checkOptions("equilibriumPropagation", options);
+  checkOptions("equilibriumPropagation", options, ["beta", "rate", ...FIXED_POINT]);
   const name = "equilibriumPropagation";
   checkFixedPointOptions(name, options);
   for (const key of ["beta", "rate", "rest"] as const) if (options[key] !== undefined) checkNumber(name, key, options[key], { above: 0 });

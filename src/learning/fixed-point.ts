@@ -34,6 +34,9 @@ export interface FixedPointAlgorithmOptions extends FixedPointOptions {
   readonly report?: (report: FixedPointReport) => void;
 }
 
+/** The names of `FixedPointAlgorithmOptions`. @internal */
+export const FIXED_POINT = ["rest", "report", "solver", "tolerance", "maxIterations", "memory"] as const;
+
 /** The largest difference of an element. */
 function distance(a: readonly Tensor[], b: readonly Tensor[]): number {
   const all = a.flatMap((t, i) => Array.from(sub(t.detach(), (b[i] as Tensor).detach()).data(), (v) => Math.abs(Number(v))));
@@ -124,7 +127,7 @@ function fixedPointRule<S extends State>(
  * @example fit(net, batches, { gradients: fixedPoint({ solver: "anderson" }), … }) // loss: of the last output
  */
 export function fixedPoint(options: FixedPointAlgorithmOptions = {}): GradientAlgorithm {
-  checkOptions("fixedPoint", options);
+  checkOptions("fixedPoint", options, FIXED_POINT);
   checkFixedPointOptions("fixedPoint", options);
   if (options.rest !== undefined) checkNumber("fixedPoint", "rest", options.rest, { above: 0 });
   return {
@@ -164,7 +167,7 @@ export function equilibrium<S extends State>(
 ): Equilibrium<S> {
   checkRecurrence("equilibrium", recurrence);
   checkTensor("equilibrium", x);
-  const { start, ...options } = optionsOf("equilibrium", given);
+  const { start, ...options } = optionsOf("equilibrium", given, ["start", ...FIXED_POINT]);
   const { report: _report, rest: _rest, ...solver } = options;
   const like = start ?? recurrence.initialState(x.dim(0));
   const tensors = stateTensors(like);

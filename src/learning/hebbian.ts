@@ -4,7 +4,7 @@ import { noGrad } from "../autodiff/tape.ts";
 import { checkNumber, checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
-import type { LayerOptions } from "../nn/layers.ts";
+import { LAYER, type LayerOptions } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
 import { add, mul, square, sub } from "../ops/arithmetic.ts";
 import { linear, matmul } from "../ops/linear.ts";
@@ -71,7 +71,7 @@ export class HebbianLayer extends Module {
       std = 0.1,
       dtype = "float32",
       generator = defaultGenerator(),
-    } = optionsOf("HebbianLayer", options);
+    } = optionsOf("HebbianLayer", options, ["inputSize", "outputSize", "rule", "lr", "tau", "std", ...LAYER]);
     checkSizes("HebbianLayer", { inputSize, outputSize });
     checkOneOf("HebbianLayer", "rule", rule, ["hebb", "oja", "sanger", "bcm"]);
     checkNumber("HebbianLayer", "lr", lr, { above: 0 });

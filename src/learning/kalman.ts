@@ -77,7 +77,7 @@ export class KalmanFilter {
 
   constructor(model: Module, options: KalmanFilterOptions = {}) {
     checkModule("KalmanFilter", model);
-    checkOptions("KalmanFilter", options);
+    checkOptions("KalmanFilter", options, ["groups", "lr", "epsilon", "processNoise", "joseph"]);
     const given = withDefaults({ groups: "global" as const, lr: 1, epsilon: 0.01, processNoise: 1e-4, joseph: false }, options);
     checkOneOf("KalmanFilter", "groups", given.groups, ["global", "tensor", "node"]);
     checkNumber("KalmanFilter", "epsilon", given.epsilon, { above: 0 });
@@ -108,7 +108,7 @@ export class KalmanFilter {
    * @throws ShapeError for shapes that differ; ArgumentError for variances that are not above 0; StateError for numbers that are not finite and outputs without a tape. Nothing is changed then
    */
   update(outputs: Tensor, targets: Tensor, options: KalmanUpdateOptions = {}): number {
-    const { variances } = optionsOf("KalmanFilter", options);
+    const { variances } = optionsOf("KalmanFilter", options, ["variances"]);
     checkRates(this.lr, this.processNoise);
     checkTensor("KalmanFilter", outputs);
     for (const [name, t] of Object.entries({ targets, ...(variances !== undefined && { variances }) })) {

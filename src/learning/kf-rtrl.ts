@@ -197,7 +197,7 @@ function sizeOf(matrix: Tensor): number {
  * @example fit(model, batches, { gradients: kfRtrl({ generator }), … })
  */
 export function kfRtrl(options: KfRtrlOptions = {}): GradientAlgorithm {
-  const { generator } = optionsOf("kfRtrl", options);
+  const { generator } = optionsOf("kfRtrl", options, ["generator"]);
   checkGenerator("kfRtrl", generator);
   return forwardAlgorithm("kfRtrl", (setting) => {
     refuseStart(setting);

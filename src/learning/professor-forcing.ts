@@ -2,7 +2,7 @@
 
 import { checkNumber, checkSizes, optionsOf } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
-import { type LayerOptions, Linear } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, Linear } from "../nn/layers.ts";
 import { bceWithLogits } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
 import { zeroBeyond } from "../nn/padding.ts";
@@ -66,7 +66,7 @@ export class ProfessorForcing extends Module {
       generatorAbove = 0.75,
       both = false,
       ...layer
-    } = optionsOf("ProfessorForcing", options);
+    } = optionsOf("ProfessorForcing", options, ["behaviorSize", "hiddenSize", "discriminatorBelow", "generatorAbove", "both", ...LAYER]);
     checkSizes("ProfessorForcing", { behaviorSize, hiddenSize });
     checkNumber("ProfessorForcing", "discriminatorBelow", discriminatorBelow, { least: 0, most: 1 });
     checkNumber("ProfessorForcing", "generatorAbove", generatorAbove, { least: 0, most: 1 });

@@ -290,7 +290,7 @@ export interface CRBPOptions {
  * @example fit(net, batches, { gradients: crbp({ Q: 5 }), … })
  */
 export function crbp(options: CRBPOptions): GradientAlgorithm {
-  const { Q } = optionsOf("crbp", options);
+  const { Q } = optionsOf("crbp", options, ["Q"]);
   if (typeof Q !== "number" && !Array.isArray(Q))
     throw new DTypeError(`crbp: expected Q to be a whole number or an array of them, got ${quote(Q)}`);
   const all = typeof Q === "number" ? [Q] : [...Q];
@@ -313,7 +313,7 @@ export function crbp(options: CRBPOptions): GradientAlgorithm {
  * @example projectPoles(net, { radius: 0.95 });
  */
 export function projectPoles(model: Module, options: { readonly radius?: number } = {}): number {
-  const { radius = 0.99 } = optionsOf("projectPoles", options);
+  const { radius = 0.99 } = optionsOf("projectPoles", options, ["radius"]);
   checkModule("projectPoles", model);
   checkNumber("projectPoles", "radius", radius, { above: 0, most: 1 });
   let changed = 0;

@@ -1,7 +1,7 @@
 /** REINFORCE: gradients of expected reward for recurrent policies, estimated from episodes. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkList, checkMethods, checkNumber, checkOptions, checkSizes } from "../base/checks.ts";
+import { checkList, checkMethods, checkNumber, checkObject, checkOptions, checkSizes } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { drawClasses } from "../decoding/draw.ts";
@@ -54,7 +54,7 @@ export interface RolloutOptions {
 export function rollout<S extends State>(policy: Recurrence<S>, environments: readonly Environment[], options: RolloutOptions): Episodes {
   checkRecurrence("rollout", policy);
   checkList("rollout", "environments", environments);
-  checkOptions("rollout", options);
+  checkOptions("rollout", options, ["maxSteps", "generator"]);
   const { maxSteps, generator = defaultGenerator() } = options;
   checkGenerator("rollout", generator);
   checkSizes("rollout", { maxSteps, environments: environments.length });
@@ -175,8 +175,8 @@ export function reinforceLosses<S extends State>(
   options: ReinforceOptions = {},
 ): ReinforceLosses {
   checkRecurrence("reinforceLosses", policy);
-  checkOptions("reinforceLosses: episodes", episodes);
-  checkOptions("reinforceLosses", options);
+  checkObject("reinforceLosses", "episodes", episodes);
+  checkOptions("reinforceLosses", options, ["baseline", "discount", "entropy", "normalize", "weights"]);
   const { observations, actions, lengths } = episodes;
   const { discount = 1, entropy = 0.01, normalize = false } = options;
   checkNumber("reinforceLosses", "entropy", entropy, { least: 0 });

@@ -22,7 +22,7 @@ export interface LinearDecayOptions {
  * @example linearDecay({ slope: 1e-3, least: 0.25 })(500) // 0.5
  */
 export function linearDecay(options: LinearDecayOptions): TruthSchedule {
-  const { start = 1, slope, least = 0 } = optionsOf("linearDecay", options);
+  const { start = 1, slope, least = 0 } = optionsOf("linearDecay", options, ["start", "slope", "least"]);
   checkNumber("linearDecay", "start", start, { least: 0, most: 1 });
   checkNumber("linearDecay", "slope", slope, { least: 0 });
   checkNumber("linearDecay", "least", least, { least: 0, most: 1 });

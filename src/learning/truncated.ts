@@ -38,7 +38,7 @@ export interface TruncatedSteps {
  * @example fit(model, batches, { gradients: truncated({ steps: [16, 8] }), … })
  */
 export function truncated(options: TruncatedSteps): GradientAlgorithm {
-  const { steps } = optionsOf("truncated", options);
+  const { steps } = optionsOf("truncated", options, ["steps"]);
   if (!Array.isArray(steps) || steps.length !== 2) throw new ArgumentError(`truncated: expected steps [h, hPrime], got ${quote(steps)}`);
   const [h, hPrime] = steps as unknown as readonly [number, number];
   checkSizes("truncated", { h, hPrime });

@@ -78,7 +78,7 @@ function outerProduct({ S, P, dtype }: Setting, epsilon: number, generator: Gene
  * @example fit(model, batches, { gradients: uoro({ generator }), … })
  */
 export function uoro(options: UoroOptions = {}): GradientAlgorithm {
-  checkOptions("uoro", options);
+  checkOptions("uoro", options, ["epsilon", "generator"]);
   const { epsilon = 1e-7, generator } = options;
   checkNumber("uoro", "epsilon", epsilon, { least: 0 });
   checkGenerator("uoro", generator);

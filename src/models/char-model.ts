@@ -52,7 +52,7 @@ export class CharModel extends Cell<CharState> {
 
   constructor(options: CharModelOptions) {
     super();
-    const { vocabSize, hidden, seed = 0 } = optionsOf("CharModel", options);
+    const { vocabSize, hidden, seed = 0 } = optionsOf("CharModel", options, ["vocabSize", "hidden", "seed"]);
     const generator = new Generator(seed);
     this.lstm = new LSTM({ inputSize: vocabSize, hiddenSize: hidden, generator });
     this.head = new Linear(hidden, vocabSize, { generator });

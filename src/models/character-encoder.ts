@@ -2,7 +2,7 @@
 
 import { checkList, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
-import { Embedding, type LayerOptions, Linear, uniformParameter } from "../nn/layers.ts";
+import { Embedding, LAYER, type LayerOptions, Linear, uniformParameter } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
 import { reshape } from "../ops/broadcast.ts";
@@ -106,7 +106,14 @@ export class CharacterEncoder extends Module {
 
   constructor(given: CharacterEncoderOptions) {
     super();
-    const { characters, embeddingSize, filters, highways = 2, outputSize, ...options } = optionsOf("CharacterEncoder", given);
+    const {
+      characters,
+      embeddingSize,
+      filters,
+      highways = 2,
+      outputSize,
+      ...options
+    } = optionsOf("CharacterEncoder", given, ["characters", "embeddingSize", "filters", "highways", "outputSize", ...LAYER]);
     checkList("CharacterEncoder", "filters", filters);
     if (filters.length === 0) throw new ArgumentError("CharacterEncoder: expected filters of at least one width, got none");
     const features = filters.reduce((sum, [, count]) => sum + count, 0);

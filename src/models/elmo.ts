@@ -2,7 +2,7 @@
 
 import { optionsOf } from "../base/checks.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
-import { type LayerOptions, Linear } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, Linear } from "../nn/layers.ts";
 import { crossEntropy } from "../nn/losses.ts";
 import { checkModule, Module, Parameter } from "../nn/module.ts";
 import { zeroBeyond } from "../nn/padding.ts";
@@ -59,7 +59,13 @@ export class BidirectionalLanguageModel extends Module {
 
   constructor(given: BidirectionalLanguageModelOptions) {
     super();
-    const { encoder, vocabSize, hiddenSize, numLayers = 2, ...options } = optionsOf("BidirectionalLanguageModel", given);
+    const {
+      encoder,
+      vocabSize,
+      hiddenSize,
+      numLayers = 2,
+      ...options
+    } = optionsOf("BidirectionalLanguageModel", given, ["encoder", "vocabSize", "hiddenSize", "numLayers", ...LAYER]);
     checkModule("BidirectionalLanguageModel", encoder);
     const R = encoder.outputSize;
     if (!(R < hiddenSize))

@@ -4,7 +4,7 @@ import { noGrad } from "../autodiff/tape.ts";
 import { checkArrayLike, checkList, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
-import { type LayerOptions, Linear } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, Linear } from "../nn/layers.ts";
 import { mseLoss } from "../nn/losses.ts";
 import { Module } from "../nn/module.ts";
 import { add, mul, square, sub } from "../ops/arithmetic.ts";
@@ -42,7 +42,7 @@ export class SeriesForecaster extends Module {
 
   constructor(hiddenSize: number, numLayers: number, options: LayerOptions) {
     super();
-    checkOptions("SeriesForecaster", options);
+    checkOptions("SeriesForecaster", options, LAYER);
     this.gru = new GRU({ ...options, inputSize: 1, hiddenSize, numLayers });
     this.head = new Linear(hiddenSize, 1, options);
   }
@@ -76,14 +76,20 @@ export class HRNN extends Module {
 
   constructor(options: HRNNOptions) {
     super();
-    const { tree, hiddenSize = 10, numLayers = 2, alpha = 1.5 } = optionsOf("HRNN", options);
+    const {
+      tree,
+      hiddenSize = 10,
+      numLayers = 2,
+      alpha = 1.5,
+      ...layer
+    } = optionsOf("HRNN", options, ["tree", "hiddenSize", "numLayers", "alpha", ...LAYER]);
     checkSizes("HRNN", { hiddenSize, numLayers });
     checkList("HRNN", "tree", tree);
     this.alpha = alpha;
     this.#nodes = new Map(tree.map((node) => [node.name, node]));
     this.order = topDown(tree);
     this.#forecasters = new Map(
-      this.order.map((name) => [name, this.register(name, new SeriesForecaster(hiddenSize, numLayers, options))] as const),
+      this.order.map((name) => [name, this.register(name, new SeriesForecaster(hiddenSize, numLayers, layer))] as const),
     );
   }
 

@@ -58,7 +58,12 @@ export class SequenceBatchNorm extends Module {
 
   constructor(features: number, options: SequenceBatchNormOptions = {}) {
     super();
-    const { steps, momentum = 0.1, eps = 1e-5, dtype = "float32" } = optionsOf("SequenceBatchNorm", options);
+    const {
+      steps,
+      momentum = 0.1,
+      eps = 1e-5,
+      dtype = "float32",
+    } = optionsOf("SequenceBatchNorm", options, ["steps", "momentum", "eps", "dtype"]);
     checkSizes("SequenceBatchNorm", { features, steps: steps ?? 1 });
     this.features = features;
     this.steps = steps ?? null;

@@ -16,7 +16,7 @@ import { onesLike, zeros } from "../tensor/create.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { lengthsOf } from "./ctc-loss.ts";
-import { type LayerOptions, uniformParameter } from "./layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "./layers.ts";
 import { type LossOptions, reduceLosses } from "./losses.ts";
 import { Module, type Parameter } from "./module.ts";
 import { fillBeyond, runningMask } from "./padding.ts";
@@ -33,7 +33,7 @@ export interface CrfLossOptions extends RealSteps, LossOptions {}
 
 /** The real steps of each sequence in order. @internal */
 export function realSteps(op: string, T: number, B: number, options: RealSteps): number[][] {
-  const { lengths, mask } = optionsOf(op, options);
+  const { lengths, mask } = options;
   const given = lengths === undefined ? new Int32Array(B).fill(T) : lengthsOf(op, "lengths", lengths, B, T);
   const steps = Array.from(given, (length) => Array.from({ length }, (_, t) => t));
   if (mask === undefined) return steps;
@@ -104,7 +104,7 @@ export class LinearChainCRF extends Module {
 
   constructor(given: CrfOptions) {
     super();
-    const { numTags, ...options } = optionsOf("LinearChainCRF", given);
+    const { numTags, ...options } = optionsOf("LinearChainCRF", given, ["numTags", ...LAYER]);
     checkSizes("LinearChainCRF", { numTags });
     this.numTags = numTags;
     this.transitions = uniformParameter([numTags, numTags], 0.1, options);

@@ -30,7 +30,7 @@ export class Dropout extends Module {
 
   constructor(p = 0.5, options: DropoutLayerOptions = {}) {
     super();
-    const { generator } = optionsOf("Dropout", options);
+    const { generator } = optionsOf("Dropout", options, ["generator"]);
     this.p = checkProbability("Dropout", p);
     this.generator = generator;
   }
@@ -48,7 +48,7 @@ export class VariationalDropout extends Module {
 
   constructor(p = 0.5, options: DropoutLayerOptions = {}) {
     super();
-    const { generator } = optionsOf("VariationalDropout", options);
+    const { generator } = optionsOf("VariationalDropout", options, ["generator"]);
     this.p = checkProbability("VariationalDropout", p);
     this.generator = generator;
   }

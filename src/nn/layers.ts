@@ -18,6 +18,14 @@ export interface LayerOptions {
   readonly generator?: Generator;
 }
 
+/** The names of `LayerOptions`, for the lists of those who read more. @internal */
+export const LAYER = ["dtype", "generator"] as const;
+
+/** What a module's own layers take of its options. @internal */
+export function layerOptions({ dtype, generator }: LayerOptions): LayerOptions {
+  return { ...(dtype !== undefined && { dtype }), ...(generator !== undefined && { generator }) };
+}
+
 export interface BiasOptions extends LayerOptions {
   readonly bias?: boolean;
 }
@@ -37,7 +45,7 @@ export class Linear extends Module {
   constructor(inFeatures: number, outFeatures: number, options: BiasOptions = {}) {
     super();
     checkSizes("Linear", { inFeatures, outFeatures });
-    checkOptions("Linear", options);
+    checkOptions("Linear", options, ["bias", ...LAYER]);
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
     const bound = 1 / Math.sqrt(inFeatures);
@@ -58,7 +66,7 @@ export class Bilinear extends Module {
   constructor(in1Features: number, in2Features: number, outFeatures: number, options: BiasOptions = {}) {
     super();
     checkSizes("Bilinear", { in1Features, in2Features, outFeatures });
-    checkOptions("Bilinear", options);
+    checkOptions("Bilinear", options, ["bias", ...LAYER]);
     const bound = 1 / Math.sqrt(in1Features);
     this.weight = uniformParameter([outFeatures, in1Features, in2Features], bound, options);
     this.bias = (options.bias ?? true) ? uniformParameter([outFeatures], bound, options) : null;
@@ -87,7 +95,7 @@ export class Embedding extends Module {
   constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
     super();
     checkSizes("Embedding", { numEmbeddings, embeddingDim });
-    checkOptions("Embedding", options);
+    checkOptions("Embedding", options, ["paddingIdx", "scaleGradByFreq", ...LAYER]);
     this.numEmbeddings = numEmbeddings;
     this.embeddingDim = embeddingDim;
     this.paddingIdx = options.paddingIdx;
@@ -117,7 +125,7 @@ export class LayerNorm extends Module {
 
   constructor(normalizedShape: number | Shape, options: LayerNormOptions = {}) {
     super();
-    checkOptions("LayerNorm", options);
+    checkOptions("LayerNorm", options, ["eps", "elementwiseAffine", ...LAYER]);
     this.normalizedShape = typeof normalizedShape === "number" ? [normalizedShape] : normalizedShape;
     this.eps = options.eps ?? 1e-5;
     const affine = options.elementwiseAffine ?? true;

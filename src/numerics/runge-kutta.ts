@@ -81,7 +81,7 @@ function stages(slope: Slope, y: Tensor, t: number, h: number, { a, c }: Tableau
 export function integrate(slope: Slope, y0: Tensor, time: number, options: { method: FixedMethod; steps: number }): Tensor {
   checkFunction("integrate", "slope", slope);
   checkTensor("integrate", y0);
-  checkOptions("integrate", options);
+  checkOptions("integrate", options, ["method", "steps"]);
   const { method, steps } = options;
   const tableau = fixed[method];
   const h = time / steps;
@@ -116,7 +116,7 @@ export interface AdaptiveResult {
 export function integrateAdaptively(slope: Slope, y0: Tensor, time: number, options: AdaptiveOptions): AdaptiveResult {
   checkFunction("integrateAdaptively", "slope", slope);
   checkTensor("integrateAdaptively", y0);
-  checkOptions("integrateAdaptively", options);
+  checkOptions("integrateAdaptively", options, ["method", "tolerance", "maxSteps"]);
   const { method, tolerance = 1e-6, maxSteps = 10000 } = options;
   if (!(tolerance > 0)) throw new ArgumentError(`integrateAdaptively: expected a positive tolerance, got ${tolerance}`);
   const tableau = adaptive[method];

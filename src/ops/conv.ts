@@ -7,7 +7,7 @@
 
 import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
-import { checkFlag, checkOptions, checkWhole } from "../base/checks.ts";
+import { checkFlag, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
@@ -42,6 +42,8 @@ interface ConvOptions<Extent, Padding> {
 
 export type Conv1dOptions = ConvOptions<number, number>;
 export type Conv2dOptions = ConvOptions<Pair, Pair>;
+
+const CONV = ["stride", "padding", "dilation", "groups", "causal"] as const;
 
 /** The windows along one axis. */
 interface AxisWindows {
@@ -178,8 +180,8 @@ function checkPadding(op: string, padding: number | "same"): void {
  * @returns [N, O, H', W'] with H' = ⌊(H + zeros - dilation·(kh - 1) - 1) / stride⌋ + 1
  */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor | null, options: Conv2dOptions = {}): Tensor {
-  checkArguments("conv2d", x, weight, bias, options, 4);
-  const { stride = 1, padding = 0, dilation = 1, groups = 1, causal = false } = options;
+  checkImages("conv2d", x, weight, bias, 4);
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, causal = false } = optionsOf("conv2d", options, CONV);
   checkFlag("conv2d", "causal", causal);
   const [strides, dilations] = [pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)];
   const paddings = padding === "same" ? (["same", "same"] as const) : pair("conv2d", "padding", padding === "valid" ? 0 : padding);
@@ -200,8 +202,8 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor | null, options:
  * @example conv1d(x, weight, bias, { causal: true, dilation: 4 }); // T' = T, and no look ahead
  */
 export function conv1d(x: Tensor, weight: Tensor, bias?: Tensor | null, options: Conv1dOptions = {}): Tensor {
-  checkArguments("conv1d", x, weight, bias, options, 3);
-  const { stride = 1, padding = 0, dilation = 1, groups = 1, causal = false } = options;
+  checkImages("conv1d", x, weight, bias, 3);
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, causal = false } = optionsOf("conv1d", options, CONV);
   checkFlag("conv1d", "causal", causal);
   const zeros = padding === "valid" ? 0 : padding;
   checkPadding("conv1d", zeros);
@@ -216,10 +218,9 @@ function causalPadding(op: string, padding: number | "same"): "causal" {
   return "causal";
 }
 
-function checkArguments(op: string, x: Tensor, weight: Tensor, bias: Tensor | null | undefined, options: object, rank: number): void {
+function checkImages(op: string, x: Tensor, weight: Tensor, bias: Tensor | null | undefined, rank: number): void {
   for (const operand of [x, weight]) checkTensor(op, operand);
   if (bias !== undefined && bias !== null) checkTensor(op, bias);
-  checkOptions(op, options);
   if (x.rank !== rank) throw new ShapeError(`${op}: expected x of ${rank} axes, got ${show(x.shape)}`);
   if (weight.rank !== rank) throw new ShapeError(`${op}: expected a weight of ${rank} axes, got ${show(weight.shape)}`);
 }

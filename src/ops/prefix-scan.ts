@@ -29,7 +29,7 @@ export interface ChunkedOptions {
  * @see Blelloch, "Prefix sums and their applications", 1990, section 1.4
  */
 export function chunkedScan(a: Tensor, b: Tensor, options: ChunkedOptions): Tensor {
-  const { axis, chunk } = optionsOf("chunkedScan", options);
+  const { axis, chunk } = optionsOf("chunkedScan", options, ["axis", "chunk"]);
   checkTensor("chunkedScan", a);
   checkScanned("chunkedScan", a, b);
   if (!(Number.isInteger(chunk) && chunk >= 1)) throw new ArgumentError(`chunkedScan: expected chunks of at least one step, got ${chunk}`);
@@ -139,7 +139,7 @@ function reversedScan(a: Tensor, b: Tensor, axis: number): Tensor {
  * @param a of the shape and dtype of b
  */
 export function maxScan(a: Tensor, b: Tensor, options: { readonly axis: number }): Tensor {
-  const { axis } = optionsOf("maxScan", options);
+  const { axis } = optionsOf("maxScan", options, ["axis"]);
   checkTensor("maxScan", a);
   checkScanned("maxScan", a, b);
   return apply(maxScanOp, [a, b], { axis: axisOf("maxScan", axis, b.rank), reverse: false });
@@ -153,7 +153,7 @@ export function maxScan(a: Tensor, b: Tensor, options: { readonly axis: number }
  * @see Heinsen, "Efficient parallelization of a ubiquitous sequential computation", 2023
  */
 export function logLinearScan(logA: Tensor, logB: Tensor, options: { readonly axis: number }): Tensor {
-  const { axis } = optionsOf("logLinearScan", options);
+  const { axis } = optionsOf("logLinearScan", options, ["axis"]);
   checkTensor("logLinearScan", logA);
   checkScanned("logLinearScan", logA, logB);
   const along = axisOf("logLinearScan", axis, logB.rank);

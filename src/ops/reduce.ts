@@ -241,7 +241,7 @@ const cumsumOp: Primitive<Scan> = closedOp<Scan>({
 
 /** The sums of x up to and with each element along an axis. */
 export function cumsum(x: Tensor, options: { readonly axis: number }): Tensor {
-  const { axis } = optionsOf("cumsum", options);
+  const { axis } = optionsOf("cumsum", options, ["axis"]);
   checkTensor("cumsum", x);
   checkFloat("cumsum", x);
   return apply(cumsumOp, [x], { axis: axisOf("cumsum", axis, x.rank), reverse: false });
@@ -289,7 +289,7 @@ export function checkScanned(op: string, a: Tensor, b: Tensor): void {
  * @example linearScan(decay, inputs, { axis: 0 }); // a leaky integrator over time
  */
 export function linearScan(a: Tensor, b: Tensor, options: { readonly axis: number }): Tensor {
-  const { axis } = optionsOf("linearScan", options);
+  const { axis } = optionsOf("linearScan", options, ["axis"]);
   checkTensor("linearScan", a);
   checkScanned("linearScan", a, b);
   return apply(linearScanOp, [a, b], { axis: axisOf("linearScan", axis, b.rank), reverse: false });
@@ -297,7 +297,7 @@ export function linearScan(a: Tensor, b: Tensor, options: { readonly axis: numbe
 
 /** The products of x up to and with each element along an axis; derivatives are right at zeros too. */
 export function cumprod(x: Tensor, options: { readonly axis: number }): Tensor {
-  const { axis } = optionsOf("cumprod", options);
+  const { axis } = optionsOf("cumprod", options, ["axis"]);
   checkTensor("cumprod", x);
   checkFloat("cumprod", x);
   const along = axisOf("cumprod", axis, x.rank);

@@ -29,7 +29,7 @@ export function checkFloat(op: string, x: Tensor): void {
 
 /** @internal */
 export function reductionOf(op: string, x: Tensor, options: ReduceOptions): Reduction {
-  const { axis, keepDim = false } = optionsOf(op, options);
+  const { axis, keepDim = false } = optionsOf(op, options, ["axis", "keepDim"]);
   checkFloat(op, x);
   return { axes: axesOf(op, x, axis), keepDim };
 }

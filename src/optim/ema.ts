@@ -41,7 +41,7 @@ export class EMA {
 
   constructor(params: Iterable<Tensor>, options: EMAOptions = {}) {
     checkIterable("EMA", "parameters", params);
-    checkOptions("EMA", options);
+    checkOptions("EMA", options, ["decay", "warmUp"]);
     this.decay = options.decay ?? 0.999;
     if (!(this.decay >= 0 && this.decay <= 1)) throw new ArgumentError(`EMA: expected a decay in [0, 1], got ${this.decay}`);
     this.#warmUp = options.warmUp ?? false;

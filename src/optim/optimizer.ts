@@ -1,6 +1,6 @@
 /** What all optimisers share: parameter groups, state, and the walk over both. */
 
-import { checkFlag, checkIterable, checkNames, checkNumber, checkOptions, isRecord, withDefaults } from "../base/checks.ts";
+import { checkFlag, checkIterable, checkNames, checkNumber, checkObject, isRecord, withDefaults } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
@@ -83,7 +83,7 @@ export abstract class ParameterGroups<O extends object> {
   protected constructor(kind: string, params: Parameters<O>, defaults: Omit<Group<O>, "params">, options: Partial<O> = {}) {
     this.kind = kind;
     checkIterable(kind, "parameters", params);
-    checkOptions(kind, options);
+    checkObject(kind, "options", options);
     const given = [...params];
     if (given.length === 0) throw new ArgumentError(`${this.kind}: expected at least one parameter, got none`);
     for (const p of given) refuseForeign(this.kind, p);
@@ -92,7 +92,7 @@ export abstract class ParameterGroups<O extends object> {
       throw new ArgumentError(`${this.kind}: expected parameters or groups of them, got both`);
     }
     for (const group of plain.length > 0 ? [] : given) {
-      checkOptions(kind, group);
+      checkObject(kind, "a group", group);
       checkIterable(kind, "params of a group", (group as GroupOptions<O>).params);
     }
     const lists = plain.length > 0 ? [{ params: plain }] : (given as GroupOptions<O>[]);

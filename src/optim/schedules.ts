@@ -202,7 +202,7 @@ function isCount(value: unknown): value is number {
 
 /** base·factor before step `totalIters`, base from there on. By default one rate for ever. */
 export function constantLR(options: { readonly factor?: number; readonly totalIters?: number } = {}): Schedule {
-  const { factor = 1, totalIters = Number.POSITIVE_INFINITY } = optionsOf("constantLR", options);
+  const { factor = 1, totalIters = Number.POSITIVE_INFINITY } = optionsOf("constantLR", options, ["factor", "totalIters"]);
   checkNumber("constantLR", "factor", factor, { least: 0 });
   if (totalIters !== Number.POSITIVE_INFINITY) checkWhole("constantLR", "totalIters", totalIters);
   return (t, base) => (t < totalIters ? base * factor : base);
@@ -216,7 +216,7 @@ export function lambdaLR(factor: (step: number) => number): Schedule {
 
 /** base·gamma^⌊t/stepSize⌋; gamma 0.1 by default. */
 export function stepLR(options: { readonly stepSize: number; readonly gamma?: number }): Schedule {
-  const { stepSize, gamma = 0.1 } = optionsOf("stepLR", options);
+  const { stepSize, gamma = 0.1 } = optionsOf("stepLR", options, ["stepSize", "gamma"]);
   checkWhole("stepLR", "stepSize", stepSize, { least: 1 });
   checkNumber("stepLR", "gamma", gamma, { least: 0 });
   return (t, base) => base * power(gamma, Math.floor(t / stepSize));
@@ -224,7 +224,7 @@ export function stepLR(options: { readonly stepSize: number; readonly gamma?: nu
 
 /** base·gamma^(milestones reached); gamma 0.1 by default. A milestone given twice counts twice. */
 export function multiStepLR(options: { readonly milestones: readonly number[]; readonly gamma?: number }): Schedule {
-  const { milestones, gamma = 0.1 } = optionsOf("multiStepLR", options);
+  const { milestones, gamma = 0.1 } = optionsOf("multiStepLR", options, ["milestones", "gamma"]);
   checkList("multiStepLR", "milestones", milestones);
   const steps = [...milestones];
   for (const [i, m] of steps.entries()) checkWhole("multiStepLR", `milestones[${i}]`, m);
@@ -234,7 +234,7 @@ export function multiStepLR(options: { readonly milestones: readonly number[]; r
 
 /** base·gamma^t. */
 export function exponentialLR(options: { readonly gamma: number }): Schedule {
-  const { gamma } = optionsOf("exponentialLR", options);
+  const { gamma } = optionsOf("exponentialLR", options, ["gamma"]);
   checkNumber("exponentialLR", "gamma", gamma, { least: 0 });
   return (t, base) => base * power(gamma, t);
 }
@@ -243,7 +243,7 @@ export function exponentialLR(options: { readonly gamma: number }): Schedule {
 export function linearLR(
   options: { readonly startFactor?: number; readonly endFactor?: number; readonly totalIters?: number } = {},
 ): Schedule {
-  const { startFactor = 1 / 3, endFactor = 1, totalIters = 5 } = optionsOf("linearLR", options);
+  const { startFactor = 1 / 3, endFactor = 1, totalIters = 5 } = optionsOf("linearLR", options, ["startFactor", "endFactor", "totalIters"]);
   checkWhole("linearLR", "totalIters", totalIters, { least: 1 });
   checkNumber("linearLR", "startFactor", startFactor, { least: 0 });
   checkNumber("linearLR", "endFactor", endFactor, { least: 0 });
@@ -260,7 +260,7 @@ function anneal(from: number, to: number, progress: number): number {
  * @see Loshchilov, Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017
  */
 export function cosineAnnealingLR(options: { readonly tMax: number; readonly etaMin?: number }): Schedule {
-  const { tMax, etaMin = 0 } = optionsOf("cosineAnnealingLR", options);
+  const { tMax, etaMin = 0 } = optionsOf("cosineAnnealingLR", options, ["tMax", "etaMin"]);
   checkWhole("cosineAnnealingLR", "tMax", tMax, { least: 1 });
   checkNumber("cosineAnnealingLR", "etaMin", etaMin, { least: 0 });
   return (t, base) => anneal(base, etaMin, t / tMax);
@@ -271,7 +271,7 @@ export function cosineAnnealingLR(options: { readonly tMax: number; readonly eta
  * @see Loshchilov, Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017
  */
 export function cosineAnnealingWarmRestarts(options: { readonly t0: number; readonly tMult?: number; readonly etaMin?: number }): Schedule {
-  const { t0, tMult = 1, etaMin = 0 } = optionsOf("cosineAnnealingWarmRestarts", options);
+  const { t0, tMult = 1, etaMin = 0 } = optionsOf("cosineAnnealingWarmRestarts", options, ["t0", "tMult", "etaMin"]);
   checkSizes("cosineAnnealingWarmRestarts", { t0, tMult });
   checkNumber("cosineAnnealingWarmRestarts", "etaMin", etaMin, { least: 0 });
   return (t, base) => {
@@ -311,7 +311,7 @@ export function oneCycleLR(options: OneCycleOptions): Schedule {
     divFactor = 25,
     finalDivFactor = 1e4,
     annealStrategy = "cos",
-  } = optionsOf("oneCycleLR", options);
+  } = optionsOf("oneCycleLR", options, ["maxLr", "totalSteps", "pctStart", "divFactor", "finalDivFactor", "annealStrategy"]);
   checkWhole("oneCycleLR", "totalSteps", totalSteps, { least: 1 });
   checkNumber("oneCycleLR", "maxLr", maxLr, { least: 0 });
   checkNumber("oneCycleLR", "pctStart", pctStart, { least: 0, most: 1 });
@@ -397,7 +397,10 @@ export class ReduceLROnPlateau {
   constructor(optimizer: HasRates, options: PlateauOptions = {}) {
     checkList("ReduceLROnPlateau", "the optimizer's groups", (optimizer as { groups?: unknown } | undefined | null)?.groups);
     this.#optimizer = optimizer;
-    this.#options = withDefaults(PLATEAU, optionsOf("ReduceLROnPlateau", options));
+    this.#options = withDefaults(
+      PLATEAU,
+      optionsOf("ReduceLROnPlateau", options, ["mode", "factor", "patience", "threshold", "thresholdMode", "cooldown", "minLr", "eps"]),
+    );
     const { mode, factor, patience, threshold, thresholdMode, cooldown, minLr, eps } = this.#options;
     const op = "ReduceLROnPlateau";
     checkOneOf(op, "mode", mode, ["min", "max"]);

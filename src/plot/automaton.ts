@@ -1,6 +1,6 @@
 /** Finite automata as SVG text. */
 
-import { checkList, optionsOf } from "../base/checks.ts";
+import { checkList, checkObject } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
@@ -28,7 +28,8 @@ type Point = readonly [x: number, y: number];
  * @example const svg = automatonDiagram(extractAutomaton(cell), { title: "Language 4" });
  */
 export function automatonDiagram(automaton: DrawnAutomaton, { title, symbols }: AutomatonOptions = {}): string {
-  const { transitions, accepting } = optionsOf("automatonDiagram", automaton);
+  checkObject("automatonDiagram", "an automaton", automaton);
+  const { transitions, accepting } = automaton;
   checkList("automatonDiagram", "transitions", transitions);
   const n = transitions.length;
   const unknown = transitions.flat().find((q) => !Number.isInteger(q) || q < 0 || q >= n);

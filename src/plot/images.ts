@@ -25,7 +25,7 @@ const TITLE_HEIGHT = 28;
  * @example const svg = imageGrid(samples, { width: 8, columns: 4 });
  */
 export function imageGrid(images: readonly ArrayLike<number>[], options: ImageGridOptions): string {
-  const { width, columns, scale = 8, title } = optionsOf("imageGrid", options);
+  const { width, columns, scale = 8, title } = optionsOf("imageGrid", options, ["width", "columns", "scale", "title"]);
   checkList("imageGrid", "images", images);
   checkWhole("imageGrid", "width", width, { least: 1 });
   if (columns !== undefined) checkWhole("imageGrid", "columns", columns, { least: 1 });

@@ -1,6 +1,6 @@
 /** Line charts as SVG text. */
 
-import { checkList, checkOptions } from "../base/checks.ts";
+import { checkList, checkObject } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 
 export interface Line {
@@ -40,7 +40,7 @@ interface Scale {
  */
 export function lineChart(lines: readonly Line[], options: ChartOptions = {}): string {
   checkList("lineChart", "lines", lines);
-  for (const line of lines) checkOptions("lineChart", line);
+  for (const line of lines) checkObject("lineChart", "a line", line);
   const { title, xLabel, yLabel, width = 720, height = 432 } = options;
   for (const { name, x, y } of lines) {
     if (x.length !== y.length) throw new ArgumentError(`lineChart: expected as many x as y in "${name}", got ${x.length} and ${y.length}`);

@@ -2,7 +2,7 @@
 
 import { checkOneOf, checkSizes } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { add } from "../ops/arithmetic.ts";
 import { takeRows } from "../ops/gather.ts";
@@ -36,6 +36,9 @@ export interface RecurrentOptions extends LayerOptions {
   /** One bias, on the side of the input, or two as in PyTorch (default). */
   readonly biases?: 1 | 2;
 }
+
+/** The names of `RecurrentOptions`. @internal */
+export const RECURRENT = ["inputSize", "hiddenSize", "bias", "biases", ...LAYER] as const;
 
 export interface ElmanNetOptions {
   /** Default "tanh". */

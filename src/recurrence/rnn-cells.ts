@@ -17,6 +17,7 @@ import {
   type LstmState,
   lstmKind,
   makeWeights,
+  RECURRENT,
   type RecurrentKind,
   type RecurrentOptions,
 } from "./kinds.ts";
@@ -39,7 +40,6 @@ class FusedCell<S extends State> extends Module implements Recurrence<S> {
 
   constructor(op: string, kind: RecurrentKind<S>, options: RecurrentOptions) {
     super();
-    checkOptions(op, options);
     checkRecurrentOptions(op, options);
     this.inputSize = options.inputSize;
     this.hiddenSize = options.hiddenSize;
@@ -104,7 +104,7 @@ export interface RNNCellOptions extends RecurrentOptions, ElmanNetOptions {}
  */
 export class RNNCell extends FusedCell<Tensor> {
   constructor(options: RNNCellOptions) {
-    checkOptions("RNNCell", options);
+    checkOptions("RNNCell", options, ["nonlinearity", ...RECURRENT]);
     super("RNNCell", elmanKind(options.hiddenSize, options), options);
   }
 }
@@ -123,7 +123,7 @@ export interface LSTMCellOptions extends RecurrentOptions, LstmNetOptions {}
  */
 export class LSTMCell extends FusedCell<LstmState> {
   constructor(options: LSTMCellOptions) {
-    checkOptions("LSTMCell", options);
+    checkOptions("LSTMCell", options, ["projSize", "peepholes", ...RECURRENT]);
     super("LSTMCell", lstmKind("LSTMCell", options.hiddenSize, options), options);
   }
 }
@@ -144,7 +144,7 @@ export class GRUCell extends FusedCell<Tensor> {
   readonly resetAfter: boolean;
 
   constructor(options: GRUCellOptions) {
-    checkOptions("GRUCell", options);
+    checkOptions("GRUCell", options, ["resetAfter", ...RECURRENT]);
     super("GRUCell", gruKind(options.hiddenSize, options), options);
     this.resetAfter = options.resetAfter ?? true;
   }

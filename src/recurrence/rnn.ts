@@ -23,6 +23,7 @@ import {
   type LstmState,
   lstmKind,
   makeWeights,
+  RECURRENT,
   type RecurrentKind,
   type RecurrentOptions,
   type RecurrentWeights,
@@ -42,6 +43,8 @@ export interface StackedOptions extends RecurrentOptions {
   /** Whether a second set of weights reads the sequence backwards; outputs are joined (default false). */
   readonly bidirectional?: boolean;
 }
+
+const STACKED = [...RECURRENT, "numLayers", "batchFirst", "dropout", "bidirectional"] as const;
 
 export interface ForwardOptions<S> {
   /** Initial state; zeros unless given. */
@@ -84,7 +87,6 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
 
   constructor(op: string, kind: RecurrentKind<S>, options: StackedOptions) {
     super();
-    checkOptions(op, options);
     checkRecurrentOptions(op, options);
     const { numLayers = 1, dropout = 0, bidirectional = false } = options;
     checkSizes(op, { numLayers });
@@ -128,7 +130,7 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
    * @throws ArgumentError for lengths outside [0, T], and for indices that are out of range
    */
   forward(xs: Tensor, options: ForwardOptions<S> = {}): ForwardResult<S> {
-    checkOptions("forward", options);
+    checkOptions("forward", options, ["state", "lengths"]);
     checkTensor("forward", xs);
     if (xs.rank === (isIndex(xs) ? 1 : 2)) return this.#forwardUnbatched(xs, options);
     const [ys, state] = this.scan(this.batchFirst ? swapLeading(xs) : xs, options.state, options);
@@ -222,7 +224,7 @@ export interface RNNOptions extends StackedOptions, ElmanNetOptions {}
  */
 export class RNN extends RecurrentLayers<Tensor> {
   constructor(options: RNNOptions) {
-    checkOptions("RNN", options);
+    checkOptions("RNN", options, ["nonlinearity", ...STACKED]);
     super("RNN", elmanKind(options.hiddenSize, options), options);
   }
 }
@@ -240,7 +242,7 @@ export interface LSTMOptions extends StackedOptions, LstmNetOptions {}
  */
 export class LSTM extends RecurrentLayers<LstmState> {
   constructor(options: LSTMOptions) {
-    checkOptions("LSTM", options);
+    checkOptions("LSTM", options, ["projSize", "peepholes", ...STACKED]);
     super("LSTM", lstmKind("LSTM", options.hiddenSize, options), options);
   }
 }
@@ -256,7 +258,7 @@ export class GRU extends RecurrentLayers<Tensor> {
   readonly resetAfter: boolean;
 
   constructor(options: GRUOptions) {
-    checkOptions("GRU", options);
+    checkOptions("GRU", options, ["resetAfter", ...STACKED]);
     super("GRU", gruKind(options.hiddenSize, options), options);
     this.resetAfter = options.resetAfter ?? true;
   }

@@ -6,7 +6,7 @@ import { quote } from "../base/quote.ts";
 import { exp } from "../numerics/scalar.ts";
 import type { Random } from "./draws.ts";
 import type { FieldReader, Fields } from "./fields.ts";
-import { type StopReason, VectorSearch, type VectorSearchOptions } from "./search.ts";
+import { type StopReason, VECTOR_SEARCH, VectorSearch, type VectorSearchOptions } from "./search.ts";
 
 /** The neighbour of a point, drawn by `random`. */
 export type Move = (x: Float64Array, random: Random) => Float64Array;
@@ -71,7 +71,16 @@ export class SimulatedAnnealing extends VectorSearch {
   readonly #probes: number;
 
   constructor(options: SimulatedAnnealingOptions) {
-    checkOptions("SimulatedAnnealing", options);
+    checkOptions("SimulatedAnnealing", options, [
+      "sigma",
+      "move",
+      "temperature",
+      "cooling",
+      "stepsPerTemperature",
+      "adapt",
+      "leastTemperature",
+      ...VECTOR_SEARCH,
+    ]);
     const defaults = {
       sigma: 0.1,
       move: "all" as "all" | "one" | Move,

@@ -5,7 +5,7 @@ import { ArgumentError } from "../base/errors.ts";
 import { CELL_NODE_KINDS, type CellEdge, type CellGraph, type CellNodeKind, cellFault, elmanGraph, usedNodes } from "./cell-graph.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { orderOf } from "./ranks.ts";
-import { Search, type SearchOptions, type StopReason } from "./search.ts";
+import { SEARCH, Search, type SearchOptions, type StopReason } from "./search.ts";
 
 export interface CellEvolutionOptions extends SearchOptions {
   /** The graph that all begin with (default the simple recurrent cell). */
@@ -142,7 +142,7 @@ export class CellEvolution extends Search<CellGraph> {
   #costs: Float64Array = new Float64Array(0);
 
   constructor(options: CellEvolutionOptions = {}) {
-    checkOptions("CellEvolution", options);
+    checkOptions("CellEvolution", options, ["start", "population", "elite", "tournamentSize", "mutations", "maxNodes", ...SEARCH]);
     const defaults = { start: elmanGraph, population: 12, elite: 3, tournamentSize: 2, mutations: 3, maxNodes: 24 };
     const { start, population, elite, tournamentSize, mutations, maxNodes } = withDefaults(defaults, options);
     super("CellEvolution", options, { start, population, elite, tournamentSize, mutations, maxNodes });

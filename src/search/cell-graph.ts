@@ -2,7 +2,7 @@
 
 import { checkSizes, isRecord, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";
@@ -139,7 +139,7 @@ export class GraphCell extends Cell<readonly Tensor[]> {
 
   constructor(options: GraphCellOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, graph } = optionsOf("GraphCell", options);
+    const { inputSize: I, hiddenSize: H, graph } = optionsOf("GraphCell", options, ["inputSize", "hiddenSize", "graph", ...LAYER]);
     checkSizes("GraphCell", { inputSize: I, hiddenSize: H });
     const fault = cellFault(graph);
     if (fault !== null) throw new ArgumentError(`GraphCell: expected a graph of a cell, got ${fault}`);

@@ -6,7 +6,7 @@ import { exp, log } from "../numerics/scalar.ts";
 import { power } from "../optim/optimizer.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { orderOf } from "./ranks.ts";
-import { type StopReason, VectorSearch, type VectorSearchOptions } from "./search.ts";
+import { type StopReason, VECTOR_SEARCH, VectorSearch, type VectorSearchOptions } from "./search.ts";
 
 export interface CMAESOptions extends VectorSearchOptions {
   /** The first standard deviation, about a quarter of the range where the best is expected. */
@@ -251,7 +251,7 @@ export class CMAES extends VectorSearch {
   #extremes: readonly [number, number] = [0, Number.POSITIVE_INFINITY];
 
   constructor(options: CMAESOptions) {
-    checkOptions("CMAES", options);
+    checkOptions("CMAES", options, ["sigma", "population", "diagonal", "restarts", "tolFun", "tolX", ...VECTOR_SEARCH]);
     const n = options.start?.length ?? 1;
     const defaults = { population: 4 + Math.floor(3 * log(Math.max(1, n))), diagonal: false, restarts: 0, tolFun: 1e-11, tolX: 1e-11 };
     const { sigma, population, diagonal, restarts, tolFun, tolX } = withDefaults(defaults, options);

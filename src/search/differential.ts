@@ -2,7 +2,7 @@
 
 import { checkNumber, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import type { FieldReader, Fields } from "./fields.ts";
-import { type StopReason, VectorSearch, type VectorSearchOptions } from "./search.ts";
+import { type StopReason, VECTOR_SEARCH, VectorSearch, type VectorSearchOptions } from "./search.ts";
 
 export interface DifferentialEvolutionOptions extends VectorSearchOptions {
   /** The first population is from the box start ± spread (default 1). */
@@ -53,7 +53,7 @@ export class DifferentialEvolution extends VectorSearch {
   #costs: Float64Array = new Float64Array(0);
 
   constructor(options: DifferentialEvolutionOptions) {
-    checkOptions("DifferentialEvolution", options);
+    checkOptions("DifferentialEvolution", options, ["spread", "population", "weight", "crossoverRate", ...VECTOR_SEARCH]);
     const defaults = {
       spread: 1,
       population: Math.min(200, Math.max(4, 10 * (options.start?.length ?? 0))),

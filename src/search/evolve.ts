@@ -57,7 +57,12 @@ export async function evolve<C>(
   evaluate: Evaluate<C> | Evaluator<C>,
   options: EvolveOptions<C> = {},
 ): Promise<EvolveResult<C>> {
-  const { signal, maxEvaluations, onGeneration } = optionsOf("evolve", options);
+  const { signal, maxEvaluations, onGeneration } = optionsOf("evolve", options, [
+    "signal",
+    "maxEvaluations",
+    "concurrency",
+    "onGeneration",
+  ]);
   checkMethods("evolve", "a search", search, ["ask", "tell", "stop"]);
   if (signal !== undefined) checkMethods("evolve", "a signal", signal, ["addEventListener", "removeEventListener"]);
   if (onGeneration !== undefined) checkFunction("evolve", "onGeneration", onGeneration);

@@ -4,7 +4,7 @@ import { checkFlag, checkFunction, checkNumber, checkOneOf, checkOptions, checkW
 import { ArgumentError } from "../base/errors.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { orderOf } from "./ranks.ts";
-import { type StopReason, VectorSearch, type VectorSearchOptions } from "./search.ts";
+import { type StopReason, VECTOR_SEARCH, VectorSearch, type VectorSearchOptions } from "./search.ts";
 import { fitnessOf, pickBy, SELECTIONS, type Selection, selectionProbabilities } from "./selection.ts";
 
 export interface GeneticAlgorithmOptions extends VectorSearchOptions {
@@ -78,7 +78,22 @@ export class GeneticAlgorithm extends VectorSearch {
   #probabilities: Float64Array | null = null;
 
   constructor(options: GeneticAlgorithmOptions) {
-    checkOptions("GeneticAlgorithm", options);
+    checkOptions("GeneticAlgorithm", options, [
+      "spread",
+      "population",
+      "selection",
+      "tournamentSize",
+      "elite",
+      "reevaluate",
+      "crossover",
+      "crossoverRate",
+      "mutationRate",
+      "mutationScale",
+      "mutationDecay",
+      "learned",
+      "learnedShare",
+      ...VECTOR_SEARCH,
+    ]);
     const defaults = {
       spread: 1,
       population: 50,

@@ -48,7 +48,7 @@ export class NeatNetwork {
   readonly #sums: Tensor;
 
   constructor(genome: NeatGenome, options: NeatNetworkOptions = {}) {
-    const { activation = "sigmoid", order = "feedforward" } = optionsOf("NeatNetwork", options);
+    const { activation = "sigmoid", order = "feedforward" } = optionsOf("NeatNetwork", options, ["activation", "order"]);
     checkGenome("NeatNetwork", genome);
     checkWhole("NeatNetwork", "inputs", genome.inputs);
     checkWhole("NeatNetwork", "outputs", genome.outputs, { least: 1 });

@@ -1,11 +1,21 @@
 /** NeuroEvolution of augmenting topologies: networks that grow, compared and crossed by the history of their genes. */
 
-import { checkFlag, checkFunction, checkList, checkNumber, checkOptions, checkWhole, isRecord, withDefaults } from "../base/checks.ts";
+import {
+  checkFlag,
+  checkFunction,
+  checkList,
+  checkNumber,
+  checkObject,
+  checkOptions,
+  checkWhole,
+  isRecord,
+  withDefaults,
+} from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { orderOf } from "./ranks.ts";
-import { Search, type SearchOptions, type StopReason } from "./search.ts";
+import { SEARCH, Search, type SearchOptions, type StopReason } from "./search.ts";
 
 /** A connection gene. */
 export interface NeatConnection {
@@ -85,7 +95,7 @@ export function genomeFault({ inputs, outputs, hidden, connections }: NeatGenome
 
 /** @throws DTypeError for what is no genome */
 export function checkGenome(op: string, genome: unknown): void {
-  checkOptions(op, genome);
+  checkObject(op, "a genome", genome);
   const { connections, hidden } = genome as { connections?: unknown; hidden?: unknown };
   checkList(op, "connections", connections);
   checkList(op, "hidden", hidden);
@@ -228,7 +238,23 @@ export class NEAT extends Search<NeatGenome> {
   #origins: Float64Array = new Float64Array(0);
 
   constructor(options: NEATOptions) {
-    checkOptions("NEAT", options);
+    checkOptions("NEAT", options, [
+      "inputs",
+      "outputs",
+      "population",
+      "fitness",
+      "recurrent",
+      "distance",
+      "threshold",
+      "species",
+      "stagnation",
+      "survivors",
+      "weightRate",
+      "weightStep",
+      "nodeRate",
+      "connectionRate",
+      ...SEARCH,
+    ]);
     const defaults = {
       population: 150,
       fitness: (cost: number) => 1 / (1 + cost),

@@ -6,7 +6,7 @@ import { Adam } from "../optim/adam.ts";
 import { assign, keep, requireGrad, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { centredRanks } from "./ranks.ts";
-import { type StopReason, VectorSearch, type VectorSearchOptions } from "./search.ts";
+import { type StopReason, VECTOR_SEARCH, VectorSearch, type VectorSearchOptions } from "./search.ts";
 
 export interface OpenAIESOptions extends VectorSearchOptions {
   /** Standard deviation of the candidates around the parameters (default 0.1). */
@@ -56,7 +56,7 @@ export class OpenAIES extends VectorSearch {
   #gradient: Float64Array;
 
   constructor(options: OpenAIESOptions) {
-    checkOptions("OpenAIES", options);
+    checkOptions("OpenAIES", options, ["sigma", "population", "lr", "weightDecay", "shaping", ...VECTOR_SEARCH]);
     const defaults = { sigma: 0.1, population: 50, lr: 0.02, weightDecay: 0.005, shaping: "ranks" as "ranks" | "costs" };
     const { sigma, population, lr, weightDecay, shaping } = withDefaults(defaults, options);
     super("OpenAIES", options, { sigma, population, lr, weightDecay, shaping });

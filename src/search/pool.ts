@@ -26,6 +26,9 @@ export interface PoolOptions {
   readonly timeout?: number;
 }
 
+/** The names of `PoolOptions`. @internal */
+export const POOL = ["workers", "retries", "retryErrors", "timeout"] as const;
+
 /** A worker as a host has it. */
 export interface WorkerPort {
   post(message: unknown): void;
@@ -85,7 +88,7 @@ export class EvaluationPool<C> implements Evaluator<C> {
   constructor(name: string, spawn: () => WorkerPort, options: PoolOptions = {}) {
     const { workers, retries, retryErrors, timeout } = withDefaults(
       { workers: 4, retries: 1, retryErrors: false },
-      optionsOf(name, options),
+      optionsOf(name, options, POOL),
     );
     checkFunction(name, "spawn", spawn);
     checkWhole(name, "workers", workers, { least: 1 });

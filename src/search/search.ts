@@ -1,6 +1,6 @@
 /** The contract of global search: ask for candidates, tell what they cost, go on until a reason to stop. */
 
-import { checkArrayLike, checkList, checkMethods, checkNumber, checkOptions, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkList, checkMethods, checkNumber, checkObject, checkWhole } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
@@ -45,6 +45,9 @@ export interface SearchOptions {
   readonly maxGenerations?: number;
 }
 
+/** The names of `SearchOptions`. @internal */
+export const SEARCH = ["generator", "target", "maxEvaluations", "maxGenerations"] as const;
+
 /** How often a candidate whose cost is NaN is drawn anew; then it counts as the worst. */
 const REDRAWS = 10;
 
@@ -74,7 +77,7 @@ export abstract class Search<C> implements AskTell<C> {
 
   /** @param identity the method's options as plain data: a saved state is for a search with the same ones */
   protected constructor(kind: string, options: SearchOptions, identity: Readonly<Record<string, unknown>>) {
-    checkOptions(kind, options);
+    checkObject(kind, "options", options);
     this.kind = kind;
     if (options.target !== undefined) checkNumber(kind, "target", options.target);
     for (const name of ["maxEvaluations", "maxGenerations"] as const) {
@@ -300,6 +303,9 @@ export interface VectorSearchOptions extends SearchOptions {
   readonly start: ArrayLike<number>;
 }
 
+/** The names of `VectorSearchOptions`. @internal */
+export const VECTOR_SEARCH = ["start", ...SEARCH] as const;
+
 /** Base of the methods whose candidates are parameter vectors. */
 export abstract class VectorSearch extends Search<Float64Array> {
   /** Numbers of a candidate. */
@@ -307,7 +313,8 @@ export abstract class VectorSearch extends Search<Float64Array> {
   protected readonly start: Float64Array;
 
   protected constructor(kind: string, options: VectorSearchOptions, identity: Readonly<Record<string, unknown>>) {
-    const { start } = optionsOf(kind, options);
+    checkObject(kind, "options", options);
+    const { start } = options;
     if (typeof start !== "object" || !(start?.length > 0)) {
       throw new ArgumentError(`${kind}: expected start to hold at least one number, got ${quote(start)}`);
     }

@@ -2,7 +2,7 @@
 
 import { checkNumber, checkOneOf, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import type { FieldReader, Fields } from "./fields.ts";
-import { type StopReason, VectorSearch, type VectorSearchOptions } from "./search.ts";
+import { type StopReason, VECTOR_SEARCH, VectorSearch, type VectorSearchOptions } from "./search.ts";
 
 export interface ParticleSwarmOptions extends VectorSearchOptions {
   /** The first places are from the box start ± spread (default 1); the particles are at rest there. */
@@ -64,7 +64,7 @@ export class ParticleSwarm extends VectorSearch {
   #costs: Float64Array = new Float64Array(0);
 
   constructor(options: ParticleSwarmOptions) {
-    checkOptions("ParticleSwarm", options);
+    checkOptions("ParticleSwarm", options, ["spread", "particles", "topology", "inertia", "cognitive", "social", ...VECTOR_SEARCH]);
     const defaults = {
       spread: 1,
       particles: 30,

@@ -2,7 +2,7 @@
 
 import { Worker } from "node:worker_threads";
 import { optionsOf } from "../base/checks.ts";
-import { addressText, EvaluationPool, type ModuleAddress, type PoolOptions, type WorkerPort } from "./pool.ts";
+import { addressText, EvaluationPool, type ModuleAddress, POOL, type PoolOptions, type WorkerPort } from "./pool.ts";
 
 export interface WorkerOptions extends PoolOptions {
   /** The module's export that evaluates: (candidate, { evaluation }) to a cost, or the promise of one (default "evaluate"). */
@@ -19,7 +19,7 @@ export interface WorkerOptions extends PoolOptions {
  * await evolve(search, threads, { maxEvaluations: 10_000 });
  */
 export function evaluationThreads<C>(module: ModuleAddress, options: WorkerOptions = {}): EvaluationPool<C> {
-  const { name = "evaluate" } = optionsOf("evaluationThreads", options);
+  const { name = "evaluate", ...pool } = optionsOf("evaluationThreads", options, ["name", ...POOL]);
   const source = { module: addressText("evaluationThreads", module), name };
   const spawn = (): WorkerPort => {
     const worker = new Worker(new URL("./worker-node.js", import.meta.url));
@@ -36,5 +36,5 @@ export function evaluationThreads<C>(module: ModuleAddress, options: WorkerOptio
       hold: (busy) => (busy ? worker.ref() : worker.unref()),
     };
   };
-  return new EvaluationPool<C>("evaluationThreads", spawn, options);
+  return new EvaluationPool<C>("evaluationThreads", spawn, pool);
 }

@@ -1,7 +1,7 @@
 /** Evaluation in web workers, for browsers. */
 
 import { optionsOf } from "../base/checks.ts";
-import { addressText, EvaluationPool, type ModuleAddress, type PoolOptions, type WorkerPort } from "./pool.ts";
+import { addressText, EvaluationPool, type ModuleAddress, POOL, type PoolOptions, type WorkerPort } from "./pool.ts";
 
 export interface WebWorkerOptions extends PoolOptions {
   /** The module's export that evaluates: (candidate, { evaluation }) to a cost, or the promise of one (default "evaluate"). */
@@ -24,7 +24,7 @@ declare const Worker: new (url: URL, options: { readonly type: "module" }) => We
  * @example await evolve(search, evaluationWorkers<Float64Array>(new URL("./cost.js", import.meta.url), { workers: 4 }));
  */
 export function evaluationWorkers<C>(module: ModuleAddress, options: WebWorkerOptions = {}): EvaluationPool<C> {
-  const { name = "evaluate" } = optionsOf("evaluationWorkers", options);
+  const { name = "evaluate", ...pool } = optionsOf("evaluationWorkers", options, ["name", ...POOL]);
   const source = { module: addressText("evaluationWorkers", module), name };
   const spawn = (): WorkerPort => {
     // In this form bundlers see that there is a worker.
@@ -40,5 +40,5 @@ export function evaluationWorkers<C>(module: ModuleAddress, options: WebWorkerOp
       terminate: () => worker.terminate(),
     };
   };
-  return new EvaluationPool<C>("evaluationWorkers", spawn, options);
+  return new EvaluationPool<C>("evaluationWorkers", spawn, pool);
 }

@@ -152,7 +152,22 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   constructor(model: M, batches: Iterable<B & Continuing>, options: FitOptions<M, B, S>) {
     checkModule("fit", model);
     checkIterable("fit", "batches", batches);
-    checkFitOptions(optionsOf("fit", options));
+    checkFitOptions(
+      optionsOf("fit", options, [
+        "optimizer",
+        "loss",
+        "gradients",
+        "maxSteps",
+        "signal",
+        "clipNorm",
+        "schedule",
+        "evaluate",
+        "evaluateEvery",
+        "earlyStopping",
+        "generator",
+        "resume",
+      ]),
+    );
     this.#model = model;
     this.#batches = batches;
     this.#options = options;

@@ -77,7 +77,14 @@ export class Online<M extends Module, B> {
 
   constructor(model: M, options: OnlineOptions<M, B>) {
     checkModule("online", model);
-    const { gradients, batch = 1, updateEvery = 1, clipNorm, loss, optimizer } = optionsOf("online", options);
+    const {
+      gradients,
+      batch = 1,
+      updateEvery = 1,
+      clipNorm,
+      loss,
+      optimizer,
+    } = optionsOf("online", options, ["optimizer", "gradients", "loss", "batch", "updateEvery", "clipNorm"]);
     checkFunction("online", "loss", loss);
     if (!(optimizer instanceof Optimizer)) throw new DTypeError(`online: expected an optimizer, got ${quote(optimizer)}`);
     checkWhole("online", "batch", batch, { least: 1 });

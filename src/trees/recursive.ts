@@ -1,7 +1,7 @@
 /** Recursive networks: the vector of a whole from those of its parts, by the same weights everywhere. */
 
 import { checkSizes, optionsOf } from "../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import { Parameter } from "../nn/module.ts";
 import { linear } from "../ops/linear.ts";
 import { tanh } from "../ops/math.ts";
@@ -44,7 +44,7 @@ export class RecursiveNetwork extends StructureNetwork<Tensor> {
 
   constructor(options: RecursiveOptions) {
     super();
-    const { size, arity = 2, bias = true, dtype = "float32" } = optionsOf("RecursiveNetwork", options);
+    const { size, arity = 2, bias = true, dtype = "float32" } = optionsOf("RecursiveNetwork", options, ["size", "arity", "bias", ...LAYER]);
     const K = arity === "sum" ? 1 : arity;
     checkSizes("RecursiveNetwork", { size, arity: K });
     this.inputSize = size;

@@ -1,7 +1,7 @@
 /** Recursive neural tensor networks: children multiply each other. */
 
 import { checkOptions } from "../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { add } from "../ops/arithmetic.ts";
 import { bilinear } from "../ops/linear.ts";
@@ -31,7 +31,7 @@ export class RecursiveNeuralTensorNetwork extends RecursiveNetwork {
   readonly tensor: Parameter;
 
   constructor(options: TensorNetworkOptions) {
-    checkOptions("RecursiveNeuralTensorNetwork", options);
+    checkOptions("RecursiveNeuralTensorNetwork", options, ["size", "bias", ...LAYER]);
     super({ ...options, arity: 2 });
     const { size: d } = options;
     this.tensor = uniformParameter([d, 2 * d, 2 * d], 1 / (4 * d), options);

@@ -1,6 +1,6 @@
 /** Trees and directed acyclic graphs, and networks over them: all nodes of one height are computed at once. */
 
-import { checkList, checkMethods, checkOptions, checkWholes, optionsOf } from "../base/checks.ts";
+import { checkList, checkMethods, checkObject, checkWholes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { scatterRows, takeRows } from "../ops/gather.ts";
@@ -119,7 +119,7 @@ export interface Forest {
  */
 export function forestOf(trees: readonly Tree[], options: StructureOptions = {}): Forest {
   checkList("forestOf", "trees", trees);
-  const { shared = false, inner = 0 } = optionsOf("forestOf", options);
+  const { shared = false, inner = 0 } = optionsOf("forestOf", options, ["shared", "inner"]);
   const children: number[][] = [];
   const symbols: number[] = [];
   const known = new Map<string, number>();
@@ -235,7 +235,7 @@ function joined<S extends State>([first, ...rest]: readonly S[]): S {
 
 function checkInputs(network: StructureNetwork, structure: Structure, xs: Tensor): void {
   checkMethods("forward", "a network", network, ["leaf", "node"]);
-  checkOptions("forward: structure", structure);
+  checkObject("forward", "a structure", structure);
   checkTensor("forward", xs);
   const { size } = structure;
   const expected = [size, network.inputSize];

@@ -1,7 +1,7 @@
 /** Long short-term memory over trees: children summed, or each in its place. */
 
-import { checkSizes, optionsOf } from "../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../nn/layers.ts";
+import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { linear } from "../ops/linear.ts";
@@ -19,6 +19,8 @@ export interface TreeLSTMOptions extends LayerOptions {
   readonly forgetBias?: number;
 }
 
+const TREE_LSTM = ["inputSize", "hiddenSize", "forgetBias", ...LAYER] as const;
+
 /** What both kinds share: W x + b, and the way from gates to states. */
 abstract class TreeLSTM extends StructureNetwork<LstmState> {
   readonly inputSize: number;
@@ -29,7 +31,7 @@ abstract class TreeLSTM extends StructureNetwork<LstmState> {
 
   constructor(op: string, options: TreeLSTMOptions) {
     super();
-    const { inputSize, hiddenSize: H, forgetBias = 1 } = optionsOf(op, options);
+    const { inputSize, hiddenSize: H, forgetBias = 1 } = options;
     checkSizes(op, { inputSize, hiddenSize: H });
     this.inputSize = inputSize;
     this.hiddenSize = H;
@@ -82,6 +84,7 @@ export class ChildSumTreeLSTM extends TreeLSTM {
   readonly weightFh: Parameter;
 
   constructor(options: TreeLSTMOptions) {
+    checkOptions("ChildSumTreeLSTM", options, TREE_LSTM);
     super("ChildSumTreeLSTM", options);
     const H = options.hiddenSize;
     this.weightHh = uniformParameter([3 * H, H], 1 / Math.sqrt(H), options);
@@ -121,9 +124,9 @@ export class NaryTreeLSTM extends TreeLSTM {
   readonly weightHh: Parameter;
 
   constructor(options: NaryTreeLSTMOptions) {
-    super("NaryTreeLSTM", options);
-    const { hiddenSize: H, arity = 2 } = options;
+    const { hiddenSize: H, arity = 2 } = optionsOf("NaryTreeLSTM", options, [...TREE_LSTM, "arity"]);
     checkSizes("NaryTreeLSTM", { arity });
+    super("NaryTreeLSTM", options);
     this.arity = arity;
     this.weightHh = uniformParameter([(3 + arity) * H, arity * H], 1 / Math.sqrt(H), options);
   }

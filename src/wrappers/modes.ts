@@ -64,7 +64,7 @@ export function freeRun<S extends State>(
 ): [ys: Tensor, last: S] {
   checkRecurrence("freeRun", recurrence);
   checkTensor("freeRun", x);
-  const { state = recurrence.initialState(x.dim(0)), decode } = optionsOf("freeRun", options);
+  const { state = recurrence.initialState(x.dim(0)), decode } = optionsOf("freeRun", options, ["state", "decode"]);
   checkSteps("freeRun", steps);
   checkDecode("freeRun", recurrence, decode);
   const ys: Tensor[] = [];
@@ -109,7 +109,13 @@ export function scheduledSampling<S extends State>(
 ): [ys: Tensor, last: S] {
   checkRecurrence("scheduledSampling", recurrence);
   checkTensor("scheduledSampling", inputs);
-  const { truth, coin = "token", generator = defaultGenerator(), state, decode } = optionsOf("scheduledSampling", options);
+  const {
+    truth,
+    coin = "token",
+    generator = defaultGenerator(),
+    state,
+    decode,
+  } = optionsOf("scheduledSampling", options, ["truth", "coin", "generator", "state", "decode"]);
   const op = "scheduledSampling";
   checkNumber(op, "truth", truth, { least: 0, most: 1 });
   checkOneOf(op, "coin", coin, ["token", "sequence"]);

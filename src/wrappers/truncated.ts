@@ -88,7 +88,7 @@ export function truncatedBptt<S extends State>(
   options: TruncatedOptions<S>,
 ): { readonly loss: number; readonly state: S } {
   checkRecurrence("truncatedBptt", recurrence);
-  const { k1, k2 = k1, state, loss, after } = optionsOf("truncatedBptt", options);
+  const { k1, k2 = k1, state, loss, after } = optionsOf("truncatedBptt", options, ["k1", "k2", "state", "loss", "after"]);
   let total = 0;
   const last = overWindows<S, number>(
     "truncatedBptt",

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { checkNumber, checkOneOf, checkSizes, checkWhole } from "../../src/base/checks.ts";
+import { checkNumber, checkOneOf, checkOptions, checkSizes, checkWhole } from "../../src/base/checks.ts";
 import { ArgumentError } from "../../src/base/errors.ts";
+import { tensor } from "../../src/tensor/tensor.ts";
+import { thrown } from "../thrown.ts";
 
 const message = (fn: () => void): string => {
   try {
@@ -40,5 +42,39 @@ describe("checks of arguments", () => {
 
   it("keep messages short, whatever came", () => {
     expect(message(() => checkOneOf("op", "mode", "x".repeat(1e6), ["a"])).length).toBeLessThan(140);
+  });
+});
+
+describe("options", () => {
+  const KNOWN = ["hiddenSize", "lr"] as const;
+  const check = (options: unknown) => () => checkOptions("op", options as { hiddenSize: number; lr?: number }, KNOWN);
+
+  it("have known names; undefined is not given, and a prototype may give", () => {
+    for (const options of [{}, { hiddenSize: 1, lr: undefined }, { hiden: undefined }, Object.create(null), Object.create({ lr: 1 })]) {
+      expect(check(options)).not.toThrow();
+    }
+  });
+
+  it.each([
+    [{ hiden_size: 1 }, 'op: expected options among hiddenSize, lr, got "hiden_size": did you mean hiddenSize?'],
+    [{ LR: null }, 'op: expected options among hiddenSize, lr, got "LR": did you mean lr?'],
+    [{ other: 1 }, 'op: expected options among hiddenSize, lr, got "other"'],
+  ])("of another name are refused, with the one that was meant (%#)", (options, text) => {
+    expect(message(check(options))).toBe(text);
+  });
+
+  it.each([
+    [null, "null"],
+    [3, "3"],
+    ["lr", '"lr"'],
+    [[], "[]"],
+    [new Map([["lr", 1]]), "a Map"],
+    [Float64Array.of(1), "a Float64Array"],
+    [tensor([1]), "a Tensor"],
+  ])("are no number, text, list or tensor (%#)", (options, shown) => {
+    const error = thrown(check(options)) as Error;
+    expect(error.name).toBe("DTypeError");
+    expect(error.message).toMatch(/^op: expected options as an? (plain )?object, got /);
+    expect(error.message).toContain(shown);
   });
 });

@@ -2,7 +2,7 @@
 
 import { checkList, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -53,7 +53,7 @@ export class GatedStore<D extends State = State> extends Cell<GatedStoreState<D>
 
   constructor(options: GatedStoreOptions<D>) {
     super();
-    const { inputSize: I, hiddenSize: H } = optionsOf("GatedStore", options);
+    const { inputSize: I, hiddenSize: H } = optionsOf("GatedStore", options, ["inputSize", "hiddenSize", "store", ...LAYER]);
     checkSizes("GatedStore", { inputSize: I, hiddenSize: H });
     const store = options.store ?? (new IdentityStore(H) as Recurrence<State> as Recurrence<D>);
     if (store.inputSize !== H || store.outputSize !== H) {
@@ -137,7 +137,12 @@ export class FilterStore extends Cell<FilterStoreState> {
 
   constructor(options: FilterStoreOptions) {
     super();
-    const { size, delays: P, feedbackDelays: Q = 0, dtype = "float32" } = optionsOf("FilterStore", options);
+    const {
+      size,
+      delays: P,
+      feedbackDelays: Q = 0,
+      dtype = "float32",
+    } = optionsOf("FilterStore", options, ["size", "delays", "feedbackDelays", ...LAYER]);
     checkSizes("FilterStore", { size, delays: P, ...(Q === 0 ? {} : { feedbackDelays: Q }) });
     const direct = Q === 0 ? 1 : 0.7;
     this.inputSize = size;
@@ -187,7 +192,7 @@ export class DelayGraph extends Cell<Tensor> {
 
   constructor(options: DelayGraphOptions) {
     super();
-    const { size: H, delays, dtype = "float32" } = optionsOf("DelayGraph", options);
+    const { size: H, delays, dtype = "float32" } = optionsOf("DelayGraph", options, ["size", "delays", ...LAYER]);
     checkList("DelayGraph", "delays", delays);
     checkSizes("DelayGraph", { size: H, edges: delays.length, ...Object.fromEntries(delays.map((d, e) => [`delays[${e}]`, d])) });
     const E = delays.length;

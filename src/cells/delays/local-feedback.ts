@@ -2,7 +2,7 @@
 
 import { checkList, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul, neg } from "../../ops/arithmetic.ts";
 import { reshape, sum } from "../../ops/broadcast.ts";
@@ -35,6 +35,8 @@ export interface LocalFeedbackOptions extends LayerOptions {
    */
   readonly lattice?: boolean;
 }
+
+const FEEDBACK = ["inputDelays", "feedbackDelays", "feedback", "activation", "lattice", ...LAYER] as const;
 
 /** Past inputs [B,P,I], and past values of what is fed back, [B,Q,O,I] of synapses or [B,Q,O] of neurons; newest first. */
 export type LocalFeedbackState = { readonly inputs: Tensor; readonly fed: Tensor };
@@ -80,7 +82,7 @@ export class LocalFeedbackLayer extends Cell<LocalFeedbackState> {
       feedbackDelays: Q = 0,
       feedback = "synapse",
       lattice = false,
-    } = optionsOf("LocalFeedbackLayer", options);
+    } = optionsOf("LocalFeedbackLayer", options, ["inputSize", "outputSize", ...FEEDBACK]);
     checkSizes("LocalFeedbackLayer", { inputSize: I, outputSize: O });
     checkOneOf("LocalFeedbackLayer", "feedback", feedback, ["synapse", "activation", "output"]);
     checkDelays("LocalFeedbackLayer", { inputDelays: P, feedbackDelays: Q });
@@ -180,7 +182,11 @@ export class LocalFeedbackNetwork extends Cell<readonly LocalFeedbackState[]> {
 
   constructor(given: LocalFeedbackNetworkOptions) {
     super();
-    const { sizes, outputActivation = "linear", ...options } = optionsOf("LocalFeedbackNetwork", given);
+    const {
+      sizes,
+      outputActivation = "linear",
+      ...options
+    } = optionsOf("LocalFeedbackNetwork", given, ["sizes", "outputActivation", ...FEEDBACK]);
     checkList("LocalFeedbackNetwork", "sizes", sizes);
     if (sizes.length < 2) throw new ArgumentError(`LocalFeedbackNetwork: expected at least two sizes, got [${sizes.join(", ")}]`);
     this.layers = sizes.slice(1).map((outputSize, l) => {

@@ -1,7 +1,7 @@
 /** Nonlinear autoregressive networks with exogenous inputs, and networks with delayed feedback of hidden units. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -65,7 +65,22 @@ export class NARX extends Cell<NARXState> {
 
   constructor(options: NARXOptions) {
     super();
-    const { inputSize: I, outputSize: O, hiddenSize = 0, inputDelays = 0, outputDelays } = optionsOf("NARX", options);
+    const {
+      inputSize: I,
+      outputSize: O,
+      hiddenSize = 0,
+      inputDelays = 0,
+      outputDelays,
+    } = optionsOf("NARX", options, [
+      "inputSize",
+      "outputSize",
+      "hiddenSize",
+      "inputDelays",
+      "outputDelays",
+      "activation",
+      "outputActivation",
+      ...LAYER,
+    ]);
     checkSizes("NARX", { inputSize: I, outputSize: O, outputDelays });
     checkDelays("NARX", { hiddenSize, inputDelays });
     const H = hiddenSize || O;
@@ -136,7 +151,11 @@ export class HiddenDelayNetwork extends Cell<Tensor> {
 
   constructor(options: HiddenDelayOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, hiddenDelays: D } = optionsOf("HiddenDelayNetwork", options);
+    const {
+      inputSize: I,
+      hiddenSize: H,
+      hiddenDelays: D,
+    } = optionsOf("HiddenDelayNetwork", options, ["inputSize", "hiddenSize", "hiddenDelays", "activation", ...LAYER]);
     checkSizes("HiddenDelayNetwork", { inputSize: I, hiddenSize: H, hiddenDelays: D });
     const bound = 1 / Math.sqrt(H);
     this.inputSize = I;

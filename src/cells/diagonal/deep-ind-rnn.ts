@@ -4,7 +4,7 @@ import { checkList, checkOneOf, checkSizes, optionsOf } from "../../base/checks.
 import { ArgumentError } from "../../base/errors.ts";
 import { SequenceBatchNorm } from "../../nn/batch-norm.ts";
 import { calculateGain, constant, heUniform, normal } from "../../nn/init.ts";
-import { LayerNorm, Linear } from "../../nn/layers.ts";
+import { LAYER, LayerNorm, Linear, layerOptions } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add } from "../../ops/arithmetic.ts";
 import { cat } from "../../ops/shape.ts";
@@ -23,6 +23,10 @@ export interface IndRNNNetOptions extends IndRNNOptions {
   /** How many steps have statistics of their own with "step" (later ones share the last's). */
   readonly normSteps?: number;
 }
+
+const IND_RNN_NET = [
+  "inputSize", "hiddenSize", "weightStd", "activation", "recurrentRange", "norm", "normSteps", "normAt", ...LAYER,
+] as const; // biome-ignore format: a list
 
 /** What a network says about one of its layers. */
 interface LayerPlan {
@@ -71,8 +75,10 @@ abstract class IndRNNNet extends SequenceCell<readonly Tensor[]> {
     this.layers = plans.map((plan, l) => {
       const range = l === plans.length - 1 ? (lastRange ?? options.recurrentRange) : options.recurrentRange;
       const { inputSize, hiddenSize } = plan;
-      const own = { ...options, hiddenSize, ...(range && { recurrentRange: range }) };
-      return inputSize === undefined ? new IndRNNRecurrence(own) : new IndRNN({ ...own, inputSize });
+      const { activation, weightStd } = options;
+      const own = { ...layerOptions(options), hiddenSize, ...(activation && { activation }), ...(range && { recurrentRange: range }) };
+      if (inputSize === undefined) return new IndRNNRecurrence(own);
+      return new IndRNN({ ...own, inputSize, ...(weightStd !== undefined && { weightStd }) });
     });
     const isNormal = options.norm !== undefined && options.norm !== "none";
     this.norms = isNormal ? plans.map((plan) => normOf(op, plan.hiddenSize, options)) : [];
@@ -165,7 +171,13 @@ export class DeepIndRNN extends IndRNNNet {
   readonly outputSize: number;
 
   constructor(options: DeepIndRNNOptions) {
-    const { inputSize, hiddenSize, layers, normAt = "after", lastRecurrentRange } = optionsOf("DeepIndRNN", options);
+    const {
+      inputSize,
+      hiddenSize,
+      layers,
+      normAt = "after",
+      lastRecurrentRange,
+    } = optionsOf("DeepIndRNN", options, ["layers", "lastRecurrentRange", ...IND_RNN_NET]);
     checkCount("DeepIndRNN", "layer", layers);
     const plans = Array.from({ length: layers }, (_, l) => ({ inputSize: l === 0 ? inputSize : hiddenSize, hiddenSize }));
     super("DeepIndRNN", options, plans, normAt, lastRecurrentRange);
@@ -207,7 +219,13 @@ export class ResidualIndRNN extends IndRNNNet {
   readonly outputs: readonly Linear[];
 
   constructor(options: ResidualIndRNNOptions) {
-    const { inputSize, hiddenSize, blocks, normAt = "before", lastRecurrentRange } = optionsOf("ResidualIndRNN", options);
+    const {
+      inputSize,
+      hiddenSize,
+      blocks,
+      normAt = "before",
+      lastRecurrentRange,
+    } = optionsOf("ResidualIndRNN", options, ["blocks", "lastRecurrentRange", ...IND_RNN_NET]);
     checkCount("ResidualIndRNN", "block", blocks);
     const plans = Array.from({ length: 2 * blocks + 1 }, () => ({ hiddenSize }));
     super("ResidualIndRNN", { ...options, norm: options.norm ?? "sequence" }, plans, normAt, lastRecurrentRange);
@@ -228,7 +246,7 @@ export class ResidualIndRNN extends IndRNNNet {
 /** Weights between recurrences: He's uniform ones for leaky units of slope 8, as the authors draw them. */
 function mixing(inputSize: number, options: ResidualIndRNNOptions): Linear {
   const { hiddenSize, weightStd, generator = defaultGenerator() } = options;
-  const layer = new Linear(inputSize, hiddenSize, options);
+  const layer = new Linear(inputSize, hiddenSize, layerOptions(options));
   if (weightStd === undefined) heUniform(layer.weight, { gain: calculateGain("leakyRelu", 8), generator });
   else normal(layer.weight, { std: weightStd, generator });
   constant(layer.bias as Parameter, 0);
@@ -261,7 +279,14 @@ export class DenseIndRNN extends IndRNNNet {
   readonly blocks: readonly number[];
 
   constructor(options: DenseIndRNNOptions) {
-    const { inputSize, hiddenSize, blocks, growth, bottleneck = 4, normAt = "after" } = optionsOf("DenseIndRNN", options);
+    const {
+      inputSize,
+      hiddenSize,
+      blocks,
+      growth,
+      bottleneck = 4,
+      normAt = "after",
+    } = optionsOf("DenseIndRNN", options, ["blocks", "growth", "bottleneck", ...IND_RNN_NET]);
     checkList("DenseIndRNN", "blocks", blocks);
     checkCount("DenseIndRNN", "block", blocks.length);
     for (const count of blocks) checkCount("DenseIndRNN", "layer in each block", count);

@@ -3,6 +3,7 @@
 import { checkOptions, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { heNormal } from "../../nn/init.ts";
+import { LAYER } from "../../nn/layers.ts";
 import { checkModule, type Module, Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -90,7 +91,7 @@ export class IndRNNRecurrence extends IndependentUnits {
 
   constructor(options: IndependentUnitsOptions) {
     super();
-    checkOptions("IndRNNRecurrence", options);
+    checkOptions("IndRNNRecurrence", options, ["activation", "hiddenSize", "recurrentRange", ...LAYER]);
     this.inputSize = options.hiddenSize;
     this.hiddenSize = options.hiddenSize;
     this.activation = options.activation ?? "relu";
@@ -130,7 +131,7 @@ export class IndRNN extends IndependentUnits {
       generator = defaultGenerator(),
       activation = "relu",
       weightStd,
-    } = optionsOf("IndRNN", options);
+    } = optionsOf("IndRNN", options, ["weightStd", "activation", "recurrentRange", "inputSize", "hiddenSize", ...LAYER]);
     checkSizes("IndRNN", { inputSize: I, hiddenSize: H });
     this.inputSize = I;
     this.hiddenSize = H;
@@ -160,7 +161,7 @@ export interface RecurrentClipOptions {
  * @throws ArgumentError unless T ≥ 1 and γ > 0
  */
 export function clipRecurrentWeights(module: Module, options: RecurrentClipOptions): void {
-  const { steps, gamma = 2 } = optionsOf("clipRecurrentWeights", options);
+  const { steps, gamma = 2 } = optionsOf("clipRecurrentWeights", options, ["steps", "gamma"]);
   checkModule("clipRecurrentWeights", module);
   if (!(steps >= 1 && gamma > 0))
     throw new ArgumentError(`clipRecurrentWeights: expected steps ≥ 1 and gamma > 0, got ${steps} and ${gamma}`);

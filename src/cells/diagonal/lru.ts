@@ -2,7 +2,7 @@
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import type { LayerOptions } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul, neg, sub } from "../../ops/arithmetic.ts";
 import { broadcastTo, reshape } from "../../ops/broadcast.ts";
@@ -81,7 +81,7 @@ export class LRU extends SequenceCell<Complex> {
       rMax = 1,
       maxPhase = 2 * Math.PI,
       ...options
-    } = optionsOf("LRU", given);
+    } = optionsOf("LRU", given, ["inputSize", "hiddenSize", "outputSize", "rMin", "rMax", "maxPhase", ...LAYER]);
     checkSizes("LRU", { inputSize, hiddenSize, outputSize });
     if (!(rMin >= 0 && rMin < rMax && rMax <= 1)) throw new ArgumentError(`LRU: expected 0 ≤ rMin < rMax ≤ 1, got ${rMin} and ${rMax}`);
     if (!(maxPhase > 0)) throw new ArgumentError(`LRU: expected a positive maxPhase, got ${maxPhase}`);

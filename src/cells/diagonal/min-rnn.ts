@@ -1,7 +1,7 @@
 /** Gates that do not look at the state, so that sequences are trained in parallel: MinGRU, MinLSTM. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul, neg, sub } from "../../ops/arithmetic.ts";
 import { greaterEqual, where } from "../../ops/compare.ts";
@@ -54,7 +54,14 @@ abstract class MinRNN extends SequenceCell<Tensor> {
 
   constructor(op: string, gates: number, given: MinRNNOptions) {
     super();
-    const { inputSize, hiddenSize, bias = true, logSpace = false, chunk, ...options } = optionsOf(op, given);
+    const {
+      inputSize,
+      hiddenSize,
+      bias = true,
+      logSpace = false,
+      chunk,
+      ...options
+    } = optionsOf(op, given, ["inputSize", "hiddenSize", "bias", "logSpace", "chunk", ...LAYER]);
     checkSizes(op, { inputSize, hiddenSize });
     this.inputSize = inputSize;
     this.outputSize = hiddenSize;

@@ -1,7 +1,7 @@
 /** The quasi-recurrent network: causal convolutions for gates, pooling for memory. */
 
 import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -55,7 +55,14 @@ export class QRNN extends SequenceCell<QRNNState> {
 
   constructor(given: QRNNOptions) {
     super();
-    const { inputSize, hiddenSize, width = 2, pooling = "fo", chunk, ...options } = optionsOf("QRNN", given);
+    const {
+      inputSize,
+      hiddenSize,
+      width = 2,
+      pooling = "fo",
+      chunk,
+      ...options
+    } = optionsOf("QRNN", given, ["inputSize", "hiddenSize", "width", "pooling", "chunk", ...LAYER]);
     checkSizes("QRNN", { inputSize, hiddenSize, width });
     checkOneOf("QRNN", "pooling", pooling, ["f", "fo", "ifo"]);
     this.inputSize = inputSize;

@@ -1,7 +1,7 @@
 /** RWKV's fourth version: time mix, a running average with exponential weights, and channel mix. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, div, maximum, mul, neg, square, sub } from "../../ops/arithmetic.ts";
 import { broadcastTo } from "../../ops/broadcast.ts";
@@ -82,7 +82,7 @@ export class RWKVTimeMix extends SequenceCell<RWKVTimeMixState> {
 
   constructor(given: RWKVOptions) {
     super();
-    const { inputSize, hiddenSize = inputSize, ...options } = optionsOf("RWKVTimeMix", given);
+    const { inputSize, hiddenSize = inputSize, ...options } = optionsOf("RWKVTimeMix", given, ["inputSize", "hiddenSize", ...LAYER]);
     checkSizes("RWKVTimeMix", { inputSize, hiddenSize });
     const { dtype = "float32" } = options;
     this.inputSize = inputSize;
@@ -162,7 +162,7 @@ export class RWKVChannelMix extends SequenceCell<Tensor> {
 
   constructor(given: RWKVOptions) {
     super();
-    const { inputSize, hiddenSize = 4 * inputSize, ...options } = optionsOf("RWKVChannelMix", given);
+    const { inputSize, hiddenSize = 4 * inputSize, ...options } = optionsOf("RWKVChannelMix", given, ["inputSize", "hiddenSize", ...LAYER]);
     checkSizes("RWKVChannelMix", { inputSize, hiddenSize });
     this.inputSize = inputSize;
     this.outputSize = inputSize;

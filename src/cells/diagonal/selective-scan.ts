@@ -1,7 +1,7 @@
 /** Mamba's recurrence: a state space whose step size, input and output depend on the input. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul, neg, sub } from "../../ops/arithmetic.ts";
 import { sum } from "../../ops/broadcast.ts";
@@ -52,7 +52,13 @@ export class SelectiveScan extends SequenceCell<Tensor> {
 
   constructor(given: SelectiveScanOptions) {
     super();
-    const { inputSize, stateSize = 16, rank = Math.ceil(inputSize / 16), chunk, ...options } = optionsOf("SelectiveScan", given);
+    const {
+      inputSize,
+      stateSize = 16,
+      rank = Math.ceil(inputSize / 16),
+      chunk,
+      ...options
+    } = optionsOf("SelectiveScan", given, ["inputSize", "stateSize", "rank", "chunk", ...LAYER]);
     checkSizes("SelectiveScan", { inputSize, stateSize, rank });
     this.inputSize = inputSize;
     this.outputSize = inputSize;
@@ -140,7 +146,13 @@ export class Mamba extends SequenceCell<MambaState> {
 
   constructor(given: MambaOptions) {
     super();
-    const { inputSize, expand = 2, width = 4, rank = Math.ceil(inputSize / 16), ...options } = optionsOf("Mamba", given);
+    const {
+      inputSize,
+      expand = 2,
+      width = 4,
+      rank = Math.ceil(inputSize / 16),
+      ...options
+    } = optionsOf("Mamba", given, ["expand", "width", "inputSize", "stateSize", "rank", "chunk", ...LAYER]);
     checkSizes("Mamba", { inputSize, expand, width });
     const E = expand * inputSize;
     this.inputSize = inputSize;

@@ -1,7 +1,7 @@
 /** The simple recurrent unit: matrices see the input only, the state is mixed element by element. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -43,7 +43,12 @@ export class SRU extends SequenceCell<Tensor> {
 
   constructor(given: SRUOptions) {
     super();
-    const { inputSize, hiddenSize, highwayBias = 0, ...options } = optionsOf("SRU", given);
+    const {
+      inputSize,
+      hiddenSize,
+      highwayBias = 0,
+      ...options
+    } = optionsOf("SRU", given, ["inputSize", "hiddenSize", "highwayBias", ...LAYER]);
     checkSizes("SRU", { inputSize, hiddenSize });
     this.inputSize = inputSize;
     this.outputSize = hiddenSize;

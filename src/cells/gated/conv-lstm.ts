@@ -1,7 +1,7 @@
 /** The convolutional LSTM: sequences of images, with convolutions in place of products. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { reshape } from "../../ops/broadcast.ts";
@@ -54,7 +54,14 @@ export class ConvLSTM extends Cell<ConvLSTMState> {
 
   constructor(given: ConvLSTMOptions) {
     super();
-    const { height, width, inputChannels, hiddenChannels, kernelSize = 3, ...options } = optionsOf("ConvLSTM", given);
+    const {
+      height,
+      width,
+      inputChannels,
+      hiddenChannels,
+      kernelSize = 3,
+      ...options
+    } = optionsOf("ConvLSTM", given, ["height", "width", "inputChannels", "hiddenChannels", "kernelSize", ...LAYER]);
     checkSizes("ConvLSTM", { height, width, inputChannels, hiddenChannels, kernelSize });
     this.height = height;
     this.width = width;

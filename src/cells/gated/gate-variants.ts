@@ -1,6 +1,5 @@
 /** GRU1, GRU2, GRU3: gated recurrent units whose gates see less. */
 
-import { checkOptions } from "../../base/checks.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -22,7 +21,6 @@ abstract class GateVariant extends HiddenCell {
   readonly bias: Parameter;
 
   constructor(op: string, gates: Gates, options: HiddenCellOptions) {
-    checkOptions(op, options);
     super(op, options);
     const { inputSize: I, hiddenSize: H } = options;
     this.weightIh = this.draw(H, I);
@@ -61,7 +59,6 @@ function lastBlock(blocks: Tensor, H: number): Tensor {
  */
 export class GRU1 extends GateVariant {
   constructor(options: HiddenCellOptions) {
-    checkOptions("GRU1", options);
     super("GRU1", { state: true, bias: true }, options);
   }
 
@@ -85,7 +82,6 @@ export class GRU1 extends GateVariant {
  */
 export class GRU2 extends GateVariant {
   constructor(options: HiddenCellOptions) {
-    checkOptions("GRU2", options);
     super("GRU2", { state: true, bias: false }, options);
   }
 
@@ -108,7 +104,6 @@ export class GRU2 extends GateVariant {
  */
 export class GRU3 extends GateVariant {
   constructor(options: HiddenCellOptions) {
-    checkOptions("GRU3", options);
     super("GRU3", { state: false, bias: true }, options);
   }
 

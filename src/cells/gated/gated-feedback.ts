@@ -1,7 +1,7 @@
 /** Gated-feedback recurrent networks. */
 
 import { checkList, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Module, type Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -73,7 +73,7 @@ abstract class GatedFeedback<S extends State> extends Cell<S> {
 
   constructor(op: string, blocks: number, options: GatedFeedbackOptions) {
     super();
-    const { inputSize, hiddenSizes } = optionsOf(op, options);
+    const { inputSize, hiddenSizes } = optionsOf(op, options, ["inputSize", "hiddenSizes", "gates", ...LAYER]);
     checkList(op, "hiddenSizes", hiddenSizes);
     checkSizes(op, {
       inputSize,

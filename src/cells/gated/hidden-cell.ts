@@ -2,7 +2,7 @@
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import type { FloatDType } from "../../base/dtype.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { Cell } from "../../recurrence/recurrence.ts";
 import { zeros } from "../../tensor/create.ts";
@@ -22,7 +22,7 @@ export abstract class HiddenCell extends Cell<Tensor> {
 
   constructor(op: string, options: HiddenCellOptions) {
     super();
-    const { inputSize, hiddenSize } = optionsOf(op, options);
+    const { inputSize, hiddenSize } = optionsOf(op, options, ["inputSize", "hiddenSize", ...LAYER]);
     checkSizes(op, { inputSize, hiddenSize });
     this.inputSize = inputSize;
     this.hiddenSize = hiddenSize;

@@ -2,7 +2,7 @@
 
 import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { reshape } from "../../ops/broadcast.ts";
@@ -65,7 +65,23 @@ export class LSTM1997 extends Cell<LSTM1997State> {
 
   constructor(options: LSTM1997Options) {
     super();
-    const { inputSize: I, blocks: J, cellsPerBlock: S = 1, bound = 0.1 } = optionsOf("LSTM1997", options);
+    const {
+      inputSize: I,
+      blocks: J,
+      cellsPerBlock: S = 1,
+      bound = 0.1,
+    } = optionsOf("LSTM1997", options, [
+      "inputSize",
+      "blocks",
+      "cellsPerBlock",
+      "squashing",
+      "gateRecurrence",
+      "truncate",
+      "inputGateBias",
+      "outputGateBias",
+      "bound",
+      ...LAYER,
+    ]);
     checkSizes("LSTM1997", { inputSize: I, blocks: J, cellsPerBlock: S });
     const H = J * S;
     this.inputSize = I;

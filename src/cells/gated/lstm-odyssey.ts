@@ -2,7 +2,7 @@
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import type { LayerOptions } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -97,7 +97,25 @@ export class OdysseyLSTM extends Cell<OdysseyState> {
 
   constructor(options: OdysseyLSTMOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, inputGate = true, forgetGate = true, outputGate = true } = optionsOf("OdysseyLSTM", options);
+    const {
+      inputSize: I,
+      hiddenSize: H,
+      inputGate = true,
+      forgetGate = true,
+      outputGate = true,
+    } = optionsOf("OdysseyLSTM", options, [
+      "inputSize",
+      "hiddenSize",
+      "forgetBias",
+      "inputGate",
+      "forgetGate",
+      "outputGate",
+      "inputActivation",
+      "outputActivation",
+      "peepholes",
+      "gateRecurrence",
+      ...LAYER,
+    ]);
     checkSizes("OdysseyLSTM", { inputSize: I, hiddenSize: H });
     if (forgetGate === "coupled" && !inputGate) throw new ArgumentError("OdysseyLSTM: expected an input gate to couple with, got none");
     this.inputSize = I;

@@ -1,6 +1,5 @@
 /** MUT1, MUT2, MUT3: the best cells of a search that mutated the GRU. */
 
-import { checkOptions } from "../../base/checks.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -22,7 +21,6 @@ abstract class BareInputCell extends HiddenCell {
   readonly weightProjection: Parameter | null;
 
   constructor(op: string, options: HiddenCellOptions) {
-    checkOptions(op, options);
     super(op, options);
     const { inputSize: I, hiddenSize: H } = options;
     this.weightProjection = I === H ? null : this.draw(H, I);

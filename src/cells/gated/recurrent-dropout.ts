@@ -8,7 +8,7 @@ import { recurrentDropout } from "../../ops/dropout.ts";
 import { linear } from "../../ops/linear.ts";
 import { sigmoid, tanh } from "../../ops/math.ts";
 import { split } from "../../ops/shape.ts";
-import type { LstmState } from "../../recurrence/kinds.ts";
+import { type LstmState, RECURRENT } from "../../recurrence/kinds.ts";
 import { Cell } from "../../recurrence/recurrence.ts";
 import { LSTMCell, type LSTMCellOptions } from "../../recurrence/rnn-cells.ts";
 import type { Generator } from "../../tensor/random.ts";
@@ -33,7 +33,7 @@ export class RecurrentDropoutLSTM extends Cell<LstmState> {
 
   constructor(p: number, options: LSTMCellOptions & DropoutLayerOptions) {
     super();
-    checkOptions("RecurrentDropoutLSTM", options);
+    checkOptions("RecurrentDropoutLSTM", options, ["projSize", "peepholes", ...RECURRENT]);
     this.p = checkProbability("RecurrentDropoutLSTM", p);
     if (options.projSize || options.peepholes)
       throw new ArgumentError("RecurrentDropoutLSTM: expected neither projSize nor peepholes, got one");

@@ -2,7 +2,7 @@
 
 import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { runningMask } from "../../nn/padding.ts";
 import { add, div, maximum, minimum, mul, neg, sub } from "../../ops/arithmetic.ts";
@@ -77,7 +77,12 @@ export class SLSTM extends Cell<SLSTMState> {
 
   constructor(options: SLSTMOptions) {
     super();
-    const { inputSize, hiddenSize, forgetGate = "sigmoid", dtype = "float32" } = optionsOf("SLSTM", options);
+    const {
+      inputSize,
+      hiddenSize,
+      forgetGate = "sigmoid",
+      dtype = "float32",
+    } = optionsOf("SLSTM", options, ["forgetGate", "inputSize", "hiddenSize", "heads", ...LAYER]);
     this.heads = checkHeads("SLSTM", options);
     this.inputSize = inputSize;
     this.outputSize = hiddenSize;
@@ -165,7 +170,13 @@ export class MLSTM extends SequenceCell<MLSTMState> {
 
   constructor(options: MLSTMOptions) {
     super();
-    const { inputSize, hiddenSize, chunk = 64, dtype = "float32", generator = defaultGenerator() } = optionsOf("MLSTM", options);
+    const {
+      inputSize,
+      hiddenSize,
+      chunk = 64,
+      dtype = "float32",
+      generator = defaultGenerator(),
+    } = optionsOf("MLSTM", options, ["chunk", "inputSize", "hiddenSize", "heads", ...LAYER]);
     const heads = checkHeads("MLSTM", options);
     checkSizes("MLSTM", { chunk });
     this.chunk = chunk;

@@ -1,7 +1,7 @@
 /** Elman's simple recurrent network as published: logistic units, a resting context, a gradient of one step. */
 
 import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -48,7 +48,14 @@ export class SimpleRecurrentNetwork extends Cell<Tensor> {
 
   constructor(options: SimpleRecurrentNetworkOptions) {
     super();
-    const { inputSize: I, hiddenSize: H } = optionsOf("SimpleRecurrentNetwork", options);
+    const { inputSize: I, hiddenSize: H } = optionsOf("SimpleRecurrentNetwork", options, [
+      "inputSize",
+      "hiddenSize",
+      "activation",
+      "restingContext",
+      "truncate",
+      ...LAYER,
+    ]);
     checkSizes("SimpleRecurrentNetwork", { inputSize: I, hiddenSize: H });
     this.inputSize = I;
     this.outputSize = H;

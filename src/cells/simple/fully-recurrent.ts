@@ -2,7 +2,7 @@
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError, ShapeError } from "../../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { cast } from "../../ops/cast.ts";
@@ -56,7 +56,20 @@ export class FullyRecurrentNetwork extends Cell<Tensor> {
 
   constructor(options: FullyRecurrentOptions) {
     super();
-    const { inputSize: I, units: n, outputSize: O = n } = optionsOf("FullyRecurrentNetwork", options);
+    const {
+      inputSize: I,
+      units: n,
+      outputSize: O = n,
+    } = optionsOf("FullyRecurrentNetwork", options, [
+      "inputSize",
+      "units",
+      "outputSize",
+      "mask",
+      "immediate",
+      "activation",
+      "bound",
+      ...LAYER,
+    ]);
     checkSizes("FullyRecurrentNetwork", { inputSize: I, units: n, outputSize: O });
     if (O > n) throw new ArgumentError(`FullyRecurrentNetwork: expected outputSize of at most ${n} units, got ${O}`);
     this.inputSize = I;

@@ -1,7 +1,7 @@
 /** Jordan's sequential networks: what they put out is their context, directly or by way of state units. */
 
-import { checkOptions, checkSizes, optionsOf } from "../../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { checkOptions, checkSizes } from "../../base/checks.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { isNaN as isMissing, where } from "../../ops/compare.ts";
@@ -23,6 +23,8 @@ export interface JordanOptions extends LayerOptions {
   readonly outputActivation?: Activation;
 }
 
+const JORDAN = ["inputSize", "hiddenSize", "outputSize", "hiddenActivation", "outputActivation", ...LAYER] as const;
+
 /** Every state holds the output of the step before. */
 type WithOutput = { readonly y: Tensor };
 
@@ -40,7 +42,7 @@ abstract class Jordan<S extends State & WithOutput> extends Cell<S> {
 
   constructor(op: string, contextSize: number, options: JordanOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, outputSize: O } = optionsOf(op, options);
+    const { inputSize: I, hiddenSize: H, outputSize: O } = options;
     checkSizes(op, { inputSize: I, hiddenSize: H, outputSize: O });
     this.inputSize = I;
     this.outputSize = O;
@@ -79,7 +81,7 @@ abstract class Jordan<S extends State & WithOutput> extends Cell<S> {
  */
 export class JordanNetwork extends Jordan<WithOutput> {
   constructor(options: JordanOptions) {
-    checkOptions("JordanNetwork", options);
+    checkOptions("JordanNetwork", options, JORDAN);
     super("JordanNetwork", options.outputSize, options);
   }
 
@@ -118,7 +120,7 @@ export class JordanSequentialNetwork extends Jordan<JordanState> {
   readonly decay: number;
 
   constructor(options: JordanDecayOptions) {
-    checkOptions("JordanSequentialNetwork", options);
+    checkOptions("JordanSequentialNetwork", options, ["decay", ...JORDAN]);
     super("JordanSequentialNetwork", options.outputSize, options);
     this.decay = options.decay ?? 0.5;
   }
@@ -161,7 +163,7 @@ export class JordanStateNetwork extends Jordan<JordanState> {
   readonly #fs: (x: Tensor) => Tensor;
 
   constructor(options: JordanStateOptions) {
-    checkOptions("JordanStateNetwork", options);
+    checkOptions("JordanStateNetwork", options, ["stateSize", "stateActivation", ...JORDAN]);
     const S = options.stateSize ?? options.outputSize;
     super("JordanStateNetwork", S, options);
     checkSizes("JordanStateNetwork", { stateSize: S });

@@ -2,7 +2,7 @@
 
 import { checkOptions, checkText } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Module, type Parameter } from "../../nn/module.ts";
 import { add } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -69,7 +69,7 @@ export class RMLP extends Cell<readonly Tensor[]> {
 
   constructor(options: RMLPOptions) {
     super();
-    checkOptions("RMLP", options);
+    checkOptions("RMLP", options, ["layout", "activation", "outputActivation", "initialBound", ...LAYER]);
     const plan = readLayout(options.layout);
     this.inputSize = (plan[0] as LayerPlan).size;
     this.outputSize = (plan.at(-1) as LayerPlan).size;

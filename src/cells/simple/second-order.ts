@@ -2,7 +2,7 @@
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import type { LayerOptions } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { bilinear } from "../../ops/linear.ts";
 import { sigmoid } from "../../ops/math.ts";
@@ -50,7 +50,7 @@ export class SecondOrderRNN extends Cell<Tensor> {
       dtype = "float32",
       generator = defaultGenerator(),
       bias = true,
-    } = optionsOf("SecondOrderRNN", options);
+    } = optionsOf("SecondOrderRNN", options, ["inputSize", "hiddenSize", "bias", "start", ...LAYER]);
     checkSizes("SecondOrderRNN", { inputSize: K, hiddenSize: N });
     const start = options.start ?? Array.from({ length: N }, (_, i) => (i === 0 ? 1 : 0));
     if (start.length !== N) throw new ArgumentError(`SecondOrderRNN: expected ${N} numbers in start, got ${start.length}`);

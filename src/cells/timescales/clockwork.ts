@@ -2,7 +2,7 @@
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { less, where } from "../../ops/compare.ts";
@@ -49,7 +49,12 @@ export class ClockworkRNN extends Cell<ClockworkState> {
 
   constructor(options: ClockworkOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, periods, dtype = "float32" } = optionsOf("ClockworkRNN", options);
+    const {
+      inputSize: I,
+      hiddenSize: H,
+      periods,
+      dtype = "float32",
+    } = optionsOf("ClockworkRNN", options, ["inputSize", "hiddenSize", "periods", ...LAYER]);
     checkSizes("ClockworkRNN", { inputSize: I, hiddenSize: H });
     const size = moduleSize(H, periods);
     const period = Array.from({ length: H }, (_, i) => periods[Math.floor(i / size)] as number);

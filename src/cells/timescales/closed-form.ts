@@ -1,7 +1,7 @@
 /** The closed-form continuous-time network: a liquid time-constant's solution, without a solver. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
-import { type LayerOptions, Linear } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, Linear } from "../../nn/layers.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { sigmoid, tanh } from "../../ops/math.ts";
 import { cat } from "../../ops/shape.ts";
@@ -53,7 +53,7 @@ export class ClosedFormContinuousTime extends Cell<Tensor> {
       interval = 1,
       timed = false,
       ...options
-    } = optionsOf("ClosedFormContinuousTime", given);
+    } = optionsOf("ClosedFormContinuousTime", given, ["inputSize", "hiddenSize", "backboneSize", "interval", "timed", ...LAYER]);
     checkSizes("ClosedFormContinuousTime", { inputSize, hiddenSize, backboneSize });
     const seen = checkTime("ClosedFormContinuousTime", inputSize, interval, timed);
     this.inputSize = inputSize;

@@ -2,7 +2,7 @@
 
 import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { type AdaptiveMethod, type FixedMethod, integrate, integrateAdaptively } from "../../numerics/runge-kutta.ts";
 import { add, div, mul, sub } from "../../ops/arithmetic.ts";
@@ -72,7 +72,19 @@ export class CTRNN extends Cell<readonly Tensor[]> {
       unfolds = 1,
       bound = 1 / Math.sqrt(H),
       dtype = "float32",
-    } = optionsOf("CTRNN", options);
+    } = optionsOf("CTRNN", options, [
+      "inputSize",
+      "hiddenSize",
+      "interval",
+      "method",
+      "unfolds",
+      "tolerance",
+      "interpolation",
+      "bound",
+      "tau",
+      "centreCrossing",
+      ...LAYER,
+    ]);
     checkSizes("CTRNN", { inputSize: I, hiddenSize: H, unfolds });
     checkOneOf("CTRNN", "method", options.method ?? "rk4", ["euler", "heun", "rk4", "bogacki-shampine", "dormand-prince"]);
     checkOneOf("CTRNN", "interpolation", options.interpolation ?? "hold", ["hold", "linear"]);

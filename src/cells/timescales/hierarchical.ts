@@ -2,7 +2,7 @@
 
 import { checkList, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import type { FloatDType } from "../../base/dtype.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Module, type Parameter } from "../../nn/module.ts";
 import { add, div, sub } from "../../ops/arithmetic.ts";
 import { less, where } from "../../ops/compare.ts";
@@ -72,7 +72,11 @@ export class HierarchicalRNN extends Cell<HierarchicalState> {
 
   constructor(options: HierarchicalRNNOptions) {
     super();
-    const { inputSize, levels, dtype = "float32" } = optionsOf("HierarchicalRNN", options);
+    const {
+      inputSize,
+      levels,
+      dtype = "float32",
+    } = optionsOf("HierarchicalRNN", options, ["inputSize", "levels", "window", "activation", ...LAYER]);
     checkList("HierarchicalRNN", "levels", levels);
     checkSizes("HierarchicalRNN", { inputSize, levels: levels.length });
     checkOneOf("HierarchicalRNN", "window", options.window ?? "last", ["last", "mean"]);

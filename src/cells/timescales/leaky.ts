@@ -1,7 +1,7 @@
 /** Leaky rate units: each forgets at a rate of its own accord, and sees all others. */
 
 import { checkNumber, checkSizes, optionsOf } from "../../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -42,7 +42,11 @@ export class LeakyRNN extends Cell<Tensor> {
 
   constructor(options: LeakyRNNOptions) {
     super();
-    const { inputSize: I, hiddenSize: H, tau = 10 } = optionsOf("LeakyRNN", options);
+    const {
+      inputSize: I,
+      hiddenSize: H,
+      tau = 10,
+    } = optionsOf("LeakyRNN", options, ["inputSize", "hiddenSize", "tau", "activation", ...LAYER]);
     checkSizes("LeakyRNN", { inputSize: I, hiddenSize: H });
     checkNumber("LeakyRNN", "tau", tau, { least: 1 });
     this.inputSize = I;

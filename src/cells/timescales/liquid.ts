@@ -2,7 +2,7 @@
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, div, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -65,7 +65,14 @@ export class LiquidTimeConstant extends Cell<Tensor> {
 
   constructor(given: LiquidOptions) {
     super();
-    const { inputSize, hiddenSize, interval = 1, timed = false, unfolds = 6, ...options } = optionsOf("LiquidTimeConstant", given);
+    const {
+      inputSize,
+      hiddenSize,
+      interval = 1,
+      timed = false,
+      unfolds = 6,
+      ...options
+    } = optionsOf("LiquidTimeConstant", given, ["inputSize", "hiddenSize", "interval", "timed", "unfolds", ...LAYER]);
     checkSizes("LiquidTimeConstant", { inputSize, hiddenSize, unfolds });
     const seen = checkTime("LiquidTimeConstant", inputSize, interval, timed);
     this.inputSize = inputSize;

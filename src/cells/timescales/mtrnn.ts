@@ -2,7 +2,7 @@
 
 import { checkList, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { embedding } from "../../ops/gather.ts";
@@ -71,7 +71,18 @@ export class MTRNN extends Cell<Tensor> {
       ownInput = 0,
       sequences = 0,
       dtype = "float32",
-    } = optionsOf("MTRNN", options);
+    } = optionsOf("MTRNN", options, [
+      "maps",
+      "fastSize",
+      "slowSize",
+      "tau",
+      "ioActivation",
+      "contextActivation",
+      "bound",
+      "ownInput",
+      "sequences",
+      ...LAYER,
+    ]);
     checkList("MTRNN", "maps", maps);
     checkSizes("MTRNN", { ...Object.fromEntries(maps.map((size, i) => [`maps[${i}]`, size])), maps: maps.length, fastSize, slowSize });
     for (const [name, tau] of Object.entries({ io, fast, slow })) {

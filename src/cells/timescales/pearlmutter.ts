@@ -1,7 +1,7 @@
 /** Pearlmutter's continuous-time network, with time constants and delays that are learned. */
 
 import { checkNumber, checkSizes, optionsOf } from "../../base/checks.ts";
-import { type LayerOptions, uniformParameter } from "../../nn/layers.ts";
+import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, div, mul, sub } from "../../ops/arithmetic.ts";
 import { reshape } from "../../ops/broadcast.ts";
@@ -68,7 +68,16 @@ export class PearlmutterNetwork extends Cell<readonly Tensor[]> {
       maxDelay = null,
       tau = 1,
       bound = 1 / Math.sqrt(H),
-    } = optionsOf("PearlmutterNetwork", options);
+    } = optionsOf("PearlmutterNetwork", options, [
+      "inputSize",
+      "hiddenSize",
+      "interval",
+      "maxDelay",
+      "activation",
+      "tau",
+      "bound",
+      ...LAYER,
+    ]);
     checkSizes("PearlmutterNetwork", { inputSize: I, hiddenSize: H });
     checkNumber("PearlmutterNetwork", "interval", interval, { above: 0 });
     checkNumber("PearlmutterNetwork", "tau", tau, { above: interval });

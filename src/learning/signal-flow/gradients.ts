@@ -214,7 +214,7 @@ export interface TransposedGraphOptions {
  * @example fit(graph, batches, { gradients: transposedGraph({ window: [10, 5] }), … })
  */
 export function transposedGraph(options: TransposedGraphOptions = {}): GradientAlgorithm {
-  const { window } = optionsOf("transposedGraph", options);
+  const { window } = optionsOf("transposedGraph", options, ["window"]);
   if (window !== undefined) {
     checkWhole("transposedGraph", "h'", window[1], { least: 1 });
     checkWhole("transposedGraph", "h", window[0], { least: window[1] });

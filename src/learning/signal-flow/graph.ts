@@ -76,7 +76,7 @@ export class SignalFlowGraph extends Cell<readonly Tensor[]> {
 
   constructor(options: { readonly dtype?: FloatDType } = {}) {
     super();
-    const { dtype = "float32" } = optionsOf("SignalFlowGraph", options);
+    const { dtype = "float32" } = optionsOf("SignalFlowGraph", options, ["dtype"]);
     this.dtype = dtype;
   }
 
@@ -171,7 +171,7 @@ export class SignalFlowGraph extends Cell<readonly Tensor[]> {
 
   /** x(t − steps). */
   delay(from: string, to: string, options: { readonly steps?: number; readonly initial?: Tensor } = {}): this {
-    const { steps = 1, initial } = optionsOf("delay", options);
+    const { steps = 1, initial } = optionsOf("delay", options, ["steps", "initial"]);
     checkWhole("delay", "steps", steps, { least: 1 });
     const ends = this.#between("delay", from, to, true);
     const { size } = this.#node(ends.from);

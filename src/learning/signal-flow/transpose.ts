@@ -1,6 +1,6 @@
 /** The transposed graph, by the rules of network reciprocity. */
 
-import { checkList, optionsOf } from "../../base/checks.ts";
+import { checkList, checkObject } from "../../base/checks.ts";
 import type { FlowEdge, FlowNode, FlowStructure, NodeKind } from "./structure.ts";
 
 const OTHER_KIND: Readonly<Record<NodeKind, NodeKind>> = { sum: "sum", constant: "constant", product: "shares", shares: "product" };
@@ -31,7 +31,8 @@ function transposedEdge(edge: FlowEdge): FlowEdge {
  * @example transpose(transpose(graph.structure)) // equal to graph.structure
  */
 export function transpose(structure: FlowStructure): FlowStructure {
-  const { nodes, edges, inputs, outputs, causal } = optionsOf("transpose", structure);
+  checkObject("transpose", "a structure", structure);
+  const { nodes, edges, inputs, outputs, causal } = structure;
   for (const [name, list] of Object.entries({ nodes, edges, inputs, outputs })) checkList("transpose", name, list);
   return {
     nodes: nodes.map((node): FlowNode => ({ ...node, kind: OTHER_KIND[node.kind] })),
