@@ -4,7 +4,7 @@
  * A model makes a `Motion`: a state in a plain array, moved in place. `settle` runs it until it rests, repeats itself or runs out of steps.
  */
 
-import { checkFlag, checkNames, checkNumber, checkOneOf, checkOptions, checkWhole } from "../base/checks.ts";
+import { checkFlag, checkNumber, checkOneOf, checkOptions, checkWhole } from "../base/checks.ts";
 import { Module } from "../nn/module.ts";
 import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
@@ -127,9 +127,8 @@ export type RecallSettings = Required<RecallOptions>;
 
 /** Checks options and fills in defaults. @throws DTypeError, ArgumentError */
 export function recallSettings(op: string, options: RecallOptions): RecallSettings {
-  checkOptions(op, options);
+  checkOptions(op, options, ["updates", "order", "temperature", "maxSteps", "trace", "generator"]);
   const { updates = "asynchronous", order = "permutation", temperature = 0, maxSteps = 200, trace = false, generator } = options;
-  checkNames(op, options, ["updates", "order", "temperature", "maxSteps", "trace", "generator"]);
   checkOneOf(op, "updates", updates, ["asynchronous", "synchronous"]);
   checkOneOf(op, "order", order, ["sequential", "permutation", "random"]);
   checkNumber(op, "temperature", temperature, { least: 0 });

@@ -1,6 +1,6 @@
 /** Hopfield's associative memory, 1982, with three rules by which it stores patterns. */
 
-import { checkNames, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 import { zeros } from "../tensor/create.ts";
 import { assign, keep, type Tensor } from "../tensor/tensor.ts";
 import { DenseCouplings } from "./couplings.ts";
@@ -102,8 +102,7 @@ export class Hopfield extends SpinModel {
 
   constructor(options: HopfieldOptions) {
     super();
-    const { size, rule = "hebb" } = optionsOf("Hopfield", options);
-    checkNames("Hopfield", options, ["size", "rule"]);
+    const { size, rule = "hebb" } = optionsOf("Hopfield", options, ["size", "rule"]);
     checkWhole("Hopfield", "size", size, { least: 1 });
     checkOneOf("Hopfield", "rule", rule, Object.keys(RULES) as (keyof typeof RULES)[]);
     this.size = size;

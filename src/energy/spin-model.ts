@@ -1,6 +1,6 @@
 /** Energy models whose units have two values under symmetric couplings: recall, sampling, annealing. */
 
-import { checkArrayLike, checkNames, checkNumber, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkNumber, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
@@ -92,8 +92,12 @@ export abstract class SpinModel extends EnergyModel {
    */
   sample(start: Tensor, options: SampleOptions): Samples {
     const op = "sample";
-    const { rule = "heat-bath", order = "random", updates = "asynchronous", generator } = optionsOf(op, options);
-    checkNames(op, options, ["sweeps", "temperature", "rule", "order", "updates", "generator"]);
+    const {
+      rule = "heat-bath",
+      order = "random",
+      updates = "asynchronous",
+      generator,
+    } = optionsOf(op, options, ["sweeps", "temperature", "rule", "order", "updates", "generator"]);
     checkOneOf(op, "rule", rule, ["heat-bath", "metropolis"]);
     checkOneOf(op, "order", order, ["sequential", "permutation", "random"]);
     checkOneOf(op, "updates", updates, ["asynchronous", "synchronous"]);
@@ -122,8 +126,14 @@ export abstract class SpinModel extends EnergyModel {
    * @example const { state, energy } = glass.anneal(start, { sweeps: 300, from: 1.2 });
    */
   anneal(start: Tensor, options: AnnealOptions): { readonly state: Tensor; readonly energy: number } {
-    const { sweeps, from, to = 0.01 * from, order = "permutation", rule = "heat-bath", generator } = optionsOf("anneal", options);
-    checkNames("anneal", options, ["sweeps", "from", "to", "order", "rule", "generator"]);
+    const {
+      sweeps,
+      from,
+      to = 0.01 * from,
+      order = "permutation",
+      rule = "heat-bath",
+      generator,
+    } = optionsOf("anneal", options, ["sweeps", "from", "to", "rule", "order", "generator"]);
     checkWhole("anneal", "sweeps", sweeps, { least: 1 });
     checkNumber("anneal", "from", from, { above: 0 });
     checkNumber("anneal", "to", to, { least: 0, most: from });

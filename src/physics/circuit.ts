@@ -1,6 +1,6 @@
 /** Circuits as graphs: Kirchhoff's laws in numbers, independent cycles, and the projector on them. */
 
-import { checkList, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkList, checkObject, checkWhole } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { type Matrix, orthonormalRows } from "../numerics/matrix.ts";
@@ -25,7 +25,8 @@ interface SpanningTree {
  * @throws ArgumentError @internal
  */
 export function checkCircuit(op: string, circuit: Circuit): void {
-  const { nodes, branches } = optionsOf(op, circuit);
+  checkObject(op, "a circuit", circuit);
+  const { nodes, branches } = circuit;
   checkWhole(op, "nodes", nodes, { least: 1 });
   checkList(op, "branches", branches);
   if (branches.length === 0) throw new ArgumentError(`${op}: expected at least one branch, got none`);

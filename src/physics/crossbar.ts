@@ -1,6 +1,6 @@
 /** A crossbar of memristors between spiking neurons, which learns from the times of spikes. */
 
-import { checkFlag, checkNames, checkNumber, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkNumber, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { exp } from "../numerics/scalar.ts";
@@ -107,8 +107,7 @@ export class MemristiveCrossbar extends Module {
       low = 0,
       high = 1,
       generator = defaultGenerator(),
-    } = optionsOf(op, options);
-    checkNames(op, options, NAMES);
+    } = optionsOf(op, options, NAMES);
     checkSizes(op, { inputSize, outputSize });
     for (const [name, value] of Object.entries({ dt, membraneTime, threshold, gain, potentiationTime, depressionTime })) {
       checkNumber(op, name, value, { above: 0 });
@@ -222,7 +221,7 @@ export class MemristiveCrossbar extends Module {
   }
 }
 
-const NAMES: readonly (keyof CrossbarOptions)[] = [
+const NAMES = [
   "inputSize",
   "outputSize",
   "dt",
@@ -238,7 +237,7 @@ const NAMES: readonly (keyof CrossbarOptions)[] = [
   "low",
   "high",
   "generator",
-];
+] as const;
 
 function numbersOf(t: Tensor): Float64Array {
   return Float64Array.from(t.data());

@@ -1,6 +1,6 @@
 /** Networks of resistors with memory: the equation of Caravelli, Traversa and Di Ventra, and its Lyapunov function. */
 
-import { checkArrayLike, checkList, checkNumber, checkOneOf, checkOptions, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkList, checkNumber, checkObject, checkOneOf, checkOptions, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { type Matrix, solve, symmetricEigen } from "../numerics/matrix.ts";
 import { show } from "../tensor/shape.ts";
@@ -79,7 +79,14 @@ export class MemristiveNetwork {
 
   constructor(options: MemristiveNetworkOptions) {
     const op = "MemristiveNetwork";
-    const { coupling, drive, on = 0.1, off = 1, alpha = 1, full = "on" } = optionsOf(op, options);
+    const {
+      coupling,
+      drive,
+      on = 0.1,
+      off = 1,
+      alpha = 1,
+      full = "on",
+    } = optionsOf(op, options, ["coupling", "drive", "on", "off", "alpha", "full"]);
     checkNumber(op, "on", on, { above: 0 });
     checkNumber(op, "off", off, { above: on });
     checkNumber(op, "alpha", alpha);
@@ -130,7 +137,7 @@ export class MemristiveNetwork {
    */
   trajectory(start: Tensor, options: TrajectoryOptions): Trajectory {
     const op = "trajectory";
-    const { steps, dt = 0.02, driveAt } = optionsOf(op, options);
+    const { steps, dt = 0.02, driveAt } = optionsOf(op, options, ["steps", "dt", "driveAt"]);
     let w: readonly number[] = this.read(op, start);
     checkWhole(op, "steps", steps);
     checkNumber(op, "dt", dt, { above: 0 });
@@ -238,7 +245,12 @@ export class MemristiveCircuit extends MemristiveNetwork {
 
   constructor(options: MemristiveCircuitOptions) {
     const op = "MemristiveCircuit";
-    const { circuit, sources, beta = 1, ...memristors } = optionsOf(op, options);
+    const {
+      circuit,
+      sources,
+      beta = 1,
+      ...memristors
+    } = optionsOf(op, options, ["circuit", "sources", "beta", "on", "off", "alpha", "full"]);
     checkCircuit(op, circuit);
     checkNumber(op, "beta", beta, { above: 0 });
     const volts = numbers(op, "sources", sources, circuit.branches.length);
@@ -292,7 +304,7 @@ export interface IsingProblem {
 export function isingNetwork(problem: IsingProblem, options: Omit<MemristorOptions, "full"> = {}): MemristiveNetwork {
   const op = "isingNetwork";
   const { couplings, fields } = readIsing(op, problem);
-  checkOptions(op, options);
+  checkOptions(op, options, ["on", "off", "alpha"]);
   const { alpha = 1, on = 0.1, off = 1 } = options;
   checkNumber(op, "alpha", alpha, { above: 0 });
   const { values } = symmetricEigen(couplings);
@@ -310,7 +322,8 @@ export function isingNetwork(problem: IsingProblem, options: Omit<MemristorOptio
 
 /** @throws DTypeError, ShapeError, ArgumentError */
 function readIsing(op: string, problem: IsingProblem): { couplings: number[][]; fields: number[] } {
-  const { couplings, fields } = optionsOf(op, problem);
+  checkObject(op, "a problem", problem);
+  const { couplings, fields } = problem;
   checkList(op, "couplings", couplings);
   if (couplings.length === 0) throw new ShapeError(`${op}: expected couplings [N,N] of at least one spin, got none`);
   for (const row of couplings) checkList(op, "a row of couplings", row);

@@ -1,6 +1,6 @@
 /** A single memristor: the linear drift of dopants of Strukov and others, and windows that slow it down near the ends. */
 
-import { checkFunction, checkNames, checkNumber, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkFunction, checkNumber, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 
 /** What slows the drift near the ends: nothing, Joglekar's 1 − (2w − 1)^2p, or Biolek's 1 − (w − H(−i))^2p with the step function H. */
 export type MemristorWindow = "none" | "joglekar" | "biolek";
@@ -66,8 +66,14 @@ export class Memristor {
 
   constructor(options: DriftOptions = {}) {
     const op = "Memristor";
-    const { on = 100, off = 16000, mobility = 1e-14, thickness = 1e-8, window = "none", exponent = 1 } = optionsOf(op, options);
-    checkNames(op, options, ["on", "off", "mobility", "thickness", "window", "exponent"]);
+    const {
+      on = 100,
+      off = 16000,
+      mobility = 1e-14,
+      thickness = 1e-8,
+      window = "none",
+      exponent = 1,
+    } = optionsOf(op, options, ["on", "off", "mobility", "thickness", "window", "exponent"]);
     checkNumber(op, "on", on, { above: 0 });
     checkNumber(op, "off", off, { above: on });
     checkNumber(op, "mobility", mobility, { above: 0 });
@@ -102,7 +108,7 @@ export class Memristor {
    * @throws ArgumentError for a start outside [0, 1], voltages that are not finite, and steps or dt out of their range
    */
   course(start: number, voltage: (time: number) => number, options: { readonly steps: number; readonly dt: number }): MemristorCourse {
-    const { steps, dt } = optionsOf("course", options);
+    const { steps, dt } = optionsOf("course", options, ["steps", "dt"]);
     checkNumber("course", "start", start, { least: 0, most: 1 });
     checkFunction("course", "voltage", voltage);
     checkWhole("course", "steps", steps);
