@@ -13,20 +13,27 @@ import { build } from "esbuild";
 import ts from "typescript-5.7";
 import { readOptions, refuse } from "./options.mjs";
 
-const USAGE = `Usage: npm run mutate -- [options] FILE [TEST ...]   small faults in a source file, and those that its tests do not notice
+const USAGE = `Usage: npm run mutate -- [options] FILE ... [TEST ...]   small faults in source files, and those that their tests do not notice
 
-  FILE           src/cells/gated/mut.ts, say
-  TEST           the files of tests; that of the same place under test/ unless given
+  FILE           src/cells/gated/mut.ts, say; several with the same tests cost little more than one
+  TEST           the files of tests (test/...); those of the same places under test/ unless given
   --skip=WORDS   leaves out tests whose names have one of these words, with commas between (default learn)
   --grep=WORD    only faults in expressions with this word
   --lines=A-B    only faults in these lines
   --quick=MS     leaves out tests that take longer on a processor, whatever they might notice
+  --sample=N     at most N faults a file, the same at every call
   --help         shows this text
 `;
 const options = readOptions(
   "mutate",
   USAGE,
-  { skip: { type: "string", default: "learn" }, grep: { type: "string" }, lines: { type: "string" }, quick: { type: "string" } },
+  {
+    skip: { type: "string", default: "learn" },
+    grep: { type: "string" },
+    lines: { type: "string" },
+    quick: { type: "string" },
+    sample: { type: "string" },
+  },
   { named: true },
 );
 
@@ -79,9 +86,15 @@ function mutantsOf(node, text, inConstructor) {
     if (OPERATORS[operator] && !inConstructor) found.push(`${text(node.left)} ${OPERATORS[operator]} ${text(node.right)}`);
   }
   if (ts.isPrefixUnaryExpression(node) && node.operator === ts.SyntaxKind.ExclamationToken) found.push(text(node.operand));
+  if (ts.isIfStatement(node.parent) && node.parent.expression === node) found.push(throws(node.parent) ? "false" : `!(${text(node)})`);
   if (ts.isCallExpression(node) && !inConstructor) found.push(...mutantsOfCall(node, text));
   if (ts.isIdentifier(node) && UNARY.has(node.text) && !ts.isCallExpression(node.parent)) found.push("((x) => x)");
   return found;
+}
+
+/** Whether a statement does nothing but throw where its condition holds. */
+function throws({ thenStatement }) {
+  return ts.isThrowStatement(thenStatement) || (ts.isBlock(thenStatement) && thenStatement.statements.some(ts.isThrowStatement));
 }
 
 function mutantsOfCall(node, text) {
@@ -99,7 +112,9 @@ function mutantsOfCall(node, text) {
   if (local === "linear" && args.length === 3) found.push(call(name, args.slice(0, 2)));
   if (local === "mix") found.push(call(name, [args[0], args[2], args[1]]));
   if (local === "where") found.push(call(name, [args[0], args[2], args[1]]));
-  if (local === "cat" || local === "reverse" || local === "flip") found.push(`globalThis.__turn(${text(node)})`);
+  if (local === "cat") found.push(call(name, [`[...${args[0]}].reverse()`, ...args.slice(1)]));
+  if (local === "flip") found.push(args[0]);
+  if (local === "reverse" || local === "toReversed") found.push(args[0] ?? text(node.expression.expression));
   if (local === "detach") found.push(text(node.expression.expression));
   for (const [i, argument] of node.arguments.entries()) {
     if (!ts.isNumericLiteral(argument)) continue;
@@ -108,16 +123,16 @@ function mutantsOfCall(node, text) {
   return found;
 }
 
-/** The source with every mutant behind a switch, and where each is. */
-function switched(file) {
+/** A source with every mutant behind a switch; the mutants, and where each is, are added to those of other files. */
+function switched(given, mutants) {
+  const file = resolve(root, given);
   const code = readFileSync(file, "utf8");
   const source = ts.createSourceFile(file, code, ts.ScriptTarget.Latest, true);
-  const mutants = [];
   const text = (node) => code.slice(node.getStart(source), node.end);
   const place = (node) => source.getLineAndCharacterOfPosition(node.getStart(source)).line + 1;
   const choose = (node, list, original) =>
     list.reduceRight((rest, mutant) => {
-      mutants.push({ line: place(node), from: text(node), to: mutant });
+      mutants.push({ file: given, line: place(node), from: text(node), to: mutant });
       return `(globalThis.__mutant === ${mutants.length} ? (${mutant}) : ${rest})`;
     }, `(${original})`);
   const emit = (node, inConstructor) => {
@@ -152,7 +167,17 @@ function switched(file) {
     const type = node.type ? `: ${text(node.type)}` : "";
     return `${text(node.name)}${type} = ${choose(node.initializer, swaps, emit(node.initializer, inside))}`;
   };
-  return { code: code.slice(0, source.getStart(source)) + emit(source, false), mutants };
+  return code.slice(0, source.getStart(source)) + emit(source, false);
+}
+
+/** At most n of a list, spread over it in steps that fall out of its rhythm. */
+function sample(list, n) {
+  const golden = (Math.sqrt(5) - 1) / 2;
+  const place = new Map(list.map((item, i) => [item, (i * golden) % 1]));
+  return list
+    .toSorted((a, b) => place.get(a) - place.get(b))
+    .slice(0, n)
+    .toSorted((a, b) => a - b);
 }
 
 /** What stands in place of vitest: runs until the first failure. */
@@ -222,12 +247,14 @@ export const run = async () => {
 };
 `;
 
-async function main({ names: [given, ...named], skip, grep, lines, quick: limit = "Infinity" }) {
-  if (given === undefined) refuse("mutate", "expected a source file");
-  const file = resolve(root, given);
-  const tests = named.length > 0 ? named : [given.replace(/^src/, "test").replace(/\.ts$/, ".test.ts")];
-  for (const path of [given, ...tests]) if (!existsSync(resolve(root, path))) refuse("mutate", `expected a file at ${path}`);
-  const { code, mutants } = switched(file);
+async function main({ names, skip, grep, lines, quick: limit = "Infinity", sample: most = "Infinity" }) {
+  const files = names.filter((name) => !name.startsWith("test/"));
+  const named = names.filter((name) => name.startsWith("test/"));
+  if (files.length === 0) refuse("mutate", "expected a source file");
+  const tests = named.length > 0 ? named : files.map((file) => file.replace(/^src/, "test").replace(/\.ts$/, ".test.ts"));
+  for (const path of [...files, ...tests]) if (!existsSync(resolve(root, path))) refuse("mutate", `expected a file at ${path}`);
+  const mutants = [];
+  const sources = new Map(files.map((file) => [resolve(root, file), switched(file, mutants)]));
   const folder = mkdtempSync(join(tmpdir(), "mutate-"));
   const bundle = join(folder, "bundle.mjs");
   const entry = [
@@ -251,7 +278,9 @@ async function main({ names: [given, ...named], skip, grep, lines, quick: limit 
         setup(builder) {
           builder.onResolve({ filter: /^vitest$/ }, () => ({ path: "vitest", namespace: "shim" }));
           builder.onLoad({ filter: /.*/, namespace: "shim" }, () => ({ contents: SHIM, loader: "js" }));
-          builder.onLoad({ filter: /\.ts$/ }, ({ path }) => (path === file ? { contents: code, loader: "ts" } : undefined));
+          builder.onLoad({ filter: /\.ts$/ }, ({ path }) =>
+            sources.has(path) ? { contents: sources.get(path), loader: "ts" } : undefined,
+          );
         },
       },
     ],
@@ -271,7 +300,10 @@ async function main({ names: [given, ...named], skip, grep, lines, quick: limit 
   const all = order.map(([k]) => k);
   const [first, last] = lines === undefined ? [1, Infinity] : lines.split("-").map(Number);
   const isChosen = ({ line, from, to }) => line >= first && line <= last && (!grep || `${from} ${to}`.includes(grep));
-  const chosen = mutants.map((_, k) => k + 1).filter((k) => isChosen(mutants[k - 1]));
+  const chosen = files.flatMap((file) => {
+    const own = mutants.map((_, k) => k + 1).filter((k) => mutants[k - 1].file === file && isChosen(mutants[k - 1]));
+    return sample(own, Number(most));
+  });
   const doubtful = [];
   let left = chosen;
   while (left.length > 0) {
@@ -284,14 +316,19 @@ async function main({ names: [given, ...named], skip, grep, lines, quick: limit 
     if (status === 3) console.log(`  damage after ${tried.at(-1)}`);
     if (tried.length === 0) break;
   }
-  // Who survives the quick tests meets all of them, alone.
-  const survivors = doubtful.filter((k) => run([k], all, 10_000 + 10 * time).stdout.includes("survives"));
+  // Who survives the quick tests meets the others, alone.
+  const others = all.slice(quick.length);
+  const outlives = (k) => run([k], others, 10_000 + 10 * time).stdout.includes("survives");
+  const survivors = others.length === 0 ? doubtful : doubtful.filter(outlives);
   for (const k of survivors) {
-    const { line, from, to } = mutants[k - 1];
+    const { file, line, from, to } = mutants[k - 1];
     const short = (text) => text.replace(/\s+/g, " ").slice(0, 100);
-    console.log(`  survives ${given}:${line}: ${short(from)}  ->  ${short(to)}`);
+    console.log(`  survives ${file}:${line}: ${short(from)}  ->  ${short(to)}`);
   }
-  console.log(`${given}: ${chosen.length} mutants, ${survivors.length} survive`);
+  for (const file of files) {
+    const count = (list) => list.filter((k) => mutants[k - 1].file === file).length;
+    console.log(`${file}: ${count(chosen)} mutants, ${count(survivors)} survive`);
+  }
   rmSync(folder, { recursive: true });
 }
 

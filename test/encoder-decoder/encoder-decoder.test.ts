@@ -3,7 +3,7 @@ import { backward } from "../../src/autodiff/backward.ts";
 import { gradients } from "../../src/autodiff/sweep.ts";
 import { noGrad } from "../../src/autodiff/tape.ts";
 import { isFloat } from "../../src/base/dtype.ts";
-import { ArgumentError, ShapeError } from "../../src/base/errors.ts";
+import { ShapeError } from "../../src/base/errors.ts";
 import { SimpleRecurrentNetwork } from "../../src/cells/simple/elman.ts";
 import type { AttentionState } from "../../src/encoder-decoder/attention.ts";
 import { BahdanauDecoder } from "../../src/encoder-decoder/bahdanau.ts";
@@ -13,9 +13,11 @@ import { Encoder, type Source, vectorOf } from "../../src/encoder-decoder/encode
 import { EncoderDecoder } from "../../src/encoder-decoder/encoder-decoder.ts";
 import { LuongDecoder, type LuongDecoderOptions } from "../../src/encoder-decoder/luong.ts";
 import { StateDecoder } from "../../src/encoder-decoder/sutskever.ts";
+import { mul } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/broadcast.ts";
 import { select, slice } from "../../src/ops/shape.ts";
 import { Adam } from "../../src/optim/adam.ts";
+import type { LstmState } from "../../src/recurrence/kinds.ts";
 import { RNN } from "../../src/recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { mapState, type State } from "../../src/recurrence/state.ts";
@@ -25,7 +27,7 @@ import { assign, type Tensor } from "../../src/tensor/tensor.ts";
 import { Bidirectional } from "../../src/wrappers/bidirectional.ts";
 import { type StackedLayer, StackedRNN } from "../../src/wrappers/stacked.ts";
 import { accept, checkParameter, expectClose, learn } from "../cells/acceptance.ts";
-import { elman as elmanOf, holdLossAgainst, type Numbers } from "../oracle/equations.ts";
+import { elman as elmanOf, holdLossAgainst, lstm as lstmOf, type Numbers } from "../oracle/equations.ts";
 import { logistic, plus, rows, times } from "../oracle/numbers.ts";
 
 const f64 = (seed: number) => ({ dtype: "float64", generator: new Generator(seed) }) as const;
@@ -246,7 +248,11 @@ describe("Encoder", () => {
   });
 
   it("says what it cannot read", () => {
-    expect(() => new Encoder(cell(1)).encode(xs, [5, 0])).toThrow("none at position 1");
+    for (const [b, lengths] of [
+      [0, 5],
+      [5, 0],
+    ].entries())
+      expect(() => new Encoder(cell(1)).encode(xs, lengths)).toThrow(`none at position ${b}`);
     expect(() => new Encoder(new RNN({ inputSize: 2, hiddenSize: 2 }))).toThrow("expected a state with a vector [B,H], got [1,1,2]");
   });
 });
@@ -262,6 +268,46 @@ describe("StateDecoder", () => {
     expectClose(decoder.scan(xs, decoder.start(read))[0], vector(cell.scan(xs, read.last as never)[0]), 0);
     const [alone] = stack(1).scan(slice(slice(xs, 0, 0, 3), 1, 1, 2));
     expectClose(select(vectorOf(decoder.start(read)), 0, 1), vector(select(alone, 0, 2)), 1e-15);
+  });
+});
+
+describe("over an LSTM a made state is tanh(W h + b) for h and zero for c, values and derivatives", () => {
+  type Contexts = (p: Numbers, last: Vector) => number[];
+  const layer = (p: Numbers, weight: string, bias: string, v: Vector) =>
+    plus(times(p.matrix(weight, v.length), v), p.vector(bias)).map(Math.tanh);
+  const cell = (inputSize: number) => new LSTMCell({ inputSize, hiddenSize: H, ...f64(2) });
+  it.each<[string, Decoder<LstmState>, Contexts | null]>([
+    ["StateDecoder", new StateDecoder({ encoder: SIZES, cell: cell(I), start: "linear", ...f64(3) }), null],
+    [
+      "ContextDecoder (Cho et al. 2014)",
+      new ContextDecoder({ encoder: SIZES, cell: cell(I + 3), contextSize: 3, ...f64(3) }) as unknown as Decoder<LstmState>,
+      (p, last) => layer(p, "weight_context", "bias_context", last),
+    ],
+  ])("%s", (_, decoder, contexts) => {
+    const all = new Generator(1).uniform([4, 2, I], -1, 1, "float64");
+    const share = new Generator(2).uniform([4, 2, decoder.outputSize], -1, 1, "float64");
+    const oneStep = (t: Tensor, time: number, b: number) => vector(select(select(t, 0, time), 0, b));
+    holdLossAgainst(
+      decoder,
+      () => sum(mul(decoder.scan(all, decoder.start(source()))[0], share)),
+      (p) => {
+        let total = 0;
+        for (const b of [0, 1]) {
+          const { last } = sourceOf(b);
+          const c = contexts?.(p, last) ?? [];
+          let state: { h: Vector; c: Vector } = {
+            h: layer(p, "bridge.weight", "bridge.bias", contexts ? c : last),
+            c: new Array<number>(H).fill(0),
+          };
+          for (let t = 0; t < 4; t++) {
+            const x = oneStep(all, t, b);
+            state = lstmOf(p, "cell.", [...x, ...c], state.h, state.c);
+            total += dot(contexts ? [...state.h, ...x, ...c] : state.h, oneStep(share, t, b));
+          }
+        }
+        return total;
+      },
+    );
   });
 });
 
@@ -379,6 +425,8 @@ describe.each(Object.keys(models()))("EncoderDecoder, %s", (name) => {
 
   it("says which batches it cannot take", () => {
     expect(() => model.loss([], [])).toThrow("at least one source, got none");
+    for (const symbol of [1.5, Number.NaN, 2 ** 32 + 1])
+      expect(() => model.loss([[1]], [[symbol]])).toThrow(`expected symbols as whole numbers, got ${symbol} in sequence 0`);
     expect(() => model.loss(SOURCES, [[1]])).toThrow("as many targets as sources, got 1 and 3");
     expect(() => model.loss([[]], [[1]])).toThrow(ShapeError);
     expect(() => model.loss([[1], []], [[1], [2]])).toThrow("none at position 1");
@@ -389,7 +437,7 @@ describe.each(Object.keys(models()))("EncoderDecoder, %s", (name) => {
     expect(loss(1, 1)).toBe(model.loss(SOURCES, TARGETS).item());
     expect(loss(0, 1)).toBe(loss(0, 1));
     expect(new Set([loss(0, 1), loss(0, 2), loss(0, 3), loss(1, 1)]).size).toBeGreaterThan(2);
-    expect(() => loss(1.5, 1)).toThrow(ArgumentError);
+    for (const truth of [1.5, -0.1, Number.NaN]) expect(() => loss(truth, 1)).toThrow(`loss: expected truth in [0, 1], got ${truth}`);
   });
 });
 
@@ -440,6 +488,8 @@ describe("from symbols to a loss", () => {
     const make = (end: number) => new EncoderDecoder({ encoder, decoder, sourceSymbols: 4, targetSymbols: 5, end });
     for (const end of [-1, 5, 0.5]) expect(() => make(end)).toThrow(`EncoderDecoder: expected end in [0, 4], got ${end}`);
     expect([make(0).end, make(4).end]).toEqual([0, 4]);
+    const maxout = () => new EncoderDecoder({ encoder, decoder, sourceSymbols: 4, targetSymbols: 5, maxout: 0 });
+    expect(maxout).toThrow("EncoderDecoder: expected maxout to be a whole number of at least 1, got 0");
   });
 });
 
@@ -461,6 +511,14 @@ describe("alignments", () => {
       [2, 2],
     ]);
     for (const row of all.flat()) expect(Math.abs(row.reduce((a, b) => a + b) - 1)).toBeLessThan(1e-12);
+    // Those of the steps of each pair alone.
+    for (const [b, target] of TARGETS.entries()) {
+      let state = model.encode([SOURCES[b] as number[]]);
+      for (const [i, before] of [model.end, ...target].entries()) {
+        state = model.step(indices([before]), state)[1];
+        expectClose(all[b]?.[i] as number[], vector(model.decoder.alignment(state)), 1e-12);
+      }
+    }
     expect(() => (models().state as EncoderDecoder<State>).alignments(SOURCES, TARGETS)).toThrow("decoder with attention");
   });
 });

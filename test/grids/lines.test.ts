@@ -21,6 +21,7 @@ describe("skewing", () => {
       [0, 5, 3],
       [0, 0, 6],
     ]);
+    expect(unskew(skew(x, 1, 0), 1, 0).toArray()).toEqual(x.toArray());
   });
 
   it("shifts within an axis, however far", () => {

@@ -6,6 +6,7 @@ import { sum } from "../../src/ops/broadcast.ts";
 import { permute } from "../../src/ops/shape.ts";
 import type { Cell } from "../../src/recurrence/recurrence.ts";
 import { RNNCell } from "../../src/recurrence/rnn-cells.ts";
+import { zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads } from "../../src/transforms/check-grads.ts";
@@ -202,6 +203,24 @@ describe("golden vector", () => {
   });
 });
 
+describe("gates that are closed", () => {
+  it("share what is before a place by how far they are closed, however far that is", () => {
+    const grid = new StableMDLSTM({ axes: 2, inputSize: 1, hiddenSize: 1, dtype: "float64", peepholes: false });
+    // Nothing is written, all is kept and put out: sums i f λ₁ λ₂ g o.
+    const share = (first: number, second: number) => {
+      assign(grid.weightHh, new Float64Array(grid.weightHh.size));
+      const sums = tensor([-800, 800, first, second, 0, 800, -800, 800, first, second, 0, 800], { shape: [1, 12], dtype: "float64" });
+      const before = { h: zeros([1, 2, 1], "float64"), c: tensor([3, 5], { shape: [1, 2, 1], dtype: "float64" }) };
+      return Array.from(noGrad(() => grid.over([2]).step(sums, before)[1].c).data());
+    };
+    // Along the first axis the place before the second one is the first, with 3; along the last it is itself, with 5.
+    for (const far of [-2000, 0, 2000]) expectClose(share(far, far), [1.5, 4], 1e-12);
+    expectClose(share(-2000, 0), [3, 5], 1e-12);
+    expectClose(share(0, -2000), [0, 3], 1e-12);
+    expectClose(share(-2000, -2000 + Math.log(3)), [0.75 * 3, 0.25 * 3 + 0.75 * 5], 1e-9);
+  });
+});
+
 describe("stability", () => {
   it("the stable cell stays bounded where open forget gates make the other grow with the number of paths", () => {
     const largest = (kind: "MDLSTM" | "StableMDLSTM"): number => {
@@ -265,5 +284,12 @@ describe("MultiDirectional", () => {
     expect(make().outputSize).toBe(4 * H);
     const mixed = (k: number) => (k === 1 ? build("MDRNN", 3) : build("MDRNN", 2));
     expect(() => new MultiDirectional({ axes: 2, create: mixed })).toThrow(/expected networks of 2 axes/);
+    for (const other of [{ inputSize: 3 }, { hiddenSize: 2 }]) {
+      const create = (k: number) => new MDRNN({ axes: 2, inputSize: I, hiddenSize: H, ...(k === 3 && other) });
+      const { inputSize = I, hiddenSize = H } = other as { inputSize?: number; hiddenSize?: number };
+      expect(() => new MultiDirectional({ axes: 2, create })).toThrow(
+        `input size 2 and hidden size 3, got 2, ${inputSize} and ${hiddenSize}`,
+      );
+    }
   });
 });

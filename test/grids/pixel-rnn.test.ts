@@ -64,7 +64,12 @@ describe("MaskedConv2d", () => {
 
   it("refuses what cannot be masked", () => {
     const sizes = { inputChannels: 3, outputChannels: 3, mask: "A" } as const;
-    expect(() => new MaskedConv2d({ ...sizes, kernelSize: [2, 3] })).toThrow(/expected odd filters, got 2 by 3/);
+    for (const [h, w] of [
+      [2, 3],
+      [3, 2],
+    ] as const)
+      expect(() => new MaskedConv2d({ ...sizes, kernelSize: [h, w] })).toThrow(`expected odd filters, got ${h} by ${w}`);
+    expect(() => new MaskedConv2d({ ...sizes, inputChannels: 4, kernelSize: [3, 3], colors: 3 })).toThrow(/inputChannels to be a multiple/);
     expect(() => new MaskedConv2d({ ...sizes, outputChannels: 4, kernelSize: [3, 3], colors: 3 })).toThrow(/multiple of 3/);
   });
 });

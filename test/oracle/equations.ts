@@ -10,7 +10,7 @@ import { ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { expectClose } from "../cells/acceptance.ts";
-import { each, part, plus, times, type Vector } from "./numbers.ts";
+import { each, logistic, part, plus, times, type Vector } from "./numbers.ts";
 
 /** The parameters of a recurrence as numbers, by the names of its state dict. */
 export interface Numbers {
@@ -46,6 +46,18 @@ export type Equations = (p: Numbers, x: Vector, state: readonly Vector[]) => [y:
 export function elman(p: Numbers, at: string, x: Vector, h: Vector): number[] {
   const ofInput = plus(times(p.matrix(`${at}weight_ih`, x.length), x), p.vector(`${at}bias_ih`));
   return plus(ofInput, times(p.matrix(`${at}weight_hh`, h.length), h), p.vector(`${at}bias_hh`)).map(Math.tanh);
+}
+
+/**
+ * A layer of LSTM cells, i, f, o = σ(·), g = tanh(·), c' = f∘c + i∘g, h' = o∘tanh(c') of W x + b + U h + b′, in PyTorch's names and order i f g o;
+ * those of its parameters begin with `at`.
+ */
+export function lstm(p: Numbers, at: string, x: Vector, h: Vector, c: Vector): { h: number[]; c: number[] } {
+  const ofInput = plus(times(p.matrix(`${at}weight_ih`, x.length), x), p.vector(`${at}bias_ih`));
+  const sums = plus(ofInput, times(p.matrix(`${at}weight_hh`, h.length), h), p.vector(`${at}bias_hh`));
+  const [i, f, g, o] = [0, 1, 2, 3].map((k): Vector => part(sums, k, 4)) as [Vector, Vector, Vector, Vector];
+  const stored = each((ii, fi, gi, old) => logistic(fi) * old + logistic(ii) * Math.tanh(gi), i, f, g, c);
+  return { h: each((oi, ci) => logistic(oi) * Math.tanh(ci), o, stored), c: stored };
 }
 
 const [T, B] = [4, 2];

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { MGU } from "../../src/cells/gated/mgu.ts";
+import { select } from "../../src/ops/shape.ts";
 import { LSTM } from "../../src/recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import type { State } from "../../src/recurrence/state.ts";
@@ -117,13 +118,28 @@ describe("StackedRNN", () => {
     }
   });
 
+  it("draws its masks from the generator that it is given; a step has one of its own", () => {
+    const layer = (n: number) => new GRUCell({ inputSize: n, hiddenSize: n, ...options });
+    const layers = [layer(8), layer(8)];
+    const x = new Generator(6).uniform([4, 2, 8], -1, 1, "float64");
+    for (const variational of [false, true]) {
+      const run = (seed: number) => {
+        const net = new StackedRNN(layers, { dropout: 0.5, variational, generator: new Generator(seed) });
+        return [...net.scan(x)[0].data(), ...net.step(select(x, 0, 0), net.initialState(2))[0].data()];
+      };
+      expect(run(1)).toEqual(run(1));
+      expect(run(1)).not.toEqual(run(2));
+    }
+  });
+
   it("says what does not fit", () => {
     expect(() => new StackedRNN([])).toThrow("StackedRNN: expected at least one layer, got none");
     expect(() => new StackedRNN([rnn(3, 4), rnn(3, 4)])).toThrow("StackedRNN: expected layer 1 to read 4 values, got 3");
     expect(() => new StackedRNN([rnn(3, 4), rnn(4, 4)], { skip: true })).toThrow("expected layer 1 to read 7 values, got 4");
     expect(() => new StackedRNN([rnn(3, 4), rnn(4, 5)], { residual: true })).toThrow("expected layer 1 to put out 4 values");
     expect(() => new StackedRNN([rnn(3, 4)], { residual: true, skip: true })).toThrow("skip or residual, got both");
-    expect(() => new StackedRNN([rnn(3, 4)], { dropout: 1 })).toThrow("expected dropout in [0, 1), got 1");
+    for (const dropout of [1, -0.1, Number.NaN])
+      expect(() => new StackedRNN([rnn(3, 4)], { dropout })).toThrow(`expected dropout in [0, 1), got ${dropout}`);
     expect(() => new StackedRNN([rnn(3, 4)]).scan(xs, undefined, { lengths: [1] })).toThrow("expected 2 lengths");
   });
 });

@@ -8,7 +8,7 @@ import { MGU } from "../../src/cells/gated/mgu.ts";
 import { SimpleRecurrentNetwork } from "../../src/cells/simple/elman.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import type { Module } from "../../src/nn/module.ts";
-import { add, mul, square } from "../../src/ops/arithmetic.ts";
+import { add, mul, square, sub } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/broadcast.ts";
 import { select, slice } from "../../src/ops/shape.ts";
 import type { LstmState } from "../../src/recurrence/kinds.ts";
@@ -19,7 +19,7 @@ import { detachState, type State, stateTensors } from "../../src/recurrence/stat
 import { Stream } from "../../src/recurrence/stream.ts";
 import { ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
-import { requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { assign, requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
 import { MealyMachine, MooreMachine } from "../../src/wrappers/machines.ts";
 import { freeRun, lastStep, oneToMany } from "../../src/wrappers/modes.ts";
@@ -28,8 +28,8 @@ import { DetachEvery, truncatedBptt } from "../../src/wrappers/truncated.ts";
 import { LearnedInitialState, Reversed, StateClip } from "../../src/wrappers/wrappers.ts";
 import { Zoneout } from "../../src/wrappers/zoneout.ts";
 import { accept, B, checkGradients, checkStepsEqualScan, expectClose, T } from "../cells/acceptance.ts";
-import { elman, holdAgainst, type Numbers } from "../oracle/equations.ts";
-import { each, logistic, part, plus, rows, times, type Vector } from "../oracle/numbers.ts";
+import { elman, holdAgainst, lstm as lstmOf, type Numbers } from "../oracle/equations.ts";
+import { each, plus, rows, times, type Vector } from "../oracle/numbers.ts";
 
 const generator = new Generator(21);
 const options = { dtype: "float64", generator } as const;
@@ -80,15 +80,11 @@ describe("from any state, values and derivatives", () => {
   ])("zoneout mixes what was and what is by its probabilities where it does not train: %j", (given, ph, pc) => {
     const cell = new Zoneout<LstmState>(lstm(), given);
     holdAgainst(cell.eval(), (p, x, [h, c]) => {
-      const ofInput = plus(times(p.matrix("cell.weight_ih", 3), x), p.vector("cell.bias_ih"));
-      const sums = plus(ofInput, times(p.matrix("cell.weight_hh", 4), h as Vector), p.vector("cell.bias_hh"));
-      const [i, f, g, o] = [0, 1, 2, 3].map((k): Vector => part(sums, k, 4)) as [Vector, Vector, Vector, Vector];
-      const c1 = each((ii, fi, gi, old) => logistic(fi) * old + logistic(ii) * Math.tanh(gi), i, f, g, c as Vector);
-      const h1 = each((oi, ci) => logistic(oi) * Math.tanh(ci), o, c1);
-      const kept = (probability: number, before: Vector, fresh: Vector) =>
-        each((b, v) => probability * b + (1 - probability) * v, before, fresh);
-      const y = kept(ph, h as Vector, h1);
-      return [y, [y, kept(pc, c as Vector, c1)]];
+      const fresh = lstmOf(p, "cell.", x, h as Vector, c as Vector);
+      const kept = (probability: number, before: Vector, now: Vector) =>
+        each((b, v) => probability * b + (1 - probability) * v, before, now);
+      const y = kept(ph, h as Vector, fresh.h);
+      return [y, [y, kept(pc, c as Vector, fresh.c)]];
     });
   });
 });
@@ -147,6 +143,7 @@ describe("modes", () => {
   it("many to one: the last real step of each sequence, none for none", () => {
     const ys = lstm().scan(xs, undefined, { lengths: [2, 0] })[0];
     const last = lastStep(ys, [2, 0]);
+    expectClose(lastStep(xs, [1, 3]), [...list(select(select(xs, 0, 0), 0, 0)), ...list(select(select(xs, 0, 2), 0, 1))], 0);
     expectClose(slice(last, 0, 0, 1), list(select(select(ys, 0, 1), 0, 0)), 0);
     expect(list(slice(last, 0, 1))).toEqual([0, 0, 0, 0]);
     const [all, state] = lstm().scan(xs);
@@ -177,7 +174,7 @@ describe("modes", () => {
     expectClose(ys, expected.flat(), 0);
     expectClose(last, list(h), 0);
     expect(oneToMany(cell, x, 1)[0].shape).toEqual([1, B, 4]);
-    expect(() => oneToMany(cell, x, 0)).toThrow("oneToMany: expected at least one step, got 0");
+    for (const steps of [0, 1.5]) expect(() => oneToMany(cell, x, steps)).toThrow(`oneToMany: expected at least one step, got ${steps}`);
   });
 
   it("free running: reads what it decodes from its outputs, and gradients follow", () => {
@@ -194,6 +191,17 @@ describe("modes", () => {
     const [dx] = gradients([sum(select(ys, 0, 3))], [x], [ones([], "float64")]);
     expect(Math.max(...list(dx as Tensor).map(Math.abs))).toBeGreaterThan(0);
     expect(freeRun(net, x, 2)[0].shape).toEqual([2, B, 3]);
+    // What decodes is called between steps only, and may mend another size.
+    const asked: number[] = [];
+    const narrowed = (y: Tensor, t: number) => {
+      asked.push(t);
+      return slice(y, 1, 0, 3);
+    };
+    const cell = rnn();
+    const [first, h] = cell.step(x, cell.initialState(B));
+    const [second] = cell.step(slice(first, 1, 0, 3), h);
+    expectClose(freeRun(cell, x, 2, { decode: narrowed })[0], [...list(first), ...list(second)], 0);
+    expect(asked).toEqual([0]);
     expect(() => freeRun(rnn(), x, 2)).toThrow("freeRun: expected decode for outputs of 4 values and inputs of 3");
   });
 });
@@ -346,6 +354,37 @@ describe("truncated backpropagation through time", () => {
     const result = truncatedBptt(cell, xs, { k1: 2, k2: 3, loss: lossOf });
     expectClose(result.state, list(last), 0);
     expect(Math.abs(result.loss - lossOf(ys, 0).item())).toBeLessThan(1e-10);
+  });
+
+  it("goes on from the state that is given, which gets no gradient; on-line, from the states of the time", () => {
+    const cell = rnn();
+    const start = requireGrad(g.uniform([B, 4], -1, 1, "float64"));
+    const loss = (ys: Tensor, from: number) => lossOf(ys, from);
+    const given = truncatedBptt(cell, xs, { k1: 2, k2: 4, state: start, loss });
+    const [ys, last] = cell.scan(xs, start);
+    expectClose([given.loss], [lossOf(ys, 0).item()], 1e-10);
+    expectClose(given.state, list(last), 0);
+    expect(start.grad).toBeNull();
+    // By hand: windows of two steps, each from the state that the weights of its time left, then one step down the gradient.
+    const [trained, byHand] = [rnn(), rnn()];
+    byHand.loadStateDict(trained.stateDict());
+    const descend = (net: RNNCell) => {
+      for (const p of net.parameters()) assign(p, sub(p.detach(), mul(p.grad as Tensor, 0.1)));
+      net.zeroGrad();
+    };
+    const online = truncatedBptt(trained, xs, { k1: 2, loss, after: () => descend(trained) });
+    let h: Tensor = byHand.initialState(B);
+    let total = 0;
+    for (let from = 0; from < T; from += 2) {
+      const [piece, next] = byHand.scan(slice(xs, 0, from, from + 2), h);
+      const value = lossOf(piece, from);
+      backward(value);
+      total += value.item();
+      descend(byHand);
+      h = next.detach();
+    }
+    expectClose([online.loss, ...list(online.state)], [total, ...list(h)], 1e-12);
+    expectClose(trained.parameters().flatMap(list), byHand.parameters().flatMap(list), 1e-12);
   });
 
   it("DetachEvery cuts where truncated sweeps do; with 1 step it is Elman's procedure", () => {

@@ -109,6 +109,13 @@ describe("GatedStore", () => {
     expect(() => new GatedStore({ inputSize: 1, hiddenSize: 2, store: new IdentityStore(3) })).toThrow(
       "GatedStore: expected a store from 2 to 2, got 3 to 3",
     );
+    for (const [from, to] of [
+      [2, 3],
+      [3, 2],
+    ] as const) {
+      const store = anyOf(new SimpleRecurrentNetwork({ inputSize: from, hiddenSize: to }));
+      expect(() => new GatedStore({ inputSize: 1, hiddenSize: 2, store })).toThrow(`expected a store from 2 to 2, got ${from} to ${to}`);
+    }
   });
 
   it.each([

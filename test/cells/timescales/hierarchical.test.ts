@@ -109,10 +109,13 @@ describe("HierarchicalRNN", () => {
     expectClose(cell.scan(slice(xs, 0, 4), middle)[0], numbers(slice(whole, 0, 4)), 1e-12);
   });
 
-  it.each([{ levels: [] }, { levels: [{ size: 0, period: 1 }] }, { levels: [{ size: 1, period: 1.5 }] }, { inputSize: 0 }])(
-    "refuses %j",
-    (wrong) => expect(() => net(wrong)).toThrow(/HierarchicalRNN.*: expected/),
-  );
+  it.each([
+    { levels: [] },
+    { levels: [{ size: 0, period: 1 }] },
+    { levels: [{ size: 1, period: 1.5 }] },
+    { inputSize: 0 },
+    { window: "median" as "mean" },
+  ])("refuses %j", (wrong) => expect(() => net(wrong)).toThrow(/HierarchicalRNN.*: expected/));
 
   it("learns to remember, which its initial weights do not", () => {
     const levels = [
