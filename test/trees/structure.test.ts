@@ -182,15 +182,16 @@ describe("the papers' equations", () => {
   const xs = new Generator(2).uniform([graph.size, D], -1, 1, "float64");
   const x = rows(xs);
   const blank = new Array<number>(D).fill(0);
-  const padded = (list: readonly Vector[]) => [list[0] ?? blank, list[1] ?? blank].flat();
+  const padded = (list: readonly Vector[], K = 2) => Array.from({ length: K }, (_, k) => list[k] ?? blank).flat();
 
-  it("tanh of a weighted pair (Goller and Küchler 1996)", () => {
-    const net = spread(new RecursiveNetwork({ size: D, ...f64(1) }));
+  it.each([1, 2, 3])("tanh of what stands in %i places, weighted (Goller and Küchler 1996)", (arity) => {
+    const net = spread(new RecursiveNetwork({ size: D, arity, ...f64(1) }));
     const W = rows(net.weight);
-    const p = recursion<Vector>(graph, (node, list) =>
-      list.length === 0 ? (x[node] as number[]) : plus(times(W, padded(list)), vector(net.bias)).map(Math.tanh),
+    const wide = randomGraph(11, 25, arity);
+    const p = recursion<Vector>(wide, (node, list) =>
+      list.length === 0 ? (x[node] as number[]) : plus(times(W, padded(list, arity)), vector(net.bias)).map(Math.tanh),
     );
-    expectClose(net.forward(graph, xs), p.flat(), 1e-12);
+    expectClose(net.forward(wide, xs), p.flat(), 1e-12);
   });
 
   it("tanh of a weighted sum, without a bias", () => {
@@ -251,11 +252,12 @@ describe("the papers' equations", () => {
     expectStates(net.forward(bigGraph, inputs), states);
   });
 
-  it("children in their places, forget gates that see them all (Tai et al. 2015, eq. 9-14)", () => {
-    const [H, N] = [4, 2];
+  it.each([1, 2, 3])("children in %i places, forget gates that see them all (Tai et al. 2015, eq. 9-14)", (N) => {
+    const H = 4;
+    const wide = randomGraph(11, 25, N);
     const net = spread(new NaryTreeLSTM({ inputSize: D, hiddenSize: H, arity: N, ...f64(1) }));
     const [W, U, b] = [rows(net.weightIh), rows(net.weightHh), vector(net.bias)];
-    const states = recursion<{ h: Vector; c: Vector }>(graph, (node, list) => {
+    const states = recursion<{ h: Vector; c: Vector }>(wide, (node, list) => {
       const xj = x[node] as number[];
       const hs = Array.from({ length: N }, (_, k) => list[k]?.h ?? new Array<number>(H).fill(0));
       // Rows k of U are those of one gate; its columns l·H … belong to child l.
@@ -275,7 +277,7 @@ describe("the papers' equations", () => {
       const c = plus(scaled(i, u), total(kept, H));
       return { h: scaled(o, c.map(Math.tanh)), c };
     });
-    expectStates(net.forward(graph, xs), states);
+    expectStates(net.forward(wide, xs), states);
   });
 
   it("over a chain, the child-sum Tree-LSTM is an LSTM", () => {

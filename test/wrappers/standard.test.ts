@@ -387,6 +387,19 @@ describe("truncated backpropagation through time", () => {
     expectClose(trained.parameters().flatMap(list), byHand.parameters().flatMap(list), 1e-12);
   });
 
+  it("DetachEvery cuts at the same steps in reverse: an output is reached by the later inputs of its own piece", () => {
+    const x = requireGrad(g.uniform([T, B, 3], -1, 1, "float64"));
+    const [ys] = new DetachEvery(rnn(), 4).scan(x, undefined, { reverse: true });
+    for (const [t, reached] of [
+      [1, [1, 2, 3]],
+      [4, [4, 5]],
+    ] as const) {
+      const [dx] = gradients([sum(select(ys, 0, t))], [x], [ones([], "float64")]) as [Tensor];
+      const steps = Array.from({ length: T }, (_, s) => s).filter((s) => list(select(dx, 0, s)).some((v) => v !== 0));
+      expect(steps).toEqual(reached);
+    }
+  });
+
   it("DetachEvery cuts where truncated sweeps do; with 1 step it is Elman's procedure", () => {
     const cell = lstm();
     const swept = collected(cell, () => truncatedBptt(cell, xs, { k1: 2, loss: lossOf }));
