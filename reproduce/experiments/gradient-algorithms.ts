@@ -10,7 +10,7 @@ import { LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, keep, scope, type Tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, type Run } from "../experiment.ts";
-import { Net } from "../net.ts";
+import { Net, setGateBiases } from "../net.ts";
 import { stringsNeeded } from "../reber.ts";
 import { DelayedXor } from "../tasks/delayed-xor.ts";
 import { Dice, streams } from "../tasks/dice.ts";
@@ -102,7 +102,7 @@ function truncatedRun(run: Run) {
 
 // ---------------------------------------------------------------- LSTM's own gradient
 
-const REBER = { units: 12, lr: 1e-2, most: 4000, window: 4 } as const;
+const REBER = { units: 12, lr: 1e-2, most: 12_000, window: 4, biases: { i: -1, f: 3, o: -1 } } as const;
 
 function reberRun(run: Run) {
   const K = REBER_SYMBOLS.length;
@@ -110,10 +110,13 @@ function reberRun(run: Run) {
   const most = run.short ? 500 : REBER.most;
   const { weights } = streams(run.seed);
   const sizes = { inputSize: K, hiddenSize: REBER.units, generator: weights };
-  const lstm = stringsNeeded(run, new Net(new LSTMCell(sizes), K, weights), most, { lr, gradients: truncatedLstm(), part: [0, 0.8] });
+  const cell = new LSTMCell(sizes);
+  setGateBiases(cell, REBER.biases);
+  const lstm = stringsNeeded(run, new Net(cell, K, weights), most, { lr, gradients: truncatedLstm(), part: [0, 0.8] });
   const elman = new Net(new RNNCell(sizes), K, weights);
   const gradients = truncated({ steps: [REBER.window, REBER.window] });
-  return { ...lstm, elman: stringsNeeded(run, elman, most, { lr, gradients, part: [0.8, 1] }).share };
+  // As many strings as the LSTM took.
+  return { ...lstm, elman: stringsNeeded(run, elman, lstm.strings, { lr, gradients, part: [0.8, 1] }).share };
 }
 
 export const gradientAlgorithms: readonly Experiment[] = [

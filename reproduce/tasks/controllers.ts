@@ -35,7 +35,7 @@ export class StreamController<S extends State> implements Controller {
   }
 }
 
-/** A network of NEAT with tanh units. */
+/** A network of NEAT with sigmoid units. */
 export function neatController(network: NeatNetwork): Controller {
-  return { reset: () => network.reset(), act: (observation) => network.step(observation)[0] as number };
+  return { reset: () => network.reset(), act: (observation) => 2 * (network.step(observation)[0] as number) - 1 };
 }

@@ -1,5 +1,8 @@
 /** Pole balancing: one pole or two on a cart, with or without the velocities among what the controller sees. */
 
+import type { Environment } from "../../src/learning/reinforce.ts";
+import type { Dice } from "./dice.ts";
+
 /** Metres, kilograms, seconds, radians, newtons. */
 const CART_MASS = 1;
 const GRAVITY = -9.8;
@@ -223,4 +226,46 @@ export function generalisationStarts(poles: 1 | 2): number[][] {
 /** In how many of the 625 starts the poles stay up for 1,000 steps; 200 are asked for. */
 export function generalisation(task: PoleBalancing, controller: Controller): number {
   return generalisationStarts(task.poles).filter((start) => balance(task, controller, 1000, start) === 1000).length;
+}
+
+/** What is observed is multiplied by this for a policy that begins with small weights. */
+const ENLARGED = 5;
+
+export interface PoleEnvironmentOptions extends PoleBalancingOptions {
+  /** The forces of the actions, parts of 10 N. */
+  readonly forces: readonly number[];
+  /** Of every step that the poles stay up. */
+  readonly reward: number;
+}
+
+/** Pole balancing as episodes: from rest, at up to 0.5 m from the middle of the track, with the long pole at up to 4.5 degrees. */
+export class PoleEnvironment implements Environment {
+  readonly #task: PoleBalancing;
+  readonly #dice: Dice;
+  readonly #forces: readonly number[];
+  readonly #reward: number;
+
+  constructor(dice: Dice, { forces, reward, ...task }: PoleEnvironmentOptions) {
+    this.#task = new PoleBalancing(task);
+    this.#dice = dice;
+    this.#forces = forces;
+    this.#reward = reward;
+  }
+
+  reset(): number[] {
+    const start = usualStart(this.#task.poles);
+    start[0] = this.#dice.uniform(-0.5, 0.5);
+    start[2] = this.#dice.uniform(-4.5, 4.5) * DEGREE;
+    this.#task.reset(start);
+    return this.#seen();
+  }
+
+  step(action: number): { observation: readonly number[]; reward: number; done: boolean } {
+    const up = this.#task.step(this.#forces[action] as number);
+    return { observation: this.#seen(), reward: up ? this.#reward : 0, done: !up };
+  }
+
+  #seen(): number[] {
+    return this.#task.observation().map((value) => ENLARGED * value);
+  }
 }

@@ -1,9 +1,10 @@
 /** REINFORCE: gradients of expected reward for recurrent policies, estimated from episodes. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkList, checkMethods, checkNumber, checkObject, checkOptions, checkSizes } from "../base/checks.ts";
+import { checkArrayLike, checkList, checkMethods, checkNumber, checkObject, checkOptions, checkSizes } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
-import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { drawClasses } from "../decoding/draw.ts";
 import { mseLoss, negativeEntropyTerms } from "../nn/losses.ts";
 import { fillBeyond, zeroBeyond } from "../nn/padding.ts";
@@ -61,11 +62,11 @@ export function rollout<S extends State>(policy: Recurrence<S>, environments: re
   for (const environment of environments) checkMethods("rollout", "an environment", environment, ["reset", "step"]);
   const [B, I] = [environments.length, policy.inputSize];
   const dtype = policy.parameters().find((p) => isFloat(p.dtype))?.dtype ?? "float32";
-  const nothing = new Array<number>(I).fill(0);
-  let seen = environments.map((e) => checkSeen(e.reset(), I));
+  let seen = new Float64Array(B * I);
+  for (const [b, environment] of environments.entries()) note(environment.reset(), seen.subarray(b * I, (b + 1) * I));
   const alive = new Array<boolean>(B).fill(true);
   const lengths = new Array<number>(B).fill(0);
-  const all: { seen: number[][]; actions: number[]; rewards: number[] }[] = [];
+  const all: { seen: Float64Array; actions: number[]; rewards: number[] }[] = [];
   return scope(() =>
     noGrad(() => {
       let state = policy.initialState(B);
@@ -74,25 +75,24 @@ export function rollout<S extends State>(policy: Recurrence<S>, environments: re
         const drawn = drawClasses(logits, generator).data();
         const actions = Array.from(drawn, (a, b) => (alive[b] ? Number(a) : 0));
         const rewards = new Array<number>(B).fill(0);
-        const before = seen;
-        seen = environments.map((environment, b) => {
-          if (!alive[b]) return nothing;
+        all.push({ seen, actions, rewards });
+        seen = new Float64Array(B * I);
+        for (const [b, environment] of environments.entries()) {
+          if (!alive[b]) continue;
           const { observation, reward, done } = environment.step(actions[b] as number);
           checkNumber("rollout", "reward", reward);
           rewards[b] = reward;
-          lengths[b] = all.length + 1;
+          lengths[b] = all.length;
           alive[b] = !done;
-          return done ? nothing : checkSeen(observation, I);
-        });
-        all.push({ seen: before, actions, rewards });
+          if (!done) note(observation, seen.subarray(b * I, (b + 1) * I));
+        }
         state = next;
       }
       const T = all.length;
+      const observations = new Float64Array(T * B * I);
+      for (const [t, step] of all.entries()) observations.set(step.seen, t * B * I);
       return {
-        observations: tensor(
-          all.flatMap((step) => step.seen.flat()),
-          { dtype, shape: [T, B, I] },
-        ),
+        observations: tensor(observations, { dtype, shape: [T, B, I] }),
         actions: tensor(
           all.flatMap((step) => step.actions),
           { dtype: "int32", shape: [T, B] },
@@ -104,10 +104,16 @@ export function rollout<S extends State>(policy: Recurrence<S>, environments: re
   );
 }
 
-function checkSeen(observation: ArrayLike<number>, I: number): number[] {
-  if (observation.length !== I)
-    throw new ShapeError(`rollout: expected observations of ${I} numbers, as the policy reads, got ${observation.length}`);
-  return Array.from(observation);
+/** Writes what an environment shows. */
+function note(observation: ArrayLike<number>, row: Float64Array): void {
+  checkArrayLike("rollout", "an observation", observation);
+  if (observation.length !== row.length)
+    throw new ShapeError(`rollout: expected observations of ${row.length} numbers, as the policy reads, got ${observation.length}`);
+  for (let i = 0; i < row.length; i++) {
+    const value: unknown = observation[i];
+    if (typeof value !== "number") throw new DTypeError(`rollout: expected observations of numbers, got ${quote(value)} at ${i}`);
+    row[i] = value;
+  }
 }
 
 /**

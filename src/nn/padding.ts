@@ -7,11 +7,10 @@ import { type Tensor, tensor } from "../tensor/tensor.ts";
 
 /** Which sequences of the batch are still running at each step: bool [T,B]. */
 export function runningMask(lengths: readonly number[], T: number): Tensor {
-  const mask = Uint8Array.from({ length: T * lengths.length }, (_, i) => {
-    const [t, b] = [Math.floor(i / lengths.length), i % lengths.length];
-    return t < (lengths[b] as number) ? 1 : 0;
-  });
-  return tensor(mask, { shape: [T, lengths.length], dtype: "bool" });
+  const B = lengths.length;
+  const mask = new Uint8Array(T * B);
+  for (const [b, n] of lengths.entries()) for (let t = 0; t < n && t < T; t++) mask[t * B + b] = 1;
+  return tensor(mask, { shape: [T, B], dtype: "bool" });
 }
 
 /** Zeros in ys [T,B,…] after each sequence's end, as every scan puts out. */

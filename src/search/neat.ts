@@ -49,17 +49,17 @@ export interface NEATOptions extends SearchOptions {
   readonly recurrent?: boolean;
   /** Coefficients of excess and disjoint genes and of the mean difference of weights in the distance (default 1, 1, 0.4). */
   readonly distance?: readonly [excess: number, disjoint: number, weights: number];
-  /** The distance at first within which two genomes are of one species (default 3). */
+  /** The distance within which two genomes are of one species, at first or for good (default 3). */
   readonly threshold?: number;
-  /** The threshold moves by 0.3 a generation towards so many species (default [5, 15]). */
-  readonly species?: readonly [least: number, most: number];
+  /** The threshold moves by 0.3 a generation towards so many species (default null: it stays as it is). */
+  readonly species?: readonly [least: number, most: number] | null;
   /** Generations without a better genome after which a species has no more children, unless it has the best of all (default 15). */
   readonly stagnation?: number;
   /** The part of a species that may become parents (default 0.2). */
   readonly survivors?: number;
   /** The probability that the weights of a child change (default 0.8). */
   readonly weightRate?: number;
-  /** Standard deviation of a change (default 0.5); new weights have 1. */
+  /** Standard deviation of a change (default 1.5); new weights have 1. */
   readonly weightStep?: number;
   /** (default 0.03) */
   readonly nodeRate?: number;
@@ -69,7 +69,7 @@ export interface NEATOptions extends SearchOptions {
 
 /** Of the weights that change, so many are moved; the others are new. */
 const MOVED = 0.9;
-/** A gene that one parent has disabled is disabled in the child. */
+/** A gene that a parent has disabled is disabled in the child. */
 const STAYS_DISABLED = 0.75;
 /** Children with one parent alone, and of those with two, whose second is of another species. */
 const ONE_PARENT = 0.25;
@@ -125,8 +125,8 @@ export function neatDistance(a: NeatGenome, b: NeatGenome, [c1, c2, c3]: readonl
 }
 
 /**
- * The child of two genomes: of matching genes one at random, of the others those of the fitter. A gene that one of the parents has disabled is
- * disabled with the probability 0.75; one that both have, stays so.
+ * The child of two genomes: of matching genes one at random, of the others those of the fitter. A gene that is disabled in either parent is
+ * disabled with the probability 0.75, else enabled: so what was disabled may come back, also where both parents have it disabled.
  * @param uniform numbers in [0, 1)
  */
 export function neatCrossover(fitter: NeatGenome, other: NeatGenome, uniform: () => number): NeatGenome {
@@ -135,10 +135,9 @@ export function neatCrossover(fitter: NeatGenome, other: NeatGenome, uniform: ()
   const others = new Map(other.connections.map((gene) => [gene.innovation, gene]));
   const connections = fitter.connections.map((own) => {
     const match = others.get(own.innovation);
-    if (match === undefined) return own;
-    const chosen = uniform() < 0.5 ? own : match;
-    const doubtful = own.enabled !== match.enabled;
-    return { ...chosen, enabled: doubtful ? uniform() >= STAYS_DISABLED : chosen.enabled };
+    const { weight } = match !== undefined && uniform() >= 0.5 ? match : own;
+    const sound = own.enabled && match?.enabled !== false;
+    return { ...own, weight, enabled: sound || uniform() >= STAYS_DISABLED };
   });
   return { ...fitter, connections };
 }
@@ -222,7 +221,8 @@ interface Species {
  * Candidates are genomes; `NeatNetwork` runs them. Memory and time per generation are O(population · (genes + species · genes)).
  * @throws ArgumentError for options out of their range; from `tell`, for costs whose fitness is no number of at least 0
  * @see Stanley and Miikkulainen, "Evolving neural networks through augmenting topologies", 2002 (parameters from memory)
- * Deviates: the threshold follows the number of species; a gene disabled in both parents stays disabled; weights are changed by normal numbers.
+ * Deviates: weights are changed by normal numbers; the threshold may follow the number of species; where all species stand still, none but the best
+ * one goes on, and not the best two.
  * @example
  * const search = new NEAT({ inputs: 2, outputs: 1, fitness: (cost) => (4 - cost) ** 2, target: 0.1 });
  * const { best } = await evolve(search, (genome) => errorOf(new NeatNetwork(genome)));
@@ -261,11 +261,11 @@ export class NEAT extends Search<NeatGenome> {
       recurrent: true,
       distance: [1, 1, 0.4] as readonly [number, number, number],
       threshold: 3,
-      species: [5, 15] as readonly [number, number],
+      species: null as readonly [number, number] | null,
       stagnation: 15,
       survivors: 0.2,
       weightRate: 0.8,
-      weightStep: 0.5,
+      weightStep: 1.5,
       nodeRate: 0.03,
       connectionRate: 0.05,
     };
@@ -274,12 +274,10 @@ export class NEAT extends Search<NeatGenome> {
     checkFunction(this.kind, "fitness", fitness);
     checkFlag(this.kind, "recurrent", own.recurrent);
     checkList(this.kind, "distance", own.distance);
-    checkList(this.kind, "species", own.species);
     if (own.distance.length !== 3) throw new ShapeError(`NEAT: expected 3 coefficients of the distance, got ${own.distance.length}`);
-    if (own.species.length !== 2) throw new ShapeError(`NEAT: expected species as [least, most], got ${own.species.length} numbers`);
     for (const name of ["inputs", "outputs", "population", "stagnation"] as const) checkWhole(this.kind, name, own[name], { least: 1 });
     for (const [i, c] of own.distance.entries()) checkNumber(this.kind, `distance[${i}]`, c, { least: 0 });
-    for (const [i, n] of own.species.entries()) checkWhole(this.kind, `species[${i}]`, n, { least: i === 0 ? 1 : own.species[0] });
+    if (own.species !== null) checkSpecies(own.species);
     checkNumber(this.kind, "threshold", own.threshold, { above: 0 });
     checkNumber(this.kind, "weightStep", own.weightStep, { least: 0 });
     for (const name of ["survivors", "weightRate", "nodeRate", "connectionRate"] as const) {
@@ -349,9 +347,14 @@ export class NEAT extends Search<NeatGenome> {
       this.#options.population,
     );
     this.#species = alive.map(({ shared: _, ...s }, i) => ({ ...s, quota: quotas[i] as number })).filter((s) => s.quota > 0);
+    this.#moveThreshold(found.length);
+  }
+
+  #moveThreshold(species: number): void {
+    if (this.#options.species === null) return;
     const [few, many] = this.#options.species;
-    if (found.length < few) this.#threshold = Math.max(THRESHOLD_STEP, this.#threshold - THRESHOLD_STEP);
-    if (found.length > many) this.#threshold += THRESHOLD_STEP;
+    if (species < few) this.#threshold = Math.max(THRESHOLD_STEP, this.#threshold - THRESHOLD_STEP);
+    if (species > many) this.#threshold += THRESHOLD_STEP;
   }
 
   protected override reason(): StopReason | null {
@@ -451,8 +454,11 @@ export class NEAT extends Search<NeatGenome> {
   protected override pack(genome: NeatGenome): Float64Array {
     checkGenome(this.kind, genome);
     const { inputs, outputs, hidden, connections } = genome;
-    const genes = connections.flatMap((g) => [g.from, g.to, g.weight, Number(g.enabled), g.innovation]);
-    return Float64Array.from([inputs, outputs, hidden.length, ...hidden, ...genes]);
+    const first = 3 + hidden.length;
+    const packed = new Float64Array(first + 5 * connections.length);
+    packed.set([inputs, outputs, hidden.length, ...hidden]);
+    for (const [k, g] of connections.entries()) packed.set([g.from, g.to, g.weight, Number(g.enabled), g.innovation], first + 5 * k);
+    return packed;
   }
 
   protected override unpack(packed: Float64Array): NeatGenome {
@@ -537,6 +543,12 @@ export class NEAT extends Search<NeatGenome> {
       this.#origins = origins;
     };
   }
+}
+
+function checkSpecies(species: readonly [number, number]): void {
+  checkList("NEAT", "species", species);
+  if (species.length !== 2) throw new ShapeError(`NEAT: expected species as [least, most], got ${species.length} numbers`);
+  for (const [i, n] of species.entries()) checkWhole("NEAT", `species[${i}]`, n, { least: i === 0 ? 1 : species[0] });
 }
 
 /** A genome with more genes, all in order of innovation. */

@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { backward } from "../../src/autodiff/backward.ts";
 import { gradients } from "../../src/autodiff/sweep.ts";
-import { ArgumentError, ShapeError } from "../../src/base/errors.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { type Environment, type Episodes, reinforceLosses, returnsToGo, rollout } from "../../src/learning/index.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
@@ -272,6 +272,22 @@ describe("rollout", () => {
     expect(rollout(policy, worlds, { maxSteps: 2 }).lengths).toEqual([2, 2]);
     expect(() => rollout(policy, [], { maxSteps: 2 })).toThrow(ArgumentError);
     expect(() => rollout(net(3, 2, 1), worlds, { maxSteps: 2 })).toThrow(ShapeError);
+  });
+
+  it("refuses observations that are no numbers, at first and later, and keeps those of a world that writes over its own", () => {
+    const policy = net(1, 2, 6);
+    const world = (first: unknown, later: unknown) =>
+      ({ reset: () => first, step: () => ({ observation: later, reward: 0, done: false }) }) as never as Environment;
+    for (const wrong of [undefined, 1, ["1"], [null]]) {
+      expect(() => rollout(policy, [world(wrong, [0])], { maxSteps: 2 })).toThrow(DTypeError);
+      expect(() => rollout(policy, [world([0], wrong)], { maxSteps: 2 })).toThrow(DTypeError);
+    }
+    const own = [0];
+    const counting: Environment = {
+      reset: () => own.fill(1),
+      step: () => ({ observation: own.fill((own[0] as number) + 1), reward: 0, done: false }),
+    };
+    expect(rollout(policy, [counting], { maxSteps: 3 }).observations.toArray()).toEqual([[[1]], [[2]], [[3]]]);
   });
 
   it("discounts rewards once", () => {

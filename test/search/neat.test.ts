@@ -39,7 +39,7 @@ describe("neatDistance", () => {
 
 describe("neatCrossover", () => {
   it("of identical parents is the parent", () => {
-    const a = genome([3], gene(0, 2, 1, 0, false), gene(0, 3, 2, 2), gene(3, 2, -1, 3));
+    const a = genome([3], gene(0, 2, 1, 0), gene(0, 3, 2, 2), gene(3, 2, -1, 3));
     for (const u of [0, 0.3, 0.7, 0.99]) expect(neatCrossover(a, a, () => u)).toEqual(a);
   });
 
@@ -54,16 +54,26 @@ describe("neatCrossover", () => {
     ]);
   });
 
-  it("disables with the probability 0.75 what one parent has disabled", () => {
-    const [on, off] = [genome([], gene(0, 2, 1, 0)), genome([], gene(0, 2, 1, 0, false))];
+  it.each([
+    ["the fitter", false, true],
+    ["the other", true, false],
+    ["both", false, false],
+  ])("disables with the probability 0.75 what %s has disabled", (_, first, second) => {
+    const [fitter, other] = [first, second].map((enabled) => genome([], gene(0, 2, 1, 0, enabled))) as [NeatGenome, NeatGenome];
     for (const [u, enabled] of [
       [0.74, false],
       [0.75, true],
     ] as const) {
       // biome-ignore format: one line
       const draws = [0.9, u];
-      expect(neatCrossover(on, off, () => draws.shift() as number).connections[0]?.enabled).toBe(enabled);
+      expect(neatCrossover(fitter, other, () => draws.shift() as number).connections[0]?.enabled).toBe(enabled);
     }
+  });
+
+  it("does the same with a disabled gene that the fitter alone has", () => {
+    const alone = genome([], gene(0, 2, 1, 0, false));
+    expect(neatCrossover(alone, genome([]), () => 0.74)).toEqual(alone);
+    expect(neatCrossover(alone, genome([]), () => 0.75).connections).toEqual([gene(0, 2, 1, 0)]);
   });
 });
 
@@ -205,6 +215,18 @@ describe("NEAT", () => {
       for (let g = from; g < 8; g++) advance(again);
       expect(again.toBytes()).toEqual(whole.toBytes());
     }
+  });
+
+  it("keeps its threshold unless it is told how many species there should be", () => {
+    const counts = (options: object) => {
+      const search = xor(8, { threshold: 3, distance: [1, 1, 0], ...options });
+      for (let g = 0; g < 12; g++) advance(search);
+      return search.speciesCount;
+    };
+    // Structures of few genes are no further apart than 8, whatever their weights; within 0.3 each structure is a species.
+    expect(counts({ threshold: 100 })).toBe(1);
+    expect(counts({ threshold: 100, species: [1, 150] })).toBe(1);
+    expect(counts({ threshold: 2.4, species: [60, 150] })).toBeGreaterThan(counts({ threshold: 2.4 }));
   });
 
   it("refuses damaged bytes, fitnesses below 0, and options out of their range", () => {
