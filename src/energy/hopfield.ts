@@ -15,7 +15,7 @@ type StorageRule = (W: Float64Array, pattern: Float64Array) => void;
 const DEPENDENT = 1e-10;
 
 /** W + c a bᵀ, in place. */
-function addOuter(W: Float64Array, c: number, a: Float64Array, b: Float64Array): void {
+export function addOuter(W: Float64Array, c: number, a: Float64Array, b: Float64Array): void {
   const N = a.length;
   for (let i = 0; i < N; i++) {
     // In this order what a and b have in common stays symmetric to the bit.
@@ -24,7 +24,7 @@ function addOuter(W: Float64Array, c: number, a: Float64Array, b: Float64Array):
 }
 
 /** W v */
-function times(W: Float64Array, v: Float64Array): Float64Array {
+export function times(W: Float64Array, v: Float64Array): Float64Array {
   const N = v.length;
   return v.map((_, i) => dot(W.subarray(i * N, (i + 1) * N), v));
 }

@@ -9,6 +9,7 @@ export {
   type ContinuousRecurrence,
   continuousAdjoint,
 } from "./continuous-adjoint.ts";
+export { type CrossCoupledOptions, CrossCoupledPerceptron } from "./cross-coupled.ts";
 export { Curriculum, type CurriculumOptions, type CurriculumState, type CurriculumStrategy } from "./curriculum.ts";
 export { eprop } from "./eprop.ts";
 export {
