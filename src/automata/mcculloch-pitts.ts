@@ -1,7 +1,7 @@
 /** Nets of McCulloch and Pitts, 1943, with circles, and Kleene's theorem of 1956: what they can tell apart are the regular events. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkIterable, checkList, checkNames, checkOptions, checkText, checkWhole, isRecord, optionsOf } from "../base/checks.ts";
+import { checkIterable, checkList, checkText, checkWhole, isRecord, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { list, quote } from "../base/quote.ts";
 import { add } from "../ops/arithmetic.ts";
@@ -68,8 +68,7 @@ export class McCullochPittsNetwork extends Cell<Tensor> {
   constructor(options: McCullochPittsOptions) {
     super();
     const op = "McCullochPittsNetwork";
-    const { inputs, units, active = [] } = optionsOf(op, options);
-    checkNames(op, options, ["inputs", "units", "active"]);
+    const { inputs, units, active = [] } = optionsOf(op, options, ["inputs", "units", "active"]);
     checkList(op, "inputs", inputs);
     checkList(op, "active", active);
     if (!isRecord(units)) throw new DTypeError(`${op}: expected units by name, got ${quote(units)}`);
@@ -204,9 +203,7 @@ function eventNet(
 }
 
 function readUnit(op: string, name: string, unit: McCullochPittsUnit, lines: readonly string[]): Required<McCullochPittsUnit> {
-  checkOptions(op, unit);
-  checkNames(op, unit, ["excitatory", "inhibitory", "threshold"]);
-  const { excitatory = [], inhibitory = [], threshold = 1 } = unit;
+  const { excitatory = [], inhibitory = [], threshold = 1 } = optionsOf(op, unit, ["excitatory", "inhibitory", "threshold"]);
   checkWhole(op, `the threshold of ${name}`, threshold, { least: 1 });
   for (const [kind, sources] of Object.entries({ excitatory, inhibitory })) {
     checkList(op, `${kind} lines of ${name}`, sources);

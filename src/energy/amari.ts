@@ -1,6 +1,6 @@
 /** Amari's self-organising nets of threshold elements, 1972: patterns as fixed points, and sequences of patterns. */
 
-import { checkFlag, checkNames, optionsOf } from "../base/checks.ts";
+import { checkFlag, optionsOf } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { addOuter } from "./hopfield.ts";
@@ -27,8 +27,7 @@ export class AmariNetwork extends SynchronousMemory {
   protected override readonly values = "spins";
 
   constructor(options: { readonly size: number }) {
-    const { size } = optionsOf("AmariNetwork", options);
-    checkNames("AmariNetwork", options, ["size"]);
+    const { size } = optionsOf("AmariNetwork", options, ["size"]);
     super("AmariNetwork", size);
   }
 
@@ -43,7 +42,7 @@ export class AmariNetwork extends SynchronousMemory {
    * @throws DTypeError, ShapeError, ArgumentError, with nothing stored
    */
   storeSequence(patterns: Tensor, options: { readonly cyclic?: boolean } = {}): this {
-    const { cyclic = false } = optionsOf("storeSequence", options);
+    const { cyclic = false } = optionsOf("storeSequence", options, ["cyclic"]);
     checkFlag("storeSequence", "cyclic", cyclic);
     const all = readPatterns("storeSequence", "patterns", patterns, this.size, "spins");
     if (all.length < 2) throw new ShapeError(`storeSequence: expected at least two patterns, got ${all.length}`);

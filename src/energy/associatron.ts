@@ -1,6 +1,6 @@
 /** Nakano's associatron, 1972: an associative memory of ternary elements that completes what it knows in part. */
 
-import { checkFlag, checkNames, optionsOf } from "../base/checks.ts";
+import { checkFlag, optionsOf } from "../base/checks.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { addOuter } from "./hopfield.ts";
 import { readPatterns } from "./states.ts";
@@ -32,8 +32,7 @@ export class Associatron extends SynchronousMemory {
   readonly quantized: boolean;
 
   constructor(options: AssociatronOptions) {
-    const { size, quantized = true } = optionsOf("Associatron", options);
-    checkNames("Associatron", options, ["size", "quantized"]);
+    const { size, quantized = true } = optionsOf("Associatron", options, ["size", "quantized"]);
     checkFlag("Associatron", "quantized", quantized);
     super("Associatron", size);
     this.quantized = quantized;

@@ -1,7 +1,7 @@
 /** Little's network, 1974: noisy units that all decide at once, and the matrix that carries one moment's probabilities to the next. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkNames, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { sum } from "../ops/broadcast.ts";
@@ -49,8 +49,11 @@ export class LittleNetwork extends SynchronousMemory {
   readonly generator: Generator;
 
   constructor(options: LittleOptions) {
-    const { size, temperature = 1, generator = defaultGenerator() } = optionsOf("LittleNetwork", options);
-    checkNames("LittleNetwork", options, ["size", "temperature", "generator"]);
+    const {
+      size,
+      temperature = 1,
+      generator = defaultGenerator(),
+    } = optionsOf("LittleNetwork", options, ["size", "temperature", "generator"]);
     checkNumber("LittleNetwork", "temperature", temperature, { above: 0 });
     checkGenerator("LittleNetwork", generator);
     super("LittleNetwork", size);
@@ -66,7 +69,7 @@ export class LittleNetwork extends SynchronousMemory {
 
   /** The states after each of `steps` updates [steps,N], of the start's dtype. @throws DTypeError, ShapeError, ArgumentError */
   sample(start: Tensor, options: { readonly steps: number }): Tensor {
-    const { steps } = optionsOf("sample", options);
+    const { steps } = optionsOf("sample", options, ["steps"]);
     checkWhole("sample", "steps", steps);
     const motion = this.motion(readState("sample", "the start", start, this.size, "spins"));
     const states = new Float64Array(steps * this.size);

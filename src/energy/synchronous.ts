@@ -1,6 +1,6 @@
 /** Networks whose units all decide at once, from the same state: what the associative memories before Hopfield's share. */
 
-import { checkFlag, checkNames, checkOptions, checkWhole } from "../base/checks.ts";
+import { checkFlag, checkWhole, optionsOf } from "../base/checks.ts";
 import { zeros } from "../tensor/create.ts";
 import { assign, keep, type Tensor, tensor } from "../tensor/tensor.ts";
 import { EnergyModel, type Motion, type Recall, recallOf } from "./energy-model.ts";
@@ -86,9 +86,7 @@ export abstract class SynchronousMemory extends EnergyModel {
    *   options out of their range
    */
   override recall(cue: Tensor, options: SynchronousRecallOptions = {}): Recall {
-    checkOptions("recall", options);
-    checkNames("recall", options, ["maxSteps", "trace"]);
-    const { maxSteps = 200, trace = false } = options;
+    const { maxSteps = 200, trace = false } = optionsOf("recall", options, ["maxSteps", "trace"]);
     checkWhole("recall", "maxSteps", maxSteps);
     checkFlag("recall", "trace", trace);
     const start = readState("recall", "the cue", cue, this.size, this.values);

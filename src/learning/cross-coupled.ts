@@ -1,7 +1,7 @@
 /** Rosenblatt's closed-loop cross-coupled perceptron: association units that learn what follows what. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkNames, checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
 import { cast } from "../ops/cast.ts";
@@ -69,8 +69,7 @@ export class CrossCoupledPerceptron extends Cell<Tensor> {
       lr = 0.05,
       decay = 0.001,
       generator = defaultGenerator(),
-    } = optionsOf(op, options);
-    checkNames(op, options, ["inputSize", "units", "excitatory", "inhibitory", "threshold", "lr", "decay", "generator"]);
+    } = optionsOf(op, options, ["inputSize", "units", "excitatory", "inhibitory", "threshold", "lr", "decay", "generator"]);
     checkSizes(op, { inputSize, units });
     checkWhole(op, "excitatory", excitatory, { least: 0, most: inputSize });
     checkWhole(op, "inhibitory", inhibitory, { least: 0, most: inputSize - excitatory });

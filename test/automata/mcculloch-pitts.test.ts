@@ -103,7 +103,7 @@ describe("Kleene's theorem", () => {
     }
   });
 
-  it.each([1, 2, 3, 4, 5, 6, 7])("the net of Tomita's language %i is its automaton, and is read out as it", (k) => {
+  it.each([1, 2, 3, 4, 5, 6, 7] as const)("the net of Tomita's language %i is its automaton, and is read out as it", (k) => {
     const automaton = tomita(k);
     const net = McCullochPittsNetwork.ofAutomaton(automaton);
     expect(minimizeAutomaton(net.toAutomaton())).toEqual(minimizeAutomaton(automaton));

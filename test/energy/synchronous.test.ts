@@ -154,7 +154,7 @@ describe("Little's network", () => {
   }); // biome-ignore format: long
 
   it("samples follow the transfer matrix: single steps, and the law in the long run", () => {
-    const [N, T, steps] = [3, 0.8, 40000];
+    const [N, T, steps] = [3, 1.5, 40000];
     const { net } = little(5, N, T);
     const P = net.transferMatrix().toArray() as number[][];
     const p = net.stationary().data();

@@ -64,7 +64,7 @@ describe("circuits", () => {
   );
 
   it.each<[string, unknown, string]>([
-    ["nothing", null, "expected options as an object, got null"],
+    ["nothing", null, "expected a circuit as an object, got null"],
     ["no nodes", { nodes: 0, branches: [] }, "expected nodes to be a whole number of at least 1, got 0"],
     ["no branches", { nodes: 2, branches: [] }, "expected at least one branch, got none"],
     ["an unknown node", { nodes: 2, branches: [[0, 2]] }, "expected branches between two of the nodes 0 to 1, got [0,2]"],
