@@ -5,6 +5,7 @@
  * so the sweep walks the reachable nodes by falling number. No recursion: sequences are thousands of steps long.
  */
 
+import { checkOptions } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
@@ -175,6 +176,7 @@ export function gradients(
   cotangents: readonly Tensor[],
   options: SweepOptions = {},
 ): (Tensor | null)[] {
+  checkOptions("gradients", options, ["createGraph", "accumulators"]);
   checkTensors("gradients", "outputs", outputs);
   checkTensors("gradients", "inputs", inputs);
   checkTensors("gradients", "cotangents", cotangents);

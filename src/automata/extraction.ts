@@ -1,6 +1,7 @@
 /** Automata read out of networks. */
 
 import { noGrad } from "../autodiff/tape.ts";
+import { checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { SecondOrderRNN } from "../cells/simple/second-order.ts";
 import { checkRecurrence } from "../recurrence/recurrence.ts";
@@ -33,6 +34,7 @@ export interface ExtractOptions {
  * @example const automaton = extractAutomaton(cell, { examples });
  */
 export function extractAutomaton(cell: SecondOrderRNN, options: ExtractOptions = {}): Automaton {
+  checkOptions("extractAutomaton", options, ["levels", "examples", "maxLevels", "maxStates"]);
   checkRecurrence("extractAutomaton", cell);
   const { levels = 2, examples = [], maxLevels = Math.max(8, levels), maxStates = 1000 } = options;
   if (!(Number.isInteger(levels) && levels >= 2)) throw new ArgumentError(`extractAutomaton: expected levels of at least 2, got ${levels}`);

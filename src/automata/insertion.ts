@@ -23,10 +23,10 @@ export interface InsertOptions extends LayerOptions {
  * @example const net = insertAutomaton(tomita(4), { strength: 8 });
  */
 export function insertAutomaton(automaton: Automaton, options: InsertOptions = {}): SecondOrderRNN {
-  checkAutomaton("insertAutomaton", automaton);
-  const { symbols: K, transitions, accepting } = automaton;
   const { strength: H = 8, ...layer } = optionsOf("insertAutomaton", options, ["strength", ...LAYER]);
   checkNumber("insertAutomaton", "strength", H, { above: 0 });
+  checkAutomaton("insertAutomaton", automaton);
+  const { symbols: K, transitions, accepting } = automaton;
   const N = transitions.length + 1;
   const start = Array.from({ length: N }, (_, i) => Number(i === 0 ? accepting[0] : i === 1));
   const cell = new SecondOrderRNN({ ...layer, inputSize: K, hiddenSize: N, start });

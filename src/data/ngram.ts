@@ -86,6 +86,7 @@ export class NgramModel {
 
   /** Fits the weights to symbols the counts do not hold: until none moves by more than `tolerance`. */
   tune(heldOut: ArrayLike<number>, options: { readonly maxIterations?: number; readonly tolerance?: number } = {}): void {
+    checkOptions("tune", options, ["maxIterations", "tolerance"]);
     const { maxIterations = 100, tolerance = 1e-5 } = options;
     checkIds(heldOut, this.vocabSize);
     if (heldOut.length === 0) throw new ArgumentError("tune: expected held-out symbols, got none");

@@ -1,6 +1,6 @@
 /** Splits in order of time: what is learned from never follows what is predicted. */
 
-import { checkMethods } from "../base/checks.ts";
+import { checkMethods, checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 
 /** Strings, arrays and typed arrays. */
@@ -28,6 +28,7 @@ export interface SplitOptions {
  * @example const { train, valid, test } = split(ids, { valid: 0.05, test: 0.05 });
  */
 export function split<T extends Sliceable<T>>(sequence: T, options: SplitOptions = {}): Split<T> {
+  checkOptions("split", options, ["valid", "test"]);
   checkMethods("split", "a sequence", typeof sequence === "string" ? [] : sequence, ["slice"]);
   const { valid = 0.1, test = 0.1 } = options;
   if (!(valid >= 0 && test >= 0 && valid + test < 1)) {

@@ -1,6 +1,6 @@
 /** Text as whole numbers: a vocabulary of characters. */
 
-import { checkMethods, checkWhole } from "../base/checks.ts";
+import { checkMethods, checkOptions, checkWhole } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 
@@ -53,6 +53,7 @@ export class Vocabulary {
    * @throws ArgumentError for no symbols, a symbol of another length than one character or one that occurs twice
    */
   constructor(symbols: readonly string[], options: VocabularyOptions = {}) {
+    checkOptions("Vocabulary", options, ["unknown"]);
     if (!Array.isArray(symbols)) throw new DTypeError(`Vocabulary: expected a list of symbols, got ${quote(symbols)}`);
     if (symbols.length === 0) throw new ArgumentError("Vocabulary: expected at least one symbol, got none");
     this.symbols = [...symbols];
@@ -71,6 +72,7 @@ export class Vocabulary {
 
   /** The characters of a text in code point order, so that the same characters give the same ids. */
   static fromText(text: string, options: BuildOptions = {}): Vocabulary {
+    checkOptions("fromText", options, ["minCount", "unknown"]);
     const { unknown = null, minCount = 1 } = options;
     checkText("what it is made of", text);
     checkWhole("Vocabulary", "minCount", minCount);

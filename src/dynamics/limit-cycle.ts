@@ -1,6 +1,6 @@
 /** Period and amplitude of an oscillation. */
 
-import { checkArrayLike } from "../base/checks.ts";
+import { checkArrayLike, checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 
 export interface Oscillation {
@@ -23,6 +23,7 @@ export interface OscillationOptions {
  * @example oscillation(samples.slice(5000), { interval: 0.01 }).period
  */
 export function oscillation(samples: ArrayLike<number>, options: OscillationOptions = {}): Oscillation {
+  checkOptions("oscillation", options, ["interval", "level"]);
   checkArrayLike("oscillation", "samples", samples);
   const values = Array.from(samples);
   if (values.length === 0) throw new ArgumentError("oscillation: expected at least one sample, got none");

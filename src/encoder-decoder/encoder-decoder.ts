@@ -1,7 +1,7 @@
 /** Symbols to symbols: embeddings, an encoder, a decoder and a readout as one model. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkSizes, optionsOf } from "../base/checks.ts";
+import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import {
@@ -169,6 +169,7 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
 
   /** Mean cross-entropy of the target symbols and the end symbol after them, in nats a symbol. */
   loss(sources: Sequences, targets: Sequences, options: SequenceLossOptions = {}): Tensor {
+    checkOptions("loss", options, ["truth", "generator"]);
     const { truth = 1, generator = defaultGenerator() } = options;
     if (!(truth >= 0 && truth <= 1)) throw new ArgumentError(`loss: expected truth in [0, 1], got ${truth}`);
     if (sources.length !== targets.length) {
@@ -185,11 +186,13 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
 
   /** The likeliest symbol at each step. */
   greedy(sources: Sequences, options: Omit<DecodingOptions, "end" | "start">): Hypothesis[] {
+    checkOptions("greedy", options, ["maxLength"]);
     return scope(() => noGrad(() => greedySearch(this, this.encode(sources), { ...options, end: this.end })));
   }
 
   /** The likeliest targets of one source that a beam finds, best first. */
   beam(source: readonly number[], options: Omit<BeamOptions, "end" | "start">): Hypothesis[] {
+    checkOptions("beam", options, ["width", "maxLength", "lengthPenalty"]);
     return scope(() => noGrad(() => beamSearch(this, this.encode([source]), { ...options, end: this.end })));
   }
 

@@ -1,5 +1,6 @@
 /** Encoders: what a decoder is given of a source sequence that any recurrence has read. */
 
+import { optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { checkRecurrence, checkSequence } from "../recurrence/recurrence.ts";
@@ -65,8 +66,9 @@ export class Encoder extends Module {
   /** Size of the vector of the last state. */
   readonly stateSize: number;
 
-  constructor(recurrence: StackedLayer<State>, { reverse = false }: EncoderOptions = {}) {
+  constructor(recurrence: StackedLayer<State>, options: EncoderOptions = {}) {
     super();
+    const { reverse = false } = optionsOf("Encoder", options, ["reverse"]);
     checkRecurrence("Encoder", recurrence);
     this.recurrence = recurrence;
     this.reverse = reverse;

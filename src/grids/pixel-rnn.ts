@@ -164,7 +164,13 @@ export class PixelRNN extends Module {
    * @returns [count, colors, height, width], whole numbers as floats
    * @throws ArgumentError for sizes below 1
    */
-  sample({ count, height, width, generator = defaultGenerator() }: SampleOptions): Tensor {
+  sample(options: SampleOptions): Tensor {
+    const {
+      count,
+      height,
+      width,
+      generator = defaultGenerator(),
+    } = optionsOf("sample", options, ["count", "height", "width", "generator"]);
     checkSizes("sample", { count, height, width });
     const canvas = new Canvas(count, this.colors, height, width);
     let memories = this.layers.map(({ lstm }) => lstm.begin(count, width));

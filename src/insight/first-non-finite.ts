@@ -3,7 +3,7 @@
 import type { Inputs, Primitive } from "../autodiff/primitive.ts";
 import { sweepLeaves } from "../autodiff/sweep.ts";
 import type { Node } from "../autodiff/tape.ts";
-import { checkFunction, checkOneOf } from "../base/checks.ts";
+import { checkFunction, checkOneOf, checkOptions } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { type Module, Parameter } from "../nn/module.ts";
 import { onesLike } from "../tensor/create.ts";
@@ -177,6 +177,7 @@ function sentence({ value, operation, of, origin, parameter, module, step, index
  * // "log in rnn.cell at step 17 made NaN of finite numbers, element [3,2] of [4,8]"
  */
 export function firstNonFinite(fn: () => unknown, options: NonFiniteOptions = {}): NonFinite | null {
+  checkOptions("firstNonFinite", options, ["model", "kind"]);
   checkFunction("firstNonFinite", "fn", fn);
   const { model, kind = "non-finite" } = options;
   checkOneOf("firstNonFinite", "kind", kind, ["non-finite", "nan"]);

@@ -3,7 +3,7 @@
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
 import { enableGrad, noGrad } from "../autodiff/tape.ts";
-import { checkOneOf } from "../base/checks.ts";
+import { checkOneOf, checkOptions, optionsOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { matmul } from "../ops/linear.ts";
@@ -46,8 +46,9 @@ export function gradientNorms<S extends State>(
   recurrence: Recurrence<S>,
   xs: Tensor,
   loss: (ys: Tensor, last: S) => Tensor,
-  { state }: { readonly state?: S } = {},
+  options: { readonly state?: S } = {},
 ): StateGradientNorms[] {
+  const { state } = optionsOf("gradientNorms", options, ["state"]);
   checkRecurrence("gradientNorms", recurrence);
   checkTensor("gradientNorms", xs);
   checkSequence("gradientNorms", xs, recurrence.inputSize);
@@ -105,6 +106,7 @@ export interface StateJacobianOptions<S extends State> {
  * @example const D = stateJacobian(cell, xs); // [n,n]
  */
 export function stateJacobian<S extends State>(recurrence: Recurrence<S>, xs: Tensor, options: StateJacobianOptions<S> = {}): Tensor {
+  checkOptions("stateJacobian", options, ["state", "mode"]);
   checkRecurrence("stateJacobian", recurrence);
   checkTensor("stateJacobian", xs);
   const { state = recurrence.initialState(1), mode = "forward" } = options;
@@ -165,6 +167,7 @@ export function stateInfluence<S extends State>(
   xs: Tensor,
   options: { readonly state?: S } = {},
 ): StateInfluence {
+  checkOptions("stateInfluence", options, ["state"]);
   checkRecurrence("stateInfluence", recurrence);
   checkTensor("stateInfluence", xs);
   const { state = recurrence.initialState(1) } = options;

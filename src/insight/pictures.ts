@@ -1,7 +1,7 @@
 /** What was measured, as SVG text. */
 
-import { checkList, checkObject } from "../base/checks.ts";
-import { type ChartOptions, type Line, lineChart } from "../plot/svg.ts";
+import { checkList, checkObject, checkOptions } from "../base/checks.ts";
+import { CHART, type ChartOptions, type Line, lineChart } from "../plot/svg.ts";
 import type { StateInfluence } from "./gradient-norms.ts";
 import type { Saturation } from "./saturation.ts";
 
@@ -11,6 +11,7 @@ import type { Saturation } from "./saturation.ts";
  * @example const svg = gradientChart({ Elman: elman[0].norms, LSTM: lstm[0].norms });
  */
 export function gradientChart(norms: Readonly<Record<string, readonly number[]>>, options: ChartOptions = {}): string {
+  checkOptions("gradientChart", options, CHART);
   checkObject("gradientChart", "norms", norms);
   for (const values of Object.values(norms)) checkList("gradientChart", "norms", values);
   const lines = Object.entries(norms).map(([name, values]) => lineOf(name, values.toReversed().map(Math.log10)));
@@ -19,7 +20,10 @@ export function gradientChart(norms: Readonly<Record<string, readonly number[]>>
 
 /** The same of `stateInfluence`: log₁₀ ‖∂s_T/∂s_{T−k}‖₂ against k. */
 export function influenceChart(influences: Readonly<Record<string, StateInfluence>>, options: ChartOptions = {}): string {
+  checkOptions("influenceChart", options, CHART);
   checkObject("influenceChart", "influences", influences);
+  for (const influence of Object.values(influences))
+    checkList("influenceChart", "spectral", (influence as StateInfluence | null)?.spectral);
   const lines = Object.entries(influences).map(([name, { spectral }]) =>
     lineOf(
       name,
@@ -39,7 +43,9 @@ function lineOf(name: string, y: readonly number[]): Line {
  * @example const svg = saturationChart(saturation(model, () => model.forward(xs)));
  */
 export function saturationChart(rows: readonly Saturation[], options: ChartOptions = {}): string {
+  checkOptions("saturationChart", options, CHART);
   checkList("saturationChart", "rows", rows);
+  for (const row of rows) checkList("saturationChart", "steps", (row as Saturation | null)?.steps);
   const drawn = rows.filter(({ steps }) => steps.length > 0);
   const lines = drawn.map(({ module, name, steps }) => lineOf(`${module ?? ""} ${name}`.trim(), steps));
   return lineChart(lines, { xLabel: "step", yLabel: "saturated share", ...options });

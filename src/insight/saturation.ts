@@ -2,7 +2,7 @@
 
 import type { Inputs, Primitive } from "../autodiff/primitive.ts";
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFunction, checkNumber } from "../base/checks.ts";
+import { checkFunction, checkNumber, checkOptions } from "../base/checks.ts";
 import { checkModule, type Module } from "../nn/module.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { Watch } from "./watch.ts";
@@ -52,6 +52,7 @@ interface Tally {
  * @example const rows = saturation(model, () => model.forward(xs)); // [{ module: "rnn", name: "sigmoid 0", low: 0.02, high: 0.71, … }]
  */
 export function saturation(model: Module, fn: () => unknown, options: SaturationOptions = {}): Saturation[] {
+  checkOptions("saturation", options, ["margin"]);
   checkModule("saturation", model);
   checkFunction("saturation", "fn", fn);
   const { margin = 0.05 } = options;

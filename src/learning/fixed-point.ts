@@ -165,9 +165,9 @@ export function equilibrium<S extends State>(
   x: Tensor,
   given: FixedPointAlgorithmOptions & { readonly start?: S } = {},
 ): Equilibrium<S> {
+  const { start, ...options } = optionsOf("equilibrium", given, ["start", ...FIXED_POINT]);
   checkRecurrence("equilibrium", recurrence);
   checkTensor("equilibrium", x);
-  const { start, ...options } = optionsOf("equilibrium", given, ["start", ...FIXED_POINT]);
   const { report: _report, rest: _rest, ...solver } = options;
   const like = start ?? recurrence.initialState(x.dim(0));
   const tensors = stateTensors(like);

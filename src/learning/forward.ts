@@ -5,6 +5,7 @@
  * under the algorithm and a learner that goes on from sample to sample are both made of that here.
  */
 
+import { optionsOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { Parameter } from "../nn/module.ts";
@@ -32,11 +33,8 @@ export interface ForwardOptions {
 }
 
 /** The algorithm of a kind of influence. With blocks of one step, it also learns sample by sample. */
-export function forwardAlgorithm(
-  name: string,
-  influence: InfluenceFor,
-  { block = 1, as = (r) => r }: ForwardOptions = {},
-): GradientAlgorithm {
+export function forwardAlgorithm(name: string, influence: InfluenceFor, options: ForwardOptions = {}): GradientAlgorithm {
+  const { block = 1, as = (r: Recurrence) => r } = optionsOf("forwardAlgorithm", options, ["block", "as"]);
   const seen = (recurrence: unknown): Recurrence => {
     refuseCuts(name, recurrence as Recurrence);
     return as(recurrence as Recurrence);

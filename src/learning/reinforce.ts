@@ -53,9 +53,9 @@ export interface RolloutOptions {
  * @example const episodes = rollout(policy, mazes, { maxSteps: 60, generator });
  */
 export function rollout<S extends State>(policy: Recurrence<S>, environments: readonly Environment[], options: RolloutOptions): Episodes {
+  checkOptions("rollout", options, ["maxSteps", "generator"]);
   checkRecurrence("rollout", policy);
   checkList("rollout", "environments", environments);
-  checkOptions("rollout", options, ["maxSteps", "generator"]);
   const { maxSteps, generator = defaultGenerator() } = options;
   checkGenerator("rollout", generator);
   checkSizes("rollout", { maxSteps, environments: environments.length });

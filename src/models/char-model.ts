@@ -1,6 +1,6 @@
 /** A character language model: one-hot → LSTM → linear. */
 
-import { isRecord, optionsOf } from "../base/checks.ts";
+import { checkOptions, isRecord, optionsOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { FormatError } from "../base/errors.ts";
 import { list, quote } from "../base/quote.ts";
@@ -116,6 +116,7 @@ function openForgetGate(bias: Tensor, hidden: number): void {
 
 /** Bits per character over a whole text, read in parallel streams; call it without recording. */
 export function bitsPerCharacter(model: CharModel, ids: Int32Array, options: { readonly batch: number; readonly window: number }): number {
+  checkOptions("bitsPerCharacter", options, ["batch", "window"]);
   let state: CharState | undefined;
   let nats = 0;
   let count = 0;

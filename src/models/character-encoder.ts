@@ -33,8 +33,9 @@ export class Highway extends Module {
   readonly transform: Linear;
   readonly gate: Linear;
 
-  constructor(size: number, { gateBias = -2, ...options }: HighwayOptions = {}) {
+  constructor(size: number, given: HighwayOptions = {}) {
     super();
+    const { gateBias = -2, ...options } = optionsOf("Highway", given, ["gateBias", ...LAYER]);
     this.transform = new Linear(size, size, options);
     this.gate = new Linear(size, size, options);
     assign(this.gate.bias as Parameter, new Float64Array(size).fill(gateBias));

@@ -3,7 +3,7 @@
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
 import { enableGrad, noGrad } from "../autodiff/tape.ts";
-import { checkSizes, optionsOf } from "../base/checks.ts";
+import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { add, sub } from "../ops/arithmetic.ts";
@@ -119,6 +119,7 @@ export class LinearChainCRF extends Module {
    * @throws ArgumentError for a tag that is none, or lengths out of range
    */
   forward(emissions: Tensor, tags: Tensor, options: CrfLossOptions = {}): Tensor {
+    checkOptions("forward", options, ["lengths", "mask", "reduction"]);
     const op = "LinearChainCRF";
     this.#check(op, emissions);
     const found = chains(op, emissions, options);

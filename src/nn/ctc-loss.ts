@@ -1,5 +1,6 @@
 /** The loss of an unsegmented label sequence. */
 
+import { checkOptions } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
@@ -110,6 +111,7 @@ export function ctcLoss(
   targetLengths: Tensor | ArrayLike<number>,
   options: CtcOptions = {},
 ): Tensor {
+  checkOptions("ctcLoss", options, ["blank", "zeroInfinity", "reduction"]);
   const { blank = 0, reduction = "mean", zeroInfinity = false } = options;
   const labels = checkedLabels("ctcLoss", logProbs, targets, inputLengths, targetLengths, blank);
   const each = ctc(logProbs, labels);

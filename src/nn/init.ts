@@ -4,7 +4,7 @@
  * A weight [out, in, …] has fan-in `in` and fan-out `out`, each times the size of the remaining axes.
  */
 
-import { checkOneOf } from "../base/checks.ts";
+import { checkOneOf, checkOptions, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { log } from "../ops/math.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
@@ -35,11 +35,13 @@ function generatorOf(options: InitOptions): Generator {
 
 /** Values from [low, high), by default [0, 1). */
 export function uniform(t: Tensor, options: InitOptions & { readonly low?: number; readonly high?: number } = {}): Tensor {
+  checkOptions("uniform", options, ["generator", "low", "high"]);
   return generatorOf(options).fillUniform(t, options.low ?? 0, options.high ?? 1);
 }
 
 /** Normal values, by default of mean 0 and standard deviation 1. */
 export function normal(t: Tensor, options: InitOptions & { readonly mean?: number; readonly std?: number } = {}): Tensor {
+  checkOptions("normal", options, ["generator", "mean", "std"]);
   return generatorOf(options).fillNormal(t, options.mean ?? 0, options.std ?? 1);
 }
 
@@ -52,23 +54,27 @@ export function constant(t: Tensor, value: number): Tensor {
 
 /** Uniform on [−b, b) with b = gain·√(6/(fanIn + fanOut)). Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010. */
 export function glorotUniform(t: Tensor, options: GainOptions = {}): Tensor {
+  checkOptions("glorotUniform", options, ["gain", "generator"]);
   const { fanIn, fanOut } = fans("glorotUniform", t);
   return spreadUniform(t, (options.gain ?? 1) * Math.sqrt(2 / (fanIn + fanOut)), options);
 }
 
 /** Normal with standard deviation gain·√(2/(fanIn + fanOut)). Glorot, Bengio, 2010. */
 export function glorotNormal(t: Tensor, options: GainOptions = {}): Tensor {
+  checkOptions("glorotNormal", options, ["gain", "generator"]);
   const { fanIn, fanOut } = fans("glorotNormal", t);
   return spreadNormal(t, (options.gain ?? 1) * Math.sqrt(2 / (fanIn + fanOut)), options);
 }
 
 /** Uniform on [−b, b) with b = gain·√(3/fan). He, Zhang, Ren, Sun, "Delving deep into rectifiers", 2015. */
 export function heUniform(t: Tensor, options: HeOptions = {}): Tensor {
+  checkOptions("heUniform", options, ["mode", "gain", "generator"]);
   return spreadUniform(t, heDeviation("heUniform", t, options), options);
 }
 
 /** Normal with standard deviation gain/√fan. He, Zhang, Ren, Sun, 2015. */
 export function heNormal(t: Tensor, options: HeOptions = {}): Tensor {
+  checkOptions("heNormal", options, ["mode", "gain", "generator"]);
   return spreadNormal(t, heDeviation("heNormal", t, options), options);
 }
 
@@ -103,6 +109,7 @@ function fans(op: string, t: Tensor): { fanIn: number; fanOut: number } {
  * @see Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks", 2014
  */
 export function orthogonal(t: Tensor, options: GainOptions = {}): Tensor {
+  checkOptions("orthogonal", options, ["gain", "generator"]);
   checkTensor("orthogonal", t);
   const { gain = 1 } = options;
   if (t.rank < 2) throw new ShapeError(`orthogonal: expected at least two axes, got ${show(t.shape)}`);
@@ -166,7 +173,8 @@ function dotFrom(a: Float64Array, b: Float64Array, start: number): number {
  * gain on the diagonal of a matrix, zero elsewhere.
  * @see Le, Jaitly, Hinton, "A simple way to initialize recurrent networks of rectified linear units", 2015
  */
-export function identity(t: Tensor, { gain = 1 }: { readonly gain?: number } = {}): Tensor {
+export function identity(t: Tensor, options: { readonly gain?: number } = {}): Tensor {
+  const { gain = 1 } = optionsOf("identity", options, ["gain"]);
   if (t.rank !== 2) throw new ShapeError(`identity: expected a matrix, got ${show(t.shape)}`);
   const [rows, columns] = t.shape as [number, number];
   const values = new Float64Array(t.size);
@@ -191,6 +199,7 @@ export interface ChronoOptions extends InitOptions {
  * @see Tallec, Ollivier, "Can recurrent neural networks warp time?", 2018
  */
 export function chrono(bias: Tensor, options: ChronoOptions): Tensor {
+  checkOptions("chrono", options, ["tMax", "gates", "forgetGate", "inputGate", "generator"]);
   const { tMax, gates = 4, forgetGate = 1, inputGate = 0 } = options;
   if (!(tMax > 2)) throw new ArgumentError(`chrono: expected tMax above 2, got ${tMax}`);
   const hidden = bias.size / gates;

@@ -4,7 +4,7 @@
  * Every loss is a tensor of per-element (or per-row) losses, then reduced: their mean, their sum, or left as it is.
  */
 
-import { checkNumber } from "../base/checks.ts";
+import { checkNumber, checkOptions } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { add, div, mul, neg, square, sub } from "../ops/arithmetic.ts";
@@ -56,6 +56,7 @@ function checkPositive(op: string, name: string, value: number): void {
 
 /** (input − target)². */
 export function mseLoss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkOptions("mseLoss", options, ["reduction"]);
   checkAlike("mseLoss", input, target);
   if ((options.reduction ?? "mean") === "mean" && isFloat(input.dtype)) return meanSquaredError(input, target);
   return reduceLosses("mseLoss", square(sub(input, target)), options.reduction);
@@ -63,6 +64,7 @@ export function mseLoss(input: Tensor, target: Tensor, options: LossOptions = {}
 
 /** |input − target|. */
 export function l1Loss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkOptions("l1Loss", options, ["reduction"]);
   checkAlike("l1Loss", input, target);
   return reduceLosses("l1Loss", abs(sub(input, target)), options.reduction);
 }
@@ -74,6 +76,7 @@ export interface HuberOptions extends LossOptions {
 
 /** d² / 2 for |d| ≤ δ, else δ·(|d| − δ/2), with d = input − target. P. J. Huber 1964, Robust Estimation of a Location Parameter. */
 export function huberLoss(input: Tensor, target: Tensor, options: HuberOptions = {}): Tensor {
+  checkOptions("huberLoss", options, ["delta", "reduction"]);
   checkAlike("huberLoss", input, target);
   const { delta = 1 } = options;
   checkPositive("huberLoss", "delta", delta);
@@ -92,13 +95,14 @@ const SMALLEST_NORMAL = 2 ** -126;
 
 /** d² / 2β for |d| < β, else |d| − β/2, with d = input − target: the Huber loss over β. */
 export function smoothL1Loss(input: Tensor, target: Tensor, options: SmoothL1Options = {}): Tensor {
-  const { beta = 1, reduction } = options;
+  checkOptions("smoothL1Loss", options, ["beta", "reduction"]);
+  const { beta = 1, ...reduced } = options;
   checkNumber("smoothL1Loss", "beta", beta, { least: 0 });
-  if (beta < SMALLEST_NORMAL) return l1Loss(input, target, options);
+  if (beta < SMALLEST_NORMAL) return l1Loss(input, target, reduced);
   checkAlike("smoothL1Loss", input, target);
   const d = sub(input, target);
   const held = clamp(div(d, beta), -1, 1);
-  return reduceLosses("smoothL1Loss", mul(held, sub(d, mul(held, beta / 2))), reduction);
+  return reduceLosses("smoothL1Loss", mul(held, sub(d, mul(held, beta / 2))), reduced.reduction);
 }
 
 export interface ClassOptions extends LossOptions {
@@ -165,6 +169,7 @@ function checkWeight(op: string, weight: Tensor | undefined, input: Tensor, clas
  * @throws ArgumentError for a class out of range; with every target ignored the mean is NaN (0 / 0)
  */
 export function nllLoss(input: Tensor, target: Tensor, options: ClassOptions = {}): Tensor {
+  checkOptions("nllLoss", options, ["weight", "ignoreIndex", "reduction"]);
   checkTensor("nllLoss", input);
   const { rows, shape } = classRows("nllLoss", input);
   const [M, C] = rows.shape as [number, number];
@@ -191,6 +196,7 @@ export function nllLoss(input: Tensor, target: Tensor, options: ClassOptions = {
  * @example const loss = crossEntropy(logits, tensor([2, 0], { dtype: "int32" }), { labelSmoothing: 0.1 });
  */
 export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  checkOptions("crossEntropy", options, ["labelSmoothing", "weight", "ignoreIndex", "reduction"]);
   checkTensor("crossEntropy", input);
   checkTensor("crossEntropy", target);
   const { labelSmoothing = 0 } = options;
@@ -233,6 +239,7 @@ function reduceWeighted(op: string, losses: Tensor, { weight, reduction }: BceOp
  * derivative (p − t) / (p·(1 − p)) divides by at least 10⁻¹².
  */
 export function bceLoss(input: Tensor, target: Tensor, options: BceOptions = {}): Tensor {
+  checkOptions("bceLoss", options, ["weight", "reduction"]);
   checkAlike("bceLoss", input, target);
   return reduceWeighted("bceLoss", binaryCrossEntropy(input, target), options);
 }
@@ -249,6 +256,7 @@ export interface BceWithLogitsOptions extends BceOptions {
 
 /** −w₊·t·log σ(x) − (1−t)·log(1−σ(x)), without forming σ(x): exact for logits of any size, infinite ones too. */
 export function bceWithLogits(input: Tensor, target: Tensor, options: BceWithLogitsOptions = {}): Tensor {
+  checkOptions("bceWithLogits", options, ["posWeight", "weight", "reduction"]);
   checkAlike("bceWithLogits", input, target);
   const { posWeight } = options;
   // 1 − σ(x) = σ(−x): both logarithms are exact, and nothing cancels.
@@ -270,6 +278,7 @@ export interface KlDivOptions {
  * Deviates from PyTorch, whose terms are NaN there: 0 where t is 0, also at an input of −∞ and with `logTarget`.
  */
 export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
+  checkOptions("klDiv", options, ["reduction", "logTarget"]);
   checkAlike("klDiv", input, target);
   const { reduction, logTarget = false } = options;
   const losses = logTarget ? divergenceOfLogs(target, input) : sub(entropyTerms(target), timesLog(target, input));

@@ -1,6 +1,6 @@
 /** Modules: objects that own parameters, named as PyTorch names them. */
 
-import { checkMap } from "../base/checks.ts";
+import { checkMap, optionsOf } from "../base/checks.ts";
 import { type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "../base/errors.ts";
 import { isPlain, list, quote, shorten } from "../base/quote.ts";
@@ -156,7 +156,8 @@ export abstract class Module {
    * @throws DTypeError for what is no tensor, and for numbers that the dtype cannot hold (floats for integers or masks)
    * @throws StateError for a tensor that was released, on either side
    */
-  loadStateDict(state: ReadonlyMap<string, Tensor>, { strict = true }: LoadOptions = {}): void {
+  loadStateDict(state: ReadonlyMap<string, Tensor>, options: LoadOptions = {}): void {
+    const { strict = true } = optionsOf("loadStateDict", options, ["strict"]);
     checkMap("loadStateDict", "the state", state);
     const own = this.stateDict();
     const pairs = Array.from(own, ([name, target]) => ({ name, target, source: state.get(name) })).filter((p) => p.source !== undefined);

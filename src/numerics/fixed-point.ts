@@ -1,7 +1,7 @@
 /** Fixed points z = f(z) by iteration: Picard, Anderson, Broyden. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFunction, checkNumber, checkOneOf, checkWhole } from "../base/checks.ts";
+import { checkFunction, checkNumber, checkOneOf, checkOptions, checkWhole } from "../base/checks.ts";
 import { ShapeError, StateError } from "../base/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
@@ -137,6 +137,7 @@ const rules: Readonly<Record<FixedPointSolver, (memory: number) => Rule>> = { pi
  * @example const { z, iterations } = solveFixedPoint((z) => cos(z), zeros([1], "float64"), { solver: "anderson" });
  */
 export function solveFixedPoint(f: (z: Tensor) => Tensor, z0: Tensor, options: FixedPointOptions = {}): FixedPoint {
+  checkOptions("solveFixedPoint", options, ["solver", "tolerance", "maxIterations", "memory"]);
   checkFunction("solveFixedPoint", "f", f);
   const { solver = "picard", maxIterations = 1000, memory = 5, tolerance = defaultTolerance(z0) } = options;
   checkFixedPointOptions("solveFixedPoint", options);

@@ -1,8 +1,8 @@
 /** Explicit Runge-Kutta methods over tensors, with steps of one size or of sizes that follow the error. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFunction, checkOptions } from "../base/checks.ts";
-import { ArgumentError, StateError } from "../base/errors.ts";
+import { checkFunction, checkNumber, checkOneOf, checkOptions, optionsOf } from "../base/checks.ts";
+import { StateError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { pow } from "../ops/math.ts";
 import { scalar } from "../tensor/create.ts";
@@ -114,11 +114,11 @@ export interface AdaptiveResult {
  * @example const { y } = integrateAdaptively((y) => neg(y), y0, 1, { method: "dormand-prince", tolerance: 1e-9 });
  */
 export function integrateAdaptively(slope: Slope, y0: Tensor, time: number, options: AdaptiveOptions): AdaptiveResult {
+  const { method, tolerance = 1e-6, maxSteps = 10000 } = optionsOf("integrateAdaptively", options, ["method", "tolerance", "maxSteps"]);
   checkFunction("integrateAdaptively", "slope", slope);
   checkTensor("integrateAdaptively", y0);
-  checkOptions("integrateAdaptively", options, ["method", "tolerance", "maxSteps"]);
-  const { method, tolerance = 1e-6, maxSteps = 10000 } = options;
-  if (!(tolerance > 0)) throw new ArgumentError(`integrateAdaptively: expected a positive tolerance, got ${tolerance}`);
+  checkOneOf("integrateAdaptively", "method", method, Object.keys(adaptive) as AdaptiveMethod[]);
+  checkNumber("integrateAdaptively", "tolerance", tolerance, { above: 0 });
   const tableau = adaptive[method];
   let [y, t, h, accepted, rejected] = [y0, 0, time, 0, 0];
   let first: Tensor | undefined;

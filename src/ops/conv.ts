@@ -180,8 +180,8 @@ function checkPadding(op: string, padding: number | "same"): void {
  * @returns [N, O, H', W'] with H' = ⌊(H + zeros - dilation·(kh - 1) - 1) / stride⌋ + 1
  */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor | null, options: Conv2dOptions = {}): Tensor {
-  checkImages("conv2d", x, weight, bias, 4);
   const { stride = 1, padding = 0, dilation = 1, groups = 1, causal = false } = optionsOf("conv2d", options, CONV);
+  checkImages("conv2d", x, weight, bias, 4);
   checkFlag("conv2d", "causal", causal);
   const [strides, dilations] = [pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)];
   const paddings = padding === "same" ? (["same", "same"] as const) : pair("conv2d", "padding", padding === "valid" ? 0 : padding);
@@ -202,8 +202,8 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor | null, options:
  * @example conv1d(x, weight, bias, { causal: true, dilation: 4 }); // T' = T, and no look ahead
  */
 export function conv1d(x: Tensor, weight: Tensor, bias?: Tensor | null, options: Conv1dOptions = {}): Tensor {
-  checkImages("conv1d", x, weight, bias, 3);
   const { stride = 1, padding = 0, dilation = 1, groups = 1, causal = false } = optionsOf("conv1d", options, CONV);
+  checkImages("conv1d", x, weight, bias, 3);
   checkFlag("conv1d", "causal", causal);
   const zeros = padding === "valid" ? 0 : padding;
   checkPadding("conv1d", zeros);

@@ -1,5 +1,6 @@
 /** Noise that regularises: functions; each takes its masks from an explicit generator. */
 
+import { checkOptions } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
@@ -21,6 +22,7 @@ function check(op: string, p: number, ...tensors: Tensor[]): void {
 
 /** 0 with probability p, else 1/(1 − p): what dropout multiplies `like` by. Made once, it can be used for all steps of a sequence. */
 export function dropoutMask(like: Tensor, p: number, options: DropoutOptions & { readonly shape?: Shape } = {}): Tensor {
+  checkOptions("dropoutMask", options, ["training", "generator", "shape"]);
   check("dropoutMask", p, like);
   const generator = options.generator ?? defaultGenerator();
   return generator.bernoulli(options.shape ?? like.shape, 1 - p, like.dtype, p < 1 ? 1 / (1 - p) : 0);
@@ -31,6 +33,7 @@ export function dropoutMask(like: Tensor, p: number, options: DropoutOptions & {
  * @see Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple way to prevent neural networks from overfitting", 2014
  */
 export function dropout(x: Tensor, p: number, options: DropoutOptions = {}): Tensor {
+  checkOptions("dropout", options, ["training", "generator"]);
   check("dropout", p, x);
   if (!(options.training ?? true) || p === 0) return x;
   return mul(x, dropoutMask(x, p, options));
@@ -47,11 +50,13 @@ export interface VariationalDropoutOptions extends DropoutOptions {
  * @see Gal, Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016
  */
 export function variationalDropout(x: Tensor, p: number, options: VariationalDropoutOptions = {}): Tensor {
+  checkOptions("variationalDropout", options, ["timeAxis", "training", "generator"]);
   check("variationalDropout", p, x);
   if (!(options.training ?? true) || p === 0) return x;
-  const time = axisOf("variationalDropout", options.timeAxis ?? 0, x.rank);
+  const { timeAxis = 0, ...drawing } = options;
+  const time = axisOf("variationalDropout", timeAxis, x.rank);
   const shape = x.shape.map((d, axis) => (axis === time ? 1 : d));
-  return mul(x, dropoutMask(x, p, { ...options, shape }));
+  return mul(x, dropoutMask(x, p, { ...drawing, shape }));
 }
 
 export interface RecurrentDropoutOptions extends DropoutOptions {
@@ -64,9 +69,11 @@ export interface RecurrentDropoutOptions extends DropoutOptions {
  * @see Semeniuta, Severyn, Barth, "Recurrent dropout without memory loss", 2016
  */
 export function recurrentDropout(update: Tensor, p: number, options: RecurrentDropoutOptions = {}): Tensor {
+  checkOptions("recurrentDropout", options, ["mask", "training", "generator"]);
   check("recurrentDropout", p, update);
   if (!(options.training ?? true) || p === 0) return update;
-  return mul(update, options.mask ?? dropoutMask(update, p, options));
+  const { mask, ...drawing } = options;
+  return mul(update, mask ?? dropoutMask(update, p, drawing));
 }
 
 /**
@@ -74,6 +81,7 @@ export function recurrentDropout(update: Tensor, p: number, options: RecurrentDr
  * @see Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", 2017
  */
 export function zoneout(previous: Tensor, next: Tensor, p: number, options: DropoutOptions = {}): Tensor {
+  checkOptions("zoneout", options, ["training", "generator"]);
   check("zoneout", p, previous, next);
   if (!sameShape(previous.shape, next.shape)) {
     throw new ShapeError(`zoneout: expected states of one shape, got previous ${show(previous.shape)} and next ${show(next.shape)}`);

@@ -6,7 +6,7 @@
 
 import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
-import { checkList } from "../base/checks.ts";
+import { checkList, checkOptions } from "../base/checks.ts";
 import { BYTES, type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { arange, full, zeros } from "../tensor/create.ts";
@@ -359,6 +359,7 @@ const scaleSlopeOp: Primitive<Tensor> = closedOp<Tensor>({
  * @throws ArgumentError for an index that is out of range
  */
 export function embedding(index: Tensor, weight: Tensor, options: EmbeddingLookupOptions = {}): Tensor {
+  checkOptions("embedding", options, ["paddingIdx", "scaleGradByFreq"]);
   checkTensor("embedding", index);
   checkTensor("embedding", weight);
   if (weight.rank !== 2) throw new ShapeError(`embedding: expected weight [N,D], got ${show(weight.shape)}`);

@@ -2,6 +2,7 @@
 
 import { composedRules } from "../autodiff/composed.ts";
 import { applyAll, type Inputs, type Primitive } from "../autodiff/primitive.ts";
+import { checkOptions } from "../base/checks.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
@@ -119,6 +120,7 @@ function checkLike(name: string, t: Tensor | undefined, x: Tensor, shape: Shape)
  * @param normalizedShape the trailing axes normalised together
  */
 export function layerNorm(x: Tensor, normalizedShape: Shape, options: LayerNormOptions = {}): Tensor {
+  checkOptions("layerNorm", options, ["weight", "bias", "eps"]);
   checkTensor("layerNorm", x);
   const { weight, bias, eps = 1e-5 } = options;
   checkFloat("layerNorm", x);

@@ -21,6 +21,7 @@ import {
   checkFloat,
   joining,
   keptShape,
+  REDUCE,
   type ReduceOptions,
   type Reduction,
   reducedShape,
@@ -60,9 +61,10 @@ export interface VarianceOptions extends ReduceOptions {
 /** Σ (x - mean)² / (n - correction) over axes; NaN where the divisor is 0. */
 export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
   checkTensor("variance", x);
-  const { axes, keepDim } = reductionOf("variance", x, options);
+  const { correction = 1, ...over } = options;
+  const { axes, keepDim } = reductionOf("variance", x, over);
   const centered = sub(x, mean(x, { axis: axes, keepDim: true }));
-  const divisor = Math.max(0, countOf(x, axes) - (options.correction ?? 1));
+  const divisor = Math.max(0, countOf(x, axes) - correction);
   return div(sum(square(centered), { axis: axes, keepDim }), divisor);
 }
 
@@ -138,8 +140,9 @@ export interface ArgOptions {
   readonly keepDim?: boolean | undefined;
 }
 
-function argExtreme(op: string, sign: number, x: Tensor, { axis, keepDim = false }: ArgOptions): Tensor {
-  const reduction = reductionOf(op, x, { axis, keepDim });
+function argExtreme(op: string, sign: number, x: Tensor, options: ArgOptions): Tensor {
+  const { axis } = options;
+  const reduction = reductionOf(op, x, options);
   checkNotEmpty(op, x, reduction.axes);
   const y = empty(reducedShape(x.shape, reduction), "int32");
   const seen = axis === undefined ? ([1, x.size, 1] as const) : viewAround(x.shape, axisOf(op, axis, x.rank));
@@ -171,7 +174,7 @@ function pick(x: Tensor, axis: number, index: Tensor, keepDim = false): Tensor {
  */
 export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkTensor("max", x);
-  const { axis, keepDim } = options;
+  const { axis, keepDim } = optionsOf("max", options, REDUCE);
   if (typeof axis !== "number") return amax(x, options);
   return pick(x, axis, argmax(x, { axis, keepDim: true }), keepDim);
 }
@@ -179,7 +182,7 @@ export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
 /** The smallest element; derivatives as in `max`. @throws ShapeError over an empty axis */
 export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkTensor("min", x);
-  const { axis, keepDim } = options;
+  const { axis, keepDim } = optionsOf("min", options, REDUCE);
   if (typeof axis !== "number") return amin(x, options);
   return pick(x, axis, argmin(x, { axis, keepDim: true }), keepDim);
 }

@@ -16,6 +16,9 @@ export interface ReduceOptions {
   readonly keepDim?: boolean | undefined;
 }
 
+/** The names of `ReduceOptions`. @internal */
+export const REDUCE = ["axis", "keepDim"] as const;
+
 /** Axes resolved: rising, without repetition. @internal */
 export interface Reduction {
   readonly axes: readonly number[];
@@ -29,7 +32,7 @@ export function checkFloat(op: string, x: Tensor): void {
 
 /** @internal */
 export function reductionOf(op: string, x: Tensor, options: ReduceOptions): Reduction {
-  const { axis, keepDim = false } = optionsOf(op, options, ["axis", "keepDim"]);
+  const { axis, keepDim = false } = optionsOf(op, options, REDUCE);
   checkFloat(op, x);
   return { axes: axesOf(op, x, axis), keepDim };
 }

@@ -1,6 +1,6 @@
 /** Clipping of gradients, between `backward` and the optimiser's step. */
 
-import { checkIterable } from "../base/checks.ts";
+import { checkIterable, checkOptions } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
@@ -26,6 +26,7 @@ export interface ClipOptions {
  * @example const norm = clipGradNorm(model.parameters(), 1);
  */
 export function clipGradNorm(params: Iterable<Tensor>, maxNorm: number, options: ClipOptions = {}): number {
+  checkOptions("clipGradNorm", options, ["normType", "errorIfNonfinite"]);
   if (!(maxNorm >= 0)) throw new ArgumentError(`clipGradNorm: expected a maxNorm of at least 0, got ${maxNorm}`);
   const gradients = gradientsOf("clipGradNorm", params);
   const norm = totalNorm(gradients, options.normType);

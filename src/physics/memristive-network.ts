@@ -1,6 +1,6 @@
 /** Networks of resistors with memory: the equation of Caravelli, Traversa and Di Ventra, and its Lyapunov function. */
 
-import { checkArrayLike, checkList, checkNumber, checkObject, checkOneOf, checkOptions, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkList, checkNumber, checkObject, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { type Matrix, solve, symmetricEigen } from "../numerics/matrix.ts";
 import { show } from "../tensor/shape.ts";
@@ -303,9 +303,8 @@ export interface IsingProblem {
  */
 export function isingNetwork(problem: IsingProblem, options: Omit<MemristorOptions, "full"> = {}): MemristiveNetwork {
   const op = "isingNetwork";
+  const { alpha = 1, on = 0.1, off = 1 } = optionsOf(op, options, ["on", "off", "alpha"]);
   const { couplings, fields } = readIsing(op, problem);
-  checkOptions(op, options, ["on", "off", "alpha"]);
-  const { alpha = 1, on = 0.1, off = 1 } = options;
   checkNumber(op, "alpha", alpha, { above: 0 });
   const { values } = symmetricEigen(couplings);
   const [most, least] = [values[0] as number, values.at(-1) as number];

@@ -1,6 +1,6 @@
 /** Finite automata as SVG text. */
 
-import { checkList, checkObject } from "../base/checks.ts";
+import { checkList, checkObject, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
@@ -27,7 +27,8 @@ type Point = readonly [x: number, y: number];
  * @throws ArgumentError for no states, and for transitions to states that are not there
  * @example const svg = automatonDiagram(extractAutomaton(cell), { title: "Language 4" });
  */
-export function automatonDiagram(automaton: DrawnAutomaton, { title, symbols }: AutomatonOptions = {}): string {
+export function automatonDiagram(automaton: DrawnAutomaton, options: AutomatonOptions = {}): string {
+  const { title, symbols } = optionsOf("automatonDiagram", options, ["symbols", "title"]);
   checkObject("automatonDiagram", "an automaton", automaton);
   const { transitions, accepting } = automaton;
   checkList("automatonDiagram", "transitions", transitions);

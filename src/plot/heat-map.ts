@@ -1,6 +1,6 @@
 /** Matrices as SVG text: alignments, weights, images. */
 
-import { checkList } from "../base/checks.ts";
+import { checkList, checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
@@ -27,6 +27,7 @@ const [LOW, HIGH] = [
  * @example const svg = heatMap(alignment, { columns: source, rows: target, xLabel: "source", yLabel: "target" });
  */
 export function heatMap(matrix: readonly ArrayLike<number>[], options: HeatMapOptions = {}): string {
+  checkOptions("heatMap", options, ["columns", "rows", "range", "cell", "title", "xLabel", "yLabel"]);
   checkList("heatMap", "the matrix", matrix);
   const { title, xLabel, yLabel, columns, rows, cell = 24 } = options;
   const [m, n] = [matrix.length, matrix[0]?.length ?? 0];

@@ -1,6 +1,6 @@
 /** Networks of any topology as SVG text. */
 
-import { checkList, checkObject } from "../base/checks.ts";
+import { checkList, checkObject, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
@@ -21,7 +21,8 @@ const [POSITIVE, NEGATIVE] = ["#0072b2", "#d55e00"];
  * @throws ArgumentError for no nodes, and for edges between nodes that are not there
  * @example networkDiagram({ nodes: [{ label: "x", layer: 0 }, { label: "y", layer: 1 }], edges: [{ from: 0, to: 1, weight: -2 }] })
  */
-export function networkDiagram(network: DrawnNetwork, { title }: Pick<ChartOptions, "title"> = {}): string {
+export function networkDiagram(network: DrawnNetwork, options: Pick<ChartOptions, "title"> = {}): string {
+  const { title } = optionsOf("networkDiagram", options, ["title"]);
   checkObject("networkDiagram", "a network", network);
   const { nodes, edges } = network;
   checkList("networkDiagram", "nodes", nodes);

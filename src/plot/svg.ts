@@ -1,6 +1,6 @@
 /** Line charts as SVG text. */
 
-import { checkList, checkObject } from "../base/checks.ts";
+import { checkList, checkObject, checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 
 export interface Line {
@@ -19,6 +19,9 @@ export interface ChartOptions {
   readonly width?: number;
   readonly height?: number;
 }
+
+/** The names of `ChartOptions`. @internal */
+export const CHART = ["title", "xLabel", "yLabel", "width", "height"] as const;
 
 /** Told apart also by colour-blind readers: Okabe & Ito (2008), Color universal design. */
 const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
@@ -39,6 +42,7 @@ interface Scale {
  * @example const svg = lineChart([{ name: "training", x: steps, y: losses }], { xLabel: "step", yLabel: "loss" });
  */
 export function lineChart(lines: readonly Line[], options: ChartOptions = {}): string {
+  checkOptions("lineChart", options, CHART);
   checkList("lineChart", "lines", lines);
   for (const line of lines) checkObject("lineChart", "a line", line);
   const { title, xLabel, yLabel, width = 720, height = 432 } = options;

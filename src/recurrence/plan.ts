@@ -2,6 +2,7 @@
 
 import { gradients } from "../autodiff/sweep.ts";
 import { noGrad } from "../autodiff/tape.ts";
+import { optionsOf } from "../base/checks.ts";
 import type { Module } from "../nn/module.ts";
 import { onesLike, zeros } from "../tensor/create.ts";
 import { dryRun, type MemoryPlan } from "../tensor/dry-run.ts";
@@ -23,7 +24,8 @@ interface Scannable extends Module {
 }
 
 /** The memory of one scan over [T,B,I], and of its gradients, besides what is live now; nothing is computed. */
-export function planScan(model: Scannable, { batch, time, training = model.training }: PlanOptions): MemoryPlan {
+export function planScan(model: Scannable, options: PlanOptions): MemoryPlan {
+  const { batch, time, training = model.training } = optionsOf("plan", options, ["batch", "time", "training"]);
   const parameters = model.parameters();
   const run = () => model.scan(zeros([time, batch, model.inputSize], parameters[0]?.dtype))[0];
   return dryRun(() => {

@@ -6,7 +6,7 @@
  */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkLengths, checkMethods } from "../base/checks.ts";
+import { checkLengths, checkMethods, optionsOf } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { fillBeyond, runningMask } from "../nn/padding.ts";
@@ -27,6 +27,9 @@ export interface ScanOptions {
   /** Runs from each sequence's last real step to its first. */
   readonly reverse?: boolean;
 }
+
+/** The names of `ScanOptions`. @internal */
+export const SCAN = ["lengths", "reverse"] as const;
 
 // NoInfer: S is read off what is returned. A `step` that may be called without a state would make it S | undefined.
 export interface Recurrence<S extends State = State> extends Module {
@@ -149,7 +152,8 @@ function flatStep<S extends State>(cell: Recurrence<S>, like: S, masked: boolean
   };
 }
 
-function scanOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, { lengths, reverse = false }: ScanOptions): Scan {
+function scanOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, options: ScanOptions): Scan {
+  const { lengths, reverse = false } = optionsOf("scan", options, SCAN);
   checkSequence("scan", xs, cell.inputSize, lengths);
   const ragged = lengths?.some((n) => n < xs.dim(0)) ?? false;
   return {

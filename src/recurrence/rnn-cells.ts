@@ -23,7 +23,7 @@ import {
 } from "./kinds.ts";
 import { packing } from "./packing.ts";
 import { type PlanOptions, planScan } from "./plan.ts";
-import { checkSequence, type Recurrence, type ScanOptions } from "./recurrence.ts";
+import { checkSequence, type Recurrence, SCAN, type ScanOptions } from "./recurrence.ts";
 import type { State } from "./state.ts";
 
 class FusedCell<S extends State> extends Module implements Recurrence<S> {
@@ -75,6 +75,7 @@ class FusedCell<S extends State> extends Module implements Recurrence<S> {
 
   /** A whole sequence xs [T,B,I] to ys [T,B,O] and each sequence's last state, in one kernel. */
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    checkOptions("scan", options, SCAN);
     checkSequence("scan", xs, this.inputSize, options.lengths);
     const [T, B] = xs.shape as [number, number];
     const packed = packing(T, B, options.lengths, options.reverse ?? false);

@@ -30,7 +30,7 @@ import {
 } from "./kinds.ts";
 import { packing } from "./packing.ts";
 import { type PlanOptions, planScan } from "./plan.ts";
-import { checkSequence, type Recurrence, type ScanOptions } from "./recurrence.ts";
+import { checkSequence, type Recurrence, SCAN, type ScanOptions } from "./recurrence.ts";
 import type { State } from "./state.ts";
 
 export interface StackedOptions extends RecurrentOptions {
@@ -133,15 +133,17 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
     checkOptions("forward", options, ["state", "lengths"]);
     checkTensor("forward", xs);
     if (xs.rank === (isIndex(xs) ? 1 : 2)) return this.#forwardUnbatched(xs, options);
-    const [ys, state] = this.scan(this.batchFirst ? swapLeading(xs) : xs, options.state, options);
+    const { state: initial, ...scanning } = options;
+    const [ys, state] = this.scan(this.batchFirst ? swapLeading(xs) : xs, initial, scanning);
     return { output: this.batchFirst ? swapLeading(ys) : ys, state };
   }
 
   #forwardUnbatched(xs: Tensor, options: ForwardOptions<S>): ForwardResult<S> {
     const withBatch = (x: Tensor): Tensor => reshape(x, [x.dim(0), 1, ...x.shape.slice(1)]);
     const withoutBatch = (x: Tensor): Tensor => reshape(x, [x.dim(0), x.dim(2)]);
-    const initial = options.state && this.#kind.stateOf(this.#kind.tensorsOf(options.state).map(withBatch));
-    const [ys, state] = this.scan(withBatch(xs), initial, options);
+    const { state: given, ...scanning } = options;
+    const initial = given && this.#kind.stateOf(this.#kind.tensorsOf(given).map(withBatch));
+    const [ys, state] = this.scan(withBatch(xs), initial, scanning);
     return { output: withoutBatch(ys), state: this.#kind.stateOf(this.#kind.tensorsOf(state).map(withoutBatch)) };
   }
 
@@ -164,6 +166,7 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
 
   /** Whole sequences, always time-major: xs [T,B,I] (or indices [T,B]) to ys [T,B,O] and the last state. */
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    checkOptions("scan", options, SCAN);
     if (isIndex(xs)) checkIndices(xs, options.lengths);
     else checkSequence("scan", xs, this.inputSize, options.lengths);
     const [T, B] = xs.shape as [number, number];

@@ -1,7 +1,7 @@
 /** Streaming: one call per step, nothing allocated, and a state that can be saved as bytes at any time. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkWhole } from "../base/checks.ts";
+import { checkWhole, optionsOf } from "../base/checks.ts";
 import { arrayOf, type DType, isFloat, type TypedArray } from "../base/dtype.ts";
 import { DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { blocksOf, CaptureCache, type CapturedStep, captureStep } from "../replay/capture.ts";
@@ -52,7 +52,8 @@ export class Stream<S extends State> {
   #runner!: Runner;
 
   /** @throws StateError when a step of the recurrence is not one the library can run (bidirectional layers) */
-  constructor(recurrence: Recurrence<S>, { batch = 1, dtype }: StreamOptions = {}) {
+  constructor(recurrence: Recurrence<S>, options: StreamOptions = {}) {
+    const { batch = 1, dtype } = optionsOf("Stream", options, ["batch", "dtype"]);
     checkRecurrence("Stream", recurrence);
     checkWhole("Stream", "batch", batch, { least: 1 });
     this.#recurrence = recurrence;

@@ -3,7 +3,7 @@
 
 import type { Dual } from "../autodiff/forward.ts";
 import type { Node } from "../autodiff/tape.ts";
-import { checkFunction, finished } from "../base/checks.ts";
+import { checkFunction, checkOptions, finished } from "../base/checks.ts";
 import { arrayOf, BYTES, type DType, isFloat, type TypedArray, widthOf } from "../base/dtype.ts";
 import { DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { LIBRARY } from "../base/library.ts";
@@ -204,6 +204,7 @@ export interface TensorOptions {
  * @example tensor([Float32Array.of(1, 2), Float32Array.of(3, 4)]).shape // [2, 2]
  */
 export function tensor(data: TensorData, options: TensorOptions & { readonly shape?: Shape } = {}): Tensor {
+  checkOptions("tensor", options, ["dtype", "requiresGrad", "shape"]);
   const { values, dtype, shape: own } = readData("tensor", data, options.dtype);
   const { shape = own } = options;
   checkShape("tensor", shape);

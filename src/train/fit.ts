@@ -2,7 +2,7 @@
 
 import { backward } from "../autodiff/backward.ts";
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFlag, checkFunction, checkIterable, checkMethods, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkFunction, checkIterable, checkMethods, checkNumber, checkOptions, checkWhole } from "../base/checks.ts";
 import { ArgumentError, DTypeError, FormatError, StateError } from "../base/errors.ts";
 import { nextTask } from "../base/next-task.ts";
 import { quote, shorten } from "../base/quote.ts";
@@ -71,6 +71,21 @@ export interface FitOptions<M extends Module, B, S extends State> {
   /** A checkpoint to continue from. */
   readonly resume?: Uint8Array | undefined;
 }
+
+const FIT = [
+  "optimizer",
+  "loss",
+  "gradients",
+  "maxSteps",
+  "signal",
+  "clipNorm",
+  "schedule",
+  "evaluate",
+  "evaluateEvery",
+  "earlyStopping",
+  "generator",
+  "resume",
+] as const;
 
 /**
  * Trains a model, one step per iteration. Each step runs in its own scope, so memory stays flat. Between steps,
@@ -150,24 +165,10 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   #extra: Json = null;
 
   constructor(model: M, batches: Iterable<B & Continuing>, options: FitOptions<M, B, S>) {
+    checkOptions("fit", options, FIT);
     checkModule("fit", model);
     checkIterable("fit", "batches", batches);
-    checkFitOptions(
-      optionsOf("fit", options, [
-        "optimizer",
-        "loss",
-        "gradients",
-        "maxSteps",
-        "signal",
-        "clipNorm",
-        "schedule",
-        "evaluate",
-        "evaluateEvery",
-        "earlyStopping",
-        "generator",
-        "resume",
-      ]),
-    );
+    checkFitOptions(options);
     this.#model = model;
     this.#batches = batches;
     this.#options = options;

@@ -1,6 +1,6 @@
 /** Gradient checking against finite differences, for everybody who writes an operation or a cell. */
 
-import { checkFunction } from "../base/checks.ts";
+import { checkFunction, checkOptions } from "../base/checks.ts";
 import { arrayOf } from "../base/dtype.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { add } from "../ops/arithmetic.ts";
@@ -47,6 +47,7 @@ function directions(seed: number): (like: Tensor) => Tensor {
  * @example checkGrads((x, w) => tanh(matmul(x, w)), [x, w], { order: 2 });
  */
 export function checkGrads(fn: TensorFunction, inputs: readonly Tensor[], options: CheckGradsOptions = {}): void {
+  checkOptions("checkGrads", options, ["order", "modes", "epsilon", "tolerance", "seed"]);
   checkFunction("checkGrads", "fn", fn);
   checkTensors("checkGrads", "inputs", inputs);
   const { order = 1, modes = ["reverse", "forward"], epsilon = 1e-5, tolerance = 1e-6, seed = 1 } = options;

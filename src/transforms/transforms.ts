@@ -5,7 +5,7 @@ import { seedOf } from "../autodiff/backward.ts";
 import { box, unbox, withLevel } from "../autodiff/forward.ts";
 import { gradients, type SweepOptions } from "../autodiff/sweep.ts";
 import { enableGrad, noGrad } from "../autodiff/tape.ts";
-import { checkFunction, checkList, checkOneOf, finished } from "../base/checks.ts";
+import { checkFunction, checkList, checkOneOf, checkOptions, finished } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { reshape, sum } from "../ops/broadcast.ts";
@@ -106,6 +106,7 @@ export interface JacobianOptions {
 
 /** The Jacobian [...output shape, ...input shape] of a function of one tensor. */
 export function jacobian(fn: (x: Tensor) => Tensor, x: Tensor, options: JacobianOptions = {}): Tensor {
+  checkOptions("jacobian", options, ["mode"]);
   const mode = options.mode ?? "reverse";
   checkOneOf("jacobian", "mode", mode, ["reverse", "forward"]);
   return mode === "forward" ? jacobianForward(fn, x) : jacobianReverse(fn, x);

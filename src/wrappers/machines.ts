@@ -1,12 +1,12 @@
 /** The two ways to read an output off a recurrent network: from the new state, or from the old state and the input. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkMethods } from "../base/checks.ts";
+import { checkMethods, checkOptions } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import type { Module } from "../nn/module.ts";
 import { fillBeyond, zeroBeyond } from "../nn/padding.ts";
 import { cat, slice, unsqueeze } from "../ops/shape.ts";
-import { Cell, checkRecurrence, checkSequence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { Cell, checkRecurrence, checkSequence, type Recurrence, SCAN, type ScanOptions } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
@@ -104,6 +104,7 @@ export class MealyMachine<S extends State = State> extends Machine<S, MealyState
 
   /** Forwards over whole sequences f keeps its fast form; backwards, and ragged, it goes step by step. */
   override scan(xs: Tensor, state?: MealyState<S>, options: ScanOptions = {}): [ys: Tensor, last: MealyState<S>] {
+    checkOptions("scan", options, SCAN);
     checkSequence("scan", xs, this.inputSize, options.lengths);
     const T = xs.dim(0);
     if (options.reverse || options.lengths?.some((n) => n < T)) return super.scan(xs, state, options);

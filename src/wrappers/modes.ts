@@ -1,6 +1,6 @@
 /** Ways to use a recurrence (x_t, s_t) ↦ (y_t, s_{t+1}): many to many is `scan`; the others are here. */
 
-import { checkNumber, checkOneOf, optionsOf } from "../base/checks.ts";
+import { checkNumber, checkOneOf, checkOptions, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { where } from "../ops/compare.ts";
@@ -62,9 +62,10 @@ export function freeRun<S extends State>(
   steps: number,
   options: FreeRunOptions<S> = {},
 ): [ys: Tensor, last: S] {
+  checkOptions("freeRun", options, ["state", "decode"]);
   checkRecurrence("freeRun", recurrence);
   checkTensor("freeRun", x);
-  const { state = recurrence.initialState(x.dim(0)), decode } = optionsOf("freeRun", options, ["state", "decode"]);
+  const { state = recurrence.initialState(x.dim(0)), decode } = options;
   checkSteps("freeRun", steps);
   checkDecode("freeRun", recurrence, decode);
   const ys: Tensor[] = [];
@@ -107,8 +108,6 @@ export function scheduledSampling<S extends State>(
   inputs: Tensor,
   options: ScheduledSamplingOptions<S>,
 ): [ys: Tensor, last: S] {
-  checkRecurrence("scheduledSampling", recurrence);
-  checkTensor("scheduledSampling", inputs);
   const {
     truth,
     coin = "token",
@@ -116,6 +115,8 @@ export function scheduledSampling<S extends State>(
     state,
     decode,
   } = optionsOf("scheduledSampling", options, ["truth", "coin", "generator", "state", "decode"]);
+  checkRecurrence("scheduledSampling", recurrence);
+  checkTensor("scheduledSampling", inputs);
   const op = "scheduledSampling";
   checkNumber(op, "truth", truth, { least: 0, most: 1 });
   checkOneOf(op, "coin", coin, ["token", "sequence"]);

@@ -2,10 +2,10 @@
 
 import { backward } from "../autodiff/backward.ts";
 import { noGrad } from "../autodiff/tape.ts";
-import { checkSizes, optionsOf } from "../base/checks.ts";
+import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { cat, slice } from "../ops/shape.ts";
-import { checkRecurrence, checkSequence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { checkRecurrence, checkSequence, type Recurrence, SCAN, type ScanOptions } from "../recurrence/recurrence.ts";
 import { detachState, type State, stateTensors } from "../recurrence/state.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { Wrapper } from "./wrappers.ts";
@@ -28,6 +28,7 @@ export class DetachEvery<S extends State = State> extends Wrapper<S> {
   }
 
   override scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    checkOptions("scan", options, SCAN);
     checkSequence("scan", xs, this.inputSize, options.lengths);
     const { lengths, reverse = false } = options;
     const parts = cuts(xs.dim(0), this.steps);

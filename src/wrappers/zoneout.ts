@@ -1,6 +1,7 @@
 /** Zoneout: units that keep their old value at random. */
 
 import { noGrad } from "../autodiff/tape.ts";
+import { optionsOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { checkProbability, type DropoutLayerOptions, dropoutOptionsOf } from "../nn/dropout-layers.ts";
@@ -48,8 +49,9 @@ export class Zoneout<S extends State> extends Cell<S> {
   /** Where masks come from; the default generator unless given. */
   readonly generator: Generator | undefined;
 
-  constructor(cell: Recurrence<S>, p: number | readonly number[], { generator }: DropoutLayerOptions = {}) {
+  constructor(cell: Recurrence<S>, p: number | readonly number[], options: DropoutLayerOptions = {}) {
     super();
+    const { generator } = optionsOf("Zoneout", options, ["generator"]);
     checkRecurrence("Zoneout", cell);
     const states = scope(() => stateTensors(cell.initialState(1)).length);
     this.p = (typeof p === "number" ? new Array<number>(states).fill(p) : p).map((value) => checkProbability("Zoneout", value));

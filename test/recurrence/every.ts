@@ -22,6 +22,9 @@ const any = <S>(recurrence: S) => recurrence as unknown as Recurrence;
 const gru = (o: LayerOptions, inputSize = I, hiddenSize = H) => new GRUCell({ inputSize, hiddenSize, ...o });
 const elman = (o: LayerOptions, inputSize = I, hiddenSize = H) => new cells.SimpleRecurrentNetwork({ inputSize, hiddenSize, ...o });
 
+/** What is drawn from, for those that have no dtype of their own. */
+const drawing = ({ generator }: LayerOptions) => ({ ...(generator && { generator }) });
+
 /** One maker for each value of an option. */
 function each<V>(name: string, values: readonly V[], make: (o: LayerOptions, value: V) => unknown): Record<string, Make> {
   return Object.fromEntries(values.map((value) => [`${name}, ${JSON.stringify(value)}`, (o: LayerOptions) => any(make(o, value))]));
@@ -153,7 +156,7 @@ const workHorses: Readonly<Record<string, Make>> = {
   LSTM: (o) => any(new LSTM({ ...sizes, numLayers: 2, bidirectional: true, ...o })),
   GRU: (o) => new GRU({ ...sizes, numLayers: 2, bidirectional: true, dropout: 0.5, ...o }),
   RecurrentDropoutLSTM: (o) => any(new RecurrentDropoutLSTM(0.5, { ...sizes, ...o })),
-  Zoneout: (o) => any(new Zoneout(new LSTMCell({ ...sizes, ...o }), [0.3, 0.5], o)),
+  Zoneout: (o) => any(new Zoneout(new LSTMCell({ ...sizes, ...o }), [0.3, 0.5], drawing(o))),
 };
 
 const made: Readonly<Record<string, Make>> = {
@@ -162,8 +165,9 @@ const made: Readonly<Record<string, Make>> = {
   "MooreMachine, normalised": (o) => any(new wrappers.MooreMachine(elman(o), new Sequential(new LayerNorm(H, o), new Linear(H, 2, o)))),
   MealyMachine: (o) => any(new wrappers.MealyMachine(gru(o), new Linear(I + H, 2, o))),
   StackedRNN: (o) => any(new wrappers.StackedRNN([gru(o), gru(o, H), elman(o, H)])),
-  "StackedRNN, skip": (o) => any(new wrappers.StackedRNN([gru(o), elman(o, I + H)], { skip: true, dropout: 0.5, variational: true, ...o })),
-  "StackedRNN, residual": (o) => any(new wrappers.StackedRNN([gru(o), elman(o, H)], { residual: true, dropout: 0.5, ...o })),
+  "StackedRNN, skip": (o) =>
+    any(new wrappers.StackedRNN([gru(o), elman(o, I + H)], { skip: true, dropout: 0.5, variational: true, ...drawing(o) })),
+  "StackedRNN, residual": (o) => any(new wrappers.StackedRNN([gru(o), elman(o, H)], { residual: true, dropout: 0.5, ...drawing(o) })),
   DetachEvery: (o) => any(new wrappers.DetachEvery(elman(o), 2)),
   LearnedInitialState: (o) => any(new wrappers.LearnedInitialState(elman(o))),
   Reversed: (o) => any(new wrappers.Reversed(elman(o))),

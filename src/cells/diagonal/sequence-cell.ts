@@ -1,12 +1,13 @@
 /** Cells that run a whole sequence at once, and what they have in common. */
 
+import { checkOptions } from "../../base/checks.ts";
 import { fillBeyond, zeroBeyond } from "../../nn/padding.ts";
 import { reshape } from "../../ops/broadcast.ts";
 import { takeRows } from "../../ops/gather.ts";
 import { chunkedScan } from "../../ops/prefix-scan.ts";
 import { linearScan } from "../../ops/reduce.ts";
 import { cat, flip, select, slice, stack, unsqueeze } from "../../ops/shape.ts";
-import { Cell, checkSequence, type ScanOptions } from "../../recurrence/recurrence.ts";
+import { Cell, checkSequence, SCAN, type ScanOptions } from "../../recurrence/recurrence.ts";
 import type { State } from "../../recurrence/state.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";
 
@@ -22,6 +23,7 @@ export abstract class SequenceCell<S extends State = State> extends Cell<S> {
   abstract whole(xs: Tensor, state: S, lengths: Lengths): [ys: Tensor, last: S];
 
   override scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    checkOptions("scan", options, SCAN);
     checkSequence("scan", xs, this.inputSize, options.lengths);
     const [T, B] = [xs.dim(0), xs.dim(1)];
     const lengths = options.lengths?.some((n) => n < T) ? options.lengths : null;

@@ -2,7 +2,7 @@
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { apply, type Primitive } from "../../autodiff/primitive.ts";
-import { checkLengths } from "../../base/checks.ts";
+import { checkLengths, checkOptions } from "../../base/checks.ts";
 import { ShapeError } from "../../base/errors.ts";
 import { zeros } from "../../tensor/create.ts";
 import { show } from "../../tensor/shape.ts";
@@ -118,6 +118,7 @@ export const diagonalOp: Primitive<DiagonalOptions> = fusedOp(diagonal);
  * @see Li, Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN): building a longer and deeper RNN", 2018, eq. 2
  */
 export function diagonalSequence(g: Tensor, u: Tensor, h0: Tensor, options: DiagonalOptions, z?: Tensor): Tensor {
+  checkOptions("diagonalSequence", options, ["activation", "lengths"]);
   checkTensor("diagonalSequence", g);
   const op = "diagonalSequence";
   const [T, B, H] = g.shape as [number, number, number];

@@ -2,6 +2,7 @@
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { applyAll, type Primitive } from "../../autodiff/primitive.ts";
+import { checkOptions } from "../../base/checks.ts";
 import { copyOf } from "../../tensor/strided.ts";
 import { checkTensor, empty, type Tensor } from "../../tensor/tensor.ts";
 import { call } from "../../wasm/host.ts";
@@ -17,6 +18,7 @@ import {
   type PackedRows,
   plain,
   pointer,
+  ROWS,
   running,
   scanRows,
   stepTable,
@@ -98,6 +100,7 @@ export interface ElmanResult {
  * @see Elman, "Finding structure in time", 1990
  */
 export function elmanSequence(gx: Tensor, weightHh: Tensor, h0: Tensor, options: ElmanOptions): ElmanResult {
+  checkOptions("elmanSequence", options, ["nonlinearity", ...ROWS]);
   checkTensor("elmanSequence", gx);
   const [ys, h] = applyAll(elmanOp, ...elmanArguments(gx, weightHh, h0, options)) as [Tensor, Tensor];
   return { ys, h };

@@ -2,6 +2,7 @@
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { applyAll, type Primitive } from "../../autodiff/primitive.ts";
+import { checkOptions } from "../../base/checks.ts";
 import { BYTES } from "../../base/dtype.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import type { Shape } from "../../tensor/shape.ts";
@@ -21,6 +22,7 @@ import {
   type PackedRows,
   plain,
   pointer,
+  ROWS,
   residual,
   running,
   scanRows,
@@ -128,6 +130,7 @@ export interface GruResult {
  * @see Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", 2014
  */
 export function gruSequence(gx: Tensor, weightHh: Tensor, h0: Tensor, options: GruOptions): GruResult {
+  checkOptions("gruSequence", options, ["resetAfter", "bias", ...ROWS]);
   checkTensor("gruSequence", gx);
   const [inputs, params] = gruArguments(gx, weightHh, h0, options);
   const [ys, h] = applyAll(gruOp, inputs, params) as [Tensor, Tensor];

@@ -2,6 +2,7 @@
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { applyAll, type Inputs, type Primitive } from "../../autodiff/primitive.ts";
+import { checkOptions } from "../../base/checks.ts";
 import { zeros } from "../../tensor/create.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { copyOf } from "../../tensor/strided.ts";
@@ -19,6 +20,7 @@ import {
   type PackedRows,
   plain,
   pointer,
+  ROWS,
   residual,
   running,
   scanRows,
@@ -137,6 +139,7 @@ export interface LstmResult {
  * architectures for large scale acoustic modeling", 2014 (projection)
  */
 export function lstmSequence(gx: Tensor, weightHh: Tensor, h0: Tensor, c0: Tensor, options: LstmOptions): LstmResult {
+  checkOptions("lstmSequence", options, ["peepholes", "weightHr", ...ROWS]);
   checkTensor("lstmSequence", gx);
   const [inputs, params] = lstmArguments(gx, weightHh, h0, c0, options);
   const [ys, h, c] = applyAll(lstmOp, inputs, params) as [Tensor, Tensor, Tensor];

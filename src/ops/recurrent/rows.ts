@@ -20,6 +20,9 @@ export interface PackedRows {
   readonly reverse?: boolean;
 }
 
+/** The names of `PackedRows`. @internal */
+export const ROWS = ["batchSizes", "reverse"] as const;
+
 /** One step: `count` rows from `row`. */
 interface Step {
   readonly t: number;
