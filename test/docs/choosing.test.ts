@@ -11,6 +11,7 @@ import * as grids from "../../src/grids/index.ts";
 import * as hierarchies from "../../src/hierarchies/index.ts";
 import * as library from "../../src/index.ts";
 import * as learning from "../../src/learning/index.ts";
+import * as memory from "../../src/memory/index.ts";
 import * as models from "../../src/models/index.ts";
 import * as search from "../../src/search/index.ts";
 import * as trees from "../../src/trees/index.ts";
@@ -43,6 +44,7 @@ describe("docs/choosing.md", () => {
       ...decoding,
       ...dynamics,
       ...learning,
+      ...memory,
       ...models,
       ...search,
     };

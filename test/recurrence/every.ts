@@ -4,6 +4,7 @@ import { RecurrentDropoutLSTM } from "../../src/cells/gated/recurrent-dropout.ts
 import * as cells from "../../src/cells/index.ts";
 import { BahdanauDecoder, ContextDecoder, Encoder, LuongDecoder, type LuongScore, StateDecoder } from "../../src/encoder-decoder/index.ts";
 import { ChunkingSystem, Predictor } from "../../src/hierarchies/index.ts";
+import * as memory from "../../src/memory/index.ts";
 import { LayerNorm, type LayerOptions, Linear, Sequential } from "../../src/nn/layers.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";
@@ -176,6 +177,27 @@ const made: Readonly<Record<string, Make>> = {
   ChunkingSystem: (o) => any(new ChunkingSystem({ automatizer: gru(o), chunker: elman(o), targetSize: 2, confidence: 0.4, ...o })),
 };
 
+const words = { inputSize: I, outputSize: 2, hiddenSize: H };
+
+const memories: Readonly<Record<string, Make>> = {
+  ...each("NTM", ["lstm", "feedforward"] as const, (o, controller) => {
+    return new memory.NTM({ ...words, memorySize: 4, wordSize: 2, controller, ...o });
+  }),
+  DNC: (o) => any(new memory.DNC({ ...words, memorySize: 4, wordSize: 2, readHeads: 2, ...o })),
+  "DNC, with all fixes": (o) =>
+    any(new memory.DNC({ ...words, memorySize: 4, wordSize: 2, maskedLookUp: true, clearFreed: true, sharpLinks: true, ...o })),
+  NeuralStack: (o) => any(new memory.NeuralStack({ ...words, valueSize: 2, capacity: 3, ...o })),
+  NeuralQueue: (o) => any(new memory.NeuralQueue({ ...words, valueSize: 2, capacity: 3, ...o })),
+  NeuralDeque: (o) => any(new memory.NeuralDeque({ ...words, valueSize: 2, capacity: 3, ...o })),
+  ...each(
+    "PushdownAutomaton",
+    [2, 3] as const,
+    (o, order) => new memory.PushdownAutomaton({ inputSize: I, hiddenSize: 3, capacity: 3, order, ...o }),
+  ),
+  ...each("StackRNN", [false, true], (o, noop) => new memory.StackRNN({ ...sizes, stacks: 2, capacity: 3, noop, ...o })),
+  FeedforwardController: (o) => any(new memory.FeedforwardController({ ...sizes, ...o })),
+};
+
 const encoder = (o: LayerOptions) => new Encoder(gru(o, 2, 5));
 
 const decoders: Readonly<Record<string, Make>> = {
@@ -188,7 +210,7 @@ const decoders: Readonly<Record<string, Make>> = {
   "LuongDecoder, local": (o) => any(new LuongDecoder({ encoder: encoder(o), cell: gru(o, I + 5, 5), window: 2, start: "linear", ...o })),
 };
 
-export const families = { simple, gated, diagonal, delays, timescales, workHorses, made, decoders };
+export const families = { simple, gated, diagonal, delays, timescales, workHorses, made, memories, decoders };
 
 /** All of them by name. */
 export const every: Readonly<Record<string, Make>> = Object.assign({}, ...Object.values(families));
