@@ -132,3 +132,4 @@ export {
   unstack,
 } from "./shape.ts";
 export { logSoftmax, softmax } from "./softmax.ts";
+export { type SparseLinearOptions, type SparseMatrix, type SparsePattern, sparseLinear, toDense, toSparse } from "./sparse.ts";

@@ -23,6 +23,7 @@ import { primitives as recurrent } from "./recurrent.ts";
 import { primitives as reduce } from "./reduce.ts";
 import { primitives as shape } from "./shape.ts";
 import { primitives as softmax } from "./softmax.ts";
+import { primitives as sparse } from "./sparse.ts";
 import { primitives as squaredError } from "./squared-error.ts";
 
 export const primitives: Readonly<Record<string, Primitive<never>>> = {
@@ -44,5 +45,6 @@ export const primitives: Readonly<Record<string, Primitive<never>>> = {
   ...reduce,
   ...shape,
   ...softmax,
+  ...sparse,
   ...squaredError,
 };

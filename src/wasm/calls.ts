@@ -25,6 +25,9 @@ const TARGETS: ReadonlyMap<number, number> = new Map([
   [k.gemmPanels >> 1, SLOTS.gemmPanels.c],
   [k.packWeights >> 1, SLOTS.packWeights.out],
   [k.sumAxis >> 1, SLOTS.sumAxis.y],
+  [k.sparseRows >> 1, SLOTS.sparseRows.y],
+  [k.sparseColumns >> 1, SLOTS.sparseColumns.y],
+  [k.sparseSamples >> 1, SLOTS.sparseSamples.y],
 ]);
 
 /** The address a call writes to, where its kernel is known to write to one place alone. */

@@ -22,6 +22,7 @@ import { layerNorm } from "../../src/ops/normalize.ts";
 import * as scan from "../../src/ops/prefix-scan.ts";
 import { diagonalSequence, elmanSequence, gruSequence, lstmSequence } from "../../src/ops/recurrent.ts";
 import * as softmax from "../../src/ops/softmax.ts";
+import * as sparse from "../../src/ops/sparse.ts";
 import { meanSquaredError } from "../../src/ops/squared-error.ts";
 import { primitives } from "../../src/ops/table.ts";
 import { Generator } from "../../src/tensor/random.ts";
@@ -112,6 +113,8 @@ const cases: Record<string, () => Case> = {
   matmul: () => both(linear.matmul, some(2, 3), some(3, 4)),
   addmm: () => [((c, a, b) => linear.addmm(c as Tensor, a as Tensor, b as Tensor)) as Case[0], some(2, 4), some(2, 3), some(3, 4)],
   linear: () => [((x, w, b) => linear.linear(x as Tensor, w as Tensor, b)) as Case[0], some(2, 3), some(4, 3), some(4)],
+  sparseLinear: () => both((x, values) => sparse.sparseLinear(x, { ...threeElements, values }), some(3, 2), some(3)),
+  sparseSamples: () => through((values) => sparse.sparseLinear(some0, { ...threeElements, values }), some(3)),
   sum: () => on((x) => ops.sum(x, { axis: 1 })),
   amax: () => on((x) => ops.amax(x, { axis: 1 })),
   amin: () => on((x) => ops.amin(x, { axis: 1 })),
@@ -142,6 +145,8 @@ const cases: Record<string, () => Case> = {
 /** Rounds, so no finite difference is smooth; and a gradient that is scaled on purpose. Both have tests of their own below. */
 const elsewhere = ["cast", "scaleSlope"];
 const some0 = some(2, 2);
+/** Three elements of a matrix of two rows. */
+const threeElements = { size: [2, 2] as const, crowIndices: whole(0, 1, 3), colIndices: whole(0, 0, 1) };
 
 describe("every primitive", () => {
   it("has a row in its family's test or a case here, and every case a primitive", () => {
