@@ -1,0 +1,269 @@
+/** Linear regression with a penalty on the weights, in double precision, from rows that come one after the other. */
+
+import { noGrad } from "../autodiff/tape.ts";
+import { checkNumber, checkSizes } from "../base/checks.ts";
+import { ArgumentError, ShapeError, StateError } from "../base/errors.ts";
+import { cast } from "../ops/cast.ts";
+import { matmul } from "../ops/linear.ts";
+import { transpose } from "../ops/shape.ts";
+import { show } from "../tensor/shape.ts";
+import { checkTensor, scope, type Tensor } from "../tensor/tensor.ts";
+
+/** λ, or "gcv" for the one that generalised cross-validation finds best. */
+export type Ridge = number | "gcv";
+
+export interface RidgeFit {
+  /** W [outputs, features], row by row. */
+  readonly weight: Float64Array;
+  /** The λ that was used. */
+  readonly ridge: number;
+  /** How many weights the fit has the freedom of: trace of X (XᵀX + λ)⁻¹ Xᵀ, between 0 and the features. */
+  readonly degrees: number;
+  /** Mean square error over the rows, all outputs together. */
+  readonly meanSquaredError: number;
+}
+
+/** The symmetric matrix G as Q T Qᵀ: T's diagonal and what is beside it, Q as reflections, one a column below the diagonal. */
+interface Reduced {
+  readonly diagonal: Float64Array;
+  readonly beside: Float64Array;
+  readonly reflections: readonly { readonly v: Float64Array; readonly beta: number }[];
+}
+
+/** y = G x for the rows and columns from `first` on of a symmetric matrix of which the lower half counts. */
+function symmetricProduct(g: Float64Array, n: number, first: number, x: Float64Array): Float64Array {
+  const y = new Float64Array(n - first);
+  for (let i = first; i < n; i++) {
+    const xi = x[i - first] as number;
+    let sum = (g[i * n + i] as number) * xi;
+    for (let j = first; j < i; j++) {
+      const e = g[i * n + j] as number;
+      sum += e * (x[j - first] as number);
+      y[j - first] = (y[j - first] as number) + e * xi;
+    }
+    y[i - first] = (y[i - first] as number) + sum;
+  }
+  return y;
+}
+
+const inner = (a: Float64Array, b: Float64Array): number => a.reduce((sum, e, i) => sum + e * (b[i] as number), 0);
+
+/** The reflection I − β v vᵀ that leaves of x only its first entry. */
+function reflection(x: Float64Array): { v: Float64Array; beta: number } {
+  const v = Float64Array.from(x);
+  const first = v[0] as number;
+  const length = Math.sqrt(inner(v, v));
+  v[0] = first + (first < 0 ? -length : length);
+  const size = inner(v, v);
+  return { v, beta: size === 0 ? 0 : 2 / size };
+}
+
+/** The tridiagonal form of a symmetric matrix, of which the lower half is read, and overwritten. */
+function reduce(g: Float64Array, n: number): Reduced {
+  const reflections = [];
+  for (let k = 0; k + 2 < n; k++) {
+    const first = k + 1;
+    const column = new Float64Array(n - first);
+    for (let i = first; i < n; i++) column[i - first] = g[i * n + k] as number;
+    const { v, beta } = reflection(column);
+    reflections.push({ v, beta });
+    const p = symmetricProduct(g, n, first, v).map((e) => beta * e);
+    const half = (beta / 2) * inner(p, v);
+    const w = p.map((e, i) => e - half * (v[i] as number));
+    for (let i = 0; i < v.length; i++) {
+      const [vi, wi] = [v[i] as number, w[i] as number];
+      const row = (first + i) * n + first;
+      for (let j = 0; j <= i; j++) g[row + j] = (g[row + j] as number) - vi * (w[j] as number) - wi * (v[j] as number);
+    }
+    g[first * n + k] = (column[0] as number) - beta * inner(v, column) * (v[0] as number);
+  }
+  const diagonal = Float64Array.from({ length: n }, (_, i) => g[i * n + i] as number);
+  const beside = Float64Array.from({ length: Math.max(0, n - 1) }, (_, i) => g[(i + 1) * n + i] as number);
+  return { diagonal, beside, reflections };
+}
+
+/** x ← (I − β v vᵀ) x in the entries that v reaches. */
+function reflect(x: Float64Array, { v, beta }: Reduced["reflections"][number]): void {
+  const part = x.subarray(x.length - v.length);
+  const along = beta * inner(v, part);
+  for (let i = 0; i < v.length; i++) part[i] = (part[i] as number) - along * (v[i] as number);
+}
+
+/** Pivots of T + λ in the elimination from the first place on, or from the last. */
+function pivots({ diagonal, beside }: Reduced, ridge: number, fromLast = false): Float64Array {
+  const n = diagonal.length;
+  const d = new Float64Array(n);
+  for (let k = 0; k < n; k++) {
+    const [i, before, link] = fromLast ? [n - 1 - k, n - k, n - 1 - k] : [k, k - 1, k - 1];
+    const e = k === 0 ? 0 : (beside[link] as number);
+    d[i] = (diagonal[i] as number) + ridge - (k === 0 ? 0 : (e * e) / (d[before] as number));
+  }
+  return d;
+}
+
+/** (T + λ)⁻¹ z, given the pivots from the first place on. */
+function tridiagonalSolve({ beside }: Reduced, d: Float64Array, z: Float64Array): Float64Array {
+  const x = Float64Array.from(z);
+  for (let i = 1; i < x.length; i++) x[i] = (x[i] as number) - ((beside[i - 1] as number) / (d[i - 1] as number)) * (x[i - 1] as number);
+  for (let i = x.length - 1; i >= 0; i--) {
+    const after = i + 1 < x.length ? (beside[i] as number) * (x[i + 1] as number) : 0;
+    x[i] = ((x[i] as number) - after) / (d[i] as number);
+  }
+  return x;
+}
+
+/** Cross-validation divides by the square of what is left of the rows: with less than this part, rounding errors by rounding errors. */
+const LEAST_FREEDOM = 1e-3;
+
+/** A fit in the coordinates of the tridiagonal form. */
+interface Candidate {
+  readonly ridge: number;
+  readonly solutions: readonly Float64Array[];
+  readonly degrees: number;
+  /** Sum of the squares of all errors. */
+  readonly residual: number;
+}
+
+/**
+ * Ridge regression: the W that makes ‖Y − X Wᵀ‖² + λ ‖W‖² least,
+ *
+ *   Wᵀ = (XᵀX + λ)⁻¹ Xᵀ Y
+ *
+ * XᵀX and XᵀY are summed in float64 as rows come, so the rows need not be kept: memory F² for F features. The sum is brought to tridiagonal
+ * form once, by reflections (2/3 F³ multiplications); after that any λ costs O(F²), and its degrees of freedom O(F). That is what makes "gcv" cheap:
+ * the λ that makes (errors²/T) / (1 − degrees/T)² least, of 61 between the rounding error of XᵀX and its trace. It keeps the error on new rows
+ * from rising where the features become as many as the rows.
+ * Forming XᵀX squares the condition number: what is below 1e-16 of its trace is noise, and a λ that small is refused where it makes a
+ * difference.
+ * @param features F, a constant among them if there is to be one
+ * @throws ArgumentError for sizes below 1, numbers that are not finite, a λ below 0; ShapeError for rows of another length; StateError for a
+ *   fit without rows, and for a λ too small for features that depend on each other
+ * @see Hoerl and Kennard, "Ridge regression", 1970; Golub, Heath and Wahba, "Generalized cross-validation as a method for choosing a good
+ * ridge parameter", 1979
+ * @example
+ * const regression = new RidgeRegression(2, 1);
+ * regression.add(tensor([[1, 0], [1, 1], [1, 2]]), tensor([[1], [3], [5]]));
+ * regression.solve(0).weight; // 1, 2
+ */
+export class RidgeRegression {
+  readonly features: number;
+  readonly outputs: number;
+  /** Rows so far. */
+  rows = 0;
+  readonly #gram: Float64Array;
+  readonly #moments: Float64Array[];
+  /** Sum of the squares of the targets. */
+  #power = 0;
+  #reduced: { readonly form: Reduced; readonly z: readonly Float64Array[] } | null = null;
+
+  constructor(features: number, outputs: number) {
+    checkSizes("RidgeRegression", { features, outputs });
+    this.features = features;
+    this.outputs = outputs;
+    this.#gram = new Float64Array(features * features);
+    this.#moments = Array.from({ length: outputs }, () => new Float64Array(features));
+  }
+
+  /** Takes rows x [T,F] and their targets y [T,O], of any float dtype. */
+  add(x: Tensor, y: Tensor): void {
+    this.#check("x", x, this.features);
+    this.#check("y", y, this.outputs);
+    const T = x.dim(0);
+    if (y.dim(0) !== T) throw new ShapeError(`add: expected as many rows of y as of x, ${T}, got ${y.dim(0)}`);
+    if (T === 0) return;
+    const [gram, moments, targets] = scope(() =>
+      noGrad(() => {
+        const [a, b] = [cast(x.detach(), "float64"), cast(y.detach(), "float64")];
+        return [matmul(transpose(a), a).data(), matmul(transpose(b), a).data(), b.data()] as Float64Array[];
+      }),
+    ) as [Float64Array, Float64Array, Float64Array];
+    if (!gram.every(Number.isFinite) || !moments.every(Number.isFinite)) {
+      throw new ArgumentError("add: expected finite numbers in x and y, got one that is not");
+    }
+    for (let i = 0; i < gram.length; i++) this.#gram[i] = (this.#gram[i] as number) + (gram[i] as number);
+    this.#moments.forEach((sums, o) => {
+      for (let i = 0; i < this.features; i++) sums[i] = (sums[i] as number) + (moments[o * this.features + i] as number);
+    });
+    this.#power += inner(targets, targets);
+    this.rows += T;
+    this.#reduced = null;
+  }
+
+  #check(name: string, t: Tensor, columns: number): void {
+    checkTensor("add", t);
+    if (t.rank !== 2 || t.dim(1) !== columns) throw new ShapeError(`add: expected ${name} [T,${columns}], got ${show(t.shape)}`);
+  }
+
+  /** The weights for a λ. The rows stay: more may come, and other λ may be tried. */
+  solve(ridge: Ridge = "gcv"): RidgeFit {
+    if (ridge !== "gcv") checkNumber("solve", "ridge", ridge, { least: 0 });
+    if (this.rows === 0) throw new StateError("solve: expected rows to fit, got none");
+    const best = ridge === "gcv" ? this.#crossValidated() : this.#candidate(ridge);
+    if (best === null) {
+      throw new StateError(`solve: expected a ridge above the rounding error of features that depend on each other, got ${ridge}`);
+    }
+    const weight = new Float64Array(this.outputs * this.features);
+    best.solutions.forEach((solution, o) => {
+      const w = Float64Array.from(solution);
+      for (const mirror of [...this.#form().form.reflections].reverse()) reflect(w, mirror);
+      weight.set(w, o * this.features);
+    });
+    return {
+      weight,
+      ridge: best.ridge,
+      degrees: best.degrees,
+      meanSquaredError: best.residual / (this.rows * this.outputs),
+    };
+  }
+
+  #form() {
+    this.#reduced ??= this.#reduce();
+    return this.#reduced;
+  }
+
+  #reduce() {
+    const form = reduce(Float64Array.from(this.#gram), this.features);
+    const z = this.#moments.map((moments) => {
+      const turned = Float64Array.from(moments);
+      for (const mirror of form.reflections) reflect(turned, mirror);
+      return turned;
+    });
+    return { form, z };
+  }
+
+  get #trace(): number {
+    let sum = 0;
+    for (let i = 0; i < this.features; i++) sum += this.#gram[i * this.features + i] as number;
+    return sum;
+  }
+
+  /** The fit for a λ; null where XᵀX + λ is not positive to working precision. */
+  #candidate(ridge: number): Candidate | null {
+    const { form, z } = this.#form();
+    const [down, up] = [pivots(form, ridge), pivots(form, ridge, true)];
+    const noise = Number.EPSILON * this.#trace;
+    if (!down.every((d) => d > noise * 1e-3) || !up.every((d) => d > noise * 1e-3)) return null;
+    // The diagonal of the inverse, from the pivots of both directions.
+    const inverseTrace = down.reduce((sum, d, i) => sum + 1 / (d + (up[i] as number) - (form.diagonal[i] as number) - ridge), 0);
+    const solutions = z.map((moments) => tridiagonalSolve(form, down, moments));
+    const explained = solutions.reduce((sum, w, o) => sum + inner(w, z[o] as Float64Array) + ridge * inner(w, w), 0);
+    const residual = Math.max(this.#power - explained, Number.EPSILON * this.#power);
+    return { ridge, solutions, residual, degrees: Math.min(this.features, this.features - ridge * inverseTrace) };
+  }
+
+  #crossValidated(): Candidate | null {
+    const trace = this.#trace;
+    let best: Candidate | null = null;
+    let least = Number.POSITIVE_INFINITY;
+    let ridge = trace === 0 ? 1 : trace;
+    for (let i = 0; i <= 60; i++, ridge /= 1.78) {
+      const candidate = this.#candidate(ridge);
+      if (candidate === null) break;
+      const freedom = 1 - candidate.degrees / this.rows;
+      if (!(freedom > LEAST_FREEDOM)) break;
+      const score = candidate.residual / (freedom * freedom);
+      if (score < least) [best, least] = [candidate, score];
+    }
+    return best;
+  }
+}
