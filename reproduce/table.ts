@@ -7,6 +7,7 @@ import { continuousTime } from "./experiments/continuous-time.ts";
 import { convLstm } from "./experiments/conv-lstm.ts";
 import { ctc } from "./experiments/ctc.ts";
 import { ctrnn } from "./experiments/ctrnn.ts";
+import { echoState } from "./experiments/echo-state.ts";
 import { elman } from "./experiments/elman.ts";
 import { elmo } from "./experiments/elmo.ts";
 import { encoderDecoder } from "./experiments/encoder-decoder.ts";
@@ -41,6 +42,7 @@ import { rwkv } from "./experiments/rwkv.ts";
 import { search } from "./experiments/search.ts";
 import { secondOrder } from "./experiments/second-order.ts";
 import { selectiveCopying } from "./experiments/selective-copying.ts";
+import { spiking } from "./experiments/spiking.ts";
 import { stacked } from "./experiments/stacked.ts";
 import { standard } from "./experiments/standard.ts";
 import { teacherForcing } from "./experiments/teacher-forcing.ts";
@@ -53,6 +55,7 @@ export const experiments: readonly Experiment[] = [
   convLstm,
   ctc,
   ctrnn,
+  echoState,
   elman,
   elmo,
   encoderDecoder,
@@ -87,6 +90,7 @@ export const experiments: readonly Experiment[] = [
   search,
   secondOrder,
   selectiveCopying,
+  spiking,
   stacked,
   standard,
   teacherForcing,

@@ -38,4 +38,5 @@ export {
   smoothL1Loss,
 } from "./losses.ts";
 export { type LoadOptions, Module, Parameter } from "./module.ts";
+export { SparseLinear } from "./sparse-linear.ts";
 export { withTangents } from "./tangents.ts";

@@ -13,6 +13,7 @@ import * as library from "../../src/index.ts";
 import * as learning from "../../src/learning/index.ts";
 import * as memory from "../../src/memory/index.ts";
 import * as models from "../../src/models/index.ts";
+import * as reservoirs from "../../src/reservoirs/index.ts";
 import * as search from "../../src/search/index.ts";
 import * as trees from "../../src/trees/index.ts";
 import * as wrappers from "../../src/wrappers/index.ts";
@@ -40,6 +41,7 @@ describe("docs/choosing.md", () => {
       ...encoderDecoder,
       ...grids,
       ...energy,
+      ...reservoirs,
       ...hierarchies,
       ...decoding,
       ...dynamics,

@@ -1,0 +1,238 @@
+/** The echo state network: a reservoir and a linear readout, which alone is trained. */
+
+import { noGrad } from "../autodiff/tape.ts";
+import { checkFlag, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import { ArgumentError, ShapeError, StateError } from "../base/errors.ts";
+import { LAYER, type LayerOptions, Linear, layerOptions } from "../nn/layers.ts";
+import type { Module } from "../nn/module.ts";
+import { fillBeyond } from "../nn/padding.ts";
+import { type Ridge, RidgeRegression } from "../numerics/ridge.ts";
+import { reshape } from "../ops/broadcast.ts";
+import { takeRows } from "../ops/gather.ts";
+import { cat, select, slice } from "../ops/shape.ts";
+import { Cell, checkRecurrence, checkSequence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { detachState, type State } from "../recurrence/state.ts";
+import { ones, zeros } from "../tensor/create.ts";
+import { show } from "../tensor/shape.ts";
+import { assign, checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { Reservoir, refuseMissing } from "./reservoir.ts";
+
+export interface EchoStateNetworkOptions extends LayerOptions {
+  readonly outputSize: number;
+  /** Whether the reservoir also reads the last output, as its last inputs (default false). */
+  readonly feedback?: boolean;
+  /** Whether the readout also reads the input (default true). */
+  readonly readInput?: boolean;
+}
+
+/** The reservoir's state, and with feedback the last output. */
+export interface EchoStateNetworkState<S extends State> {
+  readonly [name: string]: State;
+  readonly reservoir: S;
+}
+
+export interface FitReadoutOptions<S extends State> {
+  /** Steps at the beginning that are run and not fitted, while the reservoir forgets its start (default 100). */
+  readonly washout?: number;
+  /** λ, or "gcv" (the default): the one that cross-validation finds best; see `RidgeRegression`. */
+  readonly ridge?: Ridge;
+  /** The state before the first step. */
+  readonly state?: EchoStateNetworkState<S>;
+  /** Steps that are run and summed at a time (default 256): memory is that of so many. */
+  readonly chunk?: number;
+}
+
+export interface ReadoutFit<S extends State> {
+  /** The λ that was used. */
+  readonly ridge: number;
+  /** How many weights the fit has the freedom of. */
+  readonly degrees: number;
+  /** Mean square error of the fit, in float64, over the rows it was made of. */
+  readonly meanSquaredError: number;
+  /** Rows of the regression: steps times sequences, less the washout and the targets that are NaN. */
+  readonly rows: number;
+  /** The state after the last step, fed with the targets: from here the network can run freely. */
+  readonly state: EchoStateNetworkState<S>;
+}
+
+/** A recurrence with any state. */
+export interface AnyReservoir<S extends State> extends Module {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  initialState(batch: number): S;
+  step(x: Tensor, state: never): [y: Tensor, next: S];
+  scan(xs: Tensor, state?: never, options?: ScanOptions): [ys: Tensor, last: S];
+}
+
+/**
+ * Echo state network: a reservoir r and a linear readout,
+ *
+ *   (h, s') = r([x; y₋₁], s)        y = Wout [x; h] + bout
+ *
+ * y₋₁ with `feedback` only, x in the readout unless `readInput` is false. Any recurrence is a reservoir: a `Reservoir`; for a deep network a
+ * `StackedRNN` of several with `skip`, which puts out all layers' states; a `LiquidStateMachine`; an untrained GRU. `readout` [O, I + N] is the
+ * only trained part, usually by `fit`, a ridge regression in float64 in one pass. It trains by gradient as well.
+ * The state is that of the reservoir, and y₋₁ with feedback.
+ * @param reservoir of inputSize I, with feedback I + O
+ * @param options x [B,I] to y [B,O]
+ * @throws ShapeError for a reservoir that is too small for the feedback; ArgumentError for sizes below 1
+ * @see Jaeger, "The echo state approach to analysing and training recurrent neural networks", GMD report 148, 2001; Jaeger and Haas, "Harnessing
+ * nonlinearity", Science 304, 2004. Deep: Gallicchio, Micheli and Pedrelli, "Deep reservoir computing", 2017
+ * Deviates: the readout is linear (fout is the identity).
+ * @example
+ * const network = new EchoStateNetwork(new Reservoir({ inputSize: 1, hiddenSize: 100 }), { outputSize: 1 });
+ * const { state } = network.fit(xs, targets, { washout: 100 });
+ * const [ys] = network.scan(more, state);
+ */
+export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNetworkState<S>> {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  readonly reservoir: AnyReservoir<S>;
+  readonly readout: Linear;
+  readonly feedback: boolean;
+  readonly readInput: boolean;
+
+  constructor(reservoir: AnyReservoir<S>, options: EchoStateNetworkOptions) {
+    super();
+    checkRecurrence("EchoStateNetwork", reservoir);
+    const {
+      outputSize: O,
+      feedback = false,
+      readInput = true,
+    } = optionsOf("EchoStateNetwork", options, ["outputSize", "feedback", "readInput", ...LAYER]);
+    checkSizes("EchoStateNetwork", { outputSize: O });
+    checkFlag("EchoStateNetwork", "feedback", feedback);
+    checkFlag("EchoStateNetwork", "readInput", readInput);
+    const I = reservoir.inputSize - (feedback ? O : 0);
+    if (I < 0)
+      throw new ShapeError(`EchoStateNetwork: expected a reservoir that reads ${O} outputs, got one of inputSize ${reservoir.inputSize}`);
+    this.inputSize = I;
+    this.outputSize = O;
+    this.reservoir = reservoir;
+    this.feedback = feedback;
+    this.readInput = readInput;
+    this.readout = new Linear(reservoir.outputSize + (readInput ? I : 0), O, layerOptions(options));
+  }
+
+  initialState(batch: number): EchoStateNetworkState<S> {
+    const reservoir = this.reservoir.initialState(batch);
+    return this.feedback ? { reservoir, y: zeros([batch, this.outputSize], this.readout.weight.dtype) } : { reservoir };
+  }
+
+  step(x: Tensor, state: EchoStateNetworkState<S>): [y: Tensor, next: EchoStateNetworkState<S>] {
+    const read = this.feedback ? cat([x, state.y as Tensor], 1) : x;
+    const [h, reservoir] = this.reservoir.step(read, state.reservoir as never);
+    const y = this.readout.forward(this.features(x, h));
+    return [y, this.feedback ? { reservoir, y } : { reservoir }];
+  }
+
+  /** Whether inputs may be missing. */
+  get #masks(): boolean {
+    return this.reservoir instanceof Reservoir && this.reservoir.missing === "mask";
+  }
+
+  /** What the readout reads, for inputs x [...,I] and states h [...,N]. */
+  features(x: Tensor, h: Tensor): Tensor {
+    return this.readInput ? cat([x, h], -1) : h;
+  }
+
+  override scan(xs: Tensor, state?: EchoStateNetworkState<S>, options: ScanOptions = {}): [ys: Tensor, last: EchoStateNetworkState<S>] {
+    checkSequence("scan", xs, this.inputSize, options.lengths);
+    if (!this.#masks) refuseMissing("scan", "xs", fillBeyond(xs, options.lengths));
+    return super.scan(xs, state, options);
+  }
+
+  /**
+   * Fits the readout by ridge regression, in one pass: λ counts for all weights, that of the bias among them. With feedback the reservoir reads
+   * the targets in place of the outputs (teacher forcing). Steps whose targets are NaN are run and left out of the fit. The readout is changed
+   * when all is known, and rounded to its dtype: use float64 where errors are to be small.
+   * @param xs [T,B,I]
+   * @param targets [T,B,O]
+   * @throws ShapeError for other shapes; ArgumentError for a washout that leaves nothing, inputs that are not finite (unless the reservoir
+   *   masks them), targets of NaN with feedback; StateError for a λ too small
+   */
+  fit(xs: Tensor, targets: Tensor, options: FitReadoutOptions<S> = {}): ReadoutFit<S> {
+    const { washout = 100, ridge = "gcv", chunk = 256 } = optionsOf("fit", options, ["washout", "ridge", "state", "chunk"]);
+    this.checkPair("fit", xs, targets);
+    checkWhole("fit", "washout", washout);
+    checkWhole("fit", "chunk", chunk, { least: 1 });
+    const T = xs.dim(0);
+    if (washout >= T) throw new ArgumentError(`fit: expected a washout below the ${T} steps, got ${washout}`);
+    const regression = new RidgeRegression(this.readout.inFeatures + 1, this.outputSize);
+    let state = options.state ?? this.initialState(xs.dim(1));
+    for (let from = 0; from < T; from += chunk) {
+      const to = Math.min(T, from + chunk);
+      state = scope(() =>
+        noGrad(() => {
+          const [features, next] = this.#forced(slice(xs, 0, from, to), slice(targets, 0, from, to), state);
+          const first = Math.max(0, washout - from);
+          if (first < to - from) addRows(regression, slice(features, 0, first, to - from), slice(targets, 0, from + first, to));
+          return next;
+        }),
+      );
+    }
+    if (regression.rows === 0) throw new StateError("fit: expected targets that are numbers after the washout, got none");
+    const found = regression.solve(ridge);
+    this.setReadout(found.weight);
+    return { ridge: found.ridge, degrees: found.degrees, meanSquaredError: found.meanSquaredError, rows: regression.rows, state };
+  }
+
+  /** Features of all steps, the reservoir being fed with the targets; and the state after them. */
+  #forced(xs: Tensor, targets: Tensor, state: EchoStateNetworkState<S>): [features: Tensor, next: EchoStateNetworkState<S>] {
+    if (!this.feedback) {
+      const [hs, reservoir] = this.reservoir.scan(xs, state.reservoir as never);
+      return [this.features(xs, hs), { reservoir: detachState(reservoir) }];
+    }
+    const steps = xs.dim(0);
+    const first = reshape(state.y as Tensor, [1, ...(state.y as Tensor).shape]);
+    const before = steps === 1 ? first : cat([first, slice(targets, 0, 0, steps - 1)], 0);
+    const [hs, reservoir] = this.reservoir.scan(cat([xs, before], 2), state.reservoir as never);
+    return [this.features(xs, hs), { reservoir: detachState(reservoir), y: select(targets, 0, steps - 1) }];
+  }
+
+  /** Takes weights [O, features + 1] row by row, the bias first. */
+  setReadout(weight: Float64Array): void {
+    const [F, O] = [this.readout.inFeatures, this.outputSize];
+    if (weight.length !== O * (F + 1)) throw new ShapeError(`setReadout: expected ${O * (F + 1)} weights, got ${weight.length}`);
+    const { bias } = this.readout;
+    scope(() => {
+      if (bias !== null)
+        assign(
+          bias,
+          Float64Array.from({ length: O }, (_, o) => weight[o * (F + 1)] as number),
+        );
+      assign(
+        this.readout.weight,
+        Float64Array.from({ length: O * F }, (_, e) => weight[Math.floor(e / F) * (F + 1) + 1 + (e % F)] as number),
+      );
+    });
+  }
+
+  /** Inputs and targets of one length, batch and dtype, the inputs finite where they have to be. @internal */
+  checkPair(op: string, xs: Tensor, targets: Tensor): void {
+    checkTensor(op, xs);
+    checkTensor(op, targets);
+    const fits = xs.rank === 3 && targets.rank === 3 && xs.dim(2) === this.inputSize && targets.dim(2) === this.outputSize;
+    if (!fits || xs.dim(0) !== targets.dim(0) || xs.dim(1) !== targets.dim(1)) {
+      const expected = `xs [T,B,${this.inputSize}] and targets [T,B,${this.outputSize}]`;
+      throw new ShapeError(`${op}: expected ${expected}, got ${show(xs.shape)} and ${show(targets.shape)}`);
+    }
+    if (!this.#masks || this.readInput) refuseMissing(op, "xs", xs);
+    if (this.feedback) refuseMissing(op, "targets", targets);
+  }
+}
+
+/** Adds the rows whose targets are all numbers, each with a one in front. */
+function addRows(regression: RidgeRegression, features: Tensor, targets: Tensor): void {
+  const F = features.dim(-1);
+  const rows = features.size / F;
+  const [x, y] = [reshape(features, [rows, F]), reshape(targets, [rows, regression.outputs])];
+  const values = y.data();
+  const known = Array.from({ length: rows }, (_, i) => i).filter((i) => {
+    return values.subarray(i * regression.outputs, (i + 1) * regression.outputs).every((v) => !Number.isNaN(Number(v)));
+  });
+  const index = tensor(Int32Array.from(known));
+  const all = cat([ones([rows, 1], x.dtype), x], 1);
+  if (known.length === rows) regression.add(all, y);
+  else if (known.length > 0) regression.add(takeRows(all, index), takeRows(y, index));
+}

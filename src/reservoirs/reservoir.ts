@@ -1,0 +1,233 @@
+/** The reservoir of an echo state network: a large random recurrent network that is not trained. */
+
+import { checkNumber, checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
+import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { type Activation, activationOf } from "../cells/activations.ts";
+import { LAYER, type LayerOptions, layerOptions, uniformParameter } from "../nn/layers.ts";
+import { Parameter } from "../nn/module.ts";
+import { fillBeyond } from "../nn/padding.ts";
+import { SparseLinear } from "../nn/sparse-linear.ts";
+import { add, mul } from "../ops/arithmetic.ts";
+import { isNaN as isMissing, where } from "../ops/compare.ts";
+import { linear } from "../ops/linear.ts";
+import type { SparseMatrix } from "../ops/sparse.ts";
+import { Cell, checkSequence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { full, ones, zeros } from "../tensor/create.ts";
+import { show } from "../tensor/shape.ts";
+import { assign, scope, type Tensor } from "../tensor/tensor.ts";
+import { randomSparse, sparseRowsOf } from "./random-matrix.ts";
+import { effectiveRadius, expectedRadius, type Spectrum, scaleFor, spectrum } from "./spectrum.ts";
+
+export interface ReservoirOptions extends LayerOptions {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  /** Of the effective matrix (1 − a) I + a W (default 0.9), which is W without a leak. */
+  readonly spectralRadius?: number;
+  /** What the radius is that of: with "weights", of W alone, whatever the leak (default "effective"). */
+  readonly radiusOf?: "effective" | "weights";
+  /** Leaking rate a in (0, 1] (default 1: no leak). */
+  readonly leak?: number;
+  /** Which units see each other: `connections` at random each, or unit i unit i − 1 alone, in a ring (default "random"). */
+  readonly topology?: "random" | "ring";
+  /** Units that each unit sees, with "random" (default 10, at most all). */
+  readonly connections?: number;
+  /** Input weights are from U(±inputScale), one for all inputs or one for each (default 1). */
+  readonly inputScale?: number | readonly number[];
+  /** Biases are from U(±biasScale) (default 0). */
+  readonly biasScale?: number;
+  /** f (default "tanh"). */
+  readonly activation?: Activation;
+  /** What an input of NaN is: an error of `scan`, or an input that says nothing at that step (default "refuse"). */
+  readonly missing?: "refuse" | "mask";
+}
+
+const OPTIONS = [
+  "inputSize",
+  "hiddenSize",
+  "spectralRadius",
+  "radiusOf",
+  "leak",
+  "topology",
+  "connections",
+  "inputScale",
+  "biasScale",
+  "activation",
+  "missing",
+  ...LAYER,
+] as const;
+
+/** What was found out about a reservoir when it was made. */
+export interface ReservoirReport {
+  /** Spectral radius of W. */
+  readonly weightRadius: number;
+  /** Spectral radius of (1 − a) I + a W. */
+  readonly effectiveRadius: number;
+  /** Whether the eigenvalue that the radius is set by was found to one part in a thousand; if not, its residual says how well. */
+  readonly converged: boolean;
+  readonly residual: number;
+  /** Whether states stay bounded whatever the radius, as with "tanh". */
+  readonly bounded: boolean;
+  /** What to think about, in words; empty if there is nothing. */
+  readonly warnings: readonly string[];
+}
+
+/** Activations whose states cannot grow without bound. */
+const BOUNDED: readonly unknown[] = ["tanh", "logistic"];
+
+/** The ring: unit i sees unit i − 1. */
+function ring(n: number, dtype: "float32" | "float64"): SparseMatrix {
+  const rows = Array.from({ length: n }, (_, i) => Int32Array.of((i + n - 1) % n));
+  return sparseRowsOf(n, rows, ones([n], dtype));
+}
+
+function frozen(p: Parameter): Parameter {
+  p.requiresGrad = false;
+  return p;
+}
+
+/** @throws ArgumentError for a sequence with an element that is NaN or infinite */
+export function refuseMissing(op: string, name: string, xs: Tensor): void {
+  const values = xs.data();
+  const at = values.findIndex((v) => !Number.isFinite(v));
+  if (at < 0) return;
+  const step = Math.floor(at / Math.max(1, values.length / xs.dim(0)));
+  throw new ArgumentError(`${op}: expected finite numbers in ${name} ${show(xs.shape)}, got ${values[at]} at step ${step}`);
+}
+
+/**
+ * A reservoir of leaky units, sparsely and randomly connected:
+ *
+ *   h' = (1 − a) h + a f(g∘(Win x + W h) + b)        y = h'
+ *
+ * `weightIh` Win [N,I], `weightHh` W [N,N] sparse, `bias` b [N], `gain` g [N] (ones, until `intrinsicPlasticity` changes them). h starts at zero.
+ * The elements of W are drawn from U(−1, 1) (ones in a ring) and scaled to the spectral radius. All are parameters that need no gradient;
+ * what is to be trained is let go by `requiresGrad = true`. What is trained usually is a readout: see `EchoStateNetwork`.
+ *
+ * The radius is that of the effective matrix, which multiplies a small state from step to step. Below 1 a "tanh" network without input forgets
+ * its start; the echo state property needs neither less nor more than that in general. `report` has what was found, and warnings: with "linear",
+ * "relu" and functions of one's own states grow without bound from a radius of 1 on.
+ * @param options x [B,I] to y [B,N]; state h [B,N]
+ * @throws ArgumentError for options out of range, a radius that no scale of W gives, and in `scan` for inputs of NaN unless they are masked
+ * @see Jaeger, "The echo state approach to analysing and training recurrent neural networks", GMD report 148, 2001; Lukoševičius, "A practical
+ * guide to applying echo state networks", 2012, eq. 2-3; rings: Rodan and Tiňo, "Minimum complexity echo state network", 2011
+ * Deviates: every unit has the same number of inputs; no noise in the state.
+ * @example
+ * const reservoir = new Reservoir({ inputSize: 1, hiddenSize: 100, leak: 0.3 });
+ * reservoir.report.effectiveRadius; // 0.9
+ */
+export class Reservoir extends Cell<Tensor> {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  readonly leak: number;
+  readonly missing: "refuse" | "mask";
+  readonly weightIh: Parameter;
+  readonly weightHh: SparseLinear;
+  readonly bias: Parameter;
+  readonly gain: Parameter;
+  readonly activation: Activation;
+  readonly report: ReservoirReport;
+  readonly #f: (x: Tensor) => Tensor;
+
+  constructor(options: ReservoirOptions) {
+    super();
+    const { inputSize: I, hiddenSize: N, leak = 1, biasScale = 0, activation = "tanh" } = optionsOf("Reservoir", options, OPTIONS);
+    const { topology = "random", connections = Math.min(10, N), dtype = "float32", missing = "refuse" } = options;
+    checkSizes("Reservoir", { inputSize: I, hiddenSize: N, connections });
+    checkNumber("Reservoir", "leak", leak, { above: 0, most: 1 });
+    checkNumber("Reservoir", "biasScale", biasScale, { least: 0 });
+    checkOneOf("Reservoir", "topology", topology, ["random", "ring"]);
+    checkOneOf("Reservoir", "missing", missing, ["refuse", "mask"]);
+    this.inputSize = I;
+    this.outputSize = N;
+    this.leak = leak;
+    this.missing = missing;
+    this.activation = activation;
+    this.#f = activationOf(activation);
+    this.weightIh = frozen(inputWeights(options));
+    const matrix = topology === "ring" ? ring(N, dtype) : randomSparse(N, N, connections, layerOptions(options));
+    this.report = scaleMatrix(matrix, options);
+    this.weightHh = new SparseLinear(matrix);
+    frozen(this.weightHh.values);
+    this.bias = frozen(biasScale === 0 ? new Parameter(zeros([N], dtype)) : uniformParameter([N], biasScale, options));
+    this.gain = frozen(new Parameter(full([N], 1, dtype)));
+  }
+
+  initialState(batch: number): Tensor {
+    return zeros([batch, this.outputSize], this.bias.dtype);
+  }
+
+  /** Win x + W h: what the gain multiplies. */
+  net(x: Tensor, h: Tensor): Tensor {
+    const known = this.missing === "mask" ? where(isMissing(x), 0, x) : x;
+    return add(linear(known, this.weightIh), this.weightHh.forward(h));
+  }
+
+  step(x: Tensor, h: Tensor): [y: Tensor, next: Tensor] {
+    const rate = this.#f(add(mul(this.gain, this.net(x, h)), this.bias));
+    const h1 = this.leak === 1 ? rate : add(mul(h, 1 - this.leak), mul(rate, this.leak));
+    return [h1, h1];
+  }
+
+  override scan(xs: Tensor, state?: Tensor, options: ScanOptions = {}): [ys: Tensor, last: Tensor] {
+    checkSequence("scan", xs, this.inputSize, options.lengths);
+    if (this.missing === "refuse") refuseMissing("scan", "xs", fillBeyond(xs, options.lengths));
+    return super.scan(xs, state, options);
+  }
+}
+
+function inputWeights(options: ReservoirOptions): Parameter {
+  const { inputSize: I, hiddenSize: N, inputScale = 1, dtype = "float32" } = options;
+  const scales = typeof inputScale === "number" ? new Array<number>(I).fill(inputScale) : inputScale;
+  if (scales.length !== I) throw new ShapeError(`Reservoir: expected an inputScale for each of ${I} inputs, got ${scales.length}`);
+  for (const scale of scales) checkNumber("Reservoir", "inputScale", scale, { least: 0 });
+  const weight = uniformParameter([N, I], 1, { ...options, dtype });
+  scope(() =>
+    assign(
+      weight,
+      Float64Array.from(weight.data(), (w, e) => Number(w) * (scales[e % I] as number)),
+    ),
+  );
+  return weight;
+}
+
+/** Scales W to the radius asked for, and says what it is then. */
+function scaleMatrix(matrix: SparseMatrix, options: ReservoirOptions): ReservoirReport {
+  const { leak = 1, spectralRadius = 0.9, radiusOf = "effective", activation = "tanh", hiddenSize } = options;
+  checkNumber("Reservoir", "spectralRadius", spectralRadius, { least: 0 });
+  checkOneOf("Reservoir", "radiusOf", radiusOf, ["effective", "weights"]);
+  const ofLeaky = radiusOf === "effective" ? leak : 1;
+  const found = spectralRadius === 0 ? null : spectrum(matrix, ofLeaky, spectralRadius / (expectedRadius(matrix) || 1));
+  const scale = found === null ? 0 : scaleFor(found.values, ofLeaky, spectralRadius);
+  if (scale === null) {
+    const why = ofLeaky < 1 && spectralRadius <= 1 - leak ? `a leak of ${leak} leaves ${1 - leak} already` : "W has no eigenvalue but 0";
+    throw new ArgumentError(
+      `Reservoir: expected a spectralRadius that a scale of W gives, got ${spectralRadius} for ${hiddenSize} units: ${why}`,
+    );
+  }
+  scope(() =>
+    assign(
+      matrix.values,
+      Float64Array.from(matrix.values.data(), (w) => Number(w) * scale),
+    ),
+  );
+  return reportOf(found, scale, leak, BOUNDED.includes(activation));
+}
+
+function reportOf(found: Spectrum | null, scale: number, leak: number, bounded: boolean): ReservoirReport {
+  const values = found?.values ?? [];
+  const radius = effectiveRadius(values, leak, scale);
+  const report = {
+    weightRadius: scale * effectiveRadius(values),
+    effectiveRadius: found === null ? 1 - leak : radius,
+    converged: found?.converged ?? true,
+    residual: found?.residual ?? 0,
+    bounded,
+  };
+  const warnings: string[] = [];
+  if (!report.converged) warnings.push(`the spectral radius is known to a residual of ${report.residual} only`);
+  // Rounding does not make 1 of what was asked to be less.
+  if (!bounded && report.effectiveRadius >= 1 - 1e-9) {
+    warnings.push(`states may grow without bound: the effective radius is ${report.effectiveRadius}, and the units do not saturate`);
+  }
+  return { ...report, warnings };
+}

@@ -1,0 +1,81 @@
+/** The spectral radius of a reservoir's weights, with its leak: how it is found and set. */
+
+import { arnoldi, modulus } from "../numerics/arnoldi.ts";
+import type { ComplexNumber } from "../numerics/matrix.ts";
+import type { SparseMatrix } from "../ops/sparse.ts";
+
+/** Up to so many units all eigenvalues are found, beyond it the largest ones. */
+const SMALL = 60;
+
+/** Eigenvalues on the rim of a spectrum, and how well the one that counts is known. */
+export interface Spectrum {
+  readonly values: readonly ComplexNumber[];
+  /** ‖Av − λv‖ of the largest, relative to it. */
+  readonly residual: number;
+  readonly converged: boolean;
+}
+
+/** x ↦ W x in double precision. */
+function timesOf({ crowIndices, colIndices, values }: SparseMatrix): (x: Float64Array) => Float64Array {
+  const [starts, columns, elements] = [crowIndices.data(), colIndices.data(), values.data()] as unknown as [
+    Int32Array,
+    Int32Array,
+    Float64Array,
+  ];
+  return (x) => {
+    const y = new Float64Array(starts.length - 1);
+    for (let i = 0; i < y.length; i++) {
+      let sum = 0;
+      for (let p = starts[i] as number; p < (starts[i + 1] as number); p++)
+        sum += (elements[p] as number) * (x[columns[p] as number] as number);
+      y[i] = sum;
+    }
+    return y;
+  };
+}
+
+/**
+ * Eigenvalues λ of a sparse square matrix W, those first that make 1 − a + a·s·λ largest: all of up to 60 units, else by Arnoldi's method to
+ * one part in a thousand. Without a leak (a = 1) they are the largest.
+ * @example spectrum(toSparse(tensor([[0, -1], [1, 0]]))).values // ±i
+ */
+export function spectrum(matrix: SparseMatrix, leak = 1, scale = 1): Spectrum {
+  const times = timesOf(matrix);
+  const effective = (x: Float64Array) => times(x).map((y, i) => (1 - leak) * (x[i] as number) + leak * scale * y);
+  const { values, residual, converged } = arnoldi(effective, matrix.size[0], { dimension: SMALL, tolerance: 1e-3, maxRestarts: 20 });
+  const largest = modulus(values[0] as ComplexNumber);
+  return {
+    values: values.map(({ re, im }) => ({ re: (re - 1 + leak) / (leak * scale), im: im / (leak * scale) })),
+    residual: largest === 0 ? 0 : residual / largest,
+    converged,
+  };
+}
+
+/** What a random matrix's spectral radius is about: the length of its elements over √n. */
+export function expectedRadius({ values, size }: SparseMatrix): number {
+  const squares = Array.from(values.data(), (v) => Number(v) * Number(v));
+  return Math.sqrt(squares.reduce((sum, v) => sum + v, 0) / size[0]);
+}
+
+/** The largest |(1 − a) + a·s·λ|: of (1 − a) + a·s·W, what a leaky unit's state is multiplied by near zero. */
+export function effectiveRadius(values: readonly ComplexNumber[], leak = 1, scale = 1): number {
+  return Math.max(0, ...values.map(({ re, im }) => modulus({ re: 1 - leak + leak * scale * re, im: leak * scale * im })));
+}
+
+/**
+ * The scale s of W at which the effective radius is `radius`, by halving: it rises with s from where it is least on.
+ * null if there is none, as for W = 0 or a radius below what the leak leaves.
+ */
+export function scaleFor(values: readonly ComplexNumber[], leak: number, radius: number): number | null {
+  const largest = effectiveRadius(values);
+  if (largest === 0) return null;
+  // Beyond this the largest eigenvalue alone is outside, whatever its direction.
+  let [low, high] = [0, (radius + 1 - leak) / (leak * largest) + 1];
+  if (leak < 1 && radius <= 1 - leak) return null;
+  for (let i = 0; i < 100; i++) {
+    const middle = (low + high) / 2;
+    if (effectiveRadius(values, leak, middle) < radius) low = middle;
+    else high = middle;
+  }
+  return high;
+}

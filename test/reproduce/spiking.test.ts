@@ -1,0 +1,4 @@
+import { spiking } from "../../reproduce/experiments/spiking.ts";
+import { shortForms } from "./short-forms.ts";
+
+shortForms(spiking);
