@@ -8,7 +8,7 @@ import type { LstmState } from "../../src/recurrence/kinds.ts";
 import { GRUCell, LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import { ones, zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
-import type { Tensor } from "../../src/tensor/tensor.ts";
+import { assign, type Tensor } from "../../src/tensor/tensor.ts";
 import { MooreMachine } from "../../src/wrappers/machines.ts";
 import { Zoneout } from "../../src/wrappers/zoneout.ts";
 
@@ -111,6 +111,10 @@ describe("Zoneout", () => {
     // Of one size, too: it would put out h in the place of what is read off it.
     expect(() => new Zoneout(new MooreMachine(cell, new Linear(3, 3)), 0.1)).toThrow(ArgumentError);
     expect(() => new Zoneout<QRNNState>(new QRNN({ inputSize: 2, hiddenSize: 3 }), 0.1)).toThrow(ArgumentError);
+    // And where the output is only the beginning of the state.
+    const firstTwo = new Linear(3, 2, { bias: false });
+    assign(firstTwo.weight, [1, 0, 0, 0, 1, 0]);
+    expect(() => new Zoneout(new MooreMachine(cell, firstTwo), 0.1)).toThrow(ArgumentError);
     const inside = new MooreMachine(new Zoneout(cell, 0.1, { generator }), new Linear(3, 2));
     expect(inside.scan(zeros([4, 2, 2]))[0].shape).toEqual([4, 2, 2]);
   });

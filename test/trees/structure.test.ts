@@ -323,6 +323,7 @@ describe("Structure", () => {
   it("joins structures side by side", () => {
     const pair = new Structure([[], [0]]);
     expect(Structure.join([pair, pair, new Structure([[]])]).children).toEqual([[], [0], [], [2], []]);
+    expect(Structure.join([pair, new Structure([[], [], [1, 0]])]).children).toEqual([[], [0], [], [], [3, 2]]);
   });
 
   it("has children below their parents", () => {

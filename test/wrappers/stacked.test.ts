@@ -4,6 +4,7 @@ import { select } from "../../src/ops/shape.ts";
 import { LSTM } from "../../src/recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import type { State } from "../../src/recurrence/state.ts";
+import { ones } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { Bidirectional } from "../../src/wrappers/bidirectional.ts";
@@ -61,7 +62,9 @@ describe("StackedRNN", () => {
     ["residual", { residual: true }],
   ] as const)("is a stack of three from any state, values and derivatives: %s", (kind, connections) => {
     const below = kind === "skip" ? 7 : 4;
-    holdAgainst(new StackedRNN<Tensor>([rnn(3, 4), rnn(below, 4), rnn(below, 4)], connections), (p, x, hs) => {
+    const stack = new StackedRNN<Tensor>([rnn(3, 4), rnn(below, 4), rnn(below, 4)], connections);
+    expect(stack.outputSize).toBe(kind === "skip" ? 12 : 4);
+    holdAgainst(stack, (p, x, hs) => {
       const states: Vector[] = [];
       const outputs: Vector[] = [];
       for (const [l, h] of hs.entries()) {
@@ -129,6 +132,10 @@ describe("StackedRNN", () => {
       };
       expect(run(1)).toEqual(run(1));
       expect(run(1)).not.toEqual(run(2));
+      // Sequences of equal inputs part by their masks.
+      const net = new StackedRNN(layers, { dropout: 0.5, variational, generator: new Generator(1) });
+      const [first, second] = net.step(ones([2, 8], "float64"), net.initialState(2))[0].toArray() as number[][];
+      expect(first).not.toEqual(second);
     }
   });
 

@@ -28,7 +28,7 @@ import { DetachEvery, truncatedBptt } from "../../src/wrappers/truncated.ts";
 import { LearnedInitialState, Reversed, StateClip } from "../../src/wrappers/wrappers.ts";
 import { Zoneout } from "../../src/wrappers/zoneout.ts";
 import { accept, B, checkGradients, checkStepsEqualScan, expectClose, T } from "../cells/acceptance.ts";
-import { elman, holdAgainst, lstm as lstmOf, type Numbers } from "../oracle/equations.ts";
+import { elman, holdAgainst, holdLossAgainst, lstm as lstmOf, type Numbers } from "../oracle/equations.ts";
 import { each, plus, rows, times, type Vector } from "../oracle/numbers.ts";
 
 const generator = new Generator(21);
@@ -219,6 +219,27 @@ describe("LearnedInitialState", () => {
       [1, 2],
     ]);
     checkGradients(stack);
+  });
+
+  it("begins every sequence from its parameters, values and derivatives", () => {
+    const net = new LearnedInitialState<LstmState>(lstm());
+    const share = g.uniform([T, B, 4], -1, 1, "float64");
+    holdLossAgainst(
+      net,
+      () => sum(mul(net.scan(xs)[0], share)),
+      (p) => {
+        let total = 0;
+        for (let b = 0; b < B; b++) {
+          let state = { h: p.vector("initial.0"), c: p.vector("initial.1") };
+          for (let t = 0; t < T; t++) {
+            const [x, weights] = [xs, share].map((all) => list(select(select(all, 0, t), 0, b))) as [number[], number[]];
+            state = lstmOf(p, "recurrence.", x, state.h, state.c);
+            total += state.h.reduce((sum, v, k) => sum + v * (weights[k] as number), 0);
+          }
+        }
+        return total;
+      },
+    );
   });
 
   it("has parameters of its own, also around another one", () => {
