@@ -131,7 +131,7 @@ function rightTurns(run: Run, make: Make, part: readonly [number, number]): numb
 
 // ---- Pole balancing ----
 
-const POLE = { units: 12, batch: 32, maxSteps: 300, lr: 1e-2, left: 0.1, discount: 0.97, entropy: 0.001 } as const;
+const POLE = { units: 12, batch: 32, maxSteps: 300, lr: 1e-2, discount: 0.97, entropy: 0.001 } as const;
 const TRIAL = { steps: 1000, count: 50 } as const;
 
 /** Degrees at which a pole has fallen, and the forces to choose from: two poles, of which the short one is quick, take less of it, too. */
@@ -141,11 +141,11 @@ const CARTS = {
 } as const;
 
 /** Of fresh trials after training: steps in the mean, and how many in a hundred last to their end; and the steps of each update. */
-function balanced(run: Run, make: Make, poles: 1 | 2, updates: number, part: readonly [number, number]) {
+function balanced(run: Run, make: Make, poles: 1 | 2, course: Pick<Lesson, "updates" | "left">, part: readonly [number, number]) {
   const cart = CARTS[poles];
   // A pole that stays up for ever earns 1.
   const environment = (dice: Dice) => new PoleEnvironment(dice, { ...cart, reward: 1 - POLE.discount });
-  const lesson = { ...POLE, inputs: 1 + poles, actions: cart.forces.length, environment, updates };
+  const lesson = { ...POLE, ...course, inputs: 1 + poles, actions: cart.forces.length, environment };
   const { policy, steps } = learn(run, make, lesson, part);
   const { test } = streams(run.seed);
   const trials = Array.from({ length: TRIAL.count }, () => environment(test));
@@ -154,9 +154,9 @@ function balanced(run: Run, make: Make, poles: 1 | 2, updates: number, part: rea
 }
 
 function poleRun(run: Run, poles: 1 | 2, updates: number) {
-  const count = run.short ? 60 : updates;
-  const lstm = balanced(run, remembering, poles, count, [0, 0.7]);
-  const none = balanced(run, memoryless, poles, count, [0.7, 1]);
+  const course = run.short ? { updates: 60 * poles, left: 1 } : { updates, left: 0.1 };
+  const lstm = balanced(run, remembering, poles, course, [0, 0.7]);
+  const none = balanced(run, memoryless, poles, course, [0.7, 1]);
   if (!run.short) {
     const line = (name: string, { steps }: { steps: readonly number[] }) => ({ name, x: steps.map((_, i) => i + 1), y: steps });
     const title = poles === 1 ? "One pole, without velocities" : "Two poles, without velocities";

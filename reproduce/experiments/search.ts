@@ -409,7 +409,7 @@ const NEAT_BUDGET = 20_000;
 
 function doublePoleNeat(run: Run) {
   const task = new PoleBalancing({ poles: 2 });
-  const budget = run.short ? 900 : NEAT_BUDGET;
+  const budget = run.short ? 1500 : NEAT_BUDGET;
   const search = neatOf(2, run.seed);
   const { evaluations, starts, best } = evolvePoles({
     task,

@@ -51,7 +51,7 @@ export interface NEATOptions extends SearchOptions {
   readonly distance?: readonly [excess: number, disjoint: number, weights: number];
   /** The distance within which two genomes are of one species, at first or for good (default 3). */
   readonly threshold?: number;
-  /** The threshold moves by 0.3 a generation towards so many species (default null: it stays as it is). */
+  /** The threshold moves by 0.3 a generation towards so many species (default [5, 15]); with null it stays as it is, as in the paper. */
   readonly species?: readonly [least: number, most: number] | null;
   /** Generations without a better genome after which a species has no more children, unless it has the best of all (default 15). */
   readonly stagnation?: number;
@@ -221,8 +221,8 @@ interface Species {
  * Candidates are genomes; `NeatNetwork` runs them. Memory and time per generation are O(population · (genes + species · genes)).
  * @throws ArgumentError for options out of their range; from `tell`, for costs whose fitness is no number of at least 0
  * @see Stanley and Miikkulainen, "Evolving neural networks through augmenting topologies", 2002 (parameters from memory)
- * Deviates: weights are changed by normal numbers; the threshold may follow the number of species; where all species stand still, none but the best
- * one goes on, and not the best two.
+ * Deviates: the threshold follows the number of species, unless `species` is null; weights are changed by normal numbers; where all species stand
+ * still, the best one goes on, and not the best two.
  * @example
  * const search = new NEAT({ inputs: 2, outputs: 1, fitness: (cost) => (4 - cost) ** 2, target: 0.1 });
  * const { best } = await evolve(search, (genome) => errorOf(new NeatNetwork(genome)));
@@ -261,7 +261,7 @@ export class NEAT extends Search<NeatGenome> {
       recurrent: true,
       distance: [1, 1, 0.4] as readonly [number, number, number],
       threshold: 3,
-      species: null as readonly [number, number] | null,
+      species: [5, 15] as readonly [number, number] | null,
       stagnation: 15,
       survivors: 0.2,
       weightRate: 0.8,
@@ -401,13 +401,12 @@ export class NEAT extends Search<NeatGenome> {
     return this.#mutated(firstFitter ? neatCrossover(first, second, uniform) : neatCrossover(second, first, uniform));
   }
 
+  /** One change: of structure, or else of weights. */
   #mutated(genome: NeatGenome): NeatGenome {
     const { nodeRate, connectionRate, weightRate } = this.#options;
-    let child = genome;
-    if (this.draws.uniform() < nodeRate) child = this.#withNode(child);
-    if (this.draws.uniform() < connectionRate) child = this.#withConnection(child);
-    if (this.draws.uniform() < weightRate) child = this.#withWeights(child);
-    return child;
+    if (this.draws.uniform() < nodeRate) return this.#withNode(genome);
+    if (this.draws.uniform() < connectionRate) return this.#withConnection(genome);
+    return this.draws.uniform() < weightRate ? this.#withWeights(genome) : genome;
   }
 
   #withWeights(genome: NeatGenome): NeatGenome {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { Dice } from "../../reproduce/tasks/dice.ts";
 import {
   balance,
   type Controller,
@@ -6,6 +7,7 @@ import {
   generalisationStarts,
   gruauFitness,
   PoleBalancing,
+  PoleEnvironment,
   usualStart,
 } from "../../reproduce/tasks/pole-balancing.ts";
 
@@ -109,5 +111,36 @@ describe("trials", () => {
     expect(Math.max(...starts.map((s) => s[0] as number))).toBeCloseTo(1.944, 9);
     expect(generalisation(new PoleBalancing({ poles: 1, velocities: true }), still)).toBeLessThan(20);
     expect(generalisation(new PoleBalancing({ poles: 1, velocities: true }), feedback)).toBeGreaterThan(300);
+  });
+});
+
+describe("PoleEnvironment", () => {
+  const forces = [-1, 0.5];
+  const world = () => new PoleEnvironment(new Dice(1), { poles: 1, angle: 12, forces, reward: 0.03 });
+
+  it("begins at rest near the middle, each time elsewhere, and shows places five times as large", () => {
+    const environment = world();
+    const starts = Array.from({ length: 200 }, () => environment.reset());
+    expect(new Set(starts.map(String)).size).toBe(200);
+    const most = (i: number) => Math.max(...starts.map((s) => Math.abs(s[i] as number)));
+    const [place, angle] = [(5 * 0.5) / 4.8, (5 * ((4.5 * Math.PI) / 180)) / 0.52];
+    expect(most(0)).toBeLessThanOrEqual(place);
+    expect(most(0)).toBeGreaterThan(0.9 * place);
+    expect(most(1)).toBeLessThanOrEqual(angle);
+    expect(most(1)).toBeGreaterThan(0.9 * angle);
+  });
+
+  it("pushes as the action says, and rewards each step until the pole has fallen", () => {
+    const environment = world();
+    const [x = 0, theta = 0] = environment.reset();
+    const task = new PoleBalancing({ poles: 1, angle: 12 });
+    task.reset([(x * 4.8) / 5, 0, (theta * 0.52) / 5, 0]);
+    for (let t = 0; ; t++) {
+      const up = task.step(forces[t % 2] as number);
+      const { observation, reward, done } = environment.step(t % 2);
+      task.observation().forEach((value, i) => expect(observation[i]).toBeCloseTo(5 * value, 9));
+      expect([reward, done]).toEqual(up ? [0.03, false] : [0, true]);
+      if (!up) break;
+    }
   });
 });

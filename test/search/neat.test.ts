@@ -217,16 +217,17 @@ describe("NEAT", () => {
     }
   });
 
-  it("keeps its threshold unless it is told how many species there should be", () => {
+  it("moves its threshold towards the number of species, or keeps it where that is null", () => {
     const counts = (options: object) => {
-      const search = xor(8, { threshold: 3, distance: [1, 1, 0], ...options });
-      for (let g = 0; g < 12; g++) advance(search);
+      const search = xor(8, { threshold: 100, distance: [1, 1, 0], nodeRate: 0.3, ...options });
+      for (let g = 0; g < 4; g++) advance(search);
       return search.speciesCount;
     };
-    // Structures of few genes are no further apart than 8, whatever their weights; within 0.3 each structure is a species.
-    expect(counts({ threshold: 100 })).toBe(1);
-    expect(counts({ threshold: 100, species: [1, 150] })).toBe(1);
-    expect(counts({ threshold: 2.4, species: [60, 150] })).toBeGreaterThan(counts({ threshold: 2.4 }));
+    // Within 100 all are of one species.
+    expect(counts({ species: null })).toBe(1);
+    expect(counts({ species: [5, 15] })).toBe(1);
+    // Within 2.4 falling to 1.2 genomes with a node more, which differ by two genes, are of another one.
+    expect(counts({ threshold: 2.4, species: null })).toBeLessThan(counts({ threshold: 2.4, species: [60, 150] }));
   });
 
   it("refuses damaged bytes, fitnesses below 0, and options out of their range", () => {
