@@ -21,6 +21,8 @@ export interface SweepOptions {
   readonly createGraph?: boolean;
   /** For some leaves: tensors their gradients are added to, in place and in the order of the sweep. */
   readonly accumulators?: ReadonlyMap<Tensor, Tensor>;
+  /** Another rule in the place of a node's own: cotangents of its inputs from those of its outputs; null for its own. */
+  readonly rule?: (node: Node, cotangents: readonly (Tensor | null)[]) => (Tensor | null)[] | null;
 }
 
 /** The cotangent of one output (or of a leaf), and whether the sweep made it, so that it may be added to in place. */
@@ -141,7 +143,7 @@ function sweep(
   roots: readonly Tensor[],
   cotangents: readonly Tensor[],
   targets: ReadonlySet<Tensor> | null,
-  { createGraph = false, accumulators }: SweepOptions,
+  { createGraph = false, accumulators, rule }: SweepOptions,
 ): Cotangents {
   const found = new Cotangents(!createGraph, accumulators);
   const kept = new Set<Node>();
@@ -155,7 +157,8 @@ function sweep(
       const incoming = found.take(node);
       if (incoming === null) continue;
       observer?.pulls(node);
-      const outgoing = node.writes === writeCount ? node.primitive.vjp(incoming, node) : pullBackGuarded(node, incoming);
+      const outgoing =
+        rule?.(node, incoming) ?? (node.writes === writeCount ? node.primitive.vjp(incoming, node) : pullBackGuarded(node, incoming));
       for (let i = 0; i < node.inputs.length; i++) {
         const g = outgoing[i];
         if (g && node.needs[i]) found.add(node.inputs[i] as Tensor, g);

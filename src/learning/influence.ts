@@ -80,8 +80,8 @@ export function settingOf(
   };
 }
 
-/** What a scan in pieces may differ by from the scan of the whole: sums in another order. */
-const ROUNDING = { float32: 1e-3, float64: 1e-9 };
+/** What sums in another order may differ by: a scan in pieces from the scan of the whole, for example. */
+export const ROUNDING = { float32: 1e-3, float64: 1e-9 };
 
 /** @throws StateError where steps do not follow each other in time and alone, as the influence does */
 export function checkSameOutputs(name: string, got: Tensor, expected: Tensor): void {

@@ -6,16 +6,16 @@ import type { Module } from "../nn/module.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { matmul } from "../ops/linear.ts";
-import { mapState, type State, stateTensors } from "../recurrence/state.ts";
+import { type State, stateTensors } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
-import { checkGenerator, defaultGenerator, Generator } from "../tensor/random.ts";
-import { scope, Tensor, tensor } from "../tensor/tensor.ts";
+import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
+import { Tensor, tensor } from "../tensor/tensor.ts";
 import type { GradientAlgorithm } from "./algorithm.ts";
 import { forwardAlgorithm } from "./forward.ts";
-import { type Influence, refuseStart, type Setting } from "./influence.ts";
-import { Reach } from "./reach.ts";
+import { type Influence, ROUNDING, refuseStart, type Setting } from "./influence.ts";
+import { Reach, trySteps } from "./reach.ts";
 import { stateJacobian } from "./step-derivatives.ts";
-import { Stretch } from "./stretch.ts";
+import type { Stretch } from "./stretch.ts";
 import { balance, norm, signs } from "./uoro.ts";
 
 export interface KfRtrlOptions {
@@ -86,9 +86,6 @@ function inputsOf(step: Stretch<State>, { q }: LinearMap): Float64Array {
   return z;
 }
 
-/** What may remain where ∂next/∂Θ is D ⊗ z: rounding. */
-const ROUNDING = { float32: 1e-3, float64: 1e-9 };
-
 /** D = ∂next/∂(sums) [S,R], from ∂next/∂Θ = D ⊗ z. @throws ArgumentError where it is none */
 function derivativesBySum(setting: Setting, map: LinearMap, reach: Reach, step: Stretch<State>, z: Float64Array): Tensor {
   const { name, recurrence, S, P, dtype } = setting;
@@ -119,17 +116,10 @@ const checked = new WeakSet<object>();
 
 /** Looks at some steps with inputs at random: a first one, from a state of zeros, may hide what its weights do. @throws ArgumentError */
 function checkForm(setting: Setting, map: LinearMap, reach: Reach): void {
-  const { recurrence, parameters, dtype } = setting;
+  const { recurrence } = setting;
   if (checked.has(recurrence)) return;
-  const generator = new Generator(0);
-  scope(() => {
-    let state = setting.state;
-    for (let t = 0; t < 3; t++) {
-      const x = generator.normal([1, 1, recurrence.inputSize], 0, 1, dtype);
-      const step = new Stretch<State>(recurrence, parameters, x, state);
-      derivativesBySum(setting, map, reach, step, inputsOf(step, map));
-      state = mapState((s) => s.detach(), step.next);
-    }
+  trySteps(setting, { tries: 6 }, (step) => {
+    derivativesBySum(setting, map, reach, step, inputsOf(step, map));
   });
   checked.add(recurrence);
 }
@@ -187,7 +177,8 @@ function sizeOf(matrix: Tensor): number {
  *   ∂E_t/∂Θ ≈ (λᵀA) ⊗ u + g        λ, g: the error swept back through its own step, to the state before it and to the parameters
  *
  * O(n³) operations a step, for J A, and O(n²) memory. Defined where ∂s/∂Θ has that form: `RNNCell`, `SimpleRecurrentNetwork`, `LeakyRNN`,
- * `LSTMCell` without peepholes and projection, and cells of one's own with weights of those names; the form is checked at every step. Each sequence
+ * `LSTMCell` without peepholes and projection, and cells of one's own with weights of those names, such as the paper's recurrent highway networks of depth
+ * 1 (deeper ones multiply what the step itself has made, which would take a vector and a matrix a layer); the form is checked at every step. Each sequence
  * of a batch has signs of its own. `fit` keeps the place of the generator in its checkpoints where it is given it, too.
  * @throws ArgumentError under way for other recurrences, and for those whose first state is trained
  * @see Mujika, Meier and Steger, "Approximating real-time recurrent learning with random Kronecker factors", 2018 (arXiv 1805.10842),

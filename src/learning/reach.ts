@@ -15,7 +15,7 @@ export interface Pattern {
   readonly rows: Int32Array;
 }
 
-/** Steps that are tried: on a run, from the first state again, and from states near those of the run, where other units are on. */
+/** Steps that are tried. */
 const TRIES = 24;
 
 /** What was found so far. */
@@ -157,21 +157,34 @@ function groupsOf(S: number, { starts, rows }: Pattern): Int32Array[] {
   return groups.map((group) => Int32Array.from(group));
 }
 
-/** Takes steps with inputs at random, and notes which of their derivatives are other than zero. */
-function search(setting: Setting, places: Places): void {
-  const { recurrence, parameters, dtype } = setting;
-  const generator = new Generator(places.tries);
+/**
+ * Takes steps with inputs at random: on a run, from the first state again, and from states near those of the run, where other units are on.
+ * Each is seen within a scope.
+ */
+export function trySteps(
+  { recurrence, parameters, dtype, state: first }: Setting,
+  { tries, seed = 0 }: { readonly tries: number; readonly seed?: number },
+  visit: (step: Stretch<State>) => void,
+): void {
+  const generator = new Generator(seed);
   const normal = (like: Tensor): Tensor => generator.normal([...like.shape], 0, 1, dtype);
   scope(() => {
-    let state = mapState((s) => s.detach(), setting.state);
-    for (let t = 0; t < TRIES; t++) {
+    let state = mapState((s) => s.detach(), first);
+    for (let t = 0; t < tries; t++) {
       const x = generator.normal([1, 1, recurrence.inputSize], 0, 1, dtype);
       const nearby = mapState((s) => (isFloat(s.dtype) ? add(s, normal(s)) : s), state);
-      const from = [state, setting.state, nearby][t % 3] as State;
+      const from = [state, first, nearby][t % 3] as State;
       const step = new Stretch<State>(recurrence, parameters, x, from);
-      note(setting, places, step);
+      visit(step);
       if (t % 3 === 0) state = mapState((s) => s.detach(), step.next);
     }
+  });
+}
+
+/** Takes steps, and notes which of their derivatives are other than zero. */
+function search(setting: Setting, places: Places): void {
+  trySteps(setting, { tries: TRIES, seed: places.tries }, (step) => {
+    note(setting, places, step);
   });
   places.tries += TRIES;
 }

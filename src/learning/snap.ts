@@ -1,13 +1,16 @@
 /** The sparse n-step approximation of real-time recurrent learning. */
 
 import { checkWhole } from "../base/checks.ts";
+import type { State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 import type { GradientAlgorithm } from "./algorithm.ts";
 import { forwardAlgorithm } from "./forward.ts";
 import { type Influence, refuseStart, type Setting } from "./influence.ts";
+import { ownDerivatives, unitsOf } from "./own-units.ts";
 import { type Pattern, Reach } from "./reach.ts";
 import { stateJacobian } from "./step-derivatives.ts";
+import type { Stretch } from "./stretch.ts";
 
 /** Where the entries of a pattern are in a larger one. */
 function placesIn({ starts, rows }: Pattern, larger: Pattern): Int32Array {
@@ -22,10 +25,37 @@ function placesIn({ starts, rows }: Pattern, larger: Pattern): Int32Array {
   return at;
 }
 
+/** The entries of J that a pattern asks for: ∂next_i/∂state_j at i·width + column[j]. */
+interface Transition {
+  readonly values: ArrayLike<number>;
+  readonly width: number;
+  readonly column: Int32Array;
+}
+
+/** What gives them for a step: within units where no weight is followed any further and that is enough, the whole of J elsewhere. */
+function transitionsOf(setting: Setting, reach: Reach, k: number): (step: Stretch<State>) => Transition {
+  const { S } = setting;
+  const columns = (of: (j: number) => number): Int32Array => Int32Array.from({ length: S }, (_, j) => of(j));
+  const every = columns((j) => j);
+  const whole = (step: Stretch<State>): Transition => {
+    const values = stateJacobian(step).data();
+    reach.note(values);
+    return { values, width: S, column: every };
+  };
+  const own = k === 1 ? unitsOf(setting, reach) : null;
+  if (own === null) return whole;
+  const tensors = columns((j) => Math.floor(j / own.units));
+  return (step) => {
+    const values = ownDerivatives(step, own);
+    return values === null ? whole(step) : { values, width: own.tensors, column: tensors };
+  };
+}
+
 /** G at the places of a pattern [number of places]; zero elsewhere. */
 function sparseInfluence(setting: Setting, k: number): Influence<Tensor> {
-  const { S, P, dtype } = setting;
+  const { P, dtype } = setting;
   const reach = Reach.of(setting);
+  const transition = transitionsOf(setting, reach, k);
   const pattern = reach.within(k);
   const { starts, rows } = pattern;
   const at = placesIn(reach.direct, pattern);
@@ -47,17 +77,16 @@ function sparseInfluence(setting: Setting, k: number): Influence<Tensor> {
     },
     // J·G + I at the places of the pattern
     next(step, influence) {
-      const J = stateJacobian(step).data();
-      reach.note(J);
+      const { values: J, width, column } = transition(step);
       const direct = reach.derivatives(step);
       const G = influence.data();
       const out = new Float64Array(rows.length);
       for (let p = 0; p < P; p++) {
         const [from, end] = [starts[p] as number, starts[p + 1] as number];
         for (let a = from; a < end; a++) {
-          const row = (rows[a] as number) * S;
+          const row = (rows[a] as number) * width;
           let sum = 0;
-          for (let b = from; b < end; b++) sum += (J[row + (rows[b] as number)] as number) * (G[b] as number);
+          for (let b = from; b < end; b++) sum += (J[row + (column[rows[b] as number] as number)] as number) * (G[b] as number);
           out[a] = sum;
         }
       }
@@ -78,9 +107,14 @@ function sparseInfluence(setting: Setting, k: number): Influence<Tensor> {
  *   G' = M_k ∘ (J·G + I)        M_1 = [I ≠ 0]        M_k = M_(k−1) ∪ [J ≠ 0]·M_(k−1)
  *   ∂E_t/∂θ ≈ λᵀG + g           λ, g: the error swept back through its own step, to the state before it and to the parameters
  *
- * The places are found by trying (`Reach`): of masked networks and of those in blocks, only what is connected is kept. For a parameter that
- * reaches d elements of the state, d² operations a step and d numbers; together with J, found in one sweep over S copies of the sequence,
- * O(S·n² + P·d²) operations and O(S² + P·d) memory. The paper's O(P) for k = 1 takes a J that is known beforehand.
+ * The places are found by trying (`Reach`): of masked networks and of those in blocks, only what is connected is kept. A parameter that
+ * reaches d elements of the state takes d² operations a step and d numbers.
+ *
+ * k = 1 costs O(P) operations a step and O(P) memory, as in the paper, where each weight reaches one unit and units see each other's state by one
+ * product (RNN, LSTM, GRU with the reset after the product, leaky and fully recurrent nets, ...): the derivatives of units by themselves
+ * are a sweep in which every product sends back what a unit's own weight does (`own-units.ts`). Elsewhere, and for k > 1, J is found
+ * by one sweep over S copies of the sequence: O(S·n² + P·d²) operations and O(S² + P·d) memory. Finding the places takes 24 steps of S
+ * sweeps each, once for a recurrence.
  * @param k steps, at least 1
  * @throws ArgumentError unless k is a whole number of at least 1; under way for recurrences whose first state is trained
  * @see Menick, Elsen, Evci, Osindero, Simonyan and Graves, "A practical sparse approximation for real time recurrent learning", 2020

@@ -7,12 +7,13 @@ import { ArgumentError, StateError } from "../../src/base/errors.ts";
 import * as cells from "../../src/cells/index.ts";
 import { eprop, type GradientAlgorithm, kfRtrl, type Learner, rflo, rtrl, snap, uoro } from "../../src/learning/index.ts";
 import { Reach } from "../../src/learning/reach.ts";
+import { Parameter } from "../../src/nn/module.ts";
 import { add, mul, sub } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/broadcast.ts";
 import { linear } from "../../src/ops/linear.ts";
 import { sigmoid, tanh } from "../../src/ops/math.ts";
 import { chunk, select, stack } from "../../src/ops/shape.ts";
-import type { Recurrence, ScanOptions } from "../../src/recurrence/recurrence.ts";
+import { Cell, type Recurrence, type ScanOptions } from "../../src/recurrence/recurrence.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { stateTensors } from "../../src/recurrence/state.ts";
 import { onesLike, zeros } from "../../src/tensor/create.ts";
@@ -157,6 +158,47 @@ describe("uoro", () => {
   });
 });
 
+/** A recurrent highway network of depth 1 (Zilly et al., 2017, eq. 6-9), its carry gate tied to the other: s' = h∘t + s∘(1 − t). */
+class HighwayCell extends Cell<Tensor> {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  readonly weightIh: Parameter;
+  readonly weightHh: Parameter;
+  readonly bias: Parameter;
+
+  constructor({ inputSize, hiddenSize }: { readonly inputSize: number; readonly hiddenSize: number }) {
+    super();
+    const [weight, generator] = [(shape: number[]) => new Parameter(generator.uniform(shape, -1, 1, dtype)), new Generator(3)];
+    this.inputSize = inputSize;
+    this.outputSize = hiddenSize;
+    this.weightIh = weight([2 * hiddenSize, inputSize]);
+    this.weightHh = weight([2 * hiddenSize, hiddenSize]);
+    this.bias = weight([2 * hiddenSize]);
+  }
+
+  initialState(batch: number): Tensor {
+    return zeros([batch, this.outputSize], dtype);
+  }
+
+  step(x: Tensor, s: Tensor): [y: Tensor, next: Tensor] {
+    const [h, t] = chunk(add(linear(x, this.weightIh, this.bias), linear(s, this.weightHh)), 2, 1) as [Tensor, Tensor];
+    const next = add(s, mul(sigmoid(t), sub(tanh(h), s)));
+    return [next, next];
+  }
+}
+
+/** One of depth 2: the second layer's weights see what the first has made of the state. */
+class DeepHighwayCell extends HighwayCell {
+  readonly weightDeep: Parameter = new Parameter(new Generator(4).uniform([2 * this.outputSize, this.outputSize], -1, 1, dtype));
+
+  override step(x: Tensor, state: Tensor): [y: Tensor, next: Tensor] {
+    const [s] = super.step(x, state);
+    const [h, t] = chunk(linear(s, this.weightDeep), 2, 1) as [Tensor, Tensor];
+    const next = add(s, mul(sigmoid(t), sub(tanh(h), s)));
+    return [next, next];
+  }
+}
+
 describe("kfRtrl", () => {
   const shared = (name: string) => () => every[name]?.({ dtype, generator: new Generator(3) }) as Recurrence;
   const systems: Record<string, () => Recurrence> = {
@@ -168,6 +210,7 @@ describe("kfRtrl", () => {
     SimpleRecurrentNetwork: () => any(new cells.SimpleRecurrentNetwork({ ...small, ...o() })),
     LeakyRNN: leaky,
     LSTMCell: lstm,
+    "a recurrent highway network": () => any(new HighwayCell(small)),
     "LSTMCell without biases": () => any(new LSTMCell({ ...small, bias: false, ...o() })),
   };
 
@@ -201,7 +244,7 @@ describe("kfRtrl", () => {
       new cells.SecondOrderRNN({ ...small, ...o() }),
       new cells.MGU({ ...small, ...o() }),
     ];
-    for (const cell of refused) expect(() => gradientOf(any(cell), kfRtrl())).toThrow(ArgumentError);
+    for (const cell of [...refused, new DeepHighwayCell(small)]) expect(() => gradientOf(any(cell), kfRtrl())).toThrow(ArgumentError);
     expect(() => gradientOf(any(refused[0]), kfRtrl())).toThrow(/kfRtrl: expected .* got GRUCell, whose weights do more/);
   });
 });
