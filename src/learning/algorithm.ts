@@ -30,7 +30,7 @@ export interface GradientAlgorithm {
    */
   scan<S extends State>(recurrence: Recurrence<S>, xs: Tensor, state?: S, options?: ScanOptions): [ys: Tensor, last: S];
   /**
-   * Learning sample by sample, in constant memory: of algorithms that work forward in time.
+   * Learning sample by sample, in constant memory: of algorithms that work forward in time, and of those whose errors go back a fixed number of steps.
    * @param batch sequences that are advanced together
    * @throws ArgumentError where the algorithm has no meaning for the recurrence; StateError for one that cannot run step by step
    */
@@ -52,6 +52,13 @@ export interface Learner<S extends State = State> {
   step(x: Tensor, error?: (y: Tensor) => Tensor | null): Tensor;
   /** The first half of a step, for what stands between its output and the error. Call it, and use its result, within one `scope`. */
   take(x: Tensor): TakenStep<S>;
+  /**
+   * Gradients of the errors that still wait, in the order of `parameters()`, as if the sequence ended here; none where every error is learned from
+   * at once.
+   */
+  remaining(): readonly (Tensor | null)[];
+  /** The end of a sequence: adds the remaining gradients to `.grad`, then as `reset`. */
+  finish(): void;
   /** Back to the first state, with nothing known of any past. Call it when the recurrence's first state was trained or replaced, too. */
   reset(): void;
   /** All that goes from step to step. The tensors are the learner's own, not copies. */
@@ -74,6 +81,10 @@ export interface TakenStep<S extends State = State> {
    * @param dNext ∂E_t/∂ of each tensor of the state after the step
    */
   pull(dy: Tensor | null, dNext?: readonly (Tensor | null)[]): readonly (Tensor | null)[];
+  /**
+   * Of algorithms whose errors wait: gradients that fall due with this step, once for all, after any `pull`. What `pull` takes waits, too, or is among them.
+   */
+  late?(): readonly (Tensor | null)[];
   /** Computes what the learner will carry, with the weights as they are now. @returns what moves the learner there; it cannot fail */
   settle(): () => void;
 }

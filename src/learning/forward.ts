@@ -17,7 +17,9 @@ import { zeros } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { DetachEvery } from "../wrappers/truncated.ts";
 import { type GradientAlgorithm, refuseInputGradient, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
+import { Blocks } from "./blocks.ts";
 import { checkSameOutputs, cotangentOf, floatsOf, type InfluenceFor, settingOf } from "./influence.ts";
+import { WindowLearner } from "./late-learner.ts";
 import { ForwardLearner } from "./learner.ts";
 import { overSequences } from "./sequences.ts";
 import { Stretch } from "./stretch.ts";
@@ -32,7 +34,7 @@ export interface ForwardOptions {
   readonly as?: (recurrence: Recurrence) => Recurrence;
 }
 
-/** The algorithm of a kind of influence. With blocks of one step, it also learns sample by sample. */
+/** The algorithm of a kind of influence. Sample by sample, the errors of a block wait for its end. */
 export function forwardAlgorithm(name: string, influence: InfluenceFor, options: ForwardOptions = {}): GradientAlgorithm {
   const { block = 1, as = (r: Recurrence) => r } = optionsOf("forwardAlgorithm", options, ["block", "as"]);
   const seen = (recurrence: unknown): Recurrence => {
@@ -47,11 +49,11 @@ export function forwardAlgorithm(name: string, influence: InfluenceFor, options:
       seen(recurrence);
       return scanByRule(name, rule as never, recurrence, xs, state, options);
     },
-    ...(block === 1 && {
-      begin<S extends State>(recurrence: Recurrence<S>, batch = 1) {
-        return new ForwardLearner<S>(name, influence, seen(recurrence) as unknown as Recurrence<S>, batch);
-      },
-    }),
+    begin<S extends State>(recurrence: Recurrence<S>, batch = 1) {
+      const own = seen(recurrence) as unknown as Recurrence<S>;
+      if (block === 1) return new ForwardLearner<S>(name, influence, own, batch);
+      return new WindowLearner(name, new Blocks(name, influence, block, own, batch), own, batch);
+    },
   };
 }
 

@@ -61,7 +61,8 @@ interface Group {
  * @throws ArgumentError for options out of their range and a model without trained parameters
  * @see Singhal and Wu, "Training multilayer perceptrons with the extended Kalman algorithm", 1989; Puskorius and Feldkamp, "Neurocontrol of
  * nonlinear dynamical systems with Kalman filter trained recurrent networks", IEEE Transactions on Neural Networks 5, 1994, eq. 9-12;
- * Feldkamp and Puskorius, "Training controllers for robustness: multi-stream DEKF", 1994. Equations from memory
+ * Feldkamp and Puskorius, "Training controllers for robustness: multi-stream DEKF", 1994. The equations are those of a program of Haykin's course on the global filter (Xue and Yang, 2006), whose values these are, too:
+ * ε = 0.01, q falling from 1e-2 to 1e-6; its rate beside the gain, and its threshold of the error, are left out. Groups: from memory
  * Deviates: covariances are made symmetric after each update.
  * @example
  * const filter = new KalmanFilter(model, { groups: "node", lr: 10 });

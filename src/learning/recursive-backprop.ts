@@ -12,10 +12,12 @@ import { add, mul } from "../ops/arithmetic.ts";
 import { broadcastTo, sum } from "../ops/broadcast.ts";
 import { flip, pad, slice, stack, unsqueeze, unstack } from "../ops/shape.ts";
 import type { Recurrence } from "../recurrence/recurrence.ts";
+import type { State } from "../recurrence/state.ts";
 import { zeros, zerosLike } from "../tensor/create.ts";
 import { assign, type Tensor } from "../tensor/tensor.ts";
 import { vjp } from "../transforms/transforms.ts";
 import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
+import { CausalLearner } from "./causal-learner.ts";
 import { overSequences, sumOf } from "./sequences.ts";
 
 /** Signals over time [T,…] with their line in front: the value at time −D first. */
@@ -81,8 +83,12 @@ interface LayerRun {
   readonly pull: (dy: Tensor) => Tensor;
 }
 
+function filtersOf(layer: LocalFeedbackLayer): Filters {
+  return { b: unstack(layer.weightIh.detach(), 1), a: layer.coefficients?.detach() ?? null };
+}
+
 function runLayer(layer: LocalFeedbackLayer, xs: Tensor, inputs: Tensor, fed: Tensor): LayerRun {
-  const filters = { b: unstack(layer.weightIh.detach(), 1), a: layer.coefficients?.detach() ?? null };
+  const filters = filtersOf(layer);
   const x = withPast(inputs, xs);
   const drive = filters.b.map((b, p) => mul(unsqueeze(delayed(x, p), 2), b)).reduce((u, w) => add(u, w));
   const v = allPole(drive, filters.a, fed);
@@ -92,7 +98,8 @@ function runLayer(layer: LocalFeedbackLayer, xs: Tensor, inputs: Tensor, fed: Te
 }
 
 /** k(0) … k(n−1), the impulse response of a layer's synapses: each [O,I]. */
-function impulseResponse({ a, b }: Filters, n: number): Tensor[] {
+export function impulseResponse(layer: LocalFeedbackLayer, n: number): Tensor[] {
+  const { a, b } = filtersOf(layer);
   const zero = zeros((b[0] as Tensor).shape, (b[0] as Tensor).dtype);
   const impulse = Array.from({ length: n }, (_, p) => b[p] ?? zero);
   return unstack(allPole(stack(impulse), a, null), 0);
@@ -141,7 +148,7 @@ function sweepLayer(run: LayerRun, dy: Tensor, dLine: LineCotangents, Q: number 
   // ∂E/∂v by way of s and of the last line, [T,B,O,I].
   const d = sumOf(broadcastTo(unsqueeze(ds, 3), [...ds.shape, layer.inputSize]), fed.during) as Tensor;
   const q = flip(allPole(flip(d, 0), a, null), 0);
-  const dx = Q === null ? handedDown(b, q) : handedDown(impulseResponse(filters, Math.min(Q + 1, d.dim(0))), d);
+  const dx = Q === null ? handedDown(b, q) : handedDown(impulseResponse(layer, Math.min(Q + 1, d.dim(0))), d);
   const db = stack(
     b.map((_, p) => total(mul(q, unsqueeze(delayed(x, p), 2)))),
     1,
@@ -188,7 +195,7 @@ function beforeStart(taps: readonly Tensor[], q: Tensor, collect: (e: Tensor) =>
 }
 
 /** ∂E/∂ρ of a lattice from ∂E/∂a, or the same where the coefficients are trained themselves. */
-function throughLattice(layer: LocalFeedbackLayer, da: Tensor): Tensor {
+export function throughLattice(layer: LocalFeedbackLayer, da: Tensor): Tensor {
   const { weightFb } = layer;
   if (!layer.lattice || weightFb === null) return da;
   const a = enableGrad(() => layer.coefficients as Tensor);
@@ -233,7 +240,7 @@ function sweepLayers(
   return { xs: dy, state: dState, parameters: parameters.map((p) => found.get(p) ?? null) };
 }
 
-function recursive(name: string, reachOf: (layers: number) => readonly (number | null)[]): GradientAlgorithm {
+function recursive<Q extends number | null>(name: string, reachOf: (layers: number) => readonly Q[]): GradientAlgorithm {
   return {
     name,
     scan(recurrence, xs, state, options) {
@@ -282,6 +289,9 @@ export interface CRBPOptions {
  * Only errors that go down a layer are cut off; a layer's own filters are trained with their whole past. Q = 0 lets errors go down at once or not at all,
  * as Back and Tsoi do; without feedback and with Q ≥ P nothing is lost, which is Wan's temporal backpropagation; Q ≥ T − 1 is `rbp`.
  * O(P + Q) operations a synapse and step beside the forward pass. Biased: the error of the gradient falls as the impulse responses do.
+ *
+ * Sample by sample (`online`), the gradient of layer l at step t is that of step t − D_l: O(P + Q) operations a synapse, and memory for D_l + P + Q
+ * values of it, whatever the length of the stream. With weights that stand still, steps and `finish` add up to the gradient of the scan.
  * @see Campolucci, Uncini, Piazza and Rao, 1999, as above; Back and Tsoi, "FIR and IIR synapses", 1991; Wan, "Temporal backpropagation for FIR
  * neural networks", 1990
  * Deviates: in a scan all weights stand still and all errors are counted, so that sums are those of a stream flushed at its end; the gradients of inputs
@@ -296,11 +306,18 @@ export function crbp(options: CRBPOptions): GradientAlgorithm {
   const all = typeof Q === "number" ? [Q] : [...Q];
   for (const q of all) checkWhole("crbp", "Q", q);
   const name = `crbp(${all.join(", ")})`;
-  return recursive(name, (above) => {
-    if (typeof Q === "number") return new Array(above).fill(Q);
+  const reachOf = (above: number): readonly number[] => {
+    if (typeof Q === "number") return new Array<number>(above).fill(Q);
     if (all.length === above) return all;
     throw new ArgumentError(`crbp: expected a Q for each layer but the first, ${above} in all, got ${all.length}`);
-  });
+  };
+  return {
+    ...recursive(name, reachOf),
+    begin<S extends State>(recurrence: Recurrence<S>, batch = 1) {
+      const layers = layersOf(name, recurrence);
+      return new CausalLearner<S>(name, layers, reachOf(layers.length - 1), recurrence, batch);
+    },
+  };
 }
 
 /**

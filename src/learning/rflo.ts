@@ -17,7 +17,8 @@ import { leakyUnits, localTraces } from "./local-traces.ts";
  * sends its error back by its own weights; with `BroadcastLinear` it does so by random ones, as in the paper. O(P) operations a step, two sweeps,
  * and O(P) memory. Defined for `LeakyRNN`, and with τ = 1 for `RNNCell` and `SimpleRecurrentNetwork`, where nothing of the past is left.
  * @throws ArgumentError under way for other recurrences, and for those whose first state is trained
- * @see Murray, "Local online learning in recurrent networks with random feedback", eLife 8, 2019, eq. 3-5
+ * @see Murray, "Local online learning in recurrent networks with random feedback", eLife 8, 2019, eq. 3-5 (the
+ * numbers of the equations from memory; the rule itself is that of Marschall's vanilla-rtrl, which follows the paper)
  * Deviates: none.
  * @example fit(model, batches, { gradients: rflo(), … })
  */

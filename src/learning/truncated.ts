@@ -15,8 +15,9 @@ import { mapState, restoreState, type State, stateTensors } from "../recurrence/
 import { copyOf } from "../tensor/strided.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { overWindows, type Window } from "../wrappers/truncated.ts";
-import { type GradientAlgorithm, refuseOtherScans, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
+import { type GradientAlgorithm, refuseOtherScans, type ScanCotangents, type ScanGradients, scanByRule, trainedOf } from "./algorithm.ts";
 import { checkSameOutputs } from "./influence.ts";
+import { type LearnedWindow, sweepWindow, WindowLearner } from "./late-learner.ts";
 import { overSequences } from "./sequences.ts";
 
 export interface TruncatedSteps {
@@ -32,6 +33,9 @@ export interface TruncatedSteps {
  * An error of age a goes back h − a steps. h ≥ T is the whole gradient; [h, h] cuts a sequence into pieces, as `DetachEvery` does; [h, 1] treats all
  * errors alike. O(P·(1 + h/h′)) operations a step; the tape is that of h steps, whatever T. Biased where dependencies are longer
  * than h. `truncatedBptt` is the same with weights that may change after every window.
+ *
+ * Sample by sample (`online`), errors wait for their window, at most h′ − 1 steps. Memory is that of h inputs and states and h′ errors, and in a sweep the
+ * tape of h steps, which run again with the weights of that moment.
  * @throws ArgumentError unless h and h′ are whole and 1 ≤ h′ ≤ h, and for recurrences whose scan is no steps in time; StateError for
  *   ones that draw random numbers, whose steps are run again
  * @see Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories", Neural Computation 2, 1990
@@ -50,6 +54,12 @@ export function truncated(options: TruncatedSteps): GradientAlgorithm {
     scan(recurrence, xs, state, options) {
       refuseOtherScans(name, recurrence);
       return scanByRule(name, rule as never, recurrence, xs, state, options);
+    },
+    begin<S extends State>(recurrence: Recurrence<S>, batch = 1) {
+      refuseOtherScans(name, recurrence);
+      const trained = trainedOf(recurrence.parameters());
+      const sweep = (window: LearnedWindow<S>) => ({ ...sweepWindow(recurrence, trained, window), carried: [] });
+      return new WindowLearner<S, readonly State[]>(name, { h, hPrime, first: () => [], sweep }, recurrence, batch);
     },
   };
 }

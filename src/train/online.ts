@@ -9,6 +9,7 @@ import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "
 import { quote } from "../base/quote.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../io/checkpoint.ts";
 import { type GradientAlgorithm, type Learner, refuseInputGradient, type TakenStep } from "../learning/algorithm.ts";
+import { addGradients } from "../learning/step-learner.ts";
 import { outermostRecurrences, replaceMethods } from "../learning/using-gradients.ts";
 import { checkModule, type Module } from "../nn/module.ts";
 import { reshape } from "../ops/broadcast.ts";
@@ -24,7 +25,7 @@ import { checkWeights, forgetGradients, generatorsOf } from "./model-parts.ts";
 
 export interface OnlineOptions<M extends Module, B> {
   readonly optimizer: Optimizer;
-  /** An algorithm that works forward in time, from `tapeloop/learning`: `rtrl()`. */
+  /** An algorithm that learns sample by sample, from `tapeloop/learning`: `rtrl()`, `truncated({ steps: [16, 4] })`. */
   readonly gradients: GradientAlgorithm;
   /**
    * The scalar to minimise, for one sample; null if the sample has no target and the model only moves on. Recurrences are
@@ -44,7 +45,8 @@ export interface OnlineOptions<M extends Module, B> {
  * A model that learns while it runs, with one call per sample and constant memory. Everything between the recurrences and the loss
  * (heads, readouts) is trained as usual; the inputs of a recurrence must be data.
  *
- * What a sample costs is the algorithm's cost of a step; each states it. Weights move under an influence that was made with earlier
+ * What a sample costs is the algorithm's cost of a step; each states it. Algorithms that send errors back in time (`truncated`, `hybrid`, `crbp`,
+ * `transposedGraph` with a window) learn from an error some samples later: `finish` ends a sequence without losing the last ones. Weights move under an influence that was made with earlier
  * ones: for gradients of weights that stand still, `updateEvery` counts the samples of a sequence.
  *
  * @throws ArgumentError for an algorithm that cannot go forward in time, for a model without recurrences, and for recurrences that the algorithm
@@ -72,6 +74,8 @@ export class Online<M extends Module, B> {
   readonly #taught: readonly Taught[];
   readonly #shadow = new Shadow();
   #samples = 0;
+  /** Samples whose gradients wait for the next update. */
+  #sinceUpdate = 0;
   /** Gradients of earlier samples that no update has used. */
   #waiting: (Tensor | null)[] = [];
 
@@ -119,7 +123,7 @@ export class Online<M extends Module, B> {
    *   one step. Everything is then as it was before: weights, states, generators
    */
   step(sample: B): number | null {
-    const { optimizer, updateEvery = 1, clipNorm } = this.#options;
+    const { updateEvery = 1 } = this.#options;
     const params = this.#params();
     return this.#orNothing(() =>
       scope(() => {
@@ -127,25 +131,43 @@ export class Online<M extends Module, B> {
         const value = this.#lossOf(sample, taken);
         const loss = value === null ? null : this.#finite("loss", value.item());
         if (value !== null) backward(value);
+        this.#addLate(taken);
         this.#finite("gradient norm", clipGradNorm(params, Number.POSITIVE_INFINITY));
         const moves = Array.from(taken.values(), (step) => step.settle());
         this.#mergeWaiting(params);
-        if ((this.#samples + 1) % updateEvery === 0) {
-          if (clipNorm !== undefined) clipGradNorm(params, clipNorm);
-          optimizer.step();
-          forgetGradients(params);
-        }
+        if (this.#sinceUpdate + 1 === updateEvery) this.#update();
         for (const move of moves) move();
         this.#samples++;
+        this.#sinceUpdate = (this.#sinceUpdate + 1) % updateEvery;
         return loss;
       }),
     );
   }
 
-  /** Back to the first states, as at the start of another sequence. Gradients that wait for `updateEvery` are dropped. */
+  /**
+   * The end of a sequence: the model learns from errors that still wait, and from gradients that wait for `updateEvery`, then goes back to the first
+   * states.
+   * @throws StateError for a gradient that is not finite; everything is then as it was before
+   */
+  finish(): void {
+    const params = this.#params();
+    this.#orNothing(() => {
+      scope(() => {
+        for (const { recurrence, learner } of this.#taught) addGradients(recurrence.parameters(), learner.remaining());
+        this.#finite("gradient norm", clipGradNorm(params, Number.POSITIVE_INFINITY));
+        this.#mergeWaiting(params);
+        if (params.some((p) => p.grad !== null)) this.#update();
+      });
+    });
+    this.#sinceUpdate = 0;
+    for (const { learner } of this.#taught) learner.reset();
+  }
+
+  /** Back to the first states, as at the start of another sequence. Errors that wait, and gradients that wait for `updateEvery`, are dropped. */
   reset(): void {
     for (const { learner } of this.#taught) learner.reset();
-    this.#samples -= this.#samples % (this.#options.updateEvery ?? 1);
+    this.#samples -= this.#sinceUpdate;
+    this.#sinceUpdate = 0;
     forgetGradients(this.#params());
   }
 
@@ -154,10 +176,9 @@ export class Online<M extends Module, B> {
    * @throws StateError between two updates, whose gradients would be lost
    */
   toBytes(): Uint8Array<ArrayBuffer> {
-    const { optimizer, updateEvery = 1 } = this.#options;
-    if (this.#samples % updateEvery !== 0) {
-      throw new StateError(`online: expected to be saved after an update, got ${this.#samples % updateEvery} samples after one`);
-    }
+    const { optimizer } = this.#options;
+    if (this.#sinceUpdate !== 0)
+      throw new StateError(`online: expected to be saved after an update, got ${this.#sinceUpdate} samples after one`);
     return encodeCheckpoint({
       step: this.#samples,
       model: this.#model.stateDict(),
@@ -177,7 +198,6 @@ export class Online<M extends Module, B> {
       const { step, model, optimizer, state, generators } = decodeCheckpoint(bytes);
       checkWeights("weights", model, this.#model.stateDict(), new Set(this.#options.optimizer.params));
       if (state === null) throw new FormatError("online: expected a checkpoint with states, got one without");
-      if (step % (this.#options.updateEvery ?? 1) !== 0) throw new FormatError(`online: expected samples of whole updates, got ${step}`);
       const own = generatorsOf(this.#model);
       if (generators.length !== own.length) {
         throw new FormatError(`online: expected the places of ${own.length} generators, got ${generators.length}`);
@@ -205,6 +225,7 @@ export class Online<M extends Module, B> {
         g.state = (generators[i] as Generator).state;
       });
       this.#samples = step;
+      this.#sinceUpdate = 0;
       forgetGradients(this.#params());
     });
   }
@@ -220,6 +241,19 @@ export class Online<M extends Module, B> {
   #finite(what: string, value: number): number {
     if (Number.isFinite(value)) return value;
     throw new StateError(`online: expected a finite ${what} in sample ${this.#samples + 1}, got ${value}`);
+  }
+
+  /** Gradients of errors of earlier samples, or of this one, that fall due with it. */
+  #addLate(taken: ReadonlyMap<Learner, TakenStep>): void {
+    for (const { recurrence, learner } of this.#taught) addGradients(recurrence.parameters(), taken.get(learner)?.late?.() ?? []);
+  }
+
+  #update(): void {
+    const { optimizer, clipNorm } = this.#options;
+    const params = this.#params();
+    if (clipNorm !== undefined) clipGradNorm(params, clipNorm);
+    optimizer.step();
+    forgetGradients(params);
   }
 
   /** Adds the gradients that wait to those of this sample. */

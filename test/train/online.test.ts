@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { backward } from "../../src/autodiff/backward.ts";
 import { ArgumentError, FormatError, ShapeError, StateError } from "../../src/base/errors.ts";
 import { MinGRU } from "../../src/cells/index.ts";
-import { hybrid, rtrl } from "../../src/learning/index.ts";
+import { bptt, hybrid, rtrl, truncated } from "../../src/learning/index.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { mseLoss } from "../../src/nn/losses.ts";
 import { Module } from "../../src/nn/module.ts";
@@ -167,7 +167,7 @@ describe("online", () => {
     const model = new Tagger();
     const optimizer = new SGD(model.parameters(), { lr: 0.1 });
     const options = { gradients: rtrl(), optimizer, loss: squares };
-    expect(() => online(model, { ...options, gradients: hybrid(4) })).toThrow(ArgumentError);
+    expect(() => online(model, { ...options, gradients: bptt() })).toThrow(ArgumentError);
     expect(() => online(model, { ...options, gradients: undefined as never })).toThrow(ArgumentError);
     expect(() => online(new Linear(2, 3), options as never)).toThrow(ArgumentError);
     for (const wrong of [{ batch: 0 }, { updateEvery: 0.5 }, { clipNorm: 0 }, { clipNorm: Number.NaN }]) {
@@ -189,6 +189,42 @@ describe("online", () => {
     expect(() => foreign.fromBytes(bytes)).toThrow(FormatError);
     expect(() => foreign.fromBytes(bytes.slice(0, 40))).toThrow(FormatError);
     expect(foreign.toBytes()).toEqual(before);
+  });
+
+  it("learns from errors that wait, of the last samples where the sequence ends", () => {
+    for (const gradients of [hybrid(4), truncated({ steps: [T, 4] })]) {
+      const [a, b] = [new Tagger(), new Tagger()];
+      const learning = online(a, { gradients, optimizer: new SGD(a.parameters(), { lr: 1 }), loss: squares, updateEvery: 10 });
+      for (let t = 0; t < T; t++) learning.step(at(t));
+      expect(() => learning.toBytes()).toThrow(StateError);
+      learning.finish();
+      expect(learning.samples).toBe(T);
+      backward(mseLoss(b.forward(xs), targets, { reduction: "sum" }));
+      new SGD(b.parameters(), { lr: 1 }).step();
+      expectEqual(a.parameters(), b.parameters(), 1e-12);
+      // Nothing waits any more, and the next sequence begins anew.
+      const bytes = learning.toBytes();
+      learning.finish();
+      expect(learning.toBytes()).toEqual(bytes);
+      const [first, second] = [learning.step(at(0)), learning.step(at(1))];
+      learning.fromBytes(bytes);
+      expect([learning.step(at(0)), learning.step(at(1))]).toEqual([first, second]);
+    }
+  });
+
+  it("moves the weights of the head at once and those below with their window", () => {
+    const model = new Tagger();
+    const learning = online(model, {
+      gradients: truncated({ steps: [4, 2] }),
+      optimizer: new SGD(model.parameters(), { lr: 0.1 }),
+      loss: squares,
+    });
+    const below = () => Array.from(model.rnn.parameters()[0]?.data() ?? []);
+    const before = below();
+    learning.step(at(0));
+    expect(below()).toEqual(before);
+    learning.step(at(1));
+    expect(below()).not.toEqual(before);
   });
 
   it("is what fit does with one step a batch", async () => {

@@ -7,10 +7,13 @@ import { add, mul } from "../../ops/arithmetic.ts";
 import { reshape, sum, sumTo } from "../../ops/broadcast.ts";
 import { matmul } from "../../ops/linear.ts";
 import { cat, select, slice, stack, transpose as turned, unstack } from "../../ops/shape.ts";
+import type { Recurrence } from "../../recurrence/recurrence.ts";
+import type { State } from "../../recurrence/state.ts";
 import { zeros, zerosLike } from "../../tensor/create.ts";
 import { show } from "../../tensor/shape.ts";
 import { checkTensor, type Tensor, tensor } from "../../tensor/tensor.ts";
-import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanByRule } from "../algorithm.ts";
+import { type GradientAlgorithm, type Learner, type ScanCotangents, type ScanGradients, scanByRule, trainedOf } from "../algorithm.ts";
+import { type LearnedWindow, WindowLearner } from "../late-learner.ts";
 import { overSequences, sumOf } from "../sequences.ts";
 import { type AdjointInstant, AdjointRun, type Arrival } from "./adjoint.ts";
 import { type Instant, SignalFlowGraph } from "./graph.ts";
@@ -70,16 +73,19 @@ function weightGradient(edge: FlowEdge & { readonly weight: Tensor }, starts: re
   return edge.kind === "matrix" ? matmul(turned(d), x) : sumTo(sum(mul(d, x), { axis: 0, keepDim: true }), [1, edge.weight.dim(0)]);
 }
 
+/** What comes into a sweep. */
+type Errors = Pick<ScanCotangents, "xs" | "state" | "dys" | "dLast">;
+
 /** A graph, its transpose and a run. */
 class Sweep {
   readonly #graph: FlowStructure;
   readonly #adjoint: AdjointRun;
   readonly #instants: readonly Instant[];
   readonly #delays: readonly number[];
-  readonly #cotangents: ScanCotangents;
+  readonly #cotangents: Errors;
   readonly found: Gradients;
 
-  constructor(graph: SignalFlowGraph, cotangents: ScanCotangents) {
+  constructor(graph: SignalFlowGraph, cotangents: Errors) {
     this.#graph = graph.structure;
     this.#adjoint = new AdjointRun(transpose(this.#graph));
     this.#cotangents = cotangents;
@@ -185,6 +191,16 @@ function sweepGraph(
   return { xs: stack(xs.map((g) => g ?? zero)), state: lines, parameters: parameters.map((p) => weights.get(p) ?? null) };
 }
 
+/** The sweep of a window on a stream: its newest errors, from lines that are constant. */
+function sweepWindow(graph: SignalFlowGraph, parameters: readonly Parameter[], { xs, start, dys }: LearnedWindow<readonly Tensor[]>) {
+  const [n, f] = [xs.dim(0), dys.dim(0)];
+  const padded = n === f ? dys : cat([zeros([n - f, ...dys.shape.slice(1)], dys.dtype), dys], 0);
+  const sweep = new Sweep(graph, { xs, state: start, dys: padded, dLast: [] });
+  sweep.run({ from: 0, fresh: n - f, to: n, last: false });
+  const { weights, lines } = sweep.found;
+  return { parameters: parameters.map((p) => weights.get(p) ?? null), state: lines, carried: [] };
+}
+
 function graphOf(name: string, recurrence: unknown): SignalFlowGraph {
   if (recurrence instanceof SignalFlowGraph) return recurrence;
   throw new ArgumentError(`${name}: expected a SignalFlowGraph, got ${(recurrence as object).constructor.name}`);
@@ -206,7 +222,8 @@ export interface TransposedGraphOptions {
  *
  * Inputs get what comes out of the transposed graph, first lines what its steps forwards in time bring before step 0. A sweep costs what
  * the run of the graph does: O(T·edges) in one batch. With a window [h, h'] it is the on-line form: O((1 + h/h')·edges) a step on the average,
- * O(h·nodes) memory on a stream; h ≥ T is exact, less cuts errors off after h − h' to h − 1 steps.
+ * O(h·nodes) memory on a stream; h ≥ T is exact, less cuts errors off after h − h' to h − 1 steps. With a window it also learns sample by
+ * sample (`online`): errors wait for their window, h inputs and lines and h' errors are kept, and a window's h steps run again with the weights of that moment.
  * @see Wan and Beaufays, "Diagrammatic derivation of gradient algorithms for neural networks", Neural Computation 8, 1996
  * @see Campolucci, Uncini and Piazza, "A signal-flow-graph approach to on-line gradient calculation", Neural Computation 12, 2000 (the windows: from memory)
  * Deviates: signals of a whole scan are kept, since its errors come with `backward`.
@@ -220,12 +237,24 @@ export function transposedGraph(options: TransposedGraphOptions = {}): GradientA
     checkWhole("transposedGraph", "h", window[0], { least: window[1] });
   }
   const name = window === undefined ? "transposedGraph" : `transposedGraph(${window.join(", ")})`;
-  return {
+  const algorithm: GradientAlgorithm = {
     name,
     scan(recurrence, xs, state, options) {
       const graph = graphOf(name, recurrence);
       const rule = overSequences((_graph, parameters, _like, cotangents) => sweepGraph(graph, parameters, cotangents, window ?? null));
       return scanByRule(name, rule, recurrence, xs, state, options);
+    },
+  };
+  if (window === undefined) return algorithm;
+  const [h, hPrime] = window;
+  return {
+    ...algorithm,
+    begin<S extends State>(recurrence: Recurrence<S>, batch = 1) {
+      const graph = graphOf(name, recurrence);
+      const trained = trainedOf(graph.parameters());
+      const sweep = (lines: LearnedWindow<readonly Tensor[]>) => sweepWindow(graph, trained, lines);
+      const learner = new WindowLearner<readonly Tensor[], readonly State[]>(name, { h, hPrime, first: () => [], sweep }, graph, batch);
+      return learner as unknown as Learner<S>;
     },
   };
 }
