@@ -23,7 +23,7 @@ export {
 } from "./optimizer.ts";
 export { RAdam } from "./radam.ts";
 export { RMSprop, type RMSpropOptions } from "./rmsprop.ts";
-export { Rprop, type RpropOptions } from "./rprop.ts";
+export { IRprop, Rprop, type RpropOptions } from "./rprop.ts";
 export {
   constantLR,
   cosineAnnealingLR,

@@ -248,10 +248,11 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends
   /**
    * Changes every parameter that has a gradient, in place.
    * @param gradients one for each parameter in the order they were given, or null; by default each parameter's `grad`
+   * @param _loss of which these are the gradients, for optimisers that look at it
    * @throws ShapeError for gradients that are not like their parameters, ArgumentError for a group's option that somebody has set to what
    *   no constructor takes, as a rate of NaN; nothing is changed then
    */
-  step(gradients?: readonly (Tensor | null)[]): void {
+  step(gradients?: readonly (Tensor | null)[], _loss?: number): void {
     if (gradients !== undefined && gradients.length !== this.params.length) {
       throw new ArgumentError(`${this.kind}.step: expected ${this.params.length} gradients, got ${gradients.length}`);
     }

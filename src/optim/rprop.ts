@@ -1,5 +1,11 @@
+import { noGrad } from "../autodiff/tape.ts";
 import { ArgumentError } from "../base/errors.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { quote } from "../base/quote.ts";
+import { add, maximum, minimum, mul, neg } from "../ops/arithmetic.ts";
+import { greater, less, where } from "../ops/compare.ts";
+import { sign } from "../ops/math.ts";
+import { zerosLike } from "../tensor/create.ts";
+import { assign, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { rprop } from "../wasm/kernels.gen.ts";
 import {
@@ -21,6 +27,25 @@ export interface RpropOptions extends CommonOptions {
   readonly stepSizes?: readonly [number, number];
 }
 
+/** Optimisers whose elements have step sizes of their own, which follow the signs of successive gradients. */
+abstract class SignedSteps extends Optimizer<RpropOptions> {
+  protected constructor(kind: string, params: Parameters<RpropOptions>, options: RpropOptions) {
+    super(kind, params, { lr: 0.01, maximize: false, etas: [0.5, 1.2], stepSizes: [1e-6, 50] }, options);
+  }
+
+  protected override checkGroup(group: Group<RpropOptions>): void {
+    super.checkGroup(group);
+    const { etas, stepSizes } = group;
+    checkPair(this.kind, "etas", etas);
+    checkPair(this.kind, "stepSizes", stepSizes);
+    if (!(etas[0] > 0 && etas[0] < 1 && etas[1] > 1))
+      throw new ArgumentError(`${this.kind}: expected etas 0 < η⁻ < 1 < η⁺, got ${etas.join(", ")}`);
+    if (!(stepSizes[0] > 0 && stepSizes[0] <= stepSizes[1])) {
+      throw new ArgumentError(`${this.kind}: expected step sizes 0 < least ≤ greatest, got ${stepSizes.join(", ")}`);
+    }
+  }
+}
+
 /**
  * Every element has a step size s, which starts at lr and follows the signs of successive gradients; their sizes do not count:
  *
@@ -30,21 +55,9 @@ export interface RpropOptions extends CommonOptions {
  * @see Riedmiller, Braun, "A direct adaptive method for faster backpropagation learning: the RPROP algorithm", 1993 (the Rprop⁻ form without
  *   weight backtracking, which skips the step after a turn)
  */
-export class Rprop extends Optimizer<RpropOptions> {
+export class Rprop extends SignedSteps {
   constructor(params: Parameters<RpropOptions>, options: RpropOptions = {}) {
-    super("Rprop", params, { lr: 0.01, maximize: false, etas: [0.5, 1.2], stepSizes: [1e-6, 50] }, options);
-  }
-
-  protected override checkGroup(group: Group<RpropOptions>): void {
-    super.checkGroup(group);
-    const { etas, stepSizes } = group;
-    checkPair("Rprop", "etas", etas);
-    checkPair("Rprop", "stepSizes", stepSizes);
-    if (!(etas[0] > 0 && etas[0] < 1 && etas[1] > 1))
-      throw new ArgumentError(`Rprop: expected etas 0 < η⁻ < 1 < η⁺, got ${etas.join(", ")}`);
-    if (!(stepSizes[0] > 0 && stepSizes[0] <= stepSizes[1])) {
-      throw new ArgumentError(`Rprop: expected step sizes 0 < least ≤ greatest, got ${stepSizes.join(", ")}`);
-    }
+    super("Rprop", params, options);
   }
 
   protected override initial({ lr }: Group<RpropOptions>): InitialSlots {
@@ -55,5 +68,62 @@ export class Rprop extends Optimizer<RpropOptions> {
     const { etas, stepSizes } = group;
     const [last, size] = [addressOf(slots, "prev"), addressOf(slots, "stepSize")];
     call(rprop, p.dtype, p.size, signOf(group), etas[0], etas[1], stepSizes[0], stepSizes[1], p.ptr, g.ptr, last, size);
+  }
+}
+
+/**
+ * iRprop⁺: as `Rprop`, but a step over a minimum is taken back where the loss has risen, and kept where it has not:
+ *
+ *     sign stays:  s ← min(s·η⁺, greatest),  Δ = −sign(d)·s
+ *     sign turns:  s ← max(s·η⁻, least),     Δ = −Δ of the step before if E > E of the step before, 0 if not;  d is remembered as 0
+ *     else         Δ = −sign(d)·s                     (a gradient of 0, now or remembered)
+ *
+ * and p ← p + Δ. It needs the loss E of each step: `step(undefined, loss)`, as `fit` calls it. For whole batches. Options and defaults are `Rprop`'s.
+ * @see Igel and Hüsken, "Empirical evaluation of the improved Rprop learning algorithms", Neurocomputing 50, 2003, algorithm 4 (from memory)
+ * @example
+ * const optimizer = new IRprop(model.parameters());
+ * backward(loss);
+ * optimizer.step(undefined, loss.item());
+ */
+export class IRprop extends SignedSteps {
+  #loss = Number.NaN;
+
+  constructor(params: Parameters<RpropOptions>, options: RpropOptions = {}) {
+    super("IRprop", params, options);
+  }
+
+  /**
+   * @param loss at the parameters as they are, whose gradients these are
+   * @throws ArgumentError for a loss that is not a finite number, and as every optimiser does; nothing is changed then
+   */
+  override step(gradients?: readonly (Tensor | null)[], loss?: number): void {
+    if (!Number.isFinite(loss)) throw new ArgumentError(`IRprop.step: expected the loss as a second argument, got ${quote(loss)}`);
+    this.#loss = loss as number;
+    super.step(gradients);
+  }
+
+  protected override initial({ lr }: Group<RpropOptions>): InitialSlots {
+    return { tensors: { prev: 0, stepSize: lr, delta: 0 }, numbers: { loss: Number.POSITIVE_INFINITY } };
+  }
+
+  protected override update(p: Tensor, g: Tensor, { tensors, numbers }: Slots, group: Group<RpropOptions>): void {
+    const { prev, stepSize, delta } = tensors as Record<"prev" | "stepSize" | "delta", Tensor>;
+    const [etas, [least, most]] = [group.etas, group.stepSizes];
+    const hasRisen = signOf(group) * (this.#loss - (numbers.loss as number)) > 0;
+    noGrad(() => {
+      const d = mul(g, signOf(group));
+      const signs = mul(sign(d), sign(prev));
+      const [stays, turns] = [greater(signs, 0), less(signs, 0)];
+      const shorter = maximum(mul(stepSize, etas[0]), least);
+      const longer = minimum(mul(stepSize, etas[1]), most);
+      const size = where(stays, longer, where(turns, shorter, stepSize));
+      const back = hasRisen ? neg(delta) : zerosLike(delta);
+      const change = where(turns, back, neg(mul(sign(d), size)));
+      assign(prev, where(turns, zerosLike(d), d));
+      assign(stepSize, size);
+      assign(delta, change);
+      assign(p, add(p, change));
+    });
+    numbers.loss = this.#loss;
   }
 }

@@ -382,7 +382,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       // All that can fail comes before the optimiser's step, or is that.
       const carried = next === null ? null : mapState((s) => copyOf(s), next);
       if (schedule !== undefined) this.#rates.set(this.#step);
-      optimizer.step();
+      optimizer.step(undefined, loss);
       this.#carry(carried);
       this.#step = step;
       const last = { step, loss, gradNorm, lr: optimizer.lr };

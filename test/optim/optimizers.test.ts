@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { FloatDType } from "../../src/base/dtype.ts";
+import { ArgumentError } from "../../src/base/errors.ts";
 import { Adadelta } from "../../src/optim/adadelta.ts";
 import { Adagrad } from "../../src/optim/adagrad.ts";
 import { Adam, AdamW } from "../../src/optim/adam.ts";
@@ -10,7 +11,7 @@ import { NAdam } from "../../src/optim/nadam.ts";
 import type { OptimizerState } from "../../src/optim/optimizer.ts";
 import { RAdam } from "../../src/optim/radam.ts";
 import { RMSprop } from "../../src/optim/rmsprop.ts";
-import { Rprop } from "../../src/optim/rprop.ts";
+import { IRprop, Rprop } from "../../src/optim/rprop.ts";
 import { SGD } from "../../src/optim/sgd.ts";
 import { assign, empty, keep, scope, Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
@@ -41,8 +42,7 @@ function firstOrder(Class: FirstOrder): (params: Tensor[], options?: object) => 
     const optimizer = new Class(params, options);
     return Object.assign(optimizer, {
       advance(closure: () => number) {
-        closure();
-        optimizer.step();
+        optimizer.step(undefined, closure());
       },
     });
   };
@@ -176,6 +176,14 @@ const rows: Row[] = [
     quadratic: { options: { lr: 0.05 }, steps: 300 },
     rosenbrock: { options: { lr: 1e-3 }, steps: 4000, below: 1e-2 },
     // The sign turns: the step halves and is not taken.
+    hand: { options: { lr: 0.1 }, values: [0.9, 0.9] },
+  },
+  {
+    name: "IRprop",
+    make: firstOrder(IRprop as unknown as FirstOrder),
+    quadratic: { options: { lr: 0.05 }, steps: 300 },
+    rosenbrock: { options: { lr: 1e-3 }, steps: 4000, below: 1e-2 },
+    // The sign turns and the loss has not risen: no step.
     hand: { options: { lr: 0.1 }, values: [0.9, 0.9] },
   },
   {
@@ -337,6 +345,85 @@ describe.each(rows)("$name", ({ make, quadratic, rosenbrock, hand }) => {
     const again = optimizer.stateDict();
     expect(again.numbers).toEqual(saved.numbers);
     for (const [name, t] of Object.entries(again.tensors)) expect(t.data()).toEqual(saved.tensors[name]?.data());
+  });
+});
+
+describe("IRprop", () => {
+  /** p after steps with gradients and losses. */
+  const walk = (steps: readonly (readonly [g: number, loss: number])[], options: object = {}): number[] => {
+    const p = leaf([1], "float64");
+    const optimizer = new IRprop([p], { lr: 0.1, ...options });
+    return steps.map(([g, loss]) => {
+      setGradient(p, [g]);
+      optimizer.step(undefined, loss);
+      return p.item();
+    });
+  };
+  const expectWalk = (got: number[], expected: number[]) => {
+    expected.forEach((value, i) => {
+      expect(got[i]).toBeCloseTo(value, 12);
+    });
+  };
+
+  test("takes back a step over the minimum where the loss has risen, and then goes on with half of it", () => {
+    // 0.1; 0.12 more; back by 0.12 with s = 0.06, which no remembered sign changes in the next step; then 0.072.
+    expectWalk(
+      walk([
+        [1, 5],
+        [1, 4],
+        [-1, 6],
+        [1, 4],
+        [1, 3],
+      ]),
+      [0.9, 0.78, 0.9, 0.84, 0.768],
+    );
+  });
+
+  test("keeps it where the loss has fallen or stayed, and where it climbs, where it has risen", () => {
+    expectWalk(
+      walk([
+        [1, 5],
+        [-1, 4],
+        [-1, 4],
+        [2, 4],
+      ]),
+      [0.9, 0.9, 0.95, 0.95],
+    );
+    expectWalk(
+      walk(
+        [
+          [1, 5],
+          [-1, 6],
+          [-1, 6],
+          [1, 5],
+        ],
+        { maximize: true },
+      ),
+      [1.1, 1.1, 1.05, 1.1],
+    );
+  });
+
+  test("stays within its sizes, does nothing at a gradient of 0, and needs the loss", () => {
+    expectWalk(
+      walk(
+        [
+          [1, 1],
+          [1, 1],
+          [0, 1],
+          [-1, 1],
+          [1, 1],
+          [1, 1],
+        ],
+        { stepSizes: [0.09, 0.11] },
+      ),
+      [0.9, 0.79, 0.79, 0.9, 0.9, 0.81],
+    );
+    const p = leaf([1], "float64");
+    const optimizer = new IRprop([p]);
+    setGradient(p, [1]);
+    expect(() => optimizer.step()).toThrow(/IRprop.step: expected the loss as a second argument, got undefined/);
+    expect(() => optimizer.step(undefined, Number.NaN)).toThrow(ArgumentError);
+    expect(p.item()).toBe(1);
   });
 });
 

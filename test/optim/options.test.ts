@@ -11,7 +11,7 @@ import { NAdam } from "../../src/optim/nadam.ts";
 import type { OptimizerState } from "../../src/optim/optimizer.ts";
 import { RAdam } from "../../src/optim/radam.ts";
 import { RMSprop } from "../../src/optim/rmsprop.ts";
-import { Rprop } from "../../src/optim/rprop.ts";
+import { IRprop, Rprop } from "../../src/optim/rprop.ts";
 import { SGD } from "../../src/optim/sgd.ts";
 import { assign, keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 
@@ -69,6 +69,12 @@ const rows: Record<string, Row> = {
     wrong: { lr: rate, etas: [[1.5, 2], [0.5, 1], [0, 1.2], [0.5], null], stepSizes: [[0, 1], [2, 1], [nan, 1], [1e-6, inf], "ab"] },
     slots: { prev: mean, stepSize: mean },
   },
+  IRprop: {
+    Class: IRprop as never,
+    options: {},
+    wrong: { lr: rate, etas: [[1.5, 2], [0.5, 1], [0, 1.2], [0.5], null], stepSizes: [[0, 1], [2, 1], [nan, 1], [1e-6, inf], "ab"] },
+    slots: { prev: mean, stepSize: mean, delta: mean },
+  },
   Adagrad: {
     Class: Adagrad as never,
     options: {},
@@ -92,8 +98,8 @@ function stepped({ Class, options }: Row) {
   const p = leaf();
   const optimizer = new Class([p], options);
   const g = tensor([0.5, -1, 0.25], { dtype: "float64" });
-  optimizer.step([g]);
-  optimizer.step([g]);
+  optimizer.step([g], 1);
+  optimizer.step([g], 1);
   return { p, optimizer, g };
 }
 
@@ -107,7 +113,7 @@ describe.each(Object.entries(rows))("%s", (name, row) => {
     const nothing = Object.fromEntries(names.map((key) => [key, undefined]));
     const outcome = (optimizer: SGD) => {
       const first = plain(optimizer.stateDict());
-      optimizer.step([tensor([0.5, -1, 0.25], { dtype: "float64" })]);
+      optimizer.step([tensor([0.5, -1, 0.25], { dtype: "float64" })], 1);
       return [first, plain(optimizer.stateDict()), optimizer.params[0]?.toArray()];
     };
     const expected = outcome(new row.Class([leaf()]));
@@ -133,7 +139,7 @@ describe.each(Object.entries(rows))("%s", (name, row) => {
         const group = optimizer.groups[0] as Record<string, unknown>;
         const right = group[option];
         group[option] = value;
-        expect(() => optimizer.step([g]), told).toThrow(ArgumentError);
+        expect(() => optimizer.step([g], 1), told).toThrow(ArgumentError);
         group[option] = right;
       }
     }
