@@ -340,6 +340,54 @@ describe("CMAES", () => {
     },
   );
 
+  it("takes about the evaluations that the authors' program prints for the ellipsoid in ten dimensions", () => {
+    // Hansen's purecma (its documentation of fmin): evaluations, and the best cost of that generation, from 0.5 with sigma 0.3.
+    const published = [
+      [2000, 5.07618122556],
+      [3000, 0.271537247667],
+      [4000, 0.0623570374451],
+      [5000, 0.000485971681802],
+      [6000, 5.26919100476e-10],
+      [6510, 3.34128914738e-13],
+    ] as const;
+    const counts = [0, 1, 2, 3, 4].map((seed) => {
+      const search = new CMAES({
+        start: new Array(10).fill(0.5),
+        sigma: 0.3,
+        target: 1e-13,
+        tolFun: 0,
+        maxEvaluations: 20_000,
+        generator: seeded(seed),
+      });
+      const reached: number[] = [];
+      run(search, ellipsoid, (costs) => {
+        while (reached.length < published.length && Math.min(...costs) <= (published[reached.length] as readonly [number, number])[1])
+          reached.push(search.result.evaluations);
+      });
+      return reached;
+    });
+    published.forEach(([evaluations], i) => {
+      const median = counts.map((row) => row[i] as number).sort((a, b) => a - b)[2] as number;
+      // One run of theirs against the middle of five: within a factor of 1.5 on the way, 1.25 at the end.
+      const factor = i === published.length - 1 ? 1.25 : 1.5;
+      expect(!(median >= evaluations / factor && median <= evaluations * factor), `${median} beside ${evaluations}`).toBe(false);
+    });
+  });
+
+  it("solves Rosenbrock's function in ten dimensions within the 8,000 evaluations that pycma's own documentation tests", () => {
+    for (const seed of [0, 1, 2]) {
+      const search = new CMAES({
+        start: new Array(10).fill(0.1),
+        sigma: 0.3,
+        target: 1e-12,
+        tolFun: 0,
+        maxEvaluations: 8000,
+        generator: seeded(seed),
+      });
+      expect(run(search, rosenbrock).reason).toBe("target");
+    }
+  });
+
   it("learns variances alone, and faster, where the axes are those of the coordinates", () => {
     const make = (diagonal: boolean) => (seed: number) =>
       new CMAES({ start: new Array(10).fill(1), sigma: 1, diagonal, target: 1e-10, maxEvaluations: 20_000, generator: seeded(seed) });
