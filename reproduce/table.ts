@@ -12,6 +12,7 @@ import { elman } from "./experiments/elman.ts";
 import { elmo } from "./experiments/elmo.ts";
 import { encoderDecoder } from "./experiments/encoder-decoder.ts";
 import { fixedPointExperiments } from "./experiments/fixed-point.ts";
+import { hebbianExperiments } from "./experiments/hebbian.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
 import { gatedStore } from "./experiments/gated-store.ts";
 import { gradientAlgorithms } from "./experiments/gradient-algorithms.ts";
@@ -60,6 +61,7 @@ export const experiments: readonly Experiment[] = [
   elmo,
   encoderDecoder,
   fixedPointExperiments,
+  hebbianExperiments,
   fullyRecurrent,
   gatedStore,
   gradientAlgorithms,
