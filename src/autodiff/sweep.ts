@@ -179,7 +179,7 @@ export function gradients(
   cotangents: readonly Tensor[],
   options: SweepOptions = {},
 ): (Tensor | null)[] {
-  checkOptions("gradients", options, ["createGraph", "accumulators"]);
+  checkOptions("gradients", options, ["createGraph", "accumulators", "rule"]);
   checkTensors("gradients", "outputs", outputs);
   checkTensors("gradients", "inputs", inputs);
   checkTensors("gradients", "cotangents", cotangents);

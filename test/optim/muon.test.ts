@@ -19,6 +19,19 @@ function swept(x: number): number {
 }
 
 describe("Muon", () => {
+  it("descends Rosenbrock's valley, whose two coordinates are a row, at a falling rate", () => {
+    const p = leaf([[-1.2, 1]]);
+    const optimizer = new Muon([p], { lr: 0.02 });
+    const valley = (): [x: number, y: number] => [p.data()[0] as number, p.data()[1] as number];
+    for (let t = 0; t < 4000; t++) {
+      optimizer.lr = 0.02 / (1 + t / 200);
+      const [x, y] = valley();
+      optimizer.step([tensor([[-2 * (1 - x) - 400 * x * (y - x * x), 200 * (y - x * x)]], { dtype })]);
+    }
+    const [x, y] = valley();
+    expect(!((1 - x) ** 2 + 100 * (y - x * x) ** 2 <= 1e-3)).toBe(false);
+  });
+
   it("takes steps worked by hand: diagonal gradients, momentum with and without looking ahead", () => {
     for (const nesterov of [true, false]) {
       const p = leaf([
