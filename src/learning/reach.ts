@@ -2,7 +2,7 @@
 
 import { type FloatDType, isFloat } from "../base/dtype.ts";
 import { add } from "../ops/arithmetic.ts";
-import { mapState, type State } from "../recurrence/state.ts";
+import { detachState, mapState, type State } from "../recurrence/state.ts";
 import { Generator } from "../tensor/random.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import type { Setting } from "./influence.ts";
@@ -171,12 +171,14 @@ export function trySteps(
   scope(() => {
     let state = mapState((s) => s.detach(), first);
     for (let t = 0; t < tries; t++) {
-      const x = generator.normal([1, 1, recurrence.inputSize], 0, 1, dtype);
-      const nearby = mapState((s) => (isFloat(s.dtype) ? add(s, normal(s)) : s), state);
-      const from = [state, first, nearby][t % 3] as State;
-      const step = new Stretch<State>(recurrence, parameters, x, from);
-      visit(step);
-      if (t % 3 === 0) state = mapState((s) => s.detach(), step.next);
+      // A scope a step: a large recurrence has many derivatives.
+      state = scope(() => {
+        const x = generator.normal([1, 1, recurrence.inputSize], 0, 1, dtype);
+        const nearby = mapState((s) => (isFloat(s.dtype) ? add(s, normal(s)) : s), state);
+        const step = new Stretch<State>(recurrence, parameters, x, [state, first, nearby][t % 3] as State);
+        visit(step);
+        return t % 3 === 0 ? detachState(step.next) : state;
+      });
     }
   });
 }
@@ -197,7 +199,9 @@ function note({ S, P, dtype }: Setting, { states, direct }: Places, step: Stretc
   for (let k = 0; k < S; k++) {
     const seed = new Float64Array(S);
     seed[k] = 1;
-    const row = step.pull(null, tensor(seed, { dtype })).parameters.data();
-    for (let p = 0; p < P; p++) if (row[p] !== 0) direct[p]?.add(k);
+    scope(() => {
+      const row = step.pull(null, tensor(seed, { dtype })).parameters.data();
+      for (let p = 0; p < P; p++) if (row[p] !== 0) direct[p]?.add(k);
+    });
   }
 }
