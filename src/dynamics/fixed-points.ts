@@ -2,7 +2,8 @@
 
 import { checkFunction, checkList, checkOneOf, checkOptions, finished } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { type ComplexNumber, eigenvalues, type Matrix, solve } from "../numerics/matrix.ts";
+import { type ComplexNumber, eigenvalues } from "../numerics/eigenvalues.ts";
+import { type Matrix, solve } from "../numerics/matrix.ts";
 import { sub } from "../ops/arithmetic.ts";
 import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { jacobian } from "../transforms/transforms.ts";
@@ -94,13 +95,15 @@ function valueAt(f: VectorFunction, y: readonly number[]): number[] {
 
 /** A root of f, or null where the method does not get on. */
 function newton(f: VectorFunction, start: readonly number[], tolerance: number, maxSteps: number): readonly number[] | null {
-  let y = start;
-  let value = valueAt(f, y);
-  for (let i = 0; i < maxSteps && !(size(value) <= tolerance); i++) {
+  let [y, value, moved] = [start, valueAt(f, start), Number.POSITIVE_INFINITY];
+  // Near a double root |f| is small long before y is right: steps have to be small, too.
+  for (let i = 0; i < maxSteps && !(size(value) <= tolerance && moved <= 1e-8); i++) {
     const step = solve(jacobianAt(f, y), value);
     const next = step && descend(f, y, step, size(value));
-    if (!next) return null;
+    if (!next) break;
+    const before = y;
     [y, value] = next;
+    moved = size(y.map((v, k) => v - (before[k] as number)));
   }
   return size(value) <= tolerance ? y : null;
 }

@@ -4,7 +4,7 @@ import { IndependentUnits } from "../cells/diagonal/ind-rnn.ts";
 import { OdysseyLSTM } from "../cells/gated/lstm-odyssey.ts";
 import { SimpleRecurrentNetwork } from "../cells/simple/elman.ts";
 import { LeakyRNN } from "../cells/timescales/leaky.ts";
-import type { Recurrence } from "../recurrence/recurrence.ts";
+import { movesAs, type Recurrence } from "../recurrence/recurrence.ts";
 import { LSTMCell, RNNCell } from "../recurrence/rnn-cells.ts";
 import { zeros } from "../tensor/create.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
@@ -22,17 +22,24 @@ export interface LocalUnits {
   kept(after: Float64Array, pulled: ArrayLike<number>): Float64Array;
 }
 
+type Class<R> = abstract new (...args: never[]) => R;
+
+/** Whether a recurrence is of a class and moves as it does: of a subclass with a step of its own nothing is known. */
+function is<R extends object>(recurrence: unknown, Class: Class<R>): recurrence is R {
+  return recurrence instanceof Class && movesAs(recurrence, Class);
+}
+
 /** Cells whose units only leak: of the past a unit keeps the part `1 − 1/τ`. */
 export function leakyUnits(recurrence: unknown): LocalUnits | null {
-  const isSimple = recurrence instanceof RNNCell || recurrence instanceof SimpleRecurrentNetwork;
-  if (!isSimple && !(recurrence instanceof LeakyRNN)) return null;
+  const isSimple = is(recurrence, RNNCell) || is(recurrence, SimpleRecurrentNetwork);
+  if (!isSimple && !is(recurrence, LeakyRNN)) return null;
   const kept = recurrence instanceof LeakyRNN ? 1 - 1 / recurrence.tau : 0;
   return { units: recurrence.outputSize, hidden: 0, kept: (after) => after.map((d) => kept * d) };
 }
 
 /** Cells whose units have a memory cell, which nobody else sees. */
 export function memoryUnits(recurrence: unknown): LocalUnits | null {
-  const isMemory = (recurrence instanceof LSTMCell && recurrence.weightHr === null) || recurrence instanceof OdysseyLSTM;
+  const isMemory = (is(recurrence, LSTMCell) && recurrence.weightHr === null) || is(recurrence, OdysseyLSTM);
   if (!isMemory) return null;
   const n = recurrence.outputSize;
   return { units: n, hidden: n, kept: (_, pulled) => Float64Array.from({ length: n }, (_x, j) => pulled[n + j] as number) };
@@ -40,7 +47,7 @@ export function memoryUnits(recurrence: unknown): LocalUnits | null {
 
 /** Cells whose units see of the past only their own. */
 export function independentUnits(recurrence: unknown): LocalUnits | null {
-  if (!(recurrence instanceof IndependentUnits)) return null;
+  if (!(recurrence instanceof IndependentUnits) || recurrence.independentUnits === undefined) return null;
   return { units: recurrence.outputSize, hidden: 0, kept: (_, pulled) => Float64Array.from(pulled) };
 }
 

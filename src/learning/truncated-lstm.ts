@@ -7,7 +7,7 @@ import { linear } from "../ops/linear.ts";
 import { sigmoid, tanh } from "../ops/math.ts";
 import { select, split } from "../ops/shape.ts";
 import type { LstmState } from "../recurrence/kinds.ts";
-import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
+import { Cell, movesAs, type Recurrence } from "../recurrence/recurrence.ts";
 import { LSTM } from "../recurrence/rnn.ts";
 import { LSTMCell } from "../recurrence/rnn-cells.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -68,8 +68,10 @@ class TruncatedView extends Cell<LstmState> {
 /** @throws ArgumentError for what is no LSTM of one layer and one direction */
 function viewOf(recurrence: Recurrence): Recurrence {
   const lstm: unknown = recurrence;
-  const got =
-    lstm instanceof LSTM
+  const changed = [LSTM, LSTMCell].some((Class) => lstm instanceof Class && !movesAs(lstm, Class));
+  const got = changed
+    ? `${recurrence.constructor.name}, which has a step of its own`
+    : lstm instanceof LSTM
       ? lstm.bidirectional
         ? "one that reads in both directions"
         : lstm.numLayers > 1

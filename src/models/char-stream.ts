@@ -1,6 +1,7 @@
 /** A character model that reads and writes one character after another, with a state that is bytes. */
 
 import { checkArrayLike } from "../base/checks.ts";
+import { checksum } from "../base/checksum.ts";
 import { ArgumentError, FormatError, StateError } from "../base/errors.ts";
 import { checkVocabulary, type Vocabulary } from "../data/text.ts";
 import { checkModule } from "../nn/module.ts";
@@ -42,6 +43,12 @@ function pick(probabilities: ArrayLike<number>, u: number, excluded: number): nu
     if (left < 0) break;
   }
   return last;
+}
+
+/** A number that tells vocabularies apart: of their symbols, in order, and the one for unknown characters. */
+function fingerprint({ symbols, unknown }: Vocabulary): number {
+  const points = Int32Array.from([...symbols, unknown ?? ""], (symbol) => symbol.codePointAt(0) ?? -1);
+  return checksum(new Uint8Array(points.buffer)) | 0;
 }
 
 /** No character has been read. */
@@ -113,15 +120,20 @@ export class CharStream {
       const { h, c } = this.#stream.state;
       const last = tensor([this.#last], { dtype: "int32" });
       const generator = tensor(new Int32Array(this.#generator.toBytes().buffer));
-      return stateToBytes({ h, c, last, generator });
+      const vocabulary = tensor([fingerprint(this.vocabulary)], { dtype: "int32" });
+      return stateToBytes({ h, c, last, generator, vocabulary });
     });
   }
 
-  /** Continues from bytes. @throws FormatError for anything `toBytes` cannot have written; the place stays as it was */
+  /** Continues from bytes. @throws FormatError for anything that `toBytes` cannot have written with this vocabulary; the place stays as it was */
   fromBytes(bytes: Uint8Array): void {
     scope(() => {
-      const like = { ...this.#stream.state, last: zeros([1], "int32"), generator: zeros([6], "int32") };
-      const { last, generator, h, c } = stateFromBytes(bytes, like);
+      const one = zeros([1], "int32");
+      const like = { ...this.#stream.state, last: one, generator: zeros([6], "int32"), vocabulary: one };
+      const { last, generator, vocabulary, h, c } = stateFromBytes(bytes, like);
+      if (vocabulary.item() !== fingerprint(this.vocabulary)) {
+        throw new FormatError("CharStream: expected a place in a text of this vocabulary, got one of another");
+      }
       const id = last.item();
       if (!(id >= NOTHING && id < this.vocabulary.size)) {
         throw new FormatError(`CharStream: expected a last character below ${this.vocabulary.size}, got ${id}`);

@@ -2,7 +2,7 @@
 
 import { checkList, checkNumber } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { type ComplexNumber, eigenvalues } from "./matrix.ts";
+import { type ComplexNumber, eigenvalues } from "./eigenvalues.ts";
 
 /** a_1 … a_Q of the filter y(t) = x(t) + Σ_q a_q y(t−q), whose poles are the roots of z^Q − Σ_q a_q z^(Q−q). */
 export type FeedbackCoefficients = readonly number[];

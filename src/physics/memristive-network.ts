@@ -2,7 +2,8 @@
 
 import { checkArrayLike, checkList, checkNumber, checkObject, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
-import { type Matrix, solve, symmetricEigen } from "../numerics/matrix.ts";
+import { symmetricEigen } from "../numerics/eigenvalues.ts";
+import { type Matrix, solve } from "../numerics/matrix.ts";
 import { show } from "../tensor/shape.ts";
 import { checkTensor, type Tensor, tensor } from "../tensor/tensor.ts";
 import { type Circuit, checkCircuit, cycleProjector } from "./circuit.ts";

@@ -74,7 +74,7 @@ function scaleOf(matrix: readonly ArrayLike<number>[], range?: readonly [number,
   const low = range?.[0] ?? finite.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   const high = range?.[1] ?? finite.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
   return (value) => {
-    const part = Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
+    const part = Math.min(1, Math.max(0, (value / 2 - low / 2) / (high / 2 - low / 2 || 1)));
     return `rgb(${LOW.map((from, i) => Math.round(from + part * ((HIGH[i] as number) - from))).join(",")})`;
   };
 }

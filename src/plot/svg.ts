@@ -104,12 +104,15 @@ function finitePoints({ x, y }: Line): Point[][] {
 function scaleOf(values: readonly number[], from: number, to: number, count: number): Scale {
   const least = values.reduce((a, b) => Math.min(a, b));
   const greatest = values.reduce((a, b) => Math.max(a, b));
-  const step = niceStep(greatest - least || Math.abs(least) || 1, count);
+  const size = Math.max(Math.abs(least), Math.abs(greatest));
+  // Below this share of their size numbers have no steps between them; beyond the largest number there is nothing to be told.
+  const span = least === greatest ? size : Math.max(greatest - least, size * 1e-12);
+  const step = niceStep(size === 0 ? 1 : Math.min(Math.max(span, 1e-300), Number.MAX_VALUE), count);
   const first = Math.floor(least / step);
   const last = Math.max(first + 1, Math.ceil(greatest / step));
   const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   return {
-    ticks: Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step),
+    ticks: Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step).filter(Number.isFinite),
     decimals,
     position: (value) => from + ((value / step - first) / (last - first)) * (to - from),
   };

@@ -54,6 +54,15 @@ export function isRecurrence(module: Module): module is Recurrence {
   return "scan" in module && "step" in module && "initialState" in module;
 }
 
+/**
+ * Whether a recurrence moves as a class of the library does. A subclass may have methods of its own, and what is known of the class's step does not hold of
+ * it then.
+ * @param methods those that the step consists of @internal
+ */
+export function movesAs(recurrence: object, Class: { readonly prototype: object }, methods: readonly string[] = ["step"]): boolean {
+  return methods.every((name) => recurrence[name as never] === Class.prototype[name as never]);
+}
+
 /** What runs step by step from an initial state. @throws DTypeError */
 export function checkRecurrence(op: string, value: unknown): void {
   checkMethods(op, "a recurrence", value, ["initialState", "step"]);

@@ -23,7 +23,7 @@ import {
 } from "./kinds.ts";
 import { packing } from "./packing.ts";
 import { type PlanOptions, planScan } from "./plan.ts";
-import { checkSequence, type Recurrence, SCAN, type ScanOptions } from "./recurrence.ts";
+import { checkSequence, movesAs, type Recurrence, SCAN, type ScanOptions, scanSteps } from "./recurrence.ts";
 import type { State } from "./state.ts";
 
 class FusedCell<S extends State> extends Module implements Recurrence<S> {
@@ -76,6 +76,8 @@ class FusedCell<S extends State> extends Module implements Recurrence<S> {
   /** A whole sequence xs [T,B,I] to ys [T,B,O] and each sequence's last state, in one kernel. */
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
     checkOptions("scan", options, SCAN);
+    // The kernel knows nothing of a subclass's step.
+    if (!movesAs(this, FusedCell)) return scanSteps(this, xs, state, options);
     checkSequence("scan", xs, this.inputSize, options.lengths);
     const [T, B] = xs.shape as [number, number];
     const packed = packing(T, B, options.lengths, options.reverse ?? false);

@@ -1,7 +1,7 @@
 /** The evolution strategy whose mutations follow the landscape: covariance matrix adaptation, whole or diagonal, with restarts. */
 
 import { checkFlag, checkNumber, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
-import { symmetricEigen } from "../numerics/matrix.ts";
+import { symmetricEigen } from "../numerics/eigenvalues.ts";
 import { exp, log } from "../numerics/scalar.ts";
 import { power } from "../optim/optimizer.ts";
 import type { FieldReader, Fields } from "./fields.ts";

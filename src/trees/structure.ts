@@ -31,8 +31,9 @@ export class Structure {
   /** For each node its row among the nodes of all levels, one level after the other. */
   readonly order: readonly number[];
 
-  constructor(children: readonly (readonly number[])[]) {
-    checkChildren(children);
+  constructor(given: readonly (readonly number[])[]) {
+    checkChildren(given);
+    const children = given.map((list) => [...list]);
     this.children = children;
     const heights: number[] = [];
     for (const c of children) heights.push(c.reduce((height, child) => Math.max(height, (heights[child] as number) + 1), 0));
@@ -160,7 +161,7 @@ export class Children<S extends State> {
     this.count = rows.length;
     this.arity = Math.max(...rows.map((list) => list.length));
     this.#states = states;
-    this.#rows = rows;
+    this.#rows = rows.map((list) => [...list]);
     this.#parents = rows.flatMap((list, parent) => list.map(() => parent));
   }
 

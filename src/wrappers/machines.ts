@@ -110,7 +110,9 @@ export class MealyMachine<S extends State = State> extends Machine<S, MealyState
     if (options.reverse || options.lengths?.some((n) => n < T)) return super.scan(xs, state, options);
     const start = state ?? this.initialState(xs.dim(1));
     const [hs, last] = this.recurrence.scan(xs, start.state, options);
-    const before = cat([unsqueeze(start.h, 0), slice(hs, 0, 0, T - 1)]);
+    const first = unsqueeze(start.h, 0);
+    // Of one step nothing that f puts out is read.
+    const before = T === 1 ? first : cat([first, slice(hs, 0, 0, T - 1)]);
     return [this.readout.forward(cat([xs, before], 2)), { h: lastStep(hs), state: last }];
   }
 }

@@ -51,9 +51,9 @@ for (const folder of readdirSync("src").filter((name) => existsSync(`src/${name}
   entries.set(folder, await import(/* @vite-ignore */ `../../src/${folder}/index.ts`));
 }
 
-/** What a file's folder publishes under a name, or else any other. */
+/** What a file's folder publishes of that name, maybe under another, or else any folder. */
 function published({ name, file }: Taker): unknown {
-  const own = entries.get(file.split("/")[0] as string)?.[name];
+  const own = Object.values(entries.get(file.split("/")[0] as string) ?? {}).find((value) => (value as { name?: unknown })?.name === name);
   return own ?? [...entries.values()].find((entry) => name in entry)?.[name];
 }
 

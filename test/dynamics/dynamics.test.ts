@@ -3,7 +3,7 @@ import { CTRNN } from "../../src/cells/timescales/ctrnn.ts";
 import { fixedPoints, jacobianAt } from "../../src/dynamics/fixed-points.ts";
 import { oscillation } from "../../src/dynamics/limit-cycle.ts";
 import { lyapunovExponents } from "../../src/dynamics/lyapunov.ts";
-import { eigenvalues } from "../../src/numerics/matrix.ts";
+import { eigenvalues } from "../../src/numerics/eigenvalues.ts";
 import { add, mul, square, sub } from "../../src/ops/arithmetic.ts";
 import { linear } from "../../src/ops/linear.ts";
 import { tanh } from "../../src/ops/math.ts";
@@ -87,6 +87,20 @@ class MapCell extends Cell<Tensor> {
     return [next, next];
   }
 }
+
+describe("fixedPoints at a double root", () => {
+  it("finds it once, where it is, from both sides", () => {
+    for (const [f, at] of [
+      [(y: Tensor) => mul(y, y), 0],
+      [(y: Tensor) => mul(sub(y, 2), sub(y, 2)), 2],
+    ] as const) {
+      const found = fixedPoints(f, { starts: [[at - 1], [at + 1], [at + 0.3], [at]] });
+      expect(found.length).toBe(1);
+      expect(Math.abs((found[0]?.point[0] as number) - at) < 1e-6).toBe(true);
+      expect(found[0]?.stable).toBe(false);
+    }
+  });
+});
 
 describe("lyapunovExponents", () => {
   it("of a linear map: the logarithms of its eigenvalues' sizes", () => {

@@ -82,6 +82,20 @@ describe("CharStream", () => {
     expect(stream.toBytes()).toEqual(before);
   });
 
+  it("refuses a place in a text of another vocabulary of the same size", () => {
+    const place = continued("fade", 10, 2).toBytes();
+    for (const other of [
+      new Vocabulary(["?", ..."abcdeg"], { unknown: "?" }),
+      new Vocabulary(["?", ..."abcdef"]),
+      new Vocabulary(["?", ..."fedcba"], { unknown: "?" }),
+    ]) {
+      const stream = new CharStream(model, other);
+      const before = stream.toBytes();
+      expect(() => stream.fromBytes(place)).toThrow(/CharStream: expected a place in a text of this vocabulary/);
+      expect(stream.toBytes()).toEqual(before);
+    }
+  });
+
   it("wants something to continue, and characters it knows", () => {
     const strict = new Vocabulary([..."abcdefg"]);
     const stream = new CharStream(model, strict);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type ComplexNumber, eigenvalues, type Matrix, orthonormalRows, solve, symmetricEigen } from "../../src/numerics/matrix.ts";
+import { type ComplexNumber, eigenvalues, symmetricEigen } from "../../src/numerics/eigenvalues.ts";
+import { type Matrix, orthonormalRows, solve } from "../../src/numerics/matrix.ts";
 import { Generator } from "../../src/tensor/random.ts";
 
 function random(n: number, seed: number): number[][] {

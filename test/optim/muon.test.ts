@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { ArgumentError, ShapeError } from "../../src/base/errors.ts";
-import { symmetricEigen } from "../../src/numerics/matrix.ts";
+import { symmetricEigen } from "../../src/numerics/eigenvalues.ts";
 import { Muon } from "../../src/optim/muon.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { keep, type Tensor, tensor } from "../../src/tensor/tensor.ts";

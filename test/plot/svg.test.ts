@@ -96,6 +96,30 @@ describe("lineChart", () => {
     expect(texts(svg)).toContain("&lt;script&gt;&amp;&quot;");
   });
 
+  it.each([
+    ["huge", [-1e300, 1e300]],
+    ["the largest", [-Number.MAX_VALUE, 0, Number.MAX_VALUE]],
+    ["the smallest", [0, Number.MIN_VALUE]],
+    ["one tiny point", [Number.MIN_VALUE]],
+    ["all equal", [3, 3, 3]],
+    ["minus zero", [-0, -0]],
+    ["neighbours far from zero", [1e16, 1e16 + 2]],
+    ["beside infinities", [1, Number.POSITIVE_INFINITY, 2, Number.NEGATIVE_INFINITY, 3]],
+  ])("draws numbers of any size: %s", (_, values) => {
+    for (const [x, y] of [
+      [values.map((_v, i) => i), values],
+      [values, values.map((_v, i) => i)],
+    ] as const) {
+      const svg = lineChart([{ name: "a", x, y }]);
+      expect(svg).not.toMatch(/NaN|Infinity/);
+      const places = curves(svg)
+        .flatMap((e) => coordinates(e.attributes.d as string))
+        .flat();
+      expect(places.length).toBeGreaterThan(0);
+      for (const place of places) expect(place >= 0 && place <= 720).toBe(true);
+    }
+  });
+
   it("rejects what cannot be drawn", () => {
     expect(() => lineChart([{ name: "a", x: [1, 2], y: [1] }])).toThrow('as many x as y in "a", got 2 and 1');
     expect(() => lineChart([])).toThrow(ArgumentError);

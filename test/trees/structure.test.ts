@@ -332,6 +332,25 @@ describe("Structure", () => {
   });
 });
 
+describe("a structure's lists", () => {
+  it("are its own", () => {
+    const lists = [[], [], [0, 1]];
+    const structure = new Structure(lists);
+    const { levels } = structure;
+    (lists[2] as number[]).push(0);
+    lists.push([]);
+    expect(structure.children).toEqual([[], [], [0, 1]]);
+    expect(new Structure([[], [], [0, 1]]).levels).toEqual(levels);
+  });
+
+  it("are the children's own, too", () => {
+    const rows = [[0, 1], [1]];
+    const children = new Children(tensor([[1], [2]]), rows);
+    (rows[1] as number[]).push(0, 1);
+    expect(children.all().toArray()).toEqual([[1], [2], [2]]);
+  });
+});
+
 describe("forestOf", () => {
   it("numbers children before their parents", () => {
     const { structure, symbols, roots } = forestOf([[4, [5, 4]], 6], { inner: 9 });

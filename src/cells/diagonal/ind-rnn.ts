@@ -8,6 +8,7 @@ import { checkModule, type Module, Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
 import { diagonalSequence } from "../../ops/recurrent.ts";
+import { movesAs } from "../../recurrence/recurrence.ts";
 import { zeros } from "../../tensor/create.ts";
 import { defaultGenerator } from "../../tensor/random.ts";
 import { assign, type Tensor } from "../../tensor/tensor.ts";
@@ -38,8 +39,9 @@ export abstract class IndependentUnits extends SequenceCell<Tensor> {
     return this.hiddenSize;
   }
 
-  get independentUnits(): number {
-    return this.hiddenSize;
+  get independentUnits(): number | undefined {
+    const own = [IndRNN, IndRNNRecurrence].some((Class) => movesAs(this, Class, ["step", "sums", "advance"]));
+    return own ? this.hiddenSize : undefined;
   }
 
   /** Zeros. */

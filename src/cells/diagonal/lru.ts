@@ -10,6 +10,7 @@ import { linear } from "../../ops/linear.ts";
 import { cos, exp, log, sin, sqrt } from "../../ops/math.ts";
 import { complexScan } from "../../ops/prefix-scan.ts";
 import { cat, select, stack, unsqueeze } from "../../ops/shape.ts";
+import { movesAs } from "../../recurrence/recurrence.ts";
 import { zeros } from "../../tensor/create.ts";
 import { defaultGenerator } from "../../tensor/random.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
@@ -119,8 +120,8 @@ export class LRU extends SequenceCell<Complex> {
     return this.d ? add(y, mul(this.d, x)) : y;
   }
 
-  get independentUnits(): number {
-    return this.hiddenSize;
+  get independentUnits(): number | undefined {
+    return movesAs(this, LRU, ["step", "eigenvalues"]) ? this.hiddenSize : undefined;
   }
 
   initialState(batch: number): Complex {

@@ -10,6 +10,7 @@ import { exp, log, logSigmoid, relu, sigmoid, softplus } from "../../ops/math.ts
 import { logLinearScan } from "../../ops/prefix-scan.ts";
 import { cumsum } from "../../ops/reduce.ts";
 import { split } from "../../ops/shape.ts";
+import { movesAs } from "../../recurrence/recurrence.ts";
 import { zeros } from "../../tensor/create.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { complement } from "./mixing.ts";
@@ -72,8 +73,9 @@ abstract class MinRNN extends SequenceCell<Tensor> {
     this.bias = bias ? uniformParameter([(gates + 1) * hiddenSize], bound, options) : null;
   }
 
-  get independentUnits(): number {
-    return this.outputSize;
+  get independentUnits(): number | undefined {
+    const own = [MinGRU, MinLSTM].some((Class) => movesAs(this, Class, ["step", "shares"]));
+    return own ? this.outputSize : undefined;
   }
 
   /** What is kept of the state and what is taken of the candidate, from the sums (gates first, then the candidate). */

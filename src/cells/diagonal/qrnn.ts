@@ -7,6 +7,7 @@ import { add, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
 import { sigmoid, tanh } from "../../ops/math.ts";
 import { cat, split } from "../../ops/shape.ts";
+import { movesAs } from "../../recurrence/recurrence.ts";
 import { zeros } from "../../tensor/create.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { complement } from "./mixing.ts";
@@ -83,8 +84,8 @@ export class QRNN extends SequenceCell<QRNNState> {
     return { f, b: mul(i ?? complement(f), tanh(z)), o: o ?? null };
   }
 
-  get independentUnits(): number {
-    return this.outputSize;
+  get independentUnits(): number | undefined {
+    return movesAs(this, QRNN) ? this.outputSize : undefined;
   }
 
   initialState(batch: number): QRNNState {

@@ -26,11 +26,20 @@ export abstract class SequenceCell<S extends State = State> extends Cell<S> {
     checkOptions("scan", options, SCAN);
     checkSequence("scan", xs, this.inputSize, options.lengths);
     const [T, B] = [xs.dim(0), xs.dim(1)];
+    // Of one step there is nothing to run at once; what the step does not read has no gradient then, instead of one of zeros.
+    if (T === 1 || hasNewerStep(this)) return super.scan(xs, state, options);
     const lengths = options.lengths?.some((n) => n < T) ? options.lengths : null;
     const turn = (x: Tensor) => (options.reverse ? reversed(x, lengths) : x);
     const [ys, last] = this.whole(turn(fillBeyond(xs, lengths)), state ?? this.initialState(B), lengths);
     return [turn(zeroBeyond(ys, lengths)), last];
   }
+}
+
+/** Whether a subclass has a step of which the `whole` that it inherits knows nothing. */
+function hasNewerStep(cell: SequenceCell): boolean {
+  let prototype = cell;
+  while (!Object.hasOwn(prototype, "step") && !Object.hasOwn(prototype, "whole")) prototype = Object.getPrototypeOf(prototype);
+  return !Object.hasOwn(prototype, "whole");
 }
 
 /** The rows of x [n,B,…] at `steps[t][b]`, or `steps[b]` for one step. */

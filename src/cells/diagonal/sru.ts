@@ -8,6 +8,7 @@ import { linear } from "../../ops/linear.ts";
 import { sigmoid } from "../../ops/math.ts";
 import { diagonalSequence } from "../../ops/recurrent.ts";
 import { slice, split } from "../../ops/shape.ts";
+import { movesAs } from "../../recurrence/recurrence.ts";
 import { zeros } from "../../tensor/create.ts";
 import { assign, type Tensor } from "../../tensor/tensor.ts";
 import { mix } from "./mixing.ts";
@@ -60,8 +61,8 @@ export class SRU extends SequenceCell<Tensor> {
     assign(this.bias, [...new Array<number>(hiddenSize).fill(0), ...new Array<number>(hiddenSize).fill(highwayBias)]);
   }
 
-  get independentUnits(): number {
-    return this.outputSize;
+  get independentUnits(): number | undefined {
+    return movesAs(this, SRU) ? this.outputSize : undefined;
   }
 
   initialState(batch: number): Tensor {
