@@ -4,6 +4,7 @@ import { checkObject, isRecord } from "../base/checks.ts";
 import { ArgumentError, FormatError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
 import type { Cursor } from "../data/batches.ts";
+import type { EMAState } from "../optim/ema.ts";
 import type { OptimizerState } from "../optim/optimizer.ts";
 import { type State, stateTensors } from "../recurrence/state.ts";
 import { Generator } from "../tensor/random.ts";
@@ -21,6 +22,8 @@ export interface Checkpoint {
   readonly optimizer: OptimizerState;
   /** Weights of the best evaluation so far; empty when none were kept. */
   readonly best: ReadonlyMap<string, Tensor>;
+  /** Averages of the parameters, where they are kept. */
+  readonly averages?: EMAState | null;
   /** What a recurrent model carries from batch to batch. */
   readonly state: State | null;
   /** Where the next batch comes from. */
@@ -35,7 +38,7 @@ export interface Checkpoint {
 
 const FORMAT = "tapeloop checkpoint 2";
 const METADATA = ["format", "run", "extra"] as const;
-const GROUPS = ["model", "optimizer", "best", "state"] as const;
+const GROUPS = ["model", "optimizer", "best", "averages", "state"] as const;
 
 function fail(expected: string, got: unknown): never {
   throw new FormatError(`checkpoint: expected ${expected}, got ${quote(got)}`);
@@ -76,7 +79,7 @@ function stateOf(structure: unknown, tensors: ReadonlyMap<string, Tensor>): Stat
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
   checkObject("encodeCheckpoint", "a checkpoint", checkpoint);
   checkObject("encodeCheckpoint", "optimizer", checkpoint.optimizer);
-  const { step, model, optimizer, best, state, cursor, generators, progress, extra } = checkpoint;
+  const { step, model, optimizer, best, averages = null, state, cursor, generators, progress, extra } = checkpoint;
   let count = 0;
   const run = {
     step,
@@ -85,11 +88,13 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
     cursor,
     generators: generators.map((g) => Array.from(g.toBytes())),
     progress,
+    ...(averages !== null && { updates: averages.updates }),
   };
   const groups: Record<(typeof GROUPS)[number], Iterable<[string | number, Tensor]>> = {
     model,
     optimizer: Object.entries(optimizer.tensors),
     best,
+    averages: averages === null ? [] : averages.averages.entries(),
     state: state === null ? [] : stateTensors(state).entries(),
   };
   const tensors = GROUPS.flatMap((group) => Array.from(groups[group], ([name, t]): [string, Tensor] => [`${group}.${name}`, t]));
@@ -132,6 +137,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
       model: group("model"),
       optimizer: optimizerOf(run.optimizer, group("optimizer")),
       best: group("best"),
+      averages: averagesOf(run.updates, group("averages")),
       state: carriedOf(run.state, group("state")),
       cursor: run.cursor === null ? null : cursorOf(run.cursor),
       generators: Array.isArray(run.generators) ? run.generators.map(generatorOf) : fail("a list of generators", run.generators),
@@ -150,6 +156,14 @@ function parseRun(text: string | undefined): Readonly<Record<string, unknown>> {
 function carriedOf(structure: unknown, tensors: ReadonlyMap<string, Tensor>): State | null {
   if (structure !== null) return stateOf(structure, tensors);
   return tensors.size === 0 ? null : fail("no tensors of a state that is null", [...tensors.keys()]);
+}
+
+/** The averages, if there are any. @throws FormatError for tensors without a number of updates, or others than 0, 1, … */
+function averagesOf(updates: unknown, tensors: ReadonlyMap<string, Tensor>): EMAState | null {
+  if (updates === undefined) return tensors.size === 0 ? null : fail("no averages where there are no updates", [...tensors.keys()]);
+  if (!(Number.isSafeInteger(updates) && (updates as number) >= 0)) fail("a whole number of updates", updates);
+  const averages = Array.from({ length: tensors.size }, (_, i) => tensors.get(String(i)) ?? fail(`average ${i}`, [...tensors.keys()]));
+  return { updates: updates as number, averages };
 }
 
 /** `model.head.weight` → model: head.weight. */

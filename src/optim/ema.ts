@@ -105,20 +105,29 @@ export class EMA {
     return { updates: this.#updates, averages: this.#present };
   }
 
-  /** @throws FormatError for averages of other parameters; nothing is changed then */
-  loadStateDict(state: EMAState): void {
-    const { updates } = state;
+  /** Whether parameters and averages are exchanged at the moment. */
+  get swapped(): boolean {
+    return this.#swapped;
+  }
+
+  /** @throws FormatError for averages of other parameters @internal */
+  checkStateDict({ updates, averages }: EMAState): void {
     if (!(Number.isSafeInteger(updates) && updates >= 0)) {
       throw new FormatError(`EMA: expected updates to be a whole number of at least 0, got ${quote(updates)}`);
     }
-    if (state.averages.length !== this.#averages.length) {
-      throw new FormatError(`EMA: expected ${this.#averages.length} averages, got ${state.averages.length}`);
+    if (averages.length !== this.#averages.length) {
+      throw new FormatError(`EMA: expected ${this.#averages.length} averages, got ${averages.length}`);
     }
     this.#averages.forEach((own, i) => {
-      const { shape, dtype } = state.averages[i] as Tensor;
+      const { shape, dtype } = averages[i] as Tensor;
       if (sameShape(shape, own.shape) && dtype === own.dtype) return;
       throw new FormatError(`EMA: expected average ${i} to be ${own.dtype} ${show(own.shape)}, got ${dtype} ${show(shape)}`);
     });
+  }
+
+  /** @throws FormatError for averages of other parameters; nothing is changed then */
+  loadStateDict(state: EMAState): void {
+    this.checkStateDict(state);
     this.#present.forEach((own, i) => {
       assign(own, state.averages[i] as Tensor);
     });

@@ -12,6 +12,7 @@ import type { GradientAlgorithm } from "../learning/algorithm.ts";
 import { usingGradients } from "../learning/using-gradients.ts";
 import { checkModule, type Module } from "../nn/module.ts";
 import { checkClipNorm, clipGradNorm } from "../optim/clip.ts";
+import type { EMA } from "../optim/ema.ts";
 import { metricOf } from "../optim/metric.ts";
 import { Optimizer } from "../optim/optimizer.ts";
 import { constantLR, Rates, readRates, type Schedule } from "../optim/schedules.ts";
@@ -58,6 +59,11 @@ export interface FitOptions<M extends Module, B, S extends State> {
   readonly clipNorm?: number;
   /** The learning rate of each step, counted from 0, from the rate the optimiser was made with. */
   readonly schedule?: Schedule;
+  /**
+   * Averages of the parameters, taken after every step and kept in checkpoints. The model is evaluated with them in the parameters' place, and the best
+   * weights are those that were evaluated.
+   */
+  readonly averages?: EMA | undefined;
   /** A number to minimise, usually on held-out data; runs without recording, in evaluation mode. A value that is not finite is never the best. */
   readonly evaluate?: (model: M) => number | Tensor;
   /** Steps from one evaluation to the next; the last step of all is evaluated in any case. */
@@ -80,6 +86,7 @@ const FIT = [
   "signal",
   "clipNorm",
   "schedule",
+  "averages",
   "evaluate",
   "evaluateEvery",
   "earlyStopping",
@@ -222,13 +229,14 @@ export class Training<M extends Module, B extends object, S extends State = Stat
    * @throws ArgumentError for extra data that is not plain
    */
   checkpoint(extra: Json = null): Uint8Array<ArrayBuffer> {
-    const { optimizer } = this.#options;
+    const { optimizer, averages } = this.#options;
     this.#checkDraws();
     return encodeCheckpoint({
       step: this.#step,
       model: this.#last ?? this.#model.stateDict(),
       optimizer: optimizer.stateDict(),
       best: this.#best,
+      averages: averages?.stateDict() ?? null,
       state: this.#state,
       cursor: this.#cursor,
       generators: this.#generators(),
@@ -369,7 +377,8 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   }
 
   #trainStep(batch: B & Continuing): TrainingStep {
-    const { optimizer, schedule, clipNorm = Number.POSITIVE_INFINITY } = this.#options;
+    const { optimizer, schedule, averages, clipNorm = Number.POSITIVE_INFINITY } = this.#options;
+    if (averages?.swapped) throw new StateError("fit: expected the parameters in their place, got their averages there: swap() first");
     const params = [...new Set([...this.#model.parameters(), ...optimizer.params])];
     forgetGradients(params);
     try {
@@ -383,6 +392,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       const carried = next === null ? null : mapState((s) => copyOf(s), next);
       if (schedule !== undefined) this.#rates.set(this.#step);
       optimizer.step(undefined, loss);
+      averages?.update();
       this.#carry(carried);
       this.#step = step;
       const last = { step, loss, gradNorm, lr: optimizer.lr };
@@ -459,13 +469,19 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   #evaluate(): TrainingStep {
     const { evaluate } = this.#options;
     const modes = modesOf(this.#model);
+    const measure = () => noGrad(() => scope(() => metricOf("fit: evaluate", evaluate?.(this.#model))));
     const evaluation = this.#orNothing(() => {
       this.#model.eval();
-      return noGrad(() => scope(() => metricOf("fit: evaluate", evaluate?.(this.#model))));
+      return this.#withAverages(measure);
     });
     setModes(modes);
-    this.#remember(evaluation);
+    this.#withAverages(() => this.#remember(evaluation));
     return { ...(this.#progress.last as TrainingStep), evaluation };
+  }
+
+  #withAverages<R>(fn: () => R): R {
+    const { averages } = this.#options;
+    return averages === undefined ? fn() : averages.withAverages(fn);
   }
 
   #remember(value: number): void {
@@ -488,7 +504,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
 
   /** Takes over a checkpoint, or nothing of it. */
   #resume(bytes: Uint8Array): void {
-    const { optimizer } = this.#options;
+    const { optimizer, averages } = this.#options;
     scope(() => {
       const checkpoint = decodeCheckpoint(bytes);
       const { step, model, best, cursor, state } = checkpoint;
@@ -498,6 +514,11 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       const trained = new Set(optimizer.params);
       checkWeights("weights", model, own, trained);
       if (best.size > 0) checkWeights("best weights", best, own, trained);
+      if ((averages === undefined) !== ((checkpoint.averages ?? null) === null)) {
+        const [wanted, got] = averages === undefined ? ["no averages", "some"] : ["averages", "none"];
+        throw new FormatError(`checkpoint: expected ${wanted}, as fit has them, got ${got}`);
+      }
+      if (checkpoint.averages) averages?.checkStateDict(checkpoint.averages);
       const generators = this.#generators();
       if (generators.length !== checkpoint.generators.length) {
         throw new FormatError(`checkpoint: expected the places of ${generators.length} generators, got ${checkpoint.generators.length}`);
@@ -513,6 +534,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
         this.#shadow.putBack();
         throw error;
       }
+      if (checkpoint.averages) averages?.loadStateDict(checkpoint.averages);
       generators.forEach((g, i) => {
         g.state = (checkpoint.generators[i] as Generator).state;
       });
@@ -565,6 +587,7 @@ function checkFitOptions({
   evaluateEvery,
   earlyStopping,
   generator,
+  averages,
   evaluate,
 }: AnyOptions): void {
   if (!(optimizer instanceof Optimizer)) {
@@ -574,6 +597,7 @@ function checkFitOptions({
   if (gradients !== undefined) checkMethods("fit", "gradients, a gradient algorithm", gradients, ["scan"]);
   if (schedule !== undefined) checkFunction("fit", "schedule", schedule);
   if (evaluate !== undefined) checkFunction("fit", "evaluate", evaluate);
+  if (averages !== undefined) checkMethods("fit", "averages, an EMA", averages, ["update", "withAverages", "stateDict", "checkStateDict"]);
   if (maxSteps !== undefined) checkWhole("fit", "maxSteps", maxSteps);
   if (evaluateEvery !== undefined) checkWhole("fit", "evaluateEvery", evaluateEvery, { least: 1 });
   if (clipNorm !== undefined) checkClipNorm("fit", clipNorm);

@@ -97,7 +97,7 @@ describe("fixedPoints at a double root", () => {
       const found = fixedPoints(f, { starts: [[at - 1], [at + 1], [at + 0.3], [at]] });
       expect(found.length).toBe(1);
       expect(Math.abs((found[0]?.point[0] as number) - at) < 1e-6).toBe(true);
-      expect(found[0]?.stable).toBe(false);
+      expect(Math.abs(found[0]?.eigenvalues[0]?.re as number) < 1e-6).toBe(true);
     }
   });
 });
