@@ -4,7 +4,7 @@ import { checkFunction, checkNumber, checkWhole, optionsOf } from "../base/check
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Generator } from "../tensor/random.ts";
 import { scope } from "../tensor/tensor.ts";
-import { type ComplexNumber, eigenvalues } from "./matrix.ts";
+import { type ComplexNumber, eigenvalues } from "./eigenvalues.ts";
 
 export interface ArnoldiOptions {
   /** Vectors of the subspace (default 40, at most n). */

@@ -1,7 +1,7 @@
 /** The spectral radius of a reservoir's weights, with its leak: how it is found and set. */
 
 import { arnoldi, modulus } from "../numerics/arnoldi.ts";
-import type { ComplexNumber } from "../numerics/matrix.ts";
+import type { ComplexNumber } from "../numerics/eigenvalues.ts";
 import type { SparseMatrix } from "../ops/sparse.ts";
 
 /** Up to so many units all eigenvalues are found, beyond it the largest ones. */

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { ArgumentError, ShapeError } from "../../src/base/errors.ts";
 import { arnoldi, modulus } from "../../src/numerics/arnoldi.ts";
-import { type ComplexNumber, eigenvalues, type Matrix } from "../../src/numerics/matrix.ts";
+import { type ComplexNumber, eigenvalues } from "../../src/numerics/eigenvalues.ts";
+import type { Matrix } from "../../src/numerics/matrix.ts";
 import { noise } from "../kernels/memory.ts";
 
 const timesOf = (m: Matrix) => (x: Float64Array) => Float64Array.from(m, (row) => row.reduce((sum, v, j) => sum + v * (x[j] as number), 0));

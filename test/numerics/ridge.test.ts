@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ArgumentError, ShapeError, StateError } from "../../src/base/errors.ts";
-import { solve, symmetricEigen } from "../../src/numerics/matrix.ts";
+import { symmetricEigen } from "../../src/numerics/eigenvalues.ts";
+import { solve } from "../../src/numerics/matrix.ts";
 import { RecursiveLeastSquares } from "../../src/numerics/recursive-least-squares.ts";
 import { RidgeRegression } from "../../src/numerics/ridge.ts";
 import { slice } from "../../src/ops/shape.ts";

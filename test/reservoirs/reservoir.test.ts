@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from "vitest";
 import { gradients } from "../../src/autodiff/sweep.ts";
 import { ArgumentError, ShapeError } from "../../src/base/errors.ts";
-import { eigenvalues } from "../../src/numerics/matrix.ts";
+import { eigenvalues } from "../../src/numerics/eigenvalues.ts";
 import { toDense } from "../../src/ops/sparse.ts";
 import { scanSteps } from "../../src/recurrence/recurrence.ts";
 import { stateFromBytes, stateToBytes } from "../../src/recurrence/state-bytes.ts";
