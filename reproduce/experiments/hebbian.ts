@@ -1,7 +1,8 @@
 /** Hebbian rules: weights that turn to the principal components of what they see, and units that choose one of several patterns. */
 
 import { HebbianLayer, type HebbianRule } from "../../src/learning/hebbian.ts";
-import { orthonormalRows, symmetricEigen } from "../../src/numerics/matrix.ts";
+import { symmetricEigen } from "../../src/numerics/eigenvalues.ts";
+import { orthonormalRows } from "../../src/numerics/matrix.ts";
 import { add } from "../../src/ops/arithmetic.ts";
 import { matmul } from "../../src/ops/linear.ts";
 import { heatMap } from "../../src/plot/heat-map.ts";
