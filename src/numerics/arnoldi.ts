@@ -137,14 +137,14 @@ function leading({ basis, h }: Subspace, values: readonly ComplexNumber[]): Vect
  * @example arnoldi(([a, b]) => Float64Array.of(-b, a), 2).values // ±i
  */
 export function arnoldi(times: (x: Float64Array) => Float64Array, n: number, options: ArnoldiOptions = {}): Arnoldi {
-  checkFunction("arnoldi", "times", times);
-  checkWhole("arnoldi", "n", n, { least: 1 });
   const {
     dimension = 40,
     tolerance = 1e-6,
     maxRestarts = 100,
     seed = 0,
   } = optionsOf("arnoldi", options, ["dimension", "tolerance", "maxRestarts", "seed"]);
+  checkFunction("arnoldi", "times", times);
+  checkWhole("arnoldi", "n", n, { least: 1 });
   checkWhole("arnoldi", "dimension", dimension, { least: 2 });
   checkNumber("arnoldi", "tolerance", tolerance, { above: 0 });
   checkWhole("arnoldi", "maxRestarts", maxRestarts, { least: 1 });

@@ -158,9 +158,9 @@ export interface SparseLinearOptions {
  * @example sparseLinear(tensor([1, 2]), toSparse(tensor([[0, 3], [4, 0]]))).toArray() // [6, 4]
  */
 export function sparseLinear(x: Tensor, weight: SparseMatrix, options: SparseLinearOptions = {}): Tensor {
+  checkOptions("sparseLinear", options, ["transposed"]);
   checkTensor("sparseLinear", x);
   checkSparse("sparseLinear", weight);
-  checkOptions("sparseLinear", options, ["transposed"]);
   const { transposed = false } = options;
   const { values, crowIndices, colIndices, size } = weight;
   const inner = size[transposed ? 0 : 1];

@@ -1,6 +1,6 @@
 /** Readouts that learn while the network runs: recursive least squares, and FORCE. */
 
-import { checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkMethods, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { RecursiveLeastSquares } from "../numerics/recursive-least-squares.ts";
 import type { Recurrence } from "../recurrence/recurrence.ts";
@@ -55,13 +55,14 @@ export function fitOnline<S extends State>(
     feedback = "target",
     every = 1,
     washout = 0,
-    state = network.initialState(1),
   } = optionsOf("fitOnline", options, ["feedback", "ridge", "forgetting", "every", "washout", "state"]);
+  checkMethods("fitOnline", "a network", network, ["checkPair", "setReadout"]);
   checkOneOf("fitOnline", "feedback", feedback, ["target", "output"]);
   checkWhole("fitOnline", "every", every, { least: 1 });
   checkWhole("fitOnline", "washout", washout);
   network.checkPair("fitOnline", xs, targets);
   if (xs.dim(1) !== 1) throw new ArgumentError(`fitOnline: expected one sequence, got a batch of ${xs.dim(1)}`);
+  const { state = network.initialState(1) } = options;
   const [T, I, O] = [xs.dim(0), network.inputSize, network.outputSize];
   const dtype = network.readout.weight.dtype as "float32" | "float64";
   const stream = new Stream(network.reservoir as AnyReservoir<S> as unknown as Recurrence<S>, { dtype });

@@ -1,7 +1,7 @@
 /** Intrinsic plasticity: each unit tunes its gain and bias until its activity has the distribution wanted. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkMethods, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { tanh } from "../ops/math.ts";
@@ -36,6 +36,7 @@ export interface IntrinsicPlasticityOptions {
  */
 export function intrinsicPlasticity(reservoir: Reservoir, xs: Tensor, options: IntrinsicPlasticityOptions = {}): void {
   const { rate = 1e-3, mean = 0, std = 0.2, epochs = 1 } = optionsOf("intrinsicPlasticity", options, ["rate", "mean", "std", "epochs"]);
+  checkMethods("intrinsicPlasticity", "a reservoir", reservoir, ["initialState", "net"]);
   checkNumber("intrinsicPlasticity", "rate", rate, { above: 0 });
   checkNumber("intrinsicPlasticity", "mean", mean, { least: -1, most: 1 });
   checkNumber("intrinsicPlasticity", "std", std, { above: 0 });

@@ -1,8 +1,10 @@
 /** The spectral radius of a reservoir's weights, with its leak: how it is found and set. */
 
+import { ShapeError } from "../base/errors.ts";
 import { arnoldi, modulus } from "../numerics/arnoldi.ts";
 import type { ComplexNumber } from "../numerics/eigenvalues.ts";
-import type { SparseMatrix } from "../ops/sparse.ts";
+import { checkSparse, type SparseMatrix } from "../ops/sparse.ts";
+import { show } from "../tensor/shape.ts";
 
 /** Up to so many units all eigenvalues are found, beyond it the largest ones. */
 const SMALL = 60;
@@ -40,6 +42,8 @@ function timesOf({ crowIndices, colIndices, values }: SparseMatrix): (x: Float64
  * @example spectrum(toSparse(tensor([[0, -1], [1, 0]]))).values // ±i
  */
 export function spectrum(matrix: SparseMatrix, leak = 1, scale = 1): Spectrum {
+  checkSparse("spectrum", matrix);
+  if (matrix.size[0] !== matrix.size[1]) throw new ShapeError(`spectrum: expected a square matrix, got ${show(matrix.size)}`);
   const times = timesOf(matrix);
   const effective = (x: Float64Array) => times(x).map((y, i) => (1 - leak) * (x[i] as number) + leak * scale * y);
   const { values, residual, converged } = arnoldi(effective, matrix.size[0], { dimension: SMALL, tolerance: 1e-3, maxRestarts: 20 });
