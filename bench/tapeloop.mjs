@@ -6,9 +6,11 @@ import {
   add,
   assign,
   backward,
+  bceWithLogits,
   Cell,
   crossEntropy,
   embedding,
+  Generator,
   gruSequence,
   init,
   Linear,
@@ -34,6 +36,7 @@ import {
   transpose,
   zeros,
 } from "tapeloop";
+import { DNC, NTM } from "tapeloop/memory";
 import { headWeights, recurrentWeights, SEEDS, uniform, whole } from "./inputs.mjs";
 import { raggedLengths, VOCABULARY } from "./workloads.mjs";
 
@@ -196,8 +199,20 @@ function ragged({ mode, full, T, B, H }) {
   };
 }
 
+/** Words of bits to be put out as they come in: a loss like that of copying. */
+function memoryMachine({ machine, T, B, N, W, I, O, H }) {
+  const sizes = { inputSize: I, outputSize: O, hiddenSize: H, memorySize: N, wordSize: W };
+  const controller = machine === "NTM" ? "feedforward" : "lstm";
+  const cell = new { NTM, DNC }[machine]({ ...sizes, controller, generator: new Generator(1) });
+  const xs = random([T, B, I], SEEDS.x);
+  const targets = tensor(Float32Array.from(whole(T * B * O, SEEDS.targets, 2)), { shape: [T, B, O] });
+  const why = cell.whyEager(xs);
+  if (why !== null) throw new Error(`the step runs eagerly: ${why}`);
+  return trainer(cell.parameters(), () => bceWithLogits(cell.scan(xs)[0], targets));
+}
+
 export async function open({ kernels }) {
   if (kernels === "relaxed") init((await import("tapeloop/relaxed")).relaxedKernels());
   const { version } = createRequire(import.meta.url)("tapeloop/package.json");
-  return { version, kinds: { gemm, sequence, stream, characters, elman, customCell, ragged } };
+  return { version, kinds: { gemm, sequence, stream, characters, elman, customCell, ragged, memoryMachine } };
 }

@@ -159,6 +159,30 @@ function ragged(mode, full) {
   };
 }
 
+/** A machine with N rows of W numbers: its controller, what its heads say, looking rows up, writing and reading; a gradient costs twice that. */
+function memoryMachine(machine) {
+  const [T, B, N, W, I, O, H] = [40, 16, 128, 20, 9, 8, 100];
+  const [gates, said, links] = machine === "NTM" ? [1, 4 * W + 12, 0] : [4, 4 * W + 8, 2 * product(1, N, N)];
+  const controller = product(1, gates * H, I + W + (gates > 1 ? H : 0)) + product(1, said, H) + product(1, O, H + W);
+  const flop = 3 * T * B * (controller + 5 * product(1, N, W) + links);
+  return {
+    workload: "W10",
+    name: `${machine} with ${N} rows of ${W}, T = ${T}, batch ${B}, training`,
+    kind: "memoryMachine",
+    machine,
+    T,
+    B,
+    N,
+    W,
+    I,
+    O,
+    H,
+    unit: "training steps/s",
+    units: 1,
+    least: ({ peak }) => flop / peak,
+  };
+}
+
 const SIZES = [64, 128, 256, 512];
 
 /** Every timed case, in order. W6 (cold start) and W7 (bytes) are measured by programs of their own. */
@@ -173,6 +197,7 @@ export const CASES = [
   customCell("fused"),
   customCell("in ten lines"),
   ...["inference", "training"].flatMap((mode) => [true, false].map((full) => ragged(mode, full))),
+  ...["NTM", "DNC"].map(memoryMachine),
 ];
 
 /** Working sets whose reading speed the ceilings ask for. */

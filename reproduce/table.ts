@@ -28,6 +28,7 @@ import { lstm1997 } from "./experiments/lstm-1997.ts";
 import { lstmCounting } from "./experiments/lstm-counting.ts";
 import { lstmForget } from "./experiments/lstm-forget.ts";
 import { lstmOdyssey } from "./experiments/lstm-odyssey.ts";
+import { memoryMachines } from "./experiments/memory-machines.ts";
 import { mtrnn } from "./experiments/mtrnn.ts";
 import { multiDimensional } from "./experiments/multi-dimensional.ts";
 import { narx } from "./experiments/narx.ts";
@@ -77,6 +78,7 @@ export const experiments: readonly Experiment[] = [
   lstmCounting,
   lstmForget,
   lstmOdyssey,
+  memoryMachines,
   mtrnn,
   multiDimensional,
   narx,

@@ -83,14 +83,16 @@ export class Stretch<S extends State> {
       if (found[i] !== null) this.reached.add(t);
     });
     const n = this.#before.length;
-    return { state: joined(found.slice(0, n), this.#before), parameters: joined(found.slice(n), this.#parameters, this.#before[0]?.dtype) };
+    // Of the outputs' type where there is no state, or no parameter, to tell it.
+    const { dtype } = this.ys;
+    return { state: joined(found.slice(0, n), this.#before, dtype), parameters: joined(found.slice(n), this.#parameters, dtype) };
   }
 
   /** ∂next/∂state [S,S] and ∂next/∂θ [S,P], a sweep a row. */
   jacobians(): { readonly state: Tensor; readonly parameters: Tensor } {
     const S = this.size;
-    if (S === 0) return { state: zeros([0, 0]), parameters: zeros([0, this.#parameters.reduce((n, p) => n + p.size, 0)]) };
-    const dtype = (this.#after[0] as Tensor).dtype;
+    const { dtype } = this.ys;
+    if (S === 0) return { state: zeros([0, 0], dtype), parameters: zeros([0, this.#parameters.reduce((n, p) => n + p.size, 0)], dtype) };
     const rows = Array.from({ length: S }, (_, k) => this.pull(null, unit(S, k, dtype)));
     return { state: stack(rows.map((r) => r.state)), parameters: stack(rows.map((r) => r.parameters)) };
   }

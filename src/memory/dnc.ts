@@ -71,6 +71,8 @@ interface Signals {
 
 /** Keeps usages from 0 where they are multiplied, and links that lead nowhere from a division by 0. */
 const EPSILON = 1e-6;
+/** How fine usages are compared: one part in so many. */
+const USAGE_PARTS = 1e5;
 
 /**
  * A differentiable neural computer. Its write head takes rows that are free, or rows by what they hold; its read heads look for rows, or
@@ -84,7 +86,7 @@ const EPSILON = 1e-6;
  *   w^r = π_1 Lᵀ w^r₋₁ + π_2 C(M, k^r, β^r) + π_3 L w^r₋₁    r = Mᵀ w^r for each read head
  *
  * with β = 1 + softplus, gates and e by σ, π by softmax. `interface` maps h to ξ = [k^r; β^r; k; β; e; v; f; g_a; g_w; π], of all read heads one kind after
- * the other; `output` is W_y, b_y. All starts at 0. Rows of equal usage are taken in order. The three options are those of Csordás and Schmidhuber,
+ * the other; `output` is W_y, b_y. All starts at 0. Rows of equal usage, to five places, are taken in order. The three options are those of Csordás and Schmidhuber,
  * and lengthen ξ, in this order:
  *
  *   maskedLookUp    a mask m = σ for the keys k^r and then k: K(k∘m, M_i∘m) in place of K(k, M_i)
@@ -235,7 +237,9 @@ function positions(N: number): [column: Tensor, row: Tensor] {
 /** Where row i has a place after row j in the order of rising usage, first rows first among equals: 1, elsewhere 0, [B,N,N]. */
 function laterThan(u: Tensor): Tensor {
   const [i, j] = positions(u.dim(1));
-  const [ui, uj] = [unsqueeze(u, 2), unsqueeze(u, 1)];
+  // In whole parts: what differs by rounding, or by what EPSILON lets pass, is equal.
+  const parts = cast(add(mul(u, USAGE_PARTS), 0.5), "int32");
+  const [ui, uj] = [unsqueeze(parts, 2), unsqueeze(parts, 1)];
   return cast(logicalOr(less(uj, ui), logicalAnd(less(j, i), equal(uj, ui))), u.dtype);
 }
 

@@ -1,0 +1,63 @@
+/** Sequences that are shown, and then have to be said again: bits to be copied, symbols to be copied or reversed. */
+
+import { slice } from "../../src/ops/shape.ts";
+import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import type { Dice } from "./dice.ts";
+import { oneHot } from "./one-hot.ts";
+
+export interface Transduction {
+  /** [2L+1,B,·]: L items, a mark that they are over, and L steps without input. */
+  readonly xs: Tensor;
+  /** What is to be said in the last L steps. */
+  readonly targets: Tensor;
+  /** L. */
+  readonly length: number;
+}
+
+/** The outputs at the steps that are asked for, [L,B,·]. */
+export function answers(ys: Tensor, { length }: Transduction): Tensor {
+  return slice(ys, 0, length + 1, 2 * length + 1);
+}
+
+/**
+ * Words of `bits` fair bits; targets are the same words [L,B,bits], and xs has one channel more, for the mark.
+ * @see Graves, Wayne and Danihelka, "Neural Turing machines", 2014, section 4.1
+ */
+export function bitsToCopy(dice: Dice, { batch, bits, length }: { batch: number; bits: number; length: number }): Transduction {
+  const words = Float32Array.from({ length: length * batch * bits }, () => dice.below(2));
+  const xs = new Float32Array((2 * length + 1) * batch * (bits + 1));
+  for (let row = 0; row < length * batch; row++) xs.set(words.subarray(row * bits, (row + 1) * bits), row * (bits + 1));
+  for (let b = 0; b < batch; b++) xs[(length * batch + b) * (bits + 1) + bits] = 1;
+  return {
+    xs: tensor(xs, { shape: [2 * length + 1, batch, bits + 1] }),
+    targets: tensor(words, { shape: [length, batch, bits] }),
+    length,
+  };
+}
+
+/**
+ * Symbols 0 … K − 1 as unit vectors, K for the mark; targets are class numbers [L,B], the same symbols or in reverse.
+ * @see Grefenstette, Hermann, Suleyman and Blunsom, "Learning to transduce with unbounded memory", 2015, section 4.1
+ */
+export function symbolsToSay(
+  dice: Dice,
+  { batch, symbols, length, reverse }: { batch: number; symbols: number; length: number; reverse: boolean },
+): Transduction {
+  const shown = Int32Array.from({ length: length * batch }, () => dice.below(symbols));
+  const codes = new Int32Array((2 * length + 1) * batch).fill(-1);
+  codes.set(shown);
+  codes.fill(symbols, length * batch, (length + 1) * batch);
+  const said = shown.map((_, i) => shown[reverse ? (length - 1 - Math.floor(i / batch)) * batch + (i % batch) : i] as number);
+  return {
+    xs: oneHot(codes, [2 * length + 1, batch], symbols + 1),
+    targets: tensor(said, { shape: [length, batch], dtype: "int32" }),
+    length,
+  };
+}
+
+/** Wrong bits a sequence: logits [L,B,bits] whose signs are not what the targets say. */
+export function wrongBits(logits: Tensor, { targets, length }: Transduction): number {
+  const wanted = targets.data();
+  const wrong = Array.from(logits.data()).filter((logit, i) => logit > 0 !== (wanted[i] as number) > 0.5).length;
+  return wrong / (targets.size / (length * targets.dim(2)));
+}
