@@ -5,8 +5,10 @@ import { ArgumentError } from "../base/errors.ts";
 import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 import { EnergyModel, type Motion, type RecallSettings, type UpdateOrder } from "./energy-model.ts";
-import { SpinMotion, type SpinRule, type SpinSystem, spinEnergy } from "./spins.ts";
+import { Enumeration } from "./enumeration.ts";
+import { SpinMotion, type SpinSystem, spinEnergy } from "./spins.ts";
 import { readState, stateDType, type UnitValues } from "./states.ts";
+import type { SpinRule } from "./unit-motion.ts";
 
 export interface SampleOptions {
   /** Updates of the whole net: N updates of single units each, or one of all at once. */
@@ -117,6 +119,15 @@ export abstract class SpinModel extends EnergyModel {
       magnetizations[sweep] = mean(state);
     }
     return { state: tensor(state, { dtype: stateDType(start, this.values) }), energies, magnetizations };
+  }
+
+  /**
+   * The energies of all states, and what follows from them. Costs 2^N times N.
+   * @throws ArgumentError for more than 24 units
+   * @example const probabilities = model.enumerate().probabilities(1);
+   */
+  enumerate(): Enumeration {
+    return new Enumeration(this.system());
   }
 
   /**

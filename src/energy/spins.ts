@@ -1,9 +1,7 @@
-/** Units with two values under symmetric couplings: the fields they feel, and the rules by which they turn. */
+/** Units with two values under symmetric couplings: their energy, and the fields by which they turn. */
 
-import type { Generator } from "../tensor/random.ts";
 import { addFields, type Couplings } from "./couplings.ts";
-import type { Motion, UpdateOrder } from "./energy-model.ts";
-import { exponentials, logistics, permutation, uniforms, type Variates } from "./variates.ts";
+import { type TurnSettings, UnitMotion } from "./unit-motion.ts";
 
 /** What a system of units with two values consists of: E = −½ sᵀJs − hᵀs. */
 export interface SpinSystem {
@@ -14,18 +12,7 @@ export interface SpinSystem {
   readonly low: -1 | 0;
 }
 
-/** By which probability a unit turns: that of its two states at the temperature, or Metropolis's min(1, exp(−ΔE/T)). */
-export type SpinRule = "heat-bath" | "metropolis";
-
-export interface SpinSettings {
-  readonly updates: "asynchronous" | "synchronous";
-  readonly order: UpdateOrder;
-  readonly temperature: number;
-  readonly generator: Generator;
-  readonly rule?: SpinRule;
-}
-
-/** Fields this near to 0, as parts of the greatest there can be, are ties: rounding made them. */
+/** Fields this near to 0, as parts of the greatest there can be, are ties. */
 const TIE = 1e-13;
 /** Steps after which fields are summed anew, against drift. */
 const REFRESH = 1000;
@@ -48,97 +35,43 @@ function energyFrom(state: Float64Array, fields: Float64Array, bias: Float64Arra
   return -sum / 2;
 }
 
-/**
- * Units with two values, moved step by step. Their fields are kept up to date, so that a unit that does not turn costs a comparison.
- *
- * Without a temperature a unit takes the sign of its field, and a tie leaves it as it was. With one, the unit is on with the probability
- * σ(ΔE/T): drawn as ΔE > T·x with a logistic x, which needs no exponential in the loop.
- */
-export class SpinMotion implements Motion {
-  readonly state: Float64Array;
-  readonly deterministic: boolean;
-  readonly noisy: boolean;
-  /** May be changed between steps where chance is on from the start. */
-  temperature: number;
+/** A spin system on its way. Its fields are kept up to date, so that a unit that does not turn costs a comparison. */
+export class SpinMotion extends UnitMotion {
   readonly #system: SpinSystem;
-  readonly #settings: SpinSettings;
   readonly #fields: Float64Array;
+  /** From the lower value to the upper one. */
+  readonly #height: number;
   readonly #tie: number;
-  readonly #noise: Variates | null;
-  readonly #sites: Variates | null;
   #steps = 0;
 
-  constructor(system: SpinSystem, state: Float64Array, settings: SpinSettings) {
-    const { updates, order, temperature, generator, rule } = settings;
+  constructor(system: SpinSystem, state: Float64Array, settings: TurnSettings) {
+    super(state, settings);
     this.#system = system;
-    this.#settings = settings;
-    this.state = state;
-    this.temperature = temperature;
-    this.noisy = temperature > 0;
-    this.deterministic = !this.noisy && (updates === "synchronous" || order === "sequential");
+    this.#height = 1 - system.low;
     this.#fields = fieldsOf(system, state);
-    this.#tie = TIE * (system.couplings.reach + system.bias.reduce((most, h) => Math.max(most, Math.abs(h)), 0));
-    this.#noise = this.noisy ? (rule === "metropolis" ? exponentials(generator) : logistics(generator)) : null;
-    this.#sites = updates === "asynchronous" && order === "random" ? uniforms(generator) : null;
+    this.#tie = TIE * this.#height * (system.couplings.reach + system.bias.reduce((most, h) => Math.max(most, Math.abs(h)), 0));
   }
 
-  energy(): number {
+  override step(): number {
+    if (++this.#steps % REFRESH === 0) this.#fields.set(fieldsOf(this.#system, this.state));
+    return super.step();
+  }
+
+  override energy(): number {
     return energyFrom(this.state, this.#fields, this.#system.bias);
   }
 
-  step(): number {
-    if (++this.#steps % REFRESH === 0) this.#fields.set(fieldsOf(this.#system, this.state));
-    const turned = this.#settings.updates === "synchronous" ? this.#together() : this.#oneByOne();
-    return turned > 0 || this.noisy ? turned : this.#restless();
+  protected override gap(i: number): number {
+    return this.#height * (this.#fields[i] as number);
   }
 
-  /** All units decide on the same state, then turn. */
-  #together(): number {
-    const turning = this.#units().filter((i) => this.#turns(i));
-    for (const i of turning) this.#turn(i);
-    return turning.length;
+  protected override tie(): number {
+    return this.#tie;
   }
 
-  #oneByOne(): number {
-    const N = this.state.length;
-    const { order, generator } = this.#settings;
-    const sites = this.#sites;
-    const shuffled = order === "permutation" ? permutation(generator, N) : null;
-    let turned = 0;
-    for (let k = 0; k < N; k++) {
-      const i = sites !== null ? sites.below(N) : shuffled !== null ? (shuffled[k] as number) : k;
-      if (!this.#turns(i)) continue;
-      this.#turn(i);
-      turned++;
-    }
-    return turned;
-  }
-
-  /** How many units would turn, were they asked. */
-  #restless(): number {
-    return this.#units().filter((i) => this.#turns(i)).length;
-  }
-
-  #units(): Int32Array {
-    return Int32Array.from(this.state, (_, i) => i);
-  }
-
-  /** Whether unit i takes its other value. */
-  #turns(i: number): boolean {
+  protected override turn(i: number): void {
     const up = this.state[i] === 1;
-    const field = this.#fields[i] as number;
-    // The energy of the upper value lies below that of the lower one by this.
-    const gap = field * (1 - this.#system.low);
-    if (this.#noise === null || this.temperature === 0) return up ? field < -this.#tie : field > this.#tie;
-    const x = this.temperature * this.#noise.next();
-    if (this.#settings.rule === "metropolis") return (up ? gap : -gap) < x;
-    return gap > x !== up;
-  }
-
-  #turn(i: number): void {
-    const { couplings, low } = this.#system;
-    const change = this.state[i] === 1 ? low - 1 : 1 - low;
-    this.state[i] = this.state[i] === 1 ? low : 1;
-    couplings.addColumn(i, change, this.#fields);
+    this.state[i] = up ? this.#system.low : 1;
+    this.#system.couplings.addColumn(i, up ? -this.#height : this.#height, this.#fields);
   }
 }

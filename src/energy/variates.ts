@@ -6,7 +6,8 @@ import { log } from "../ops/math.ts";
 import type { Generator } from "../tensor/random.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 
-const BLOCK = 4096;
+/** The first block, and the largest: each is twice as large as the one before. */
+const [FIRST, LARGEST] = [64, 4096];
 
 /** Independent numbers of one distribution. What is left of the last block is dropped. */
 export class Variates {
@@ -31,8 +32,8 @@ export class Variates {
   }
 
   #fill(): void {
-    const values = scope(() => noGrad(() => this.#from(this.#generator.uniform([BLOCK], 0, 1, "float64")).data()));
-    this.#block = values as Float64Array;
+    const n = Math.min(LARGEST, Math.max(FIRST, 2 * this.#block.length));
+    this.#block = scope(() => noGrad(() => this.#from(this.#generator.uniform([n], 0, 1, "float64")).data())) as Float64Array;
     this.#used = 0;
   }
 }

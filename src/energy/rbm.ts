@@ -1,0 +1,202 @@
+/** The restricted Boltzmann machine. */
+
+import { noGrad } from "../autodiff/tape.ts";
+import { checkNames, checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import type { FloatDType } from "../base/dtype.ts";
+import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { Parameter } from "../nn/module.ts";
+import { add, neg, sub } from "../ops/arithmetic.ts";
+import { sum } from "../ops/broadcast.ts";
+import { less, where } from "../ops/compare.ts";
+import { linear, matmul } from "../ops/linear.ts";
+import { sigmoid, softplus } from "../ops/math.ts";
+import { logSumExp, mean } from "../ops/reduce.ts";
+import { transpose } from "../ops/shape.ts";
+import { zeros } from "../tensor/create.ts";
+import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
+import { show } from "../tensor/shape.ts";
+import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { bipartite } from "./bam.ts";
+import { allRows } from "./boltzmann-machine.ts";
+import { DenseCouplings } from "./couplings.ts";
+import { SpinModel } from "./spin-model.ts";
+import type { SpinSystem } from "./spins.ts";
+import { readMatrix, readState, type UnitValues } from "./states.ts";
+
+export interface RBMOptions {
+  readonly visibleSize: number;
+  readonly hiddenSize: number;
+  /** Standard deviation of the first weights (default 0.01). */
+  readonly std?: number;
+  /** (default "float32") */
+  readonly dtype?: FloatDType;
+  /** Draws the first weights (default the default generator). */
+  readonly generator?: Generator;
+}
+
+export interface GibbsOptions {
+  /** Steps there and back (default 1). */
+  readonly steps?: number;
+  /** (default the default generator) */
+  readonly generator?: Generator;
+}
+
+export interface ContrastiveDivergenceOptions {
+  /** Steps of the chains (default 1). */
+  readonly k?: number;
+  /** Where chains go on [C,V], for persistent contrastive divergence (default they start at the data). */
+  readonly chain?: Tensor;
+  /** (default the default generator) */
+  readonly generator?: Generator;
+}
+
+export interface ContrastiveDivergence {
+  /** For `backward`: its gradient is the rule's. Its value says little. */
+  readonly loss: Tensor;
+  /** Where the chains are now [C,V]. */
+  readonly chain: Tensor;
+}
+
+/** More units than this on the smaller side have too many states. */
+const MOST_UNITS = 20;
+
+/**
+ * A Boltzmann machine without connections among visible and among hidden units:
+ *
+ *     E(v, h) = −bᵀv − cᵀh − hᵀWv        P(h_j = 1 | v) = σ(c + Wv)_j        P(v_i = 1 | h) = σ(b + Wᵀh)_i
+ *     F(v) = −bᵀv − Σ_j softplus(c + Wv)_j,   p(v) = exp(−F(v)) / Z
+ *
+ * of units of 0 and 1. Contrastive divergence lowers F at data and raises it where k steps of Gibbs sampling lead; with a `chain` that goes on
+ * from update to update it is persistent. `logLikelihood` is exact, for machines with a small side.
+ *
+ * Parameters: `weight` W [H,V] from N(0, std²), `visibleBias` b [V] and `hiddenBias` c [H], 0. A state of the whole is [v, h] as one
+ * vector; on it there are `energy`, `recall`, `sample`, `enumerate` as in every spin model.
+ * @throws ArgumentError for sizes below 1 and a negative std
+ * @see Smolensky, "Information processing in dynamical systems: foundations of harmony theory", 1986
+ * @see Hinton, "Training products of experts by minimizing contrastive divergence", 2002
+ * @see Tieleman, "Training restricted Boltzmann machines using approximations to the likelihood gradient", 2008 (persistent)
+ * @example
+ * const rbm = new RBM({ visibleSize: 16, hiddenSize: 8 });
+ * const optimizer = new SGD(rbm.parameters(), { lr: 0.05, momentum: 0.5 });
+ * scope(() => { optimizer.zeroGrad(); backward(rbm.contrastiveDivergence(batch).loss); optimizer.step(); });
+ */
+export class RBM extends SpinModel {
+  readonly visibleSize: number;
+  readonly hiddenSize: number;
+  override readonly size: number;
+  readonly weight: Parameter;
+  readonly visibleBias: Parameter;
+  readonly hiddenBias: Parameter;
+  protected override readonly values: UnitValues = "bits";
+
+  constructor(options: RBMOptions) {
+    super();
+    const { visibleSize, hiddenSize, std = 0.01, dtype = "float32", generator } = optionsOf("RBM", options);
+    checkNames("RBM", options, ["visibleSize", "hiddenSize", "std", "dtype", "generator"]);
+    checkSizes("RBM", { visibleSize, hiddenSize });
+    checkNumber("RBM", "std", std, { least: 0 });
+    checkGenerator("RBM", generator);
+    this.visibleSize = visibleSize;
+    this.hiddenSize = hiddenSize;
+    this.size = visibleSize + hiddenSize;
+    this.weight = new Parameter((generator ?? defaultGenerator()).normal([hiddenSize, visibleSize], 0, std, dtype));
+    this.visibleBias = new Parameter(zeros([visibleSize], dtype));
+    this.hiddenBias = new Parameter(zeros([hiddenSize], dtype));
+  }
+
+  /** P(h = 1 | v) [B,H] of v [B,V]. @throws ShapeError */
+  hiddenProbabilities(v: Tensor): Tensor {
+    this.#checkVisible("hiddenProbabilities", v);
+    return sigmoid(linear(v, this.weight, this.hiddenBias));
+  }
+
+  /** P(v = 1 | h) [B,V] of h [B,H]. @throws ShapeError */
+  visibleProbabilities(h: Tensor): Tensor {
+    checkRows("visibleProbabilities", "h", h, this.hiddenSize);
+    return sigmoid(linear(h, transpose(this.weight), this.visibleBias));
+  }
+
+  /** F(v) [B] of v [B,V]; differentiable. @throws ShapeError */
+  freeEnergy(v: Tensor): Tensor {
+    this.#checkVisible("freeEnergy", v);
+    return freeEnergyOf(v, this.visibleBias, linear(v, this.weight, this.hiddenBias));
+  }
+
+  /**
+   * Visible units [B,V] after some steps of Gibbs sampling: hidden units drawn from v, then v from them.
+   * @throws DTypeError, ShapeError, ArgumentError
+   */
+  gibbs(v: Tensor, options: GibbsOptions = {}): Tensor {
+    const { steps = 1, generator } = optionsOf("gibbs", options);
+    checkNames("gibbs", options, ["steps", "generator"]);
+    this.#checkVisible("gibbs", v);
+    checkWhole("gibbs", "steps", steps);
+    checkGenerator("gibbs", generator);
+    const random = generator ?? defaultGenerator();
+    return scope(() =>
+      noGrad(() => {
+        let now = v;
+        for (let k = 0; k < steps; k++) now = draw(this.visibleProbabilities(draw(this.hiddenProbabilities(now), random)), random);
+        return now;
+      }),
+    );
+  }
+
+  /**
+   * The mean of F over data v [B,V] less that over chains: hidden units count by their probabilities, visible ones as they were drawn.
+   * @throws DTypeError, ShapeError, ArgumentError
+   */
+  contrastiveDivergence(v: Tensor, options: ContrastiveDivergenceOptions = {}): ContrastiveDivergence {
+    const { k = 1, chain = v, generator } = optionsOf("contrastiveDivergence", options);
+    checkNames("contrastiveDivergence", options, ["k", "chain", "generator"]);
+    checkWhole("contrastiveDivergence", "k", k, { least: 1 });
+    this.#checkVisible("contrastiveDivergence", v);
+    const moved = this.gibbs(chain, { steps: k, ...(generator !== undefined && { generator }) });
+    return { loss: sub(mean(this.freeEnergy(v)), mean(this.freeEnergy(moved))), chain: moved };
+  }
+
+  /** log Z, a sum over all states of the smaller side; differentiable. @throws ArgumentError for more than 20 units on both sides */
+  logPartition(): Tensor {
+    const [V, H] = [this.visibleSize, this.hiddenSize];
+    const n = Math.min(V, H);
+    if (n > MOST_UNITS) throw new ArgumentError(`logPartition: expected at most ${MOST_UNITS} units on one side, got ${V} and ${H}`);
+    const rows = tensor(allRows(n, 0), { shape: [2 ** n, n], dtype: this.weight.dtype });
+    if (n === V) return logSumExp(neg(this.freeEnergy(rows)));
+    return logSumExp(neg(freeEnergyOf(rows, this.hiddenBias, linear(rows, transpose(this.weight), this.visibleBias))));
+  }
+
+  /** The mean of log p(v) over v [B,V], exactly; differentiable. @throws ShapeError; ArgumentError for more than 20 units on both sides */
+  logLikelihood(v: Tensor): Tensor {
+    return neg(add(mean(this.freeEnergy(v)), this.logPartition()));
+  }
+
+  #checkVisible(op: string, v: Tensor): void {
+    checkRows(op, "v", v, this.visibleSize);
+  }
+
+  protected override system(): SpinSystem {
+    const [V, H] = [this.visibleSize, this.hiddenSize];
+    const W = readMatrix("RBM", "weight", this.weight, H, V);
+    const M = Float64Array.from(W, (_, k) => W[(k % H) * V + Math.floor(k / H)] as number);
+    const b = readState("RBM", "visibleBias", this.visibleBias, V, "numbers");
+    const c = readState("RBM", "hiddenBias", this.hiddenBias, H, "numbers");
+    return { couplings: new DenseCouplings("RBM", bipartite(M, V, H), V + H), bias: Float64Array.from([...b, ...c]), low: 0 };
+  }
+}
+
+/** −bᵀx − Σ softplus(fields of the other side) of rows x. */
+function freeEnergyOf(x: Tensor, bias: Tensor, fields: Tensor): Tensor {
+  return neg(add(matmul(x, bias), sum(softplus(fields), { axis: 1 })));
+}
+
+/** 1 with the given probabilities, else 0. */
+function draw(p: Tensor, generator: Generator): Tensor {
+  const one = tensor(1, { dtype: p.dtype });
+  return where(less(generator.uniform(p.shape, 0, 1, p.dtype as FloatDType), p), one, 0);
+}
+
+function checkRows(op: string, name: string, x: Tensor, features: number): void {
+  checkTensor(op, x);
+  if (x.rank === 2 && x.shape[1] === features && x.shape[0] !== 0) return;
+  throw new ShapeError(`${op}: expected ${name} of shape [B,${features}] with B of at least 1, got ${show(x.shape)}`);
+}
