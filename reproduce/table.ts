@@ -11,6 +11,7 @@ import { echoState } from "./experiments/echo-state.ts";
 import { elman } from "./experiments/elman.ts";
 import { elmo } from "./experiments/elmo.ts";
 import { encoderDecoder } from "./experiments/encoder-decoder.ts";
+import { energy } from "./experiments/energy.ts";
 import { fixedPointExperiments } from "./experiments/fixed-point.ts";
 import { hebbianExperiments } from "./experiments/hebbian.ts";
 import { fullyRecurrent } from "./experiments/fully-recurrent.ts";
@@ -61,6 +62,7 @@ export const experiments: readonly Experiment[] = [
   elman,
   elmo,
   encoderDecoder,
+  energy,
   fixedPointExperiments,
   hebbianExperiments,
   fullyRecurrent,

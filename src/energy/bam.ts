@@ -1,6 +1,6 @@
 /** Kosko's bidirectional associative memory, with and without chance. */
 
-import { checkFlag, checkNames, checkNumber, checkOneOf, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkNumber, checkOneOf, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { zeros } from "../tensor/create.ts";
 import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
@@ -71,8 +71,7 @@ export class BAM extends SpinModel {
 
   constructor(options: BAMOptions) {
     super();
-    const { inputSize, outputSize, coding = "bipolar" } = optionsOf("BAM", options);
-    checkNames("BAM", options, ["inputSize", "outputSize", "coding"]);
+    const { inputSize, outputSize, coding = "bipolar" } = optionsOf("BAM", options, ["inputSize", "outputSize", "coding"]);
     checkSizes("BAM", { inputSize, outputSize });
     checkOneOf("BAM", "coding", coding, ["bipolar", "binary"]);
     this.inputSize = inputSize;
@@ -110,10 +109,13 @@ export class BAM extends SpinModel {
    */
   associate(cue: BAMCue, options: AssociateOptions = {}): Association {
     const op = "associate";
-    const { a, b } = optionsOf(op, cue);
-    checkNames(op, cue, ["a", "b"]);
-    const { temperature = 0, maxSteps = 200, trace = false, generator } = optionsOf(op, options);
-    checkNames(op, options, ["temperature", "maxSteps", "trace", "generator"]);
+    const { a, b } = optionsOf(op, cue, ["a", "b"]);
+    const {
+      temperature = 0,
+      maxSteps = 200,
+      trace = false,
+      generator,
+    } = optionsOf(op, options, ["temperature", "maxSteps", "trace", "generator"]);
     checkNumber(op, "temperature", temperature, { least: 0 });
     checkWhole(op, "maxSteps", maxSteps);
     checkFlag(op, "trace", trace);

@@ -1,6 +1,6 @@
 /** The Boltzmann machine. */
 
-import { checkNames, checkNumber, checkOneOf, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkNumber, checkOneOf, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Parameter } from "../nn/module.ts";
 import { add, mul, neg, sub } from "../ops/arithmetic.ts";
@@ -76,8 +76,13 @@ export class BoltzmannMachine extends SpinModel {
   constructor(options: BoltzmannMachineOptions) {
     super();
     const op = "BoltzmannMachine";
-    const { visibleSize, hiddenSize = 0, coding = "binary", std = 0.01, generator } = optionsOf(op, options);
-    checkNames(op, options, ["visibleSize", "hiddenSize", "coding", "std", "generator"]);
+    const {
+      visibleSize,
+      hiddenSize = 0,
+      coding = "binary",
+      std = 0.01,
+      generator,
+    } = optionsOf(op, options, ["visibleSize", "hiddenSize", "coding", "std", "generator"]);
     checkSizes(op, { visibleSize });
     checkWhole(op, "hiddenSize", hiddenSize);
     checkOneOf(op, "coding", coding, ["binary", "bipolar"]);
@@ -100,8 +105,11 @@ export class BoltzmannMachine extends SpinModel {
    */
   contrast(data: Tensor, options: ContrastOptions = {}): Tensor {
     const op = "contrast";
-    const { temperatures = new Float64Array(20).fill(1), generator, chains } = optionsOf(op, options);
-    checkNames(op, options, ["temperatures", "chains", "generator"]);
+    const {
+      temperatures = new Float64Array(20).fill(1),
+      generator,
+      chains,
+    } = optionsOf(op, options, ["temperatures", "chains", "generator"]);
     checkGenerator(op, generator);
     if (chains !== undefined) checkWhole(op, "chains", chains, { least: 1 });
     const schedule = Array.from(temperatures);

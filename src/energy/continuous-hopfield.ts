@@ -1,7 +1,7 @@
 /** Hopfield's network of graded units, 1984. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFlag, checkNames, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { sum } from "../ops/broadcast.ts";
@@ -62,8 +62,7 @@ export class ContinuousHopfield extends EnergyModel {
   constructor(options: ContinuousHopfieldOptions) {
     super();
     const op = "ContinuousHopfield";
-    const { weight, input, gain = 20, stepSize } = optionsOf(op, options);
-    checkNames(op, options, ["weight", "input", "gain", "stepSize"]);
+    const { weight, input, gain = 20, stepSize } = optionsOf(op, options, ["weight", "input", "gain", "stepSize"]);
     checkTensor(op, weight);
     const N = weight.shape[0] ?? 0;
     if (N === 0) throw new ShapeError(`${op}: expected weight [N,N], got ${show(weight.shape)}`);
@@ -87,8 +86,7 @@ export class ContinuousHopfield extends EnergyModel {
 
   override recall(cue: Tensor, options: ContinuousRecallOptions = {}): Recall {
     const op = "recall";
-    const { maxSteps = 5000, tolerance = 1e-6, trace = false } = optionsOf(op, options);
-    checkNames(op, options, ["maxSteps", "tolerance", "trace"]);
+    const { maxSteps = 5000, tolerance = 1e-6, trace = false } = optionsOf(op, options, ["maxSteps", "tolerance", "trace"]);
     checkWhole(op, "maxSteps", maxSteps);
     checkNumber(op, "tolerance", tolerance, { least: 0 });
     checkFlag(op, "trace", trace);

@@ -1,7 +1,7 @@
 /** Dense associative memory: energies that count large overlaps more than in proportion. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkNames, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
 import { exp } from "../ops/math.ts";
 import { show } from "../tensor/shape.ts";
@@ -50,8 +50,7 @@ export class DenseAssociativeMemory extends EnergyModel {
   constructor(options: DenseAssociativeMemoryOptions) {
     super();
     const op = "DenseAssociativeMemory";
-    const { patterns, interaction = "polynomial", power = 3 } = optionsOf(op, options);
-    checkNames(op, options, ["patterns", "interaction", "power"]);
+    const { patterns, interaction = "polynomial", power = 3 } = optionsOf(op, options, ["patterns", "interaction", "power"]);
     checkOneOf(op, "interaction", interaction, ["polynomial", "rectified", "exponential"]);
     checkWhole(op, "power", power, { least: 2 });
     checkTensor(op, patterns);

@@ -1,6 +1,6 @@
 /** Modern Hopfield networks: continuous states that are recalled by attention, as a memory and as a layer. */
 
-import { checkFlag, checkNames, checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import type { DType } from "../base/dtype.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { type LayerOptions, Linear } from "../nn/layers.ts";
@@ -101,8 +101,15 @@ export class HopfieldLayer extends Module {
   constructor(options: HopfieldLayerOptions) {
     super();
     const op = "HopfieldLayer";
-    const { inputSize, patternSize = inputSize, heads = 1, updates = 1, batchFirst = false, generator, dtype } = optionsOf(op, options);
-    checkNames(op, options, [...OWN_OPTIONS, "generator", "dtype"]);
+    const {
+      inputSize,
+      patternSize = inputSize,
+      heads = 1,
+      updates = 1,
+      batchFirst = false,
+      generator,
+      dtype,
+    } = optionsOf(op, options, OPTIONS);
     checkSizes(op, { inputSize, patternSize, heads, updates });
     checkFlag(op, "batchFirst", batchFirst);
     const hiddenSize = options.hiddenSize ?? inputSize / heads;
@@ -178,7 +185,7 @@ export class HopfieldLayer extends Module {
   }
 }
 
-const OWN_OPTIONS = ["inputSize", "patternSize", "hiddenSize", "heads", "beta", "updates", "batchFirst"];
+const OPTIONS = ["inputSize", "patternSize", "hiddenSize", "heads", "beta", "updates", "batchFirst", "generator", "dtype"] as const;
 
 function checkMask(op: string, mask: Tensor, B: number, S: number): void {
   checkTensor(op, mask);

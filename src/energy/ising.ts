@@ -1,6 +1,6 @@
 /** The Ising model: spins under couplings and fields, on a lattice or between any. */
 
-import { checkNames, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { checkTensor, keep, type Tensor, tensor } from "../tensor/tensor.ts";
 import { type Couplings, DenseCouplings, SparseCouplings, squareLattice } from "./couplings.ts";
@@ -48,8 +48,7 @@ export class Ising extends SpinModel {
 
   constructor(options: IsingOptions) {
     super();
-    const { couplings, field } = optionsOf("Ising", options);
-    checkNames("Ising", options, ["couplings", "field"]);
+    const { couplings, field } = optionsOf("Ising", options, ["couplings", "field"]);
     this.#sparse = couplings instanceof SparseCouplings ? couplings : null;
     const J = this.#sparse === null ? readCouplings(couplings as Tensor) : null;
     this.size = this.#sparse?.size ?? (couplings as Tensor).dim(0);
@@ -65,8 +64,7 @@ export class Ising extends SpinModel {
    * @see Onsager, "Crystal statistics. I. A two-dimensional model with an order-disorder transition", 1944
    */
   static lattice(options: LatticeOptions): Ising {
-    const { rows, columns = rows, coupling = 1, field = 0 } = optionsOf("Ising.lattice", options);
-    checkNames("Ising.lattice", options, ["rows", "columns", "coupling", "field"]);
+    const { rows, columns = rows, coupling = 1, field = 0 } = optionsOf("Ising.lattice", options, ["rows", "columns", "coupling", "field"]);
     checkWhole("Ising.lattice", "rows", rows, { least: 1 });
     checkWhole("Ising.lattice", "columns", columns, { least: 1 });
     const N = rows * columns;

@@ -1,7 +1,7 @@
 /** The restricted Boltzmann machine. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkNames, checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Parameter } from "../nn/module.ts";
@@ -91,8 +91,13 @@ export class RBM extends SpinModel {
 
   constructor(options: RBMOptions) {
     super();
-    const { visibleSize, hiddenSize, std = 0.01, dtype = "float32", generator } = optionsOf("RBM", options);
-    checkNames("RBM", options, ["visibleSize", "hiddenSize", "std", "dtype", "generator"]);
+    const {
+      visibleSize,
+      hiddenSize,
+      std = 0.01,
+      dtype = "float32",
+      generator,
+    } = optionsOf("RBM", options, ["visibleSize", "hiddenSize", "std", "dtype", "generator"]);
     checkSizes("RBM", { visibleSize, hiddenSize });
     checkNumber("RBM", "std", std, { least: 0 });
     checkGenerator("RBM", generator);
@@ -127,8 +132,7 @@ export class RBM extends SpinModel {
    * @throws DTypeError, ShapeError, ArgumentError
    */
   gibbs(v: Tensor, options: GibbsOptions = {}): Tensor {
-    const { steps = 1, generator } = optionsOf("gibbs", options);
-    checkNames("gibbs", options, ["steps", "generator"]);
+    const { steps = 1, generator } = optionsOf("gibbs", options, ["steps", "generator"]);
     this.#checkVisible("gibbs", v);
     checkWhole("gibbs", "steps", steps);
     checkGenerator("gibbs", generator);
@@ -147,8 +151,7 @@ export class RBM extends SpinModel {
    * @throws DTypeError, ShapeError, ArgumentError
    */
   contrastiveDivergence(v: Tensor, options: ContrastiveDivergenceOptions = {}): ContrastiveDivergence {
-    const { k = 1, chain = v, generator } = optionsOf("contrastiveDivergence", options);
-    checkNames("contrastiveDivergence", options, ["k", "chain", "generator"]);
+    const { k = 1, chain = v, generator } = optionsOf("contrastiveDivergence", options, ["k", "chain", "generator"]);
     checkWhole("contrastiveDivergence", "k", k, { least: 1 });
     this.#checkVisible("contrastiveDivergence", v);
     const moved = this.gibbs(chain, { steps: k, ...(generator !== undefined && { generator }) });

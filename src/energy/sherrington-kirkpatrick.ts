@@ -1,6 +1,6 @@
 /** The spin glass of Sherrington and Kirkpatrick. */
 
-import { checkNames, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { Ising } from "./ising.ts";
@@ -27,8 +27,7 @@ export interface SherringtonKirkpatrickOptions {
  */
 export class SherringtonKirkpatrick extends Ising {
   constructor(options: SherringtonKirkpatrickOptions) {
-    const { size, mean = 0, generator } = optionsOf("SherringtonKirkpatrick", options);
-    checkNames("SherringtonKirkpatrick", options, ["size", "mean", "generator"]);
+    const { size, mean = 0, generator } = optionsOf("SherringtonKirkpatrick", options, ["size", "mean", "generator"]);
     checkWhole("SherringtonKirkpatrick", "size", size, { least: 1 });
     checkNumber("SherringtonKirkpatrick", "mean", mean);
     checkGenerator("SherringtonKirkpatrick", generator);

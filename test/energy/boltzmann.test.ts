@@ -1,0 +1,272 @@
+/** Boltzmann machines, restricted and not. */
+
+import { describe, expect, it } from "vitest";
+import { backward } from "../../src/autodiff/backward.ts";
+import { ArgumentError, ShapeError } from "../../src/base/errors.ts";
+import { BoltzmannMachine } from "../../src/energy/boltzmann-machine.ts";
+import { RBM } from "../../src/energy/rbm.ts";
+import type { Parameter } from "../../src/nn/module.ts";
+import { SGD } from "../../src/optim/sgd.ts";
+import { Generator } from "../../src/tensor/random.ts";
+import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { allStates, boltzmann, float64, pairwiseEnergy, randomCouplings, rowsOf } from "./plain.ts";
+
+const numbers = (t: Tensor | null): number[] => Array.from((t as Tensor).data(), Number);
+
+function expectClose(got: readonly number[], wanted: readonly number[], tolerance: number): void {
+  expect(got.length).toBe(wanted.length);
+  got.forEach((v, i) => {
+    if (!(Math.abs(v - (wanted[i] as number)) <= tolerance)) throw new Error(`expected ${wanted[i]} at ${i}, got ${v}`);
+  });
+}
+
+/** Central differences of a value in every element of a parameter. */
+function differences(p: Parameter, value: () => number): number[] {
+  const whole = numbers(p);
+  const at = (i: number, d: number): number => {
+    assign(
+      p,
+      whole.map((v, k) => (k === i ? v + d : v)),
+    );
+    return value();
+  };
+  const slopes = whole.map((_, i) => (at(i, 1e-5) - at(i, -1e-5)) / 2e-5);
+  assign(p, whole);
+  return slopes;
+}
+
+describe("Boltzmann machine", () => {
+  const make = (coding: "binary" | "bipolar", hiddenSize = 2) => {
+    const machine = new BoltzmannMachine({ visibleSize: 3, hiddenSize, coding, generator: new Generator(1) });
+    const N = 3 + hiddenSize;
+    assign(machine.weight, randomCouplings(2, N).flat());
+    assign(machine.bias, numbers(new Generator(3).normal([N], 0, 0.5, "float64")));
+    return machine;
+  };
+
+  it.each([
+    ["binary", 0],
+    ["bipolar", -1],
+  ] as const)("%s: likelihood and its gradient are those of enumerated sums", (coding, low) => {
+    const machine = make(coding);
+    const [J, h] = [rowsOf(machine.weight), numbers(machine.bias)];
+    const states = allStates(5, low);
+    const p = boltzmann(
+      states.map((s) => pairwiseEnergy(J, h, s)),
+      1,
+    );
+    const data = [
+      [1, low, 1],
+      [low, low, 1],
+    ];
+    const logP = data.map((v) => Math.log(states.reduce((sum, s, k) => (v.every((x, i) => x === s[i]) ? sum + (p[k] as number) : sum), 0)));
+    const loss = machine.negativeLogLikelihood(float64(data));
+    expectClose([loss.item()], [-(logP.reduce((a, b) => a + b, 0) / 2)], 1e-12);
+    backward(loss);
+    // ½ (⟨s_i s_j⟩_model − ⟨s_i s_j⟩_data), off the diagonal
+    const mean = (weights: readonly number[], f: (s: readonly number[]) => number) =>
+      states.reduce((sum, s, k) => sum + (weights[k] as number) * f(s), 0);
+    const clamped = states.map((s, k) =>
+      data.reduce((w, v) => {
+        const total = states.reduce((sum, r, m) => (v.every((x, i) => x === r[i]) ? sum + (p[m] as number) : sum), 0);
+        return v.every((x, i) => x === s[i]) ? w + (p[k] as number) / total / 2 : w;
+      }, 0),
+    );
+    const W = J.map((row, i) =>
+      row.map((_, j) =>
+        i === j
+          ? 0
+          : 0.5 * (mean(p, (s) => (s[i] as number) * (s[j] as number)) - mean(clamped, (s) => (s[i] as number) * (s[j] as number))),
+      ),
+    );
+    expectClose(numbers(machine.weight.grad), W.flat(), 1e-12);
+    expectClose(
+      numbers(machine.bias.grad),
+      h.map((_, i) => mean(p, (s) => s[i] as number) - mean(clamped, (s) => s[i] as number)),
+      1e-12,
+    );
+  });
+
+  it("learns a distribution to the bit, and the weights that it came from", () => {
+    const teacher = make("bipolar", 0);
+    const p = teacher.enumerate().probabilities(1);
+    const student = new BoltzmannMachine({ visibleSize: 3, coding: "bipolar", generator: new Generator(4) });
+    const optimizer = new SGD(student.parameters(), { lr: 0.5 });
+    // The expected loss is a mean over data; states are repeated to their share of 4,000.
+    const counts = Array.from(p, (v) => Math.round(v * 200));
+    const data = float64(allStates(3).flatMap((s, k) => new Array<number[]>(counts[k] as number).fill(s)));
+    for (let k = 0; k < 300; k++) {
+      scope(() => {
+        optimizer.zeroGrad();
+        backward(student.negativeLogLikelihood(data));
+        optimizer.step();
+      });
+    }
+    const total = counts.reduce((a, b) => a + b, 0);
+    expectClose(
+      Array.from(student.enumerate().probabilities(1)),
+      counts.map((c) => c / total),
+      1e-4,
+    );
+    const W = rowsOf(student.weight);
+    W.forEach((row, i) => {
+      row.forEach((v, j) => expect(v).toBe(W[j]?.[i]));
+    });
+  });
+
+  it("by sampling estimates the exact gradient, with units clamped and free", () => {
+    const machine = make("binary");
+    const data = float64([
+      [1, 0, 1],
+      [0, 0, 1],
+      [1, 1, 1],
+      [1, 0, 0],
+    ]);
+    const gradients = (loss: Tensor) => {
+      machine.zeroGrad();
+      backward(loss);
+      return [...numbers(machine.weight.grad), ...numbers(machine.bias.grad)];
+    };
+    const exact = gradients(machine.negativeLogLikelihood(data));
+    const many = float64(Array.from({ length: 400 }, (_, k) => rowsOf(data)[k % 4] as number[]));
+    const sampled = gradients(machine.contrast(many, { chains: 2000, generator: new Generator(5) }));
+    expectClose(sampled, exact, 0.06);
+    expect(Math.max(...exact.map(Math.abs))).toBeGreaterThan(0.12);
+  });
+});
+
+describe("restricted Boltzmann machine", () => {
+  const make = (V = 4, H = 3) => {
+    const rbm = new RBM({ visibleSize: V, hiddenSize: H, std: 0.8, dtype: "float64", generator: new Generator(1) });
+    assign(rbm.visibleBias, numbers(new Generator(2).normal([V], 0, 0.5, "float64")));
+    assign(rbm.hiddenBias, numbers(new Generator(3).normal([H], 0, 0.5, "float64")));
+    return rbm;
+  };
+
+  it("has probabilities, free energies and log Z of enumerated sums, whichever side is smaller", () => {
+    for (const [V, H] of [
+      [4, 3],
+      [3, 4],
+    ] as const) {
+      const rbm = make(V, H);
+      const [W, b, c] = [rowsOf(rbm.weight), numbers(rbm.visibleBias), numbers(rbm.hiddenBias)];
+      const E = (v: readonly number[], h: readonly number[]): number => {
+        const pairs = W.reduce((s, row, j) => s + row.reduce((t, w, i) => t + w * (h[j] as number) * (v[i] as number), 0), 0);
+        const biases = b.reduce((s, x, i) => s + x * (v[i] as number), 0) + c.reduce((s, x, j) => s + x * (h[j] as number), 0);
+        return -pairs - biases;
+      };
+      const [vs, hs] = [allStates(V, 0), allStates(H, 0)];
+      const weights = vs.map((v) => hs.map((h) => Math.exp(-E(v, h))));
+      const totals = weights.map((row) => row.reduce((x, y) => x + y, 0));
+      const Z = totals.reduce((x, y) => x + y, 0);
+      expectClose([rbm.logPartition().item()], [Math.log(Z)], 1e-12);
+      expectClose(
+        numbers(rbm.freeEnergy(float64(vs))),
+        totals.map((t) => -Math.log(t)),
+        1e-12,
+      );
+      const on = vs.flatMap((_, k) =>
+        c.map((__, j) => hs.reduce((s, h, m) => s + (h[j] as number) * (weights[k]?.[m] as number), 0) / (totals[k] as number)),
+      );
+      expectClose(numbers(rbm.hiddenProbabilities(float64(vs))), on, 1e-12);
+      expectClose([rbm.logLikelihood(float64([vs[5] as number[]])).item()], [Math.log((totals[5] as number) / Z)], 1e-12);
+      const [v, h] = [vs[3] as number[], hs[5] as number[]];
+      expectClose([rbm.energy(float64([...v, ...h]))], [E(v, h)], 1e-12);
+      expect(rbm.enumerate().logPartition(1)).toBeCloseTo(Math.log(Z), 11);
+    }
+  });
+
+  it("has the exact gradient of the likelihood, by finite differences", () => {
+    const rbm = make();
+    const data = float64([
+      [1, 0, 1, 1],
+      [0, 1, 0, 1],
+    ]);
+    backward(rbm.logLikelihood(data));
+    for (const p of rbm.parameters())
+      expectClose(
+        numbers(p.grad),
+        differences(p, () => rbm.logLikelihood(data).item()),
+        1e-8,
+      );
+  });
+
+  it("by long chains estimates that gradient; contrastive divergence by its statistics", () => {
+    const rbm = make();
+    const data = float64([
+      [1, 0, 1, 1],
+      [0, 1, 0, 1],
+    ]);
+    const gradients = (loss: Tensor) => {
+      rbm.zeroGrad();
+      backward(loss);
+      return rbm.parameters().flatMap((p) => numbers(p.grad));
+    };
+    const exact = gradients(rbm.logLikelihood(data)).map((v) => -v);
+    const chain = new Generator(4).bernoulli([4000, 4], 0.5, "float64");
+    const { loss, chain: moved } = rbm.contrastiveDivergence(data, { k: 25, chain, generator: new Generator(5) });
+    expect(moved.shape).toEqual([4000, 4]);
+    expectClose(gradients(loss), exact, 0.05);
+    // One step: ⟨p(h|v_k) v_kᵀ⟩ − ⟨p(h|v) vᵀ⟩ with the v_k that gibbs draws from the same generator.
+    const v1 = rbm.gibbs(data, { generator: new Generator(6) });
+    const statistics = (v: Tensor) => {
+      const [rows, h] = [rowsOf(v), rowsOf(rbm.hiddenProbabilities(v))];
+      return [0, 1, 2].flatMap((j) =>
+        [0, 1, 2, 3].map((i) => rows.reduce((s, row, n) => s + ((row[i] as number) * (h[n]?.[j] as number)) / 2, 0)),
+      );
+    };
+    const got = gradients(rbm.contrastiveDivergence(data, { generator: new Generator(6) }).loss).slice(0, 12);
+    const [model, seen] = [statistics(v1), statistics(data)];
+    expectClose(
+      got,
+      model.map((v, k) => v - (seen[k] as number)),
+      1e-12,
+    );
+  });
+
+  it("trains in float32 and raises the likelihood", () => {
+    const rbm = new RBM({ visibleSize: 4, hiddenSize: 4, generator: new Generator(7) });
+    const data = tensor([
+      [1, 1, 0, 0],
+      [0, 0, 1, 1],
+    ]);
+    const before = rbm.logLikelihood(data).item();
+    const optimizer = new SGD(rbm.parameters(), { lr: 0.2, momentum: 0.5 });
+    for (let k = 0; k < 300; k++) {
+      scope(() => {
+        optimizer.zeroGrad();
+        backward(rbm.contrastiveDivergence(data, { generator: new Generator(k) }).loss);
+        optimizer.step();
+      });
+    }
+    expect(before).toBeLessThan(-2.7);
+    expect(rbm.logLikelihood(data).item()).toBeGreaterThan(-1.4);
+  });
+});
+
+describe("bad input", () => {
+  const machine = () => new BoltzmannMachine({ visibleSize: 2 });
+  const rbm = () => new RBM({ visibleSize: 2, hiddenSize: 30 });
+  it.each([
+    [() => new BoltzmannMachine({ visibleSize: 0 }), ArgumentError, "BoltzmannMachine: expected visibleSize"],
+    [() => machine().contrast(tensor([[1, -1]])), ArgumentError, "contrast: expected data to hold 0 and 1, got -1 at position 1"],
+    [() => machine().contrast(tensor([[1, 1, 1]])), ShapeError, "contrast: expected data of shape [P,2] or [2], got [1,3]"],
+    [() => machine().contrast(tensor([1, 1]), { temperatures: [1, 0] }), ArgumentError, "contrast: expected temperatures above 0, got 0"],
+    [
+      () => new BoltzmannMachine({ visibleSize: 17 }).negativeLogLikelihood(tensor([new Array(17).fill(1)])),
+      ArgumentError,
+      "expected at most 16 units, got 17",
+    ],
+    [() => new RBM({ visibleSize: 2, hiddenSize: 0 }), ArgumentError, "RBM: expected hiddenSize"],
+    [() => rbm().freeEnergy(tensor([1, 0])), ShapeError, "freeEnergy: expected v of shape [B,2] with B of at least 1, got [2]"],
+    [() => rbm().contrastiveDivergence(tensor([[1, 0]]), { k: 0 }), ArgumentError, "contrastiveDivergence: expected k"],
+    [
+      () => new RBM({ visibleSize: 21, hiddenSize: 30 }).logPartition(),
+      ArgumentError,
+      "logPartition: expected at most 20 units on one side, got 21 and 30",
+    ],
+  ])("is refused by name, case %#", (call, kind, message) => {
+    expect(call).toThrow(kind);
+    expect(call).toThrow(message);
+  });
+});

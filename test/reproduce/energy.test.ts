@@ -1,0 +1,4 @@
+import { energy } from "../../reproduce/experiments/energy.ts";
+import { shortForms } from "./short-forms.ts";
+
+shortForms(energy);
