@@ -8,7 +8,7 @@ export { ContinuousHopfield, type ContinuousHopfieldOptions, type ContinuousReca
 export { type Bond, type Couplings, SparseCouplings, squareLattice } from "./couplings.ts";
 export { DenseAssociativeMemory, type DenseAssociativeMemoryOptions } from "./dense-memory.ts";
 export { EnergyModel, type Motion, type Recall, type RecallOptions, type RecallSettings, type UpdateOrder } from "./energy-model.ts";
-export { Enumeration } from "./enumeration.ts";
+export type { Enumeration } from "./enumeration.ts";
 export { Hopfield, type HopfieldOptions } from "./hopfield.ts";
 export { LittleNetwork, type LittleOptions } from "./little.ts";
 export { HopfieldLayer, type HopfieldLayerOptions, modernHopfieldEnergy, modernHopfieldUpdate } from "./hopfield-layer.ts";

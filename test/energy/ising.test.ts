@@ -162,8 +162,12 @@ describe("sampling", () => {
       const mean = p.reduce((sum, v, code) => sum + v * (all.energies[code] as number), 0) / 16;
       const start = lattice.sample(ones([16]), { sweeps: 100, temperature, generator: new Generator(1) }).state;
       const { energies: E } = lattice.sample(start, { sweeps: 8000, temperature, generator: new Generator(2) });
-      const got = E.reduce((a, b) => a + b, 0) / E.length / 16;
-      expect(Math.abs(got - mean)).toBeLessThan(0.02);
+      // Means of blocks of 400 sweeps, far longer than the correlations, are independent.
+      const blocks = Array.from({ length: 20 }, (_, k) => E.slice(400 * k, 400 * (k + 1)).reduce((a, b) => a + b, 0) / 400 / 16);
+      const got = blocks.reduce((a, b) => a + b, 0) / 20;
+      const error = Math.sqrt(blocks.reduce((sum, v) => sum + (v - got) ** 2, 0) / (20 * 19));
+      expect(error).toBeLessThan(0.03);
+      expect(Math.abs(got - mean)).toBeLessThan(4 * error);
     }
   });
 
@@ -219,14 +223,18 @@ describe("Sherrington and Kirkpatrick's glass", () => {
   it("anneals to the ground state of small glasses", () => {
     const hits = Array.from({ length: 20 }, (_, seed) => {
       const glass = new SherringtonKirkpatrick({ size: 12, generator: new Generator(100 + seed) });
-      const { state, energy } = glass.anneal(ones([12]), { sweeps: 200, from: 1.5, generator: new Generator(seed) });
       const all = glass.enumerate();
-      expect(glass.energy(state)).toBeCloseTo(energy, 10);
       const least = all.energies[all.ground] as number;
+      const ends = [0, 1, 2, 3].map((k) => {
+        const { state, energy } = glass.anneal(ones([12]), { sweeps: 100, from: 1.5, generator: new Generator(4 * seed + k) });
+        expect(glass.energy(state)).toBeCloseTo(energy, 10);
+        return energy;
+      });
+      const energy = Math.min(...ends);
       expect(energy).toBeGreaterThan(least - 1e-9);
       return energy < least + 1e-9;
     });
-    expect(hits.filter(Boolean).length).toBeGreaterThanOrEqual(16);
+    expect(hits.filter(Boolean).length).toBeGreaterThanOrEqual(18);
   });
 
   it("has couplings of mean J₀/N and variance 1/N", () => {
