@@ -10,9 +10,9 @@ export { DenseAssociativeMemory, type DenseAssociativeMemoryOptions } from "./de
 export { EnergyModel, type Motion, type Recall, type RecallOptions, type RecallSettings, type UpdateOrder } from "./energy-model.ts";
 export type { Enumeration } from "./enumeration.ts";
 export { Hopfield, type HopfieldOptions } from "./hopfield.ts";
-export { LittleNetwork, type LittleOptions } from "./little.ts";
 export { HopfieldLayer, type HopfieldLayerOptions, modernHopfieldEnergy, modernHopfieldUpdate } from "./hopfield-layer.ts";
 export { Ising, type IsingOptions, type LatticeOptions } from "./ising.ts";
+export { LittleNetwork, type LittleOptions } from "./little.ts";
 export { CRITICAL_TEMPERATURE, type OnsagerSolution, onsager } from "./onsager.ts";
 export {
   type ContrastiveDivergence,
