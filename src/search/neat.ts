@@ -57,13 +57,13 @@ export interface NEATOptions extends SearchOptions {
   readonly stagnation?: number;
   /** The part of a species that may become parents (default 0.2). */
   readonly survivors?: number;
-  /** The probability that the weights of a child change (default 0.8). */
+  /** The probability that the weights of a child change whose structure does not (default 0.8). */
   readonly weightRate?: number;
   /** Standard deviation of a change (default 1.5); new weights have 1. */
   readonly weightStep?: number;
-  /** (default 0.03) */
+  /** The probability of a new node (default 0.03). */
   readonly nodeRate?: number;
-  /** (default 0.05) */
+  /** The probability of a new connection where no node is new (default 0.05). */
   readonly connectionRate?: number;
 }
 
@@ -221,8 +221,8 @@ interface Species {
  * Candidates are genomes; `NeatNetwork` runs them. Memory and time per generation are O(population · (genes + species · genes)).
  * @throws ArgumentError for options out of their range; from `tell`, for costs whose fitness is no number of at least 0
  * @see Stanley and Miikkulainen, "Evolving neural networks through augmenting topologies", 2002 (parameters from memory)
- * Deviates: the threshold follows the number of species, unless `species` is null; weights are changed by normal numbers; where all species stand
- * still, the best one goes on, and not the best two.
+ * Deviates: the threshold follows the number of species, unless `species` is null; a child's weights stay where its structure changes, as in the
+ * authors' program (from memory); weights are changed by normal numbers; where all species stand still, the best one goes on, and not the best two.
  * @example
  * const search = new NEAT({ inputs: 2, outputs: 1, fitness: (cost) => (4 - cost) ** 2, target: 0.1 });
  * const { best } = await evolve(search, (genome) => errorOf(new NeatNetwork(genome)));

@@ -217,6 +217,24 @@ describe("NEAT", () => {
     }
   });
 
+  it("changes the structure of a child or its weights", () => {
+    const search = xor(9, { population: 40, nodeRate: 0.4, connectionRate: 0.4 });
+    const parents = advance(search);
+    const known = new Set(parents.flatMap((g) => g.connections.map((c) => `${c.innovation}: ${c.weight}`)));
+    const changed = { structure: 0, weights: 0 };
+    for (const child of search.ask()) {
+      const old = child.connections.filter((c) => c.innovation < 3);
+      const kept = old.every((c) => known.has(`${c.innovation}: ${c.weight}`));
+      if (child.connections.length === 3) changed.weights += kept ? 0 : 1;
+      else {
+        expect(kept).toBe(true);
+        changed.structure++;
+      }
+    }
+    expect(changed.structure).toBeGreaterThan(5);
+    expect(changed.weights).toBeGreaterThan(3);
+  });
+
   it("moves its threshold towards the number of species, or keeps it where that is null", () => {
     const counts = (options: object) => {
       const search = xor(8, { threshold: 100, distance: [1, 1, 0], nodeRate: 0.3, ...options });
