@@ -7,6 +7,7 @@ import { continuousTime } from "./experiments/continuous-time.ts";
 import { convLstm } from "./experiments/conv-lstm.ts";
 import { ctc } from "./experiments/ctc.ts";
 import { ctrnn } from "./experiments/ctrnn.ts";
+import { earlyNets } from "./experiments/early-nets.ts";
 import { echoState } from "./experiments/echo-state.ts";
 import { elman } from "./experiments/elman.ts";
 import { elmo } from "./experiments/elmo.ts";
@@ -30,6 +31,7 @@ import { lstmCounting } from "./experiments/lstm-counting.ts";
 import { lstmForget } from "./experiments/lstm-forget.ts";
 import { lstmOdyssey } from "./experiments/lstm-odyssey.ts";
 import { memoryMachines } from "./experiments/memory-machines.ts";
+import { memristive } from "./experiments/memristive.ts";
 import { mtrnn } from "./experiments/mtrnn.ts";
 import { multiDimensional } from "./experiments/multi-dimensional.ts";
 import { narx } from "./experiments/narx.ts";
@@ -58,6 +60,7 @@ export const experiments: readonly Experiment[] = [
   convLstm,
   ctc,
   ctrnn,
+  earlyNets,
   echoState,
   elman,
   elmo,
@@ -81,6 +84,7 @@ export const experiments: readonly Experiment[] = [
   lstmForget,
   lstmOdyssey,
   memoryMachines,
+  memristive,
   mtrnn,
   multiDimensional,
   narx,
