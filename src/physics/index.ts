@@ -9,6 +9,7 @@ export {
   type MemristiveCircuitOptions,
   MemristiveNetwork,
   type MemristiveNetworkOptions,
+  type MemristiveRecallOptions,
   type MemristorOptions,
   type Trajectory,
   type TrajectoryOptions,

@@ -1,7 +1,8 @@
 /** Networks of resistors with memory: the equation of Caravelli, Traversa and Di Ventra, and its Lyapunov function. */
 
-import { checkArrayLike, checkList, checkNumber, checkObject, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkFlag, checkList, checkNumber, checkObject, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { EnergyModel, type Motion, type Recall, recallOf } from "../energy/energy-model.ts";
 import { symmetricEigen } from "../numerics/eigenvalues.ts";
 import { type Matrix, solve } from "../numerics/matrix.ts";
 import { show } from "../tensor/shape.ts";
@@ -35,6 +36,18 @@ export interface TrajectoryOptions {
   readonly driveAt?: (time: number) => ArrayLike<number>;
 }
 
+/** How `recall` goes on: explicit Euler steps until the states rest. */
+export interface MemristiveRecallOptions {
+  /** Time of a step (default 0.02). */
+  readonly dt?: number;
+  /** Steps at most (default 5000). */
+  readonly maxSteps?: number;
+  /** A step that moves no state by more than this is rest (default 1e-9). */
+  readonly tolerance?: number;
+  /** Whether to keep the states after every step (default false). */
+  readonly trace?: boolean;
+}
+
 /** What became of the states. */
 export interface Trajectory {
   readonly times: Float64Array;
@@ -66,19 +79,21 @@ const ROUNDING = 1e-9;
  * Deviates: the Lyapunov function was derived anew, in one form for both.
  * @example
  * const network = new MemristiveNetwork({ coupling: [[0.5, 0.5], [0.5, 0.5]], drive: [0.4, 0.4] });
- * const { states, energies } = network.trajectory(tensor([0.5, 0.5]), { steps: 1000 });
+ * const { state, converged } = network.recall(tensor([0.5, 0.5]));
  */
-export class MemristiveNetwork {
+export class MemristiveNetwork extends EnergyModel {
+  protected override readonly values = "numbers";
+  /** Number of memristors. */
+  override readonly size: number;
   readonly on: number;
   readonly off: number;
   readonly alpha: number;
   readonly full: "on" | "off";
-  /** Number of memristors. */
-  readonly size: number;
   readonly #coupling: Matrix;
   readonly #drive: readonly number[];
 
   constructor(options: MemristiveNetworkOptions) {
+    super();
     const op = "MemristiveNetwork";
     const {
       coupling,
@@ -118,18 +133,37 @@ export class MemristiveNetwork {
 
   /** dw/dt of states w [m], as if nothing held them within [0, 1]. @throws ShapeError, ArgumentError */
   slope(state: Tensor): Tensor {
-    return tensor(Float64Array.from(this.slopeAt(this.read("slope", state), this.#drive)));
+    return tensor(this.#slopeOf(this.read("slope", state), this.#drive));
   }
 
   /** The Lyapunov function L(w) of states w [m]. @throws ShapeError, ArgumentError */
-  energy(state: Tensor): number {
-    return this.#energyAt(this.read("energy", state));
+  override energy(state: Tensor): number {
+    return this.energyOf(this.read("energy", state));
   }
 
   /** One explicit Euler step of length dt, within [0, 1]. @throws ShapeError, ArgumentError */
   update(state: Tensor, dt = 0.02): Tensor {
     checkNumber("update", "dt", dt, { above: 0 });
-    return tensor(Float64Array.from(this.#moved(this.read("update", state), dt, this.#drive)));
+    return tensor(this.#moved(this.read("update", state), dt, this.#drive));
+  }
+
+  /**
+   * The states that a cue [m] comes to rest in.
+   * @throws DTypeError, ShapeError, ArgumentError
+   */
+  override recall(cue: Tensor, options: MemristiveRecallOptions = {}): Recall {
+    const op = "recall";
+    const {
+      dt = 0.02,
+      maxSteps = 5000,
+      tolerance = 1e-9,
+      trace = false,
+    } = optionsOf(op, options, ["dt", "maxSteps", "tolerance", "trace"]);
+    checkNumber(op, "dt", dt, { above: 0 });
+    checkWhole(op, "maxSteps", maxSteps);
+    checkNumber(op, "tolerance", tolerance, { least: 0 });
+    checkFlag(op, "trace", trace);
+    return recallOf(cue, this.values, this.#motionBy(this.read(op, cue), dt), { maxSteps, tolerance, trace });
   }
 
   /**
@@ -139,7 +173,7 @@ export class MemristiveNetwork {
   trajectory(start: Tensor, options: TrajectoryOptions): Trajectory {
     const op = "trajectory";
     const { steps, dt = 0.02, driveAt } = optionsOf(op, options, ["steps", "dt", "driveAt"]);
-    let w: readonly number[] = this.read(op, start);
+    let w = this.read(op, start);
     checkWhole(op, "steps", steps);
     checkNumber(op, "dt", dt, { above: 0 });
     const states = [w];
@@ -150,41 +184,54 @@ export class MemristiveNetwork {
     }
     return {
       times: Float64Array.from(states, (_, k) => k * dt),
-      states: tensor(Float64Array.from(states.flat()), { shape: [states.length, this.size] }),
-      energies: Float64Array.from(states, (state) => this.#energyAt(state)),
+      states: tensor(states),
+      energies: Float64Array.from(states, (state) => this.energyOf(state)),
     };
   }
 
   /** States in [0, 1], as numbers. @throws DTypeError, ShapeError, ArgumentError @internal */
-  protected read(op: string, state: Tensor): number[] {
+  protected read(op: string, state: Tensor): Float64Array {
     checkTensor(op, state);
     if (state.rank !== 1 || state.size !== this.size) {
       throw new ShapeError(`${op}: expected states w [${this.size}], got ${show(state.shape)}`);
     }
-    const w = Array.from(state.data());
+    const w = Float64Array.from(state.data());
     for (const value of w) checkNumber(op, "states", value, { least: 0, most: 1 });
     return w;
   }
 
-  /** (I + κ Ω W)⁻¹ x, currents by another unit. @internal */
-  protected flow(w: readonly number[], drive: readonly number[]): number[] {
+  /** (I + κ Ω W)⁻¹ x: currents, in another unit. @internal */
+  protected flow(w: Float64Array, drive: readonly number[]): Float64Array {
     const { contrast } = this;
     const system = this.#coupling.map((row, i) => row.map((value, j) => (i === j ? 1 : 0) + contrast * value * (w[j] as number)));
     // κ > −1 and 0 ≤ Ω ≤ I: the matrix is never singular for states in [0, 1].
-    return solve(system, drive) as number[];
+    return Float64Array.from(solve(system, drive) as number[]);
   }
 
-  /** @internal */
-  protected slopeAt(w: readonly number[], drive: readonly number[]): number[] {
+  protected override motion(state: Float64Array): Motion {
+    return this.#motionBy(state, 0.02);
+  }
+
+  #motionBy(state: Float64Array, dt: number): Motion {
+    const step = (): number => {
+      const next = this.#moved(state, dt, this.#drive);
+      const moved = next.reduce((most, value, i) => Math.max(most, Math.abs(value - (state[i] as number))), 0);
+      state.set(next);
+      return moved;
+    };
+    return { state, deterministic: true, noisy: false, step, energy: () => this.energyOf(state) };
+  }
+
+  #slopeOf(w: Float64Array, drive: readonly number[]): Float64Array {
     const sign = this.full === "on" ? 1 : -1;
     return this.flow(w, drive).map((value, i) => sign * (value - this.alpha * (w[i] as number)));
   }
 
-  #moved(w: readonly number[], dt: number, drive: readonly number[]): number[] {
-    return this.slopeAt(w, drive).map((slope, i) => Math.min(1, Math.max(0, (w[i] as number) + dt * slope)));
+  #moved(w: Float64Array, dt: number, drive: readonly number[]): Float64Array {
+    return this.#slopeOf(w, drive).map((slope, i) => Math.min(1, Math.max(0, (w[i] as number) + dt * slope)));
   }
 
-  #energyAt(w: readonly number[]): number {
+  protected override energyOf(w: Float64Array): number {
     const { alpha, contrast } = this;
     const squares = w.map((value) => value * value);
     const cubic = w.reduce((sum, value) => sum + value * value * value, 0);
@@ -195,7 +242,7 @@ export class MemristiveNetwork {
 }
 
 /** vᵀ M v */
-function quadratic(matrix: Matrix, v: readonly number[]): number {
+function quadratic(matrix: Matrix, v: Float64Array): number {
   return matrix.reduce((sum, row, i) => sum + (v[i] as number) * row.reduce((part, value, j) => part + value * (v[j] as number), 0), 0);
 }
 
@@ -295,12 +342,12 @@ export interface IsingProblem {
 /**
  * The memristive network whose Lyapunov function is an Ising energy wherever all states are 0 or 1: s = 2 w − 1, Ω = (J − λ_min)/(λ_max − λ_min) with
  * the eigenvalues λ of J, and the drive that makes up for what this adds. In that scale L = g E + constant, with g = α χ/(8 (λ_max − λ_min)).
- * Where states come to rest between 0 and 1, their signs are a guess, to be improved by `descend`.
+ * Where states come to rest between 0 and 1, their signs are a guess, to be improved by descent.
  * @throws ShapeError for sizes that do not fit; ArgumentError for couplings that are not symmetric, or are all zero
  * @see Caravelli, "Asymptotic behavior of memristive circuits", Entropy 21, 2019 (the Lyapunov function as an Ising energy; from memory)
  * @example
  * const network = isingNetwork({ couplings: [[0, 1], [1, 0]], fields: [0.1, 0] });
- * const { states } = network.trajectory(full([2], 0.5), { steps: 1000 });
+ * const { state } = network.recall(full([2], 0.5)); // signs of 2 w − 1
  */
 export function isingNetwork(problem: IsingProblem, options: Omit<MemristorOptions, "full"> = {}): MemristiveNetwork {
   const op = "isingNetwork";

@@ -13,6 +13,7 @@ import * as library from "../../src/index.ts";
 import * as learning from "../../src/learning/index.ts";
 import * as memory from "../../src/memory/index.ts";
 import * as models from "../../src/models/index.ts";
+import * as physics from "../../src/physics/index.ts";
 import * as reservoirs from "../../src/reservoirs/index.ts";
 import * as search from "../../src/search/index.ts";
 import * as trees from "../../src/trees/index.ts";
@@ -48,6 +49,7 @@ describe("docs/choosing.md", () => {
       ...learning,
       ...memory,
       ...models,
+      ...physics,
       ...search,
     };
     expect(named.filter((name) => !(name in known))).toEqual([]);

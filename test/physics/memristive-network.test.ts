@@ -149,6 +149,26 @@ describe("the Lyapunov function", () => {
   });
 });
 
+describe("recall", () => {
+  it("ends where the slope is zero or a bound holds the state, on the way of the trajectory", () => {
+    const circuit = randomCircuit(4, 6, 0.6);
+    const m = circuit.branches.length;
+    const network = new MemristiveCircuit({ circuit, sources: normals(4, m) });
+    const cue = uniform(4, m);
+    const { state, converged, steps, energies, states } = network.recall(cue, { trace: true });
+    expect(converged).toBe(true);
+    const slope = network.slope(state).data();
+    for (const [k, w] of state.data().entries()) {
+      const held = (w === 0 && (slope[k] as number) < 0) || (w === 1 && (slope[k] as number) > 0);
+      expect(held || Math.abs(slope[k] as number) <= 1e-7).toBe(true);
+    }
+    const path = network.trajectory(cue, { steps });
+    expect(states?.toArray()).toEqual(path.states.toArray());
+    expect(energies).toEqual(Array.from(path.energies));
+    expect(network.recall(cue, { maxSteps: 3 })).toMatchObject({ steps: 3, converged: false, period: 0 });
+  });
+});
+
 describe("Ising problems", () => {
   it("on binary states the Lyapunov function is the Ising energy in another scale, for all of them", () => {
     for (let seed = 0; seed < 4; seed++) {
@@ -204,6 +224,8 @@ describe("bad input", () => {
     ["half a step", () => network.trajectory(vector([0.5, 0.5]), { steps: 0.5 }), "ArgumentError", "trajectory: expected steps to be a whole number"],
     ["time backwards", () => network.trajectory(vector([0.5, 0.5]), { steps: 1, dt: -1 }), "ArgumentError", "trajectory: expected dt above 0, got -1"],
     ["a drive of another size", () => network.trajectory(vector([0.5, 0.5]), { steps: 1, driveAt: () => [1] }), "ShapeError", "trajectory: expected 2 numbers of driveAt, got 1"],
+    ["a tolerance below zero", () => network.recall(vector([0.5, 0.5]), { tolerance: -1 }), "ArgumentError", "recall: expected tolerance of at least 0, got -1"],
+    ["a cue outside", () => network.recall(vector([0.5, -1])), "ArgumentError", "recall: expected states in [0, 1], got -1"],
     ["no couplings", () => isingNetwork({ couplings: [[0, 0], [0, 0]] }), "ArgumentError", "isingNetwork: expected couplings between spins, got none"],
     ["asymmetric couplings", () => isingNetwork({ couplings: [[0, 1], [2, 0]] }), "ArgumentError", "expected a symmetric matrix"],
     ["ragged couplings", () => isingNetwork({ couplings: [[0, 1], [1]] }), "ShapeError", "expected a square matrix"],
