@@ -1,9 +1,8 @@
-/** Sequences that are shown, and then have to be said again: bits to be copied, symbols to be copied or reversed. */
+/** Sequences that are shown, and then have to be said again: bits to be copied. */
 
 import { slice } from "../../src/ops/shape.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import type { Dice } from "./dice.ts";
-import { oneHot } from "./one-hot.ts";
 
 export interface Transduction {
   /** [2L+1,B,·]: L items, a mark that they are over, and L steps without input. */
@@ -31,26 +30,6 @@ export function bitsToCopy(dice: Dice, { batch, bits, length }: { batch: number;
   return {
     xs: tensor(xs, { shape: [2 * length + 1, batch, bits + 1] }),
     targets: tensor(words, { shape: [length, batch, bits] }),
-    length,
-  };
-}
-
-/**
- * Symbols 0 … K − 1 as unit vectors, K for the mark; targets are class numbers [L,B], the same symbols or in reverse.
- * @see Grefenstette, Hermann, Suleyman and Blunsom, "Learning to transduce with unbounded memory", 2015, section 4.1
- */
-export function symbolsToSay(
-  dice: Dice,
-  { batch, symbols, length, reverse }: { batch: number; symbols: number; length: number; reverse: boolean },
-): Transduction {
-  const shown = Int32Array.from({ length: length * batch }, () => dice.below(symbols));
-  const codes = new Int32Array((2 * length + 1) * batch).fill(-1);
-  codes.set(shown);
-  codes.fill(symbols, length * batch, (length + 1) * batch);
-  const said = shown.map((_, i) => shown[reverse ? (length - 1 - Math.floor(i / batch)) * batch + (i % batch) : i] as number);
-  return {
-    xs: oneHot(codes, [2 * length + 1, batch], symbols + 1),
-    targets: tensor(said, { shape: [length, batch], dtype: "int32" }),
     length,
   };
 }

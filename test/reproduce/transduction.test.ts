@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Dice } from "../../reproduce/tasks/dice.ts";
-import { answers, bitsToCopy, symbolsToSay, wrongBits } from "../../reproduce/tasks/transduction.ts";
+import { answers, bitsToCopy, wrongBits } from "../../reproduce/tasks/transduction.ts";
 import { sub } from "../../src/ops/arithmetic.ts";
 import { slice } from "../../src/ops/shape.ts";
 
@@ -28,23 +28,5 @@ describe("bitsToCopy", () => {
     const right = sub(task.targets, 0.5);
     expect(wrongBits(right, task)).toBe(0);
     expect(wrongBits(sub(0, right), task)).toBe(20);
-  });
-});
-
-describe("symbolsToSay", () => {
-  it.each([false, true])("asks for the symbols again, in reverse: %s", (reverse) => {
-    const { xs, targets } = symbolsToSay(new Dice(2), { batch: 2, symbols: 6, length: 4, reverse });
-    expect(xs.shape).toEqual([9, 2, 7]);
-    const rows = xs.toArray() as number[][][];
-    const shown = [0, 1].map((b) => [0, 1, 2, 3].map((t) => rows[t]?.[b]?.indexOf(1)));
-    const said = [0, 1].map((b) => (targets.toArray() as number[][]).map((row) => row[b]));
-    expect(said).toEqual(reverse ? shown.map((word) => word.toReversed()) : shown);
-    expect(rows[4]?.map((row) => row.indexOf(1))).toEqual([6, 6]);
-    expect(
-      rows
-        .slice(5)
-        .flat(2)
-        .every((v) => v === 0),
-    ).toBe(true);
   });
 });
