@@ -311,6 +311,11 @@ async function main({ names, skip, grep, lines, quick: limit = "Infinity", sampl
     const own = mutants.map((_, k) => k + 1).filter((k) => mutants[k - 1].file === file && isChosen(mutants[k - 1]));
     return sample(own, Number(most));
   });
+  const tell = (what, k) => {
+    const { file, line, from, to } = mutants[k - 1];
+    const short = (text) => text.replace(/\s+/g, " ").slice(0, 100);
+    console.log(`  ${what} ${file}:${line}: ${short(from)}  ->  ${short(to)}`);
+  };
   const doubtful = [];
   let left = chosen;
   while (left.length > 0) {
@@ -318,8 +323,10 @@ async function main({ names, skip, grep, lines, quick: limit = "Infinity", sampl
     const outcome = new Map([...stdout.matchAll(/(dies|survives) (\d+)/g)].map(([, word, k]) => [Number(k), word]));
     for (const [k, word] of outcome) if (word === "survives") doubtful.push(k);
     const tried = [...stdout.matchAll(/try (\d+)/g)].map(([, k]) => Number(k));
-    // One that did not come back is as good as dead.
-    left = left.filter((k) => !outcome.has(k) && k !== tried.at(-1));
+    // One that did not come back is as good as dead, on a machine that is not too busy.
+    const lost = tried.filter((k) => !outcome.has(k));
+    for (const k of lost) tell("does not come back", k);
+    left = left.filter((k) => !outcome.has(k) && !lost.includes(k));
     if (status === 3) console.log(`  damage after ${tried.at(-1)}`);
     if (tried.length === 0) break;
   }
@@ -327,11 +334,7 @@ async function main({ names, skip, grep, lines, quick: limit = "Infinity", sampl
   const others = all.slice(quick.length);
   const outlives = (k) => run([k], others, 10_000 + 10 * time).stdout.includes("survives");
   const survivors = others.length === 0 ? doubtful : doubtful.filter(outlives);
-  for (const k of survivors) {
-    const { file, line, from, to } = mutants[k - 1];
-    const short = (text) => text.replace(/\s+/g, " ").slice(0, 100);
-    console.log(`  survives ${file}:${line}: ${short(from)}  ->  ${short(to)}`);
-  }
+  for (const k of survivors) tell("survives", k);
   for (const file of files) {
     const count = (list) => list.filter((k) => mutants[k - 1].file === file).length;
     console.log(`${file}: ${count(chosen)} mutants, ${count(survivors)} survive`);
