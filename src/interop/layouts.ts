@@ -1,10 +1,11 @@
 /** Recurrent weights in the layouts of PyTorch, ONNX and Keras. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkMap, checkMethods } from "../base/checks.ts";
+import { checkMap } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
+import { Module } from "../nn/module.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { select, slice, transpose } from "../ops/shape.ts";
 import type { GRU, LSTM, RNN } from "../recurrence/rnn.ts";
@@ -143,7 +144,7 @@ function unitsOf(op: string, module: RecurrentModule): Unit[] {
  * for zeros; it is absent where the layout keeps the sum of both in the place of the first.
  */
 function placesOf(op: string, module: RecurrentModule, layout: Layout): Map<string, Place> {
-  checkMethods(op, "a recurrent module", module, ["stateDict"]);
+  if (!((module as unknown) instanceof Module)) throw new DTypeError(`${op}: expected a recurrent module, got ${quote(module)}`);
   const units = unitsOf(op, module);
   if (!Object.hasOwn(LAYOUTS, layout)) {
     throw new ArgumentError(`${op}: expected layout "torch", "onnx" or "keras", got ${quote(layout)}`);

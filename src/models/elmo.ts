@@ -157,8 +157,9 @@ export class ELMo extends Module {
   readonly weights: Parameter;
   readonly scale: Parameter;
 
-  constructor(layers: number, { dtype = "float32" }: Pick<LayerOptions, "dtype"> = {}) {
+  constructor(layers: number, options: Pick<LayerOptions, "dtype"> = {}) {
     super();
+    const { dtype = "float32" } = optionsOf("ELMo", options, ["dtype"]);
     this.weights = new Parameter(zeros([layers], dtype));
     this.scale = new Parameter(ones([1], dtype));
   }

@@ -3,7 +3,7 @@
 import { track } from "../autodiff/alias.ts";
 import { unbox, withLevel } from "../autodiff/forward.ts";
 import { enableGrad } from "../autodiff/tape.ts";
-import { checkFunction, finished } from "../base/checks.ts";
+import { checkFunction, checkObject, finished } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
 import { reshape } from "../ops/broadcast.ts";
@@ -65,6 +65,7 @@ function readTangents(module: Module, tangents: Readonly<Record<string, Tensor>>
  */
 export function withTangents(module: Module, tangents: Readonly<Record<string, Tensor>>, fn: () => Tensor): [y: Tensor, tangent: Tensor] {
   checkModule("withTangents", module);
+  checkObject("withTangents", "tangents", tangents);
   const { byParameter, K, stacked } = readTangents(module, tangents);
   checkFunction("withTangents", "fn", fn);
   return withLevel((level) => {

@@ -4,7 +4,7 @@ import { noGrad } from "../autodiff/tape.ts";
 import { checkFunction, checkNumber, checkOneOf, checkOptions, checkWhole } from "../base/checks.ts";
 import { ShapeError, StateError } from "../base/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { solve } from "./matrix.ts";
 
 export type FixedPointSolver = "picard" | "anderson" | "broyden";
@@ -139,6 +139,7 @@ const rules: Readonly<Record<FixedPointSolver, (memory: number) => Rule>> = { pi
 export function solveFixedPoint(f: (z: Tensor) => Tensor, z0: Tensor, options: FixedPointOptions = {}): FixedPoint {
   checkOptions("solveFixedPoint", options, ["solver", "tolerance", "maxIterations", "memory"]);
   checkFunction("solveFixedPoint", "f", f);
+  checkTensor("solveFixedPoint", z0);
   const { solver = "picard", maxIterations = 1000, memory = 5, tolerance = defaultTolerance(z0) } = options;
   checkFixedPointOptions("solveFixedPoint", options);
   const next = rules[solver](memory);

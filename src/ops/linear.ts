@@ -341,6 +341,7 @@ const linearOp: Primitive<void> = {
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   checkTensor("linear", x);
+  checkTensor("linear", weight);
   const fits =
     x.rank > 0 &&
     weight.rank === 2 &&

@@ -1,6 +1,7 @@
 /** Functions of one tensor, element by element: elementary functions and activations. */
 
 import { apply, type Primitive } from "../autodiff/primitive.ts";
+import { checkNumber } from "../base/checks.ts";
 import { full } from "../tensor/create.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
@@ -183,6 +184,8 @@ export const leakyReluOp: Primitive<number> = unaryOp<number>(
 
 /** x where x > 0, else slope·x. */
 export function leakyRelu(x: Tensor, slope = 0.01): Tensor {
+  checkTensor("leakyRelu", x);
+  checkNumber("leakyRelu", "slope", slope);
   return apply(leakyReluOp, [x], slope);
 }
 
@@ -197,6 +200,8 @@ export const eluOp: Primitive<number> = unaryOp<number>(
  * @see D.-A. Clevert, T. Unterthiner, S. Hochreiter, Fast and Accurate Deep Network Learning by Exponential Linear Units, 2016
  */
 export function elu(x: Tensor, alpha = 1): Tensor {
+  checkTensor("elu", x);
+  checkNumber("elu", "alpha", alpha);
   return apply(eluOp, [x], alpha);
 }
 

@@ -4,7 +4,7 @@ import { composedRules } from "../autodiff/composed.ts";
 import { applyAll, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { checkOptions } from "../base/checks.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
-import { type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
+import { checkShape, type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
 import { checkTensor, empty, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
@@ -124,6 +124,7 @@ export function layerNorm(x: Tensor, normalizedShape: Shape, options: LayerNormO
   checkTensor("layerNorm", x);
   const { weight, bias, eps = 1e-5 } = options;
   checkFloat("layerNorm", x);
+  checkShape("layerNorm", normalizedShape);
   const count = normalizedShape.length;
   if (count === 0 || count > x.rank || !sameShape(x.shape.slice(x.rank - count), normalizedShape)) {
     throw new ShapeError(`layerNorm: expected x [...,${normalizedShape.join(",")}], got ${show(x.shape)}`);

@@ -90,6 +90,7 @@ const complexScanOp: Primitive<Scan> = {
  */
 export function complexScan(a: Tensor, b: Tensor): Tensor {
   checkTensor("complexScan", a);
+  checkTensor("complexScan", b);
   checkScanned("complexScan", a, b);
   if (b.rank < 2 || b.dim(1) !== 2) throw new ShapeError(`complexScan: expected real and imaginary parts [T,2,…], got ${show(b.shape)}`);
   return apply(complexScanOp, [a, b], { axis: 0, reverse: false });

@@ -61,7 +61,7 @@ export interface VarianceOptions extends ReduceOptions {
 /** Σ (x - mean)² / (n - correction) over axes; NaN where the divisor is 0. */
 export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
   checkTensor("variance", x);
-  const { correction = 1, ...over } = options;
+  const { correction = 1, ...over } = optionsOf("variance", options, ["correction", ...REDUCE]);
   const { axes, keepDim } = reductionOf("variance", x, over);
   const centered = sub(x, mean(x, { axis: axes, keepDim: true }));
   const divisor = Math.max(0, countOf(x, axes) - correction);
@@ -86,7 +86,7 @@ function awayFromZero(x: Tensor, fn: (x: Tensor) => Tensor): Tensor {
  */
 export function norm(x: Tensor, options: ReduceOptions & { readonly p?: number } = {}): Tensor {
   checkTensor("norm", x);
-  const { p = 2, ...over } = options;
+  const { p = 2, ...over } = optionsOf("norm", options, ["p", ...REDUCE]);
   checkFloat("norm", x);
   if (Number.isNaN(p)) throw new ArgumentError(`norm: expected p to be a number, got ${p}`);
   if (p === 2) return awayFromZero(sum(square(x), over), sqrt);
@@ -141,8 +141,8 @@ export interface ArgOptions {
 }
 
 function argExtreme(op: string, sign: number, x: Tensor, options: ArgOptions): Tensor {
-  const { axis } = options;
   const reduction = reductionOf(op, x, options);
+  const { axis } = options;
   checkNotEmpty(op, x, reduction.axes);
   const y = empty(reducedShape(x.shape, reduction), "int32");
   const seen = axis === undefined ? ([1, x.size, 1] as const) : viewAround(x.shape, axisOf(op, axis, x.rank));

@@ -383,6 +383,7 @@ function evenSizes(n: number, size: number): number[] {
 
 /** At most `chunks` stretches of an axis, all as long as the first but perhaps the last, as views. */
 export function chunk(x: Tensor, chunks: number, axis = 0): Tensor[] {
+  checkTensor("chunk", x);
   if (!(Number.isInteger(chunks) && chunks > 0)) throw new ArgumentError(`chunk: expected at least 1 chunk, got ${chunks}`);
   const n = x.dim(axisOf("chunk", axis, x.rank));
   return n === 0 ? split(x, new Array<number>(chunks).fill(0), axis) : split(x, Math.ceil(n / chunks), axis);
@@ -488,6 +489,7 @@ const rollOp: Primitive<Roll> = closedOp<Roll>({
 
 /** Moves every element `shift` places on along an axis; those pushed out come in again at the other end. Without an axis: of x flattened. */
 export function roll(x: Tensor, shift: number, axis?: number): Tensor {
+  checkTensor("roll", x);
   if (!Number.isInteger(shift)) throw new ArgumentError(`roll: expected a whole shift, got ${shift}`);
   if (axis === undefined) return reshape(roll(reshape(x, [-1]), shift, 0), x.shape);
   const at = axisOf("roll", axis, x.rank);
@@ -523,6 +525,7 @@ export function pad(x: Tensor, padding: readonly (readonly [before: number, afte
  * @example repeat(x, [2, 3]) // [2,2] → [4,6]
  */
 export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
+  checkTensor("repeat", x);
   checkShape("repeat", repeats);
   const lead = repeats.length - x.rank;
   if (lead < 0) throw new ShapeError(`repeat: expected at least ${x.rank} repeats for x ${show(x.shape)}, got ${show(repeats)}`);

@@ -1,4 +1,4 @@
-import { checkNumber, checkOneOf, checkWhole, finished } from "../base/checks.ts";
+import { checkNumber, checkObject, checkOneOf, checkWhole, finished } from "../base/checks.ts";
 import { ArgumentError, DTypeError, FormatError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { zeros } from "../tensor/create.ts";
@@ -73,6 +73,7 @@ export class LBFGS extends ParameterGroups<LBFGSOptions> {
   #memory: Memory | null = null;
 
   constructor(params: Iterable<Tensor>, options: LBFGSOptions = {}) {
+    checkObject("LBFGS", "options", options);
     const { maxIter = 20, maxEval = Math.floor((maxIter * 5) / 4) } = options;
     const fixed = { lr: 1, toleranceGrad: 1e-7, toleranceChange: 1e-9, historySize: 100, lineSearchFn: null };
     super("LBFGS", params, { ...fixed, maxIter, maxEval }, options);

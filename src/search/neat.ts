@@ -104,7 +104,9 @@ export function checkGenome(op: string, genome: unknown): void {
 }
 
 /** δ = c₁ E/N + c₂ D/N + c₃ W̄: excess and disjoint genes, and the mean difference of the weights of matching ones; N is 1 for small genomes. */
-export function neatDistance(a: NeatGenome, b: NeatGenome, [c1, c2, c3]: readonly [number, number, number] = [1, 1, 0.4]): number {
+export function neatDistance(a: NeatGenome, b: NeatGenome, coefficients: readonly [number, number, number] = [1, 1, 0.4]): number {
+  checkList("neatDistance", "coefficients", coefficients);
+  const [c1, c2, c3] = coefficients;
   checkGenome("neatDistance", a);
   checkGenome("neatDistance", b);
   const [x, y] = [a.connections, b.connections];

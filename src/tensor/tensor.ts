@@ -237,7 +237,7 @@ export function hostView(t: Tensor): TypedArray {
 export function assign(target: Tensor, source: Tensor | ArrayLike<number>): void {
   cannotReplay("writes values from the host");
   checkTensor("assign", target);
-  if (typeof source !== "object" || !("length" in source)) checkTensor("assign", source);
+  if (typeof source !== "object" || source === null || !("length" in source)) checkTensor("assign", source);
   const flat = source instanceof Tensor ? source.data() : source;
   if (flat.length !== target.size)
     throw new ShapeError(`assign: expected ${target.size} elements for ${show(target.shape)}, got ${flat.length}`);

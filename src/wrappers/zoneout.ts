@@ -1,7 +1,7 @@
 /** Zoneout: units that keep their old value at random. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { optionsOf } from "../base/checks.ts";
+import { checkList, optionsOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { checkProbability, type DropoutLayerOptions, dropoutOptionsOf } from "../nn/dropout-layers.ts";
@@ -53,6 +53,7 @@ export class Zoneout<S extends State> extends Cell<S> {
     super();
     const { generator } = optionsOf("Zoneout", options, ["generator"]);
     checkRecurrence("Zoneout", cell);
+    if (typeof p !== "number") checkList("Zoneout", "p", p);
     const states = scope(() => stateTensors(cell.initialState(1)).length);
     this.p = (typeof p === "number" ? new Array<number>(states).fill(p) : p).map((value) => checkProbability("Zoneout", value));
     if (!putsOutState(cell))

@@ -49,9 +49,35 @@ async function complaint(call: () => unknown): Promise<string | null> {
   }
 }
 
+/** What the arguments before a wrong one may be. */
+const FILLINGS: readonly (() => unknown)[] = [
+  () => tensor([[1, 2]]),
+  () => tensor([1, 0], { dtype: "int32" }),
+  () => new RNNCell({ inputSize: 2, hiddenSize: 2, generator: new Generator(1) }),
+  () => new SGD([new Parameter(tensor([1]))], { lr: 1 }),
+  () => [[1, 2]],
+  () => [1, 0],
+  () => (x: unknown) => x,
+  () => 2,
+  () => "no/such",
+  () => new Map(),
+];
+
+/** Complaints about null in the second argument and later ones, whatever the first ones are. */
+async function complaintsAboutNull(name: string, make: (args: unknown[]) => unknown): Promise<string[]> {
+  const found: string[] = [];
+  for (const position of [1, 2, 3]) {
+    for (const filling of FILLINGS) {
+      const said = await complaint(() => make([...Array.from({ length: position }, filling), null]));
+      if (said !== null) found.push(`${name}, argument ${position} after ${filling}: ${said}`);
+    }
+  }
+  return found;
+}
+
 async function complaintsAbout(name: string, value: (...args: unknown[]) => unknown): Promise<string[]> {
   const isClass = /^class\b/.test(Function.prototype.toString.call(value));
-  const found: string[] = [];
+  const found = await complaintsAboutNull(name, (args) => (isClass ? Reflect.construct(value, args) : value(...args)));
   for (const wrong of WRONG) {
     const call = () => (isClass ? Reflect.construct(value, [wrong]) : value(wrong));
     const said = await complaint(call);
@@ -61,7 +87,7 @@ async function complaintsAbout(name: string, value: (...args: unknown[]) => unkn
 }
 
 describe.each(entries)("%s", (file) => {
-  it("refuses null, undefined, 3, a text, {} and [] in its own words", async () => {
+  it("refuses null, undefined, 3, a text, {} and [], and null after other arguments, in its own words", async () => {
     const all = (await import(/* @vite-ignore */ file)) as Record<string, unknown>;
     const found: string[] = [];
     for (const [name, value] of Object.entries(all)) {

@@ -95,10 +95,10 @@ export class LocalFeedbackLayer extends Cell<LocalFeedbackState> {
     this.feedbackDelays = Q;
     this.feedback = feedback;
     this.lattice = lattice;
+    this.#f = activationOf(options.activation ?? "tanh");
     this.weightIh = uniformParameter([O, P + 1, I], Math.sqrt(6 / (I + O)) / (P + 1), options);
     this.bias = uniformParameter([O], 0.1, options);
     this.weightFb = Q === 0 ? null : uniformParameter([Q, ...this.#fedShape()], 0.1, options);
-    this.#f = activationOf(options.activation ?? "tanh");
   }
 
   #fedShape(): number[] {
@@ -189,6 +189,7 @@ export class LocalFeedbackNetwork extends Cell<readonly LocalFeedbackState[]> {
     } = optionsOf("LocalFeedbackNetwork", given, ["sizes", "outputActivation", ...FEEDBACK]);
     checkList("LocalFeedbackNetwork", "sizes", sizes);
     if (sizes.length < 2) throw new ArgumentError(`LocalFeedbackNetwork: expected at least two sizes, got [${sizes.join(", ")}]`);
+    activationOf(outputActivation);
     this.layers = sizes.slice(1).map((outputSize, l) => {
       const top = l === sizes.length - 2 ? { activation: outputActivation } : {};
       return new LocalFeedbackLayer({ ...options, inputSize: sizes[l] as number, outputSize, ...top });

@@ -89,13 +89,13 @@ export class NARX extends Cell<NARXState> {
     this.outputSize = O;
     this.inputDelays = inputDelays;
     this.outputDelays = outputDelays;
+    this.#f = activationOf(options.activation ?? "tanh");
+    this.#g = activationOf(options.outputActivation ?? "linear");
     this.weightIh = draw(H, (inputDelays + 1) * I);
     this.weightFh = draw(H, outputDelays * O);
     this.bias = uniformParameter([H], 1 / Math.sqrt(this.weightIh.dim(1)), options);
     this.weightHo = hiddenSize ? draw(O, H) : null;
     this.biasO = hiddenSize ? uniformParameter([O], 1 / Math.sqrt(H), options) : null;
-    this.#f = activationOf(options.activation ?? "tanh");
-    this.#g = activationOf(options.outputActivation ?? "linear");
   }
 
   /** Zeros; a state filled with the last known inputs and outputs starts a forecast from them. */
@@ -161,10 +161,10 @@ export class HiddenDelayNetwork extends Cell<Tensor> {
     this.inputSize = I;
     this.outputSize = H;
     this.hiddenDelays = D;
+    this.#f = activationOf(options.activation ?? "tanh");
     this.weightIh = uniformParameter([H, I], bound, options);
     this.weightHh = uniformParameter([H, D * H], bound / Math.sqrt(D), options);
     this.bias = uniformParameter([H], bound, options);
-    this.#f = activationOf(options.activation ?? "tanh");
   }
 
   initialState(batch: number): Tensor {

@@ -1,6 +1,6 @@
 /** Deep independently recurrent networks: stacks, residual blocks, dense blocks, with layer or batch normalisation. */
 
-import { checkList, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
+import { checkList, checkNumber, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { SequenceBatchNorm } from "../../nn/batch-norm.ts";
 import { calculateGain, constant, heUniform, normal } from "../../nn/init.ts";
@@ -11,7 +11,7 @@ import { cat } from "../../ops/shape.ts";
 import { zeros } from "../../tensor/create.ts";
 import { defaultGenerator } from "../../tensor/random.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";
-import { type IndependentUnits, IndRNN, type IndRNNOptions, IndRNNRecurrence } from "./ind-rnn.ts";
+import { checkRange, type IndependentUnits, IndRNN, type IndRNNOptions, IndRNNRecurrence } from "./ind-rnn.ts";
 import { type Lengths, SequenceCell } from "./sequence-cell.ts";
 
 /** "layer": each vector by itself; "sequence": over the batch and its real steps; "step": over the batch, step by step. */
@@ -69,6 +69,11 @@ abstract class IndRNNNet extends SequenceCell<readonly Tensor[]> {
     checkSizes(op, { inputSize: options.inputSize, hiddenSize: options.hiddenSize });
     checkOneOf(op, "norm", options.norm ?? "none", ["none", "layer", "sequence", "step"]);
     checkOneOf(op, "normAt", place, ["before", "after"]);
+    checkRange(op, "lastRecurrentRange", lastRange);
+    if (options.weightStd !== undefined) checkNumber(op, "weightStd", options.weightStd, { least: 0 });
+    // Norms draw nothing: what they refuse is refused before the layers are made.
+    const isNormal = options.norm !== undefined && options.norm !== "none";
+    this.norms = isNormal ? plans.map((plan) => normOf(op, plan.hiddenSize, options)) : [];
     this.inputSize = options.inputSize;
     this.#place = place;
     this.#counts = options.norm === "step";
@@ -80,8 +85,6 @@ abstract class IndRNNNet extends SequenceCell<readonly Tensor[]> {
       if (inputSize === undefined) return new IndRNNRecurrence(own);
       return new IndRNN({ ...own, inputSize, ...(weightStd !== undefined && { weightStd }) });
     });
-    const isNormal = options.norm !== undefined && options.norm !== "none";
-    this.norms = isNormal ? plans.map((plan) => normOf(op, plan.hiddenSize, options)) : [];
   }
 
   /** The output, from the input [...,I] and what runs a layer. */

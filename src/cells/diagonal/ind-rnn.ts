@@ -1,6 +1,6 @@
 /** Independently recurrent networks: single layers, deep stacks, residual blocks. */
 
-import { checkOptions, checkSizes, optionsOf } from "../../base/checks.ts";
+import { checkList, checkNumber, checkOneOf, checkOptions, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { heNormal } from "../../nn/init.ts";
 import { LAYER } from "../../nn/layers.ts";
@@ -74,6 +74,21 @@ export abstract class IndependentUnits extends SequenceCell<Tensor> {
 /** What there is to say about the units alone. */
 export type IndependentUnitsOptions = Pick<IndRNNOptions, "hiddenSize" | "dtype" | "generator" | "activation" | "recurrentRange">;
 
+/** A range to draw from. @throws DTypeError, ArgumentError @internal */
+export function checkRange(op: string, name: string, range: unknown): void {
+  if (range === undefined) return;
+  checkList(op, name, range);
+  const [low, high] = range as number[];
+  checkNumber(op, `${name}[0]`, low as number);
+  checkNumber(op, `${name}[1]`, high as number, { least: low as number });
+}
+
+function checkUnits(op: string, { hiddenSize, activation = "relu", recurrentRange }: IndependentUnitsOptions): void {
+  checkSizes(op, { hiddenSize });
+  checkOneOf(op, "activation", activation, Object.keys(activations) as ActivationName[]);
+  checkRange(op, "recurrentRange", recurrentRange);
+}
+
 function recurrentWeights({
   hiddenSize,
   dtype = "float32",
@@ -94,6 +109,7 @@ export class IndRNNRecurrence extends IndependentUnits {
   constructor(options: IndependentUnitsOptions) {
     super();
     checkOptions("IndRNNRecurrence", options, ["activation", "hiddenSize", "recurrentRange", ...LAYER]);
+    checkUnits("IndRNNRecurrence", options);
     this.inputSize = options.hiddenSize;
     this.hiddenSize = options.hiddenSize;
     this.activation = options.activation ?? "relu";
@@ -134,7 +150,9 @@ export class IndRNN extends IndependentUnits {
       activation = "relu",
       weightStd,
     } = optionsOf("IndRNN", options, ["weightStd", "activation", "recurrentRange", "inputSize", "hiddenSize", ...LAYER]);
-    checkSizes("IndRNN", { inputSize: I, hiddenSize: H });
+    checkSizes("IndRNN", { inputSize: I });
+    checkUnits("IndRNN", options);
+    if (weightStd !== undefined) checkNumber("IndRNN", "weightStd", weightStd, { least: 0 });
     this.inputSize = I;
     this.hiddenSize = H;
     this.activation = activation;

@@ -153,7 +153,8 @@ export class Mamba extends SequenceCell<MambaState> {
       rank = Math.ceil(inputSize / 16),
       ...options
     } = optionsOf("Mamba", given, ["expand", "width", "inputSize", "stateSize", "rank", "chunk", ...LAYER]);
-    checkSizes("Mamba", { inputSize, expand, width });
+    const { stateSize = 16 } = options;
+    checkSizes("Mamba", { inputSize, expand, width, rank, stateSize });
     const E = expand * inputSize;
     this.inputSize = inputSize;
     this.outputSize = inputSize;

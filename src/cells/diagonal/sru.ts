@@ -1,6 +1,6 @@
 /** The simple recurrent unit: matrices see the input only, the state is mixed element by element. */
 
-import { checkSizes, optionsOf } from "../../base/checks.ts";
+import { checkNumber, checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
@@ -51,6 +51,7 @@ export class SRU extends SequenceCell<Tensor> {
       ...options
     } = optionsOf("SRU", given, ["inputSize", "hiddenSize", "highwayBias", ...LAYER]);
     checkSizes("SRU", { inputSize, hiddenSize });
+    checkNumber("SRU", "highwayBias", highwayBias);
     this.inputSize = inputSize;
     this.outputSize = hiddenSize;
     this.highwayScale = Math.sqrt(1 + 2 * Math.exp(highwayBias));

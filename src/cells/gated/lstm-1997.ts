@@ -92,9 +92,9 @@ export class LSTM1997 extends Cell<LSTM1997State> {
     this.truncate = options.truncate ?? "none";
     checkOneOf("LSTM1997", "squashing", this.squashing, ["1997", "tanh"]);
     checkOneOf("LSTM1997", "truncate", this.truncate, ["none", "1997"]);
+    const gateBiases = [gateBias("inputGateBias", options.inputGateBias, J), gateBias("outputGateBias", options.outputGateBias, J)];
     this.weightIh = uniformParameter([2 * J + H, I], bound, options);
     this.weightHh = uniformParameter([2 * J + H, this.#fedBack], bound, options);
-    const gateBiases = [gateBias("inputGateBias", options.inputGateBias, J), gateBias("outputGateBias", options.outputGateBias, J)];
     this.bias = new Parameter(tensor([...gateBiases.flat(), ...new Array<number>(H).fill(0)], { dtype: options.dtype ?? "float32" }));
   }
 

@@ -1,6 +1,6 @@
 /** Elman's simple recurrent network as published: logistic units, a resting context, a gradient of one step. */
 
-import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
+import { checkNumber, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add } from "../../ops/arithmetic.ts";
@@ -59,14 +59,15 @@ export class SimpleRecurrentNetwork extends Cell<Tensor> {
     checkSizes("SimpleRecurrentNetwork", { inputSize: I, hiddenSize: H });
     this.inputSize = I;
     this.outputSize = H;
+    this.restingContext = options.restingContext ?? 0.5;
+    this.truncate = options.truncate ?? "none";
+    checkNumber("SimpleRecurrentNetwork", "restingContext", this.restingContext);
+    checkOneOf("SimpleRecurrentNetwork", "truncate", this.truncate, ["none", "elman1"]);
+    this.#f = activationOf(options.activation ?? "logistic");
     const draw = (...shape: number[]) => uniformParameter(shape, 1 / Math.sqrt(H), options);
     this.weightIh = draw(H, I);
     this.weightHh = draw(H, H);
     this.bias = draw(H);
-    this.restingContext = options.restingContext ?? 0.5;
-    this.truncate = options.truncate ?? "none";
-    checkOneOf("SimpleRecurrentNetwork", "truncate", this.truncate, ["none", "elman1"]);
-    this.#f = activationOf(options.activation ?? "logistic");
   }
 
   initialState(batch: number): Tensor {

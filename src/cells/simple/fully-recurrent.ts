@@ -74,9 +74,10 @@ export class FullyRecurrentNetwork extends Cell<Tensor> {
     if (O > n) throw new ArgumentError(`FullyRecurrentNetwork: expected outputSize of at most ${n} units, got ${O}`);
     this.inputSize = I;
     this.outputSize = O;
-    this.weight = uniformParameter([n, I + 1 + n], options.bound ?? 0.5, options);
-    const { dtype } = this.weight;
-    const mask = checkMask("mask", options.mask ?? ones(this.weight.shape), this.weight.shape);
+    this.#f = activationOf(options.activation ?? "logistic");
+    const { dtype = "float32" } = options;
+    const shape = [n, I + 1 + n];
+    const mask = checkMask("mask", options.mask ?? ones(shape), shape);
     const immediate = checkMask("immediate", options.immediate ?? zeros([n, n]), [n, n]);
     const between = slice(mask, 1, I + 1).data();
     const instant = immediate.data().map((z, k) => z * (between[k] as number));
@@ -84,7 +85,7 @@ export class FullyRecurrentNetwork extends Cell<Tensor> {
     this.#depth = longestPath(instant, n);
     this.mask = keep(cat([cast(slice(mask, 1, 0, I + 1), dtype), tensor(delayed, { shape: [n, n], dtype })], 1));
     this.instant = this.#depth > 0 ? keep(tensor(instant, { shape: [n, n], dtype })) : null;
-    this.#f = activationOf(options.activation ?? "logistic");
+    this.weight = uniformParameter(shape, options.bound ?? 0.5, options);
   }
 
   initialState(batch: number): Tensor {

@@ -46,14 +46,14 @@ abstract class Jordan<S extends State & WithOutput> extends Cell<S> {
     checkSizes(op, { inputSize: I, hiddenSize: H, outputSize: O });
     this.inputSize = I;
     this.outputSize = O;
+    this.#f = activationOf(options.hiddenActivation ?? "tanh");
+    this.#g = activationOf(options.outputActivation ?? "logistic");
     const draw = (...shape: number[]) => uniformParameter(shape, 1 / Math.sqrt(H), options);
     this.weightIh = draw(H, I);
     this.weightCh = draw(H, contextSize);
     this.biasH = draw(H);
     this.weightHo = draw(O, H);
     this.biasO = draw(O);
-    this.#f = activationOf(options.hiddenActivation ?? "tanh");
-    this.#g = activationOf(options.outputActivation ?? "logistic");
   }
 
   protected output(x: Tensor, context: Tensor): Tensor {
@@ -165,14 +165,15 @@ export class JordanStateNetwork extends Jordan<JordanState> {
   constructor(options: JordanStateOptions) {
     checkOptions("JordanStateNetwork", options, ["stateSize", "stateActivation", ...JORDAN]);
     const S = options.stateSize ?? options.outputSize;
-    super("JordanStateNetwork", S, options);
     checkSizes("JordanStateNetwork", { stateSize: S });
+    const fs = activationOf(options.stateActivation ?? "tanh");
+    super("JordanStateNetwork", S, options);
     this.stateSize = S;
     const draw = (...shape: number[]) => uniformParameter(shape, 1 / Math.sqrt(S), options);
     this.weightSs = draw(S, S);
     this.weightOs = draw(S, this.outputSize);
     this.biasS = draw(S);
-    this.#fs = activationOf(options.stateActivation ?? "tanh");
+    this.#fs = fs;
   }
 
   initialState(batch: number): JordanState {

@@ -52,11 +52,11 @@ export class LeakyRNN extends Cell<Tensor> {
     this.inputSize = I;
     this.outputSize = H;
     this.tau = tau;
+    this.#f = activationOf(options.activation ?? "tanh");
     const draw = (...shape: number[]) => uniformParameter(shape, 1 / Math.sqrt(H), options);
     this.weightIh = draw(H, I);
     this.weightHh = draw(H, H);
     this.bias = draw(H);
-    this.#f = activationOf(options.activation ?? "tanh");
   }
 
   initialState(batch: number): Tensor {

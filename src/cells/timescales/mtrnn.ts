@@ -1,6 +1,6 @@
 /** The multiple-timescale recurrent network: leaky units in groups, each group with a time constant of its own. */
 
-import { checkList, checkSizes, optionsOf } from "../../base/checks.ts";
+import { checkList, checkSizes, checkWhole, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -89,6 +89,7 @@ export class MTRNN extends Cell<Tensor> {
       if (!(tau >= 1)) throw new ArgumentError(`MTRNN: expected tau.${name} of at least one step, got ${tau}`);
     }
     if (!(ownInput >= 0 && ownInput <= 1)) throw new ArgumentError(`MTRNN: expected ownInput in [0, 1], got ${ownInput}`);
+    checkWhole("MTRNN", "sequences", sequences);
     this.#options = options;
     this.inputSize = maps.reduce((a, b) => a + b);
     this.outputSize = this.inputSize;

@@ -86,13 +86,13 @@ export class PearlmutterNetwork extends Cell<readonly Tensor[]> {
     this.outputSize = H;
     this.interval = interval;
     this.maxDelay = maxDelay;
+    this.#f = activationOf(options.activation ?? "logistic");
     this.weightIh = uniformParameter([H, I], bound, options);
     this.weightHh = uniformParameter([H, H], bound, options);
     this.bias = uniformParameter([H], bound, options);
     // softplus turned around.
     this.rawTau = new Parameter(log(expm1(full([H], tau - interval, this.bias.dtype))));
     this.rawDelay = maxDelay === null ? null : uniformParameter([H, H], 1, options);
-    this.#f = activationOf(options.activation ?? "logistic");
   }
 
   /** T [H], in units of time. */

@@ -2,7 +2,8 @@
 
 import { checkWhole, optionsOf } from "../../base/checks.ts";
 import { ArgumentError, ShapeError } from "../../base/errors.ts";
-import { checkModule, type Parameter } from "../../nn/module.ts";
+import { quote } from "../../base/quote.ts";
+import type { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
 import { reshape, sum, sumTo } from "../../ops/broadcast.ts";
 import { matmul } from "../../ops/linear.ts";
@@ -203,7 +204,7 @@ function sweepWindow(graph: SignalFlowGraph, parameters: readonly Parameter[], {
 
 function graphOf(name: string, recurrence: unknown): SignalFlowGraph {
   if (recurrence instanceof SignalFlowGraph) return recurrence;
-  throw new ArgumentError(`${name}: expected a SignalFlowGraph, got ${(recurrence as object).constructor.name}`);
+  throw new ArgumentError(`${name}: expected a SignalFlowGraph, got ${quote(recurrence)}`);
 }
 
 export interface TransposedGraphOptions {
@@ -313,7 +314,7 @@ function adjointImpulse(graph: SignalFlowGraph, channel: number, T: number): Adj
  * @example const h = transposedResponse(graph, 20);
  */
 export function transposedResponse(graph: SignalFlowGraph, T: number): Tensor {
-  checkModule("transposedResponse", graph);
+  graphOf("transposedResponse", graph);
   checkLinear("transposedResponse", graph.structure);
   checkWhole("transposedResponse", "T", T, { least: 1 });
   const { structure, dtype } = graph;
@@ -344,7 +345,7 @@ export function transposedResponse(graph: SignalFlowGraph, T: number): Tensor {
  * @example const dy = leeSensitivities(graph, xs).get(weight);
  */
 export function leeSensitivities(graph: SignalFlowGraph, xs: Tensor): Map<Tensor, Tensor> {
-  checkModule("leeSensitivities", graph);
+  graphOf("leeSensitivities", graph);
   checkTensor("leeSensitivities", xs);
   checkLinear("leeSensitivities", graph.structure);
   if (xs.rank !== 3 || xs.dim(2) !== graph.inputSize) {
