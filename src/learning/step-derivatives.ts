@@ -42,8 +42,8 @@ export function push({ recurrence, xs, start }: Stretch<State>, direction: Tenso
 }
 
 /** J = ∂next/∂state [S,S]: one sweep over S copies of the sequence, side by side, each with a row of its own. */
-export function stateJacobian({ recurrence, xs, start, size: S }: Stretch<State>): Tensor {
-  if (S === 0) return zeros([0, 0]);
+export function stateJacobian({ recurrence, xs, ys, start, size: S }: Stretch<State>): Tensor {
+  if (S === 0) return zeros([0, 0], ys.dtype);
   const all = batchAxesOf(recurrence, start);
   const axes = stateTensors(start).flatMap((s, i) => (isFloat(s.dtype) ? [all[i] as number] : []));
   const tensors = stateTensors(start).map((s, i) => copies(s, all[i] as number, S));
