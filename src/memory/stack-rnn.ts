@@ -97,12 +97,13 @@ export class StackRNN extends Cell<StackRNNState> {
 
   step(x: Tensor, { h: before, stacks }: StackRNNState): [y: Tensor, next: StackRNNState] {
     const { capacity: C, stacks: P, depth } = this;
-    const top = reshape(slice(stacks, 2, 0, depth), [x.dim(0), P * depth]);
+    const B = stacks.dim(0);
+    const top = reshape(slice(stacks, 2, 0, depth), [B, P * depth]);
     const seen = add(linear(x, this.weightIh), linear(top, this.weightStack));
     const h = sigmoid(this.weightHh === null ? seen : add(seen, linear(before, this.weightHh)));
     const actions = split(softmax(perHead(linear(h, this.weightAction), P), -1), 1, 2);
     const value = unsqueeze(sigmoid(linear(h, this.weightPush)), 2);
-    const empty = full([x.dim(0), P, 1], EMPTY, x.dtype);
+    const empty = full([B, P, 1], EMPTY, stacks.dtype);
     const results = [cat([value, slice(stacks, 2, 0, C - 1)], 2), cat([slice(stacks, 2, 1, C), empty], 2), stacks];
     const next = actions.map((a, i) => mul(a, results[i] as Tensor)).reduce((a, b) => add(a, b));
     return [h, { h, stacks: next }];
