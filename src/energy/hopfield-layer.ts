@@ -1,7 +1,6 @@
 /** Modern Hopfield networks: continuous states that are recalled by attention, as a memory and as a layer. */
 
 import { checkFlag, checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
-import type { DType } from "../base/dtype.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { type LayerOptions, Linear } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
@@ -189,7 +188,6 @@ const OPTIONS = ["inputSize", "patternSize", "hiddenSize", "heads", "beta", "upd
 
 function checkMask(op: string, mask: Tensor, B: number, S: number): void {
   checkTensor(op, mask);
-  const dtype: DType = mask.dtype;
-  if (dtype !== "bool") throw new DTypeError(`${op}: expected a mask of bool, got ${dtype}`);
+  if (mask.dtype !== "bool") throw new DTypeError(`${op}: expected a mask of bool, got ${mask.dtype}`);
   if (!sameShape(mask.shape, [B, S])) throw new ShapeError(`${op}: expected a mask [${B},${S}], got ${show(mask.shape)}`);
 }
