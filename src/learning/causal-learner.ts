@@ -12,8 +12,8 @@ import { type State, stateTensors } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 import { vjp } from "../transforms/transforms.ts";
+import { impulseResponse, throughLattice } from "./filters.ts";
 import { type Advanced, LateLearner } from "./late-learner.ts";
-import { impulseResponse, throughLattice } from "./recursive-backprop.ts";
 import { sumOf } from "./sequences.ts";
 
 /** What a layer holds of the past, newest first: of D steps and of what its own filters need besides. */

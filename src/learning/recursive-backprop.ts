@@ -1,7 +1,5 @@
 /** Backpropagation in networks whose synapses are recursive filters: whole, and causal with the future cut off. */
 
-import { gradients } from "../autodiff/sweep.ts";
-import { enableGrad } from "../autodiff/tape.ts";
 import { checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
@@ -18,6 +16,7 @@ import { assign, type Tensor } from "../tensor/tensor.ts";
 import { vjp } from "../transforms/transforms.ts";
 import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanByRule } from "./algorithm.ts";
 import { CausalLearner } from "./causal-learner.ts";
+import { allPole, type Filters, filtersOf, impulseResponse, throughLattice } from "./filters.ts";
 import { overSequences, sumOf } from "./sequences.ts";
 
 /** Signals over time [T,…] with their line in front: the value at time −D first. */
@@ -47,31 +46,6 @@ function ahead(x: Tensor, p: number): Tensor {
   return pad(slice(x, 0, Math.min(p, T), T), [[0, Math.min(p, T)], ...x.shape.slice(1).map(() => none)]);
 }
 
-/** v(t) = u(t) + Σ_q a_q v(t−q) for drives u [T,…], from the values in a line [B,Q,…], newest first (null: zeros). */
-function allPole(drive: Tensor, a: Tensor | null, line: Tensor | null): Tensor {
-  if (a === null) return drive;
-  const coefficients = unstack(a, 0);
-  const past = line === null ? [] : unstack(line, 1);
-  const out: Tensor[] = [];
-  for (const u of unstack(drive, 0)) {
-    const t = out.length;
-    const recalled = (q: number): Tensor | undefined => (q <= t ? out[t - q] : past[q - t - 1]);
-    out.push(
-      coefficients.reduce((v, c, i) => {
-        const before = recalled(i + 1);
-        return before === undefined ? v : add(v, mul(c, before));
-      }, u),
-    );
-  }
-  return stack(out);
-}
-
-/** A layer's filters: numerators b [P+1] of [O,I] and feedback a [Q,O,I]. */
-interface Filters {
-  readonly b: readonly Tensor[];
-  readonly a: Tensor | null;
-}
-
 /** What one layer did. */
 interface LayerRun {
   readonly layer: LocalFeedbackLayer;
@@ -83,10 +57,6 @@ interface LayerRun {
   readonly pull: (dy: Tensor) => Tensor;
 }
 
-function filtersOf(layer: LocalFeedbackLayer): Filters {
-  return { b: unstack(layer.weightIh.detach(), 1), a: layer.coefficients?.detach() ?? null };
-}
-
 function runLayer(layer: LocalFeedbackLayer, xs: Tensor, inputs: Tensor, fed: Tensor): LayerRun {
   const filters = filtersOf(layer);
   const x = withPast(inputs, xs);
@@ -95,14 +65,6 @@ function runLayer(layer: LocalFeedbackLayer, xs: Tensor, inputs: Tensor, fed: Te
   const s = add(sum(v, { axis: 3 }), layer.bias.detach());
   const [y, pullback] = vjp((z) => layer.squash(z as Tensor), [s]);
   return { layer, filters, x, v: withPast(fed, v), y: y.detach(), pull: (dy) => pullback(dy, {})[0] as Tensor };
-}
-
-/** k(0) … k(n−1), the impulse response of a layer's synapses: each [O,I]. */
-export function impulseResponse(layer: LocalFeedbackLayer, n: number): Tensor[] {
-  const { a, b } = filtersOf(layer);
-  const zero = zeros((b[0] as Tensor).shape, (b[0] as Tensor).dtype);
-  const impulse = Array.from({ length: n }, (_, p) => b[p] ?? zero);
-  return unstack(allPole(stack(impulse), a, null), 0);
 }
 
 /** Cotangents that come in or go out at the ends of a layer's lines: of x and of v, newest first; null where there is none. */
@@ -192,14 +154,6 @@ function beforeStart(taps: readonly Tensor[], q: Tensor, collect: (e: Tensor) =>
     taps.slice(i).reduce((e, c, p) => (p < steps.length ? add(e, collect(mul(steps[p] as Tensor, c))) : e), none),
   );
   return stack(entries, 1);
-}
-
-/** ∂E/∂ρ of a lattice from ∂E/∂a, or the same where the coefficients are trained themselves. */
-export function throughLattice(layer: LocalFeedbackLayer, da: Tensor): Tensor {
-  const { weightFb } = layer;
-  if (!layer.lattice || weightFb === null) return da;
-  const a = enableGrad(() => layer.coefficients as Tensor);
-  return gradients([a], [weightFb], [da])[0] as Tensor;
 }
 
 /** The layers of a network that recursive backpropagation is for. */
