@@ -9,6 +9,7 @@ import { Module, Parameter } from "../nn/module.ts";
 import { mul } from "../ops/arithmetic.ts";
 import { conv2d } from "../ops/conv.ts";
 import { zeros } from "../tensor/create.ts";
+import { defaultGenerator } from "../tensor/random.ts";
 import { keep, type Tensor, tensor } from "../tensor/tensor.ts";
 
 /** Which features of its own pixel an output sees: "A" those of earlier colours, "B" those of its own colour too. */
@@ -79,7 +80,7 @@ export class MaskedConv2d extends Module {
     const taps = maskOf(colorsOf("outputChannels", O, blocks, colors), colorsOf("inputChannels", I, 1, colors), kernelSize, mask);
     this.#mask = keep(tensor(taps, { shape: [O, I, height, width], dtype }));
     this.weight = new Parameter(zeros([O, I, height, width], dtype));
-    glorotUniform(this.weight, options);
+    glorotUniform(this.weight, { generator: options.generator ?? defaultGenerator() });
     this.bias = new Parameter(zeros([O], dtype));
   }
 

@@ -10,6 +10,7 @@ import { linear } from "../ops/linear.ts";
 import { sigmoid, tanh } from "../ops/math.ts";
 import { cat, flip, permute, select, split, stack, unsqueeze } from "../ops/shape.ts";
 import { zeros, zerosLike } from "../tensor/create.ts";
+import { defaultGenerator } from "../tensor/random.ts";
 import { assign, type Tensor } from "../tensor/tensor.ts";
 import { antiDiagonals, fromAntiDiagonals, LineRule, shifted } from "./lines.ts";
 import { MaskedConv2d } from "./masked-conv.ts";
@@ -94,7 +95,7 @@ abstract class PixelLSTM extends LineRule<PixelLSTMState> {
     this.inputToState = new MaskedConv2d({ ...sizes, mask: "B", colors, ...layer });
     assign(this.inputToState.bias, this.inputToState.bias.data().fill(forgetBias, H, 2 * H));
     this.weightHh = new Parameter(zeros([4 * H, shifts.length * H], layer.dtype ?? "float32"));
-    glorotUniform(this.weightHh, layer);
+    glorotUniform(this.weightHh, { generator: layer.generator ?? defaultGenerator() });
   }
 
   protected get inputWidth(): number {

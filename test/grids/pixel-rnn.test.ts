@@ -558,6 +558,16 @@ describe("PixelRNN: a distribution", () => {
     expect(() => model({ levels: 1 })).toThrow(/at least 2 levels, got 1/);
     expect(() => model({ hiddenChannels: 4, colors: 3 })).toThrow(/multiple/);
     expect(() => model().forward(new Generator(1).uniform([1, 3, 2, 2], 0, 1, "float64"))).toThrow(/expected x \[B,1,H,W\]/);
+    for (const [levels, value, kind] of [
+      [2, -0.5, "numbers 0 to 1"],
+      [2, 1.5, "numbers 0 to 1"],
+      [2, Number.NaN, "numbers 0 to 1"],
+      [3, 0.5, "whole numbers 0 to 2"],
+      [3, 3, "whole numbers 0 to 2"],
+    ] as const)
+      expect(() => model({ levels }).nll(tensor([value], { shape: [1, 1, 1, 1], dtype: "float64" }))).toThrow(
+        `PixelRNN: expected images of ${kind}, got ${value}`,
+      );
     expect(() => model().sample({ count: 0, height: 2, width: 2 })).toThrow(/expected count/);
     expect(() => model().sample({ count: 1, height: 0, width: 2 })).toThrow(/expected height/);
     for (const shape of [
