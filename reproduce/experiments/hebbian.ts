@@ -173,7 +173,8 @@ export const hebbianExperiments: readonly Experiment[] = [
       bcm: "mean selectivity of BCM's units",
       untrained: "mean selectivity of first weights",
     },
-    remarks: "Rates fall as 0.05/(1 + t/400) for Oja's and Sanger's rule; the baseline is the plain rule at 0.05. " +
+    remarks:
+      "Rates fall as 0.05/(1 + t/400) for Oja's and Sanger's rule; the baseline is the plain rule at 0.05. " +
       "First weights were to be 0.1 less selective; on seed 100, they came to 0.71, so that no rule could be, and the margin was dropped.",
     run: rules,
     claims: [
