@@ -128,7 +128,15 @@ function figureEight(run: Run) {
       state = mapState((t) => keep(copyOf(t.detach())), last);
       return mseLoss(ys, slice(points, 0, 1));
     };
-    train(run, { parameters: net.parameters(), updates, lr: 3e-3, clip: 1, part: [from, to], loss });
+    train(run, {
+      parameters: net.parameters(),
+      updates,
+      lr: 5e-3,
+      decay: { every: Math.round(updates / 6), factor: 0.5 },
+      clip: 1,
+      part: [from, to],
+      loss,
+    });
     return freeError(run, net, name);
   };
   return {
@@ -145,7 +153,7 @@ export const teacherForcing: readonly Experiment[] = [
     system: "teacher forcing, with noise and with scheduled sampling",
     file: "src/cells/simple/jordan.ts",
     paper: "Williams, Zipser 1989, A learning algorithm for continually running fully recurrent neural networks",
-    task: "figure of eight (sin ωt, sin 2ωt), 40 steps a round; tanh network of 12 units that reads its last output; it runs continually, its state going on from update to update: 20 steps each, batch 8, 3,000 updates with Adam 3e-3; then 400 steps free after 40 forced",
+    task: "figure of eight (sin ωt, sin 2ωt), 40 steps a round; tanh network of 12 units that reads its last output; it runs continually, its state going on from update to update: 20 steps each, batch 8, 3,000 updates with Adam, from 5e-3 down to 8e-5; then 400 steps free after 40 forced",
     reported: "networks learn to oscillate with teacher forcing, and stay at a constant without; no number",
     claim:
       "error of the free run: at most 0.25 when trained by forcing under noise; at least 0.6 when trained on its own outputs, which is that of a constant (0.707)",
