@@ -132,7 +132,7 @@ function figureEight(run: Run) {
       parameters: net.parameters(),
       updates,
       lr: 5e-3,
-      decay: { every: Math.round(updates / 6), factor: 0.5 },
+      decay: { every: 500, factor: 0.5 },
       clip: 1,
       part: [from, to],
       loss,
