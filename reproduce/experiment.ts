@@ -30,7 +30,7 @@ export interface Claim<K extends string = string> {
 
 /**
  * How the learning rates of the systems compared were chosen: each system's is the best of one grid, after the same number of updates, on seeds
- * that are not counted. `npm run reproduce -- NAME --tune` repeats that; what it found is in reproduce/tuning.
+ * that are not counted. `npm run reproduce -- NAME --tune` repeats that; what it found is in reproduce/results/tuning.
  */
 export interface Tuning<K extends string = string> {
   readonly grid: readonly number[];

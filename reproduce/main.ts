@@ -62,14 +62,18 @@ async function reproduce(experiment: Experiment, call: Call): Promise<{ record: 
   return { record: recordOf(experiment, collector.results, seconds), pictures: collector.pictures };
 }
 
-/** Every system of an experiment with every rate of the grid. */
-async function tune(experiment: Experiment, { threads }: Call): Promise<TuningRecord> {
+/** Every system of an experiment with every rate of the grid; what is on record is not tried again. */
+async function tune(experiment: Experiment, { threads }: Call, known: TuningRecord["tried"]): Promise<TuningRecord> {
   const { name, tuning } = experiment;
   if (tuning === undefined) throw new UserError(`--tune: ${name} has no learning rates to tune`);
   const jobs = tuning.grid.flatMap((rate) => (tuning.seeds ?? [0, 1]).map((seed): Job => ({ name, seed, rate })));
-  const { collector } = await collect(jobs, threads);
+  const isOnRecord = (job: Job) => known.some(({ rate, seed }) => rate === job.rate && seed === job.seed);
+  const { collector } = await collect(
+    jobs.filter((job) => !isOnRecord(job)),
+    threads,
+  );
   const tried = collector.results.map(({ rate, seed, figures }) => ({ rate: rate as number, seed, figures }));
-  return tuningRecordOf(experiment, tried);
+  return tuningRecordOf(experiment, [...known, ...tried]);
 }
 
 async function writePictures(folder: string, name: string, pictures: Collector["pictures"]): Promise<string[]> {
@@ -104,9 +108,11 @@ async function reproduceAll(call: Call, root: string): Promise<number> {
 }
 
 async function tuneAll(call: Call, root: string): Promise<void> {
+  const { tunings } = places(root);
+  const records = await readRecords<TuningRecord>(tunings);
   for (const experiment of chosen(call, experiments)) {
-    const record = await tune(experiment, call);
-    await writeRecord(places(root).tunings, record);
+    const record = await tune(experiment, call, records.get(experiment.name)?.tried ?? []);
+    await writeRecord(tunings, record);
     process.stdout.write(call.json ? `${JSON.stringify(record)}\n` : tuningText(experiment, record));
   }
 }

@@ -14,7 +14,8 @@ export const USAGE = `Usage: npm run reproduce -- NAME [NAME ...] [options]   re
   --seeds LIST   seeds to run, such as 100..119 or 100,101,107 (default: those that the claim is shown on, from ${FIRST_COUNTED} on)
   --threads N    threads at once (default: one core is left to others)
   --record       keeps the results in reproduce/results and the pictures in docs/pictures
-  --tune         tries each learning rate of an experiment's grid, on seeds that are not counted, and keeps what came out
+  --tune         tries each learning rate of an experiment's grid, on seeds that are not counted, and keeps what came out;
+                 a rate that is on record (reproduce/results/tuning) is not tried again
   --json         one line of JSON for each experiment
   --help         shows this text
 

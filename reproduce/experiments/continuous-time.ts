@@ -107,7 +107,7 @@ export const continuousTime: readonly Experiment[] = [
     claim:
       "the closed form's error is at most half that of the same cell without the gaps as input, and at most 1.2 times that of liquid time constants with 4 solver steps",
     figures: { cfc: "closed form", ltc: "liquid time constants", untimed: "closed form without the gaps as input" },
-    tuning: { grid: [3e-3, 1e-2, 3e-2], updates: UPDATES, better: "lower", rates: { cfc: 3e-2, ltc: 3e-2, untimed: 1e-2 } },
+    tuning: { grid: [3e-3, 1e-2, 3e-2, 1e-1], updates: UPDATES, better: "lower", rates: { cfc: 3e-2, ltc: 1e-1, untimed: 1e-2 } },
     run: waveRun,
     claims: [{ rate: 0.8, holds: ({ cfc, ltc, untimed }) => cfc <= untimed / 2 && cfc <= 1.2 * ltc }],
     learns: ({ cfc, untimed }) => cfc <= 0.8 * untimed,

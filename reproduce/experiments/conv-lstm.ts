@@ -137,7 +137,7 @@ export const convLstm: readonly Experiment[] = [
     figures: { conv: "ConvLSTM, nats a frame", full: "LSTM, nats a frame" },
     remarks:
       "The ConvLSTM wins where few films stand for many. In a world small enough to be memorised (one square on 8 × 8 points), an LSTM at its own learning rate is better.",
-    tuning: { grid: [2e-3, 5e-3, 1e-2, 2e-2], seeds: [0], updates: UPDATES, better: "lower", rates: { conv: 2e-2, full: 5e-3 } },
+    tuning: { grid: [2e-3, 5e-3, 1e-2, 2e-2, 4e-2], seeds: [0], updates: UPDATES, better: "lower", rates: { conv: 2e-2, full: 5e-3 } },
     run: filmRun,
     claims: [{ rate: 0.8, holds: ({ conv, full }) => conv <= 0.9 * full }],
     learns: ({ conv }) => conv <= 13,

@@ -51,7 +51,7 @@ export const indRNN: readonly Experiment[] = [
     reported: "figure 2a: mean squared error about 0 at T = 100, where tanh RNN stays at that of a constant, 0.167",
     claim: "mean squared error at most 0.005, and a tanh network's at least 0.1",
     figures: { indrnn: "IndRNN", rnn: "tanh network" },
-    tuning: { grid: [1e-3, 4e-3, 1e-2], updates: 1000, better: "lower", rates: { indrnn: 1e-2, rnn: 1e-2 } },
+    tuning: { grid: [1e-3, 4e-3, 1e-2, 3e-2], updates: 1000, better: "lower", rates: { indrnn: 1e-2, rnn: 1e-2 } },
     run: (run) => addingRun(run, run.short ? { steps: 20, updates: 200, weightStd: 0.1 } : { steps: 100, updates: 1000, weightStd: 0.1 }),
     claims: [{ rate: 0.8, holds: ({ indrnn, rnn }) => indrnn <= 0.005 && rnn >= 0.1 }],
     learns: ({ indrnn }) => indrnn <= 0.1,

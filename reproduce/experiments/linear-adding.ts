@@ -30,6 +30,8 @@ interface System {
   /** Whether there is a layer of gelu units before the recurrence and one after it: what is linear in all of its parts cannot mask. */
   readonly nonlinear?: boolean;
   readonly updates?: number;
+  /** The learning rate that came out best (default 1e-2). */
+  readonly rate?: number;
   readonly remarks?: string;
   readonly layer: (inputSize: number, generator: Generator, steps: number) => Recurrence;
 }
@@ -72,6 +74,7 @@ const systems: readonly System[] = [
     name: "minGRU",
     file: "src/cells/diagonal/min-rnn.ts",
     paper: "Feng, Tung, Ahmed, Bengio, Hajimirsadeghi 2024, Were RNNs all we needed?",
+    rate: 3e-2,
     layer: (inputSize, generator) => new MinGRU({ inputSize, hiddenSize: H, generator }),
   },
   {
@@ -79,6 +82,7 @@ const systems: readonly System[] = [
     name: "simple recurrent unit",
     file: "src/cells/diagonal/sru.ts",
     paper: "Lei, Zhang, Wang, Dai, Artzi 2018, Simple recurrent units for highly parallelizable recurrence",
+    rate: 3e-2,
     layer: (inputSize, generator) => new SRU({ inputSize, hiddenSize: H, generator }),
   },
   {
@@ -148,7 +152,13 @@ export const linearAdding: readonly Experiment[] = systems.map((system) =>
     claim: "mean squared error at most 0.02, and a tanh network's at least 0.1 (a constant: 0.167)",
     figures: { mse: system.name, rnn: "tanh network" },
     ...(system.remarks && { remarks: system.remarks }),
-    tuning: { grid: [1e-3, 3e-3, 1e-2], seeds: [0], updates: system.updates ?? 700, better: "lower", rates: { mse: 1e-2, rnn: 1e-2 } },
+    tuning: {
+      grid: [1e-3, 3e-3, 1e-2, 3e-2],
+      seeds: [0],
+      updates: system.updates ?? 700,
+      better: "lower",
+      rates: { mse: system.rate ?? 1e-2, rnn: 1e-2 },
+    },
     run: (run) => addingRun(run, system),
     claims: [{ rate: 0.6, holds: ({ mse, rnn }) => mse <= 0.02 && rnn >= 0.1 }],
     learns: ({ mse }) => mse <= 0.1,

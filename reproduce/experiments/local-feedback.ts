@@ -84,7 +84,7 @@ export const localFeedback: readonly Experiment[] = [
     reported: "IIR synapses follow the system more closely than FIR synapses, in figures",
     claim: "mean squared error as a fraction of the variance: IIR at most 0.05, IIR below a third of FIR, FIR below a third of static",
     figures: { static: "static synapses", fir: "FIR synapses, 3 delays", iir: "IIR synapses, 3 delays and 3 of feedback" },
-    tuning: { grid: [2e-3, 5e-3, 2e-2], seeds: [0], updates: 400, better: "lower", rates: { static: 2e-2, fir: 2e-2, iir: 2e-2 } },
+    tuning: { grid: [2e-3, 5e-3, 2e-2, 5e-2], seeds: [0], updates: 400, better: "lower", rates: { static: 5e-2, fir: 5e-2, iir: 2e-2 } },
     run: identify,
     claims: [{ rate: 0.6, holds: (f) => f.iir <= 0.05 && f.iir < f.fir / 3 && f.fir < f.static / 3 }],
     learns: (f) => f.iir < 0.02 && f.fir < 0.2 && f.static > 0.9,

@@ -186,7 +186,8 @@ export const memristive: readonly Experiment[] = [
     claim:
       "signs alone are the ground state in 30 % of circuits and 0.02 above it in the median; after greedy descent in 50 %; random states lie ten times as far above",
     figures: FIGURES,
-    remarks: "greedy descent from a random state finds as many: binary problems of such small circuits are easy; memristive-ising has harder ones",
+    remarks:
+      "greedy descent from a random state finds as many: binary problems of such small circuits are easy; memristive-ising has harder ones",
     run: circuits,
     claims: [{ rate: 0.8, holds: (f) => f.exact >= 0.3 && f.gap <= 0.02 && f.descended >= 0.5 && f.randomGap > 10 * f.gap }],
     learns: (f) => f.gap < 0.1 && f.randomGap > 0.3,
