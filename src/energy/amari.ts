@@ -7,6 +7,9 @@ import { addOuter } from "./hopfield.ts";
 import { readPatterns } from "./states.ts";
 import { SynchronousMemory, type UnitRule } from "./synchronous.ts";
 
+/** Fields this small, as parts of the largest there can be, are ties. */
+const TIE = 1e-13;
+
 /**
  * N threshold elements of ±1 that all decide at once,
  *
@@ -56,6 +59,10 @@ export class AmariNetwork extends SynchronousMemory {
   }
 
   protected override rule(): UnitRule {
-    return (value, field) => (field === 0 ? value : Math.sign(field));
+    const [W, N] = [this.couplings(), this.size];
+    const reach = W.reduce((most, w) => Math.max(most, Math.abs(w)), 0) * N;
+    // What adding up rounds off is no field.
+    const tie = TIE * reach;
+    return (value, field) => (Math.abs(field) <= tie ? value : Math.sign(field));
   }
 }

@@ -19,6 +19,12 @@ export interface DenseAssociativeMemoryOptions {
   readonly power?: number;
 }
 
+interface Interaction {
+  /** F by the overlap ξ·s + N, which is a whole number. */
+  readonly F: Float64Array;
+  readonly exponential: boolean;
+}
+
 /** Differences this small, as parts of what was added up, are ties. */
 const TIE = 1e-13;
 
@@ -29,6 +35,8 @@ const TIE = 1e-13;
  *
  * F(m) = mⁿ, max(m, 0)ⁿ or exp(N(m − 1)). With n = 2 this is Hopfield's network under Hebb's rule. Without errors, random patterns up to
  * about N^(n−1) / (2 (2n − 3)!! ln N) are kept, and exponentially many with the exponential. An even n keeps −ξ with ξ.
+ *
+ * Energies of the exponential are 0 where all overlaps are below 1 − 745/N; recall without a temperature finds its way there, too.
  *
  * `patterns` [P,N] is float64 and in the state dict.
  * @throws DTypeError, ShapeError, ArgumentError for patterns that are not [P,N] of ±1 with P and N of at least 1, a power that is no whole number of
@@ -44,8 +52,7 @@ export class DenseAssociativeMemory extends EnergyModel {
   override readonly size: number;
   readonly patterns: Tensor;
   protected override readonly values: UnitValues = "spins";
-  /** F by the overlap ξ·s + N, which is a whole number. */
-  readonly #F: Float64Array;
+  readonly #interaction: Interaction;
 
   constructor(options: DenseAssociativeMemoryOptions) {
     super();
@@ -58,19 +65,20 @@ export class DenseAssociativeMemory extends EnergyModel {
     this.size = patterns.dim(1);
     readPatterns(op, "patterns", patterns, this.size, "spins");
     this.patterns = keep(tensor(Float64Array.from(patterns.data()), { shape: patterns.shape }));
-    this.#F = interaction === "exponential" ? exponentials(this.size) : powers(this.size, power, interaction === "rectified");
+    const exponential = interaction === "exponential";
+    this.#interaction = { exponential, F: exponential ? exponentials(this.size) : powers(this.size, power, interaction === "rectified") };
   }
 
   protected override energyOf(state: Float64Array): number {
     return energyAt(
-      this.#F,
+      this.#interaction.F,
       this.#rows().map((row) => dot(row, state)),
       this.size,
     );
   }
 
   protected override motion(state: Float64Array, settings: RecallSettings): Motion {
-    return new DenseMotion(this.#rows(), this.#F, state, settings);
+    return new DenseMotion(this.#rows(), this.#interaction, state, settings);
   }
 
   #rows(): Float64Array[] {
@@ -101,6 +109,7 @@ function energyAt(F: Float64Array, overlaps: ArrayLike<number>, N: number): numb
 /** A dense memory on its way: the overlaps with all patterns are kept up to date, and a gap is a sum over them. */
 class DenseMotion extends UnitMotion {
   readonly #F: Float64Array;
+  readonly #exponential: boolean;
   /** ξ_i of all patterns, unit by unit [N][P]. */
   readonly #columns: Float64Array[];
   /** ξ·s */
@@ -108,9 +117,10 @@ class DenseMotion extends UnitMotion {
   /** What the last gap was the difference of, added up. */
   #magnitude = 0;
 
-  constructor(rows: readonly Float64Array[], F: Float64Array, state: Float64Array, settings: TurnSettings) {
+  constructor(rows: readonly Float64Array[], { F, exponential }: Interaction, state: Float64Array, settings: TurnSettings) {
     super(state, settings);
     this.#F = F;
+    this.#exponential = exponential;
     this.#columns = Array.from(state, (_, i) => Float64Array.from(rows, (row) => row[i] as number));
     this.#overlaps = Float64Array.from(rows, (row) => dot(row, state));
   }
@@ -122,16 +132,29 @@ class DenseMotion extends UnitMotion {
   protected override gap(i: number): number {
     const [F, overlaps, column] = [this.#F, this.#overlaps, this.#columns[i] as Float64Array];
     const [N, s] = [this.state.length, this.state[i] as number];
+    const lift = this.#lift(i);
     let [sum, magnitude] = [0, 0];
     for (let p = 0; p < column.length; p++) {
       const x = column[p] as number;
-      const rest = (overlaps[p] as number) - x * s + N;
+      const rest = (overlaps[p] as number) - x * s + N + lift;
       const [up, down] = [F[rest + x] as number, F[rest - x] as number];
       sum += up - down;
       magnitude += Math.abs(up) + Math.abs(down);
     }
     this.#magnitude = N * magnitude;
     return N * sum;
+  }
+
+  /**
+   * By how much exponents are raised before exp, so that the largest is 0. Where only the sign of a gap counts, a factor of all terms
+   * changes nothing, and without it all are 0 far from the patterns.
+   */
+  #lift(i: number): number {
+    if (!this.#exponential || this.noisy) return 0;
+    const [overlaps, column, s] = [this.#overlaps, this.#columns[i] as Float64Array, this.state[i] as number];
+    let top = -Infinity;
+    for (let p = 0; p < column.length; p++) top = Math.max(top, (overlaps[p] as number) - (column[p] as number) * s);
+    return this.state.length - 1 - top;
   }
 
   protected override tie(): number {

@@ -3,7 +3,6 @@
 import { noGrad } from "../autodiff/tape.ts";
 import { checkNumber } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { mul } from "../ops/arithmetic.ts";
 import { logSumExp } from "../ops/reduce.ts";
 import { softmax } from "../ops/softmax.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
@@ -12,12 +11,17 @@ import { fieldsOf, type SpinSystem, spinEnergy } from "./spins.ts";
 /** More units than this have too many states. */
 const MOST_UNITS = 24;
 
+/** As a part of the largest energy. */
+const TIE = 1e-12;
+
 /** The energies of all 2^N states. In the number of a state, bit i is 1 where unit i has its upper value. */
 export class Enumeration {
   /** By the state's number [2^N]. */
   readonly energies: Float64Array;
   readonly size: number;
   readonly #low: -1 | 0;
+  /** Energies no further apart are the same: what adding up rounds off. */
+  readonly #tie: number;
 
   /** @throws ArgumentError for more than 24 units */
   constructor(system: SpinSystem) {
@@ -26,6 +30,7 @@ export class Enumeration {
     this.size = N;
     this.#low = system.low;
     this.energies = allEnergies(system);
+    this.#tie = TIE * this.energies.reduce((most, E) => Math.max(most, Math.abs(E)), 0);
   }
 
   /** The state of a number [N], float64. @throws ArgumentError */
@@ -38,14 +43,15 @@ export class Enumeration {
 
   /** The number of a state with the least energy, the first of them. */
   get ground(): number {
-    return this.energies.reduce((best, E, code) => (E < (this.energies[best] as number) ? code : best), 0);
+    return this.energies.reduce((best, E, code) => (E < (this.energies[best] as number) - this.#tie ? code : best), 0);
   }
 
   /** The numbers of all states in which no single unit can turn and lower the energy. */
   get minima(): Int32Array {
     const { energies, size } = this;
     const stable = (code: number): boolean => {
-      for (let i = 0; i < size; i++) if ((energies[code ^ (1 << i)] as number) < (energies[code] as number)) return false;
+      const least = (energies[code] as number) - this.#tie;
+      for (let i = 0; i < size; i++) if ((energies[code ^ (1 << i)] as number) < least) return false;
       return true;
     };
     return Int32Array.from(energies, (_, code) => code).filter(stable);
@@ -54,7 +60,7 @@ export class Enumeration {
   /** log Z with Z = Σ exp(−E/T). @throws ArgumentError unless T > 0 */
   logPartition(temperature: number): number {
     checkNumber("logPartition", "temperature", temperature, { above: 0 });
-    return scope(() => noGrad(() => logSumExp(this.#exponents(temperature)).item()));
+    return scope(() => noGrad(() => logSumExp(this.#exponents(temperature)).item())) - (this.energies[this.ground] as number) / temperature;
   }
 
   /** exp(−E/T) / Z of every state [2^N]. @throws ArgumentError unless T > 0 */
@@ -63,8 +69,10 @@ export class Enumeration {
     return scope(() => noGrad(() => softmax(this.#exponents(temperature)).data())) as Float64Array;
   }
 
+  /** −(E − E₀)/T, which is at most 0. */
   #exponents(temperature: number): Tensor {
-    return mul(tensor(this.energies), -1 / temperature);
+    const least = this.energies[this.ground] as number;
+    return tensor(this.energies.map((E) => Math.max(-Number.MAX_VALUE, (least - E) / temperature)));
   }
 }
 

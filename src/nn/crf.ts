@@ -131,6 +131,7 @@ export class LinearChainCRF extends Module {
   /** log Σ_y exp(score(y)) of each sequence [B]. */
   logPartition(emissions: Tensor, options: RealSteps = {}): Tensor {
     this.#check("logPartition", emissions);
+    checkOptions("logPartition", options, ["lengths", "mask"]);
     return this.#logPartition(chains("logPartition", emissions, options));
   }
 
@@ -140,6 +141,7 @@ export class LinearChainCRF extends Module {
    */
   marginals(emissions: Tensor, options: RealSteps = {}): Tensor {
     this.#check("marginals", emissions);
+    checkOptions("marginals", options, ["lengths", "mask"]);
     return scope(() => {
       const scores = track(emissions.detach());
       const total = enableGrad(() => this.logPartition(scores, options));

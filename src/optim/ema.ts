@@ -1,5 +1,5 @@
-import { checkIterable, checkOptions, finished } from "../base/checks.ts";
-import { ArgumentError, FormatError, StateError } from "../base/errors.ts";
+import { checkFlag, checkIterable, checkNumber, checkOptions, finished } from "../base/checks.ts";
+import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { assign, checkTensor, empty, keep, type Tensor } from "../tensor/tensor.ts";
@@ -42,11 +42,16 @@ export class EMA {
   constructor(params: Iterable<Tensor>, options: EMAOptions = {}) {
     checkIterable("EMA", "parameters", params);
     checkOptions("EMA", options, ["decay", "warmUp"]);
-    this.decay = options.decay ?? 0.999;
-    if (!(this.decay >= 0 && this.decay <= 1)) throw new ArgumentError(`EMA: expected a decay in [0, 1], got ${this.decay}`);
-    this.#warmUp = options.warmUp ?? false;
+    const { decay = 0.999, warmUp = false } = options;
+    checkNumber("EMA", "decay", decay, { least: 0, most: 1 });
+    checkFlag("EMA", "warmUp", warmUp);
+    this.decay = decay;
+    this.#warmUp = warmUp;
     this.#params = [...params];
-    for (const p of this.#params) checkTensor("EMA", p);
+    for (const p of this.#params) {
+      checkTensor("EMA", p);
+      if (!p.isContiguous) throw new ShapeError(`EMA: expected contiguous parameters, got strides ${show(p.strides)} for ${show(p.shape)}`);
+    }
     if (new Set(this.#params).size < this.#params.length) {
       throw new ArgumentError("EMA: expected every parameter once, got one that occurs twice");
     }
@@ -57,9 +62,18 @@ export class EMA {
     });
   }
 
-  /** Takes the parameters' present values into the averages. @throws StateError while they are exchanged */
+  /** What is averaged. */
+  get parameters(): readonly Tensor[] {
+    return this.#params;
+  }
+
+  /** Takes the parameters' present values into the averages. @throws StateError while they are exchanged; DTypeError for a parameter cast since */
   update(): void {
     if (this.#swapped) throw new StateError("EMA.update: expected the parameters in their place, got the averages there: swap() first");
+    this.#averages.forEach(({ dtype }, i) => {
+      const p = this.#params[i] as Tensor;
+      if (p.dtype !== dtype) throw new DTypeError(`EMA.update: expected parameter ${i} to be ${dtype} as at first, got ${p.dtype}`);
+    });
     const t = this.#updates++;
     const decay = this.#warmUp ? Math.min(this.decay, (1 + t) / (10 + t)) : this.decay;
     this.#averages.forEach((average, i) => {

@@ -140,7 +140,8 @@ export class MemristiveCrossbar extends Module {
    * @param options learn: whether memristors change meanwhile (default true)
    * @throws ShapeError for spikes of another size; ArgumentError for other values than 0 and 1, with nothing changed
    */
-  run(spikes: Tensor, { learn = true }: { readonly learn?: boolean } = {}): Tensor {
+  run(spikes: Tensor, options: { readonly learn?: boolean } = {}): Tensor {
+    const { learn = true } = optionsOf("run", options, ["learn"]);
     checkFlag("run", "learn", learn);
     const rows = this.#read(spikes);
     const { dt } = this;

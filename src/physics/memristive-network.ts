@@ -1,6 +1,16 @@
 /** Networks of resistors with memory: the equation of Caravelli, Traversa and Di Ventra, and its Lyapunov function. */
 
-import { checkArrayLike, checkFlag, checkList, checkNumber, checkObject, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
+import {
+  checkArrayLike,
+  checkFlag,
+  checkFunction,
+  checkList,
+  checkNumber,
+  checkObject,
+  checkOneOf,
+  checkWhole,
+  optionsOf,
+} from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { EnergyModel, type Motion, type Recall, recallOf } from "../energy/energy-model.ts";
 import { symmetricEigen } from "../numerics/eigenvalues.ts";
@@ -118,12 +128,12 @@ export class MemristiveNetwork extends EnergyModel {
 
   /** Ω */
   get coupling(): Matrix {
-    return this.#coupling;
+    return this.#coupling.map((row) => [...row]);
   }
 
   /** x */
   get drive(): readonly number[] {
-    return this.#drive;
+    return [...this.#drive];
   }
 
   /** κ: what the resistance of a memristor with w = 1 exceeds that with w = 0 by, as a part of the latter. */
@@ -176,6 +186,7 @@ export class MemristiveNetwork extends EnergyModel {
     let w = this.read(op, start);
     checkWhole(op, "steps", steps);
     checkNumber(op, "dt", dt, { above: 0 });
+    if (driveAt !== undefined) checkFunction(op, "driveAt", driveAt);
     const states = [w];
     for (let k = 0; k < steps; k++) {
       const drive = driveAt === undefined ? this.#drive : numbers(op, "driveAt", driveAt(k * dt), this.size);

@@ -8,6 +8,7 @@ import type { State } from "../recurrence/state.ts";
 import { Stream } from "../recurrence/stream.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 import type { AnyReservoir, EchoStateNetwork, EchoStateNetworkState } from "./echo-state-network.ts";
+import { refuseMissing } from "./reservoir.ts";
 
 export interface FitOnlineOptions<S extends State> {
   /** What the reservoir reads as its last output, in a network with feedback: the target, or its own output, as FORCE does (default "target"). */
@@ -62,6 +63,8 @@ export function fitOnline<S extends State>(
   checkWhole("fitOnline", "washout", washout);
   network.checkPair("fitOnline", xs, targets);
   if (xs.dim(1) !== 1) throw new ArgumentError(`fitOnline: expected one sequence, got a batch of ${xs.dim(1)}`);
+  refuseMissing("fitOnline", "targets", targets);
+  if (washout >= xs.dim(0)) throw new ArgumentError(`fitOnline: expected a washout below the ${xs.dim(0)} steps, got ${washout}`);
   const { state = network.initialState(1) } = options;
   const [T, I, O] = [xs.dim(0), network.inputSize, network.outputSize];
   const dtype = network.readout.weight.dtype as "float32" | "float64";

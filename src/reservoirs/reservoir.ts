@@ -1,6 +1,6 @@
 /** The reservoir of an echo state network: a large random recurrent network that is not trained. */
 
-import { checkNumber, checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkNumber, checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { type Activation, activationOf } from "../cells/activations.ts";
 import { LAYER, type LayerOptions, layerOptions, uniformParameter } from "../nn/layers.ts";
@@ -177,6 +177,7 @@ export class Reservoir extends Cell<Tensor> {
 
 function inputWeights(options: ReservoirOptions): Parameter {
   const { inputSize: I, hiddenSize: N, inputScale = 1, dtype = "float32" } = options;
+  if (typeof inputScale !== "number") checkArrayLike("Reservoir", "inputScale", inputScale);
   const scales = typeof inputScale === "number" ? new Array<number>(I).fill(inputScale) : inputScale;
   if (scales.length !== I) throw new ShapeError(`Reservoir: expected an inputScale for each of ${I} inputs, got ${scales.length}`);
   for (const scale of scales) checkNumber("Reservoir", "inputScale", scale, { least: 0 });

@@ -176,6 +176,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     checkModule("fit", model);
     checkIterable("fit", "batches", batches);
     checkFitOptions(options);
+    if (options.averages !== undefined) checkAverages(options.averages, model, options.optimizer);
     this.#model = model;
     this.#batches = batches;
     this.#options = options;
@@ -576,6 +577,16 @@ function keepAll(weights: Weights): Weights {
 type AnyOptions = {
   readonly [K in keyof FitOptions<Module, object, State>]: K extends "loss" | "evaluate" ? unknown : FitOptions<Module, object, State>[K];
 };
+
+/** Averages of what is not trained would never move. @throws ArgumentError */
+function checkAverages({ parameters = [] }: EMA, model: Module, { groups }: Optimizer): void {
+  const known = new Set<Tensor>([...model.parameters(), ...groups.flatMap(({ params }) => params)]);
+  const strange = parameters.findIndex((p) => !known.has(p));
+  if (strange < 0) return;
+  throw new ArgumentError(
+    `fit: expected averages of parameters of the model or the optimiser, got others, the first at position ${strange}`,
+  );
+}
 
 function checkFitOptions({
   optimizer,

@@ -242,7 +242,7 @@ describe("options and emissions that are none", () => {
     const emissions = zeros([1, 1, C], "float64");
     const tags = zeros([1, 1], "int32");
     for (const options of [null, 5]) {
-      expect(() => crf.forward(emissions, tags, options as never)).toThrow("LinearChainCRF: expected options as an object");
+      expect(() => crf.forward(emissions, tags, options as never)).toThrow("forward: expected options as an object");
       expect(() => crf.logPartition(emissions, options as never)).toThrow("logPartition: expected options as an object");
       expect(() => crf.marginals(emissions, options as never)).toThrow(DTypeError);
       expect(() => viterbi(crf, emissions, options as never)).toThrow("viterbi: expected options as an object");

@@ -33,6 +33,11 @@ interface Form {
   readonly composed: (x: Tensor[], rows: PackedRows) => Tensor[];
 }
 
+/** What the operations read of a batch. */
+function only({ batchSizes, reverse }: PackedRows): PackedRows {
+  return { batchSizes, ...(reverse !== undefined && { reverse }) };
+}
+
 type Four = [Tensor, Tensor, Tensor, Tensor];
 
 function elmanForm(nonlinearity: "tanh" | "relu"): Form {
@@ -40,7 +45,7 @@ function elmanForm(nonlinearity: "tanh" | "relu"): Form {
     (f: typeof elmanSequence): Form["fused"] =>
     (x, rows) => {
       const [gx, w, h0] = x as Four;
-      return Object.values(f(gx, w, h0, { ...rows, nonlinearity }));
+      return Object.values(f(gx, w, h0, { ...only(rows), nonlinearity }));
     };
   return {
     name: `elman ${nonlinearity}`,
@@ -62,7 +67,7 @@ function lstmForm(peepholes: boolean, projected: boolean): Form {
       const extras = x.slice(4);
       const p = peepholes ? { peepholes: extras.shift() as Tensor } : {};
       const r = projected ? { weightHr: extras.shift() as Tensor } : {};
-      return Object.values(f(gx, w, h0, c0, { ...rows, ...p, ...r }));
+      return Object.values(f(gx, w, h0, c0, { ...only(rows), ...p, ...r }));
     };
   return {
     name: `lstm${peepholes ? " peepholes" : ""}${projected ? " projected" : ""}`,
@@ -80,7 +85,7 @@ function gruForm(resetAfter: boolean, withBias: boolean): Form {
     (f: typeof gruSequence): Form["fused"] =>
     (x, rows) => {
       const [gx, w, h0, bias] = x as Four;
-      return Object.values(f(gx, w, h0, { ...rows, resetAfter, ...(withBias ? { bias } : {}) }));
+      return Object.values(f(gx, w, h0, { ...only(rows), resetAfter, ...(withBias ? { bias } : {}) }));
     };
   return {
     name: `gru reset ${resetAfter ? "after" : "before"}${withBias ? " bias" : ""}`,
@@ -267,21 +272,22 @@ describe("errors name the argument", () => {
 
   it("for shapes and types that do not fit", () => {
     const [gx, w, h0, c0] = inputs(lstm, { H: 3 }, batch, "float32") as Four;
-    expect(() => lstmSequence(gx, transpose(w), h0, c0, batch)).toThrow(
+    const rows = only(batch);
+    expect(() => lstmSequence(gx, transpose(w), h0, c0, rows)).toThrow(
       new ShapeError("lstmSequence: expected weightHh [12,3], got [3,12]"),
     );
-    expect(() => lstmSequence(gx, w, h0, slice(c0, 1, 1), batch)).toThrow(ShapeError);
-    expect(() => lstmSequence(gx, w, slice(h0, 1, 1), c0, batch)).toThrow(ShapeError);
-    expect(() => lstmSequence(gx, w, h0, c0, { ...batch, peepholes: c0 })).toThrow(
+    expect(() => lstmSequence(gx, w, h0, slice(c0, 1, 1), rows)).toThrow(ShapeError);
+    expect(() => lstmSequence(gx, w, slice(h0, 1, 1), c0, rows)).toThrow(ShapeError);
+    expect(() => lstmSequence(gx, w, h0, c0, { ...rows, peepholes: c0 })).toThrow(
       new ShapeError("lstmSequence: expected peepholes [3,3], got [2,3]"),
     );
     const wide = inputs(lstm, { H: 3 }, batch, "float64");
-    expect(() => lstmSequence(gx, wide[1] as Tensor, h0, c0, batch)).toThrow(DTypeError);
+    expect(() => lstmSequence(gx, wide[1] as Tensor, h0, c0, rows)).toThrow(DTypeError);
     const ints = inputs(form("elman tanh"), { H: 3 }, batch, "float32").map((x) =>
       tensor(new Int32Array(x.size), { shape: x.shape }),
     ) as Four;
-    expect(() => elmanSequence(ints[0], ints[1], ints[2], batch)).toThrow(DTypeError);
+    expect(() => elmanSequence(ints[0], ints[1], ints[2], rows)).toThrow(DTypeError);
     const [gg, gw, gh] = inputs(form("gru reset before"), { H: 3 }, batch, "float32") as Four;
-    expect(() => gruSequence(gg, gw, gh, { ...batch, resetAfter: false, bias: slice(gh, 0, 0, 1) })).toThrow(ArgumentError);
+    expect(() => gruSequence(gg, gw, gh, { ...rows, resetAfter: false, bias: slice(gh, 0, 0, 1) })).toThrow(ArgumentError);
   });
 });

@@ -1,5 +1,9 @@
 import { expect, test } from "vitest";
+import { ArgumentError, ShapeError } from "../../src/base/errors.ts";
+import { Parameter } from "../../src/nn/module.ts";
+import { transpose } from "../../src/ops/shape.ts";
 import { EMA } from "../../src/optim/ema.ts";
+import { ones } from "../../src/tensor/create.ts";
 import { assign, keep, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
 
@@ -55,7 +59,7 @@ test("goes on from a saved state, and holds no memory beyond its averages", () =
   expect(() => resumed.loadStateDict({ updates: 1, averages: [leaf([1, 2])] })).toThrow(
     /expected average 0 to be float64 \[1\], got float64 \[2\]/,
   );
-  expect(() => new EMA([p], { decay: 2 })).toThrow(/expected a decay in \[0, 1\], got 2/);
+  expect(() => new EMA([p], { decay: 2 })).toThrow(/expected decay .*, got 2/);
 });
 
 test("averages within averages are the averages, and the parameters come back once", () => {
@@ -87,4 +91,17 @@ test("exchanges nothing when one of its tensors was released", () => {
   q.dispose();
   expect(() => ema.swap()).toThrow(/live tensor/);
   expect(p.item()).toBe(5);
+});
+
+test("refuses tensors that are not in order, options of another type, and parameters that were cast", () => {
+  const turned = transpose(
+    tensor([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]),
+  );
+  expect(() => new EMA([turned])).toThrow(ShapeError);
+  for (const options of [{ warmUp: "false" }, { warmUp: 1 }, { decay: "0.9" }, { decay: [0.5] }, { decay: true }, { decay: null }]) {
+    expect(() => new EMA([new Parameter(ones([2]))], options as never)).toThrow(ArgumentError);
+  }
 });

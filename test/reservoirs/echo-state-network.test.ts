@@ -225,6 +225,10 @@ describe("fitOnline", () => {
   it("refuses batches and values that are missing", () => {
     const xs = zeros([5, 2, 1], "float64");
     expect(() => fitOnline(network(), xs, xs)).toThrow("expected one sequence");
+    for (const washout of [2, 5]) {
+      expect(() => fitOnline(network(), column([1, 2]), column([1, 1]), { washout })).toThrow("expected a washout below the 2 steps");
+    }
+    expect(() => fitOnline(network(), column([1, 2]), column([1, Number.NaN]))).toThrow("expected finite numbers in targets");
     expect(() => fitOnline(network(), column([1, Number.NaN]), column([1, 1]))).toThrow(ArgumentError);
     expect(() => fitOnline(network(), column([1, 1]), column([1, Number.NaN]))).toThrow(ArgumentError);
   });

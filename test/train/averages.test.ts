@@ -38,6 +38,11 @@ async function all(run: AsyncIterable<{ readonly evaluation?: number }>): Promis
 }
 
 describe("averages in fit", () => {
+  it("of another model are refused", () => {
+    const other = new EMA(new Linear(2, 1).parameters());
+    expect(() => training({ averages: other })).toThrow(/expected averages of parameters of the model or the optimiser/);
+  });
+
   it("are those of an EMA that is updated by hand after every step", async () => {
     const { ema, run } = training();
     await all(run);

@@ -37,7 +37,9 @@ export abstract class SequenceCell<S extends State = State> extends Cell<S> {
 
 /** Whether a subclass has a step of which the `whole` that it inherits knows nothing. */
 function hasNewerStep(cell: SequenceCell): boolean {
-  let prototype = cell;
+  // What watches a model puts a step of its own in the way for a while, which is not to be listed (src/insight/watch.ts).
+  if (Object.prototype.propertyIsEnumerable.call(cell, "step")) return true;
+  let prototype = Object.getPrototypeOf(cell);
   while (!Object.hasOwn(prototype, "step") && !Object.hasOwn(prototype, "whole")) prototype = Object.getPrototypeOf(prototype);
   return !Object.hasOwn(prototype, "whole");
 }
