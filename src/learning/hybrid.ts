@@ -26,8 +26,8 @@ export function denseInfluence({ S, columns, dtype, start }: Setting): Influence
     // λᵀG + g
     gradient(block, influence, dys, dNext) {
       const { state: lambda, parameters: g } = block.pull(dys, dNext);
-      const through = matmul(reshape(lambda, [1, S]), influence);
-      return reshape(add(through, widened(reshape(g, [1, g.size]), columns)), [columns]);
+      const now = widened(reshape(g, [1, g.size]), columns);
+      return reshape(S === 0 ? now : add(matmul(reshape(lambda, [1, S]), influence), now), [columns]);
     },
     // J·G + I
     next(block, influence) {

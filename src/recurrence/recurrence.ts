@@ -60,7 +60,18 @@ export function isRecurrence(module: Module): module is Recurrence {
  * @param methods those that the step consists of @internal
  */
 export function movesAs(recurrence: object, Class: { readonly prototype: object }, methods: readonly string[] = ["step"]): boolean {
-  return methods.every((name) => recurrence[name as never] === Class.prototype[name as never]);
+  return methods.every((name) => methodOf(recurrence, name) === Class.prototype[name as never]);
+}
+
+/** A method of the class's or of the object's own. One that is put in its place for a while is not to be listed (src/insight/watch.ts, src/learning). */
+function methodOf(object: object, name: string): unknown {
+  const replaced = Object.hasOwn(object, name) && !Object.prototype.propertyIsEnumerable.call(object, name);
+  return (replaced ? Object.getPrototypeOf(object) : object)[name];
+}
+
+/** Whether an object has a method of its own, which its class knows nothing of. @internal */
+export function hasOwnMethod(object: object, name: string): boolean {
+  return Object.prototype.propertyIsEnumerable.call(object, name);
 }
 
 /** What runs step by step from an initial state. @throws DTypeError */

@@ -130,7 +130,7 @@ export function expectClose(actual: Tensor | readonly number[], expected: readon
 // ---- Golden vectors: computed in float64 by programs of plain numbers; golden.test.ts has that of the LSTMs, and PyTorch's lines for it ----
 
 /** Sizes of the golden vectors. */
-export const GOLDEN = { inputSize: 3, hiddenSize: 2, outputSize: 2 } as const;
+export const GOLDEN = { inputSize: 3, hiddenSize: 2 } as const;
 
 /** x[t,0,i] = cos(0.3·(3t + i))/2, as [4,1,3]. */
 export function goldenInputs(dtype: FloatDType): Tensor {

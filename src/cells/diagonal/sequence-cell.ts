@@ -7,7 +7,7 @@ import { takeRows } from "../../ops/gather.ts";
 import { chunkedScan } from "../../ops/prefix-scan.ts";
 import { linearScan } from "../../ops/reduce.ts";
 import { cat, flip, select, slice, stack, unsqueeze } from "../../ops/shape.ts";
-import { Cell, checkSequence, SCAN, type ScanOptions } from "../../recurrence/recurrence.ts";
+import { Cell, checkSequence, hasOwnMethod, SCAN, type ScanOptions } from "../../recurrence/recurrence.ts";
 import type { State } from "../../recurrence/state.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";
 
@@ -37,8 +37,7 @@ export abstract class SequenceCell<S extends State = State> extends Cell<S> {
 
 /** Whether a subclass has a step of which the `whole` that it inherits knows nothing. */
 function hasNewerStep(cell: SequenceCell): boolean {
-  // What watches a model puts a step of its own in the way for a while, which is not to be listed (src/insight/watch.ts).
-  if (Object.prototype.propertyIsEnumerable.call(cell, "step")) return true;
+  if (hasOwnMethod(cell, "step")) return true;
   let prototype = Object.getPrototypeOf(cell);
   while (!Object.hasOwn(prototype, "step") && !Object.hasOwn(prototype, "whole")) prototype = Object.getPrototypeOf(prototype);
   return !Object.hasOwn(prototype, "whole");

@@ -49,7 +49,7 @@ describe("IndRNN", () => {
   );
 
   it.each(["float32", "float64"] as const)("reaches the reference values, %s", (dtype) => {
-    const cell = new IndRNN({ inputSize: GOLDEN.inputSize, hiddenSize: GOLDEN.hiddenSize, dtype });
+    const cell = new IndRNN({ ...GOLDEN, dtype });
     fillGolden(cell);
     assign(cell.bias, Float64Array.of(0.5, 0.5));
     expectClose(runGolden(cell, dtype).y, [0.131297, 0.938853], GOLDEN_TOLERANCE[dtype]);

@@ -34,10 +34,10 @@ describe("Jordan's networks", () => {
   });
 
   it.each(["float32", "float64"] as const)("reach the golden vectors, %s", (dtype) => {
-    const context = new JordanNetwork({ ...GOLDEN, dtype });
+    const context = new JordanNetwork({ ...GOLDEN, outputSize: 2, dtype });
     fillGolden(context);
     expectClose(runGolden(context, dtype).y, [0.58745, 0.534778], GOLDEN_TOLERANCE[dtype]);
-    const layer = new JordanStateNetwork({ ...GOLDEN, dtype });
+    const layer = new JordanStateNetwork({ ...GOLDEN, outputSize: 2, dtype });
     fillGolden(layer);
     const { y, state } = runGolden(layer, dtype);
     expectClose(y, [0.55381, 0.605809], GOLDEN_TOLERANCE[dtype]);
