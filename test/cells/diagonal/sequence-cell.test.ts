@@ -12,7 +12,8 @@ import { Generator } from "../../../src/tensor/random.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";
 import { expectClose, leaf } from "../acceptance.ts";
 
-const options = { inputSize: 3, hiddenSize: 4, dtype: "float64", generator: new Generator(2) } as const;
+const plain = { inputSize: 3, dtype: "float64", generator: new Generator(2) } as const;
+const options = { ...plain, hiddenSize: 4 } as const;
 const cells: readonly Cell<State>[] = [
   new MinGRU(options),
   new MinGRU({ ...options, chunk: 4 }),
@@ -24,9 +25,9 @@ const cells: readonly Cell<State>[] = [
   new RWKVTimeMix(options),
   new RWKVChannelMix(options),
   new LRU(options),
-  new SelectiveScan(options),
-  new SelectiveScan({ ...options, chunk: 4 }),
-  new Mamba(options),
+  new SelectiveScan(plain),
+  new SelectiveScan({ ...plain, chunk: 4 }),
+  new Mamba(plain),
 ] as unknown as readonly Cell<State>[];
 
 /** Outputs, last state and all gradients of a scan, in one list. */
