@@ -22,16 +22,17 @@ export interface Slice {
 
 function startRun({ bytes, vocabulary }: Loaded, text: string, maxSteps: number, resume?: Uint8Array): Run {
   const { model } = decodeModel(bytes);
-  const optimizer = new Adam(model.parameters(), { lr: SETTINGS.lr });
+  const { lr, clipNorm, ...windows } = SETTINGS;
+  const optimizer = new Adam(model.parameters(), { lr });
   const end = () => {
     for (const t of [...model.stateDict().values(), ...Object.values(optimizer.stateDict().tensors)]) t.dispose();
   };
   try {
-    const training = fit(model, new WindowBatches(vocabulary.encode(text), { ...SETTINGS, dropLast: true }), {
+    const training = fit(model, new WindowBatches(vocabulary.encode(text), { ...windows, dropLast: true }), {
       optimizer,
       loss: (m, window, state: CharState | undefined) => m.loss(window, state),
       maxSteps,
-      clipNorm: SETTINGS.clipNorm,
+      clipNorm,
       generator: new Generator(),
       resume,
     });
