@@ -31,6 +31,7 @@ export function denseInfluence({ S, columns, dtype, start }: Setting): Influence
     },
     // J·G + I
     next(block, influence) {
+      if (S === 0) return influence;
       const { state: J, parameters: I } = block.jacobians();
       return add(matmul(J, influence), widened(I, columns));
     },
