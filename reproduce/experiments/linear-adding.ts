@@ -90,7 +90,6 @@ const systems: readonly System[] = [
     name: "quasi-recurrent network",
     file: "src/cells/diagonal/qrnn.ts",
     paper: "Bradbury, Merity, Xiong, Socher 2017, Quasi-recurrent neural networks",
-    rate: 3e-2,
     layer: openQRNN,
   },
 ];
