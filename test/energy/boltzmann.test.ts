@@ -91,11 +91,11 @@ describe("Boltzmann machine", () => {
     const teacher = make("bipolar", 0);
     const p = teacher.enumerate().probabilities(1);
     const student = new BoltzmannMachine({ visibleSize: 3, coding: "bipolar", generator: new Generator(4) });
-    const optimizer = new SGD(student.parameters(), { lr: 0.5 });
+    const optimizer = new SGD(student.parameters(), { lr: 1 });
     // The loss is a mean over data: states are repeated to their shares of 200.
     const counts = Array.from(p, (v) => Math.round(v * 200));
     const data = float64(allStates(3).flatMap((s, k) => new Array<number[]>(counts[k] as number).fill(s)));
-    for (let k = 0; k < 600; k++) {
+    for (let k = 0; k < 150; k++) {
       scope(() => {
         optimizer.zeroGrad();
         backward(student.negativeLogLikelihood(data));
