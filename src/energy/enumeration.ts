@@ -60,7 +60,7 @@ export class Enumeration {
   /** log Z with Z = Σ exp(−E/T). @throws ArgumentError unless T > 0 */
   logPartition(temperature: number): number {
     checkNumber("logPartition", "temperature", temperature, { above: 0 });
-    return scope(() => noGrad(() => logSumExp(this.#exponents(temperature)).item())) - (this.energies[this.ground] as number) / temperature;
+    return scope(() => noGrad(() => logSumExp(this.#exponents(temperature)).item())) - this.#least / temperature;
   }
 
   /** exp(−E/T) / Z of every state [2^N]. @throws ArgumentError unless T > 0 */
@@ -69,10 +69,15 @@ export class Enumeration {
     return scope(() => noGrad(() => softmax(this.#exponents(temperature)).data())) as Float64Array;
   }
 
-  /** −(E − E₀)/T, which is at most 0. */
+  /** E₀ */
+  get #least(): number {
+    return this.energies[this.ground] as number;
+  }
+
+  /** −(E − E₀)/T, which is at most 0 but for rounding. */
   #exponents(temperature: number): Tensor {
-    const least = this.energies[this.ground] as number;
-    return tensor(this.energies.map((E) => Math.max(-Number.MAX_VALUE, (least - E) / temperature)));
+    const least = this.#least;
+    return tensor(this.energies.map((E) => (least - E) / temperature));
   }
 }
 

@@ -3,6 +3,7 @@
 import { add, div, mul } from "../ops/arithmetic.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { matmul } from "../ops/linear.ts";
+import { softplus } from "../ops/math.ts";
 import { norm } from "../ops/reduce.ts";
 import { transpose, unsqueeze } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
@@ -27,6 +28,11 @@ export function contentWeightings(memory: Tensor, keys: Tensor, strengths: Tenso
 export function readRows(memory: Tensor, weightings: Tensor): Tensor {
   const [B, R] = weightings.shape as [number, number];
   return reshape(matmul(weightings, memory), [B, R * memory.dim(-1)]);
+}
+
+/** 1 + softplus: from 1 up. */
+export function oneplus(x: Tensor): Tensor {
+  return add(softplus(x), 1);
 }
 
 /** Numbers that belong to heads: [B,heads·n] as [B,heads,n]. */

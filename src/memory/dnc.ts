@@ -7,14 +7,14 @@ import { sum } from "../ops/broadcast.ts";
 import { cast } from "../ops/cast.ts";
 import { equal, less, logicalAnd, logicalOr, notEqual } from "../ops/compare.ts";
 import { matmul } from "../ops/linear.ts";
-import { exp, log, sigmoid, softplus } from "../ops/math.ts";
+import { exp, log, sigmoid } from "../ops/math.ts";
 import { cat, slice, split, squeeze, transpose, unsqueeze, unstack } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
 import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { arange, zeros } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { contentWeightings, perHead, readRows } from "./addressing.ts";
+import { contentWeightings, oneplus, perHead, readRows } from "./addressing.ts";
 import { controllerOf, MEMORY, type MemoryOptions } from "./controller.ts";
 
 export interface DNCOptions extends MemoryOptions {
@@ -206,11 +206,6 @@ export class DNC extends Cell<DNCState> {
     ) as [Tensor, Tensor];
     return add(add(mul(backward, back), mul(content, lookUp(memory, read))), mul(forward, ahead));
   }
-}
-
-/** 1 + softplus: from 1 up. */
-function oneplus(x: Tensor): Tensor {
-  return add(softplus(x), 1);
 }
 
 /** Weightings by content, [B,K,N]. */

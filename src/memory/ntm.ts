@@ -12,7 +12,7 @@ import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { full, ones, zeros } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { contentWeightings, perHead, readRows } from "./addressing.ts";
+import { contentWeightings, oneplus, perHead, readRows } from "./addressing.ts";
 import { controllerOf, MEMORY, type MemoryOptions } from "./controller.ts";
 
 export interface NTMOptions extends MemoryOptions {
@@ -127,7 +127,7 @@ export class NTM extends Cell<NTMState> {
     const byContent = contentWeightings(memory, perHead(k, R + V), softplus(beta));
     const gated = add(weightings, mul(unsqueeze(sigmoid(g), 2), sub(byContent, weightings)));
     const moved = shifted(gated, softmax(perHead(s, R + V), -1));
-    const w = sharpened(moved, add(softplus(gamma), 1));
+    const w = sharpened(moved, oneplus(gamma));
     const written = write(memory, slice(w, 1, R, R + V), { erase: sigmoid(perHead(e, V)), add: perHead(a, V) });
     const r = readRows(written, slice(w, 1, 0, R));
     return [this.output.forward(cat([h, r], 1)), { memory: written, weightings: w, read: r, controller: next }];

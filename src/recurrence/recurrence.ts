@@ -65,7 +65,7 @@ export function movesAs(recurrence: object, Class: { readonly prototype: object 
 
 /** A method of the class's or of the object's own. One that is put in its place for a while is not to be listed (src/insight/watch.ts, src/learning). */
 function methodOf(object: object, name: string): unknown {
-  const replaced = Object.hasOwn(object, name) && !Object.prototype.propertyIsEnumerable.call(object, name);
+  const replaced = Object.hasOwn(object, name) && !hasOwnMethod(object, name);
   return (replaced ? Object.getPrototypeOf(object) : object)[name];
 }
 

@@ -93,13 +93,13 @@ export function compiledStep(
   const { steps, constants } = tracer;
   if (derivative === null) {
     const traces = steps.map((step) => new WholeTrace(spec, step, null, constants));
-    return cache.find(traces) ?? cache.add(compile(traces as unknown as Traces, null));
+    return cache.find(traces) ?? cache.add(compile(traces, null));
   }
   const outlines = steps.map((step) => derivative.outline(new WholeTrace(spec, step, null, constants)));
   const known = cache.findOutlined(outlines);
   if (known !== undefined) return known;
   const traces = steps.map((step) => new WholeTrace(spec, step, derivative.trace(tracer.trial(), spec, step), constants));
-  const step = cache.find(traces) ?? cache.add(compile(traces as unknown as Traces, derivative));
+  const step = cache.find(traces) ?? cache.add(compile(traces, derivative));
   cache.addOutline(outlines, step);
   return step;
 }
@@ -348,11 +348,9 @@ export function tellForm({ dtype, shape }: Tensor, to: Listener): void {
 
 // ---------------------------------------------------------------- a trace made into programs
 
-/** Traces of steps in a row, one or more. */
-type Traces = readonly [WholeTrace, ...WholeTrace[]];
-
 /** @param traces of the same step. @throws Obstacle where they are not */
-function compile([trace, ...others]: Traces, derivative: Derivative | null): CapturedStep {
+function compile(traces: readonly WholeTrace[], derivative: Derivative | null): CapturedStep {
+  const [trace, ...others] = traces as [WholeTrace, ...WholeTrace[]];
   const signature = signatureOf(trace.tell) as Signature;
   if (!others.every((other) => isSame(signature, other.tell))) throw new Obstacle("does not make the same kernel calls every time");
   const { forward, backward, regions } = trace;

@@ -9,7 +9,7 @@
 import type { Node } from "../autodiff/tape.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { type Tell, tellForm, type WholeTrace } from "./capture.ts";
-import { Differs, type Listener } from "./signature.ts";
+import { DIFFERS, type Listener } from "./signature.ts";
 
 /** Longer lists are data. */
 const LONGEST = 1024;
@@ -50,7 +50,7 @@ class Outline {
     let before: Node | null = null;
     for (const node of this.#tape.nodes.keys()) {
       // Writes to existing tensors amid the step may take values away from the sweep.
-      if (before !== null && before.writes !== node.writes) throw new Differs();
+      if (before !== null && before.writes !== node.writes) throw DIFFERS;
       this.#node(node);
       before = node;
     }
@@ -60,7 +60,7 @@ class Outline {
   }
 
   #node({ primitive, inputs, outputs, params, needs }: Node): void {
-    if (primitive.closed !== true) throw new Differs();
+    if (primitive.closed !== true) throw DIFFERS;
     this.#to.say(primitive);
     this.#to.say(inputs.length);
     for (const x of inputs) this.#tensor(x);
@@ -70,7 +70,7 @@ class Outline {
   }
 
   #tensor(t: Tensor): void {
-    if (t.dual !== null) throw new Differs();
+    if (t.dual !== null) throw DIFFERS;
     const { node, outputIndex } = t;
     if (node === null) this.#leaf(t);
     else {
@@ -82,7 +82,7 @@ class Outline {
 
   #leaf(t: Tensor): void {
     const number = this.#tape.leaves.get(t) ?? null;
-    if (t.requiresGrad && number === null) throw new Differs();
+    if (t.requiresGrad && number === null) throw DIFFERS;
     this.#to.say(number);
     this.#to.say(t.requiresGrad);
     this.#form(t);
@@ -91,25 +91,25 @@ class Outline {
   #form(t: Tensor): void {
     tellForm(t, this.#to);
     for (const stride of t.strides) this.#to.say(stride);
-    if (t.size > 0 && !this.#trace.tellPlace(t.ptr, this.#to)) throw new Differs();
+    if (t.size > 0 && !this.#trace.tellPlace(t.ptr, this.#to)) throw DIFFERS;
   }
 
   #value(value: unknown): void {
     if (value instanceof Tensor) this.#tensor(value);
     else if (Array.isArray(value)) this.#list(value);
     else if (typeof value === "object" && value !== null) this.#object(value);
-    else if (typeof value === "function") throw new Differs();
+    else if (typeof value === "function") throw DIFFERS;
     else this.#to.say(value);
   }
 
   #list(values: readonly unknown[]): void {
-    if (values.length > LONGEST) throw new Differs();
+    if (values.length > LONGEST) throw DIFFERS;
     this.#to.say(values.length);
     for (const value of values) this.#value(value);
   }
 
   #object(value: object): void {
-    if (Object.getPrototypeOf(value) !== Object.prototype) throw new Differs();
+    if (Object.getPrototypeOf(value) !== Object.prototype) throw DIFFERS;
     for (const [name, part] of Object.entries(value)) {
       this.#to.say(name);
       this.#value(part);
@@ -122,7 +122,7 @@ function tapeOf({ spec: { fixed }, forward: { inputs, carry, returned, firstNode
   const found = new Set<Node>();
   const meet = ({ node }: Tensor): void => {
     if (node === null) return;
-    if (node.id < firstNode) throw new Differs();
+    if (node.id < firstNode) throw DIFFERS;
     found.add(node);
   };
   meet(returned.y);

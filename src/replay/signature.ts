@@ -13,16 +13,15 @@ export interface Listener {
   sayBytes(bytes: Uint8Array): void;
 }
 
-/** Thrown as soon as a step turns out to be another one, or to be one of which nothing can be said. */
-export class Differs extends Error {}
-const differs = new Differs("differs");
+/** Thrown as soon as a step turns out to be another one, or to be one of which nothing can be said; made once, since that happens often. */
+export const DIFFERS: Error = new Error("differs");
 
 /** What is said, or null where that differs. */
 function unlessDiffers<R>(fn: () => R): R | null {
   try {
     return fn();
   } catch (e) {
-    if (e instanceof Differs) return null;
+    if (e === DIFFERS) return null;
     throw e;
   }
 }
@@ -61,12 +60,12 @@ class Comparison implements Listener {
 
   /** Zero and minus zero differ, and NaN is NaN. */
   say(part: unknown): void {
-    if (!Object.is(this.#expected[this.#at++], part)) throw differs;
+    if (!Object.is(this.#expected[this.#at++], part)) throw DIFFERS;
   }
 
   sayBytes(bytes: Uint8Array): void {
     const expected = this.#expected[this.#at++];
-    if (!(expected instanceof Uint8Array) || expected.length !== bytes.length) throw differs;
-    for (let i = 0; i < bytes.length; i++) if (expected[i] !== bytes[i]) throw differs;
+    if (!(expected instanceof Uint8Array) || expected.length !== bytes.length) throw DIFFERS;
+    for (let i = 0; i < bytes.length; i++) if (expected[i] !== bytes[i]) throw DIFFERS;
   }
 }

@@ -24,7 +24,7 @@ import { Generator } from "../../src/tensor/random.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
 import { every } from "../recurrence/every.ts";
-import { expectEqual, largest, NOT_FORWARD } from "./recurrences.ts";
+import { expectEqual, gradientsNow, largest, NOT_FORWARD, runSteps, squareError } from "./recurrences.ts";
 
 type Float = "float64" | "float32";
 
@@ -189,13 +189,7 @@ const rules: Record<string, readonly [() => Recurrence, GradientAlgorithm]> = {
 describe.each(Object.keys(rules))("a learner with errors that wait: %s", (name) => {
   const [makeCell, algorithm] = rules[name] as readonly [() => Recurrence, GradientAlgorithm];
   const xs = random(6, [12, 1, 2]);
-  const error = (y: Tensor): Tensor => mul(y, 2);
-  const run = (learner: Learner, from: number, to: number): number[] => {
-    const ys: number[] = [];
-    for (let t = from; t < to; t++) ys.push(...learner.step(select(xs, 0, t), error).data());
-    return ys;
-  };
-  const gradientsNow = (cell: Recurrence): number[] => cell.parameters().flatMap((p) => Array.from(p.grad?.data() ?? []));
+  const run = (learner: Learner, from: number, to: number): number[] => runSteps(learner, xs, from, to);
 
   it("goes on from bytes to the bit, beside another one", () => {
     const [a, b] = [makeCell(), makeCell()];
@@ -255,7 +249,7 @@ describe.each(Object.keys(rules))("a learner with errors that wait: %s", (name) 
     const learner = begin(algorithm, cell);
     const x = select(xs, 0, 0).detach();
     const steps = (n: number): number => {
-      for (let i = 0; i < n; i++) scope(() => void learner.step(x, error));
+      for (let i = 0; i < n; i++) scope(() => void learner.step(x, squareError));
       return memory().liveBytes;
     };
     const before = steps(60);

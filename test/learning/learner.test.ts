@@ -15,7 +15,7 @@ import { Generator } from "../../src/tensor/random.ts";
 import { scope, type Tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
 import { every } from "../recurrence/every.ts";
-import { expectEqual, largest, NOT_FORWARD } from "./recurrences.ts";
+import { expectEqual, gradientsNow, largest, NOT_FORWARD, runSteps, squareError } from "./recurrences.ts";
 
 const [T, B] = [4, 2];
 const make = (name: string): Recurrence => every[name]?.({ dtype: "float64", generator: new Generator(3) }) as Recurrence;
@@ -68,13 +68,7 @@ describe("learning step by step", () => {
 
 describe("a learner", () => {
   const xs = new Generator(6).uniform([6, 1, 2], -1, 1, "float64");
-  const error = (y: Tensor): Tensor => mul(y, 2);
-  const run = (learner: Learner, from: number, to: number): number[] => {
-    const ys: number[] = [];
-    for (let t = from; t < to; t++) ys.push(...learner.step(select(xs, 0, t), error).data());
-    return ys;
-  };
-  const gradientsNow = (cell: Recurrence): number[] => cell.parameters().flatMap((p) => Array.from(p.grad?.data() ?? []));
+  const run = (learner: Learner, from: number, to: number): number[] => runSteps(learner, xs, from, to);
 
   it("goes on from bytes, to the bit, in another learner", () => {
     for (const make of [gru, () => new MinGRU({ inputSize: 2, hiddenSize: 3, dtype: "float64", generator: new Generator(1) })]) {
@@ -115,7 +109,7 @@ describe("a learner", () => {
     const learner = beginAt(cell as unknown as Recurrence, 1);
     const x = select(xs, 0, 0).detach();
     const steps = (n: number): number => {
-      for (let i = 0; i < n; i++) scope(() => void learner.step(x, error));
+      for (let i = 0; i < n; i++) scope(() => void learner.step(x, squareError));
       return memory().liveBytes;
     };
     const before = steps(10);

@@ -1,6 +1,10 @@
 /** Which recurrences algorithms that work forward in time are for, and how gradients are compared. */
 
 import { expect } from "vitest";
+import type { Learner } from "../../src/learning/index.ts";
+import { mul } from "../../src/ops/arithmetic.ts";
+import { select } from "../../src/ops/shape.ts";
+import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 
 /** Scans that are no steps in time, each with the reason: the influence of parameters on a state cannot be carried along them. */
@@ -37,4 +41,18 @@ export function expectEqual(got: readonly (Tensor | null)[], expected: readonly 
       expect(!(difference <= tolerance * scale), `gradient ${i}, element ${k}: ${a[k]} and ${b[k]}`).toBe(false);
     }
   });
+}
+
+/** The derivative of the outputs' squares. */
+export const squareError = (y: Tensor): Tensor => mul(y, 2);
+
+/** Takes the steps `from` … `to` − 1 of xs [T,B,I] with that error; all outputs in a row. */
+export function runSteps(learner: Learner, xs: Tensor, from: number, to: number): number[] {
+  const ys: number[] = [];
+  for (let t = from; t < to; t++) ys.push(...learner.step(select(xs, 0, t), squareError).data());
+  return ys;
+}
+
+export function gradientsNow(cell: Recurrence): number[] {
+  return cell.parameters().flatMap((p) => Array.from(p.grad?.data() ?? []));
 }
