@@ -9,7 +9,7 @@ import { countedSeeds, type Experiment } from "./experiment.ts";
 import { type Call, chosen, parse, USAGE } from "./options.ts";
 import { type Job, type Message, runJobs, type SeedResult } from "./pool.ts";
 import { Bar } from "./progress.ts";
-import { type RunRecord, readRecords, recordOf, type TuningRecord, tuningRecordOf, writeRecord } from "./record.ts";
+import { extended, isFresh, type RunRecord, readRecords, recordOf, type TuningRecord, tuningRecordOf, writeRecord } from "./record.ts";
 import { cataloguePage, headText, listText, resultJson, resultText, tuningText } from "./report.ts";
 import { experiments } from "./table.ts";
 import { work } from "./worker.ts";
@@ -55,11 +55,25 @@ async function collect(jobs: readonly Job[], threads: number): Promise<{ collect
   return { collector, seconds: (user + system) / 1e6 };
 }
 
-async function reproduce(experiment: Experiment, call: Call): Promise<{ record: RunRecord; pictures: Collector["pictures"] }> {
-  const seeds = call.seeds ?? countedSeeds(experiment);
-  const jobs = seeds.map((seed): Job => ({ name: experiment.name, seed }));
-  const { collector, seconds } = await collect(jobs, call.threads);
+interface Run {
+  readonly record: RunRecord;
+  readonly pictures: ReadonlyMap<string, string>;
+}
+
+function jobsOf({ name }: Experiment, seeds: readonly number[]): Job[] {
+  return seeds.map((seed) => ({ name, seed }));
+}
+
+async function reproduce(experiment: Experiment, call: Call): Promise<Run> {
+  const { collector, seconds } = await collect(jobsOf(experiment, call.seeds ?? countedSeeds(experiment)), call.threads);
   return { record: recordOf(experiment, collector.results, seconds), pictures: collector.pictures };
+}
+
+/** Runs the seeds that are not on record. The pictures on record stay, since they show its first seed. */
+async function extend(experiment: Experiment, call: Call, old: RunRecord): Promise<Run> {
+  const seeds = (call.seeds ?? countedSeeds(experiment)).filter((seed) => !old.seeds.includes(seed));
+  const { collector, seconds } = await collect(jobsOf(experiment, seeds), call.threads);
+  return { record: extended(experiment, old, collector.results, seconds), pictures: new Map() };
 }
 
 /** Every system of an experiment with every rate of the grid; what is on record is not tried again. */
@@ -76,7 +90,7 @@ async function tune(experiment: Experiment, { threads }: Call, known: TuningReco
   return tuningRecordOf(experiment, [...known, ...tried]);
 }
 
-async function writePictures(folder: string, name: string, pictures: Collector["pictures"]): Promise<string[]> {
+async function writePictures(folder: string, name: string, pictures: ReadonlyMap<string, string>): Promise<string[]> {
   if (pictures.size > 0) await mkdir(folder, { recursive: true });
   const files = [...pictures.keys()].map((picture) => join(folder, `${name}.${picture}.svg`));
   for (const [i, svg] of [...pictures.values()].entries()) await writeAtomic(files[i] as string, svg);
@@ -94,12 +108,15 @@ const places = (root: string) => ({
 
 async function reproduceAll(call: Call, root: string): Promise<number> {
   const { results, pictures: kept, scratch } = places(root);
+  const records = call.extend ? await readRecords<RunRecord>(results) : new Map<string, RunRecord>();
+  const keep = call.record || call.extend;
   let failed = 0;
   for (const experiment of chosen(call, experiments)) {
     if (!call.json) process.stdout.write(headText(experiment));
-    const run = await reproduce(experiment, call);
-    const files = await writePictures(call.record ? kept : scratch, experiment.name, run.pictures);
-    if (call.record) await writeRecord(results, run.record);
+    const old = records.get(experiment.name);
+    const run = old !== undefined && isFresh(old) ? await extend(experiment, call, old) : await reproduce(experiment, call);
+    const files = await writePictures(keep ? kept : scratch, experiment.name, run.pictures);
+    if (keep) await writeRecord(results, run.record);
     process.stdout.write(call.json ? resultJson(experiment, run.record) : resultText(experiment, run.record));
     if (!call.json) for (const file of files) process.stdout.write(`  picture   ${relative(root, file)}\n`);
     if (!run.record.pass) failed++;

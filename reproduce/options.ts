@@ -14,6 +14,7 @@ export const USAGE = `Usage: npm run reproduce -- NAME [NAME ...] [options]   re
   --seeds LIST   seeds to run, such as 100..119 or 100,101,107 (default: those that the claim is shown on, from ${FIRST_COUNTED} on)
   --threads N    threads at once (default: one core is left to others)
   --record       keeps the results in reproduce/results and the pictures in docs/pictures
+  --extend       like --record, but runs only the seeds that are not on record yet and adds them to those that are
   --tune         tries each learning rate of an experiment's grid, on seeds that are not counted, and keeps what came out;
                  a rate that is on record (reproduce/results/tuning) is not tried again
   --json         one line of JSON for each experiment
@@ -37,7 +38,7 @@ function threadCount(given: string | undefined): number {
   return value;
 }
 
-const flags = { list: false, all: false, catalogue: false, record: false, tune: false, json: false, help: false };
+const flags = { list: false, all: false, catalogue: false, record: false, extend: false, tune: false, json: false, help: false };
 export type Call = Options & Readonly<typeof flags>;
 
 /** What a command line asks for. @throws UserError where it is not one */
@@ -60,11 +61,15 @@ export function parse(args: readonly string[]): Call {
   }
 }
 
-function check({ record, tune, seeds }: Call): void {
-  if (record && seeds?.some((seed) => seed < FIRST_COUNTED))
-    throw new UserError(`--record: expected seeds from ${FIRST_COUNTED} on, on which nothing was tuned, got ${seeds[0]}`);
+function check({ record, extend, tune, seeds }: Call): void {
+  if ((record || extend) && seeds?.some((seed) => seed < FIRST_COUNTED))
+    throw new UserError(
+      `--${record ? "record" : "extend"}: expected seeds from ${FIRST_COUNTED} on, on which nothing was tuned, got ${seeds[0]}`,
+    );
   if (tune && seeds !== null) throw new UserError("--tune: expected no --seeds, since an experiment names those it is tuned on");
-  if (tune && record) throw new UserError("--tune: expected no --record, since it records the grid by itself");
+  if (tune && (record || extend))
+    throw new UserError("--tune: expected neither --record nor --extend, since it records the grid by itself");
+  if (record && extend) throw new UserError("--extend: expected no --record, which replaces what is on record");
 }
 
 /** The experiments that are asked for. @throws UserError for a name that none begins with */

@@ -49,6 +49,12 @@ export function recordOf(experiment: Experiment, results: readonly SeedResult[],
   };
 }
 
+/** A record with more seeds. Figures do not depend on when a seed is run, so old and new ones stand side by side. */
+export function extended(experiment: Experiment, old: RunRecord, results: readonly SeedResult[], processorSeconds: number): RunRecord {
+  const known = old.seeds.map((seed, i): SeedResult => ({ seed, figures: numbers(old.figures[i] as Figures) }));
+  return recordOf(experiment, [...known, ...results], old.processorSeconds + processorSeconds);
+}
+
 export function tuningRecordOf(experiment: Experiment, tried: TuningRecord["tried"]): TuningRecord {
   const sorted = [...tried].sort((a, b) => a.rate - b.rate || a.seed - b.seed);
   return { ...provenance(experiment), tried: sorted.map((t) => ({ ...t, figures: rounded(t.figures) })) };
@@ -57,6 +63,11 @@ export function tuningRecordOf(experiment: Experiment, tried: TuningRecord["trie
 /** Whether all seeds are such as nothing was tuned on. */
 export function isFresh({ seeds }: Pick<RunRecord, "seeds">): boolean {
   return seeds.every((seed) => seed >= FIRST_COUNTED);
+}
+
+/** JSON writes what is not a finite number as null, and null would compare as 0. */
+function numbers(figures: Figures): Figures {
+  return Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, value ?? Number.NaN]));
 }
 
 /** Six digits say all there is to say. */

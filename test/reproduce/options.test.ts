@@ -24,14 +24,17 @@ describe("the command line", () => {
     [["--threads", "0"], '--threads: expected a whole number from 1, got "0"'],
     [["a", "--record", "--seeds", "3..104"], "--record: expected seeds from 100 on, on which nothing was tuned, got 3"],
     [["a", "--tune", "--seeds", "100"], "--tune: expected no --seeds"],
-    [["a", "--tune", "--record"], "--tune: expected no --record"],
+    [["a", "--extend", "--seeds", "3..104"], "--extend: expected seeds from 100 on"],
+    [["a", "--tune", "--record"], "--tune: expected neither --record nor --extend"],
+    [["a", "--tune", "--extend"], "--tune: expected neither --record nor --extend"],
+    [["a", "--record", "--extend"], "--extend: expected no --record"],
   ])("refuses %j", (args, message) => {
     expect(() => parse(args)).toThrow(UserError);
     expect(() => parse(args)).toThrow(message);
   });
 
   it("says in its help what there is", () => {
-    for (const option of ["--list", "--all", "--catalogue", "--seeds", "--threads", "--record", "--tune", "--json", "--help"])
+    for (const option of ["--list", "--all", "--catalogue", "--seeds", "--threads", "--record", "--extend", "--tune", "--json", "--help"])
       expect(USAGE).toContain(option);
     expect(USAGE).toContain(String(FIRST_COUNTED));
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { countedSeeds, type Experiment, experiment, judge, median, needed, wilson } from "../../reproduce/experiment.ts";
-import { isFresh, type RunRecord, readRecords, recordOf, type TuningRecord, tuningRecordOf } from "../../reproduce/record.ts";
+import { extended, isFresh, type RunRecord, readRecords, recordOf, type TuningRecord, tuningRecordOf } from "../../reproduce/record.ts";
 import {
   bestRate,
   cataloguePage,
@@ -116,6 +116,13 @@ describe("the report", () => {
     expect(page).toContain("- Learning rates: the best of 0.001, 0.01 on seed 0, 50 updates each: error 0.01");
     expect(page).toContain("![sample](pictures/sample.b.svg)");
     expect(page).not.toContain("sampler");
+  });
+
+  it("grow by seeds, old and new judged together, and a figure that JSON could not write still fails", () => {
+    const old = JSON.parse(JSON.stringify(recordOf(sample, results(1, Number.NaN), 2))) as RunRecord;
+    const more = extended(sample, old, [{ seed: 102, figures: { error: 0.5 } }], 1.5);
+    expect(more).toMatchObject({ seeds: [100, 101, 102], processorSeconds: 3.5, outcomes: [{ successes: 2, seeds: 3 }] });
+    expect(extended(sample, old, [], 0)).toMatchObject({ seeds: [100, 101], outcomes: [{ successes: 1, seeds: 2 }] });
   });
 
   it("does not count what was only shown on seeds that settings were tuned on", () => {
