@@ -103,7 +103,7 @@ function pointerBits({ name, params }) {
 }
 
 /** The typed table on the TypeScript side. */
-function table(kernels, interfaceId) {
+function table(kernels, interfaceIds) {
   const rows = kernels.map((k, i) => {
     const doc = k.doc
       .replace(/@kernel/, "")
@@ -121,8 +121,11 @@ declare const args: unique symbol;
 /** A kernel's id; the type carries its argument list. */
 export type Kernel<A extends readonly number[]> = number & { readonly [args]?: A };
 
-/** What a binary of this version exports under the same name. */
-export const INTERFACE_ID = ${interfaceId};
+/** What the binaries of this version export as \`interfaceId\`. */
+export const INTERFACE_ID = ${interfaceIds.full};
+
+/** What the small binary exports instead: it lacks kernels. */
+export const SMALL_INTERFACE_ID = ${interfaceIds.small};
 
 export const KERNEL_NAMES: readonly string[] = ${JSON.stringify(kernels.map((k) => k.name))};
 
@@ -216,10 +219,10 @@ async function digest() {
   return hash.digest("hex");
 }
 
-/** A number for all that a caller and a binary must agree on: ids, arguments, codes of operations. */
-function interfaceIdOf(kernels, codes) {
+/** A number for all that a caller and a binary must agree on: ids, arguments, codes of operations, and the kernels that are left if some are missing. */
+function interfaceIdOf(kernels, codes, left = []) {
   const calls = kernels.map(({ name, params, generic }) => [name, generic, params.map((p) => [p.name, p.type])]);
-  const hash = createHash("sha256").update(JSON.stringify(calls)).update(codes.forKernels);
+  const hash = createHash("sha256").update(JSON.stringify(calls)).update(codes.forKernels).update(left.join());
   return hash.digest().readUInt32LE(0) >>> 1;
 }
 
@@ -244,13 +247,15 @@ export async function buildKernels() {
   const kernels = await scanKernels();
   await writeIfChanged(join(root, "src/wasm/slots.gen.ts"), slotTable(kernels));
   const codes = await operationCodes(root);
-  const interfaceId = interfaceIdOf(kernels, codes);
-  await writeIfChanged(join(root, "src/wasm/kernels.gen.ts"), table(kernels, interfaceId));
+  const interfaceIds = { full: interfaceIdOf(kernels, codes), small: interfaceIdOf(kernels, codes, [...INFERENCE]) };
+  await writeIfChanged(join(root, "src/wasm/kernels.gen.ts"), table(kernels, interfaceIds));
   await writeIfChanged(join(root, "src/wasm/codes.gen.ts"), codes.forTypeScript);
   await writeIfChanged(join(root, "assembly/codes.gen.ts"), codes.forKernels);
   const sizes = {};
   for (const target of TARGETS) {
-    await writeIfChanged(join(root, "assembly/index.gen.ts"), dispatcher(kernels, interfaceId, target === "inference"));
+    const small = target === "inference";
+    const interfaceId = small ? interfaceIds.small : interfaceIds.full;
+    await writeIfChanged(join(root, "assembly/index.gen.ts"), dispatcher(kernels, interfaceId, small));
     const bytes = await compile(target);
     sizes[target] = bytes.length;
     await writeIfChanged(join(root, `src/wasm/${target}.gen.ts`), embed(target, bytes));

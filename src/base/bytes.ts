@@ -1,4 +1,4 @@
-/** Bytes as hosts hand them out. */
+/** Reads bytes in every form in which hosts hand them out. */
 
 import { DTypeError } from "./errors.ts";
 import { quote } from "./quote.ts";
@@ -13,7 +13,7 @@ export function asBytes(op: string, source: unknown): Uint8Array {
   throw new DTypeError(`${op}: expected bytes (a Uint8Array or an ArrayBuffer), got ${quote(source)}`);
 }
 
-/** By its tag, which buffers of another realm have too. */
+/** Asks for the tag, since buffers of another realm fail `instanceof`. */
 function isBuffer(source: unknown): source is ArrayBuffer {
   const tag = Object.prototype.toString.call(source);
   return tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]";

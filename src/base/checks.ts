@@ -1,13 +1,13 @@
 /**
- * The checks of arguments that everybody shares, with one wording for each: `op: expected …, got …`.
+ * Shared checks of arguments. Each has one wording: `op: expected …, got …`.
  *
- * They run before anything is changed. What only one function can know is checked there.
+ * Run them before anything changes. What only one function can know, that function checks itself.
  */
 
 import { ArgumentError, DTypeError, ShapeError, StateError } from "./errors.ts";
 import { isPlain, list, quote } from "./quote.ts";
 
-/** Bounds of a number: `least` and `most` belong to the range, `above` and `below` do not. */
+/** Bounds of a number: `least` and `most` are inside the range, `above` and `below` are not. */
 export interface Range {
   readonly least?: number;
   readonly above?: number;
@@ -51,7 +51,7 @@ export function checkSizes(op: string, sizes: Readonly<Record<string, number>>):
 
 /**
  * An array of whole numbers within a range.
- * @throws DTypeError for what is no array, a typed array or tensor among them: they have other methods than lists
+ * @throws DTypeError for anything but an array: typed arrays and tensors lack its methods
  * @throws ArgumentError for other numbers
  */
 export function checkWholes(op: string, name: string, values: unknown, range: Range = { least: 0 }): asserts values is readonly number[] {
@@ -62,13 +62,13 @@ export function checkWholes(op: string, name: string, values: unknown, range: Ra
   });
 }
 
-/** The real steps of B sequences of at most T steps. @throws DTypeError, ArgumentError, ShapeError */
+/** The lengths of B sequences in a batch of T steps. @throws DTypeError, ArgumentError, ShapeError */
 export function checkLengths(op: string, lengths: unknown, B: number, T: number): asserts lengths is readonly number[] {
   checkWholes(op, "lengths", lengths, { least: 0, most: T });
   if (lengths.length !== B) throw new ShapeError(`${op}: expected ${B} lengths, got ${lengths.length}`);
 }
 
-/** One of some words. @throws ArgumentError */
+/** One of a few words. @throws ArgumentError */
 export function checkOneOf<T extends string>(op: string, name: string, value: unknown, choices: readonly T[]): asserts value is T {
   if ((choices as readonly unknown[]).includes(value)) return;
   const words = choices.map((c) => JSON.stringify(c)).join(", ");
@@ -87,13 +87,13 @@ export function checkFlag(op: string, name: string, value: unknown): asserts val
   if (typeof value !== "boolean") throw new ArgumentError(`${op}: expected ${name} to be true or false, got ${quote(value)}`);
 }
 
-/** An object that is described by its fields: an automaton, a tree, options whose names somebody else knows. @throws DTypeError */
+/** An object read by its fields: an automaton, a tree, options whose names are checked elsewhere. @throws DTypeError */
 export function checkObject(op: string, name: string, value: unknown): asserts value is object {
   if (typeof value === "object" && value !== null) return;
   throw new DTypeError(`${op}: expected ${name} as an object, got ${quote(value)}`);
 }
 
-/** How many letters have to be changed, put in or left out to get from one word to another; case and underscores do not count. */
+/** Edit distance between two words: letters to change, insert or drop. Ignores case and underscores. */
 function distance(a: string, b: string): number {
   const [x, y] = [a, b].map((word) => word.toLowerCase().replaceAll("_", "")) as [string, string];
   let row = Array.from({ length: y.length + 1 }, (_, j) => j);
@@ -115,7 +115,7 @@ function unknownName(op: string, options: object, name: string, known: readonly 
   return new ArgumentError(`${op}: expected options among ${list(known)}, got ${quote(name)}${hint}`);
 }
 
-/** Names of options that exist; what is given as `undefined` is not given. @throws ArgumentError, with the name that was meant if one is near */
+/** Refuses unknown names of options, except those set to `undefined`. @throws ArgumentError, with the most similar known name as a hint */
 export function checkNames(op: string, options: object, known: readonly string[]): void {
   for (const name in options) {
     if (known.includes(name) || options[name as never] === undefined) continue;
@@ -126,12 +126,12 @@ export function checkNames(op: string, options: object, known: readonly string[]
 /** The names of the options O, or of all members of a union. */
 type NameOf<O> = O extends unknown ? keyof O & string : never;
 
-/** A list of names that leaves none out: otherwise an error of types names those that are missing. */
+/** Requires a list with every name: otherwise the type error shows the missing ones. */
 type Complete<O, N extends readonly string[]> = [NameOf<O>] extends [N[number]] ? N : readonly ["missing", Exclude<NameOf<O>, N[number]>];
 
 /**
- * An object of options, of which all names are known. Whoever reads options knows their names; bases and helpers that read some leave the check to it.
- * @throws DTypeError for what is no object, or a list, a Map, an instance of a class
+ * An object of options with no unknown name. The class or function that the user calls checks; base classes and helpers that read only some options do not.
+ * @throws DTypeError for anything but a plain object: a list, a Map, an instance of a class
  * @throws ArgumentError for an unknown name
  */
 export function checkOptions<O extends object, const N extends readonly NameOf<O>[]>(
@@ -144,7 +144,7 @@ export function checkOptions<O extends object, const N extends readonly NameOf<O
   checkNames(op, options, known);
 }
 
-/** Options to be taken apart: `const { size } = optionsOf("Cell", options, ["size"]);`. @throws as `checkOptions` does */
+/** Checks options and returns them, for destructuring: `const { size } = optionsOf("Cell", options, ["size"]);`. @throws as `checkOptions` does */
 export function optionsOf<O extends object, const N extends readonly NameOf<O>[]>(op: string, options: O, known: N & Complete<O, N>): O {
   checkOptions<O, N>(op, options, known);
   return options;
@@ -160,7 +160,7 @@ export function checkFunction(op: string, name: string, value: unknown): void {
   if (typeof value !== "function") throw new DTypeError(`${op}: expected ${name} to be a function, got ${quote(value)}`);
 }
 
-/** An object that has methods: a model, a recurrence, a vocabulary. @throws DTypeError */
+/** An object with these methods: a model, a recurrence, a vocabulary. @throws DTypeError */
 export function checkMethods(op: string, name: string, value: unknown, methods: readonly string[]): void {
   const held = (value ?? {}) as Record<string, unknown>;
   if (methods.every((method) => typeof held[method] === "function")) return;
@@ -178,31 +178,31 @@ export function checkArrayLike(op: string, name: string, value: unknown): void {
   if (typeof length !== "number") throw new DTypeError(`${op}: expected ${name} to be an array of numbers, got ${quote(value)}`);
 }
 
-/** What can be iterated, but no text. @throws DTypeError */
+/** Anything iterable but a text. @throws DTypeError */
 export function checkIterable(op: string, name: string, value: unknown): void {
   const { [Symbol.iterator]: iterate } = (typeof value === "object" && value !== null ? value : {}) as { [Symbol.iterator]?: unknown };
   if (typeof iterate !== "function") throw new DTypeError(`${op}: expected ${name} that can be iterated, got ${quote(value)}`);
 }
 
-/** Options over their defaults. An option given as `undefined` is not given. */
+/** Options merged over their defaults. An option set to `undefined` keeps its default. */
 export function withDefaults<D extends object, O extends object>(defaults: D, options: O): D & O {
   return { ...defaults, ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) } as D & O;
 }
 
-/** Whether a value from outside is an object with names, and no list. */
+/** Whether a value from outside is an object and no array. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**
- * Passes on what a function returned that had to do its work while something held for it: a scope, a mode, other values.
- * @throws StateError for a promise (anything with `then`) or a generator: their work would be done when it holds no longer
+ * Returns a callback's result, for functions that change something only while the callback runs: a scope, a mode, other values.
+ * @throws StateError for a promise (anything with `then`) or a generator: its work would run after the change has ended
  */
 export function finished<R>(op: string, result: R): R {
   if ((typeof result !== "object" && typeof result !== "function") || result === null) return result;
   const { then, [Symbol.toStringTag]: tag } = result as { then?: unknown; [Symbol.toStringTag]?: unknown };
   if (typeof then !== "function" && tag !== "Generator" && tag !== "AsyncGenerator") return result;
-  // Nobody will wait for it any more.
+  // Nobody awaits this promise: keep it from ending the process as an unhandled rejection.
   if (result instanceof Promise) result.catch(() => undefined);
   throw new StateError(`${op}: expected a synchronous function, got ${typeof then === "function" ? "a promise" : "a generator"}`);
 }

@@ -8,14 +8,14 @@ export type TypedArray = Float32Array | Float64Array | Int32Array | Uint8Array;
 
 export const BYTES: Readonly<Record<DType, number>> = { float32: 4, float64: 8, int32: 4, bool: 1 };
 
-/** Bytes of an element. @throws DTypeError for what is no dtype */
+/** Bytes per element. @throws DTypeError for anything but a dtype */
 export function widthOf(dtype: DType): number {
   const width: unknown = BYTES[dtype];
   if (typeof width === "number") return width;
   throw new DTypeError(`dtype: expected float32, float64, int32 or bool, got ${String(dtype).slice(0, 40)}`);
 }
 
-/** A typed array of the dtype's kind. */
+/** A typed array for this dtype. */
 export function arrayOf(dtype: DType, size: number): TypedArray {
   if (dtype === "float32") return new Float32Array(size);
   if (dtype === "float64") return new Float64Array(size);

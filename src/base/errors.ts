@@ -3,7 +3,7 @@
  * and a stable `code` for programs.
  */
 
-/** A shape, size or rank that does not fit. */
+/** A wrong shape, size or rank. */
 export class ShapeError extends RangeError {
   override readonly name = "ShapeError";
   readonly code = "ERR_SHAPE";
@@ -21,25 +21,25 @@ export class ArgumentError extends RangeError {
   readonly code = "ERR_ARGUMENT";
 }
 
-/** Something used at the wrong time: a released tensor, kernels exchanged under live tensors. */
+/** Something used at the wrong time: a released tensor, kernels replaced while tensors live. */
 export class StateError extends Error {
   override readonly name = "StateError";
   readonly code = "ERR_STATE";
 }
 
-/** A file or byte string that is not what it should be. */
+/** A damaged file or byte string, or one of another format. */
 export class FormatError extends Error {
   override readonly name = "FormatError";
   readonly code = "ERR_FORMAT";
 }
 
-/** An allocation that would pass the memory limit. */
+/** An allocation that would exceed the memory limit. */
 export class MemoryLimitError extends RangeError {
   override readonly name = "MemoryLimitError";
   readonly code = "ERR_MEMORY_LIMIT";
 }
 
-/** Work that was given to a worker and came to nothing: it died, threw, or did not answer in time. */
+/** A worker failed: it died, threw, or did not answer in time. */
 export class WorkerError extends Error {
   override readonly name = "WorkerError";
   readonly code = "ERR_WORKER";

@@ -1,4 +1,4 @@
-/** Which copy of the library this is: takes the place of library.ts in the small entry. */
+/** Names this copy of the library; replaces library.ts in the small entry. */
 export const LIBRARY: string = "tapeloop/inference 0.1.0";
 
 /** Its kernels have no float64 instances. */

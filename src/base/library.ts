@@ -1,4 +1,4 @@
-/** Which copy of the library this is, for errors where two of them meet in one program. */
+/** Names this copy of the library, for errors when two copies meet in one program. */
 export const LIBRARY: string = "tapeloop 0.1.0";
 
 /** Whether the entry computes in float64. */

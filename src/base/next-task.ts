@@ -1,4 +1,4 @@
-/** Promises alone never let timers, signals and redraws through: this waits for a task of their kind. */
+/** Waits for the next task of the event loop. Awaiting promises alone never lets timers, signals and redraws run. */
 export function nextTask(): Promise<void> {
   return new Promise((resolve) => {
     if (typeof setImmediate === "function") return void setImmediate(resolve);

@@ -1,17 +1,17 @@
-/** What came from outside as an error message writes it: short, whatever it is, and without looking at all of it. */
+/** Formats foreign values for error messages: always short, reading only part of a large value. */
 
 const LONGEST = 80;
-/** Entries of an array or object that are looked at. */
+/** Most entries of an array or object that a message reads. */
 const ENTRIES = 16;
 const DEPTH = 3;
 
-/** A text as it stands in a message: cut where it is long, on one line, without what a terminal would obey. */
+/** A text for a message: shortened, on one line, without control characters that a terminal would obey. */
 export function shorten(text: string): string {
   const start = text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
   return start.replace(/\p{Cc}/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** A value as a message writes it, nearly as JSON: `"text"`, `[1,2]`, `{"a":1}`, `undefined`. */
+/** A value for a message, nearly as JSON: `"text"`, `[1,2]`, `{"a":1}`, `undefined`. */
 export function quote(value: unknown): string {
   try {
     return shorten(sketch(value, DEPTH));
@@ -20,7 +20,7 @@ export function quote(value: unknown): string {
   }
 }
 
-/** The several names of a message: the first few, each cut. */
+/** A list of names for a message: the first few, each shortened. */
 export function list(names: readonly string[]): string {
   return names.length === 0 ? "none" : names.slice(0, 8).map(shorten).join(", ") + (names.length > 8 ? ", …" : "");
 }
@@ -50,9 +50,9 @@ function sketchObject(value: object, depth: number): string {
   return `{${parts.join(",")}}`;
 }
 
-/** Whether a value is an object as literals and JSON make them, not an instance of a class. */
+/** Whether an object is plain, as literals and JSON make them, and no instance of a class. */
 export function isPlain(value: object): boolean {
   const prototype = Object.getPrototypeOf(value);
-  // The prototype of another realm's objects is another object, but like this one it has none.
+  // Another realm has another Object.prototype, but that one's prototype is null as well.
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }

@@ -1,4 +1,4 @@
-/** Bytes of base64 text; `atob` exists on every host this library runs on. */
+/** Decodes base64 text. Every host that this library runs on has `atob`. */
 export function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
   const chars = atob(text);
   const bytes = new Uint8Array(chars.length);

@@ -1,4 +1,4 @@
-/** What the arguments of a kernel call are: addresses or numbers, read or written. */
+/** Classifies the arguments of a kernel call: address or number, read or written. */
 
 import * as k from "./kernels.gen.ts";
 import type { RecordedCall } from "./recorder.ts";
@@ -9,12 +9,12 @@ export function isAddress(id: number, slot: number): boolean {
   return slot < 31 && ((k.KERNEL_POINTERS[id >> 1] as number) & (1 << slot)) !== 0;
 }
 
-/** Whether a call is one of this kernel, in either dtype. */
+/** Whether a call runs this kernel, in either dtype. */
 export function isCallOf(kernel: number, { id }: RecordedCall): boolean {
   return id >> 1 === kernel >> 1;
 }
 
-/** The only argument by which these kernels write. */
+/** The argument that these kernels write to; they write nowhere else. */
 const TARGETS: ReadonlyMap<number, number> = new Map([
   [k.fill >> 1, SLOTS.fill.y],
   [k.copyStrided >> 1, SLOTS.copyStrided.target],
@@ -30,13 +30,13 @@ const TARGETS: ReadonlyMap<number, number> = new Map([
   [k.sparseSamples >> 1, SLOTS.sparseSamples.y],
 ]);
 
-/** The address a call writes to, where its kernel is known to write to one place alone. */
+/** The address a call writes to, if its kernel is known to write to one place only. */
 export function targetOf({ id, args }: RecordedCall): number | undefined {
   const slot = TARGETS.get(id >> 1);
   return slot === undefined ? undefined : args[slot];
 }
 
-/** Whether a call may write to a place; one whose target is not known is taken to write wherever it can. */
+/** Whether a call may write to a place. A call with an unknown target may write to any of its addresses. */
 export function mayWrite(call: RecordedCall, isThere: (ptr: number) => boolean): boolean {
   const target = targetOf(call);
   return target === undefined ? refersTo(call, isThere) : isThere(target);

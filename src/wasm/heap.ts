@@ -1,10 +1,10 @@
 /**
- * The allocator over linear memory. What it knows is kept here, nothing in the memory itself.
+ * The allocator of linear memory. It keeps its books in JavaScript, none in the memory itself.
  *
- * Blocks are multiples of 64 bytes, and so are their addresses. Small blocks that are released wait in a list of their size
- * for the next request of that size, so that a training step that repeats itself neither searches nor splits. All others
- * merge with their free neighbours at once, and a request takes the best fit and leaves the rest. Before more memory is
- * taken, the small ones merge, too: what is released can always become one piece.
+ * Sizes and addresses of blocks are multiples of 64 bytes. A small block that is released waits in a list of its size
+ * for the next request of that size, so a training step that repeats itself neither searches nor splits. Larger blocks
+ * merge with their free neighbours at once; a request takes the best fit and leaves the rest. Before the memory grows,
+ * the small blocks merge too, so released memory can always become one piece again.
  */
 
 import { MemoryLimitError, ShapeError } from "../base/errors.ts";
@@ -13,19 +13,19 @@ const UNIT_BITS = 6;
 const UNIT = 1 << UNIT_BITS;
 /** Linear memory grows by pages. */
 const PAGE = 65536;
-/** What 32-bit addresses reach, less a page: the end of the last block must not come round to 0. */
+/** The range of 32-bit addresses less a page: the end of the last block must not wrap around to 0. */
 export const MOST_BYTES: number = 2 ** 32 - PAGE;
-/** Growth is at least this, and an eighth of what is there: few growths, little slack. */
+/** Memory grows by at least this and by an eighth of its size: few growths, little slack. */
 const MIN_GROWTH = 1 << 20;
 /** Released blocks up to this size wait unmerged. */
 const SMALL_BYTES = 32768;
 
-/** A stretch of memory, live or free, that knows its neighbours. */
+/** A stretch of memory, live or free, linked to its neighbours. */
 export class Block {
   ptr: number;
   bytes: number;
   live = true;
-  /** Whether it may be split and merged: it is in a bin. */
+  /** Whether it is in a bin, and so may be split and merged. */
   free = false;
   /** Neighbours by address. */
   before: Block | null;
@@ -41,7 +41,7 @@ export class Block {
   }
 }
 
-/** Sizes up to 32 units have a bin each, beyond that there are sixteen an octave. */
+/** Sizes up to 32 units have a bin each; beyond, each octave has sixteen bins. */
 function binOf(bytes: number): number {
   const units = Math.min(bytes / UNIT, 2 ** 31 - 1);
   if (units < 32) return units;
@@ -58,20 +58,20 @@ export class Heap {
   limit: number;
   /** End of the linear memory. */
   end: number;
-  /** End of the last block; what lies beyond is in no bin. */
+  /** End of the last block; the memory beyond is in no bin. */
   #top: number;
   #highestTop: number;
   #last: Block | null = null;
   readonly #start: number;
   readonly #grow: (bytes: number) => number;
-  /** Small blocks that wait, by their size in units. */
+  /** Small blocks waiting for reuse, by size in units. */
   readonly #waiting: readonly Block[][] = Array.from({ length: SMALL_BYTES / UNIT + 1 }, () => []);
   #waitingBlocks = 0;
   readonly #bins: (Block | null)[] = new Array(BINS).fill(null);
   /** A bit for each bin that is not empty. */
   readonly #filled: Int32Array = new Int32Array(BINS / 32);
 
-  /** @param grow makes the memory at least so many bytes longer and returns its new end; throws if it cannot */
+  /** @param grow extends the memory by at least this many bytes and returns its new end; throws if it cannot */
   constructor(start: number, end: number, limit: number, grow: (bytes: number) => number) {
     this.#start = Math.ceil(start / UNIT) * UNIT;
     this.#top = this.#start;
@@ -81,14 +81,14 @@ export class Heap {
     this.#grow = grow;
   }
 
-  /** Bytes from the first block to the end of the farthest one there ever was. */
+  /** Bytes from the first block to the farthest end any block has had. */
   get reach(): number {
     return this.#highestTop - this.#start;
   }
 
   /**
-   * A block of at least `bytes`; its contents are whatever was there.
-   * @throws ShapeError for what is no number of bytes; MemoryLimitError. Nothing is changed then
+   * A block of at least `bytes`; its contents are not cleared.
+   * @throws ShapeError for anything but a number of bytes, MemoryLimitError; both leave everything unchanged
    */
   allocate(bytes: number): Block {
     const size = rounded(bytes);
@@ -100,7 +100,7 @@ export class Heap {
     return block;
   }
 
-  /** Takes a block back. Again is as once. */
+  /** Takes a block back; a second release of the same block does nothing. */
   release(block: Block): void {
     if (!block.live) return;
     block.live = false;
@@ -130,7 +130,7 @@ export class Heap {
     return found === null ? this.#extend(size) : this.#cut(found, size);
   }
 
-  /** The smallest free block of the size's own bin that is large enough, or any of the next bin that is not empty. */
+  /** The smallest sufficient block in the bin for this size, or any block of the next filled bin. */
   #fit(size: number): Block | null {
     const own = binOf(size);
     let best: Block | null = null;
@@ -141,7 +141,7 @@ export class Heap {
     return best ?? this.#bins[this.#filledAfter(own)] ?? null;
   }
 
-  /** The first bin after this one that is not empty; −1 if there is none. */
+  /** The next filled bin after this one; −1 if there is none. */
   #filledAfter(bin: number): number {
     for (let word = (bin + 1) >>> 5, mask = -1 << (bin + 1); word < this.#filled.length; word++, mask = -1) {
       const bits = (this.#filled[word] as number) & mask;
@@ -150,7 +150,7 @@ export class Heap {
     return -1;
   }
 
-  /** Takes a block out of its bin and leaves there what is too much of it. */
+  /** Takes a block out of its bin and puts back what exceeds the size. */
   #cut(block: Block, size: number): Block {
     this.#remove(block);
     if (block.bytes > size) {
@@ -164,7 +164,7 @@ export class Heap {
     return block;
   }
 
-  /** Joins a released block with its free neighbours, or with the rest of the memory. */
+  /** Merges a released block with its free neighbours, or with the unused end of the memory. */
   #merge(released: Block): void {
     let block = released;
     if (block.after?.free) this.#swallow(block, block.after);
@@ -246,9 +246,9 @@ export class Heap {
   }
 }
 
-/** What is taken for so many bytes. */
+/** The size of the block that holds this many bytes. */
 function rounded(bytes: number): number {
-  // A short way for what is most common; for both, no bytes are one.
+  // The common case, quickly. A request of 0 bytes still takes a block.
   if (bytes <= SMALL_BYTES && bytes === bytes >>> 0) return ((bytes === 0 ? 1 : bytes) + UNIT - 1) & -UNIT;
   if (!(bytes >= 0 && Number.isSafeInteger(bytes))) throw new ShapeError(`memory: expected a whole number of bytes, got ${bytes}`);
   return Math.ceil(bytes / UNIT) * UNIT;

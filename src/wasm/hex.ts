@@ -1,4 +1,4 @@
-/** Bytes of text in hexadecimal, in lower case. */
+/** Decodes lower-case hexadecimal text. */
 export function decodeHex(text: string): Uint8Array<ArrayBuffer> {
   const digit = (at: number): number => {
     const code = text.charCodeAt(at);

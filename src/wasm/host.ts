@@ -2,7 +2,7 @@
  * The host of the kernels: instantiation, linear memory and its views, and the one function
  * through which every kernel is called.
  *
- * Nothing happens at import: the module is instantiated on first use, synchronously, unless `ready` has done it before.
+ * Importing does nothing: the first use instantiates the module synchronously, unless `ready` did so before.
  */
 
 import { arrayOf, BYTES, type DType, type TypedArray } from "../base/dtype.ts";
@@ -14,7 +14,7 @@ import { type Kernel, philox } from "./kernels.gen.ts";
 import { instantiate, instantiateSync, type KernelExports, type KernelSource } from "./loader.ts";
 import { cannotReplay, recording } from "./recorder.ts";
 
-/** Kernels read their arguments from this many 8-byte slots. */
+/** Number of 8-byte slots from which kernels read their arguments. */
 export const ARGUMENT_SLOTS = 64;
 
 /** What runs kernels and holds their memory. */
@@ -51,7 +51,7 @@ class WasmHost implements Host {
     this.refresh();
   }
 
-  /** Takes new views after the memory grew: the old ones are detached. */
+  /** Makes new views after the memory has grown, which detaches the old ones. */
   refresh(): void {
     const { buffer } = this.#memory;
     this.#u8 = new Uint8Array(buffer);
@@ -90,15 +90,15 @@ class WasmHost implements Host {
   }
 }
 
-/** Addresses of a dry run lie above all that memory can have. */
+/** Addresses of a dry run lie above every real address. */
 const DRY_START = 2 ** 40;
 
-/** Counts without computing: memory has no end and no contents, kernels do nothing. What lives elsewhere can be read, not written. */
+/** Counts bytes without computing: memory is endless and empty, kernels do nothing. Real memory can be read, not written. */
 class DryHost implements Host {
   readonly heap: Heap = new Heap(DRY_START, DRY_START, Number.POSITIVE_INFINITY, (bytes) => this.heap.end + bytes);
   readonly argsPtr = 0;
   readonly f64: Float64Array = new Float64Array(ARGUMENT_SLOTS);
-  /** What puts things outside back as they were. */
+  /** Restores what the dry run changed outside. */
   readonly undo: (() => void)[] = [];
   readonly #real: Host;
 
@@ -119,7 +119,7 @@ class DryHost implements Host {
 
 /** The host that computes. */
 let real: WasmHost | null = null;
-/** The host in use: the real one, except during a dry run. */
+/** The host in use: `real`, except during a dry run. */
 let current: Host | null = null;
 let limit = Number.POSITIVE_INFINITY;
 
@@ -134,7 +134,7 @@ function use(kernels: KernelExports): Host {
   return real;
 }
 
-/** @throws StateError while tensors live: their bytes are in the old kernels' memory */
+/** @throws StateError while tensors live, since their bytes are in the old kernels' memory */
 function checkUnused(op: string): void {
   if (current instanceof DryHost) throw new StateError(`${op}: expected no dry run in progress, got one`);
   if (current === null || current.heap.liveBytes === 0) return;
@@ -142,9 +142,9 @@ function checkUnused(op: string): void {
 }
 
 /**
- * Runs the library on another build of the kernels (the relaxed one, or a module the host compiled itself).
- * @throws StateError while tensors live, and where the host does not let the kernels run: the message says what to allow
- * @throws FormatError for bytes or a module that are no kernels
+ * Runs the library on another build of the kernels: the relaxed one, or a module that the host has compiled.
+ * @throws StateError while tensors live, and if the host does not let the kernels run: the message says what to allow
+ * @throws FormatError for bytes or a module other than this version's kernels, and for the kernels of another entry
  */
 export function init(source: KernelSource): void {
   checkUnused("init");
@@ -152,10 +152,10 @@ export function init(source: KernelSource): void {
 }
 
 /**
- * Gets the kernels ready without holding up the thread; afterwards everything is synchronous. Only needed where a page may
- * compile nothing of their size at once (Chrome before 115), or for kernels that are fetched. Called again, it does nothing
- * unless it is given kernels.
- * @param source another build, or a response with it (compiled while it arrives); the library's own unless given
+ * Loads the kernels without blocking the thread; afterwards everything is synchronous. Needed only where a page may not
+ * compile a module of their size synchronously (Chrome before 115), or to fetch the kernels. A second call does nothing
+ * unless it brings other kernels.
+ * @param source another build, or a response with it (compiled while it downloads); by default the embedded kernels
  * @throws StateError, FormatError as `init` does
  *
  * @example
@@ -166,15 +166,15 @@ export function init(source: KernelSource): void {
 export async function ready(source?: KernelSource | Response | PromiseLike<KernelSource | Response>): Promise<void> {
   if (source === undefined && current !== null) return;
   const kernels = await instantiate((await source) ?? defaultKernels());
-  // Others may have been faster meanwhile.
+  // Another call, or the first tensor, may have been faster.
   if (source === undefined && current !== null) return;
   checkUnused("ready");
   use(kernels);
 }
 
 /**
- * Refuses float64 in the small entry, which can hold and read such tensors, but not compute with them: called before what will be
- * computed is allocated.
+ * Refuses float64 in the small entry, which can store and read such tensors but not compute with them. Call it before
+ * allocating a result.
  * @throws DTypeError
  */
 export function checkComputable(op: string, dtype: DType): void {
@@ -188,7 +188,7 @@ function float64Of(kernel: number): number {
 }
 
 /**
- * Calls one kernel. The arguments are numbers in memory slots, so that a call can be recorded and replayed.
+ * Calls a kernel. Its arguments are numbers in memory slots, so a call can be recorded and replayed.
  * float64 runs the kernel's f64 instance, every other dtype its f32 instance.
  */
 export function call<A extends readonly number[]>(kernel: Kernel<A>, dtype: DType, ...args: A): void {
@@ -207,7 +207,7 @@ export function runKernel(id: number, args: readonly number[]): void {
   h.run(id, h.argsPtr);
 }
 
-/** Runs `fn` with kernels that do nothing, over memory that is only counted; gives `fn` the count. Dry runs do not nest. */
+/** Runs `fn` with kernels that do nothing and memory that is only counted; `fn` receives that heap. Dry runs do not nest. */
 export function withoutKernels(fn: (heap: Heap) => void): void {
   const before = host();
   if (before instanceof DryHost) throw new StateError("dryRun: expected no dry run in progress, got one");
@@ -221,12 +221,12 @@ export function withoutKernels(fn: (heap: Heap) => void): void {
   }
 }
 
-/** Has `undo` called when the dry run in progress ends; does nothing outside one. */
+/** Calls `undo` when the current dry run ends; does nothing outside one. */
 export function afterDryRun(undo: () => void): void {
   if (current instanceof DryHost) current.undo.push(undo);
 }
 
-/** Whether nothing is computed at the moment. */
+/** Whether a dry run is in progress. */
 export function isDry(): boolean {
   return current instanceof DryHost;
 }
@@ -246,23 +246,23 @@ export function read(dtype: DType, ptr: number): number {
 export interface MemoryInfo {
   /** Bytes held by live tensors. */
   readonly liveBytes: number;
-  /** Most bytes ever live at once. */
+  /** Largest `liveBytes` so far. */
   readonly peakBytes: number;
   /** Size of the linear memory. */
   readonly linearBytes: number;
-  /** Live blocks. */
+  /** Number of live blocks. */
   readonly blocks: number;
 }
 
-/** What the tensors of this module hold at the moment. */
+/** The memory that tensors of this copy of the library hold now. */
 export function memory(): MemoryInfo {
   const { heap } = host();
   return { liveBytes: heap.liveBytes, peakBytes: heap.peakBytes, linearBytes: heap.end, blocks: heap.blocks };
 }
 
 /**
- * Limits the linear memory, in bytes; passing it throws a MemoryLimitError.
- * @throws ArgumentError for what is no positive number, and for less than the memory has already (it cannot shrink)
+ * Limits the linear memory, in bytes; an allocation beyond throws a MemoryLimitError.
+ * @throws ArgumentError for anything but a positive number, and for less than the present size (memory cannot shrink)
  */
 export function setMemoryLimit(bytes: number): void {
   if (!(typeof bytes === "number" && bytes > 0)) {

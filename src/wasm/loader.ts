@@ -1,20 +1,21 @@
-/** From a module or its bytes to running kernels, at once or asynchronously; and in words what a host has against it. */
+/** Instantiates kernels from a module or its bytes, synchronously or not, and explains why a host refuses. */
 
 import { DTypeError, FormatError, StateError } from "../base/errors.ts";
-import { INTERFACE_ID } from "./kernels.gen.ts";
+import { HAS_FLOAT64, LIBRARY } from "../base/library.ts";
+import { INTERFACE_ID, SMALL_INTERFACE_ID } from "./kernels.gen.ts";
 
 export interface KernelExports {
   readonly memory: WebAssembly.Memory;
   run(id: number, args: number): void;
   heapBase(): number;
-  /** Of the kernels' ids and arguments. */
+  /** Stands for the ids and arguments of its kernels. */
   readonly interfaceId: { readonly value: number };
 }
 
 /** The kernels as a compiled module, or as bytes. */
 export type KernelSource = WebAssembly.Module | BufferSource;
 
-/** Kernels that run, from a module or bytes. @throws StateError where the host does not let them; FormatError for other bytes */
+/** Instantiates a module or bytes. @throws StateError if the host does not let the kernels run; FormatError for other bytes */
 export function instantiateSync(source: KernelSource): KernelExports {
   checkSource("init", source);
   try {
@@ -25,7 +26,7 @@ export function instantiateSync(source: KernelSource): KernelExports {
   }
 }
 
-/** The same without holding up the thread; a response is compiled while it arrives. */
+/** The same without blocking the thread; compiles a response while it downloads. */
 export async function instantiate(source: KernelSource | Response): Promise<KernelExports> {
   const given = isResponse(source) ? await compileResponse(source) : source;
   checkSource("ready", given);
@@ -37,7 +38,7 @@ export async function instantiate(source: KernelSource | Response): Promise<Kern
   }
 }
 
-/** A module where the host compiles what it is sent, else the bytes. */
+/** The module if the host compiles responses of this type, else the bytes. */
 async function compileResponse(response: Response): Promise<KernelSource> {
   if (!response.ok) throw new StateError(`ready: expected the kernels, got a response of status ${response.status} from ${response.url}`);
   const type = response.headers.get("content-type")?.trim().toLowerCase();
@@ -50,7 +51,7 @@ async function compileResponse(response: Response): Promise<KernelSource> {
 
 const hasWebAssembly = (): boolean => typeof WebAssembly === "object";
 
-/** What a value says it is; unlike `instanceof`, also for values of another realm. */
+/** A value's own tag, which unlike `instanceof` also works for values of another realm. */
 const tagOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 const isModule = (value: unknown): value is WebAssembly.Module => tagOf(value) === "WebAssembly.Module";
 const isResponse = (value: unknown): value is Response => tagOf(value) === "Response";
@@ -70,25 +71,33 @@ function kernelsOf(op: string, { exports }: WebAssembly.Instance): KernelExports
     throw new FormatError(
       `${op}: expected a module that exports heapBase, interfaceId, memory, run, got one that exports ${names || "nothing"}`,
     );
-  const { interfaceId } = exports as unknown as KernelExports;
-  if (interfaceId.value === INTERFACE_ID) return exports as unknown as KernelExports;
-  throw new FormatError(`${op}: expected the kernels of this version of the library, got those of another one`);
+  checkInterface(op, (exports as unknown as KernelExports).interfaceId.value);
+  return exports as unknown as KernelExports;
 }
 
-/** One function that uses a vector: what a host without 128-bit SIMD rejects. */
+/** The small entry runs on every binary of its version. Other entries refuse the small binary, which lacks kernels that they call. */
+function checkInterface(op: string, id: number): void {
+  if (id === INTERFACE_ID || (id === SMALL_INTERFACE_ID && !HAS_FLOAT64)) return;
+  if (id !== SMALL_INTERFACE_ID)
+    throw new FormatError(`${op}: expected the kernels of this version of the library, got those of another one`);
+  const missing = "kernels-inference.wasm, which has no training and no float64 and belongs to tapeloop/inference";
+  throw new FormatError(`${op}: expected kernels.wasm or kernels-relaxed.wasm for ${LIBRARY}, got ${missing}`);
+}
+
+/** A module with one function that uses a vector: a host without 128-bit SIMD rejects it. */
 const VECTOR = "\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7b\x03\x02\x01\0\x0a\x0a\x01\x08\0\x41\0\xfd\x0f\xfd\x62\x0b";
 
 const hasVectors = (): boolean => WebAssembly.validate(Uint8Array.from(VECTOR, (c) => c.charCodeAt(0)));
 
-/** What engines say when a policy, of the page or of an edge host, is against it. */
+/** What engines say when a policy of the page or of an edge host forbids compiling. */
 const FORBIDDEN = /content security policy|\bCSP\b|unsafe-eval|disallowed by embedder/i;
 
-/** Whether it is the kernels the host finds fault with; of a response's bytes only its words tell. */
+/** Whether the host rejects the kernels themselves. A response's bytes are gone, so there only the error's words tell. */
 function isBroken(source: KernelSource | null, { name, message }: Error): boolean {
   return source !== null && isBytes(source) ? !WebAssembly.validate(source) : name === "CompileError" && !FORBIDDEN.test(message);
 }
 
-/** The error for kernels that would not run, with the host's own as its cause. */
+/** The error for kernels that do not run, with the host's own error as its cause. */
 function refusal(op: string, source: KernelSource | null, cause: unknown): Error {
   if (cause instanceof FormatError) return cause;
   const { name, message } = cause as Error;

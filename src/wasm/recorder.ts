@@ -1,36 +1,36 @@
-/** Recording of kernel calls: they are noted instead of being run, together with the memory that is given out meanwhile. */
+/** Records kernel calls instead of running them, and the memory that is allocated meanwhile. */
 
 import { StateError } from "../base/errors.ts";
 import { mayWrite, refersTo } from "./calls.ts";
 
-/** One kernel call: the id (with its dtype's bit) and the argument slots. */
+/** A kernel call: its id (with the dtype's bit) and its argument slots. */
 export interface RecordedCall {
   readonly id: number;
   readonly args: readonly number[];
 }
 
-/** A block of linear memory, as the storage layer knows it. */
+/** A block of linear memory, as storages see it. */
 export interface Block {
   readonly ptr: number;
   readonly bytes: number;
-  /** Whether it outlives the scope it was made in. */
+  /** Whether it outlives the scope in which it was made. */
   pinned: boolean;
 }
 
 /**
- * Kernel calls that are noted and not run. As soon as something needs their results, or depends on more than kernel calls,
- * the recording ends: `interrupted` is called, which may run what was noted or throw, and what follows is run as it comes.
+ * Kernel calls that are noted, not run. When something needs their results, or depends on more than kernel calls, the
+ * recording ends: `interrupted` may run the noted calls or throw, and later calls run at once.
  */
 export class Recording {
   readonly calls: RecordedCall[] = [];
-  /** Every block allocated while recording; none is released before the recording ends. */
+  /** Blocks allocated while recording; none is released before the recording ends. */
   readonly blocks: Block[] = [];
-  /** Blocks whose contents were written by JavaScript: constants of the recorded step. */
+  /** Blocks that JavaScript wrote: constants of the recorded step. */
   readonly constants: Set<Block> = new Set();
-  /** Why the recorded calls alone would not do the same again; null if they would. */
+  /** Why replaying the recorded calls would not do the same again; null if it would. */
   obstacle: string | null = null;
   readonly #interrupted: (reason: string) => void;
-  /** A recording whose calls have not been run either. */
+  /** An earlier recording whose calls have not run either. */
   readonly #before: Recording | null;
 
   constructor(interrupted: (reason: string) => void, before: Recording | null = null) {
@@ -39,8 +39,8 @@ export class Recording {
   }
 
   /**
-   * Records what `fn` does, or lets it be done if the recording was interrupted before.
-   * @throws StateError while another recording is in progress, whose calls would be lost
+   * Records what `fn` does, or just runs it if the recording was interrupted before.
+   * @throws StateError during another recording, whose calls would be lost
    */
   during<R>(fn: () => R): R {
     if (this.obstacle !== null) return fn();
@@ -59,12 +59,12 @@ export class Recording {
     this.#interrupted(reason);
   }
 
-  /** The host looks at memory: what the noted calls would have written there must be there first. */
+  /** Called before the host reads memory that noted calls have yet to write. */
   beforeRead(ptr: number, reason: string): void {
     if (this.isPending(ptr)) this.interrupt(reason);
   }
 
-  /** The host writes a block that is new: a constant, unless a noted call uses what is there now. */
+  /** Called before the host writes a new block: that makes a constant, unless a noted call uses the present contents. */
   beforeWrite(block: Block): void {
     const { ptr, bytes } = block;
     const used = this.calls.some((c) => refersTo(c, (address) => address >= ptr && address < ptr + bytes));
@@ -72,7 +72,7 @@ export class Recording {
     else this.constants.add(block);
   }
 
-  /** Whether what will be at an address is not there yet. */
+  /** Whether a noted call has yet to write to an address. */
   isPending(ptr: number): boolean {
     const block = this.#blockAt(ptr);
     if (block !== undefined) return !this.constants.has(block);
@@ -88,7 +88,7 @@ export class Recording {
 /** The recording in progress. */
 export let recording: Recording | null = null;
 
-/** Says that what is being done depends on more than kernel calls. */
+/** Declares that the current work depends on more than kernel calls. */
 export function cannotReplay(reason: string): void {
   recording?.interrupt(reason);
 }

@@ -236,6 +236,19 @@ describe("init", () => {
     init(simd.buffer);
     expectStart(library);
   });
+
+  it("refuses the small entry's binary, and says whose it is", async () => {
+    const library = libraryIn();
+    const message =
+      /expected kernels\.wasm or kernels-relaxed\.wasm for tapeloop \S+, got kernels-inference\.wasm.*belongs to tapeloop\/inference$/;
+    expectRefused(
+      errorOf(() => library.init(bytesOf("inference"))),
+      "ERR_FORMAT",
+      message,
+    );
+    expectRefused(await library.ready(bytesOf("inference")).catch((e) => e), "ERR_FORMAT", message);
+    expectStart(library);
+  });
 });
 
 describe("the small entry", () => {
@@ -266,6 +279,19 @@ describe("the small entry", () => {
       stream.step([1, 2]);
       expect(Array.from(stream.step([-1, 0.5]))).toEqual(Array.from(last));
     }
+  });
+
+  it.each(["simd", "inference"])("runs on the %s binary", async (binary) => {
+    const library = await smallIn();
+    library.init(bytesOf(binary));
+    const lstm = new library.LSTM({ inputSize: 2, hiddenSize: 3 });
+    expect(new library.Stream(lstm).step([1, 0]).length).toBe(3);
+    const other = await smallIn();
+    expectRefused(
+      errorOf(() => other.init(ofAnotherVersion(bytesOf("simd")))),
+      "ERR_FORMAT",
+      /expected the kernels of this version/,
+    );
   });
 
   it("starts the same ways", async () => {
