@@ -8,6 +8,7 @@ import { checkText } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import type { ByteRanges } from "./open-safetensors.ts";
 import { parse, type Safetensors, serialize } from "./safetensors.ts";
 
 /**
@@ -194,4 +195,42 @@ function hasStateDict(source: Savable): source is Exclude<Savable, ReadonlyMap<s
 export async function load(path: string): Promise<Safetensors> {
   checkText("load", "a path", path);
   return parse(await readFile(path));
+}
+
+/** A file that is open until `close`. */
+export interface OpenFile extends ByteRanges {
+  read(begin: number, end: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a file for `openSafetensors`, which then reads what it is asked for.
+ * @throws errors of the file system, with their `code`
+ * @example
+ * const file = await openFile("large.safetensors");
+ * const weight = await (await openSafetensors(file)).tensor("decoder.weight");
+ * await file.close();
+ */
+export async function openFile(path: string): Promise<OpenFile> {
+  checkText("openFile", "a path", path);
+  const handle = await open(path, "r");
+  try {
+    const { size } = await handle.stat();
+    return { size, read: (begin, end) => readPart(handle, begin, end), close: () => handle.close() };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** Fewer bytes only at the end of the file. */
+async function readPart(handle: FileHandle, begin: number, end: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(end - begin);
+  let filled = 0;
+  while (filled < bytes.length) {
+    const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, begin + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return bytes.subarray(0, filled);
 }

@@ -10,12 +10,12 @@
 
 import { asBytes } from "../base/bytes.ts";
 import { checkMap, isRecord } from "../base/checks.ts";
-import { arrayOf, BYTES, type DType, type TypedArray } from "../base/dtype.ts";
+import { BYTES } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
-import { show, sizeOf } from "../tensor/shape.ts";
-import { empty, scope, Tensor } from "../tensor/tensor.ts";
-import { view } from "../wasm/host.ts";
+import { sizeOf } from "../tensor/shape.ts";
+import { scope, Tensor } from "../tensor/tensor.ts";
+import { elementBytes, FORMAT_NAMES, NAMES, tensorOf } from "./elements.ts";
 import { membersOf, parseJson } from "./json.ts";
 
 export interface Safetensors {
@@ -32,71 +32,6 @@ const HEADER_LIMIT = 100_000_000;
 /** On what the header says of one tensor, which takes less than a hundred characters. */
 const ENTRY_LIMIT = 65_536;
 const METADATA = "__metadata__";
-/** PyTorch's limit. */
-const MOST_DIMENSIONS = 64;
-
-type Range = readonly [least: number, most: number];
-
-/** How one element of the file is read. */
-interface Format {
-  readonly bytes: number;
-  readonly dtype: DType;
-  /** Left out where the file's bytes are the tensor's. */
-  readonly read?: (data: DataView, at: number) => number;
-  /** Left out where every value fits. */
-  readonly range?: Range;
-}
-
-const WHOLE: Range = [-(2 ** 31), 2 ** 31 - 1];
-
-const FORMATS: ReadonlyMap<string, Format> = new Map<string, Format>([
-  ["F64", { bytes: 8, dtype: "float64" }],
-  ["F32", { bytes: 4, dtype: "float32" }],
-  ["F16", { bytes: 2, dtype: "float32", read: (data, at) => halfToNumber(data.getUint16(at, true)) }],
-  ["BF16", { bytes: 2, dtype: "float32", read: (data, at) => bfloatToNumber(data.getUint16(at, true)) }],
-  // The upper half of a binary16.
-  ["F8_E5M2", { bytes: 1, dtype: "float32", read: (data, at) => halfToNumber(data.getUint8(at) << 8) }],
-  ["F8_E4M3", { bytes: 1, dtype: "float32", read: (data, at) => e4m3ToNumber(data.getUint8(at)) }],
-  ["I64", { bytes: 8, dtype: "int32", read: (data, at) => Number(data.getBigInt64(at, true)), range: WHOLE }],
-  ["U64", { bytes: 8, dtype: "int32", read: (data, at) => Number(data.getBigUint64(at, true)), range: WHOLE }],
-  ["I32", { bytes: 4, dtype: "int32" }],
-  ["U32", { bytes: 4, dtype: "int32", read: (data, at) => data.getUint32(at, true), range: WHOLE }],
-  ["I16", { bytes: 2, dtype: "int32", read: (data, at) => data.getInt16(at, true) }],
-  ["U16", { bytes: 2, dtype: "int32", read: (data, at) => data.getUint16(at, true) }],
-  ["I8", { bytes: 1, dtype: "int32", read: (data, at) => data.getInt8(at) }],
-  ["U8", { bytes: 1, dtype: "int32", read: (data, at) => data.getUint8(at) }],
-  ["BOOL", { bytes: 1, dtype: "bool", range: [0, 1] }],
-]);
-
-const NAMES: Readonly<Record<DType, string>> = { float64: "F64", float32: "F32", int32: "I32", bool: "BOOL" };
-
-/** IEEE 754 binary16 to a number. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-/** An 8-bit float with 4 bits of exponent, 3 of fraction and no infinities (Micikevicius et al., "FP8 formats for deep learning", 2022, table 1). */
-function e4m3ToNumber(bits: number): number {
-  const sign = bits & 0x80 ? -1 : 1;
-  const exponent = (bits >> 3) & 15;
-  const fraction = bits & 7;
-  if (exponent === 15 && fraction === 7) return Number.NaN;
-  if (exponent === 0) return sign * fraction * 2 ** -9;
-  return sign * (1 + fraction / 8) * 2 ** (exponent - 7);
-}
-
-const word = new DataView(new ArrayBuffer(4));
-
-/** bfloat16 is the upper half of a float32. */
-function bfloatToNumber(bits: number): number {
-  word.setUint32(0, bits << 16);
-  return word.getFloat32(0);
-}
 
 function fail(expected: string, got: string): never {
   throw new FormatError(`safetensors: expected ${expected}, got ${got}`);
@@ -120,15 +55,36 @@ function likeness(bytes: Uint8Array): string {
   return found ? ` (it looks like ${found[0]})` : "";
 }
 
-function readHeader(bytes: Uint8Array): Header & { readonly dataStart: number } {
-  const notOurs = (expected: string, got: string): never => fail(expected, got + likeness(bytes));
-  if (bytes.length < 8) notOurs("at least 8 bytes", bytes.length === 0 ? "an empty file" : `${bytes.length}`);
-  const length = Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
+/** Bytes of the length that stands before the header. @internal */
+export const LENGTH_BYTES = 8;
+
+/**
+ * Where the data begins in a file of so many bytes.
+ * @param start its first bytes, or all
+ * @throws FormatError
+ * @internal
+ */
+export function dataStartOf(start: Uint8Array, fileBytes: number): number {
+  const notOurs = (expected: string, got: string): never => fail(expected, got + likeness(start));
+  if (start.length < LENGTH_BYTES) notOurs(`at least ${LENGTH_BYTES} bytes`, start.length === 0 ? "an empty file" : `${start.length}`);
+  const length = Number(new DataView(start.buffer, start.byteOffset, LENGTH_BYTES).getBigUint64(0, true));
   if (length > HEADER_LIMIT) notOurs(`a header of at most ${HEADER_LIMIT} bytes`, `a length of ${length}`);
-  const dataStart = 8 + length;
-  if (dataStart > bytes.length) notOurs(`a header of ${length} bytes`, `a file with ${bytes.length - 8} bytes after the length`);
-  const text = decode(bytes.subarray(8, dataStart)) ?? notOurs("a header in JSON", "bytes that are no UTF-8");
-  return { ...parseHeader(text), dataStart };
+  const dataStart = LENGTH_BYTES + length;
+  if (dataStart > fileBytes) notOurs(`a header of ${length} bytes`, `a file with ${fileBytes - LENGTH_BYTES} bytes after the length`);
+  return dataStart;
+}
+
+/**
+ * What a file consists of.
+ * @param start the file up to its data, or more
+ * @throws FormatError
+ * @internal
+ */
+export function headerOf(start: Uint8Array, dataStart: number, fileBytes: number): Header {
+  const text = decode(start.subarray(LENGTH_BYTES, dataStart)) ?? fail("a header in JSON", `bytes that are no UTF-8${likeness(start)}`);
+  const header = parseHeader(text);
+  checkCoverage(header.entries, fileBytes - dataStart);
+  return header;
 }
 
 /** The text of UTF-8 bytes, or null. */
@@ -141,7 +97,8 @@ function decode(bytes: Uint8Array): string | null {
   }
 }
 
-interface Entry {
+/** What the header says of a tensor. @internal */
+export interface Entry {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
@@ -149,7 +106,8 @@ interface Entry {
   readonly end: number;
 }
 
-interface Header {
+/** @internal */
+export interface Header {
   readonly entries: Entry[];
   readonly metadata: Record<string, string>;
 }
@@ -178,15 +136,15 @@ function readEntry(name: string, value: unknown): Entry {
   const short = shorten(name);
   if (!isRecord(value)) fail(`${short} to be an object`, quote(value));
   const { dtype, shape, data_offsets: offsets } = value;
-  if (typeof dtype !== "string") fail(`${short} of dtype ${[...FORMATS.keys()].join(", ")}`, quote(dtype));
+  if (typeof dtype !== "string") fail(`${short} of dtype ${FORMAT_NAMES}`, quote(dtype));
   if (!Array.isArray(shape) || !shape.every(isIndex)) fail(`${short} with a shape of whole non-negative sizes`, quote(shape));
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isIndex)) {
     fail(`${short} with data_offsets [begin, end]`, quote(offsets));
   }
   const [begin, end] = offsets as [number, number];
-  const format = FORMATS.get(dtype);
-  const bytes = sizeOf(shape) * (format?.bytes ?? 0);
-  if (format !== undefined && end - begin !== bytes) {
+  const width = elementBytes(dtype);
+  const bytes = sizeOf(shape) * (width ?? 0);
+  if (width !== undefined && end - begin !== bytes) {
     fail(`${bytes} bytes for ${short} ${dtype}${quote(shape)}`, `data_offsets ${quote(offsets)}`);
   }
   if (end < begin) fail(`${short} with data_offsets [begin, end]`, quote(offsets));
@@ -214,31 +172,9 @@ function readMetadata(value: unknown): Record<string, string> {
   return metadata;
 }
 
-/** The tensor of an entry, or why there can be none. */
-function readTensor({ dtype, shape, begin, end }: Entry, data: Uint8Array): Tensor | string {
-  const format = FORMATS.get(dtype);
-  if (format === undefined) return `expected one of dtype ${[...FORMATS.keys()].join(", ")}, got ${quote(dtype)}`;
-  if (shape.length > MOST_DIMENSIONS) return `expected at most ${MOST_DIMENSIONS} dimensions, got ${shape.length}`;
-  if (shape.some((d) => d >= 2 ** 31)) return `expected sizes below 2^31, got ${show(shape)}`;
-  const bytes = data.subarray(begin, end);
-  const values = format.read === undefined ? bytes : convert(format.read, format, bytes);
-  const wrong = format.range && beyond(values, format.range);
-  if (wrong !== undefined) return `expected values in [${format.range?.join(", ")}] for ${format.dtype}, got ${wrong}`;
-  const t = empty(shape, format.dtype);
-  view(format.read === undefined ? "bool" : t.dtype, t.ptr, values.length).set(values);
-  return t;
-}
-
-function beyond(values: TypedArray, [least, most]: readonly [number, number]): number | undefined {
-  for (const value of values) if (value < least || value > most) return value;
-  return undefined;
-}
-
-function convert(read: (data: DataView, at: number) => number, { bytes: step, dtype, range }: Format, bytes: Uint8Array): TypedArray {
-  const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const values = arrayOf(range === undefined ? dtype : "float64", bytes.length / step);
-  for (let i = 0; i < values.length; i++) values[i] = read(data, i * step);
-  return values;
+/** Of a tensor that none here can hold. @internal */
+export function cannotRead(name: string, reason: string): FormatError {
+  return new FormatError(`safetensors: ${shorten(name)} cannot be read: ${reason}`);
 }
 
 /** The readable tensors of a file; asking for one of the others says why there is none. */
@@ -253,7 +189,7 @@ class FileTensors extends Map<string, Tensor> {
   override get(name: string): Tensor | undefined {
     const found = super.get(name);
     const reason = found === undefined ? this.#unreadable.get(name) : undefined;
-    if (reason !== undefined) throw new FormatError(`safetensors: ${shorten(name)} cannot be read: ${reason}`);
+    if (reason !== undefined) throw cannotRead(name, reason);
     return found;
   }
 }
@@ -270,10 +206,12 @@ class FileTensors extends Map<string, Tensor> {
  */
 export function parse(source: Uint8Array | ArrayBufferLike | ArrayBufferView): Safetensors {
   const bytes = asBytes("safetensors", source);
-  const { entries, metadata, dataStart } = readHeader(bytes);
-  checkCoverage(entries, bytes.length - dataStart);
+  const dataStart = dataStartOf(bytes, bytes.length);
+  const { entries, metadata } = headerOf(bytes, dataStart, bytes.length);
   const data = bytes.subarray(dataStart);
-  const read = scope(() => entries.map((entry) => [entry.name, readTensor(entry, data)] as const));
+  const read = scope(() =>
+    entries.map(({ name, dtype, shape, begin, end }) => [name, tensorOf(dtype, shape, data.subarray(begin, end))] as const),
+  );
   const unreadable = new Map(read.filter((pair): pair is [string, string] => typeof pair[1] === "string"));
   const tensors = new FileTensors(
     read.filter((pair): pair is [string, Tensor] => typeof pair[1] !== "string"),

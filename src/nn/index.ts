@@ -4,14 +4,18 @@ export { type NormalizedSequence, SequenceBatchNorm, type SequenceBatchNormOptio
 export { type CrfLossOptions, type CrfOptions, LinearChainCRF, type RealSteps } from "./crf.ts";
 export { type CtcOptions, ctcLoss } from "./ctc-loss.ts";
 export { Dropout, type DropoutLayerOptions, VariationalDropout } from "./dropout-layers.ts";
+export type { FromStateDictOptions, StateSource } from "./from-state-dict.ts";
 /** Ways to fill a tensor before training: `initializers.orthogonal(weight)`. */
 export * as initializers from "./init.ts";
 export {
   type BiasOptions,
   Bilinear,
   Embedding,
+  type EmbeddingFromOptions,
   type EmbeddingOptions,
+  type LayerFromOptions,
   LayerNorm,
+  type LayerNormFromOptions,
   type LayerNormOptions,
   type LayerOptions,
   Linear,

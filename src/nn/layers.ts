@@ -10,6 +10,7 @@ import { ones, zeros } from "../tensor/create.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { assign, type Tensor } from "../tensor/tensor.ts";
+import { type FromStateDictOptions, floatOf, fromTensors, ownOptions, type StateSource, shapeOf } from "./from-state-dict.ts";
 import { Module, Parameter } from "./module.ts";
 
 export interface LayerOptions {
@@ -35,6 +36,11 @@ export function uniformParameter(shape: Shape, bound: number, options: LayerOpti
   return new Parameter((options.generator ?? defaultGenerator()).uniform(shape, -bound, bound, options.dtype ?? "float32"));
 }
 
+/** What no weights tell. */
+export interface LayerFromOptions extends FromStateDictOptions, LayerOptions {}
+
+const FROM = ["prefix", ...LAYER] as const;
+
 /** y = x·Wᵀ + b for x [..., inFeatures]; W [outFeatures, inFeatures] from U(±1/√inFeatures), as in PyTorch. */
 export class Linear extends Module {
   readonly inFeatures: number;
@@ -55,6 +61,20 @@ export class Linear extends Module {
 
   forward(x: Tensor): Tensor {
     return linear(x, this.weight, this.bias ?? undefined);
+  }
+
+  /**
+   * A layer of the size of its weights, with these weights: `weight` [outFeatures, inFeatures], and `bias` if there is one.
+   * @throws FormatError for what are no such weights
+   * @example const head = Linear.fromStateDict(parseSafetensors(bytes), { prefix: "head" });
+   */
+  static fromStateDict(source: StateSource, options: LayerFromOptions = {}): Linear {
+    const op = "Linear.fromStateDict";
+    checkOptions(op, options, FROM);
+    return fromTensors(op, source, options, (own) => {
+      const [outFeatures, inFeatures] = shapeOf(op, own, "weight", ["outFeatures", "inFeatures"]) as [number, number];
+      return new Linear(inFeatures, outFeatures, { bias: own.has("bias"), dtype: floatOf(own, "weight"), ...ownOptions(options) });
+    });
   }
 }
 
@@ -84,6 +104,8 @@ export interface EmbeddingOptions extends LayerOptions {
   readonly scaleGradByFreq?: boolean;
 }
 
+export interface EmbeddingFromOptions extends FromStateDictOptions, EmbeddingOptions {}
+
 /** Rows of a table [numEmbeddings, embeddingDim] by int32 index of any shape; values from N(0, 1). */
 export class Embedding extends Module {
   readonly numEmbeddings: number;
@@ -109,12 +131,28 @@ export class Embedding extends Module {
     const padding = this.paddingIdx === undefined ? {} : { paddingIdx: this.paddingIdx };
     return embedding(index, this.weight, { ...padding, scaleGradByFreq: this.scaleGradByFreq });
   }
+
+  /**
+   * A table of the size of its `weight` [numEmbeddings, embeddingDim], with its values; those of a padding row too.
+   * @throws FormatError for what is no such table
+   * @example const table = Embedding.fromStateDict(parseSafetensors(bytes), { prefix: "embedding" });
+   */
+  static fromStateDict(source: StateSource, options: EmbeddingFromOptions = {}): Embedding {
+    const op = "Embedding.fromStateDict";
+    checkOptions(op, options, ["paddingIdx", "scaleGradByFreq", ...FROM]);
+    return fromTensors(op, source, options, (own) => {
+      const [rows, columns] = shapeOf(op, own, "weight", ["numEmbeddings", "embeddingDim"]) as [number, number];
+      return new Embedding(rows, columns, { dtype: floatOf(own, "weight"), ...ownOptions(options) });
+    });
+  }
 }
 
 export interface LayerNormOptions extends LayerOptions {
   readonly eps?: number;
   readonly elementwiseAffine?: boolean;
 }
+
+export interface LayerNormFromOptions extends LayerFromOptions, Pick<LayerNormOptions, "eps"> {}
 
 /** Normalises over the trailing axes `normalizedShape` (Ba, Kiros & Hinton 2016, Layer Normalization), then scales and shifts. */
 export class LayerNorm extends Module {
@@ -135,6 +173,20 @@ export class LayerNorm extends Module {
 
   forward(x: Tensor): Tensor {
     return layerNorm(x, this.normalizedShape, { weight: this.weight ?? undefined, bias: this.bias ?? undefined, eps: this.eps });
+  }
+
+  /**
+   * A layer over the axes of its `weight`, with this weight and the `bias` beside it.
+   * @throws FormatError for what are no such weights
+   * @example const norm = LayerNorm.fromStateDict(parseSafetensors(bytes), { prefix: "norm", eps: 1e-6 });
+   */
+  static fromStateDict(source: StateSource, options: LayerNormFromOptions = {}): LayerNorm {
+    const op = "LayerNorm.fromStateDict";
+    checkOptions(op, options, ["eps", ...FROM]);
+    return fromTensors(op, source, options, (own) => {
+      const axes = own.get("weight")?.shape.map((_, i) => `size of axis ${i}`) ?? ["…normalizedShape"];
+      return new LayerNorm(shapeOf(op, own, "weight", axes), { dtype: floatOf(own, "weight"), ...ownOptions(options) });
+    });
   }
 }
 

@@ -149,10 +149,11 @@ export abstract class Module {
   }
 
   /**
-   * Copies values in by name, rounded to the dtype that is there. Everything is checked before anything is changed.
+   * Copies values in by name, rounded to the dtype that is there. Everything is checked before anything is changed, and one error names all
+   * that is missing, unknown or misshapen.
    * @throws FormatError for missing or unknown names (unless `strict` is false), and for two names of a tied parameter with values
    *   that differ
-   * @throws ShapeError for a shape that does not fit
+   * @throws ShapeError for shapes that do not fit, where all names do
    * @throws DTypeError for what is no tensor, and for numbers that the dtype cannot hold (floats for integers or masks)
    * @throws StateError for a tensor that was released, on either side
    */
@@ -161,7 +162,7 @@ export abstract class Module {
     checkMap("loadStateDict", "the state", state);
     const own = this.stateDict();
     const pairs = Array.from(own, ([name, target]) => ({ name, target, source: state.get(name) })).filter((p) => p.source !== undefined);
-    if (strict) checkNames(own, state, new Set(pairs.map(({ target }) => target)));
+    checkFit(own, state, pairs as readonly Pair[], strict);
     const sources = new Map<Tensor, { readonly name: string; readonly source: Tensor }>();
     for (const { name, target, source } of pairs) {
       checkSource(name, target, source);
@@ -255,12 +256,31 @@ function reverseFrom(stack: unknown[], first: number): void {
   for (let i = first, j = stack.length - 1; i < j; i++, j--) [stack[i], stack[j]] = [stack[j], stack[i]];
 }
 
-/** Names that must be on both sides; of several names of one tensor, one is enough. */
-function checkNames(own: ReadonlyMap<string, Tensor>, given: ReadonlyMap<string, Tensor>, loaded: { has(target: Tensor): boolean }): void {
-  const missing = Array.from(own).flatMap(([name, target]) => (loaded.has(target) ? [] : [name]));
-  const unknown = Array.from(given.keys()).filter((name) => !own.has(name));
-  if (missing.length + unknown.length === 0) return;
-  throw new FormatError(`loadStateDict: expected the module's own names, got missing: ${list(missing)}; unknown: ${list(unknown)}`);
+/** A tensor of the module and what a state has under its name. */
+interface Pair {
+  readonly name: string;
+  readonly target: Tensor;
+  readonly source: Tensor;
+}
+
+/** Names that must be on both sides (of several names of one tensor, one is enough), and shapes that must be equal. */
+function checkFit(own: ReadonlyMap<string, Tensor>, given: ReadonlyMap<string, Tensor>, pairs: readonly Pair[], strict: boolean): void {
+  const loaded = new Set(pairs.map(({ target }) => target));
+  const missing = strict ? [...own].flatMap(([name, target]) => (loaded.has(target) ? [] : [name])) : [];
+  const unknown = strict ? [...given.keys()].filter((name) => !own.has(name)) : [];
+  const misshapen = pairs.filter(({ target, source }) => source instanceof Tensor && !sameShape(source.shape, target.shape));
+  const shapes = misshapen.map(
+    ({ name, target, source }) => [shorten(name), shorten(show(target.shape)), shorten(show(source.shape))] as const,
+  );
+  if (missing.length + unknown.length > 0) {
+    const more = shapes.length > 0 ? `; misshapen: ${list(shapes.map(([name, right, wrong]) => `${name} ${wrong} for ${right}`))}` : "";
+    throw new FormatError(
+      `loadStateDict: expected the module's own names, got missing: ${list(missing)}; unknown: ${list(unknown)}${more}`,
+    );
+  }
+  if (shapes.length === 0) return;
+  const told = shapes.slice(0, 8).map(([name, right, wrong]) => `${name} of shape ${right}, got ${wrong}`);
+  throw new ShapeError(`loadStateDict: expected ${told.join("; ")}${shapes.length > 8 ? "; …" : ""}`);
 }
 
 /** Numbers that one dtype can take from another. */
@@ -272,9 +292,6 @@ function checkSource(name: string, target: Tensor, source: unknown): asserts sou
   const called = shorten(name);
   refuseForeign("loadStateDict", source);
   if (!(source instanceof Tensor)) throw new DTypeError(`loadStateDict: expected a tensor for ${called}, got ${quote(source)}`);
-  if (!sameShape(source.shape, target.shape)) {
-    throw new ShapeError(`loadStateDict: expected ${called} of shape ${show(target.shape)}, got ${show(source.shape)}`);
-  }
   if (!fits(source.dtype, target.dtype)) {
     throw new DTypeError(`loadStateDict: expected ${called} of dtype ${target.dtype}, got ${source.dtype}`);
   }

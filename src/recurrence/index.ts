@@ -7,14 +7,25 @@ export {
   type ForwardOptions,
   type ForwardResult,
   GRU,
+  type GRUFromOptions,
   type GRUOptions,
+  type LayersFromOptions,
   LSTM,
   type LSTMOptions,
   RNN,
+  type RNNFromOptions,
   type RNNOptions,
   type StackedOptions,
 } from "./rnn.ts";
-export { GRUCell, type GRUCellOptions, LSTMCell, type LSTMCellOptions, RNNCell, type RNNCellOptions } from "./rnn-cells.ts";
+export {
+  type CellFromOptions,
+  GRUCell,
+  type GRUCellOptions,
+  LSTMCell,
+  type LSTMCellOptions,
+  RNNCell,
+  type RNNCellOptions,
+} from "./rnn-cells.ts";
 export { detachState, mapState, type State, stateTensors } from "./state.ts";
 export { stateFromBytes, stateToBytes } from "./state-bytes.ts";
 export { Stream, type StreamOptions } from "./stream.ts";

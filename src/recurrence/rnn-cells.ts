@@ -1,11 +1,14 @@
 import { checkOptions } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
+import { type FromStateDictOptions, fromTensors, ownOptions, type StateSource } from "../nn/from-state-dict.ts";
+import type { LayerOptions } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
 import type { PackedRows } from "../ops/recurrent.ts";
 import { zeros } from "../tensor/create.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { show } from "../tensor/shape.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
+import { inferCell } from "./inferred.ts";
 import {
   checkRecurrentOptions,
   checkState,
@@ -97,6 +100,11 @@ class FusedCell<S extends State> extends Module implements Recurrence<S> {
   }
 }
 
+/** What no weights tell. */
+export interface CellFromOptions extends FromStateDictOptions, LayerOptions, Pick<RecurrentOptions, "biases"> {}
+
+const FROM = ["prefix", "biases", "dtype", "generator"] as const;
+
 export interface RNNCellOptions extends RecurrentOptions, ElmanNetOptions {}
 
 /**
@@ -109,6 +117,17 @@ export class RNNCell extends FusedCell<Tensor> {
   constructor(options: RNNCellOptions) {
     checkOptions("RNNCell", options, ["nonlinearity", ...RECURRENT]);
     super("RNNCell", elmanKind(options.hiddenSize, options), options);
+  }
+
+  /**
+   * A cell of the sizes and biases that its weights have, with these weights.
+   * @throws FormatError, ShapeError as `RNN.fromStateDict`
+   * @example const cell = RNNCell.fromStateDict(model.stateDict(), { prefix: "cell" });
+   */
+  static fromStateDict(source: StateSource, options: CellFromOptions & ElmanNetOptions = {}): RNNCell {
+    const op = "RNNCell.fromStateDict";
+    checkOptions(op, options, ["nonlinearity", ...FROM]);
+    return fromTensors(op, source, options, (own) => new RNNCell({ ...inferCell(op, own, 1).cell, ...ownOptions(options) }));
   }
 }
 
@@ -128,6 +147,20 @@ export class LSTMCell extends FusedCell<LstmState> {
   constructor(options: LSTMCellOptions) {
     checkOptions("LSTMCell", options, ["projSize", "peepholes", ...RECURRENT]);
     super("LSTMCell", lstmKind("LSTMCell", options.hiddenSize, options), options);
+  }
+
+  /**
+   * A cell of the sizes and biases that its weights have, with these weights.
+   * @throws FormatError, ShapeError as `LSTM.fromStateDict`
+   * @example const cell = LSTMCell.fromStateDict(model.stateDict(), { prefix: "cell" });
+   */
+  static fromStateDict(source: StateSource, options: CellFromOptions = {}): LSTMCell {
+    const op = "LSTMCell.fromStateDict";
+    checkOptions(op, options, [...FROM]);
+    return fromTensors(op, source, options, (own) => {
+      const { cell, lstm } = inferCell(op, own, 4);
+      return new LSTMCell({ ...cell, ...lstm, ...ownOptions(options) });
+    });
   }
 }
 
@@ -150,5 +183,16 @@ export class GRUCell extends FusedCell<Tensor> {
     checkOptions("GRUCell", options, ["resetAfter", ...RECURRENT]);
     super("GRUCell", gruKind(options.hiddenSize, options), options);
     this.resetAfter = options.resetAfter ?? true;
+  }
+
+  /**
+   * A cell of the sizes and biases that its weights have, with these weights.
+   * @throws FormatError, ShapeError as `GRU.fromStateDict`
+   * @example const cell = GRUCell.fromStateDict(model.stateDict(), { prefix: "cell" });
+   */
+  static fromStateDict(source: StateSource, options: CellFromOptions & GruNetOptions = {}): GRUCell {
+    const op = "GRUCell.fromStateDict";
+    checkOptions(op, options, ["resetAfter", ...FROM]);
+    return fromTensors(op, source, options, (own) => new GRUCell({ ...inferCell(op, own, 3).cell, ...ownOptions(options) }));
   }
 }

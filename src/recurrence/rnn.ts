@@ -3,6 +3,8 @@
 import { checkOptions, checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError, ShapeError, StateError } from "../base/errors.ts";
+import { type FromStateDictOptions, fromTensors, type OwnTensors, ownOptions, type StateSource } from "../nn/from-state-dict.ts";
+import type { LayerOptions } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { dropout } from "../ops/dropout.ts";
@@ -12,6 +14,7 @@ import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
+import { inferCell, inferStack } from "./inferred.ts";
 import {
   checkRecurrentOptions,
   checkState,
@@ -217,7 +220,21 @@ function swapLeading(x: Tensor): Tensor {
   return transpose(x, 0, 1);
 }
 
+/** What no weights tell. */
+export interface LayersFromOptions extends FromStateDictOptions, LayerOptions, Pick<StackedOptions, "biases" | "batchFirst" | "dropout"> {}
+
+const FROM = ["prefix", "biases", "dtype", "generator", "batchFirst", "dropout"] as const;
+
+/** Everything else about layers, but for what only an LSTM has. */
+function inferLayers(op: string, own: OwnTensors, gates: number) {
+  const stack = inferStack(own);
+  const { cell, lstm } = inferCell(op, own, gates, stack);
+  return { layers: { ...cell, ...stack }, lstm };
+}
+
 export interface RNNOptions extends StackedOptions, ElmanNetOptions {}
+
+export interface RNNFromOptions extends LayersFromOptions, ElmanNetOptions {}
 
 /**
  * Simple recurrent layers: h' = φ(W_ih x + b_ih + W_hh h + b_hh), φ = tanh or relu.
@@ -229,6 +246,18 @@ export class RNN extends RecurrentLayers<Tensor> {
   constructor(options: RNNOptions) {
     checkOptions("RNN", options, ["nonlinearity", ...STACKED]);
     super("RNN", elmanKind(options.hiddenSize, options), options);
+  }
+
+  /**
+   * Layers of the sizes, directions and biases that their weights have, with these weights, named as PyTorch names them.
+   * @param source a state dict, or a file of tensors
+   * @throws FormatError for what are no such weights; missing, unknown and misshapen ones are named in one error
+   * @example const rnn = RNN.fromStateDict(parseSafetensors(bytes), { prefix: "encoder.rnn" });
+   */
+  static fromStateDict(source: StateSource, options: RNNFromOptions = {}): RNN {
+    const op = "RNN.fromStateDict";
+    checkOptions(op, options, ["nonlinearity", ...FROM]);
+    return fromTensors(op, source, options, (own) => new RNN({ ...inferLayers(op, own, 1).layers, ...ownOptions(options) }));
   }
 }
 
@@ -248,9 +277,26 @@ export class LSTM extends RecurrentLayers<LstmState> {
     checkOptions("LSTM", options, ["projSize", "peepholes", ...STACKED]);
     super("LSTM", lstmKind("LSTM", options.hiddenSize, options), options);
   }
+
+  /**
+   * Layers of the sizes, directions and biases that their weights have, with these weights, named as PyTorch names them.
+   * @param source a state dict, or a file of tensors
+   * @throws FormatError for what are no such weights; missing, unknown and misshapen ones are named in one error
+   * @example const lstm = LSTM.fromStateDict(parseSafetensors(bytes), { prefix: "encoder.rnn" });
+   */
+  static fromStateDict(source: StateSource, options: LayersFromOptions = {}): LSTM {
+    const op = "LSTM.fromStateDict";
+    checkOptions(op, options, [...FROM]);
+    return fromTensors(op, source, options, (own) => {
+      const { layers, lstm } = inferLayers(op, own, 4);
+      return new LSTM({ ...layers, ...lstm, ...ownOptions(options) });
+    });
+  }
 }
 
 export interface GRUOptions extends StackedOptions, GruNetOptions {}
+
+export interface GRUFromOptions extends LayersFromOptions, GruNetOptions {}
 
 /**
  * Layers of gated recurrent units; equations: `GRUCell`. The state is h [numLayers·D,B,H].
@@ -264,5 +310,17 @@ export class GRU extends RecurrentLayers<Tensor> {
     checkOptions("GRU", options, ["resetAfter", ...STACKED]);
     super("GRU", gruKind(options.hiddenSize, options), options);
     this.resetAfter = options.resetAfter ?? true;
+  }
+
+  /**
+   * Layers of the sizes, directions and biases that their weights have, with these weights, named as PyTorch names them.
+   * @param source a state dict, or a file of tensors
+   * @throws FormatError for what are no such weights; missing, unknown and misshapen ones are named in one error
+   * @example const gru = GRU.fromStateDict(parseSafetensors(bytes), { prefix: "encoder.rnn" });
+   */
+  static fromStateDict(source: StateSource, options: GRUFromOptions = {}): GRU {
+    const op = "GRU.fromStateDict";
+    checkOptions(op, options, ["resetAfter", ...FROM]);
+    return fromTensors(op, source, options, (own) => new GRU({ ...inferLayers(op, own, 3).layers, ...ownOptions(options) }));
   }
 }

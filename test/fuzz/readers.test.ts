@@ -131,6 +131,17 @@ describe("safetensors", () => {
   });
 });
 
+describe("weights", () => {
+  it("of which a module is made, whatever its size", () => {
+    const files = [
+      serialize(new LSTM({ inputSize: 2, hiddenSize: 3, numLayers: 2, bidirectional: true, projSize: 2 }).stateDict()),
+      serialize(new LSTM({ inputSize: 1, hiddenSize: 1, bias: false }).stateDict()),
+    ];
+    const make = (bytes: Uint8Array): void => useUp(scope(() => LSTM.fromStateDict(parse(bytes))).stateDict().values());
+    feed(make, files[0] as Uint8Array, 4, (random) => variant(random, files));
+  });
+});
+
 describe("models", () => {
   const vocabulary = new Vocabulary(["?", ..."abc"], { unknown: "?" });
   const fileOfSize = (hidden: number): Uint8Array => encodeModel(new CharModel({ vocabSize: 4, hidden }), vocabulary);
