@@ -79,7 +79,8 @@ export class Rprop extends SignedSteps {
  *     else         Δ = −sign(d)·s                     (a gradient of 0, now or remembered)
  *
  * and p ← p + Δ. It needs the loss E of each step: `step(undefined, loss)`, as `fit` calls it. For whole batches. Options and defaults are `Rprop`'s.
- * @see Igel and Hüsken, "Empirical evaluation of the improved Rprop learning algorithms", Neurocomputing 50, 2003, algorithm 4 (from memory)
+ * @see Igel and Hüsken, "Empirical evaluation of the improved Rprop learning algorithms", Neurocomputing 50, 2003, algorithm 4 (its number
+ * from memory; step by step as in Shark, the library of the first author's group)
  * @example
  * const optimizer = new IRprop(model.parameters());
  * backward(loss);

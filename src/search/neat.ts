@@ -53,7 +53,10 @@ export interface NEATOptions extends SearchOptions {
   readonly threshold?: number;
   /** The threshold moves by 0.3 a generation towards so many species (default [5, 15]); with null it stays as it is, as in the paper. */
   readonly species?: readonly [least: number, most: number] | null;
-  /** Generations without a better genome after which a species has no more children, unless it has the best of all (default 15). */
+  /**
+   * Generations without a better genome after which a species has no more children, unless it has the best of all (default 15). After five more
+   * in which none of all is better, the two best species alone go on, and their count begins anew.
+   */
   readonly stagnation?: number;
   /** The part of a species that may become parents (default 0.2). */
   readonly survivors?: number;
@@ -79,6 +82,8 @@ const LARGE = 5;
 /** Genomes with fewer genes count differences whole. */
 const SMALL_GENOME = 20;
 const THRESHOLD_STEP = 0.3;
+/** The whole population may stand still for so many generations more than a species. */
+const PATIENCE = 5;
 const ATTEMPTS = 20;
 
 /** What is wrong with the nodes and connections of a network; null if nothing is. */
@@ -224,7 +229,7 @@ interface Species {
  * @throws ArgumentError for options out of their range; from `tell`, for costs whose fitness is no number of at least 0
  * @see Stanley and Miikkulainen, "Evolving neural networks through augmenting topologies", 2002 (parameters from memory)
  * Deviates: the threshold follows the number of species, unless `species` is null; a child's weights stay where its structure changes, as in the
- * authors' program (from memory); weights are changed by normal numbers; where all species stand still, the best one goes on, and not the best two.
+ * authors' program (from memory); weights are changed by normal numbers.
  * @example
  * const search = new NEAT({ inputs: 2, outputs: 1, fitness: (cost) => (4 - cost) ** 2, target: 0.1 });
  * const { best } = await evolve(search, (genome) => errorOf(new NeatNetwork(genome)));
@@ -236,6 +241,8 @@ export class NEAT extends Search<NeatGenome> {
   #species: readonly Species[] = [];
   #threshold: number;
   #generation = 0;
+  /** The least cost of all, and the generation in which it was reached, or in which the search began anew from two species. */
+  #record = { cost: Number.POSITIVE_INFINITY, generation: 0 };
   /** The species of each slot's parents. */
   #origins: Float64Array = new Float64Array(0);
 
@@ -342,14 +349,26 @@ export class NEAT extends Search<NeatGenome> {
         shared: members.reduce((sum, i) => sum + (fitness[i] as number), 0) / members.length,
       };
     });
-    const least = Math.min(...costs);
-    const alive = found.filter((s) => this.#generation - s.improved < this.#options.stagnation || s.costs[0] === least);
+    const alive = this.#breeding(found);
     const quotas = apportion(
       alive.map((s) => s.shared),
       this.#options.population,
     );
     this.#species = alive.map(({ shared: _, ...s }, i) => ({ ...s, quota: quotas[i] as number })).filter((s) => s.quota > 0);
     this.#moveThreshold(found.length);
+  }
+
+  /** The species that have children: those that still get better and the one with the best of all, or the best two once nothing does. */
+  #breeding<S extends Species>(found: readonly S[]): readonly S[] {
+    const { stagnation } = this.#options;
+    const [generation, least] = [this.#generation, Math.min(...found.map((s) => s.costs[0] as number))];
+    if (least < this.#record.cost) this.#record = { cost: least, generation };
+    if (generation - this.#record.generation < stagnation + PATIENCE) {
+      return found.filter((s) => generation - s.improved < stagnation || s.costs[0] === least);
+    }
+    this.#record = { cost: this.#record.cost, generation };
+    const two = orderOf(found.map((s) => s.costs[0] as number)).slice(0, 2);
+    return found.filter((_, i) => two.includes(i)).map((s) => ({ ...s, bestCost: s.costs[0] as number, improved: generation }));
   }
 
   #moveThreshold(species: number): void {
@@ -501,6 +520,8 @@ export class NEAT extends Search<NeatGenome> {
       species: this.#species.map((s) => Float64Array.of(s.size, s.quota, s.bestCost, s.improved)),
       threshold: this.#threshold,
       generation: this.#generation,
+      recordCost: this.#record.cost,
+      recordGeneration: this.#record.generation,
       origins: this.#origins,
     };
   }
@@ -535,12 +556,17 @@ export class NEAT extends Search<NeatGenome> {
     if (count > 0 && children !== population) fields.refuse("species", `quotas of ${population} in all`, children);
     const threshold = fields.number("threshold", { least: 0 });
     const generation = fields.number("generation", { least: 0, whole: true });
+    const record = {
+      cost: fields.number("recordCost", { infinite: true }),
+      generation: fields.number("recordGeneration", { least: 0, whole: true }),
+    };
     const origins = fields.vector("origins", undefined, { least: -1, whole: true });
     return () => {
       this.#innovations = innovations;
       this.#species = species;
       this.#threshold = threshold;
       this.#generation = generation;
+      this.#record = record;
       this.#origins = origins;
     };
   }

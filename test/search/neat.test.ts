@@ -248,6 +248,22 @@ describe("NEAT", () => {
     expect(counts({ threshold: 2.4, species: null })).toBeLessThan(counts({ threshold: 2.4, species: [60, 150] }));
   });
 
+  it("goes on with two species once nothing has become better for a while, and with all of their children again", () => {
+    const search = xor(10, { threshold: 0.5, species: null, stagnation: 3 });
+    const counts = Array.from({ length: 12 }, () => {
+      const asked = search.ask();
+      search.tell(
+        asked,
+        asked.map(() => 1),
+      );
+      return search.speciesCount;
+    });
+    // The costs are those of the first generation ever after: 3 generations for a species, and 5 more for all.
+    expect(Math.min(...counts.slice(0, 8))).toBeGreaterThan(5);
+    expect(counts[8]).toBe(2);
+    expect(Math.min(...counts.slice(9))).toBeGreaterThan(2);
+  });
+
   it("refuses damaged bytes, fitnesses below 0, and options out of their range", () => {
     const search = xor(6, { population: 6, nodeRate: 0.5 });
     for (let g = 0; g < 3; g++) advance(search);
