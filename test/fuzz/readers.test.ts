@@ -137,7 +137,12 @@ describe("weights", () => {
       serialize(new LSTM({ inputSize: 2, hiddenSize: 3, numLayers: 2, bidirectional: true, projSize: 2 }).stateDict()),
       serialize(new LSTM({ inputSize: 1, hiddenSize: 1, bias: false }).stateDict()),
     ];
-    const make = (bytes: Uint8Array): void => useUp(scope(() => LSTM.fromStateDict(parse(bytes))).stateDict().values());
+    const make = (bytes: Uint8Array): void =>
+      useUp(
+        scope(() => LSTM.fromStateDict(parse(bytes)))
+          .stateDict()
+          .values(),
+      );
     feed(make, files[0] as Uint8Array, 4, (random) => variant(random, files));
   });
 });
