@@ -1,4 +1,4 @@
-/** The one operation differentiation itself needs: sums of cotangents, and of tangents, of one shape. */
+/** The one operation that differentiation itself needs: adding cotangents, or tangents, of one shape. */
 
 import { dense } from "../tensor/strided.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
@@ -13,7 +13,7 @@ function addInto(y: Tensor, a: Tensor, b: Tensor): Tensor {
   return y;
 }
 
-/** Written out, since `closedOp` adds tangents by this very operation. */
+/** Written without `closedOp`, which itself adds tangents by this operation. */
 export const accumulateOp: Primitive<void> = {
   name: "accumulate",
   closed: true,
@@ -22,7 +22,7 @@ export const accumulateOp: Primitive<void> = {
   jvp: ([ta = null, tb = null]) => [ta !== null && tb !== null ? accumulate(ta, tb) : (ta ?? tb)],
 };
 
-/** a + b, of one shape. */
+/** a + b, for tensors of one shape. */
 export function accumulate(a: Tensor, b: Tensor): Tensor {
   return apply(accumulateOp, [a, b], undefined);
 }

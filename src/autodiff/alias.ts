@@ -1,10 +1,10 @@
-/** The same tensor under a new name, so that it can be differentiated with respect to. */
+/** Renames a tensor, so that a transform can differentiate with respect to it. */
 
 import type { Tensor } from "../tensor/tensor.ts";
 import { closedOp } from "./define-op.ts";
 import { apply, type Primitive } from "./primitive.ts";
 
-/** The same values under a new name: what a functional transform differentiates with respect to. */
+/** The identity as an operation: its result is another tensor with the same values. */
 export const aliasOp: Primitive<void> = closedOp({
   name: "alias",
   forward: ([x]) => (x as Tensor).detach(),
@@ -12,7 +12,7 @@ export const aliasOp: Primitive<void> = closedOp({
   jvp: (t) => t,
 });
 
-/** A leaf with the values of x: what a transform differentiates with respect to. */
+/** A leaf with the values of x, for a transform to differentiate with respect to. */
 export function track(x: Tensor): Tensor {
   const y = apply(aliasOp, [x], undefined);
   if (y.node === null) y.requiresGrad = true;

@@ -1,4 +1,4 @@
-/** Reverse mode as PyTorch has it: gradients left on the leaves. */
+/** Reverse mode as in PyTorch: gradients end up on the leaves. */
 
 import { BYTES } from "../base/dtype.ts";
 import { ShapeError } from "../base/errors.ts";
@@ -12,7 +12,7 @@ import { cannotReplay } from "../wasm/recorder.ts";
 import { addInPlace } from "./accumulate.ts";
 import { sweepLeaves } from "./sweep.ts";
 
-/** The cotangent a sweep starts from: the one given, or 1 for a scalar. */
+/** The cotangent from which a sweep starts: the given one, or 1 for a scalar. */
 export function seedOf(op: string, y: Tensor, cotangent?: Tensor): Tensor {
   if (cotangent !== undefined) return cotangent;
   if (y.size !== 1) throw new ShapeError(`${op}: expected a scalar output (or a cotangent), got ${show(y.shape)}`);
@@ -22,7 +22,7 @@ export function seedOf(op: string, y: Tensor, cotangent?: Tensor): Tensor {
 /**
  * Adds the gradients of `output` to `.grad` of every leaf that needs one.
  * @param cotangent weights of a non-scalar output, of its shape
- * @throws StateError where a derivative needs a tensor as it was that has been written to since (an optimiser's step, `assign`)
+ * @throws StateError if a derivative needs the old values of a tensor that was written to since (by an optimiser's step, `assign`)
  */
 export function backward(output: Tensor, cotangent?: Tensor): void {
   checkTensor("backward", output);
@@ -44,7 +44,7 @@ export function backward(output: Tensor, cotangent?: Tensor): void {
   });
 }
 
-/** Whether a gradient is all that its memory holds, made by this sweep (after storage number `before`) and kept by no other leaf. */
+/** Whether a gradient has its memory to itself: made by this sweep (after storage number `before`) and kept by no other leaf. */
 function isOwn(g: Tensor, before: number): boolean {
   const { storage } = g;
   return storage.serial > before && !storage.pinned && g.isContiguous && g.size * BYTES[g.dtype] === storage.bytes;

@@ -1,4 +1,4 @@
-/** Rules for fused operations: derivatives of derivatives, and forward mode, by way of an unfused form. */
+/** Rules of fused operations for second derivatives and forward mode, through an unfused form. */
 
 import { isFloat } from "../base/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -9,8 +9,8 @@ import { gradients } from "./sweep.ts";
 import { enableGrad, isGradEnabled } from "./tape.ts";
 
 /**
- * Both rules of an operation from a function that computes the same outputs in differentiable operations.
- * It costs what the unfused form costs, so a fused primitive keeps its own `vjp` and takes these for the rest.
+ * Derives both rules of an operation from a function that computes the same outputs in differentiable operations.
+ * They cost as much as the unfused form, so a fused primitive keeps its own `vjp` and uses these for the rest.
  */
 export function composedRules<P>(composed: (inputs: Inputs, params: P) => readonly Tensor[]): Pick<Primitive<P>, "vjp" | "jvp"> {
   return {

@@ -1,4 +1,4 @@
-/** The usual way to make a primitive: one output, and a rule an input for either mode. */
+/** The usual way to make a primitive: one output, and one rule per input for each mode. */
 
 import { checkObject } from "../base/checks.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -10,7 +10,7 @@ export type VjpRule<P> = (g: Tensor, y: Tensor, x: Inputs, params: P, index: num
 /** The output's tangent [K, …y.shape] due to one input's tangent `t` [K, …x.shape]. */
 export type JvpRule<P> = (t: Tensor, y: Tensor, x: Inputs, params: P, index: number) => Tensor | null;
 
-/** The usual form: one output, one rule an input (or one rule for all, told the input's index). */
+/** The usual form: one output, and one rule per input (or one for all, which receives the input's index). */
 export interface Op<P> {
   readonly name: string;
   readonly forward: (x: Inputs, params: P) => Tensor;

@@ -2,8 +2,8 @@
  * Forward mode.
  *
  * A tensor that carries a tangent is a box around its primal: `dual` names the level, the primal and the
- * tangent [K, …shape] for K directions at once. An operation strips the highest level, runs on the primals
- * (which may be boxes of lower levels) and boxes the result; so nested derivatives cannot be confused.
+ * tangent [K, …shape] for K directions at once. An operation unboxes the highest level, runs on the primals
+ * (which may be boxes of lower levels) and boxes the result, so nested derivatives cannot be confused.
  */
 
 import type { Tensor } from "../tensor/tensor.ts";
@@ -11,13 +11,13 @@ import type { Tensor } from "../tensor/tensor.ts";
 export interface Dual {
   readonly level: number;
   readonly primal: Tensor;
-  /** [K, …shape]; null never occurs: a tensor without tangent is not boxed. */
+  /** [K, …shape]; never null, since a tensor without a tangent is not boxed. */
   readonly tangent: Tensor;
 }
 
 let depth = 0;
 
-/** Opens a level of forward differentiation for the time of `fn`. */
+/** Runs `fn` with a new level of forward differentiation. */
 export function withLevel<R>(fn: (level: number) => R): R {
   depth++;
   try {

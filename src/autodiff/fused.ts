@@ -1,4 +1,4 @@
-/** Primitives with a kernel of their own for the backward pass, beside the same in basic operations. */
+/** Primitives in two forms: kernels for the forward and the backward pass, and basic operations. */
 
 import type { Tensor } from "../tensor/tensor.ts";
 import { composedRules } from "./composed.ts";
@@ -9,15 +9,15 @@ import { isGradEnabled } from "./tape.ts";
 /** An operation in both forms. */
 export interface FusedOp<P> {
   readonly name: string;
-  /** Values from kernels. With `keep`, followed by residuals for `backward`. */
+  /** Outputs, from kernels. With `keep`, residuals for `backward` follow them. */
   readonly forward: (inputs: Inputs, params: P, keep: boolean) => Tensor[];
-  /** Cotangents of the inputs from kernels: values only. */
+  /** Cotangents of the inputs, from kernels: values only. */
   readonly backward: (cotangents: readonly (Tensor | null)[], at: Evaluation<P>) => (Tensor | null)[];
   /** The same outputs, without residuals, in differentiable operations: for forward mode and second derivatives. */
   readonly composed: (inputs: Inputs, params: P) => Tensor[];
 }
 
-/** Makes a primitive of both forms. */
+/** Makes a primitive from both forms. */
 export function fusedOp<P>(op: FusedOp<P>): Primitive<P> {
   const { vjp, jvp } = composedRules(op.composed);
   return {

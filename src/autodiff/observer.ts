@@ -1,19 +1,19 @@
-/** Looking on while operations run: what tools that explain a computation are made of. */
+/** Lets tools watch operations as they run, to explain a computation. */
 
 import { finished } from "../base/checks.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Inputs, Primitive } from "./primitive.ts";
 import type { Node } from "./tape.ts";
 
-/** Is told what runs. While there is one, fused operations run as their basic ones and captured scans step by step. */
+/** Is called as operations run. Meanwhile, fused operations run as basic ones and captured scans run step by step. */
 export interface Observer {
-  /** After an operation. */
+  /** Called after an operation. */
   ran(primitive: Primitive, inputs: Inputs, outputs: readonly Tensor[]): void;
-  /** Before a sweep runs the rule of a node, whose own operations follow. */
+  /** Called before a sweep runs a node's rule, whose own operations follow. */
   pulls(node: Node): void;
 }
 
-/** Who looks on at the moment. */
+/** The current observer. */
 export let observer: Observer | null = null;
 
 /** Runs `fn` under an observer. @throws StateError when `fn` is asynchronous or a generator */

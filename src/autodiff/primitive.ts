@@ -1,7 +1,7 @@
 /**
- * A primitive: one differentiable operation, its value and both derivatives side by side.
+ * A primitive is one differentiable operation: its value and both derivatives side by side.
  *
- * Rules are written in differentiable operations, so that gradients of gradients follow by themselves.
+ * Rules use differentiable operations, so gradients of gradients come for free.
  */
 
 import { isFloat } from "../base/dtype.ts";
@@ -19,17 +19,17 @@ export interface Primitive<P = unknown> {
   readonly name: string;
   /** Computes the outputs from values alone; never records. */
   forward(inputs: Inputs, params: P): Tensor[];
-  /** Cotangents of the inputs from those of the outputs; null where there is none or none is needed. */
+  /** Cotangents of the inputs from those of the outputs; null if there is none or none is needed. */
   vjp(cotangents: readonly (Tensor | null)[], at: Evaluation<P>): (Tensor | null)[];
   /** Tangents [K, …shape] of the outputs from those of the inputs, for K directions at once. */
   jvp(tangents: readonly (Tensor | null)[], at: Evaluation<P>): (Tensor | null)[];
-  /** Of a fused operation: the same outputs in basic operations, which run in its place where somebody observes them. */
+  /** For a fused operation: the same outputs in basic operations, which run instead while an observer watches. */
   readonly composed?: (inputs: Inputs, params: P) => Tensor[];
-  /** Whether the rules depend on their arguments alone, as the library's own do: over the same tape they do the same again. */
+  /** Whether the rules depend on their arguments alone, as the library's own do. Over the same tape they then repeat the same calls. */
   readonly closed?: boolean;
 }
 
-/** A primitive's inputs, outputs and parameters at one evaluation. */
+/** The inputs, outputs and parameters of one evaluation of a primitive. */
 export interface Evaluation<P = unknown> {
   readonly inputs: Inputs;
   readonly outputs: readonly Tensor[];
@@ -68,7 +68,7 @@ function record<P>(primitive: Primitive<P>, inputs: Inputs, outputs: Tensor[], p
   }
 }
 
-/** Runs a primitive of one output. */
+/** Runs a primitive with one output. */
 export function apply<P>(primitive: Primitive<P>, inputs: Inputs, params: P): Tensor {
   return applyAll(primitive, inputs, params)[0] as Tensor;
 }

@@ -1,9 +1,9 @@
 /**
- * What the tape keeps of the forward pass is the tensors themselves, not copies: a rule that reads one which was written to
- * since would give wrong gradients.
+ * Guards the tensors that the tape keeps for derivatives. They are the tensors themselves, not copies, so a rule that reads
+ * one that was written to since would give wrong gradients.
  *
- * Writes are counted, and a node knows the count at which it was recorded. Where that has moved on, the storages written to since
- * are withheld while the node's rule runs, so that reading one fails. A rule that does not read what was changed goes on.
+ * Writes are counted, and a node knows the count when it was recorded. If there were more since, the storages concerned
+ * are withheld while the node's rule runs, so reading one fails. A rule that reads none of them still works.
  */
 
 import { StateError } from "../base/errors.ts";
@@ -12,7 +12,7 @@ import type { Storage } from "../tensor/storage.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { Node } from "./tape.ts";
 
-/** How deep tensors lie in a primitive's parameters: in the parameters themselves, or in an object among them. */
+/** Depth at which a primitive's parameters hold tensors: directly, or in an object among them. */
 const PARAMS_DEPTH = 2;
 
 function visitTensors(value: unknown, depth: number, visit: (t: Tensor) => void): void {
@@ -29,13 +29,13 @@ function modified({ primitive }: Node, t: Tensor): StateError {
   );
 }
 
-/** The node's rule, with what was written to since the node was recorded withheld from it. @throws StateError if the rule reads that */
+/** Runs the node's rule and withholds from it what was written to since the node was recorded. @throws StateError if the rule reads that */
 export function pullBackGuarded(node: Node, cotangents: readonly (Tensor | null)[]): (Tensor | null)[] {
   const withheld: Storage[] = [];
   const check = (t: Tensor): void => {
     const { storage } = t;
     if (storage.lastWrite <= node.writes || storage.released || withheld.includes(storage)) return;
-    // The caller's cotangent may lie in the same memory, and is meant as it is now.
+    // The caller's cotangent may share the memory; its present values are the right ones.
     if (cotangents.some((g) => g?.storage === storage)) return;
     storage.withhold(() => modified(node, t));
     withheld.push(storage);

@@ -1,8 +1,8 @@
 /**
  * Reverse mode.
  *
- * The order in which nodes were recorded is a topological order,
- * so the sweep walks the reachable nodes by falling number. No recursion: sequences are thousands of steps long.
+ * Nodes were recorded in topological order,
+ * so the sweep visits the reachable nodes by falling number. It does not recurse: sequences are thousands of steps long.
  */
 
 import { checkOptions } from "../base/checks.ts";
@@ -17,20 +17,20 @@ import { pullBackGuarded } from "./saved.ts";
 import { Node, withGradMode } from "./tape.ts";
 
 export interface SweepOptions {
-  /** Records the sweep itself, so that its results can be differentiated again. */
+  /** Whether to record the sweep itself, so that its results can be differentiated again. */
   readonly createGraph?: boolean;
-  /** For some leaves: tensors their gradients are added to, in place and in the order of the sweep. */
+  /** Tensors to which the gradients of some leaves are added, in place and in the order of the sweep. */
   readonly accumulators?: ReadonlyMap<Tensor, Tensor>;
-  /** Another rule in the place of a node's own: cotangents of its inputs from those of its outputs; null for its own. */
+  /** Replaces a node's own rule: cotangents of its inputs from those of its outputs, or null to keep the own rule. */
   readonly rule?: (node: Node, cotangents: readonly (Tensor | null)[]) => (Tensor | null)[] | null;
 }
 
-/** The cotangent of one output (or of a leaf), and whether the sweep made it, so that it may be added to in place. */
+/** The cotangent of one output (or of a leaf), and whether the sweep made it and so may add to it in place. */
 class Slot {
   readonly index: number;
   value: Tensor;
   owned: boolean;
-  /** Of the same node's other outputs. */
+  /** Slots of the same node's other outputs. */
   readonly next: Slot | undefined;
 
   constructor(index: number, value: Tensor, owned: boolean, next: Slot | undefined) {
@@ -78,7 +78,7 @@ class Cotangents {
     return slotOf(this.#slots.get(x.node ?? x), x.outputIndex)?.value ?? null;
   }
 
-  /** Every leaf that a cotangent has reached. */
+  /** Visits every leaf that a cotangent has reached. */
   forEachLeaf(visit: (leaf: Tensor, cotangent: Tensor) => void): void {
     this.#slots.forEach((slot, key) => {
       if (!(key instanceof Node)) visit(key, slot.value);
@@ -94,7 +94,7 @@ class Cotangents {
     return values;
   }
 
-  /** Forgets a node's cotangents once they are used. */
+  /** Drops a node's cotangents once they are used. */
   drop(node: Node): void {
     this.#slots.delete(node);
   }
@@ -102,7 +102,7 @@ class Cotangents {
 
 let walks = 0;
 
-/** The nodes between the roots and the targets, latest first. With no targets: down to every leaf. */
+/** The nodes between the roots and the targets, latest first; without targets, down to every leaf. */
 function reachable(roots: readonly Tensor[], targets: ReadonlySet<Tensor> | null): Node[] {
   const walk = ++walks;
   const found: Node[] = [];
@@ -117,7 +117,7 @@ function reachable(roots: readonly Tensor[], targets: ReadonlySet<Tensor> | null
     const { inputs } = found[i] as Node;
     for (let k = 0; k < inputs.length; k++) meet(inputs[k] as Tensor);
   }
-  // A chain of operations is met in that order already.
+  // A plain chain of operations is in order already.
   if (found.some((node, i) => i > 0 && node.id > (found[i - 1] as Node).id)) found.sort((a, b) => b.id - a.id);
   if (targets === null) return found;
   const useful = new Set<Node>();
@@ -170,8 +170,8 @@ function sweep(
 }
 
 /**
- * Gradients of several outputs with respect to tensors they were computed from; null where there is no path.
- * @param cotangents one for each output, of its shape
+ * Gradients of several outputs with respect to the tensors `xs`; null where no path leads.
+ * @param cotangents one per output, of its shape
  */
 export function gradients(
   outputs: readonly Tensor[],
@@ -187,7 +187,7 @@ export function gradients(
   return inputs.map((x) => found.of(x));
 }
 
-/** Sweeps down to the leaves that need gradients and hands each its own. */
+/** Sweeps down to the leaves that need gradients and passes each of them its gradient. */
 export function sweepLeaves(
   output: Tensor,
   cotangent: Tensor,

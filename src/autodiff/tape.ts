@@ -1,7 +1,7 @@
 /**
- * The tape: every operation recorded is a node that names its inputs.
+ * The tape: each recorded operation is a node that refers to its inputs.
  *
- * Nodes are numbered in order of execution, which is a topological order: the sweep (sweep.ts) needs no other.
+ * Nodes are numbered in order of execution, which is the topological order that the sweep (sweep.ts) needs.
  */
 
 import { checkFunction, finished } from "../base/checks.ts";
@@ -13,7 +13,7 @@ let count = 0;
 let gradEnabled = true;
 
 export class Node implements Evaluation {
-  /** The number the next node will get. */
+  /** The number of the next node. */
   static get next(): number {
     return count + 1;
   }
@@ -24,9 +24,9 @@ export class Node implements Evaluation {
   readonly outputs: readonly Tensor[];
   readonly params: unknown;
   readonly needs: readonly boolean[];
-  /** How many writes to existing tensors there had been: later ones may have changed what the rules read. */
+  /** The count of writes to existing tensors by then: later writes may have changed what the rules read. */
   readonly writes: number = writeCount;
-  /** Number of the last walk over the tape that met this node. */
+  /** Number of the last walk over the tape that visited this node. */
   walk = 0;
 
   constructor(primitive: Primitive, inputs: Inputs, outputs: readonly Tensor[], params: unknown, needs: readonly boolean[]) {
@@ -39,12 +39,12 @@ export class Node implements Evaluation {
   }
 }
 
-/** Whether operations are recorded on the tape at the moment. */
+/** Whether the tape records operations now. */
 export function isGradEnabled(): boolean {
   return gradEnabled;
 }
 
-/** Runs `fn` with recording on the tape switched on or off. @throws StateError when `fn` is asynchronous or a generator */
+/** Runs `fn` with the tape switched on or off. @throws StateError when `fn` is asynchronous or a generator */
 export function withGradMode<R>(on: boolean, fn: () => R): R {
   const before = gradEnabled;
   gradEnabled = on;
@@ -61,7 +61,7 @@ export function noGrad<R>(fn: () => R): R {
   return withGradMode(false, fn);
 }
 
-/** Runs `fn` recording, even inside `noGrad`. @throws StateError when `fn` is asynchronous or a generator */
+/** Runs `fn` with recording, even inside `noGrad`. @throws StateError when `fn` is asynchronous or a generator */
 export function enableGrad<R>(fn: () => R): R {
   checkFunction("enableGrad", "fn", fn);
   return withGradMode(true, fn);

@@ -1,6 +1,6 @@
 /**
- * Operations without derivatives: what stands in the small entry for the tape, the sweep, forward mode and the makers
- * of primitives. Its build leaves out the rules of operations and takes these names from here (scripts/small-entry.mjs).
+ * Operations without derivatives. In the small entry this file replaces the tape, the sweep, forward mode and the makers
+ * of primitives; its build (scripts/small-entry.mjs) drops the rules of operations.
  */
 
 import { checkFunction } from "../base/checks.ts";
@@ -49,7 +49,7 @@ export function enableGrad<R>(fn: () => R): R {
   throw new StateError("enableGrad: expected an entry with gradients, got tapeloop/inference");
 }
 
-/** What is not to be recorded runs; recording there is none. */
+/** Runs `fn` without recording, and refuses to record. */
 export function withGradMode<R>(on: boolean, fn: () => R): R {
   return on ? enableGrad(fn) : fn();
 }

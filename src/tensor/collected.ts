@@ -1,34 +1,34 @@
 /**
- * Releases the blocks of storages that were collected, and has the host collect in time.
+ * Releases the blocks of collected storages, and makes the host's collector run in time.
  *
- * To a host's collector a storage is an object of some hundred bytes: by itself it would not look for dead ones before
- * linear memory is full. So it is shown what waits for it: for every few MiB that no scope will release, an ArrayBuffer of
- * that size is held, which hosts count and no one touches. Once a collection has been, they are let go.
+ * The host's collector sees a storage as an object of about a hundred bytes, so on its own it would not run before
+ * linear memory is full. To press it, we hold ballast: for every few MiB that no scope will release, an ArrayBuffer of
+ * that size, which hosts count and nobody touches. After a collection the ballast is dropped.
  */
 
 import type { Block, Heap } from "../wasm/heap.ts";
 
-/** A block, and where it goes back to, whatever host is running then. */
+/** A block, and the heap to which it returns, whichever host runs by then. */
 export interface Held {
   readonly heap: Heap;
   readonly block: Block;
 }
 
 const MIB = 2 ** 20;
-/** How much of linear memory may wait for the collector: at most this, and a quarter of a memory limit. */
+/** Most linear memory that may wait for the collector: this, or a quarter of the memory limit if that is less. */
 const MOST_WAITING = 64 * MIB;
-/** V8 collects when this much has come outside of its own heap since the last time. */
+/** V8 collects when its external memory has grown by this much since the last collection. */
 const PRESSURE = 64 * MIB;
-/** Ballast comes in pieces of at least this. */
+/** Smallest piece of ballast. */
 const PIECE = 8 * MIB;
-/** More than this does not help: the host has collected, and only its event loop can tell. */
+/** Most ballast. More does not help: by then the host has collected, but can report it only between turns of its event loop. */
 const MOST_BALLAST = 4 * PRESSURE;
 
-/** Bytes that wait for a collection: watched since the last one, and not released by hand. */
+/** Bytes waiting for a collection: watched since the last one and not released by hand. */
 let waiting = 0;
 let ballast: ArrayBuffer[] = [];
 let ballastBytes = 0;
-/** Whether an object is registered only to tell of the next collection. */
+/** Whether an object is registered whose only purpose is to report the next collection. */
 let listening = false;
 
 /** Hosts commit resizable buffers page by page, so untouched ones cost nothing. Older hosts ignore the option. */
@@ -36,7 +36,7 @@ const Resizable = ArrayBuffer as new (bytes: number, options: { readonly maxByte
 
 let registry: FinalizationRegistry<Held | null> | null = null;
 
-/** Has a block released when its owner is collected, on hosts that tell (Workers do since compatibility date 2025-05-05). */
+/** Releases a block when its owner is collected, on hosts that report it (Workers do since compatibility date 2025-05-05). */
 export function watch(owner: WeakKey, held: Held): void {
   if (typeof FinalizationRegistry !== "function") return;
   registry ??= new FinalizationRegistry(collected);
@@ -45,7 +45,7 @@ export function watch(owner: WeakKey, held: Held): void {
   press(held.heap.limit);
 }
 
-/** For an owner whose block was released by hand. */
+/** Stops watching an owner whose block was released by hand. */
 export function unwatch(owner: WeakKey, bytes: number): void {
   registry?.unregister(owner);
   waiting = Math.max(0, waiting - bytes);
@@ -72,11 +72,11 @@ function press(limit: number): void {
   try {
     ballast.push(new Resizable(bytes, { maxByteLength: bytes }));
   } catch {
-    // A host that has no room for it will collect without.
+    // A host without room for the ballast will collect anyway.
   }
 }
 
-/** How many bytes of live blocks only the collector will release. */
+/** Bytes of live blocks that only the collector will release. */
 export function waitingBytes(): number {
   return waiting;
 }

@@ -1,4 +1,4 @@
-/** Tensors from nothing: constants and ranges. */
+/** Makes tensors of constants and ranges. */
 
 import { type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
@@ -18,7 +18,7 @@ function filled(op: string, shape: Shape, value: number, dtype: DType): Tensor {
   return t;
 }
 
-/** A tensor filled with one value. @throws DTypeError for a value that int32, where that is the dtype, does not have */
+/** A tensor filled with one value. @throws DTypeError for a value that an int32 tensor cannot hold */
 export function full(shape: Shape, value: number, dtype: DType = "float32"): Tensor {
   return filled("full", shape, value, dtype);
 }
@@ -41,12 +41,12 @@ export function onesLike(x: Tensor): Tensor {
   return full(x.shape, 1, x.dtype);
 }
 
-/** A scalar tensor; what a plain number becomes as an operand. */
+/** A scalar tensor: plain numbers given as operands become one. */
 export function scalar(value: number, dtype: DType = "float32"): Tensor {
   return full([], value, dtype);
 }
 
-/** start, start + step, … below stop. */
+/** The values start, start + step, …, up to but excluding stop. */
 export function arange(start: number, stop: number, step = 1, dtype: DType = "float32"): Tensor {
   if (!(step !== 0 && [start, stop, step].every(Number.isFinite))) {
     throw new ArgumentError(`arange: expected finite bounds and a finite step other than 0, got ${start}, ${stop}, ${step}`);
@@ -55,7 +55,7 @@ export function arange(start: number, stop: number, step = 1, dtype: DType = "fl
   return sequence("arange", n, dtype, (i) => start + i * step);
 }
 
-/** n numbers made one by one. */
+/** A tensor of n numbers, computed one by one. */
 function sequence(op: string, n: number, dtype: DType, at: (i: number) => number): Tensor {
   checkShape(op, [n]);
   const t = empty([n], dtype);

@@ -11,17 +11,17 @@ export interface MemoryPlan {
   readonly peakBytes: number;
   /** Bytes that stay live afterwards (parameters, optimiser state). */
   readonly keptBytes: number;
-  /** Linear memory the computation fills when it starts with none: the peak, and the gaps that blocks of other sizes leave. */
+  /** Size of the linear memory if the computation starts with none: the peak plus gaps between blocks of different sizes. */
   readonly linearBytes: number;
 }
 
 /**
- * Goes through a computation without computing: every allocation is made in an imagined memory and counted, kernels do
- * nothing, every element of a tensor made inside reads as zero. Tensors from outside keep their values, generators their place.
- * The counts are those of the real run, to the byte, unless what the computation does depends on values.
+ * Runs a function without computing: allocations are made in an imaginary memory and counted, kernels do
+ * nothing, and elements of tensors made inside read as zero. Tensors from outside keep their values, generators their state.
+ * The counts equal those of a real run to the byte, unless control flow depends on values.
  *
- * Tensors made inside cannot be used after it, so make inside what keeps tensors for itself: an optimiser, for example.
- * @throws StateError when `fn` is asynchronous or a generator, or runs dry itself
+ * Tensors made inside cannot be used afterwards. So create objects that keep tensors, such as an optimiser, inside as well.
+ * @throws StateError when `fn` is asynchronous or a generator, or itself calls `dryRun`
  * @example
  * const { peakBytes } = dryRun(() => {
  *   backward(model.forward(zeros([100, 32, 64])).sum());

@@ -1,4 +1,4 @@
-/** Tensors, where they live, and the errors that everything throws. */
+/** Tensors, their memory, and the library's errors. */
 
 export type { DType, FloatDType, TypedArray } from "../base/dtype.ts";
 export { ArgumentError, DTypeError, FormatError, MemoryLimitError, ShapeError, StateError, WorkerError } from "../base/errors.ts";

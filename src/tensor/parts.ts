@@ -1,8 +1,8 @@
-/** Walks over a result: its parts, their parts and so on, at any depth, circles included. */
+/** Walks over a result and its parts, at any depth and through cycles. */
 
 /**
- * The name of a method by which an object lists the tensors (and other objects with tensors) that it holds out of sight, in
- * private fields or closures, so that `scope` keeps them when the object is returned.
+ * The name of a method that lists the tensors (and objects with tensors) that an object hides in
+ * private fields or closures. `scope` keeps them when the object is returned.
  * @example
  * class Memory {
  *   #cell = zeros([8]);
@@ -14,12 +14,12 @@
  */
 export const heldTensors: unique symbol = Symbol.for("tapeloop.heldTensors") as never;
 
-/** An object that lists what it holds out of sight. */
+/** An object that lists the tensors it hides. */
 export interface HoldsTensors {
   [heldTensors](): Iterable<unknown>;
 }
 
-/** Visits a value and, where `visit` says so, its parts, each object once. Getters are not called. */
+/** Visits a value and, if `visit` returns true, its parts; each object once. Does not call getters. */
 export function forEachPart(value: unknown, visit: (part: object) => boolean): void {
   if (!isObject(value) || !visit(value)) return;
   const seen = new Set<object>([value]);

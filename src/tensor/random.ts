@@ -1,10 +1,10 @@
 /**
- * Random numbers that depend on a seed and a counter only: the same bits on every host, and a state of 24 bytes.
+ * Random numbers from a seed and a counter alone: the same bits on every host, with a state of 24 bytes.
  *
  * The words are Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011.
  * The key is the seed; the 128-bit counter is a 64-bit block number and a 64-bit stream number.
- * Every draw starts at a fresh block of four words and moves the counter past the blocks it used:
- * one word a value (float64: two), and for whole numbers one word more for each rejected.
+ * Every draw starts at a fresh block of four words and moves the counter past the blocks that it used:
+ * one word per value (two for float64), and for whole numbers one more for each rejected word.
  */
 
 import { type DType, type FloatDType, isFloat } from "../base/dtype.ts";
@@ -16,7 +16,7 @@ import { type Shape, show } from "./shape.ts";
 import { empty, scope, type Tensor } from "./tensor.ts";
 
 const WORDS_PER_BLOCK = 4;
-/** Words drawn at once where rejection makes the number needed unknown. */
+/** Words drawn at a time when rejection makes the total unknown. */
 const CHUNK = 1024;
 const STATE_BYTES = 24;
 
@@ -48,7 +48,7 @@ export class Generator {
     watch?.made.add(this);
   }
 
-  /** Values in [low, high): never below low, never high itself. */
+  /** Uniform values in [low, high). */
   uniform(shape: Shape, low = 0, high = 1, dtype: FloatDType = "float32"): Tensor {
     return this.fillUniform(emptyFloat("uniform", shape, dtype), low, high);
   }
@@ -60,20 +60,20 @@ export class Generator {
 
   /**
    * 1 with probability p (to within 2^-32), else 0.
-   * @param value what stands for 1 in float tensors: an inverted dropout mask has 1/(keep probability)
+   * @param value replaces 1 in float tensors: an inverted dropout mask uses 1/(keep probability)
    */
   bernoulli(shape: Shape, p: number, dtype: DType = "float32", value = 1): Tensor {
     if (!(p >= 0 && p <= 1)) throw new ArgumentError(`bernoulli: expected a probability in [0, 1], got ${p}`);
     checkComputable("bernoulli", dtype);
     const t = empty(shape, dtype);
-    const chosen = Math.ceil(p * 2 ** 32); // so many words stand for 1
+    const chosen = Math.ceil(p * 2 ** 32); // words below this give 1
     if (!isFloat(dtype)) return this.#fillWhole(t, (next) => (next() < chosen ? 1 : 0));
     this.#fillWords(t);
     call(wordsToBernoulli, dtype, t.size, Math.max(0, chosen - 1), chosen > 0 ? value : 0, t.ptr);
     return t;
   }
 
-  /** Whole numbers in [low, high), all equally likely (int32). */
+  /** Uniform whole numbers in [low, high) (int32). */
   integers(shape: Shape, low: number, high: number): Tensor {
     if (!(Number.isInteger(low) && Number.isInteger(high) && low < high && low >= -(2 ** 31) && high <= 2 ** 31)) {
       throw new ArgumentError(`integers: expected 32-bit whole numbers low < high, got ${low} and ${high}`);
@@ -81,7 +81,7 @@ export class Generator {
     return this.#fillWhole(empty(shape, "int32"), (next) => low + below(high - low, next));
   }
 
-  /** The numbers 0 … n − 1 in random order, all orders equally likely (int32). Fisher and Yates; Durstenfeld, 1964. */
+  /** A random permutation of 0 … n − 1, uniform over all of them (int32). Fisher and Yates; Durstenfeld, 1964. */
   permutation(n: number): Tensor {
     if (!(Number.isInteger(n) && n >= 0)) throw new ArgumentError(`permutation: expected a whole non-negative n, got ${n}`);
     const t = empty([n], "int32");
@@ -123,7 +123,7 @@ export class Generator {
     return t;
   }
 
-  /** A generator independent of this one and of all its other children: its seed and stream are one block of this one. */
+  /** A generator that is independent of this one and of its other children: one block of this one gives its seed and stream. */
   split(): Generator {
     const child = new Generator();
     this.#draw((next) => {
@@ -133,7 +133,7 @@ export class Generator {
     return child;
   }
 
-  /** A generator in the same state: both continue with the same values. */
+  /** A generator in the same state, which continues with the same values. */
   clone(): Generator {
     return Generator.fromState(this.state);
   }
@@ -168,7 +168,7 @@ export class Generator {
     return new Uint8Array(out.buffer);
   }
 
-  /** @throws FormatError for anything `toBytes` cannot have written */
+  /** @throws FormatError for bytes that `toBytes` cannot have written */
   static fromBytes(bytes: Uint8Array): Generator {
     if (bytes.length !== STATE_BYTES) throw new FormatError(`Generator.fromBytes: expected ${STATE_BYTES} bytes, got ${bytes.length}`);
     const data = new DataView(bytes.buffer, bytes.byteOffset, STATE_BYTES);
@@ -185,7 +185,7 @@ export class Generator {
     this.#move(words);
   }
 
-  /** A dry run leaves the counter as it was: nobody keeps its values. */
+  /** Moves the counter, except in a dry run, whose values nobody keeps. */
   #move(words: number): void {
     if (isDry()) return;
     this.#tellWatch();
@@ -211,7 +211,7 @@ export class Generator {
     return t;
   }
 
-  /** Gives `use` a source of unsigned words and moves past the blocks it took them from. */
+  /** Gives `use` a source of unsigned words and then moves past the blocks that it used. */
   #draw(use: (next: () => number) => void): void {
     let used = 0;
     let words = new Uint32Array(0);
@@ -234,15 +234,15 @@ export class Generator {
 }
 
 interface Watch {
-  /** Each generator's state before it first moved. */
+  /** The state of each generator before its first draw. */
   readonly moved: Map<Generator, GeneratorState>;
-  /** Generators made meanwhile: repeating the function makes them again, so their state need not be kept. */
+  /** Generators made meanwhile. Repeating the function makes them again, so their state is not kept. */
   readonly made: WeakSet<Generator>;
 }
 
 let watch: Watch | null = null;
 
-/** Runs `fn` and notes in `moved` the earlier state of every older generator that moves, so that `fn` can be undone or repeated. */
+/** Runs `fn` and notes in `moved` the earlier state of every existing generator that it draws from, so that `fn` can be undone or repeated. */
 export function watchGenerators<R>(moved: Map<Generator, GeneratorState>, fn: () => R): R {
   const outer = watch;
   watch = { moved, made: new WeakSet() };
@@ -254,7 +254,7 @@ export function watchGenerators<R>(moved: Map<Generator, GeneratorState>, fn: ()
   }
 }
 
-/** A whole number in [0, n), all equally likely: words beyond the last full multiple of n are rejected. */
+/** A uniform whole number in [0, n). Rejects words beyond the last full multiple of n. */
 function below(n: number, next: () => number): number {
   const limit = 2 ** 32 - (2 ** 32 % n);
   let word = next();
@@ -282,7 +282,7 @@ function checkFillable(op: string, t: Tensor): FloatDType {
   return t.dtype;
 }
 
-/** The next number of the dtype towards +∞ (1) or −∞ (−1). */
+/** The next representable number towards +∞ (1) or −∞ (−1). */
 function neighbour(x: number, dtype: FloatDType, direction: 1 | -1): number {
   const data = new DataView(new ArrayBuffer(8));
   if (x === 0) return direction * (dtype === "float32" ? 2 ** -149 : Number.MIN_VALUE);
@@ -297,13 +297,13 @@ function neighbour(x: number, dtype: FloatDType, direction: 1 | -1): number {
   return data.getFloat32(0);
 }
 
-/** The least number of the dtype that is at least x. */
+/** The smallest representable number that is at least x. */
 function roundUp(x: number, dtype: FloatDType): number {
   const rounded = dtype === "float32" ? Math.fround(x) : x;
   return rounded < x ? neighbour(rounded, dtype, 1) : rounded;
 }
 
-/** The greatest number of the dtype below x. */
+/** The largest representable number below x. */
 function roundDown(x: number, dtype: FloatDType): number {
   const rounded = dtype === "float32" ? Math.fround(x) : x;
   return rounded < x ? rounded : neighbour(rounded, dtype, -1);
@@ -311,13 +311,13 @@ function roundDown(x: number, dtype: FloatDType): number {
 
 let common: Generator | null = null;
 
-/** The default generator, used where none is given; seed 0 until `manualSeed`. */
+/** The default generator, used if none is given; its seed is 0 until `manualSeed`. */
 export function defaultGenerator(): Generator {
   common ??= new Generator(0);
   return common;
 }
 
-/** A generator, or none. @throws DTypeError @internal */
+/** Checks for a generator or undefined. @throws DTypeError @internal */
 export function checkGenerator(op: string, generator: unknown): void {
   if (generator === undefined || generator instanceof Generator) return;
   throw new DTypeError(`${op}: expected generator to be a Generator, got ${quote(generator)}`);

@@ -1,11 +1,11 @@
-/** Saved copies of values, so that later writes can be undone. */
+/** Copies values so that later writes can be undone. */
 
 import { arrayOf, type TypedArray } from "../base/dtype.ts";
 import { view } from "../wasm/host.ts";
 import { copyInto } from "./strided.ts";
 import { assign, type Tensor, tensor } from "./tensor.ts";
 
-/** Copies of tensors' values in the host's memory; taking the same tensors again reuses the copies. */
+/** Copies of tensors' values in JavaScript's memory. Taking the same tensors again reuses the copies. */
 export class Shadow {
   #values: ReadonlyMap<Tensor, TypedArray> = new Map();
 
@@ -34,7 +34,7 @@ export class Shadow {
   }
 }
 
-/** Unchanged values are not written: a write would rule out derivatives with respect to earlier values. */
+/** Skips unchanged values, since a write would rule out derivatives with respect to earlier values. */
 function sameBits(t: Tensor, values: TypedArray): boolean {
   const now = t.isContiguous ? view(t.dtype, t.ptr, t.size) : t.data();
   return now.every((value: number, i: number) => Object.is(value, values[i]));

@@ -2,7 +2,7 @@ import { ArgumentError, ShapeError } from "../base/errors.ts";
 
 export type Shape = readonly number[];
 
-/** Number of elements of a shape; 1 for a scalar's `[]`. */
+/** Number of elements of a shape; 1 for `[]`, a scalar's. */
 export function sizeOf(shape: Shape): number {
   let size = 1;
   for (let i = 0; i < shape.length; i++) size *= shape[i] as number;
@@ -31,10 +31,10 @@ export function show(shape: Shape): string {
   return `[${shape.join(",")}]`;
 }
 
-/** Most elements of a tensor: kernels count elements, and their bytes, in 32 bits. */
+/** Most elements of a tensor: kernels count elements and bytes in 32 bits. */
 const MOST_ELEMENTS = 2 ** 29;
 
-/** Rejects anything but whole, non-negative, addressable dimensions; gives the number of elements. */
+/** Requires whole, non-negative, addressable dimensions; returns the number of elements. */
 export function checkShape(op: string, shape: Shape): number {
   if (!Array.isArray(shape)) throw new ShapeError(`${op}: expected a shape as an array of dimensions, got ${typeof shape}`);
   let size = 1;

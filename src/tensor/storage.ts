@@ -1,8 +1,8 @@
 /**
- * Owns the bytes of tensors, and decides when they are released.
+ * Owns the bytes of tensors and decides when to release them.
  *
- * Inside a scope, what was allocated is released at its end, except what the scope returns.
- * Outside every scope, blocks are released when their tensors are collected.
+ * A scope releases at its end what was allocated inside, except for its result.
+ * Outside of scopes, blocks are released when their tensors are garbage-collected.
  */
 
 import { MemoryLimitError, StateError } from "../base/errors.ts";
@@ -12,32 +12,32 @@ import { host, isDry } from "../wasm/host.ts";
 import { recording } from "../wasm/recorder.ts";
 import { unwatch, waitingBytes, watch } from "./collected.ts";
 
-/** How many storages were made so far. */
+/** Number of storages made so far. */
 export let storageCount = 0;
 
-/** How many times tensors that existed already were written to so far. */
+/** Number of writes to existing tensors so far. */
 export let writeCount = 0;
 
-/** The address of what has no bytes; those of all blocks lie above. */
+/** The address of tensors without bytes; blocks have higher addresses. */
 export const NO_BYTES = 64;
 
 /** A block of linear memory; tensors and their views share it. */
 export class Storage {
   readonly bytes: number;
-  /** Where the block goes back to, whatever host is running then. */
+  /** The heap to which the block returns, whichever host runs by then. */
   readonly heap: Heap;
   readonly #block: Block | null;
   #ptr: number;
-  /** Kept beyond the scope it was made in. */
+  /** Whether it outlives the scope in which it was made. */
   pinned = false;
-  /** Number of the scope end that found this storage in its result. */
+  /** Number of the last scope end that found this storage in the scope's result. */
   mark = 0;
-  /** Whether the registry knows this storage. */
+  /** Whether the finalization registry watches this storage. */
   watched = false;
-  /** Number of the last write to tensors that existed already; 0 for none. */
+  /** Number of the last write to this storage, as `writeCount` counts them; 0 for none. */
   lastWrite = 0;
   #withheld: { readonly ptr: number; readonly reason: () => Error } | null = null;
-  /** Storages are numbered as they are made. */
+  /** Storages are numbered in order of creation. */
   readonly serial: number = ++storageCount;
 
   constructor(bytes: number) {
@@ -52,9 +52,9 @@ export class Storage {
     else scope.push(this);
   }
 
-  /** From now on the block is released when the storage is collected. */
+  /** Releases the block once the storage is garbage-collected. */
   watch(): void {
-    // What a dry run makes it releases itself.
+    // A dry run releases what it made itself.
     if (this.#block === null || this.watched || made !== null) return;
     this.watched = true;
     watch(this, { heap: this.heap, block: this.#block });
@@ -70,7 +70,7 @@ export class Storage {
     return this.#ptr === 0 && this.#withheld === null;
   }
 
-  /** The copy of the library in whose memory the block lies. */
+  /** The copy of the library that owns the block's memory. */
   get library(): string {
     return LIBRARY;
   }
@@ -83,12 +83,12 @@ export class Storage {
     );
   }
 
-  /** Notes that elements of an existing tensor were overwritten: earlier results can no longer be differentiated with respect to them. */
+  /** Notes a write to an existing tensor: earlier results can no longer be differentiated where a rule needs the old values. */
   noteWrite(): void {
     if (!isDry()) this.lastWrite = ++writeCount;
   }
 
-  /** Makes every access fail with `reason`, until the memory is given back. */
+  /** Makes every access fail with `reason` until `giveBack`. */
   withhold(reason: () => Error): void {
     this.#withheld = { ptr: this.#ptr, reason };
     this.#ptr = 0;
@@ -100,7 +100,7 @@ export class Storage {
   }
 
   release(): void {
-    // Addresses stay unique while kernel calls are recorded; the scope around the recording releases.
+    // While kernel calls are recorded, addresses must stay unique; the scope around the recording releases the block.
     if (this.#ptr === 0 || recording !== null) return;
     if (this.#block !== null) this.heap.release(this.#block);
     this.#ptr = 0;
@@ -116,7 +116,7 @@ function allocate(heap: Heap, bytes: number): Block {
   }
 }
 
-/** Says so when most of what is live may be dead: the collector works between turns of the event loop only. */
+/** Adds advice when most of what is live may be dead: the collector reports only between turns of the event loop. */
 function advised(error: MemoryLimitError, { liveBytes }: Heap): MemoryLimitError {
   const waiting = waitingBytes();
   if (waiting < liveBytes / 2) return error;
@@ -124,7 +124,7 @@ function advised(error: MemoryLimitError, { liveBytes }: Heap): MemoryLimitError
   return new MemoryLimitError(`${error.message}; ${advice}`, { cause: error });
 }
 
-/** Small storages that have outlived their scope and wait to be watched: gradients are mostly released by hand before it comes to that. */
+/** Small storages that have outlived their scope and are not watched yet: most are gradients, which are released by hand first. */
 let waiting: Storage[] = [];
 const WAITING = 64;
 const SMALL_BYTES = 4096;
@@ -143,7 +143,7 @@ function watchLater(storage: Storage): void {
 
 let made: Storage[] | null = null;
 
-/** Runs `fn` and then releases every storage made meanwhile, pinned or not. */
+/** Runs `fn`, then releases every storage made meanwhile, even pinned ones. */
 export function releasingAll(fn: () => void): void {
   const mine: Storage[] = [];
   made = mine;
@@ -159,8 +159,8 @@ const scopes: Storage[][] = [];
 let marks = 0;
 
 /**
- * Runs `fn` in a scope of its own: at its end, storages that `forEachKept` names for its result move to the scope outside, the
- * rest are released; all of them if either throws.
+ * Runs `fn` in a scope of its own. At its end, storages that `forEachKept` finds in the result move to the outer scope; the
+ * rest are released, or all if either function throws.
  */
 export function withScope<R>(fn: () => R, forEachKept: (result: R, keep: (storage: Storage) => void) => void): R {
   const mark = ++marks;
@@ -177,8 +177,8 @@ export function withScope<R>(fn: () => R, forEachKept: (result: R, keep: (storag
 }
 
 /**
- * Runs `fn` in a scope of its own. Where `fn` calls `release`, its storages are released at the end; otherwise, and where it throws
- * before that, they move to the scope outside as if there had been none.
+ * Runs `fn` in a scope of its own. If `fn` calls `release`, its storages are released at the end. If not, or if it throws
+ * first, they move to the outer scope, as if there had been no scope.
  */
 export function withTrialScope<R>(fn: (release: () => void) => R): R {
   let kept = true;
@@ -203,7 +203,7 @@ function inScope<R>(fn: () => R, isKept: (storage: Storage) => boolean): R {
   }
 }
 
-/** Where a storage goes at the end of its scope. */
+/** Releases a storage at the end of its scope, or moves it to the outer one. */
 function settle(storage: Storage, kept: boolean, outer: Storage[] | undefined): void {
   if (storage.released) return;
   if (storage.pinned) watchLater(storage);

@@ -1,4 +1,4 @@
-/** Copies between tensors of any strides: values only, off the tape. */
+/** Copies values between tensors of any strides, off the tape. */
 
 import { BYTES } from "../base/dtype.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
@@ -7,15 +7,15 @@ import { copyStrided } from "../wasm/kernels.gen.ts";
 import { sameShape, show } from "./shape.ts";
 import { checkTensor, empty, type Tensor } from "./tensor.ts";
 
-/** Axes the kernel takes; copies of more (after merging) are looped over here. */
+/** Axes that the kernel handles; a loop here runs over any more (after merging). */
 const KERNEL_AXES = 4;
 
-/** The merged axes of the copy in progress, innermost first: lengths, and strides of source and target in elements. */
+/** Merged axes of the current copy, innermost first: lengths, and strides of source and target in elements. */
 const lengths: number[] = [];
 const sourceStrides: number[] = [];
 const targetStrides: number[] = [];
 
-/** Fills the lists above: axes of length one dropped, neighbours that walk as one merged. Returns how many are left. */
+/** Fills the lists above: drops axes of length one and merges neighbours that walk as one. Returns how many remain. */
 function mergeAxes(target: Tensor, source: Tensor): number {
   let count = 0;
   for (let axis = target.shape.length - 1; axis >= 0; axis--) {
@@ -42,7 +42,7 @@ function setAxis(i: number, n: number, s: number, t: number): void {
   targetStrides[i] = t;
 }
 
-/** Where the target's rows are not the source's, the kernel transposes the two inner axes: the source's rows must be one of them. */
+/** Moves the source's rows into the two inner axes, which the kernel transposes if the target's rows differ. */
 function bringSourceRowsIn(count: number): void {
   if (count < 3 || targetStrides[0] !== 1 || sourceStrides[0] === 1) return;
   const rows = sourceStrides.indexOf(1, 1);
@@ -69,8 +69,8 @@ function copyAxes(axes: number, width: number, source: number, target: number): 
 }
 
 /**
- * Copies the elements of `source` to `target`, a tensor elsewhere in memory.
- * @throws ShapeError, DTypeError unless both are of one shape and dtype
+ * Copies the elements of `source` to `target`, which must not overlap it.
+ * @throws ShapeError, DTypeError if shapes or dtypes differ
  */
 export function copyInto(target: Tensor, source: Tensor): void {
   checkTensor("copy", target);
@@ -83,13 +83,13 @@ export function copyInto(target: Tensor, source: Tensor): void {
   copyAxes(mergeAxes(target, source), BYTES[target.dtype], source.ptr, target.ptr);
 }
 
-/** The tensor itself when its elements lie in row-major order, else a copy in which they do. */
+/** The tensor itself if its elements lie in row-major order, else a row-major copy. */
 export function dense(x: Tensor): Tensor {
   checkTensor("tensor", x);
   return x.isContiguous ? x : copyOf(x);
 }
 
-/** The same elements in memory of their own, in row-major order. */
+/** A row-major copy in memory of its own. */
 export function copyOf(x: Tensor): Tensor {
   const y = empty(x.shape, x.dtype);
   copyInto(y, x);

@@ -21,12 +21,12 @@ export class Tensor {
   readonly shape: Shape;
   readonly dtype: DType;
   readonly storage: Storage;
-  /** Elements between neighbours along each axis. */
+  /** Distance in elements between neighbours along each axis. */
   readonly strides: Shape;
-  /** First element, counted from the start of the storage. */
+  /** Index of the first element within the storage. */
   readonly offset: number;
   readonly size: number;
-  /** How the tape made this tensor; null for leaves. */
+  /** The tape's node that made this tensor; null for leaves. */
   node: Node | null = null;
   /** Which of the node's outputs this is. */
   outputIndex = 0;
@@ -66,14 +66,14 @@ export class Tensor {
     return true;
   }
 
-  /** The dimension of an axis, negative axes counting from the end. */
+  /** The dimension of an axis; negative axes count from the end. */
   dim(axis: number): number {
     const d = this.shape[axis < 0 ? axis + this.shape.length : axis];
     if (d === undefined) throw new ShapeError(`dim: expected an axis of ${show(this.shape)}, got ${axis}`);
     return d;
   }
 
-  /** A fresh copy of the elements in row-major order. */
+  /** A copy of the elements in row-major order. */
   data(): TypedArray {
     const out = arrayOf(this.dtype, this.size);
     if (this.isContiguous) out.set(view(this.dtype, this.ptr, this.size));
@@ -81,23 +81,23 @@ export class Tensor {
     return out;
   }
 
-  /** The one element of a tensor of size one. */
+  /** The element of a tensor of size one. */
   item(): number {
     if (this.size !== 1) throw new ShapeError(`item: expected one element, got ${show(this.shape)}`);
     return read(this.dtype, this.ptr);
   }
 
-  /** The elements as nested arrays; a number for a scalar. */
+  /** The elements as nested arrays, or a number for a scalar. */
   toArray(): NestedArray {
     return nest(this.data(), this.shape, 0, 0);
   }
 
-  /** The same values, cut off from the tape and from tangents. */
+  /** The same values, off the tape and without tangents. */
   detach(): Tensor {
     return new Tensor(this.storage, this.dtype, this.shape, this.strides, this.offset);
   }
 
-  /** Releases the memory now, with all views of it. Never needed. */
+  /** Releases the memory now, for all views of it. You never need to call it. */
   dispose(): void {
     this.storage.release();
   }
@@ -107,7 +107,7 @@ export class Tensor {
   }
 }
 
-// Symbol.dispose is younger than Node 20's earliest releases, where `using` cannot be used anyway.
+// Early releases of Node 20 lack Symbol.dispose, but they cannot run `using` either.
 if (typeof Symbol.dispose === "symbol") {
   Object.defineProperty(Tensor.prototype, Symbol.dispose, { value: Tensor.prototype.dispose });
 }
@@ -116,7 +116,7 @@ export interface Tensor {
   [Symbol.dispose](): void;
 }
 
-/** Throws the error for a value that is not a tensor of this copy of the library. */
+/** Throws the error for anything but a tensor of this copy of the library. */
 function refuse(op: string, value: unknown): never {
   if (!isForeign(value)) throw new DTypeError(`${op}: expected a tensor, got ${kindOf(value)}`);
   const { library = "another version" } = (value.storage ?? {}) as Partial<Storage>;
@@ -138,14 +138,14 @@ function isForeign(value: unknown): value is Tensor {
 }
 
 /**
- * Checks an operand. Kernels take addresses, which are meaningless in the memory of another copy of the library.
- * @throws StateError for a tensor of another copy; DTypeError for what is no tensor
+ * Checks an operand. Kernels take addresses, which mean nothing in another copy's memory.
+ * @throws StateError for a tensor of another copy of the library; DTypeError for anything but a tensor
  */
 export function checkTensor(op: string, value: unknown): asserts value is Tensor {
   if (!(value instanceof Tensor)) refuse(op, value);
 }
 
-/** Checks a list of operands. @throws DTypeError for what is no array of tensors; StateError for tensors of another copy */
+/** Checks a list of operands. @throws DTypeError for anything but an array of tensors; StateError for tensors of another copy */
 export function checkTensors(op: string, name: string, values: unknown): asserts values is readonly Tensor[] {
   if (!Array.isArray(values)) throw new DTypeError(`${op}: expected ${name} to be an array of tensors, got ${quote(values)}`);
   for (const value of values) checkTensor(op, value);
@@ -183,7 +183,7 @@ function gatherStrided(t: Tensor, out: TypedArray): void {
   }
 }
 
-/** A new tensor whose elements are not set: for operations that write every element. */
+/** A new tensor with arbitrary contents, for operations that write every element. */
 export function empty(shape: Shape, dtype: DType = "float32"): Tensor {
   const size = checkShape("tensor", shape);
   return new Tensor(new Storage(size * widthOf(dtype)), dtype, shape, stridesOf(shape), 0, size);
@@ -195,11 +195,11 @@ export interface TensorOptions {
 }
 
 /**
- * A tensor from numbers: a scalar, nested arrays (whose rows may be typed arrays), or a flat array with `shape`.
+ * Makes a tensor from a number, from nested arrays (rows may be typed arrays), or from a flat array and a `shape`.
  *
- * The dtype is float32 unless given or unless the numbers lie in typed arrays of another kind: Float64Array makes float64, integer
- * arrays (a Uint8Array among them) int32. A bool holds 1 for everything but 0; int32 takes whole numbers only.
- * @throws ShapeError for ragged arrays or when `shape` does not hold the data; DTypeError for what is no number, or not one of the dtype
+ * The dtype is the given one, else follows typed arrays among the data (Float64Array makes float64, integer
+ * arrays including Uint8Array make int32), else is float32. bool stores 1 for everything but 0; int32 takes whole numbers only.
+ * @throws ShapeError for ragged arrays or data that does not fill `shape`; DTypeError for values that are no numbers, or that the dtype cannot hold
  * @example tensor([[1, 2], [3, 4]]).shape // [2, 2]
  * @example tensor([Float32Array.of(1, 2), Float32Array.of(3, 4)]).shape // [2, 2]
  */
@@ -218,7 +218,7 @@ export function tensor(data: TensorData, options: TensorOptions & { readonly sha
   return t;
 }
 
-/** Marks a leaf as one that needs a gradient. @throws DTypeError for integers and masks */
+/** Marks a leaf that needs a gradient. @throws DTypeError for integers and masks */
 export function requireGrad(t: Tensor): Tensor {
   checkTensor("requireGrad", t);
   if (!isFloat(t.dtype)) throw new DTypeError(`requireGrad: expected a float tensor, got ${t.dtype}`);
@@ -227,7 +227,7 @@ export function requireGrad(t: Tensor): Tensor {
   return t;
 }
 
-/** A fresh tensor's elements, to be written by the host before any kernel uses them: a constant, should kernel calls be recorded. */
+/** A fresh tensor's elements, for JavaScript to write before any kernel uses them. If kernel calls are being recorded, they count as constants. */
 export function hostView(t: Tensor): TypedArray {
   recording?.beforeWrite(t.storage);
   return view(t.dtype, t.ptr, t.size);
@@ -246,7 +246,7 @@ export function assign(target: Tensor, source: Tensor | ArrayLike<number>): void
   target.storage.noteWrite();
 }
 
-/** Runs over every tensor that can be found in a result. */
+/** Visits every tensor that can be found in a result. */
 export function forEachTensor(value: unknown, visit: (t: Tensor) => void): void {
   forEachPart(value, (part) => {
     if (!(part instanceof Tensor)) return true;
@@ -262,11 +262,11 @@ function keepAll(t: Tensor, keep: (s: Storage) => void): void {
 }
 
 /**
- * Runs `fn` and releases every tensor made inside, except those found in its result: in arrays, maps, sets and the fields of
- * objects of any kind, however deep. What closures and private fields hold cannot be found: name it in a method `[heldTensors]`,
- * or `keep` it.
+ * Runs `fn` and releases every tensor made inside, except those in its result: in arrays, maps, sets and fields of
+ * objects of any kind, at any depth. It cannot see into closures and private fields: list those tensors in a method `[heldTensors]`,
+ * or `keep` them.
  * @throws StateError when `fn` is asynchronous or a generator
- * @example const y = scope(() => add(mul(a, b), c)); // the product is gone, y stays
+ * @example const y = scope(() => add(mul(a, b), c)); // releases the product, keeps y
  */
 export function scope<R>(fn: () => R): R {
   checkFunction("scope", "fn", fn);
@@ -276,19 +276,19 @@ export function scope<R>(fn: () => R): R {
   );
 }
 
-/** Keeps a tensor beyond the scope it was made in: parameters, optimiser state. */
+/** Keeps a tensor beyond its scope: parameters, optimiser state. */
 export function keep<T extends Tensor>(t: T): T {
   checkTensor("keep", t);
   t.storage.pinned = true;
   return t;
 }
 
-/** Bytes of linear memory, for kernels' scratch: released with the scope like any tensor. */
+/** Scratch memory for kernels, released with its scope like any tensor. */
 export function scratch(bytes: number): number {
   return new Storage(bytes).ptr;
 }
 
-/** Copies raw bytes out of linear memory. */
+/** A copy of a tensor's raw bytes. */
 export function bytesOf(t: Tensor): Uint8Array<ArrayBuffer> {
   checkTensor("bytesOf", t);
   if (!t.isContiguous) throw new ShapeError(`bytesOf: expected a contiguous tensor, got strides ${show(t.strides)}`);

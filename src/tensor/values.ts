@@ -1,16 +1,16 @@
-/** Numbers from outside: how nested and typed arrays are read, and what each dtype can hold of them. */
+/** Reads numbers from nested and typed arrays, and checks what each dtype can hold. */
 
 import { arrayOf, type DType, isFloat, type TypedArray } from "../base/dtype.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { type Shape, show, sizeOf } from "./shape.ts";
 
-/** A typed array of numbers, of any kind: floats of 16 to 64 bits, integers of 8 to 32. */
+/** Any typed array of numbers: floats of 16 to 64 bits, integers of 8 to 32. */
 export type NumberArray = ArrayLike<number> & ArrayBufferView;
 
 /** A number, or arrays of equal length nested to any depth; the innermost may be typed arrays. */
 export type TensorData = number | boolean | NumberArray | readonly TensorData[];
 
-/** The dtype that holds each kind of typed array, by the kind's name: `instanceof` does not know arrays of another realm. */
+/** The dtype for each kind of typed array, by name, since `instanceof` fails for arrays of another realm. */
 const KINDS: Readonly<Record<string, DType>> = {
   Float16Array: "float32",
   Float32Array: "float32",
@@ -24,7 +24,7 @@ const KINDS: Readonly<Record<string, DType>> = {
   Uint32Array: "int32",
 };
 
-/** More nested arrays than this are taken for an array that contains itself. */
+/** Nesting deeper than this is taken for an array that contains itself. */
 const MAX_DEPTH = 64;
 
 /** The kind of a value as an error names it: `null`, `undefined`, `a string`, `a BigInt64Array`, `a Map`. */
@@ -50,7 +50,7 @@ export function numberOf(op: string, value: unknown): number {
   throw new DTypeError(`${op}: expected numbers, got ${kindOf(value)}`);
 }
 
-/** The shape of nested arrays, as the first of each says. */
+/** The shape of nested arrays, read from the first entry of each. */
 function shapeOf(op: string, data: unknown): number[] {
   const shape: number[] = [];
   let part = data;
@@ -83,7 +83,7 @@ function checkRegular(op: string, data: unknown, shape: Shape, depth: number): v
   }
 }
 
-/** The one dtype of the typed arrays within; undefined where there are none. */
+/** The common dtype of the typed arrays within; undefined if there are none. */
 function commonKind(op: string, data: unknown): DType | undefined {
   const kind = typedKind(data);
   if (kind !== undefined || !Array.isArray(data)) return kind;
@@ -98,7 +98,7 @@ function commonKind(op: string, data: unknown): DType | undefined {
   return common;
 }
 
-/** Writes what regular nested arrays hold in row-major order; returns the next index. */
+/** Writes the numbers of regular nested arrays in row-major order; returns the next index. */
 function flattenInto(op: string, data: unknown, out: Float64Array, start: number): number {
   if (typedKind(data) !== undefined) {
     out.set(data as NumberArray, start);
@@ -116,7 +116,7 @@ function flattenInto(op: string, data: unknown, out: Float64Array, start: number
   return at;
 }
 
-/** What data hold, in row-major order; the shape they have and the dtype they are to have. */
+/** Numbers in row-major order, with their shape and the dtype to store them in. */
 export interface Read {
   readonly shape: Shape;
   readonly dtype: DType;
@@ -124,8 +124,8 @@ export interface Read {
 }
 
 /**
- * Reads numbers, nested arrays and typed arrays, as the dtype that was asked for or as typed arrays among them suggest.
- * @throws ShapeError for ragged arrays; DTypeError for what is no number
+ * Reads numbers, nested arrays and typed arrays, for the dtype asked for or the one that typed arrays suggest.
+ * @throws ShapeError for ragged arrays; DTypeError for values that are no numbers
  */
 export function readData(op: string, data: unknown, asked: DType | undefined): Read {
   const kind = typedKind(data);
@@ -138,19 +138,19 @@ export function readData(op: string, data: unknown, asked: DType | undefined): R
   return { shape, dtype: asked ?? commonKind(op, data) ?? "float32", values };
 }
 
-/** Whether int32 has this number. */
+/** Whether int32 can hold this number. */
 export function isInt32(value: number): boolean {
   return value === (value | 0);
 }
 
-/** What an element of a dtype becomes by a number: bool is 0 or 1, and NaN is not 0. @throws DTypeError for what int32 has not */
+/** A number as the dtype stores it: bool stores 0 or 1, and 1 for NaN. @throws DTypeError for a number that int32 cannot hold */
 export function heldAs(op: string, dtype: DType, value: number): number {
   if (dtype === "bool") return value === 0 ? 0 : 1;
   if (dtype === "int32" && !isInt32(value)) throw new DTypeError(`${op}: expected whole numbers within int32, got ${value}`);
   return value;
 }
 
-/** Numbers as the dtype holds them: the array itself where that changes nothing. @throws DTypeError */
+/** Numbers as the dtype stores them; the same array if nothing changes. @throws DTypeError */
 export function heldValues(op: string, dtype: DType, values: ArrayLike<number>): ArrayLike<number> {
   if (isFloat(dtype) || (dtype === "int32" && values instanceof Int32Array)) return values;
   const held = arrayOf(dtype, values.length);
@@ -158,7 +158,7 @@ export function heldValues(op: string, dtype: DType, values: ArrayLike<number>):
   return held;
 }
 
-/** Writes what a caller gives as numbers to a tensor's elements. @throws DTypeError, with nothing written */
+/** Writes a caller's numbers to a tensor's elements. @throws DTypeError before anything is written */
 export function writeValues(op: string, dtype: DType, target: TypedArray, values: ArrayLike<number>): void {
   const numbers = typedKind(values) === undefined ? Float64Array.from(values, (value: unknown) => numberOf(op, value)) : values;
   target.set(heldValues(op, dtype, numbers));

@@ -1,4 +1,4 @@
-/** Gradient checking against finite differences, for everybody who writes an operation or a cell. */
+/** Checks gradients against finite differences, for anyone who writes an operation or a cell. */
 
 import { checkFunction, checkOptions } from "../base/checks.ts";
 import { arrayOf } from "../base/dtype.ts";
@@ -8,12 +8,12 @@ import { checkTensors, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { innerProduct, jvp, step, type TensorFunction, vjp } from "./transforms.ts";
 
 export interface CheckGradsOptions {
-  /** Derivatives are checked up to this order (1 or 2). */
+  /** Highest order of derivatives to check (1 or 2). */
   readonly order?: 1 | 2;
   readonly modes?: readonly ("reverse" | "forward")[];
   /** Step of the central difference. */
   readonly epsilon?: number;
-  /** Largest |difference| / max(1, |expected|) allowed. */
+  /** Largest allowed |difference| / max(1, |expected|). */
   readonly tolerance?: number;
   /** Seed of the random directions. */
   readonly seed?: number;
@@ -25,7 +25,7 @@ export class GradientMismatch extends Error {
   readonly code = "ERR_GRADIENT";
 }
 
-/** Directions for the checks: quality does not matter, reproducibility does. */
+/** Directions for the checks. They need not be very random, only reproducible. */
 function directions(seed: number): (like: Tensor) => Tensor {
   let state = (seed >>> 0) + 1;
   const uniform = () => {
@@ -40,8 +40,8 @@ function directions(seed: number): (like: Tensor) => Tensor {
 }
 
 /**
- * Compares the derivatives of `fn` in random directions with central differences.
- * The cost does not grow with the Jacobian: two inner products are compared.
+ * Compares derivatives of `fn` in random directions with central differences.
+ * The cost does not grow with the Jacobian, since the check compares two inner products.
  * @param inputs float64 tensors, away from kinks
  * @throws GradientMismatch naming mode, order, analytic and numeric value
  * @example checkGrads((x, w) => tanh(matmul(x, w)), [x, w], { order: 2 });
@@ -80,7 +80,7 @@ function checkOnce(fn: TensorFunction, inputs: readonly Tensor[], mode: "reverse
     );
   }
   if (order === 1) return;
-  // The derivative as a function of the inputs, checked in turn in both modes.
+  // The derivative as a function of the inputs, itself checked in both modes.
   const derivative: TensorFunction =
     mode === "reverse" ? (...xs) => pulledBack(fn, xs, cotangent, tangents) : (...xs) => innerProduct(jvp(fn, xs, tangents)[1], cotangent);
   for (const next of ["reverse", "forward"] as const) {

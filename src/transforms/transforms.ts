@@ -14,7 +14,7 @@ import { zeros } from "../tensor/create.ts";
 import { checkShape, sameShape, show } from "../tensor/shape.ts";
 import { checkTensors, type Tensor, tensor } from "../tensor/tensor.ts";
 
-/** Functional transforms in progress: an inner one must be recorded for the outer one's sake. */
+/** Number of transforms in progress: an outer one needs the inner one recorded. */
 let nesting = 0;
 
 function nested<R>(fn: (createGraph: boolean) => R): R {
@@ -29,7 +29,7 @@ function nested<R>(fn: (createGraph: boolean) => R): R {
 export type TensorFunction = (...inputs: Tensor[]) => Tensor;
 
 /**
- * The value of `fn` and a function from a cotangent of it to those of the inputs.
+ * The value of `fn`, and a function that takes a cotangent of it to cotangents of the inputs.
  * @example const [y, pullback] = vjp((x) => mul(x, x), [x]); const [dx] = pullback(onesLike(y));
  */
 export function vjp(fn: TensorFunction, inputs: readonly Tensor[]): [Tensor, (cotangent: Tensor, options?: SweepOptions) => Tensor[]] {
@@ -100,7 +100,7 @@ export function jvp(fn: TensorFunction, inputs: readonly Tensor[], tangents: rea
 }
 
 export interface JacobianOptions {
-  /** "reverse" sweeps once for every output element, "forward" runs once with a tangent for every input element. */
+  /** "reverse" sweeps once per output element; "forward" runs once, with a tangent per input element. */
   readonly mode?: "reverse" | "forward";
 }
 
@@ -133,13 +133,13 @@ function jacobianReverse(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
   return reshape(stack(rows), [...y.shape, ...x.shape]);
 }
 
-/** The Hessian of a scalar function times a vector: forward over reverse, without the Hessian. */
+/** The Hessian of a scalar function times a vector, by forward over reverse mode; it never forms the Hessian. */
 export function hvp(fn: (x: Tensor) => Tensor, x: Tensor, v: Tensor): Tensor {
   checkFunction("hvp", "fn", fn);
   return jvp((z) => grad((w) => fn(w as Tensor))(z as Tensor)[0] as Tensor, [x], [v])[1];
 }
 
-/** Sum of the products of two tensors' elements: the inner product checks are made with. */
+/** The inner product of two tensors: the sum of their elements' products. */
 export function innerProduct(a: Tensor, b: Tensor): Tensor {
   return sum(mul(a, b));
 }
