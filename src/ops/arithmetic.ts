@@ -1,4 +1,4 @@
-/** Sums, products, extremes: element by element, with broadcasting. */
+/** Elementwise sums, products and extremes, with broadcasting. */
 
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { noGrad } from "../autodiff/tape.ts";
@@ -11,8 +11,8 @@ import { applyBinary, binaryOp, commonDType, type Numbers, type Operand, unaryOp
 export const addOp: Primitive<Numbers> = binaryOp("add", code.ADD, [(g) => g, (g) => g]);
 
 /**
- * a + b. Numbers take a float tensor's dtype; beside one that is not whole, int32 and bool become float32 (beside a whole one int32).
- * @throws DTypeError for unequal dtypes, ShapeError where shapes do not broadcast
+ * a + b. A number takes a float tensor's dtype. An int32 or bool tensor becomes float32 beside a fractional number, int32 beside a whole one.
+ * @throws DTypeError for unequal dtypes, ShapeError if the shapes do not broadcast
  */
 export function add(a: Operand, b: Operand): Tensor {
   return applyBinary(addOp, a, b);
@@ -34,7 +34,7 @@ export function mul(a: Operand, b: Operand): Tensor {
 
 export const divOp: Primitive<Numbers> = binaryOp("div", code.DIV, [(g, _y, _a, b) => div(g, b), (g, y, _a, b) => neg(div(mul(g, y), b))]);
 
-/** a / b. Whole numbers divide as float32, as in PyTorch. */
+/** a / b. Integers divide as float32, as in PyTorch. */
 export function div(a: Operand, b: Operand): Tensor {
   if (isFloat(commonDType("div", a, b))) return applyBinary(divOp, a, b);
   return applyBinary(divOp, typeof a === "number" ? a : asFloat(a), typeof b === "number" ? b : asFloat(b));
@@ -62,7 +62,7 @@ export function square(x: Tensor): Tensor {
   return apply(squareOp, [x], undefined);
 }
 
-/** 0 where a < b, ½ where they are equal, else 1; constant as far as derivatives go. */
+/** 0 where a < b, ½ where they are equal, else 1; its derivative is 0. */
 function share(a: Operand, b: Operand): Tensor {
   return noGrad(() => applyBinary(shareOp, a, b));
 }
@@ -74,7 +74,7 @@ export const maximumOp: Primitive<Numbers> = binaryOp("maximum", code.MAXIMUM, [
   (g, _y, a, b) => mul(g, share(b, a)),
 ]);
 
-/** The larger of a and b; NaN where either is. Where they are equal, each gets half the derivative. */
+/** The larger of a and b; NaN where either is NaN. Where they are equal, each gets half the derivative. */
 export function maximum(a: Operand, b: Operand): Tensor {
   return applyBinary(maximumOp, a, b);
 }
@@ -84,7 +84,7 @@ export const minimumOp: Primitive<Numbers> = binaryOp("minimum", code.MINIMUM, [
   (g, _y, a, b) => mul(g, share(a, b)),
 ]);
 
-/** The smaller of a and b; NaN where either is. Where they are equal, each gets half the derivative. */
+/** The smaller of a and b; NaN where either is NaN. Where they are equal, each gets half the derivative. */
 export function minimum(a: Operand, b: Operand): Tensor {
   return applyBinary(minimumOp, a, b);
 }

@@ -1,4 +1,4 @@
-/** The cross-entropy of probabilities with their targets, whose logarithms and slopes stay finite at 0 and 1. */
+/** Cross-entropy of probabilities with targets; logarithms and slopes stay finite at 0 and 1. */
 
 import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
@@ -7,7 +7,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { add, div, maximum, mul, neg, sub } from "./arithmetic.ts";
 import { log, log1p } from "./math.ts";
 
-/** Logarithms are cut here, and x·(1 − x) is at least this where it divides: PyTorch's numbers. */
+/** Logarithms are clamped at the first, and divisors x·(1 − x) are at least the second: PyTorch's numbers. */
 const LEAST_LOG = -100;
 const LEAST_PRODUCT = 1e-12;
 
@@ -17,7 +17,7 @@ function lossesOf(x: Tensor, t: Tensor): Tensor {
   return neg(add(mul(t, cut(log(x))), mul(sub(1, t), cut(log1p(neg(x))))));
 }
 
-/** (x − t) / (x·(1 − x)), by the input; linear in g, which may be stacked tangents. */
+/** g·(x − t) / (x·(1 − x)), the derivative by the input; g may be stacked tangents. */
 function byInput(g: Tensor, x: Tensor, t: Tensor): Tensor {
   return mul(g, div(sub(x, t), maximum(mul(x, sub(1, x)), LEAST_PRODUCT)));
 }
@@ -33,7 +33,7 @@ const binaryCrossEntropyOp: Primitive<void> = closedOp({
   jvp: [(g, _y, [x, t]) => byInput(g, x as Tensor, t as Tensor), (g, _y, [x]) => byTarget(g, x as Tensor)],
 });
 
-/** −t·log x − (1−t)·log(1−x), element by element, of tensors of one shape and dtype. @internal */
+/** −t·log x − (1−t)·log(1−x), elementwise, for tensors of one shape and dtype. @internal */
 export function binaryCrossEntropy(x: Tensor, t: Tensor): Tensor {
   return apply(binaryCrossEntropyOp, [x, t], undefined);
 }

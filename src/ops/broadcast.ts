@@ -1,4 +1,4 @@
-/** Reshaping, repeating along axes and summing over them: each is the derivative of another, so they stand together, below all families. */
+/** Reshaping, repeating along axes and summing over them. Each is the derivative of another, so they share a file, below all families. */
 
 import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
@@ -9,18 +9,18 @@ import { dense } from "../tensor/strided.ts";
 import { checkTensor, Tensor } from "../tensor/tensor.ts";
 import { keptShape, type ReduceOptions, type Reduction, reduceWith, reductionOf, stacked, summing } from "./reduction.ts";
 
-/** Another look at the elements of x. @internal */
+/** A view of the elements of x. @internal */
 export function viewOf(x: Tensor, shape: Shape, strides: Shape, offset: number = x.offset): Tensor {
   return new Tensor(x.storage, x.dtype, shape, strides, offset);
 }
 
-/** Strides that show x in another shape without a copy; null where no strides do. */
+/** Strides that view x in another shape without a copy; null if there are none. */
 function stridesFor(x: Tensor, shape: Shape): Shape | null {
   if (x.isContiguous || x.size === 0) return stridesOf(shape);
   const strides = new Array<number>(shape.length).fill(1);
   let out = shape.length - 1;
   for (let axis = x.shape.length - 1; axis >= 0; axis--) {
-    // A run of axes [axis … inner] that walks as one.
+    // A run of axes [axis … inner] that acts as one axis.
     const step = x.strides[axis] as number;
     let run = x.shape[axis] as number;
     if (run === 1) continue;
@@ -46,7 +46,7 @@ const reshapeOp: Primitive<Shape> = closedOp<Shape>({
   jvp: (t, y) => reshape(t, [t.shape[0] as number, ...y.shape]),
 });
 
-/** Replaces the one -1 by what is left over. */
+/** Replaces the one -1 by the dimension that the size leaves. */
 function inferred(x: Tensor, shape: Shape): Shape {
   const open = shape.indexOf(-1);
   if (open < 0) return shape;
@@ -56,7 +56,7 @@ function inferred(x: Tensor, shape: Shape): Shape {
 }
 
 /**
- * The same elements, in row-major order, in another shape: a view where strides allow it, else a copy.
+ * The same elements, in row-major order, in another shape: a view if strides allow it, else a copy.
  * @param shape with at most one -1, whose size is inferred
  * @throws ShapeError when the sizes differ
  * @example reshape(x, [2, -1])
@@ -88,7 +88,7 @@ const broadcastOp: Primitive<Shape> = closedOp<Shape>({
   },
 });
 
-/** Repeats x along axes of length one and along new leading axes, by NumPy's rule. A view: nothing is copied. */
+/** Repeats x along axes of length one and along new leading axes, by NumPy's rule. The result is a view. */
 export function broadcastTo(x: Tensor, shape: Shape): Tensor {
   checkTensor("broadcastTo", x);
   checkList("broadcastTo", "the shape", shape);
@@ -101,7 +101,7 @@ export function broadcastTo(x: Tensor, shape: Shape): Tensor {
   return apply(broadcastOp, [x], shape);
 }
 
-/** The result of a reduction, or its cotangent, spread over x's shape again. @internal */
+/** Broadcasts the result of a reduction, or its cotangent, back to x's shape. @internal */
 export function spread(y: Tensor, shape: Shape, axes: readonly number[]): Tensor {
   return broadcastTo(reshape(y, keptShape(shape, axes)), shape);
 }
@@ -114,7 +114,7 @@ export const sumOp: Primitive<Reduction> = closedOp<Reduction>({
 });
 
 /**
- * The sum over axes; 0 over an empty axis. Rows are summed pairwise, always in the same order.
+ * The sum over axes; 0 over an empty axis. Sums rows pairwise, always in the same order.
  * @example sum(x, { axis: -1, keepDim: true });
  */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
@@ -123,8 +123,8 @@ export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
 }
 
 /**
- * Undoes broadcasting: sums x down to `shape`, from which x's shape may be reached by broadcasting.
- * @throws ShapeError when it may not
+ * Undoes broadcasting: sums x down to a shape that broadcasts to x's.
+ * @throws ShapeError if it does not
  */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   checkTensor("sumTo", x);

@@ -1,4 +1,4 @@
-/** Conversion between dtypes, and what a tensor of whole numbers becomes beside a number that it cannot hold. */
+/** Conversion between dtypes, and promotion of integer tensors beside numbers that they cannot hold. */
 
 import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
@@ -24,19 +24,19 @@ export const castOp: Primitive<DType> = closedOp<DType>({
   jvp: (t, y) => (isFloat(y.dtype) ? cast(t, y.dtype) : null),
 });
 
-/** x in another dtype. Floats become integers towards zero (saturating, NaN as 0); anything but 0 becomes true. */
+/** x in another dtype. Floats round towards zero to integers (saturating; NaN gives 0); everything but 0 becomes true. */
 export function cast(x: Tensor, dtype: DType): Tensor {
   checkTensor("cast", x);
   return x.dtype === dtype ? x : apply(castOp, [x], dtype);
 }
 
-/** x as a tensor of floats: whole numbers become float32, as in PyTorch. @internal */
+/** x as a float tensor: integers become float32, as in PyTorch. @internal */
 export function asFloat(x: Tensor): Tensor {
   return isFloat(x.dtype) ? x : cast(x, "float32");
 }
 
 /**
- * x as it meets a number, by PyTorch's rule: float tensors keep their dtype; int32 stays int32 beside a whole number and
+ * x promoted to meet a number, by PyTorch's rule: float tensors keep their dtype; int32 stays int32 beside a whole number and
  * becomes float32 beside any other; bool becomes int32 or float32 likewise.
  * @throws DTypeError for a whole number beyond int32
  * @internal
@@ -49,7 +49,7 @@ export function besideNumber(op: string, x: Tensor, value: number): Tensor {
   throw new DTypeError(`${op}: expected a number within int32 beside a tensor of ${x.dtype} (or the tensor cast to a float), got ${value}`);
 }
 
-/** x where it is compared with a number: in float64, which has every int32, unless the number is an int32 itself. @internal */
+/** x promoted for a comparison with a number: to float64, which holds every int32, unless the number is an int32. @internal */
 export function toCompare(op: string, x: Tensor, value: number): Tensor {
   checkTensor(op, x);
   if (isFloat(x.dtype)) return x;

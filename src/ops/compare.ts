@@ -1,4 +1,4 @@
-/** Comparisons, masks and what is chosen by them. */
+/** Comparisons, masks and selection by masks. */
 
 import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
@@ -15,7 +15,7 @@ import { binaryValue, broadcastTangent, codeFor, commonDType, compute, type Oper
 
 // ---------------------------------------------------------------- comparisons (bool, no derivative)
 
-/** Masks compare as the numbers 0 and 1, and whole numbers exactly, whatever they are compared with. */
+/** Masks compare as the numbers 0 and 1. Integers compare exactly with every number. */
 function compared(name: string, op: number, a: Operand, b: Operand): Tensor {
   if (typeof b === "number") return typeof a === "number" ? binaryValue(name, op, a, b) : binaryValue(name, op, toCompare(name, a, b), b);
   if (typeof a === "number") return binaryValue(name, op, a, toCompare(name, b, a));
@@ -28,7 +28,7 @@ export function equal(a: Operand, b: Operand): Tensor {
   return compared("equal", code.EQUAL, a, b);
 }
 
-/** a ≠ b; NaN differs from everything. */
+/** a ≠ b; NaN differs from everything, even from itself. */
 export function notEqual(a: Operand, b: Operand): Tensor {
   return compared("notEqual", code.NOT_EQUAL, a, b);
 }
@@ -61,13 +61,13 @@ export function isNaN(x: Tensor): Tensor {
 
 // ---------------------------------------------------------------- masks
 
-/** A tensor's truth: masks as they are, numbers where they are not 0. */
+/** A tensor as a mask: masks as they are, numbers as true where they are not 0. */
 function truth(op: string, x: Tensor): Tensor {
   checkTensor(op, x);
   return x.dtype === "bool" ? x : notEqual(x, 0);
 }
 
-/** x at full size and in order. */
+/** x broadcast to the full shape, in row-major order. */
 function spread(x: Tensor, shape: Shape): Tensor {
   const lead = shape.length - x.rank;
   const strides = shape.map((_, i) => (i < lead || x.shape[i - lead] === 1 ? 0 : (x.strides[i - lead] as number)));
@@ -87,29 +87,29 @@ function combined(name: string, op: number, a: Tensor, b: Tensor): Tensor {
   return y;
 }
 
-/** Whether both hold; of numbers: whether both are other than 0. */
+/** Logical and; numbers count as true where they are not 0. */
 export function logicalAnd(a: Tensor, b: Tensor): Tensor {
   return combined("logicalAnd", AND, a, b);
 }
 
-/** Whether at least one holds. */
+/** Logical or. */
 export function logicalOr(a: Tensor, b: Tensor): Tensor {
   return combined("logicalOr", OR, a, b);
 }
 
-/** Whether exactly one holds. */
+/** Logical exclusive or. */
 export function logicalXor(a: Tensor, b: Tensor): Tensor {
   return combined("logicalXor", XOR, a, b);
 }
 
-/** Whether x does not hold; of numbers: whether it is 0. */
+/** Logical not; true where a number is 0. */
 export function logicalNot(x: Tensor): Tensor {
   return equal(x, 0);
 }
 
 // ---------------------------------------------------------------- choice
 
-/** Numbers among the two alternatives; the tensors among them follow the condition in the inputs. */
+/** The alternatives that are plain numbers. Those that are tensors follow the condition in the inputs. */
 interface Choice {
   readonly a?: number;
   readonly b?: number;
@@ -124,7 +124,7 @@ function chosen([condition, ...tensors]: Inputs, { a, b }: Choice): Tensor {
   return compute(codeFor("where", code.SELECT, dtype), empty(shape, dtype), dtype, left, right, c);
 }
 
-/** Cotangent or tangents of input i, kept where that input was chosen. */
+/** Cotangent or tangents of input i: g where the condition chose that input, else 0. */
 function keptBy(g: Tensor, condition: Tensor, { a }: Choice, i: number): Tensor {
   return i === 1 && a === undefined ? where(condition, g, 0) : where(condition, 0, g);
 }
@@ -137,8 +137,8 @@ export const whereOp: Primitive<Choice> = closedOp<Choice>({
 });
 
 /**
- * a where the condition holds, b elsewhere, all three broadcast. The derivative goes to the chosen one.
- * @param condition bool, or numbers that hold where they are not 0
+ * a where the condition is true, else b; all three broadcast. The derivative goes to the chosen one.
+ * @param condition bool, or numbers, which are true where they are not 0
  * @example where(greater(x, 0), x, 0)
  */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
@@ -149,7 +149,7 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   return typeof b === "number" ? apply(whereOp, [mask, besideNumber("where", a, b)], { b }) : apply(whereOp, [mask, a, b], {});
 }
 
-/** x with `value` where the mask holds. */
+/** x with `value` where the mask is true. */
 export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
   return where(mask, value, x);
 }
@@ -159,7 +159,7 @@ interface Range {
   readonly max: number;
 }
 
-/** x as it can be limited by both numbers; -∞ below and ∞ above limit nothing. @internal */
+/** x promoted to meet both bounds, except -∞ below and ∞ above, which limit nothing. @internal */
 export function besideBounds(op: string, x: Tensor, { min, max }: Range): Tensor {
   const bounds = [min, max].filter((bound, i) => bound !== (i === 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY));
   return bounds.every(Number.isInteger) ? bounds.reduce((y, bound) => besideNumber(op, y, bound), x) : asFloat(x);
@@ -177,7 +177,7 @@ export const clampOp: Primitive<Range> = unaryOp<Range>(
 );
 
 /**
- * x limited to [min, max]; NaN stays. The derivative is 1 from bound to bound, both included.
+ * x limited to [min, max]; NaN stays NaN. The derivative is 1 within and on the bounds.
  * @throws ArgumentError when min > max or a bound is NaN
  */
 export function clamp(x: Tensor, min: number = Number.NEGATIVE_INFINITY, max: number = Number.POSITIVE_INFINITY): Tensor {

@@ -1,7 +1,7 @@
 /**
- * Convolutions over one and two axes, as products with the windows laid out in columns.
+ * Convolutions over one and two axes, as matrix products with windows laid out in columns.
  *
- * Windows to columns (`unfold`) and its transpose (`fold`) are the primitives; all derivatives follow from these two
+ * The primitives are `unfold`, from windows to columns, and its transpose `fold`; all derivatives follow from these two
  * and the matrix product.
  */
 
@@ -21,21 +21,21 @@ import { matmul } from "./linear.ts";
 import { checkFloat } from "./reduction.ts";
 import { unsqueeze } from "./shape.ts";
 
-/** What is said for both axes at once or for each. @internal */
+/** Options given once for both axes or once for each. @internal */
 export type Pair = number | readonly [number, number];
 
 interface ConvOptions<Extent, Padding> {
   /** Steps between windows; default 1. */
   readonly stride?: Extent | undefined;
-  /** Zeros before and after; "valid" is 0, "same" keeps the size (stride 1), an odd zero goes after. Default 0. */
+  /** Zeros before and after. "valid" is 0; "same" keeps the size (stride 1 only) and puts an odd zero after. Default 0. */
   readonly padding?: Padding | "same" | "valid" | undefined;
   /** Steps between the elements of a window; default 1. */
   readonly dilation?: Extent | undefined;
-  /** Channels are cut into this many groups that do not mix; default 1. */
+  /** Number of groups of channels that do not mix; default 1. */
   readonly groups?: number | undefined;
   /**
-   * Windows end at their own place: along the first axis, which is time, as many zeros go before as keep the size, and
-   * `padding` is 0, "valid" or "same" there. The second axis of two is padded as `padding` says.
+   * Windows end at their own position: along the first axis (time), zeros go before only, as many as keep the size, and
+   * `padding` must be 0, "valid" or "same" there. A second axis is padded as `padding` says.
    */
   readonly causal?: boolean | undefined;
 }
@@ -135,7 +135,7 @@ function checkOperands(op: string, x: Tensor, weight: Tensor, bias: Tensor | nul
     if (t && t.dtype !== x.dtype) throw new DTypeError(`${op}: expected operands of ${x.dtype}, got ${t.dtype}`);
 }
 
-/** Products of each group's filters with the columns of its channels. */
+/** Multiplies each group's filters with the columns of its channels. */
 function convolve(
   op: string,
   x: Tensor,
@@ -154,14 +154,14 @@ function convolve(
   return bias === null ? y : add(y, reshape(bias, [O, 1, 1]));
 }
 
-/** What is said for both axes, for each of them. @throws ArgumentError for other than one or two values */
+/** An option's value for each axis. @throws ArgumentError unless there are one or two values */
 function pair(op: string, name: string, value: Pair): readonly [number, number] {
   if (!Array.isArray(value)) return [value as number, value as number];
   if (value.length === 2) return value as [number, number];
   throw new ArgumentError(`${op}: expected ${name} as one number or two, got ${quote(value)}`);
 }
 
-/** Zeros along one axis. @throws ArgumentError for what is neither "same" nor a number of zeros */
+/** Padding along one axis. @throws ArgumentError for anything but a number of zeros, "same" or "valid" */
 function checkPadding(op: string, padding: number | "same"): void {
   if (padding === "same") return;
   if (typeof padding !== "number")
@@ -172,11 +172,11 @@ function checkPadding(op: string, padding: number | "same"): void {
 /**
  * Cross-correlation of images with filters, y[n,o] = bias[o] + Σ_c weight[o,c] ⋆ x[n,c].
  *
- * With `causal`, y[…,t,…] depends on x[…,≤ t·stride,…] alone (van den Oord et al. 2016, WaveNet, for one axis).
+ * With `causal`, y[…,t,…] depends only on x[…,≤ t·stride,…] (van den Oord et al. 2016, WaveNet, for one axis).
  * @param x [N, C, H, W]
  * @param weight [O, C / groups, kh, kw]
  * @param bias [O], or null for none
- * @throws ArgumentError for options that are no whole numbers in their range or none of the words; ShapeError, DTypeError for operands
+ * @throws ArgumentError for invalid options; ShapeError, DTypeError for operands that do not fit
  * @returns [N, O, H', W'] with H' = ⌊(H + zeros - dilation·(kh - 1) - 1) / stride⌋ + 1
  */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor | null, options: Conv2dOptions = {}): Tensor {
@@ -199,7 +199,7 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor | null, options:
  * @param weight [O, C / groups, k]
  * @param bias [O], or null for none
  * @returns [N, O, T']
- * @example conv1d(x, weight, bias, { causal: true, dilation: 4 }); // T' = T, and no look ahead
+ * @example conv1d(x, weight, bias, { causal: true, dilation: 4 }); // T' = T, without looking ahead
  */
 export function conv1d(x: Tensor, weight: Tensor, bias?: Tensor | null, options: Conv1dOptions = {}): Tensor {
   const { stride = 1, padding = 0, dilation = 1, groups = 1, causal = false } = optionsOf("conv1d", options, CONV);

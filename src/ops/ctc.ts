@@ -1,5 +1,5 @@
 /**
- * The recursion of connectionist temporal classification as an operation: losses from log-probabilities.
+ * Connectionist temporal classification as an operation: losses from log-probabilities.
  *
  * A. Graves, S. Fernández, F. Gomez, J. Schmidhuber 2006, Connectionist Temporal Classification: Labelling Unsegmented
  * Sequence Data with Recurrent Neural Networks; the recursion is in logarithms instead of rescaled probabilities.
@@ -22,7 +22,7 @@ import { gather } from "./gather.ts";
 import { logSumExp } from "./reduce.ts";
 import { cat, contiguous, expand, slice, stack, unsqueeze, unstack } from "./shape.ts";
 
-/** The labels of a batch, checked. @internal */
+/** The checked labels of a batch. @internal */
 export interface Labels {
   readonly blank: number;
   /** [N,S] int32, padded with blanks. */
@@ -49,7 +49,7 @@ function run(kernel: typeof ctcForward, x: Tensor, labels: Labels, alpha: Tensor
   call(kernel, "int32", BYTES[x.dtype], T, N, C, S, blank, source.ptr, targets.ptr, ...lengths, alpha.ptr, result.ptr, work);
 }
 
-/** Losses [N] and the forward variables that the derivative needs. */
+/** Losses [N], and the forward variables for the derivative. */
 const ctcOp: Primitive<Labels> = {
   name: "ctc",
   closed: true,
@@ -94,7 +94,7 @@ const occupancyOp: Primitive<Occupancy> = {
   }),
 };
 
-/** Stands for log 0 where derivatives must stay numbers: e^(−10³⁰) is 0, differences are 0. */
+/** Replaces log 0 where derivatives must stay finite: e^(−10³⁰) is 0, and differences are 0. */
 const NONE = -1e30;
 
 function mask(shape: readonly number[], on: (n: number, s: number) => boolean): Tensor {
@@ -104,12 +104,12 @@ function mask(shape: readonly number[], on: (n: number, s: number) => boolean): 
   return tensor(values, { shape, dtype: "bool" });
 }
 
-/** Loss of each sequence [N] from log-probabilities [T,N,C]; +∞, with gradient zero, where no alignment fits. @internal */
+/** Loss of each sequence [N] from log-probabilities [T,N,C]. It is +∞ with gradient 0 if no alignment exists. @internal */
 export function ctc(logProbs: Tensor, labels: Labels): Tensor {
   return apply(ctcOp, [logProbs], labels);
 }
 
-/** The same losses in differentiable operations: what they are differentiated through more than once. 0 where infinite. @internal */
+/** The same losses in differentiable operations, for derivatives of higher order; 0 where the loss is infinite. @internal */
 export function composedCtc(logProbs: Tensor, labels: Labels): Tensor {
   const [T, N] = logProbs.shape as Sizes;
   const { inputLengths, targetLengths, targets, blank } = labels;

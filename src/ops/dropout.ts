@@ -1,4 +1,4 @@
-/** Noise that regularises: functions; each takes its masks from an explicit generator. */
+/** Regularising noise, as functions that draw their masks from a given generator. */
 
 import { checkOptions } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
@@ -9,9 +9,9 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { add, mul, sub } from "./arithmetic.ts";
 
 export interface DropoutOptions {
-  /** Without training (default true) nothing is dropped. */
+  /** With false, nothing is dropped; default true. */
   readonly training?: boolean;
-  /** Where masks come from; the default generator unless given. */
+  /** Source of the masks; default: the default generator. */
   readonly generator?: Generator;
 }
 
@@ -20,7 +20,7 @@ function check(op: string, p: number, ...tensors: Tensor[]): void {
   for (const x of tensors) if (!isFloat(x.dtype)) throw new DTypeError(`${op}: expected float tensors, got ${x.dtype}`);
 }
 
-/** 0 with probability p, else 1/(1 − p): what dropout multiplies `like` by. Made once, it can be used for all steps of a sequence. */
+/** A dropout mask for tensors like `like`: 0 with probability p, else 1/(1 − p). One mask may serve all steps of a sequence. */
 export function dropoutMask(like: Tensor, p: number, options: DropoutOptions & { readonly shape?: Shape } = {}): Tensor {
   checkOptions("dropoutMask", options, ["training", "generator", "shape"]);
   check("dropoutMask", p, like);
@@ -60,12 +60,12 @@ export function variationalDropout(x: Tensor, p: number, options: VariationalDro
 }
 
 export interface RecurrentDropoutOptions extends DropoutOptions {
-  /** The mask to use, where one is to last for the whole sequence; see `dropoutMask`. */
+  /** A mask to use for the whole sequence; see `dropoutMask`. */
   readonly mask?: Tensor;
 }
 
 /**
- * Dropout of what is added to a memory, never of the memory itself: in an LSTM the candidate g of c′ = f·c + i·g.
+ * Dropout of what is added to a memory, not of the memory itself: in an LSTM, of the candidate g in c′ = f·c + i·g.
  * @see Semeniuta, Severyn, Barth, "Recurrent dropout without memory loss", 2016
  */
 export function recurrentDropout(update: Tensor, p: number, options: RecurrentDropoutOptions = {}): Tensor {

@@ -42,7 +42,7 @@ function termOf(equation: string, parts: readonly string[], x: Tensor): Term {
   return { x, labels: expanded(parts, hidden) };
 }
 
-/** The output where none is written: the ellipsis, then the letters that occur once, in alphabetical order. */
+/** The output of an equation without one: the ellipsis, then the letters that occur once, in alphabetical order. */
 function implicitOutput(inputs: readonly (readonly string[])[]): string[] {
   const letters = inputs.flat().filter((p) => p !== ELLIPSIS);
   const once = letters.filter((p) => letters.indexOf(p) === letters.lastIndexOf(p));
@@ -62,7 +62,7 @@ function withoutRepeats({ x, labels }: Term): Term {
   return withoutRepeats({ x: diagonal(x, 0, first, second), labels: [...rest, label] });
 }
 
-/** The size of every label: that of its axes, where 1 gives way. */
+/** The size of every label: that of its axes, which may also be 1. */
 function labelSizes(terms: readonly Term[]): Map<string, number> {
   const sizes = new Map<string, number>();
   for (const { x, labels } of terms) {
@@ -78,7 +78,7 @@ function labelSizes(terms: readonly Term[]): Map<string, number> {
   return sizes;
 }
 
-/** Drops axes of one where the label is longer elsewhere: the product repeats them by itself. */
+/** Drops axes of length one if the label is longer elsewhere, since the product repeats them anyway. */
 function withoutOnes({ x, labels }: Term, sizes: ReadonlyMap<string, number>): Term {
   const kept = labels.map((label, i) => x.shape[i] === sizes.get(label));
   if (kept.every((k) => k)) return { x, labels };
@@ -86,7 +86,7 @@ function withoutOnes({ x, labels }: Term, sizes: ReadonlyMap<string, number>): T
   return { x: reshape(x, only(x.shape)), labels: only(labels) };
 }
 
-/** Sums over the axes whose label occurs nowhere else. */
+/** Sums over axes whose label occurs nowhere else. */
 function summed({ x, labels }: Term, needed: ReadonlySet<string>): Term {
   const axis = labels.flatMap((label, i) => (needed.has(label) ? [] : [i]));
   return axis.length === 0 ? { x, labels } : { x: sum(x, { axis }), labels: labels.filter((l) => needed.has(l)) };
@@ -99,7 +99,7 @@ function arranged({ x, labels }: Term, order: readonly string[]): Tensor {
   );
 }
 
-/** The product of two terms, summed over the labels that only they have: one batched matrix product. */
+/** The product of two terms, summed over labels that occur only in them: one batched matrix product. */
 function contracted(first: Term, second: Term, later: ReadonlySet<string>): Term {
   const a = summed(first, new Set([...later, ...second.labels]));
   const b = summed(second, new Set([...later, ...first.labels]));
@@ -126,10 +126,10 @@ function checkOutput(equation: string, output: readonly string[], terms: readonl
 }
 
 /**
- * The sum of products that `equation` writes with one letter an axis: letters missing in the output are summed over.
+ * A sum of products, written with one letter per axis: letters missing in the output are summed over.
  *
- * Without "->" the output has the letters that occur once, in alphabetical order. "..." stands for any further axes,
- * which broadcast. A letter twice in one operand takes its diagonal. Operands are contracted from left to right.
+ * Without "->", the output has the letters that occur once, in alphabetical order. "..." stands for any further axes,
+ * which broadcast. A letter twice in one operand means its diagonal. Operands are contracted from left to right.
  * @throws ArgumentError for an equation that cannot be read; ShapeError for sizes that differ
  * @example einsum("bij,bjk->bik", a, b) // bmm; einsum("ii", a) // trace; einsum("...i,i", x, w)
  */

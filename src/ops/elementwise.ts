@@ -1,4 +1,4 @@
-/** The bridge to the elementwise kernel, and the forms most operations of this folder have. */
+/** The bridge to the elementwise kernel, and the form that most operations of this folder share. */
 
 import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
@@ -12,13 +12,13 @@ import { elementwise } from "../wasm/kernels.gen.ts";
 import { broadcastTo, reshape, sumTo } from "./broadcast.ts";
 import { besideNumber } from "./cast.ts";
 
-/** A tensor, or a plain number: a float tensor's dtype holds for both, whole numbers follow `besideNumber`. */
+/** A tensor or a plain number. A number takes a float tensor's dtype; beside integer tensors, `besideNumber` decides. */
 export type Operand = Tensor | number;
 
-/** Axes the kernel's argument slots have room for. */
+/** Most axes that fit in the kernel's argument slots. */
 const MAX_AXES = 13;
 
-/** The code of an operation on a dtype. @throws DTypeError where it has none @internal */
+/** The code of an operation for a dtype. @throws DTypeError if there is none @internal */
 export function codeFor(name: string, float: number, dtype: DType): number {
   if (isFloat(dtype)) return float;
   const integer = dtype === "int32" ? code.INTEGER_CODES[float] : undefined;
@@ -28,7 +28,7 @@ export function codeFor(name: string, float: number, dtype: DType): number {
 
 const address = (x: Operand): number => (typeof x === "number" ? 0 : x.ptr);
 
-/** What an operand moves by from element to element of a result of this shape; −1 where that is not always the same. */
+/** The constant stride of an operand from element to element of a result of this shape; −1 if it varies. */
 function strideOf(x: Operand, shape: Shape): number {
   if (typeof x === "number") return 0;
   if (!sameShape(x.shape, shape)) return -1;
@@ -36,14 +36,14 @@ function strideOf(x: Operand, shape: Shape): number {
   return x.strides.every((stride, i) => stride === 0 || shape[i] === 1) ? 0 : -1;
 }
 
-/** Stride of an operand along an axis of the result: 0 where it is repeated. */
+/** Stride of an operand along an axis of the result; 0 if it is repeated there. */
 function strideAlong(x: Operand, axis: number, rank: number): number {
   if (typeof x === "number") return 0;
   const own = axis - rank + x.rank;
   return own < 0 || x.shape[own] === 1 ? 0 : (x.strides[own] as number);
 }
 
-/** Dimensions and the operands' strides, outermost axis first: axes that every operand walks through as one are one. */
+/** Dimensions and the operands' strides, outermost axis first. Merges neighbouring axes that act as one for every operand. */
 function layout(shape: Shape, operands: readonly Operand[]): number[][] {
   const axes: number[][] = [];
   for (let axis = 0; axis < shape.length; axis++) {
@@ -77,17 +77,17 @@ export function compute(op: number, out: Tensor, dtype: DType, a: Operand, b: Op
   return out;
 }
 
-/** The value of an operation of one tensor (and a number). @internal */
+/** Computes an operation of one tensor (and a number). @internal */
 export function unaryValue(name: string, op: number, x: Tensor, parameter = 0): Tensor {
   return compute(codeFor(name, op, x.dtype), empty(x.shape, x.dtype), x.dtype, x, parameter);
 }
 
-/** The shape an operand broadcasts with: a number's is []. @internal */
+/** The shape with which an operand broadcasts; [] for a number. @internal */
 export function shapeOf(x: Operand): Shape {
   return typeof x === "number" ? [] : x.shape;
 }
 
-/** The dtype two operands share. @throws DTypeError when they differ, or when there is none @internal */
+/** The common dtype of two operands. @throws DTypeError if they differ, or if both are numbers @internal */
 export function commonDType(name: string, a: Operand, b: Operand): DType {
   if (typeof a === "number") {
     if (typeof b === "number") throw new DTypeError(`${name}: expected at least one tensor, got two numbers`);
@@ -100,7 +100,7 @@ export function commonDType(name: string, a: Operand, b: Operand): DType {
   return a.dtype;
 }
 
-/** The value of an operation of two operands, broadcast. @internal */
+/** Computes an operation of two operands, broadcast. @internal */
 export function binaryValue(name: string, op: number, a: Operand, b: Operand): Tensor {
   const dtype = commonDType(name, a, b);
   const chosen = codeFor(name, op, dtype);
@@ -108,14 +108,14 @@ export function binaryValue(name: string, op: number, a: Operand, b: Operand): T
   return compute(chosen, empty(shape, chosen >= code.FIRST_MASK ? "bool" : dtype), dtype, a, b);
 }
 
-/** Stacked tangents [K, …shape] with axes of length 1 after K, so that they broadcast as their tensor does in a result of rank `rank`. @internal */
+/** Inserts axes of length 1 after K in stacked tangents [K, …shape], so that they broadcast like their tensor to a result of rank `rank`. @internal */
 export function alignTangent(t: Tensor, rank: number): Tensor {
   const missing = rank + 1 - t.rank;
   if (missing <= 0) return t;
   return reshape(t, [t.dim(0), ...new Array<number>(missing).fill(1), ...t.shape.slice(1)]);
 }
 
-/** Stacked tangents of an operand, brought to the result's shape: [K, …shape]. @internal */
+/** Stacked tangents of an operand, broadcast to the result's shape: [K, …shape]. @internal */
 export function broadcastTangent(t: Tensor, shape: Shape): Tensor {
   const full = [t.dim(0), ...shape];
   const aligned = alignTangent(t, shape.length);
@@ -123,13 +123,13 @@ export function broadcastTangent(t: Tensor, shape: Shape): Tensor {
 }
 
 /**
- * The derivative of an operation of one tensor, applied: f'(x)·g for a cotangent g, or for stacked tangents g [K, …].
+ * Applies the derivative of an operation of one tensor: f'(x)·g for a cotangent g or stacked tangents g [K, …].
  * It is linear in g and broadcasts, so one rule serves both modes.
  * @internal
  */
 export type Slope<P> = (g: Tensor, y: Tensor, x: Tensor, params: P) => Tensor | null;
 
-/** A differentiable function of one tensor, element by element. @internal */
+/** A differentiable elementwise function of one tensor. @internal */
 export function unaryOp<P = void>(name: string, forward: (x: Tensor, params: P) => Tensor, slope: Slope<P>): Primitive<P> {
   return closedOp<P>({
     name,
@@ -139,7 +139,7 @@ export function unaryOp<P = void>(name: string, forward: (x: Tensor, params: P) 
   });
 }
 
-/** Where an operand of a call is a plain number: the tensors alone are the primitive's inputs. @internal */
+/** Which operand of a call is a plain number, if one is: a primitive's inputs are tensors only. @internal */
 export interface Numbers {
   readonly a?: number;
   readonly b?: number;
@@ -147,10 +147,10 @@ export interface Numbers {
 
 const NO_NUMBERS: Numbers = {};
 
-/** The derivative with respect to one operand, applied to a cotangent or to stacked tangents. @internal */
+/** Applies the derivative with respect to one operand to a cotangent or to stacked tangents. @internal */
 export type BinarySlope = (g: Tensor, y: Tensor, a: Operand, b: Operand) => Tensor | null;
 
-/** A differentiable operation of two operands, broadcast; slopes with respect to a and to b. @internal */
+/** A differentiable operation of two operands, broadcast, from its slopes with respect to a and to b. @internal */
 export function binaryOp(name: string, op: number, slopes: readonly [BinarySlope, BinarySlope]): Primitive<Numbers> {
   const left = (x: Inputs, p: Numbers): Operand => p.a ?? (x[0] as Tensor);
   const right = (x: Inputs, p: Numbers): Operand => p.b ?? (x[x.length - 1] as Tensor);

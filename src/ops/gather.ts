@@ -1,7 +1,7 @@
 /**
- * Reading and writing through indices. An index is an int32 tensor, a constant for differentiation.
+ * Reading and writing through indices. An index is an int32 tensor without derivatives.
  *
- * Indices are checked here, before a kernel runs: the kernels trust them.
+ * Indices are checked here before a kernel runs, since kernels trust them.
  */
 
 import { closedOp } from "../autodiff/define-op.ts";
@@ -19,12 +19,12 @@ import { mul } from "./arithmetic.ts";
 import { broadcastTo, reshape } from "./broadcast.ts";
 import { permute, select, slice, unsqueeze } from "./shape.ts";
 
-/** Sizes of the axes before, at and after one: how the kernels see a tensor. */
+/** Sizes of the axes before, at and after one axis, as the kernels see a tensor. */
 function around(shape: Shape, axis: number): [outer: number, n: number, inner: number] {
   return [sizeOf(shape.slice(0, axis)), shape[axis] as number, sizeOf(shape.slice(axis + 1))];
 }
 
-/** The index in row-major order, every entry within [0, n) (or equal to `none`). */
+/** The index in row-major order; checks that every entry is within [0, n) (or equals `none`). */
 function checkedIndex(op: string, index: Tensor, n: number): Tensor {
   checkTensor(op, index);
   if (index.dtype !== "int32") throw new DTypeError(`${op}: expected an int32 index, got ${index.dtype}`);
@@ -61,11 +61,11 @@ function checkSameDType(op: string, x: Tensor, source: Tensor): void {
   if (x.dtype !== source.dtype) throw new DTypeError(`${op}: expected x and source of one dtype, got ${x.dtype} and ${source.dtype}`);
 }
 
-// ---------------------------------------------------------------- element by element
+// ---------------------------------------------------------------- single elements
 
 interface ElementIndex {
   readonly axis: number;
-  /** Row-major, checked. */
+  /** Checked and in row-major order. */
   readonly index: Tensor;
 }
 
@@ -74,7 +74,7 @@ function stackedIndex({ axis, index }: ElementIndex, k: number): ElementIndex {
   return { axis: axis + 1, index: dense(broadcastTo(unsqueeze(index, 0), [k, ...index.shape])) };
 }
 
-/** The corner of x that an index covers: all of `axis`, the index's length of the others. */
+/** The corner of x that an index covers: all of `axis`, and the index's length of the other axes. */
 function covered(x: Tensor, { axis, index }: ElementIndex): Tensor {
   const shape = index.shape.map((n, i) => (i === axis ? (x.shape[i] as number) : n));
   return new Tensor(x.storage, x.dtype, shape, x.strides, x.offset);
@@ -94,7 +94,7 @@ const gatherOp: Primitive<ElementIndex> = closedOp<ElementIndex>({
   jvp: (t, _y, _x, where) => apply(gatherOp, [t], stackedIndex(where, t.shape[0] as number)),
 });
 
-/** Lets `write` change the part of y that an index covers, given in row-major order. */
+/** Lets `write` change the part of y that an index covers; passes it in row-major order. */
 function withCovered(y: Tensor, where: ElementIndex, write: (part: Tensor) => void): void {
   const part = covered(y, where);
   const rows = dense(part);
@@ -107,7 +107,7 @@ interface Spread extends ElementIndex {
   readonly shape: Shape;
 }
 
-/** What a sum starts from: a copy of x, or zeros where there is none. */
+/** The start of a sum: a copy of x, or zeros without x. */
 function startOf(x: Tensor | undefined, shape: Shape, dtype: DType): Tensor {
   if (x === undefined) return zeros(shape, dtype);
   const y = empty(shape, dtype);
@@ -115,7 +115,7 @@ function startOf(x: Tensor | undefined, shape: Shape, dtype: DType): Tensor {
   return y;
 }
 
-/** Adds elements to x (zeros if there is no second input), each at its index. Without x it is the transpose of gather. */
+/** Adds elements to x, or to zeros without a second input, each at its index. Without x it is the transpose of gather. */
 const scatterAddOp: Primitive<Spread> = closedOp<Spread>({
   name: "scatterAdd",
   forward([s, x], where) {
@@ -157,7 +157,7 @@ const scatterOp: Primitive<ElementIndex> = closedOp<ElementIndex>({
   jvp: [(t, _y, _x, where) => scatterStacked(t, null, where), (t, y, _x, where) => scatterStacked(null, t, where, y.shape)],
 });
 
-/** scatter of K stacked tangents, zeros in the place of the missing one. */
+/** Scatters K stacked tangents, with zeros for a missing one. */
 function scatterStacked(x: Tensor | null, source: Tensor | null, where: ElementIndex, shape: Shape = []): Tensor {
   const given = (x ?? source) as Tensor;
   const k = given.shape[0] as number;
@@ -165,7 +165,7 @@ function scatterStacked(x: Tensor | null, source: Tensor | null, where: ElementI
   return apply(scatterOp, [base, source ?? zeros([k, ...where.index.shape], given.dtype)], stackedIndex(where, k));
 }
 
-/** The cotangents of those elements of the source that were not written over, zeros for the others. */
+/** Cotangents of the source: 0 for elements that a later one overwrote. */
 function sourceCotangent(g: Tensor, shape: Shape, where: ElementIndex): Tensor {
   const { index } = where;
   const each = reshape(apply(gatherOp, [g], where), [index.size]);
@@ -173,7 +173,7 @@ function sourceCotangent(g: Tensor, shape: Shape, where: ElementIndex): Tensor {
   return reshape(apply(scatterOp, [zeros([index.size], g.dtype), each], survivors), index.shape);
 }
 
-/** For each element of the source, the number of the one that was written last where it was written. */
+/** For each element of the source, the index of the one that was written last to the same place. */
 function lastWriters(shape: Shape, where: ElementIndex): Tensor {
   const { index } = where;
   const numbers = reshape(arange(0, index.size, 1, "int32"), index.shape);
@@ -197,8 +197,8 @@ function checkSource(op: string, x: Tensor, index: Tensor, source: Tensor): void
 }
 
 /**
- * y[i,j,…] = x[index[i,j,…],j,…] for axis 0, and so for every other axis.
- * @param index int32, of x's rank and no larger than x but for `axis`
+ * y[i,j,…] = x[index[i,j,…],j,…] for axis 0; likewise for other axes.
+ * @param index int32, of x's rank, no larger than x except along `axis`
  * @throws ArgumentError for an index that is out of range
  */
 export function gather(x: Tensor, axis: number, index: Tensor): Tensor {
@@ -207,8 +207,8 @@ export function gather(x: Tensor, axis: number, index: Tensor): Tensor {
 }
 
 /**
- * A copy of x with y[index[i,j,…],j,…] = source[i,j,…] for axis 0, and so for every other axis.
- * Where several elements meet, the last one in row-major order is written, and only it has a gradient.
+ * A copy of x with y[index[i,j,…],j,…] = source[i,j,…] for axis 0; likewise for other axes.
+ * If several elements go to one place, the last one in row-major order wins, and only it has a gradient.
  * @throws ArgumentError for an index that is out of range
  */
 export function scatter(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
@@ -218,7 +218,7 @@ export function scatter(x: Tensor, axis: number, index: Tensor, source: Tensor):
 }
 
 /**
- * x with y[index[i,j,…],j,…] += source[i,j,…] for axis 0, and so for every other axis; elements that meet add up.
+ * A copy of x with y[index[i,j,…],j,…] += source[i,j,…] for axis 0; likewise for other axes. Elements that go to one place add up.
  * @throws ArgumentError for an index that is out of range
  */
 export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
@@ -229,13 +229,13 @@ export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tenso
   return apply(scatterAddOp, [source, x], { ...where, shape: x.shape });
 }
 
-// ---------------------------------------------------------------- row by row
+// ---------------------------------------------------------------- rows
 
 interface RowIndex {
   readonly axis: number;
-  /** One axis, row-major, checked. */
+  /** Of one axis, checked and in row-major order. */
   readonly index: Tensor;
-  /** The index that derivatives go through: negative where a row counts as a constant. */
+  /** The index for derivatives: negative for rows that count as constant. */
   readonly differentiable: Tensor;
 }
 
@@ -259,7 +259,7 @@ const indexSelectOp: Primitive<RowIndex> = closedOp<RowIndex>({
   jvp: (t, _y, _x, { axis, differentiable }) => apply(indexSelectOp, [t], { axis: axis + 1, index: differentiable, differentiable }),
 });
 
-/** Adds rows to x (zeros if there is no second input), each to the row of its index. Without x it is the transpose of selecting rows. */
+/** Adds rows to x, or to zeros without a second input, each to the row at its index. Without x it is the transpose of selecting rows. */
 const addRowsOp: Primitive<RowScatter> = closedOp<RowScatter>({
   name: "addRows",
   forward([s, x], { axis, index, n }) {
@@ -284,7 +284,7 @@ function checkRank1(op: string, index: Tensor): void {
 }
 
 /**
- * The entries index[0], index[1], … of an axis.
+ * Selects entries index[0], index[1], … of an axis.
  * @param index int32, one axis
  * @throws ArgumentError for an index that is out of range
  */
@@ -295,7 +295,7 @@ export function indexSelect(x: Tensor, axis: number, index: Tensor): Tensor {
 }
 
 /**
- * x with entry i of `source` added to entry index[i] along an axis; entries that meet add up.
+ * x with entry i of `source` added to entry index[i] along an axis; repeated indices add up.
  * @throws ArgumentError for an index that is out of range
  */
 export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
@@ -312,7 +312,7 @@ export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor)
 }
 
 /**
- * Rows of the first axis by an index of any shape: y[i,…] = x[rows[i],…], with the index's axes in the place of the first.
+ * Selects rows of the first axis by an index of any shape: y[i,…] = x[rows[i],…]. The index's axes replace the first axis.
  * @throws ArgumentError for an index that is out of range
  */
 export function takeRows(x: Tensor, rows: Tensor): Tensor {
@@ -323,7 +323,7 @@ export function takeRows(x: Tensor, rows: Tensor): Tensor {
 }
 
 /**
- * The transpose of `takeRows`: zeros of n rows, to each of which the rows of x with its index are added.
+ * The transpose of `takeRows`: adds each row of x to the row of its index, in zeros of n rows.
  * @param rows int32, the leading axes of x
  * @throws ArgumentError for an index that is out of range
  * @internal
@@ -338,13 +338,13 @@ export function scatterRows(x: Tensor, rows: Tensor, n: number): Tensor {
 }
 
 export interface EmbeddingLookupOptions {
-  /** The row of `weight` whose gradient is zero. */
+  /** A row of `weight` that gets no gradient. */
   readonly paddingIdx?: number;
-  /** Whether each row's gradient is divided by how often the row is read (default false). */
+  /** Whether to divide each row's gradient by how often the index names the row (default false). */
   readonly scaleGradByFreq?: boolean;
 }
 
-/** The same values; cotangents and tangents times a constant. */
+/** The identity, whose cotangents and tangents are multiplied by a constant. */
 const scaleSlopeOp: Primitive<Tensor> = closedOp<Tensor>({
   name: "scaleSlope",
   forward: ([x]) => (x as Tensor).detach(),
@@ -353,7 +353,7 @@ const scaleSlopeOp: Primitive<Tensor> = closedOp<Tensor>({
 });
 
 /**
- * Rows of a table of vectors: y[…,:] = weight[index[…],:].
+ * Looks up rows of a table: y[…,:] = weight[index[…],:].
  * @param index int32, of any shape
  * @param weight [N,D]
  * @throws ArgumentError for an index that is out of range
@@ -372,7 +372,7 @@ export function embedding(index: Tensor, weight: Tensor, options: EmbeddingLooku
   return reshape(scaled, [...index.shape, weight.dim(1)]);
 }
 
-/** 1 / (how often the row occurs), for each row [N,1]. */
+/** 1 / (number of occurrences in the index) for each row, [N,1]. */
 function inverseCounts(rows: Tensor, dtype: DType): Tensor {
   const values = rows.data();
   const counts = new Map<number, number>();
@@ -383,7 +383,7 @@ function inverseCounts(rows: Tensor, dtype: DType): Tensor {
   );
 }
 
-/** The index with -1 in the place of one row. */
+/** The index with -1 in place of one row. */
 function withoutRow(rows: Tensor, row: number, n: number): Tensor {
   const skipped = row < 0 ? row + n : row;
   if (!(Number.isInteger(row) && skipped >= 0 && skipped < n)) {
@@ -418,7 +418,7 @@ export interface Stretch {
   readonly step?: number;
 }
 
-/** How to index one axis: an entry, a stretch, an int32 tensor of entries, or null for all of it. */
+/** How to index one axis: an entry, a stretch, an int32 tensor of entries, or null for the whole axis. */
 export type IndexSpec = number | Stretch | Tensor | null;
 
 interface Pick {
@@ -427,8 +427,8 @@ interface Pick {
 }
 
 /**
- * x[specs…], one for each of the leading axes. Entries and stretches are views. Tensors broadcast together and pick
- * jointly; their axes come where the first of them was, or in front if other axes lie between. Values below zero count from the end.
+ * x[specs…], one spec for each of the leading axes. Entries and stretches give views. Tensors broadcast together and pick
+ * jointly; their axes go where the first of them was, or in front if other axes lie between. Negative values count from the end.
  * @throws ArgumentError for an index that is out of range
  * @example index(x, [{ start: 1 }, -1]) // x[1:, -1]
  * @example index(x, [i, j]) // x[i, j] for int32 tensors i and j
@@ -467,7 +467,7 @@ function pickJointly(x: Tensor, picks: readonly Pick[]): Tensor {
   return reshape(rows, [...before, ...picked, ...after]);
 }
 
-/** The picks as positions on their axes merged into one. */
+/** Picks on several axes as positions on these axes merged into one. */
 function jointIndex(sizes: Shape, picks: readonly Pick[], shape: Shape): Tensor {
   const joint = new Int32Array(sizeOf(shape));
   picks.forEach(({ axis, index }, p) => {

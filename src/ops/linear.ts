@@ -42,7 +42,7 @@ interface Sizes {
   readonly k: number;
 }
 
-/** How many products one call makes, and how far apart their operands lie. */
+/** Number of products in one call, and the distances between their operands. */
 interface Batch {
   readonly count: number;
   readonly a: number;
@@ -63,8 +63,8 @@ function product(dtype: DType, sizes: Sizes, a: Matrix, b: Matrix, c: number, st
 }
 
 /**
- * The same product in two calls, packing and product. A recorded step is replayed many times, and the packing
- * of a weight, being a call of its own, is then made once.
+ * The same product in two calls, packing and multiplying. A recorded step is replayed many times, and as a call of its
+ * own the packing of a weight then runs only once.
  */
 function packedProduct(dtype: FloatDType, { m, n, k }: Sizes, a: Matrix, b: Matrix, c: number, { bias = 0, add = false }: Start): void {
   const panel = 32 / BYTES[dtype];
@@ -73,13 +73,13 @@ function packedProduct(dtype: FloatDType, { m, n, k }: Sizes, a: Matrix, b: Matr
   call(gemmPanels, dtype, m, n, k, a.ptr, a.row, packed.ptr, c, n, bias, add ? 1 : 0);
 }
 
-/** Strides of the batch axes of x along those of the result: 0 where x is repeated. */
+/** Strides of x along the batch axes of the result; 0 where x is repeated. */
 function batchStrides(x: Tensor, batch: Shape): number[] {
   const lead = batch.length - (x.rank - 2);
   return batch.map((_, i) => (i < lead || x.shape[i - lead] === 1 ? 0 : (x.strides[i - lead] as number)));
 }
 
-/** Batch axes of a product, neighbours that walk as one merged. */
+/** Batch axes of a product; merges neighbours that act as one. */
 function mergedBatch(a: Tensor, b: Tensor, shape: Shape): Batch[] {
   const strides = { a: batchStrides(a, shape), b: batchStrides(b, shape) };
   const axes: Batch[] = [];
@@ -94,7 +94,7 @@ function mergedBatch(a: Tensor, b: Tensor, shape: Shape): Batch[] {
   return axes;
 }
 
-/** y [..., m, n] = a·b over broadcast batch axes; the innermost of them runs inside the kernel. */
+/** y [..., m, n] = a·b over broadcast batch axes; the kernel loops over the innermost. */
 function batchedProduct(a: Tensor, b: Tensor, y: Tensor): void {
   if (y.size === 0) return;
   const sizes = { m: y.dim(-2), n: y.dim(-1), k: a.dim(-1) };
@@ -131,7 +131,7 @@ function described(args: Named, of: (x: Tensor) => string): string {
   return parts.filter((part) => part !== "").join(", ");
 }
 
-/** Float tensors of one dtype. @throws DTypeError @internal */
+/** Requires float tensors of one dtype. @throws DTypeError @internal */
 export function checkOperands(op: string, args: Named): void {
   let dtype: DType | undefined;
   for (const x of Object.values(args)) {
@@ -153,7 +153,7 @@ function rowsOf(x: Tensor): Tensor {
   return reshape(x, [sizeOf(x.shape.slice(0, -1)), x.dim(-1)]);
 }
 
-/** A tangent [K, …x.shape] with axes of one after K, so that it broadcasts like x against a result of `rank` axes. */
+/** Inserts axes of length one after K in a tangent [K, …x.shape], so that it broadcasts like x to a result of `rank` axes. */
 function lifted(t: Tensor, rank: number): Tensor {
   const [k, ...shape] = t.shape as [number, ...number[]];
   return reshape(t, [k, ...new Array<number>(rank - shape.length).fill(1), ...shape]);
@@ -179,12 +179,12 @@ const matmulOp: Primitive<void> = closedOp({
 });
 
 /**
- * The matrix product over the last axis of a and the last but one of b.
+ * The matrix product over the last axis of a and the second to last of b.
  *
  *     y[…, i, j] = Σ_k a[…, i, k] · b[…, k, j]
  *
- * Leading axes are batches and broadcast. A vector is a row on the left, a column on the right, and its axis is
- * dropped from the result. Transposed views are multiplied where they lie.
+ * Leading axes are batches and broadcast. A vector is a row on the left and a column on the right, and its axis is
+ * dropped from the result. Transposed views are multiplied without a copy.
  * @throws ShapeError when the inner sizes differ or the batches do not broadcast; DTypeError for mixed dtypes
  * @example matmul(tensor([[1, 2], [3, 4]]), tensor([1, 1])).toArray() // [3, 7]
  */
@@ -202,12 +202,12 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   return reshape(apply(matmulOp, [rowsOf(a), b], undefined), [...a.shape.slice(0, -1), b.dim(-1)]);
 }
 
-/** Whether a and b are matrices that can be multiplied: what there is to check in most products. */
+/** Whether a and b are plain matrices that fit: a quick check that covers most products. */
 function areMatrices(a: Tensor, b: Tensor): boolean {
   return a.rank === 2 && b.rank === 2 && a.shape[1] === b.shape[0] && a.dtype === b.dtype && isFloat(a.dtype);
 }
 
-/** Drops the axis of one that stands `fromEnd` from the end. */
+/** Drops the axis of length one at position `fromEnd` from the end. */
 function reshapedLast(x: Tensor, fromEnd: number): Tensor {
   return reshape(x, x.shape.toSpliced(x.rank - fromEnd, 1));
 }
@@ -262,7 +262,7 @@ const addmmOp: Primitive<void> = closedOp({
 });
 
 /**
- * c + a·b for matrices a [m, k] and b [k, n]; c broadcasts to [m, n] and is where the sums start.
+ * c + a·b for matrices a [m, k] and b [k, n]. c broadcasts to [m, n], and the sums start from it.
  * @throws ShapeError
  */
 export function addmm(c: Tensor, a: Tensor, b: Tensor): Tensor {
@@ -282,7 +282,7 @@ function rowsMatrix(x: Tensor): Matrix {
 
 const swapped = ({ ptr, row, column }: Matrix): Matrix => ({ ptr, row: column, column: row });
 
-/** Cotangents of x, W and b from that of x·Wᵀ + b: values only, as the rules below have them. */
+/** Cotangents of x, W and b from that of x·Wᵀ + b: values only, equal to those of the rules below. */
 function linearBackward(g: Tensor, [x, w, b]: Inputs, needs: readonly boolean[]): (Tensor | null)[] {
   const [input, weight] = [x as Tensor, w as Tensor];
   const { dtype } = g;
@@ -332,7 +332,7 @@ const linearOp: Primitive<void> = {
 };
 
 /**
- * y = x·Wᵀ + b, the affine map of PyTorch's layers; the sums start at the bias.
+ * y = x·Wᵀ + b, the affine map of PyTorch's layers. The sums start from the bias.
  * @param x [..., I]
  * @param weight [O, I]
  * @param bias [O]

@@ -1,4 +1,4 @@
-/** Functions of one tensor, element by element: elementary functions and activations. */
+/** Elementwise functions of one tensor: elementary functions and activations. */
 
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { checkNumber } from "../base/checks.ts";
@@ -11,7 +11,7 @@ import { besideBounds, equal, greater, greaterEqual, less, limited, logicalAnd, 
 import { applyBinary, binaryOp, type Numbers, type Operand, type Slope, unaryOp, unaryValue } from "./elementwise.ts";
 import { checkFloat } from "./reduction.ts";
 
-/** A function the kernel computes, without parameters. */
+/** A function without parameters that the kernel computes. */
 function elementary(name: string, op: number, slope: Slope<void>): Primitive<void> {
   return unaryOp(name, (x) => unaryValue(name, op, x), slope);
 }
@@ -107,20 +107,20 @@ export const powOp: Primitive<Numbers> = binaryOp("pow", code.POW, [
   (g, y, a, b) => mul(g, exponentSlope(y, a, b)),
 ]);
 
-/** b·a^(b-1); where b is 0 that is 0, also at a = 0. */
+/** b·a^(b-1); 0 if b is 0, even at a = 0. */
 function powerSlope(a: Operand, b: Operand): Operand {
   if (typeof b === "number") return b === 0 ? 0 : mul(pow(a, b - 1), b);
   return mul(b, pow(a, sub(where(equal(b, 0), 1, b), 1)));
 }
 
-/** a^b·log a; where a is 0 and b is not negative that is 0. */
+/** a^b·log a; 0 if a is 0 and b is not negative. */
 function exponentSlope(y: Tensor, a: Operand, b: Operand): Tensor {
   const exponents = b as Tensor;
   const base = typeof a === "number" ? full([], a, exponents.dtype) : a;
   return mul(y, log(where(logicalAnd(equal(base, 0), greaterEqual(exponents, 0)), 1, base)));
 }
 
-/** Powers that have a function of their own. */
+/** Exponents with a function of their own. */
 const SHORT_WAYS: ReadonlyMap<number, (x: Tensor) => Tensor> = new Map([
   [-1, (x: Tensor) => reciprocal(x)],
   [-0.5, (x: Tensor) => rsqrt(x)],
@@ -129,8 +129,8 @@ const SHORT_WAYS: ReadonlyMap<number, (x: Tensor) => Tensor> = new Map([
 ]);
 
 /**
- * a^b with C's special values: x^0 = 1^y = 1 always, NaN for a power of a negative number that is not whole.
- * As in PyTorch, x^0.5 and x^-0.5 are `sqrt` and `rsqrt`, also at -0 and -∞. Of int32 there are squares, and float32 powers that are not whole.
+ * a^b with C's special values: x^0 = 1^y = 1 always; NaN for a fractional power of a negative number.
+ * As in PyTorch, x^0.5 and x^-0.5 are `sqrt` and `rsqrt`, also at -0 and -∞. int32 has squares, and fractional powers as float32.
  * @example pow(x, 3)
  */
 export function pow(a: Operand, b: Operand): Tensor {
@@ -250,14 +250,14 @@ export const geluOp: Primitive<void> = elementary("gelu", code.GELU, (g, _y, x) 
 });
 
 /**
- * x·Φ(x) with the normal distribution's Φ.
+ * x·Φ(x), with Φ of the normal distribution.
  * @see D. Hendrycks, K. Gimpel, Gaussian Error Linear Units, 2016
  */
 export function gelu(x: Tensor): Tensor {
   return apply(geluOp, [x], undefined);
 }
 
-/** The approximation of gelu by ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))). */
+/** Approximates gelu by ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))). */
 export function geluTanh(x: Tensor): Tensor {
   checkTensor("geluTanh", x);
   checkFloat("geluTanh", x);
@@ -285,7 +285,7 @@ export const hardTanhOp: Primitive<Range> = unaryOp<Range>(
   (g, _y, x, { min, max }) => where(logicalAnd(greater(x, min), less(x, max)), g, 0),
 );
 
-/** x limited to [min, max]; the derivative at both ends is 0. */
+/** x limited to [min, max]; the derivative on the bounds is 0. */
 export function hardTanh(x: Tensor, min = -1, max = 1): Tensor {
   return apply(hardTanhOp, [besideBounds("hardTanh", x, { min, max })], { min, max });
 }
@@ -295,7 +295,7 @@ export function relu6(x: Tensor): Tensor {
   return hardTanh(x, 0, 6);
 }
 
-/** relu6(x + 3) / 6: a sigmoid of three straight lines. */
+/** relu6(x + 3) / 6: a sigmoid made of three straight lines. */
 export function hardSigmoid(x: Tensor): Tensor {
   return div(relu6(add(x, 3)), 6);
 }

@@ -25,7 +25,7 @@ export interface LayerNormOptions {
   readonly eps?: number | undefined;
 }
 
-/** The inputs are x, then the weight and the bias where there are such. */
+/** The inputs are x, then the weight and the bias if present. */
 interface LayerNorm {
   readonly shape: Shape;
   readonly eps: number;
@@ -38,7 +38,7 @@ interface LayerNormRun extends LayerNorm {
   readonly stats: Tensor;
 }
 
-/** Rows and their length as the kernels see x. */
+/** Number and length of the rows, as the kernels see x. */
 function rowsOf(x: Tensor, shape: Shape): [rows: number, n: number] {
   const n = sizeOf(shape);
   return [n === 0 ? 0 : x.size / n, n];
@@ -53,7 +53,7 @@ function normalized(x: Tensor, { shape, eps }: LayerNorm): { xh: Tensor; rstd: T
   return { xh: mul(sub(x, mean(x, over)), rstd), rstd };
 }
 
-/** The unfused form of the gradients; the inputs are g, x and the weight where there is one. */
+/** The unfused form of the gradients; the inputs are g, x and the weight if present. */
 function composedGrad([g, x, weight]: Inputs, params: LayerNormRun): Tensor[] {
   const over = { axis: trailing(params.shape), keepDim: true };
   const dy = g as Tensor;
@@ -63,7 +63,7 @@ function composedGrad([g, x, weight]: Inputs, params: LayerNormRun): Tensor[] {
   return [dx, sumTo(mul(dy, xh), params.shape), sumTo(dy, params.shape)];
 }
 
-/** dx, dw and db in one pass; differentiated again in the unfused form. */
+/** dx, dw and db in one pass; higher derivatives use the unfused form. */
 const layerNormGradOp: Primitive<LayerNormRun> = {
   name: "layerNormGrad",
   closed: true,
@@ -117,7 +117,7 @@ function checkLike(name: string, t: Tensor | undefined, x: Tensor, shape: Shape)
  *
  * Source: Ba, Kiros & Hinton 2016, Layer Normalization, equations 3 and 4.
  * @param x [..., ...normalizedShape]
- * @param normalizedShape the trailing axes normalised together
+ * @param normalizedShape shape of the trailing axes that are normalised together
  */
 export function layerNorm(x: Tensor, normalizedShape: Shape, options: LayerNormOptions = {}): Tensor {
   checkOptions("layerNorm", options, ["weight", "bias", "eps"]);

@@ -1,4 +1,4 @@
-/** Recurrences along an axis that are associative: in parts, over complex numbers, with maxima, in log space. */
+/** Associative recurrences along an axis: in chunks, over complex numbers, with maxima, in log space. */
 
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { optionsOf } from "../base/checks.ts";
@@ -18,14 +18,14 @@ import { flip, pad, select, slice, stack } from "./shape.ts";
 
 export interface ChunkedOptions {
   readonly axis: number;
-  /** Steps of a chunk. */
+  /** Steps per chunk. */
   readonly chunk: number;
 }
 
 /**
- * `linearScan` as the associative scan that it is, (a₂,b₂)∘(a₁,b₁) = (a₂a₁, a₂b₁ + b₂): all chunks from rest side by side,
- * then over the chunks' ends, y = local + (product of a in the chunk)∘(what the chunks before leave). Its gradient is the same
- * scan backwards. Products only ever shrink what they multiply and nothing is divided by them, so that they may underflow.
+ * `linearScan` as an associative scan, (a₂,b₂)∘(a₁,b₁) = (a₂a₁, a₂b₁ + b₂): all chunks at once, each starting from 0,
+ * then a scan over the chunks' ends, y = local + (product of a within the chunk)∘(end of the chunk before). Its gradient is the same
+ * scan backwards. The products only multiply, never divide, so they may underflow.
  * @see Blelloch, "Prefix sums and their applications", 1990, section 1.4
  */
 export function chunkedScan(a: Tensor, b: Tensor, options: ChunkedOptions): Tensor {
@@ -49,7 +49,7 @@ export function chunkedScan(a: Tensor, b: Tensor, options: ChunkedOptions): Tens
 
 // ---------------------------------------------------------------- complex numbers
 
-/** a·b of complex numbers as planes along an axis, or a·b̄. */
+/** a·b, or a·b̄, of complex numbers whose planes lie along an axis. */
 function times(a: Tensor, b: Tensor, axis: number, conjugate: boolean): Tensor {
   const [ar, ai, br, bi] = [select(a, axis, 0), select(a, axis, 1), select(b, axis, 0), select(b, axis, 1)];
   const [real, cross] = conjugate ? [add, sub] : [sub, add];
@@ -61,7 +61,7 @@ function conjugate(z: Tensor, axis: number): Tensor {
   return stack([select(z, axis, 0), mul(select(z, axis, 1), -1)], axis);
 }
 
-/** As `linearScan`; the planes lie along the axis after the one that is scanned. */
+/** Like `linearScan`; the planes lie along the axis after the scanned one. */
 const complexScanOp: Primitive<Scan> = {
   name: "complexScan",
   closed: true,
@@ -85,7 +85,7 @@ const complexScanOp: Primitive<Scan> = {
 };
 
 /**
- * The linear recurrence y[k] = a[k]·y[k-1] + b[k] over complex numbers along the first axis, from y[0] = b[0].
+ * The complex linear recurrence y[k] = a[k]·y[k-1] + b[k] along the first axis, with y[0] = b[0].
  * @param a factors [T,2,…]: real and imaginary parts @param b terms, of a's shape
  */
 export function complexScan(a: Tensor, b: Tensor): Tensor {
@@ -135,8 +135,8 @@ function reversedScan(a: Tensor, b: Tensor, axis: number): Tensor {
 }
 
 /**
- * The largest of what comes and of what is carried on: y[k] = max(y[k-1] + a[k], b[k]) along an axis, from y[0] = b[0]. It is what
- * keeps exponential gates in range. Where both are equal each has half of the derivative.
+ * A running maximum with increments: y[k] = max(y[k-1] + a[k], b[k]) along an axis, with y[0] = b[0]. It
+ * keeps exponential gates in range. Where both sides are equal, each gets half the derivative.
  * @param a of the shape and dtype of b
  */
 export function maxScan(a: Tensor, b: Tensor, options: { readonly axis: number }): Tensor {
@@ -149,8 +149,8 @@ export function maxScan(a: Tensor, b: Tensor, options: { readonly axis: number }
 // ---------------------------------------------------------------- log space
 
 /**
- * log y for y[k] = a[k]·y[k-1] + b[k] along an axis, y[0] = b[0], all positive, given log a and log b (finite). Sums are kept in
- * the scale of their largest term, so that nothing over- or underflows however long the axis is.
+ * log y for y[k] = a[k]·y[k-1] + b[k] along an axis, with y[0] = b[0] and all values positive, given log a and log b (finite). Sums keep
+ * the scale of their largest term, so nothing over- or underflows on an axis of any length.
  * @see Heinsen, "Efficient parallelization of a ubiquitous sequential computation", 2023
  */
 export function logLinearScan(logA: Tensor, logB: Tensor, options: { readonly axis: number }): Tensor {
@@ -159,7 +159,7 @@ export function logLinearScan(logA: Tensor, logB: Tensor, options: { readonly ax
   checkScanned("logLinearScan", logA, logB);
   const along = axisOf("logLinearScan", axis, logB.rank);
   const m = maxScan(logA, logB, { axis: along });
-  // Nothing comes before the first step: its factor is e^−∞, where a 0 in the place of −∞ would overflow.
+  // Nothing precedes the first step, so its factor is e^−∞; with 0 in place of −∞ it would overflow.
   const before = moved(m, { axis: along, reverse: false }, Number.NEGATIVE_INFINITY);
   const sums = linearScan(exp(sub(add(before, logA), m)), exp(sub(logB, m)), { axis: along });
   return add(m, log(sums));

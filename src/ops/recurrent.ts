@@ -1,12 +1,12 @@
 /**
- * Whole sequences of the recurrent work horses: simple (Elman), LSTM, GRU; and of units that see only their own past.
+ * Whole-sequence operations of the recurrent workhorses: simple (Elman), LSTM, GRU, and units that see only their own past.
  *
- * Each takes the inputs' part of all steps at once (gx = x·W_ihᵀ + b, one product) and runs the recurrence in one kernel,
- * forward and backward. The composed form beside it says the same in basic operations: it is what second derivatives
- * and forward mode go through.
+ * Each takes the input projection of all steps (gx = x·W_ihᵀ + b, one product) and runs the recurrence in one kernel,
+ * forward and backward. Its composed form does the same in basic operations; second derivatives
+ * and forward mode use that.
  *
- * Rows are packed as for sequences sorted by falling length: time-major and without gaps, so that shorter sequences
- * cost their real steps only. With equal lengths that is simply [T·B, …].
+ * Rows are packed for sequences sorted by falling length: time-major and without gaps, so shorter sequences
+ * cost only their real steps. With equal lengths that is simply [T·B, …].
  */
 
 import type { Primitive } from "../autodiff/primitive.ts";

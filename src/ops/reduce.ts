@@ -34,12 +34,12 @@ import { flip, pad, permute, slice } from "./shape.ts";
 
 export type { ReduceOptions };
 
-/** How many elements of x go into one of the result. */
+/** Number of elements of x that go into one element of the result. */
 function countOf(x: Tensor, axes: readonly number[]): number {
   return axes.length === x.rank ? x.size : axes.reduce((n, a) => n * x.dim(a), 1);
 }
 
-/** Refuses to look for the largest of nothing. */
+/** Requires a non-empty set to take an extreme of. */
 function checkNotEmpty(op: string, x: Tensor, axes: readonly number[]): void {
   if (countOf(x, axes) === 0) throw new ShapeError(`${op}: expected axes that are not empty, got axes ${show(axes)} of x ${show(x.shape)}`);
 }
@@ -54,11 +54,11 @@ export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
 }
 
 export interface VarianceOptions extends ReduceOptions {
-  /** Subtracted from the number of elements in the divisor: 1 (default) is unbiased, 0 the mean of squares. */
+  /** Subtracted from the number of elements in the divisor: 1 (default) is unbiased, 0 gives the mean of squares. */
   readonly correction?: number;
 }
 
-/** Σ (x - mean)² / (n - correction) over axes; NaN where the divisor is 0. */
+/** Σ (x - mean)² / (n - correction) over axes; NaN if the divisor is 0. */
 export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
   checkTensor("variance", x);
   const { correction = 1, ...over } = optionsOf("variance", options, ["correction", ...REDUCE]);
@@ -68,21 +68,21 @@ export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
   return div(sum(square(centered), { axis: axes, keepDim }), divisor);
 }
 
-/** The square root of the variance; its derivative counts as 0 where all elements are equal. */
+/** The square root of the variance; its derivative is taken as 0 where all elements are equal. */
 export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
   checkTensor("std", x);
   return awayFromZero(variance(x, options), sqrt);
 }
 
-/** fn, but 0 with derivative 0 at 0, where a root's own derivative is infinite. */
+/** fn, but 0 with derivative 0 at 0, where the derivative of a root is infinite. */
 function awayFromZero(x: Tensor, fn: (x: Tensor) => Tensor): Tensor {
   const zero = equal(x, 0);
   return where(zero, 0, fn(where(zero, 1, x)));
 }
 
 /**
- * The vector norm (Σ |x|^p)^(1/p) over axes: p = 2 unless given, Infinity for the largest and -Infinity for the
- * smallest |x|, 0 for the number of elements that are not 0. The derivative counts as 0 where the norm is 0.
+ * The vector norm (Σ |x|^p)^(1/p) over axes: p is 2 by default, Infinity for the largest and -Infinity for the
+ * smallest |x|, 0 for the number of non-zero elements. The derivative is taken as 0 where the norm is 0.
  */
 export function norm(x: Tensor, options: ReduceOptions & { readonly p?: number } = {}): Tensor {
   checkTensor("norm", x);
@@ -122,20 +122,20 @@ function extreme(op: Primitive<Reduction>, x: Tensor, options: ReduceOptions): T
   return apply(op, [x], reduction);
 }
 
-/** The largest element over axes, NaN if there is one; ties share the derivative evenly. @throws ShapeError over an empty axis */
+/** The largest element over axes, or NaN if any is NaN; ties share the derivative evenly. @throws ShapeError over an empty axis */
 export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkTensor("amax", x);
   return extreme(amaxOp, x, options);
 }
 
-/** The smallest element over axes, NaN if there is one; ties share the derivative evenly. @throws ShapeError over an empty axis */
+/** The smallest element over axes, or NaN if any is NaN; ties share the derivative evenly. @throws ShapeError over an empty axis */
 export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkTensor("amin", x);
   return extreme(aminOp, x, options);
 }
 
 export interface ArgOptions {
-  /** The axis that goes; unless given, x counts as flat. */
+  /** The axis to reduce; without it, x is flattened. */
   readonly axis?: number | undefined;
   readonly keepDim?: boolean | undefined;
 }
@@ -150,27 +150,27 @@ function argExtreme(op: string, sign: number, x: Tensor, options: ArgOptions): T
   return y;
 }
 
-/** The index (int32) of the first largest element along an axis, or in x flattened; the first NaN counts as largest. */
+/** The index (int32) of the first largest element along an axis, or in x flattened; NaN counts as largest. */
 export function argmax(x: Tensor, options: ArgOptions = {}): Tensor {
   checkTensor("argmax", x);
   return argExtreme("argmax", 1, x, options);
 }
 
-/** The index (int32) of the first smallest element along an axis, or in x flattened; the first NaN counts as smallest. */
+/** The index (int32) of the first smallest element along an axis, or in x flattened; NaN counts as smallest. */
 export function argmin(x: Tensor, options: ArgOptions = {}): Tensor {
   checkTensor("argmin", x);
   return argExtreme("argmin", -1, x, options);
 }
 
-/** The elements along one axis that an index names. */
+/** The elements along one axis at the indices of `argmax` or `argmin`. */
 function pick(x: Tensor, axis: number, index: Tensor, keepDim = false): Tensor {
   const picked = gather(x, axis, index);
   return keepDim ? picked : reshape(picked, picked.shape.toSpliced(axisOf("gather", axis, x.rank), 1));
 }
 
 /**
- * The largest element: along one axis, where the derivative goes to the first of ties, as `argmax` names it;
- * otherwise as `amax`. @throws ShapeError over an empty axis
+ * The largest element along one axis, with the derivative going to the first of ties, as `argmax` finds it;
+ * without an axis, as `amax`. @throws ShapeError over an empty axis
  */
 export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkTensor("max", x);
@@ -189,7 +189,7 @@ export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
 
 // ---------------------------------------------------------------- log-sum-exp
 
-/** The reduced axes moved to the end and merged: [rows, n]. */
+/** x with the reduced axes moved to the end and merged: [rows, n]. */
 function rowsOf(x: Tensor, axes: readonly number[]): Tensor {
   const kept = x.shape.flatMap((_, i) => (axes.includes(i) ? [] : [i]));
   return reshape(permute(x, [...kept, ...axes]), [sizeOf(kept.map((i) => x.dim(i))), countOf(x, axes)]);
@@ -207,7 +207,7 @@ const logSumExpOp: Primitive<void> = closedOp({
   jvp: (t, y, [x]) => sum(mul(t, weightsOf(x as Tensor, y)), { axis: -1 }),
 });
 
-/** exp(x - y) for rows x and their log-sums y: 0 in rows of nothing but -∞. */
+/** exp(x - y) for rows x and their log-sums y; 0 in rows of only -∞. */
 function weightsOf(x: Tensor, y: Tensor): Tensor {
   return exp(sub(x, reshape(maskedFill(y, equal(y, -Infinity), 0), [y.size, 1])));
 }
@@ -227,7 +227,7 @@ export interface Scan {
   readonly reverse: boolean;
 }
 
-/** Inputs are the factors and the terms, or the terms alone where all factors are 1. @internal */
+/** The inputs are the factors and the terms, or only the terms if all factors are 1. @internal */
 export function scanValue(inputs: Inputs, { axis, reverse }: Scan, kind: number = code.LINEAR_SCAN): Tensor {
   const [a, b] = inputs.length === 2 ? [dense(inputs[0] as Tensor), dense(inputs[1] as Tensor)] : [null, dense(inputs[0] as Tensor)];
   const y = empty(b.shape, b.dtype);
@@ -242,7 +242,7 @@ const cumsumOp: Primitive<Scan> = closedOp<Scan>({
   jvp: (t, _y, _x, { axis, reverse }) => apply(cumsumOp, [t], { axis: axis + 1, reverse }),
 });
 
-/** The sums of x up to and with each element along an axis. */
+/** The cumulative sums of x along an axis. */
 export function cumsum(x: Tensor, options: { readonly axis: number }): Tensor {
   const { axis } = optionsOf("cumsum", options, ["axis"]);
   checkTensor("cumsum", x);
@@ -250,7 +250,7 @@ export function cumsum(x: Tensor, options: { readonly axis: number }): Tensor {
   return apply(cumsumOp, [x], { axis: axisOf("cumsum", axis, x.rank), reverse: false });
 }
 
-/** Each element moved on to the next place along the axis (back, with `reverse`), `first` in the place left free. @internal */
+/** Moves each element to the next place along the axis (or the previous, with `reverse`) and fills the free place with `first`. @internal */
 export function moved(x: Tensor, { axis, reverse }: Scan, first: number): Tensor {
   const n = x.dim(axis);
   if (n === 0) return x;
@@ -258,7 +258,7 @@ export function moved(x: Tensor, { axis, reverse }: Scan, first: number): Tensor
   return pad(reverse ? slice(x, axis, 1, n) : slice(x, axis, 0, n - 1), padding, first);
 }
 
-/** [a, b] of y[k] = a[k]·y[k-1] + b[k]; transposed, the recurrence runs backwards with the factors one place further. */
+/** [a, b] of y[k] = a[k]·y[k-1] + b[k]. The transpose runs the recurrence backwards, with the factors shifted by one. */
 const linearScanOp: Primitive<Scan> = {
   name: "linearScan",
   closed: true,
@@ -287,7 +287,7 @@ export function checkScanned(op: string, a: Tensor, b: Tensor): void {
 }
 
 /**
- * The linear recurrence y[k] = a[k]·y[k-1] + b[k] along an axis, from y[0] = b[0]; a[0] is not used.
+ * The linear recurrence y[k] = a[k]·y[k-1] + b[k] along an axis, with y[0] = b[0]; a[0] is not used.
  * @param a factors, of the shape and dtype of b
  * @example linearScan(decay, inputs, { axis: 0 }); // a leaky integrator over time
  */
@@ -298,7 +298,7 @@ export function linearScan(a: Tensor, b: Tensor, options: { readonly axis: numbe
   return apply(linearScanOp, [a, b], { axis: axisOf("linearScan", axis, b.rank), reverse: false });
 }
 
-/** The products of x up to and with each element along an axis; derivatives are right at zeros too. */
+/** The cumulative products of x along an axis; derivatives are right at zeros too. */
 export function cumprod(x: Tensor, options: { readonly axis: number }): Tensor {
   const { axis } = optionsOf("cumprod", options, ["axis"]);
   checkTensor("cumprod", x);
@@ -315,7 +315,7 @@ const prodOp: Primitive<void> = closedOp({
   jvp: (t, _y, [x]) => sum(mul(t, productsOfOthers(x as Tensor)), { axis: -1 }),
 });
 
-/** For each element of a row, the product of the row's other elements: those before times those after. */
+/** For each element of a row, the product of the others: those before times those after. */
 function productsOfOthers(x: Tensor): Tensor {
   const scan = { axis: x.rank - 1, reverse: false };
   const before = (rows: Tensor) => cumprod(moved(rows, scan, 1), { axis: -1 });

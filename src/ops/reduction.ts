@@ -1,4 +1,4 @@
-/** Reductions over axes: which of them go, what shape is left, and the kernels' walk over them. Values only. */
+/** Reductions over axes: which axes, what shape results, and how kernels walk over them. Values only. */
 
 import { optionsOf } from "../base/checks.ts";
 import { type DType, isFloat } from "../base/dtype.ts";
@@ -10,16 +10,16 @@ import { call } from "../wasm/host.ts";
 import { joinAxis, sumAxis } from "../wasm/kernels.gen.ts";
 
 export interface ReduceOptions {
-  /** The axis or axes that go; all of them unless given. */
+  /** The axis or axes to reduce; default all. */
   readonly axis?: number | readonly number[] | undefined;
-  /** Leaves the reduced axes as dimensions of one. */
+  /** Keeps the reduced axes, with length one. */
   readonly keepDim?: boolean | undefined;
 }
 
 /** The names of `ReduceOptions`. @internal */
 export const REDUCE = ["axis", "keepDim"] as const;
 
-/** Axes resolved: rising, without repetition. @internal */
+/** Resolves axes: sorted, all different. @internal */
 export interface Reduction {
   readonly axes: readonly number[];
   readonly keepDim: boolean;
@@ -45,7 +45,7 @@ function axesOf(op: string, x: Tensor, axis: ReduceOptions["axis"]): number[] {
   return axes;
 }
 
-/** The shape with the reduced axes as ones. @internal */
+/** The shape with reduced axes of length one. @internal */
 export function keptShape(shape: Shape, axes: readonly number[]): number[] {
   return shape.map((d, i) => (axes.includes(i) ? 1 : d));
 }
@@ -60,7 +60,7 @@ export function stacked({ axes, keepDim }: Reduction): ReduceOptions {
   return { axis: axes.map((a) => a + 1), keepDim };
 }
 
-/** A tensor seen as [outer, axis, inner], its axes first to last taken as one. @internal */
+/** A tensor's sizes as [outer, axis, inner], where axes `first` to `last` count as one. @internal */
 export function viewAround(shape: Shape, first: number, last: number = first): [outer: number, axis: number, inner: number] {
   return [sizeOf(shape.slice(0, first)), sizeOf(shape.slice(first, last + 1)), sizeOf(shape.slice(last + 1))];
 }
@@ -74,14 +74,14 @@ export const joining =
   (dtype, ...args) =>
     call(joinAxis, dtype, op, ...args);
 
-/** Where the run of neighbouring axes at the end of the list begins in it. */
+/** Index in the list at which its last run of neighbouring axes begins. */
 function lastRun(axes: readonly number[]): number {
   let start = axes.length - 1;
   while (start > 0 && axes[start - 1] === (axes[start] as number) - 1) start--;
   return start;
 }
 
-/** Reduces run after run of neighbouring axes, from the last to the first. @internal */
+/** Reduces one run of neighbouring axes after another, from the last to the first. @internal */
 export function reduceWith(reducer: AxisReducer, x: Tensor, reduction: Reduction): Tensor {
   let y = dense(x);
   let axes = reduction.axes;
@@ -98,7 +98,7 @@ export function reduceWith(reducer: AxisReducer, x: Tensor, reduction: Reduction
   return new Tensor(y.storage, y.dtype, shape, stridesOf(shape), y.offset);
 }
 
-/** Everything in one run. */
+/** The options of reducing everything in one run. */
 function reduceAll(reducer: AxisReducer, x: Tensor, { axes, keepDim }: Reduction): Tensor {
   const y = empty(keepDim ? axes.map(() => 1) : [], x.dtype);
   reducer(x.dtype, 1, x.size, 1, x.ptr, y.ptr);

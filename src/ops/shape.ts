@@ -1,8 +1,8 @@
 /**
- * Operations that move elements and compute nothing: reshaping, axes, windows, joining, padding.
+ * Operations that only move elements: reshaping, axes, windows, joining, padding.
  *
- * Whatever strides can express is a view that shares its memory with its source. The results of these operations
- * are never written to, so sharing cannot be seen.
+ * Whatever strides can express is a view that shares its source's memory. The results of these operations
+ * are never written to, so nobody notices the sharing.
  */
 
 import { closedOp } from "../autodiff/define-op.ts";
@@ -25,19 +25,19 @@ const contiguousOp: Primitive<void> = closedOp({
   jvp: (t) => t,
 });
 
-/** The same values in row-major order without gaps: x itself if it is so already, else a copy. */
+/** The same values in row-major order without gaps: x itself if possible, else a copy. */
 export function contiguous(x: Tensor): Tensor {
   checkTensor("contiguous", x);
   return x.isContiguous ? x : apply(contiguousOp, [x], undefined);
 }
 
-/** Inserts an axis of length one, so that it becomes axis `axis` of the result. */
+/** Inserts an axis of length one, which becomes axis `axis` of the result. */
 export function unsqueeze(x: Tensor, axis: number): Tensor {
   checkTensor("unsqueeze", x);
   return reshape(x, x.shape.toSpliced(axisOf("unsqueeze", axis, x.rank + 1), 0, 1));
 }
 
-/** Drops an axis of length one, or all of them; an axis of another length stays. */
+/** Drops an axis if its length is one, or all axes of length one. */
 export function squeeze(x: Tensor, axis?: number): Tensor {
   checkTensor("squeeze", x);
   if (axis === undefined)
@@ -116,7 +116,7 @@ export function expand(x: Tensor, shape: Shape): Tensor {
 
 // ---------------------------------------------------------------- windows
 
-/** A box within a tensor: along each axis, where it starts, how far its elements are apart, how many there are. */
+/** A box within a tensor: start, step and number of its elements along each axis. */
 interface Window {
   readonly starts: Shape;
   readonly steps: Shape;
@@ -150,11 +150,11 @@ interface Embedding {
   readonly window: Window;
   /** Of the result. */
   readonly shape: Shape;
-  /** Everywhere outside the window. */
+  /** Value outside the window. */
   readonly value: number;
 }
 
-/** Writes x into a window of a constant tensor: the transpose of looking through the window. */
+/** Writes x into a window of a constant tensor: the transpose of taking a window. */
 const embedOp: Primitive<Embedding> = closedOp<Embedding>({
   name: "embed",
   forward([x], { window, shape, value }) {
@@ -173,7 +173,7 @@ function embed(x: Tensor, params: Embedding): Tensor {
   return apply(embedOp, [x], params);
 }
 
-/** A bound of a slice with negative values counted from the end, within [low, high]. */
+/** A bound of a slice, limited to [low, high]; negative values count from the end. */
 function bound(value: number, n: number, low: number, high: number): number {
   return Math.min(high, Math.max(low, value < 0 ? value + n : value));
 }
@@ -188,8 +188,8 @@ function oneAxisWindow(shape: Shape, axis: number, start: number, step: number, 
 }
 
 /**
- * Elements start, start + step, … before `end` of one axis, by Python's rules: bounds below zero count from the end,
- * bounds beyond it are cut. A view, except that a negative step (whose default bounds are the last element and
+ * Elements start, start + step, … before `end` of one axis, by Python's rules: negative bounds count from the end,
+ * bounds beyond it are clipped. A view, but a negative step (whose default bounds are the last element and
  * "before the first") makes a copy.
  * @throws ArgumentError for a step of zero or values that are not whole
  * @example slice(xs, 0, 1) // all but the first
@@ -230,10 +230,10 @@ const selectOp: Primitive<Selection> = closedOp<Selection>({
 });
 
 /**
- * Entry i of an axis, which is dropped; i below zero counts from the end. A view.
+ * Entry i of an axis, without that axis; a negative i counts from the end. A view.
  *
- * Its gradient is as large as x: to walk over all entries of an axis, `unstack` them.
- * @throws ArgumentError for an entry that is not there
+ * Its gradient is as large as x, so use `unstack` to walk over all entries of an axis.
+ * @throws ArgumentError for an index out of range
  */
 export function select(x: Tensor, axis: number, i: number): Tensor {
   checkTensor("select", x);
@@ -246,9 +246,9 @@ export function select(x: Tensor, axis: number, i: number): Tensor {
   return apply(selectOp, [x], { axis: at, i: entry });
 }
 
-// ---------------------------------------------------------------- joining and parting
+// ---------------------------------------------------------------- joining and splitting
 
-/** Puts zeros where no cotangent or tangent arrived. */
+/** Replaces missing cotangents or tangents by zeros. */
 function orZeros(parts: readonly (Tensor | null)[], like: (i: number) => Shape): Tensor[] | null {
   const some = parts.find((p) => p !== null && p !== undefined);
   if (!some) return null;
@@ -261,7 +261,7 @@ function stackSize(tangents: readonly (Tensor | null)[]): number {
   return 0;
 }
 
-/** Every entry of an axis; they share one shape and one list of strides. */
+/** All entries of an axis; they share one shape and one list of strides. */
 function entryViews(x: Tensor, axis: number): Tensor[] {
   const shape = x.shape.toSpliced(axis, 1);
   const strides = x.strides.toSpliced(axis, 1);
@@ -281,8 +281,8 @@ const unstackOp: Primitive<number> = {
 };
 
 /**
- * The entries of an axis, as views without it: the way to walk over time. One operation however many entries,
- * whose gradient stacks theirs once.
+ * The entries of an axis, as views without it. Use it to walk over time: it is one operation for any number of entries,
+ * and its gradient stacks theirs once.
  * @example for (const x of unstack(xs, 0)) [y, state] = cell.step(x, state);
  */
 export function unstack(x: Tensor, axis = 0): Tensor[] {
@@ -319,7 +319,7 @@ function checkAlike(op: string, xs: Inputs): Tensor {
 }
 
 /**
- * Tensors of one shape side by side along a new axis.
+ * Stacks tensors of one shape along a new axis.
  * @throws ShapeError when shapes differ; ArgumentError for an empty list
  */
 export function stack(xs: readonly Tensor[], axis = 0): Tensor {
@@ -337,7 +337,7 @@ interface Parts {
   readonly sizes: Shape;
 }
 
-/** Views of consecutive stretches of an axis. */
+/** Splits an axis into consecutive stretches, as views. */
 function stretches(x: Tensor, { axis, sizes }: Parts): Tensor[] {
   const stride = x.strides[axis] as number;
   let offset = x.offset;
@@ -360,7 +360,7 @@ const splitOp: Primitive<Parts> = {
 };
 
 /**
- * Consecutive stretches of an axis, as views: of `size` entries each (the last one what is left), or of the given sizes.
+ * Splits an axis into stretches, as views: of `size` entries each (the last may be shorter), or of the given sizes.
  * @throws ShapeError when the sizes do not add up
  */
 export function split(x: Tensor, size: number | readonly number[], axis = 0): Tensor[] {
@@ -381,7 +381,7 @@ function evenSizes(n: number, size: number): number[] {
   return Array.from({ length: count }, (_, i) => Math.min(size, n - i * size));
 }
 
-/** At most `chunks` stretches of an axis, all as long as the first but perhaps the last, as views. */
+/** Splits an axis into at most `chunks` stretches of equal length (the last may be shorter), as views. */
 export function chunk(x: Tensor, chunks: number, axis = 0): Tensor[] {
   checkTensor("chunk", x);
   if (!(Number.isInteger(chunks) && chunks > 0)) throw new ArgumentError(`chunk: expected at least 1 chunk, got ${chunks}`);
@@ -418,7 +418,7 @@ const catOp: Primitive<number> = {
 };
 
 /**
- * Tensors one after the other along an axis.
+ * Joins tensors along an axis.
  * @throws ShapeError when the other axes differ; ArgumentError for an empty list
  */
 export function cat(xs: readonly Tensor[], axis = 0): Tensor {
@@ -467,7 +467,7 @@ export function flip(x: Tensor, axis: number | readonly number[]): Tensor {
 
 interface Roll {
   readonly axis: number;
-  /** Within [0, length of the axis). */
+  /** Normalised to [0, length of the axis). */
   readonly shift: number;
 }
 
@@ -487,7 +487,7 @@ const rollOp: Primitive<Roll> = closedOp<Roll>({
   jvp: (t, _y, _x, { axis, shift }) => apply(rollOp, [t], { axis: axis + 1, shift }),
 });
 
-/** Moves every element `shift` places on along an axis; those pushed out come in again at the other end. Without an axis: of x flattened. */
+/** Moves every element `shift` places along an axis, around its end to the start. Without an axis, x is flattened for it. */
 export function roll(x: Tensor, shift: number, axis?: number): Tensor {
   checkTensor("roll", x);
   if (!Number.isInteger(shift)) throw new ArgumentError(`roll: expected a whole shift, got ${shift}`);
@@ -499,9 +499,9 @@ export function roll(x: Tensor, shift: number, axis?: number): Tensor {
 }
 
 /**
- * Surrounds x by a constant, as x's dtype holds it.
- * @param padding how many to put before and after, for each of the last axes, in the order of the axes
- * @throws DTypeError for a value that is not whole around int32
+ * Surrounds x with a constant in x's dtype.
+ * @param padding numbers of elements before and after, for each of the last axes, in the order of the axes
+ * @throws DTypeError for a fractional value around int32
  * @example pad(x, [[1, 1], [0, 2]]) // [2,3] → [4,5]
  */
 export function pad(x: Tensor, padding: readonly (readonly [before: number, after: number])[], value = 0): Tensor {
@@ -521,7 +521,7 @@ export function pad(x: Tensor, padding: readonly (readonly [before: number, afte
 }
 
 /**
- * x tiled `repeats[i]` times along axis i; more repeats than axes add axes in front.
+ * Tiles x `repeats[i]` times along axis i; more repeats than axes add axes in front.
  * @example repeat(x, [2, 3]) // [2,2] → [4,6]
  */
 export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
@@ -540,7 +540,7 @@ export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
 
 // ---------------------------------------------------------------- matrices
 
-/** Diagonals of a matrix, numbered from the main one upwards: those of a band stay. */
+/** Keeps a band of each matrix's diagonals, numbered from the main one upwards. */
 interface Band {
   readonly lowest: number;
   readonly highest: number;
@@ -589,7 +589,7 @@ interface Diagonal {
   readonly columns: number;
 }
 
-/** Diagonal number `offset` of two axes, which are dropped; it becomes the last axis. */
+/** Takes diagonal number `offset` of two axes, which it drops; the diagonal becomes the last axis. */
 function diagonalView(x: Tensor, { offset, rows, columns }: Diagonal): Tensor {
   const height = x.shape[rows] as number;
   const width = x.shape[columns] as number;
@@ -618,7 +618,7 @@ interface DiagonalEmbedding {
   readonly shape: Shape;
 }
 
-/** Writes x on a diagonal of zeros: the transpose of taking the diagonal. */
+/** Writes x on a diagonal of a zero matrix: the transpose of taking the diagonal. */
 const embedDiagonalOp: Primitive<DiagonalEmbedding> = closedOp<DiagonalEmbedding>({
   name: "embedDiagonal",
   forward([x], { where, shape }) {

@@ -1,4 +1,4 @@
-/** Softmax along an axis, and the cross-entropy of logits with classes. */
+/** Softmax along an axis, and the cross-entropy of logits with class indices. */
 
 import { composedRules } from "../autodiff/composed.ts";
 import { closedOp } from "../autodiff/define-op.ts";
@@ -20,7 +20,7 @@ import { transpose } from "./shape.ts";
 
 type RowKernel = Kernel<[rows: number, n: number, x: number, y: number]>;
 
-/** The value of a kernel that works on rows, along the last axis. */
+/** Runs a kernel that works on rows, along the last axis. */
 function alongRows(kernel: RowKernel, x: Tensor): Tensor {
   const rows = dense(x);
   const y = empty(x.shape, x.dtype);
@@ -29,7 +29,7 @@ function alongRows(kernel: RowKernel, x: Tensor): Tensor {
   return y;
 }
 
-/** Applies an operation of the last axis to another one. */
+/** Applies an operation along the last axis to another axis. */
 function alongAxis(op: Primitive<void>, x: Tensor, axis: number): Tensor {
   checkFloat(op.name, x);
   const resolved = axisOf(op.name, axis, x.rank);
@@ -48,18 +48,18 @@ const softmaxOp: Primitive<void> = closedOp({
   jvp: softmaxSlope,
 });
 
-/** exp(x) / Σ exp(x) along an axis, without overflow; NaN where all of x is -∞. */
+/** exp(x) / Σ exp(x) along an axis, without overflow; NaN if all of x is -∞. */
 export function softmax(x: Tensor, axis = -1): Tensor {
   checkTensor("softmax", x);
   return alongAxis(softmaxOp, x, axis);
 }
 
-/** exp(y)·Σg: 0 in rows that nothing asks for (ignored targets, padding), also where such a row of y is NaN. */
+/** exp(y)·Σg; 0 in rows whose cotangent is 0 (ignored targets, padding), even if such a row of y is NaN. */
 function shareOfTotal(g: Tensor, y: Tensor): Tensor {
   const total = totalOf(g);
   const unasked = equal(total, 0);
   if (!isGradEnabled()) return where(unasked, 0, mul(exp(y), total));
-  // To be differentiated once more: a total of 0 has a derivative, unless y is NaN.
+  // For the next derivative: a total of 0 has one too, unless y is NaN.
   return mul(exp(where(logicalAnd(unasked, notEqual(y, y)), 0, y)), total);
 }
 
@@ -70,7 +70,7 @@ const logSoftmaxOp: Primitive<void> = closedOp({
   jvp: (t, y) => sub(t, totalOf(mul(t, exp(y)))),
 });
 
-/** x - log Σ exp(x) along an axis, without overflow; NaN where all of x is -∞. */
+/** x - log Σ exp(x) along an axis, without overflow; NaN if all of x is -∞. */
 export function logSoftmax(x: Tensor, axis = -1): Tensor {
   checkTensor("logSoftmax", x);
   return alongAxis(logSoftmaxOp, x, axis);
@@ -80,15 +80,15 @@ export function logSoftmax(x: Tensor, axis = -1): Tensor {
 
 /** @internal */
 export interface CrossEntropyOptions {
-  /** Factor of each class, [C]; a constant for differentiation. */
+  /** Factor of each class, [C]; without derivatives. */
   readonly weight?: Tensor | undefined;
   /** Share ε of the target spread evenly over all classes (Szegedy et al. 2016, Rethinking the Inception Architecture, section 7). */
   readonly labelSmoothing?: number | undefined;
-  /** The class whose rows have loss 0 and no gradient. */
+  /** A class whose rows have loss 0 and no gradient. */
   readonly ignoreIndex?: number | undefined;
 }
 
-/** What the kernels need beside the logits. */
+/** The kernels' arguments besides the logits. */
 interface ClassTargets {
   /** int32, contiguous. */
   readonly targets: Tensor;
@@ -97,7 +97,7 @@ interface ClassTargets {
   readonly ignore: number;
 }
 
-/** Maximum and sum of exponentials of each row, which the gradient needs again. */
+/** Maximum and sum of exponentials of each row, kept for the gradient. */
 interface CrossEntropyRun extends ClassTargets {
   readonly stats: Tensor;
 }
@@ -147,7 +147,7 @@ const crossEntropyOp: Primitive<ClassTargets> = {
   },
 };
 
-/** g·(Σq·softmax(x) - q) in one pass; differentiated again by way of `softmax`. */
+/** g·(Σq·softmax(x) - q) in one pass; higher derivatives go through `softmax`. */
 const crossEntropyGradOp: Primitive<CrossEntropyRun> = {
   name: "crossEntropyGrad",
   closed: true,
@@ -190,7 +190,7 @@ function checkWeight(weight: Tensor, logits: Tensor): void {
 }
 
 /**
- * The cross-entropy of each row of logits with its class, without forming the softmax:
+ * The cross-entropy of each row of logits with its class, without computing the softmax:
  *
  *   loss = Σ_c q_c·(log Σ exp x - x_c),  q_c = (1 - ε)·w_t·[c = t] + (ε / C)·w_c
  *

@@ -1,4 +1,4 @@
-/** Products with sparse matrices in compressed rows: the indices are constants, x and the values have derivatives. */
+/** Products with sparse matrices in compressed rows. x and the values have derivatives; the indices are constants. */
 
 import { closedOp } from "../autodiff/define-op.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
@@ -14,13 +14,13 @@ import { sparseColumns, sparseRows, sparseSamples } from "../wasm/kernels.gen.ts
 import { checkFloat } from "./reduction.ts";
 import { stack, unstack } from "./shape.ts";
 
-/** Where the elements of a sparse matrix are, in PyTorch's form and words (CSR). */
+/** The positions of a sparse matrix's elements, in PyTorch's form and words (CSR). */
 export interface SparsePattern {
   /** Rows and columns. */
   readonly size: readonly [rows: number, columns: number];
   /** int32 [rows + 1]: the elements of row i are those from crowIndices[i] up to crowIndices[i + 1]. */
   readonly crowIndices: Tensor;
-  /** int32 [elements]: the column of each. */
+  /** int32 [elements]: the column of each element. */
   readonly colIndices: Tensor;
 }
 
@@ -32,7 +32,7 @@ export interface SparseMatrix extends SparsePattern {
 
 // ---------------------------------------------------------------- checks
 
-/** What was checked, and after which writes: the kernels trust the indices. */
+/** Patterns already checked, and their write counts at that time, since kernels trust the indices. */
 interface Checked {
   readonly crowIndices: Tensor;
   readonly size: readonly [number, number];
@@ -57,7 +57,7 @@ function checkIndices(op: string, name: string, indices: Tensor): void {
     throw new ShapeError(`${op}: expected ${name} of one contiguous axis, got ${show(indices.shape)}`);
 }
 
-/** Checks a pattern, once until somebody writes to it. */
+/** Checks a pattern unless it has been checked since the last write to it. */
 function checkPattern(op: string, pattern: SparsePattern): void {
   checkObject(op, "the matrix", pattern);
   const { crowIndices, colIndices, size } = pattern;
@@ -76,7 +76,7 @@ function checkPattern(op: string, pattern: SparsePattern): void {
   known.set(colIndices, { crowIndices, size: [rows, columns], writes: writesOf(pattern) });
 }
 
-/** @throws ShapeError, DTypeError, ArgumentError for what is no sparse matrix @internal */
+/** @throws ShapeError, DTypeError, ArgumentError for anything but a sparse matrix @internal */
 export function checkSparse(op: string, matrix: SparseMatrix): void {
   checkPattern(op, matrix);
   checkTensor(op, matrix.values);
@@ -90,7 +90,7 @@ export function checkSparse(op: string, matrix: SparseMatrix): void {
 
 interface Product {
   readonly pattern: SparsePattern;
-  /** Whether x is multiplied by A rather than by Aᵀ. */
+  /** Whether to multiply x by A instead of Aᵀ. */
   readonly transposed: boolean;
 }
 
@@ -120,7 +120,7 @@ const sparseLinearOp: Primitive<Product> = closedOp<Product>({
   ],
 });
 
-/** Σ over samples of r_i·x_j for each element (i, j) of the pattern: the derivative by the values. */
+/** Σ over samples of r_i·x_j for each element (i, j) of the pattern: the derivative with respect to the values. */
 const sparseSamplesOp: Primitive<SparsePattern> = closedOp<SparsePattern>({
   name: "sparseSamples",
   forward([left, right], { size: [m, n], crowIndices, colIndices }) {
@@ -145,13 +145,13 @@ function samples(g: Tensor, x: Tensor, { pattern, transposed }: Product): Tensor
 }
 
 export interface SparseLinearOptions {
-  /** x·W instead of x·Wᵀ (default false). */
+  /** Whether to compute x·W instead of x·Wᵀ (default false). */
   readonly transposed?: boolean;
 }
 
 /**
- * y = x·Wᵀ for a sparse W [O, I], as `linear` does for a dense one, but for the order of sums in rows of eight elements (float64: four) or more.
- * Elements in the same place add up. Costs 2·elements operations a sample, whatever O and I are.
+ * y = x·Wᵀ for a sparse W [O, I], like `linear` for a dense one, but rows of eight elements (float64: four) or more are summed in another order.
+ * Elements at the same position add up. Costs 2·elements operations per sample, whatever O and I are.
  * @param x [..., I]; [..., O] if transposed
  * @returns [..., O]; [..., I] if transposed
  * @throws ShapeError when the sizes do not fit, DTypeError for other dtypes, ArgumentError for indices out of range
@@ -170,7 +170,7 @@ export function sparseLinear(x: Tensor, weight: SparseMatrix, options: SparseLin
 }
 
 /**
- * The elements of a matrix that are not zero; a constant, without derivatives.
+ * The non-zero elements of a matrix, without derivatives.
  * @param x float [rows, columns]
  * @example toSparse(tensor([[0, 3], [4, 0]])).colIndices.toArray() // [1, 0]
  */
@@ -196,7 +196,7 @@ export function toSparse(x: Tensor): SparseMatrix {
 }
 
 /**
- * The matrix with its zeros: differentiable by the values.
+ * The full matrix; differentiable with respect to the values.
  * @example toDense(toSparse(tensor([[0, 3], [4, 0]]))).toArray() // [[0, 3], [4, 0]]
  */
 export function toDense(matrix: SparseMatrix): Tensor {

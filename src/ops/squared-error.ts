@@ -1,4 +1,4 @@
-/** The mean square error as one operation: what regressions train on, step after step. */
+/** The mean squared error as one operation, since regressions use it at every step. */
 
 import { fusedOp } from "../autodiff/fused.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
@@ -42,8 +42,8 @@ const meanSquaredErrorOp: Primitive<void> = fusedOp<void>({
 });
 
 /**
- * Σ (x − t)² / n over all n elements; NaN for none.
- * @throws ShapeError, DTypeError unless x and t are alike
+ * Σ (x − t)² / n over all n elements; NaN if n is 0.
+ * @throws ShapeError, DTypeError unless x and t have one shape and dtype
  * @example backward(meanSquaredError(ys, targets));
  * @internal
  */

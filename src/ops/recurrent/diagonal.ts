@@ -1,4 +1,4 @@
-/** Recurrences over whole sequences in which every unit sees of the past only its own state. */
+/** Whole-sequence recurrences in which each unit sees only its own past state. */
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { apply, type Primitive } from "../../autodiff/primitive.ts";
@@ -24,14 +24,14 @@ export type DiagonalActivation = "linear" | "logistic" | "tanh" | "relu";
 export interface DiagonalOptions {
   /** φ. */
   readonly activation: DiagonalActivation;
-  /** Steps of each sequence, up to T; its state stays after them. */
+  /** Steps of each sequence, at most T; afterwards its state stays. */
   readonly lengths?: readonly number[] | null;
 }
 
 interface Squashing {
   readonly apply: (x: Tensor) => Tensor;
   readonly code: number;
-  /** Takes a cotangent and the value to the argument's cotangent. */
+  /** The argument's cotangent from the result's and the value. */
   readonly slope: number;
 }
 
@@ -42,12 +42,12 @@ const squashings: Readonly<Record<DiagonalActivation, Squashing>> = {
   relu: { apply: relu, code: code.RELU, slope: code.GATE },
 };
 
-/** The lengths where a kernel reads them, or null. */
+/** The lengths in memory for a kernel, or null. */
 function lengthsOf({ lengths }: DiagonalOptions): Tensor | null {
   return lengths ? tensor(Int32Array.from(lengths)) : null;
 }
 
-/** u [H] or [B,H] as a row [B,H] in memory. */
+/** u [H] or [B,H] as rows [B,H] in memory. */
 function rowOf(u: Tensor, h0: Tensor): Tensor {
   return dense(broadcastTo(u, h0.shape)).detach();
 }
@@ -111,10 +111,10 @@ function runningAt(lengths: readonly number[], t: number): Tensor {
 export const diagonalOp: Primitive<DiagonalOptions> = fusedOp(diagonal);
 
 /**
- * A diagonal recurrence: a = φ(g + u∘h), h' = a, or a∘h + (1 − a)∘z where there is a z.
- * @param g the inputs' part [T,B,H] @param u recurrent weights [H] @param h0 initial state [B,H] @param z what is mixed in [T,B,H]
+ * A diagonal recurrence: a = φ(g + u∘h), and h' = a, or h' = a∘h + (1 − a)∘z if z is given.
+ * @param g the inputs' part [T,B,H] @param u recurrent weights [H] @param h0 initial state [B,H] @param z candidate to mix in [T,B,H]
  * @returns all states [T+1,B,H], h0 first
- * @throws ShapeError, DTypeError, ArgumentError for what does not fit
+ * @throws ShapeError, DTypeError, ArgumentError for arguments that do not fit
  * @see Li, Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN): building a longer and deeper RNN", 2018, eq. 2
  */
 export function diagonalSequence(g: Tensor, u: Tensor, h0: Tensor, options: DiagonalOptions, z?: Tensor): Tensor {

@@ -1,4 +1,4 @@
-/** The simple recurrent network over whole sequences. */
+/** The simple recurrent network, over whole sequences. */
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { applyAll, type Primitive } from "../../autodiff/primitive.ts";
@@ -85,18 +85,18 @@ export interface ElmanOptions extends PackedRows {
 }
 
 export interface ElmanResult {
-  /** [N,H], every h'. */
+  /** All states h', [N,H]. */
   readonly ys: Tensor;
-  /** [B,H], after each sequence's last step. */
+  /** The states after each sequence's last step, [B,H]. */
   readonly h: Tensor;
 }
 
 /**
  * The simple recurrent network: h' = φ(gx + h·W_hhᵀ), φ = tanh or relu.
- * @param gx inputs' part with biases, packed [N,H]
+ * @param gx input projection with biases, packed [N,H]
  * @param weightHh [H,H]
  * @param h0 initial state [B,H]
- * @throws ShapeError, DTypeError, ArgumentError for what does not fit
+ * @throws ShapeError, DTypeError, ArgumentError for arguments that do not fit
  * @see Elman, "Finding structure in time", 1990
  */
 export function elmanSequence(gx: Tensor, weightHh: Tensor, h0: Tensor, options: ElmanOptions): ElmanResult {

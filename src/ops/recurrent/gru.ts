@@ -1,4 +1,4 @@
-/** Gated recurrent units over whole sequences. */
+/** Gated recurrent units, over whole sequences. */
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { applyAll, type Primitive } from "../../autodiff/primitive.ts";
@@ -111,9 +111,9 @@ export interface GruOptions extends PackedRows {
 }
 
 export interface GruResult {
-  /** [N,H], every h'. */
+  /** All states h', [N,H]. */
   readonly ys: Tensor;
-  /** [B,H], after each sequence's last step. */
+  /** The states after each sequence's last step, [B,H]. */
   readonly h: Tensor;
 }
 
@@ -123,10 +123,10 @@ export interface GruResult {
  *   r = σ(gx_r + W_r h)    z = σ(gx_z + W_z h)    h' = n + z∘(h - n)
  *   n = tanh(gx_n + r∘(W_n h + b_n))  or, with `resetAfter: false`,  n = tanh(gx_n + W_n (r∘h))
  *
- * @param gx inputs' part with biases, packed [N,3H], gates in the order r z n
+ * @param gx input projection with biases, packed [N,3H], gates in the order r z n
  * @param weightHh [3H,H]
  * @param h0 initial state [B,H]
- * @throws ShapeError, DTypeError, ArgumentError for what does not fit
+ * @throws ShapeError, DTypeError, ArgumentError for arguments that do not fit
  * @see Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", 2014
  */
 export function gruSequence(gx: Tensor, weightHh: Tensor, h0: Tensor, options: GruOptions): GruResult {

@@ -1,4 +1,4 @@
-/** Long short-term memory over whole sequences. */
+/** Long short-term memory, over whole sequences. */
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
 import { applyAll, type Inputs, type Primitive } from "../../autodiff/primitive.ts";
@@ -34,7 +34,7 @@ interface LstmParams extends PackedRows {
   readonly projected: boolean;
 }
 
-/** The optional inputs, which stand last. */
+/** The optional inputs, which come last. */
 function lstmExtras(inputs: Inputs, { peepholes, projected }: LstmParams): { p: Tensor | undefined; r: Tensor | undefined } {
   return { p: peepholes ? inputs[4] : undefined, r: projected ? inputs[peepholes ? 5 : 4] : undefined };
 }
@@ -109,31 +109,31 @@ const lstm: FusedOp<LstmParams> = {
 export const lstmOp: Primitive<LstmParams> = fusedOp(lstm);
 
 export interface LstmOptions extends PackedRows {
-  /** p_i, p_f (on c before the step) and p_o (on c after it), [3,H]. */
+  /** Peepholes [3,H]: p_i and p_f act on c before the step, p_o on c after it. */
   readonly peepholes?: Tensor;
   /** W_hr [P,H]: the output and recurrent state are m·W_hrᵀ. */
   readonly weightHr?: Tensor;
 }
 
 export interface LstmResult {
-  /** [N,P], every h'. */
+  /** All states h', [N,P]. */
   readonly ys: Tensor;
-  /** [B,P] and [B,H], after each sequence's last step. */
+  /** The states after each sequence's last step, [B,P] and [B,H]. */
   readonly h: Tensor;
   readonly c: Tensor;
 }
 
 /**
- * Long short-term memory with forget gates, and with peepholes and a projection where given.
+ * Long short-term memory with forget gates, and optionally with peepholes and a projection.
  *
  *   i = σ(gx_i + W_i h + p_i∘c)    f = σ(gx_f + W_f h + p_f∘c)    g = tanh(gx_g + W_g h)
  *   c' = f∘c + i∘g                 o = σ(gx_o + W_o h + p_o∘c')   m = o∘tanh(c')   h' = m, or W_hr m
  *
- * @param gx inputs' part with biases, packed [N,4H], gates in the order i f g o
+ * @param gx input projection with biases, packed [N,4H], gates in the order i f g o
  * @param weightHh [4H,P]; P = H without a projection
  * @param h0 initial state [B,P]
  * @param c0 initial cell [B,H]
- * @throws ShapeError, DTypeError, ArgumentError for what does not fit
+ * @throws ShapeError, DTypeError, ArgumentError for arguments that do not fit
  * @see Hochreiter and Schmidhuber, "Long short-term memory", 1997; Gers, Schraudolph and Schmidhuber, "Learning precise timing
  * with LSTM recurrent networks", 2002 (peepholes); Sak, Senior and Beaufays, "Long short-term memory recurrent neural network
  * architectures for large scale acoustic modeling", 2014 (projection)

@@ -1,4 +1,4 @@
-/** What the fused recurrences share: packed rows, work space, and the scan in basic operations. */
+/** Shared by the fused recurrences: packed rows, work space, and the scan in basic operations. */
 
 import { checkWholes } from "../../base/checks.ts";
 import { BYTES, type DType, isFloat } from "../../base/dtype.ts";
@@ -12,9 +12,9 @@ import { packWeights } from "../../wasm/kernels.gen.ts";
 import { recording } from "../../wasm/recorder.ts";
 import { cat, slice } from "../shape.ts";
 
-/** How the rows of a batch of sequences lie in memory, and which way they are walked. */
+/** How the rows of a batch of sequences lie in memory, and in which direction they are walked. */
 export interface PackedRows {
-  /** Number of sequences that reach each step: never rising. */
+  /** Number of sequences that reach each step; never increases. */
   readonly batchSizes: readonly number[];
   /** Walks from each sequence's last step to its first. */
   readonly reverse?: boolean;
@@ -30,7 +30,7 @@ interface Step {
   readonly count: number;
 }
 
-/** The steps in the order in which they are walked. */
+/** The steps in the order of the walk. */
 function walk({ batchSizes, reverse }: PackedRows): Step[] {
   let row = 0;
   const steps = batchSizes.map((count, t) => {
@@ -43,10 +43,10 @@ function walk({ batchSizes, reverse }: PackedRows): Step[] {
 
 // ---- For the kernels ----
 
-/** Tables of operations in progress: forward and backward pass read the same. */
+/** Tables of operations in progress: the forward and the backward pass share one. */
 const tables = new WeakMap<PackedRows, Tensor>();
 
-/** The steps as the kernels read them: first row and number of rows of each, in the order in which they are walked. @internal */
+/** The table of steps for the kernels: first row and number of rows of each, in the order of the walk. @internal */
 export function stepTable(rows: PackedRows): Tensor {
   const known = tables.get(rows);
   if (known !== undefined && !known.storage.released && recording === null) return known;
@@ -79,20 +79,20 @@ export interface Weight {
   readonly colStride: number;
 }
 
-/** Wᵀ for W [n,k], as a step forward multiplies with it. @internal */
+/** Wᵀ for W [n,k], the operand of a forward step. @internal */
 export function transposed(ptr: number, n: number, k: number): Weight {
   return { ptr, n, k, rowStride: 1, colStride: k };
 }
 
-/** W [k,n], as a step backward multiplies with it. @internal */
+/** W [k,n], the operand of a backward step. @internal */
 export function plain(ptr: number, n: number, k: number): Weight {
   return { ptr, n, k, rowStride: n, colStride: 1 };
 }
 
 /**
- * Runs a kernel in work space: room for the packed weights where more than one step uses them, and for `elements` behind.
- * While a step is recorded, the weights are packed here, by calls of their own that a replay makes once; then `packed` is
- * true, and the kernel is to be given no weight.
+ * Runs a kernel with work space: for the packed weights if more than one step uses them, then for `elements` more.
+ * While a step is recorded, this function packs the weights, by calls of their own that a replay makes once. Then `packed` is
+ * true, and the kernel gets no weight.
  * @internal
  */
 export function withWorkSpace(
@@ -110,7 +110,7 @@ export function withWorkSpace(
   work.dispose();
 }
 
-/** Elements of a k × n operand in panels of two vectors. */
+/** Number of elements of a k × n operand in panels of two vectors. */
 function packedElements(n: number, k: number, dtype: DType): number {
   const panel = 32 / BYTES[dtype];
   return Math.ceil(n / panel) * panel * k;
@@ -124,24 +124,24 @@ function packInto(work: Tensor, weights: readonly Weight[], sizes: readonly numb
   });
 }
 
-/** A running cotangent: the given one, or zeros. @internal */
+/** The initial value of a running cotangent: the given one, or zeros. @internal */
 export function running(g: Tensor | null | undefined, like: Tensor): Tensor {
   return g ? copyOf(g) : zeros(like.shape, like.dtype);
 }
 
-/** Address of an optional tensor; 0 where there is none. @internal */
+/** Address of an optional tensor; 0 for none. @internal */
 export function pointer(x: Tensor | null | undefined): number {
   return x ? x.ptr : 0;
 }
 
-/** A matrix [rows, columns] in the residuals, from an element on. @internal */
+/** A matrix [rows, columns] within the residuals, starting at an element. @internal */
 export function residual(saved: Tensor, rows: number, columns: number, offset: number): Tensor {
   return new Tensor(saved.storage, saved.dtype, [rows, columns], [columns, 1], offset);
 }
 
 // ---- The same in basic operations ----
 
-/** Runs `step` over packed rows; sequences that are not running keep their state. The first state is the output. @internal */
+/** Runs `step` over packed rows; sequences that have ended keep their state. The first state is the output. @internal */
 export function scanRows(
   gx: Tensor,
   initial: readonly Tensor[],
