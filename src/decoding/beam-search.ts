@@ -1,4 +1,4 @@
-/** Search for the symbols that a model says one after another: greedy, and with a beam. */
+/** Greedy and beam search over models that predict one symbol after another. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkList, checkMethods, checkNumber, checkOptions, checkSizes, checkWhole, finished } from "../base/checks.ts";
@@ -10,54 +10,54 @@ import { mapState, type State, stateTensors } from "../recurrence/state.ts";
 import { show } from "../tensor/shape.ts";
 import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 
-/** A model of the next symbol: int32 symbols [B] and a state to logits [B,V] and the next state. */
+/** A model of the next symbol: takes int32 symbols [B] and a state to logits [B,V] and the next state. */
 export interface Autoregressive<S extends State = State> {
   step(symbols: Tensor, state: S): [logits: Tensor, next: S];
-  /** Tells which axis of each tensor of the state is the batch, as in any recurrence; the first of each where it is missing. */
+  /** Shows the batch axis of each tensor of the state, as in any recurrence. Without it, the batch is the first axis. */
   initialState?(batch: number): S;
 }
 
-/** What was found. */
+/** A sequence that was found. */
 export interface Hypothesis {
-  /** Without the end symbol. */
+  /** The symbols, without the end symbol. */
   readonly symbols: readonly number[];
-  /** Of all its symbols, the end among them. */
+  /** Log-probability of all symbols, including the end. */
   readonly logProbability: number;
-  /** What it is ranked by. */
+  /** The value by which sequences are ranked. */
   readonly score: number;
-  /** Whether the end symbol was said; else the search stopped at the greatest length. */
+  /** Whether the end symbol came; if not, the search stopped at the greatest length. */
   readonly ended: boolean;
 }
 
 export interface DecodingOptions {
-  /** Most symbols said, the end included. */
+  /** Most symbols per sequence, including the end. */
   readonly maxLength: number;
-  /** Symbol after which nothing is said (default 0). */
+  /** Symbol that ends a sequence (default 0). */
   readonly end?: number;
-  /** Symbol that comes before the first (default: `end`). */
+  /** Symbol that precedes the first one (default: `end`). */
   readonly start?: number;
 }
 
 export interface BeamOptions extends DecodingOptions {
-  /** Hypotheses kept. */
+  /** Number of hypotheses to keep. */
   readonly width: number;
-  /** α of the length penalty ((5 + length)/6)^α, by which log-probabilities are divided (default 0: none). */
+  /** α of the length penalty ((5 + length)/6)^α, which divides log-probabilities (default 0: none). */
   readonly lengthPenalty?: number;
 }
 
-/** What has been said so far. */
+/** A sequence so far. */
 interface Path {
   readonly symbols: readonly number[];
   readonly logProbability: number;
 }
 
-/** One path one symbol longer; `row` is that of the path's state. */
+/** A path with one more symbol; `row` is the row of the path's state. */
 interface Step extends Path {
   readonly row: number;
   readonly symbol: number;
 }
 
-/** What a search asks the model with. */
+/** Asks the model for the next symbols. */
 interface Asking<S extends State> {
   readonly op: string;
   readonly model: Autoregressive<S>;
@@ -66,9 +66,9 @@ interface Asking<S extends State> {
 }
 
 /**
- * The log-probabilities [B][V] of what follows the paths, and the states after their last symbols.
- * @throws StateError for a step that gives a promise; DTypeError, ShapeError for other than logits [B,V]
- * @throws ArgumentError where `end` is no symbol of the model's
+ * The log-probabilities [B][V] of the symbols that follow the paths, and the states after the paths' last symbols.
+ * @throws StateError for a step that returns a promise; DTypeError, ShapeError for anything but logits [B,V]
+ * @throws ArgumentError if `end` is no symbol of the model
  */
 function follow<S extends State>(asking: Asking<S>, paths: readonly Path[], state: S): [ArrayLike<number>[], S] {
   const { op, model, start, end } = asking;
@@ -86,13 +86,13 @@ function follow<S extends State>(asking: Asking<S>, paths: readonly Path[], stat
   return [paths.map((_, b) => values.subarray(b * V, (b + 1) * V)), next];
 }
 
-/** @throws ArgumentError for log-probabilities that are none: logits of NaN or +∞, or nothing but −∞ */
+/** @throws ArgumentError for logits without a softmax: NaN, +∞, or only −∞ */
 function checkRow(op: string, step: number, row: ArrayLike<number>): void {
   const symbol = Array.prototype.findIndex.call(row, Number.isNaN);
   if (symbol >= 0) throw new ArgumentError(`${op}: expected logits that have a softmax, got NaN for symbol ${symbol} at step ${step}`);
 }
 
-/** The axis of the batch in each tensor of a state. */
+/** The batch axis of each tensor of a state. */
 function axesOf<S extends State>(model: Autoregressive<S>, state: S): number[] {
   const { initialState } = model;
   if (initialState === undefined) return stateTensors(state).map(() => 0);
@@ -103,15 +103,15 @@ function batchOf(state: State, axes: readonly number[]): number {
   return stateTensors(state)[0]?.dim(axes[0] as number) ?? 0;
 }
 
-/** Runs a search without leaving anything on the tape or in memory. */
+/** Runs a search that leaves nothing on the tape or in memory. */
 function search<R>(run: () => R): R {
   return scope(() => noGrad(run));
 }
 
 /**
- * The likeliest symbol at each step, for every row of the batch on its own.
- * @param state of a batch, before the first symbol
- * @throws ArgumentError for an `end` that is no symbol and for logits of NaN, with the step; StateError for a model whose `step` is asynchronous
+ * Takes the likeliest symbol at each step, for every row of the batch separately.
+ * @param state the batch's state before the first symbol
+ * @throws ArgumentError for an `end` that is no symbol and for logits of NaN (the message names the step); StateError for an asynchronous `step`
  * @example const [best] = greedySearch(model, model.encode([[3, 1, 2]]), { maxLength: 10 });
  */
 export function greedySearch<S extends State>(model: Autoregressive<S>, state: S, options: DecodingOptions): Hypothesis[] {
@@ -155,12 +155,12 @@ function hypothesis({ symbols, logProbability }: Path, end: number, alpha: numbe
 }
 
 /**
- * The likeliest sequences that a beam finds, best first: of all continuations of the paths in the beam the `width` likeliest stay,
- * and a path that says the end symbol leaves it and takes its place along. With a beam as wide as there are sequences this is
+ * Finds likely sequences with a beam, best first. At each step, the `width` likeliest continuations of the paths in the beam stay;
+ * a path that ends leaves the beam and reduces its width by one. With a beam as wide as there are sequences this is
  * exhaustive search; with width 1 it is greedy.
- * @param state of a batch of one, before the first symbol
- * @throws ArgumentError for a width or a length below 1, a length penalty that is no number, an `end` that is no symbol, a state of
- * another batch, and logits of NaN, with the step; StateError for a model whose `step` is asynchronous
+ * @param state the state of a batch of one, before the first symbol
+ * @throws ArgumentError for a width or a length below 1, a length penalty that is no number, an `end` that is no symbol, a state with
+ * another batch size, and logits of NaN (the message names the step); StateError for an asynchronous `step`
  * @see Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks", 2014, section 3.2; length penalty: Wu et al.,
  * "Google's neural machine translation system", 2016, eq. 14
  * @example const [best] = beamSearch(model, model.encode([[3, 1, 2]]), { width: 4, maxLength: 10 });
@@ -192,7 +192,7 @@ export function beamSearch<S extends State>(model: Autoregressive<S>, state: S, 
   });
 }
 
-/** The `count` likeliest paths that are one symbol longer and possible; of equals the first. */
+/** The `count` likeliest continuations that are possible; among equals, the first. */
 function continuations(paths: readonly Path[], next: readonly ArrayLike<number>[], count: number): Step[] {
   const all = paths.flatMap(({ symbols, logProbability }, row) =>
     Array.from(next[row] as ArrayLike<number>, (p, symbol) => ({ row, symbol, symbols, logProbability: logProbability + p })),
@@ -202,7 +202,7 @@ function continuations(paths: readonly Path[], next: readonly ArrayLike<number>[
   return best.map((step) => ({ ...step, symbols: [...step.symbols, step.symbol] }));
 }
 
-/** The states of the rows that the steps went on from. */
+/** The states of the rows from which the steps continued. */
 function reordered<S extends State>(state: S, axes: readonly number[], steps: readonly Step[]): S {
   const rows = tensor(
     steps.map(({ row }) => row),

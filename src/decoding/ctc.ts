@@ -1,4 +1,4 @@
-/** The labels that the output of a network trained by connectionist temporal classification says: the best path, a beam, an alignment. */
+/** Decodes the output of networks trained by connectionist temporal classification: best path, beam search, alignment. */
 
 import { checkFunction, checkNumber, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
@@ -8,50 +8,50 @@ import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { logAdd } from "./log-add.ts";
 
 export interface CtcDecodingOptions {
-  /** Class that stands for "no label here"; default 0. */
+  /** Class that means "no label here"; default 0. */
   readonly blank?: number;
-  /** Steps of each sequence, at most T; T unless given. */
+  /** Steps of each sequence, at most T; default T. */
   readonly lengths?: Tensor | ArrayLike<number>;
 }
 
-/** One label of a path, and the steps at which it is said: from `start` up to, not including, `end`. */
+/** One label of a path, and its steps: from `start` up to, but not including, `end`. */
 export interface CtcSpan {
   readonly label: number;
   readonly start: number;
   readonly end: number;
 }
 
-/** One class a step, and what is read from it. */
+/** A path (one class per step) and the labels read from it. */
 export interface CtcPath {
   readonly labels: readonly number[];
-  /** The class at each step, blanks among them. */
+  /** The class at each step, including blanks. */
   readonly path: readonly number[];
-  /** Where each label is said. */
+  /** The steps of each label. */
   readonly spans: readonly CtcSpan[];
-  /** Of the path: Σ_t log p_t(π_t). */
+  /** Log-probability of the path: Σ_t log p_t(π_t). */
   readonly logProbability: number;
 }
 
-/** A labelling, over all its paths. */
+/** A labelling, summed over all its paths. */
 export interface CtcHypothesis {
   readonly labels: readonly number[];
-  /** log Σ of the probabilities of its paths, as far as the beam kept them: −`ctcLoss` where it kept all. */
+  /** log Σ of the probabilities of its paths that the beam kept; −`ctcLoss` if it kept all. */
   readonly logProbability: number;
-  /** What it is ranked by: logProbability + languageWeight·Σ log p(label | labels before) + insertionBonus·(number of labels). */
+  /** The value by which it is ranked: logProbability + languageWeight·Σ log p(label | labels before) + insertionBonus·(number of labels). */
   readonly score: number;
 }
 
-/** log p(label | labels before it), −∞ for what cannot be. */
+/** log p(label | labels before it); −∞ for an impossible label. */
 export type LabelModel = (before: readonly number[], label: number) => number;
 
 export interface CtcBeamOptions extends CtcDecodingOptions {
-  /** Labellings kept after each step. */
+  /** Number of labellings to keep after each step. */
   readonly width: number;
-  /** Most hypotheses returned for each sequence; default 1. */
+  /** Most hypotheses to return for each sequence; default 1. */
   readonly best?: number;
-  /** Called once for each labelling and each label after it, whatever the number of steps at which the label may follow. */
+  /** A language model. It is called once for each labelling and following label, however many steps the label may follow at. */
   readonly languageModel?: LabelModel;
-  /** α, by which the language model's log-probabilities are multiplied; default 1. */
+  /** α, the factor of the language model's log-probabilities; default 1. */
   readonly languageWeight?: number;
   /** β, added for each label; default 0. */
   readonly insertionBonus?: number;
@@ -60,10 +60,10 @@ export interface CtcBeamOptions extends CtcDecodingOptions {
 /** Rows [C] of one sequence, step by step. */
 type Steps = readonly ArrayLike<number>[];
 
-/** What logSoftmax may pass 0 by, and more: above it are logits. */
+/** Rounding may lift logSoftmax above 0, but less than this; larger values must be logits. */
 const MOST = 1e-3;
 
-/** The rows of each sequence up to its end. @throws ArgumentError for NaN, or what is no logarithm of a probability */
+/** The rows of each sequence up to its end. @throws ArgumentError for NaN and for values that are no log-probabilities */
 function stepsOf(op: string, logProbs: Tensor, lengths: ArrayLike<number>): Steps[] {
   const [, N, C] = logProbs.shape as [number, number, number];
   const values = logProbs.data();
@@ -86,7 +86,7 @@ function sequences(op: string, logProbs: Tensor, { blank = 0, lengths }: CtcDeco
   return stepsOf(op, logProbs, lengths === undefined ? new Int32Array(N).fill(T) : lengthsOf(op, "lengths", lengths, N, T));
 }
 
-/** What a path says: repetitions are one label, blanks none. */
+/** Reads a path: repetitions give one label, blanks give none. */
 function read(path: readonly number[], blank: number): CtcSpan[] {
   const spans: { label: number; start: number; end: number }[] = [];
   path.forEach((label, t) => {
@@ -111,8 +111,8 @@ function indexOfGreatest(values: ArrayLike<number>): number {
 }
 
 /**
- * The best path of each sequence: the likeliest class at each step, repetitions and then blanks dropped. Of equals, the first class.
- * It need not be a path of the likeliest labelling, which has many: `ctcBeamSearch` adds them up.
+ * The best path of each sequence: the likeliest class at each step, without repetitions and then without blanks. Among equals, the first class.
+ * It need not belong to the likeliest labelling, which has many paths: `ctcBeamSearch` adds them up.
  * @param logProbs log-probabilities [T,N,C], usually `logSoftmax` of logits
  * @throws ArgumentError for NaN, for logits, for lengths out of range
  * @see Graves, Fernández, Gomez and Schmidhuber, "Connectionist temporal classification: labelling unsegmented sequence data with
@@ -124,19 +124,19 @@ export function ctcGreedy(logProbs: Tensor, options: CtcDecodingOptions = {}): C
   return sequences("ctcGreedy", logProbs, options).map((rows) => pathOf(rows.map(indexOfGreatest), rows, blank));
 }
 
-/** A labelling as a node of the tree of all labellings: what is known of it stays with it, in the beam and out of it. */
+/** A labelling as a node in the tree of all labellings. It keeps its data even while it is outside the beam. */
 class Prefix {
   readonly parent: Prefix | null;
   readonly label: number;
   /** α·log p_LM + β·length. */
   readonly bonus: number;
   readonly #longer = new Map<number, Prefix>();
-  /** log-probability of the paths so far that end in a blank, and of those that end in the last label. */
+  /** Log-probabilities of the paths so far that end in a blank, and of those that end in the last label. */
   blank = Number.NEGATIVE_INFINITY;
   spoken = Number.NEGATIVE_INFINITY;
-  /** Of both together. */
+  /** Log-probability of both together. */
   total = Number.NEGATIVE_INFINITY;
-  /** The same after the step that is being taken. */
+  /** The same after the current step. */
   nextBlank = Number.NEGATIVE_INFINITY;
   nextSpoken = Number.NEGATIVE_INFINITY;
 
@@ -156,7 +156,7 @@ class Prefix {
     return labels.reverse();
   }
 
-  /** The labelling that is one label longer. */
+  /** The labelling with one more label. */
   longer(label: number, gain: (before: readonly number[], label: number) => number): Prefix {
     const known = this.#longer.get(label);
     if (known !== undefined) return known;
@@ -165,27 +165,27 @@ class Prefix {
     return made;
   }
 
-  /** What its paths have from now on. */
+  /** Sets the log-probabilities of its paths. */
   set(blank: number, spoken: number): void {
     this.blank = blank;
     this.spoken = spoken;
     this.total = logAdd(blank, spoken);
   }
 
-  /** Ends the step: what was gathered counts. */
+  /** Ends the step: the new values become the present ones. */
   advance(): void {
     this.set(this.nextBlank, this.nextSpoken);
     this.nextBlank = Number.NEGATIVE_INFINITY;
     this.nextSpoken = Number.NEGATIVE_INFINITY;
   }
 
-  /** Leaves the beam: no path leads through it any more. */
+  /** Leaves the beam: its paths no longer count. */
   leave(): void {
     this.set(Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY);
   }
 }
 
-/** Passes the probability of a labelling's paths on to the labellings of one step more; adds those that are reached. */
+/** Passes the probability of a labelling's paths on to the labellings after one more step, and adds those it reaches to the set. */
 function spread(prefix: Prefix, row: ArrayLike<number>, blank: number, gain: LabelModel, reached: Set<Prefix>): void {
   const { total, blank: afterBlank, spoken, label: last, parent } = prefix;
   for (let c = 0; c < row.length; c++) {
@@ -201,7 +201,7 @@ function spread(prefix: Prefix, row: ArrayLike<number>, blank: number, gain: Lab
       prefix.nextSpoken = logAdd(prefix.nextSpoken, spoken + p);
       reached.add(prefix);
     }
-    // A label follows itself only where a blank stands between.
+    // A label can follow itself only after a blank.
     const way = again ? afterBlank : total;
     if (way === Number.NEGATIVE_INFINITY) continue;
     const longer = prefix.longer(c, gain);
@@ -226,7 +226,7 @@ function beam(rows: Steps, blank: number, width: number, gain: LabelModel): Pref
   return kept;
 }
 
-/** α·log p_LM + β of one label, from a model that is trusted with its own numbers only so far. */
+/** α·log p_LM + β of one label; checks the model's numbers. */
 function gainOf({ languageModel, languageWeight = 1, insertionBonus = 0 }: CtcBeamOptions): LabelModel {
   return (before, label) => {
     if (languageModel === undefined) return insertionBonus;
@@ -234,26 +234,26 @@ function gainOf({ languageModel, languageWeight = 1, insertionBonus = 0 }: CtcBe
     if (typeof p !== "number") throw new DTypeError(`ctcBeamSearch: expected the language model to give numbers, got ${quote(p)}`);
     if (!(p < Number.POSITIVE_INFINITY))
       throw new ArgumentError(`ctcBeamSearch: expected log-probabilities of the language model, got ${p}`);
-    // 0·(−∞) is no number; without weight the model says nothing.
+    // 0·(−∞) would be NaN; without weight the model has no say.
     return (languageWeight === 0 ? 0 : languageWeight * p) + insertionBonus;
   };
 }
 
 /**
- * Prefix beam search: the likeliest labellings of each sequence, best first, each over all its paths.
+ * Prefix beam search: the likeliest labellings of each sequence, best first, each summed over all its paths.
  *
- * For a labelling the beam knows two probabilities, of the paths that end in a blank and of those that end in its last label. At a step
+ * The beam holds two probabilities per labelling: of the paths that end in a blank, and of those that end in its last label. At each step
  *
  *   p_b'(l) = p(l)·y(blank)      p_nb'(l) = p_nb(l)·y(last label)      p_nb'(l + c) += (p_b(l) if c is the last label, else p(l))·y(c)
  *
- * and the `width` best labellings stay, by log p + α·log p_LM + β·length. As wide as there are labellings this is enumeration.
- * O(T·width·C) operations a sequence; of equals, the one that was reached first.
+ * and the `width` best labellings by log p + α·log p_LM + β·length stay. With a beam as wide as there are labellings this is enumeration.
+ * Takes O(T·width·C) operations per sequence. Among equals, the one reached first wins.
  * @param logProbs log-probabilities [T,N,C], usually `logSoftmax` of logits
- * @returns for each sequence at most `best` hypotheses; none where every path has probability 0
- * @throws ArgumentError for NaN, for logits, for a width below 1, lengths out of range, a language model that gives NaN or +∞
+ * @returns for each sequence at most `best` hypotheses; none if every path has probability 0
+ * @throws ArgumentError for NaN, for logits, for a width below 1, lengths out of range, a language model that returns NaN or +∞
  * @see Graves, "Supervised sequence labelling with recurrent neural networks", 2012, section 7.5; language model and insertion bonus: Hannun,
  * Maas, Jurafsky and Ng, "First-pass large vocabulary continuous speech recognition using bi-directional recurrent DNNs", 2014, algorithm 1
- * Deviates: the language model scores every label, not words; its factor is kept beside the probability of the paths, so that both are known.
+ * Deviates: the language model scores labels, not words. Its factor is kept apart from the probability of the paths, so both are known.
  * @example const [[best]] = ctcBeamSearch(logSoftmax(logits, -1), { width: 10 });
  */
 export function ctcBeamSearch(logProbs: Tensor, options: CtcBeamOptions): CtcHypothesis[][] {
@@ -283,7 +283,7 @@ function extended(labels: readonly number[], blank: number): number[] {
   return [blank, ...labels.flatMap((label) => [label, blank])];
 }
 
-/** Of the places that lead to s, the one with the greatest value; the nearest of equals. */
+/** Among the places that lead to s, the one with the greatest value; the nearest of equals. */
 function before(values: ArrayLike<number>, s: number, maySkip: boolean): number {
   let from = s;
   if (s > 0 && (values[s - 1] as number) > (values[from] as number)) from = s - 1;
@@ -291,7 +291,7 @@ function before(values: ArrayLike<number>, s: number, maySkip: boolean): number 
   return from;
 }
 
-/** The likeliest path that says the labels; null where none has a probability. */
+/** The likeliest path for the labels; null if none has a probability. */
 function align(rows: Steps, labels: readonly number[], blank: number): number[] | null {
   const read = extended(labels, blank);
   const S = read.length;
@@ -316,12 +316,12 @@ function align(rows: Steps, labels: readonly number[], blank: number): number[] 
 }
 
 /**
- * The likeliest path of each sequence that says given labels: at which steps each of them is said (forced alignment).
+ * Forced alignment: the likeliest path of each sequence for given labels, with the steps of each label.
  * @param logProbs log-probabilities [T,N,C]
- * @param targets int32 labels, padded [N,S] or one after the other [sum of targetLengths], as `ctcLoss` takes them
- * @returns for each sequence its path; null where none fits into the steps, or none has a probability
+ * @param targets int32 labels, padded [N,S] or concatenated [sum of targetLengths], as for `ctcLoss`
+ * @returns for each sequence its path; null if none fits into the steps, or none has a probability
  * @throws ArgumentError for NaN, for logits, for a label that is the blank or no class, lengths out of range
- * @see Graves, "Supervised sequence labelling with recurrent neural networks", 2012, section 7.3, with a maximum in the place of each sum
+ * @see Graves, "Supervised sequence labelling with recurrent neural networks", 2012, section 7.3, with a maximum in place of each sum
  * @example const [path] = ctcAlign(logProbs, tensor([[3, 1]], { dtype: "int32" }), [50], [2]); // path.spans: [{ label: 3, start: 4, end: 7 }, …]
  */
 export function ctcAlign(

@@ -1,4 +1,4 @@
-/** Drawing from what a model says. */
+/** Samples from a model's logits. */
 
 import { checkMethods } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
@@ -8,7 +8,7 @@ import { argmax } from "../ops/reduce.ts";
 import type { Generator } from "../tensor/random.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 
-/** One class of each row [B,C] from its softmax, int32 [B]: the greatest of the logits plus Gumbel noise −log(−log u). Without a gradient. */
+/** Samples a class for each row [B,C] from its softmax, int32 [B]: the greatest of logits plus Gumbel noise −log(−log u). Without a gradient. */
 export function drawClasses(logits: Tensor, generator: Generator): Tensor {
   checkMethods("drawClasses", "a generator", generator, ["uniform"]);
   checkTensor("drawClasses", logits);

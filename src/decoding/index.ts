@@ -1,4 +1,4 @@
-/** Finding the output sequence: greedy and beam search, labels of connectionist temporal classification, chains. */
+/** Finds output sequences: greedy and beam search, decoding of connectionist temporal classification, Viterbi. */
 
 export { type Autoregressive, type BeamOptions, beamSearch, type DecodingOptions, greedySearch, type Hypothesis } from "./beam-search.ts";
 export {

@@ -1,4 +1,4 @@
-/** The likeliest label sequences of a chain: the Viterbi algorithm, one best or several. */
+/** The Viterbi algorithm: the likeliest label sequence of a chain, or several of them. */
 
 import { checkObject, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
@@ -7,31 +7,31 @@ import { sameShape, show } from "../tensor/shape.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { logAdd } from "./log-add.ts";
 
-/** The scores of a chain that do not depend on the step: `LinearChainCRF` is one, the logarithms of a hidden Markov model are another. */
+/** The scores of a chain that do not depend on the step: a `LinearChainCRF`, for example, or the logarithms of a hidden Markov model. */
 export interface Chain {
   /** [C,C], from the row's label to the column's. */
   readonly transitions: Tensor;
-  /** Of the first label [C]. */
+  /** Score of each label as the first, [C]. */
   readonly startTransitions: Tensor;
-  /** Of the last label [C]. */
+  /** Score of each label as the last, [C]. */
   readonly endTransitions: Tensor;
 }
 
 export interface ViterbiOptions extends RealSteps {
-  /** Most sequences found for each element of the batch; default 1. */
+  /** Most sequences to find for each element of the batch; default 1. */
   readonly best?: number;
 }
 
 /** One sequence of labels. */
 export interface Labelling {
-  /** One for each step that counts. */
+  /** One label per step that counts. */
   readonly labels: readonly number[];
   readonly score: number;
   /** score − log Σ exp(score) over all sequences of labels. */
   readonly logProbability: number;
 }
 
-/** A way to a label at a step: the score so far, and the way to the step before. */
+/** A path to a label at a step: the score so far, and the path to the step before. */
 interface Way {
   readonly label: number;
   readonly score: number;
@@ -61,12 +61,12 @@ function rowsOf(values: { subarray(from: number, to: number): Row; readonly leng
   return Array.from({ length: values.length / C }, (_, i) => values.subarray(i * C, (i + 1) * C));
 }
 
-/** The `count` best; of equals those that stand first. */
+/** The `count` best; among equals, the first. */
 function best(ways: Way[], count: number): Way[] {
   return ways.sort((a, b) => b.score - a.score).slice(0, count);
 }
 
-/** Numbers that can be scores: −∞ is one, for what cannot be. */
+/** Requires scores; −∞ is one, for impossible labels. */
 function checkScores(name: string, row: Row): void {
   for (let c = 0; c < row.length; c++) {
     if ((row[c] as number) < Number.POSITIVE_INFINITY) continue;
@@ -74,7 +74,7 @@ function checkScores(name: string, row: Row): void {
   }
 }
 
-/** Scores of one sequence's steps to its `count` best labellings. */
+/** The `count` best labellings of one sequence, from the scores of its steps. */
 function search(emissions: readonly Row[], { transitions, start, end }: Scores, count: number): Labelling[] {
   if (emissions.length === 0) return [{ labels: [], score: 0, logProbability: 0 }];
   const C = start.length;
@@ -109,11 +109,11 @@ function trace(last: Way): number[] {
 }
 
 /**
- * The best label sequences of each element of the batch, best first: those of the greatest start[y_1] + Σ emissions[t][y_t] +
- * Σ transitions[y_{t−1}][y_t] + end[y_T]. Each label at each step keeps the `best` ways that lead to it. O(T·C²·best) operations a sequence,
- * and a sort of C·best ways for each label and step.
- * @param emissions [T,B,C]; −∞ for a label that cannot be
- * @returns for each sequence at most `best` labellings; none where all have score −∞
+ * The best label sequences of each element of the batch, best first: those with the greatest start[y_1] + Σ emissions[t][y_t] +
+ * Σ transitions[y_{t−1}][y_t] + end[y_T]. Each label at each step keeps the `best` paths to it. Takes O(T·C²·best) operations per sequence,
+ * and a sort of C·best paths for each label and step.
+ * @param emissions [T,B,C]; −∞ for an impossible label
+ * @returns for each sequence at most `best` labellings; none if all have score −∞
  * @throws ArgumentError for NaN or +∞, lengths out of range
  * @see Viterbi, "Error bounds for convolutional codes and an asymptotically optimum decoding algorithm", 1967; several best: Seshadri
  * and Sundberg, "List Viterbi decoding algorithms with applications", 1994, the parallel algorithm

@@ -1,4 +1,4 @@
-/** Batch normalisation of sequences of different lengths. */
+/** Batch normalisation for sequences of different lengths. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkLengths, checkSizes, optionsOf } from "../base/checks.ts";
@@ -17,9 +17,9 @@ import { Module, Parameter } from "./module.ts";
 import { runningMask, zeroBeyond } from "./padding.ts";
 
 export interface SequenceBatchNormOptions {
-  /** How many steps have statistics of their own, the later ones those of the last; all steps share one unless given. */
+  /** Number of steps with statistics of their own; later steps use those of the last. By default all steps share one set. */
   readonly steps?: number;
-  /** Share of a batch in the running statistics (default 0.1). */
+  /** Weight of a batch in the running statistics (default 0.1). */
   readonly momentum?: number;
   /** Added to the variance (default 1e-5). */
   readonly eps?: number;
@@ -27,19 +27,19 @@ export interface SequenceBatchNormOptions {
 }
 
 export interface NormalizedSequence {
-  /** Real steps of each sequence, null for all: what lies after them is not read, and comes out as zeros would. */
+  /** Real steps of each sequence, null for all. Padding is never read; the output there is that of zeros. */
   readonly lengths?: readonly number[] | null;
-  /** Steps that each sequence has had before [B,1]; none unless given. */
+  /** Number of earlier steps of each sequence, [B,1]; default 0. */
   readonly past?: Tensor | null;
 }
 
 /**
- * Batch normalisation of every feature over the batch and all real steps, or step by step:
+ * Normalises every feature over the batch and all real steps, or step by step:
  *
  *   y = w∘(x − μ)/√(σ² + ε) + b
  *
- * In training a sequence is normalised by the batch's own μ and σ², which enter runningMean and runningVar [S,F] (σ² unbiased);
- * otherwise, and in a single step, by these. weight w = 1 and bias b = 0 [F] at first.
+ * In training, sequences use the batch's own μ and σ², which update runningMean and runningVar [S,F] (with unbiased σ²).
+ * In evaluation, and in a single step, these are used. weight w [F] starts at 1, bias b [F] at 0.
  * @see Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift", 2015, algorithm 1;
  *   over sequences: Laurent, Pereyra, Brakel, Zhang and Bengio, "Batch normalized recurrent neural networks", 2016, section 4; step by step:
  *   Cooijmans, Ballas, Laurent, Gülçehre and Courville, "Recurrent batch normalization", 2017, section 3
@@ -75,7 +75,7 @@ export class SequenceBatchNorm extends Module {
     this.runningVar = keep(ones([steps ?? 1, features], dtype));
   }
 
-  /** xs [T,B,F]; in training every sequence has to have the past of the first. @throws ShapeError for anything else */
+  /** Normalises xs [T,B,F]. In training, all sequences need the same number of earlier steps. @throws ShapeError for anything else */
   forward(xs: Tensor, { lengths = null, past = null }: NormalizedSequence = {}): Tensor {
     if (xs.rank !== 3 || xs.dim(2) !== this.features)
       throw new ShapeError(`SequenceBatchNorm: expected xs [T,B,${this.features}], got ${show(xs.shape)}`);
@@ -87,7 +87,7 @@ export class SequenceBatchNorm extends Module {
     return this.#byRunning(real, [T, B], (i) => Math.floor(i / B) + Number(starts[i % B]));
   }
 
-  /** One step x [B,F] by the running statistics. */
+  /** Normalises one step x [B,F] by the running statistics. */
   step(x: Tensor, past: Tensor | null = null): Tensor {
     const starts = past?.data();
     return this.#byRunning(x, [x.dim(0)], (i) => Number(starts?.[i] ?? 0));
@@ -97,7 +97,7 @@ export class SequenceBatchNorm extends Module {
     return add(mul(div(sub(x, mean), sqrt(add(variance, this.eps))), this.weight), this.bias);
   }
 
-  /** By the rows of the running statistics of each element's step. */
+  /** Normalises each element by the running statistics of its step. */
   #byRunning(x: Tensor, shape: readonly number[], stepOf: (i: number) => number): Tensor {
     if (this.steps === null) return this.#apply(x, this.runningMean, this.runningVar);
     const last = this.steps - 1;
@@ -125,7 +125,7 @@ export class SequenceBatchNorm extends Module {
     return this.#apply(xs, mean, variance);
   }
 
-  /** Moves the running statistics [S,F] towards those of a batch [S,1,F], from step `first` on. */
+  /** Moves the running statistics [S,F] towards a batch's [S,1,F], from step `first` on. */
   #remember(mean: Tensor, variance: Tensor, counts: readonly number[], first: number): void {
     const [means, variances] = [mean.data(), variance.data()];
     const [oldMeans, oldVariances] = [this.runningMean.data(), this.runningVar.data()];

@@ -1,4 +1,4 @@
-/** The loss of whole label sequences whose neighbours count: a linear-chain conditional random field over emissions. */
+/** A linear-chain conditional random field: the loss of whole label sequences whose neighbours depend on each other. */
 
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
@@ -21,11 +21,11 @@ import { type LossOptions, reduceLosses } from "./losses.ts";
 import { Module, type Parameter } from "./module.ts";
 import { fillBeyond, runningMask } from "./padding.ts";
 
-/** Which steps of a batch [T,B] count: up to a length, or where a mask is true, wherever that is. */
+/** Selects the steps of a batch [T,B] that count: those up to a length, or those where a mask is true. */
 export interface RealSteps {
-  /** Real steps of each sequence, 0 ≤ length ≤ T; T unless given. */
+  /** Real steps of each sequence, 0 ≤ length ≤ T; default T. */
   readonly lengths?: Tensor | ArrayLike<number>;
-  /** bool [T,B]: a step where it is false is left out, and its neighbours follow each other. */
+  /** bool [T,B]: a step where it is false is dropped, and its neighbours become adjacent. */
   readonly mask?: Tensor;
 }
 
@@ -44,7 +44,7 @@ export function realSteps(op: string, T: number, B: number, options: RealSteps):
   return steps.map((list, b) => list.filter((t) => on[t * B + b] !== 0));
 }
 
-/** Emissions [T,B,C] of one class an element of the last axis. @internal */
+/** Checks emissions [T,B,C]. @internal */
 export function checkEmissions(op: string, emissions: Tensor, classes: number): void {
   checkTensor(op, emissions);
   if (emissions.rank !== 3 || emissions.dim(2) !== classes)
@@ -52,14 +52,14 @@ export function checkEmissions(op: string, emissions: Tensor, classes: number): 
   if (!isFloat(emissions.dtype)) throw new DTypeError(`${op}: expected float emissions, got ${emissions.dtype}`);
 }
 
-/** The real steps moved together, those of each sequence at its front. */
+/** The real steps of each sequence, moved to its front. */
 interface Chains {
-  /** [T',B,C], padding without values of its own. */
+  /** [T',B,C]; the padding repeats real values. */
   readonly emissions: Tensor;
   readonly lengths: readonly number[];
   /** bool [T',B]. */
   readonly running: Tensor;
-  /** Row t·B + b of what [T,B] was, for row t'·B + b; of the first step beyond the end. */
+  /** For row t'·B + b, the row t·B + b in the original [T,B]; beyond the end, the first such row. */
   readonly rows: Int32Array;
 }
 
@@ -71,27 +71,27 @@ function chains(op: string, emissions: Tensor, options: RealSteps): Chains {
   const rows = Int32Array.from({ length: longest * B }, (_, i) => (steps[i % B]?.[Math.floor(i / B)] ?? 0) * B + (i % B));
   const whole = longest === T && rows.every((row, i) => row === i || Math.floor(i / B) >= (lengths[i % B] as number));
   const moved = () => reshape(takeRows(reshape(emissions, [T * B, C]), tensor(rows)), [longest, B, C]);
-  // Of no steps at all there is one beyond the end, too.
+  // With no step at all, keep one row of padding.
   const front = T === 0 ? zeros([longest, B, C], emissions.dtype) : whole ? emissions : moved();
   return { emissions: fillBeyond(front, lengths), lengths, running: runningMask(lengths, longest), rows };
 }
 
 export interface CrfOptions extends LayerOptions {
-  /** C: how many labels there are. */
+  /** Number of labels, C. */
   readonly numTags: number;
 }
 
 /**
- * A linear-chain conditional random field: the probability of a whole label sequence y given scores of each label at each step,
+ * A linear-chain conditional random field. It gives the probability of a whole label sequence y from a score of each label at each step,
  *
  *   score(y) = start[y_1] + Σ_t emissions[t][y_t] + Σ_{t>1} transitions[y_{t−1}][y_t] + end[y_T]      p(y) = exp(score(y)) / Σ_y' exp(score(y'))
  *
- * `forward` is the loss −log p(y); `marginals` the probability of each label at each step; `viterbi(crf, emissions)` (tapeloop/decoding) the
- * likeliest sequences. `transitions` [C,C] from the row's label to the column's, `startTransitions` and `endTransitions` [C], all from
- * U(±0.1). O(T·C²) operations a sequence. A sequence without steps has loss 0.
+ * `forward` is the loss −log p(y), `marginals` the probability of each label at each step. `viterbi(crf, emissions)` (tapeloop/decoding) finds the
+ * likeliest sequences. `transitions` [C,C] go from the row's label to the column's. They, `startTransitions` and `endTransitions` [C] are drawn from
+ * U(±0.1). Takes O(T·C²) operations per sequence. A sequence without steps has loss 0.
  * @see Lafferty, McCallum and Pereira, "Conditional random fields: probabilistic models for segmenting and labeling sequence data", 2001;
  * over recurrent networks: Huang, Xu and Yu, "Bidirectional LSTM-CRF models for sequence tagging", 2015
- * Deviates: scores of the first and the last label are parameters of their own, not of added start and stop labels.
+ * Deviates: scores of the first and the last label are separate parameters, not transitions of added start and stop labels.
  * @example
  * const crf = new LinearChainCRF({ numTags: 5 });
  * const loss = crf.forward(head.forward(rnn.scan(xs)[0]), tags, { lengths: [7, 4] });
@@ -114,9 +114,9 @@ export class LinearChainCRF extends Module {
 
   /**
    * −log p(tags) of each sequence, reduced over the batch (the mean divides by the number of sequences).
-   * @param emissions [T,B,C] @param tags int32 [T,B]; what stands at steps that do not count is not read
+   * @param emissions [T,B,C] @param tags int32 [T,B]; not read at steps that do not count
    * @returns a scalar, or losses [B] with reduction "none"
-   * @throws ArgumentError for a tag that is none, or lengths out of range
+   * @throws ArgumentError for tags or lengths out of range
    */
   forward(emissions: Tensor, tags: Tensor, options: CrfLossOptions = {}): Tensor {
     checkOptions("forward", options, ["lengths", "mask", "reduction"]);
@@ -136,8 +136,8 @@ export class LinearChainCRF extends Module {
   }
 
   /**
-   * p(y_t = c) at each step, over all sequences [T,B,C]; zeros at steps that do not count. It is the derivative of log Σ exp(score) by the
-   * emissions, and has no derivative itself.
+   * The probabilities p(y_t = c) [T,B,C]; zeros at steps that do not count. They are the derivative of log Σ exp(score) by the
+   * emissions, and have no derivative themselves.
    */
   marginals(emissions: Tensor, options: RealSteps = {}): Tensor {
     this.#check("marginals", emissions);
@@ -186,7 +186,7 @@ export class LinearChainCRF extends Module {
     return add(add(sum(said, { axis: 0 }), sum(moved, { axis: 0 })), where(reshape(slice(running, 0, 0, 1), [B]), ends, 0));
   }
 
-  /** α_t(c) = log Σ over the labels of the steps before of exp(score), the label c at t among it. */
+  /** α_t(c) = log Σ exp(score) over all labels of earlier steps, with label c at step t. */
   #logPartition({ emissions, running }: Chains): Tensor {
     const [first, ...rest] = unstack(emissions) as [Tensor, ...Tensor[]];
     const [started, ...goesOn] = unstack(running) as [Tensor, ...Tensor[]];

@@ -1,4 +1,4 @@
-/** The loss of an unsegmented label sequence. */
+/** The loss of unsegmented label sequences (CTC). */
 
 import { checkOptions } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
@@ -12,13 +12,13 @@ import { checkTensor, Tensor, tensor } from "../tensor/tensor.ts";
 import { type LossOptions, reduceLosses } from "./losses.ts";
 
 export interface CtcOptions extends LossOptions {
-  /** Class that stands for "no label here"; default 0. */
+  /** Class that means "no label here"; default 0. */
   readonly blank?: number;
-  /** Whether sequences without any alignment count as loss 0 instead of +∞. */
+  /** Whether sequences without an alignment have loss 0 instead of +∞. */
   readonly zeroInfinity?: boolean;
 }
 
-/** Whole lengths of a batch, each in [0, limit]. @internal */
+/** Reads the lengths of a batch: whole numbers in [0, limit]. @internal */
 export function lengthsOf(op: string, name: string, given: Tensor | ArrayLike<number>, batch: number, limit: number): Int32Array {
   const listed = given instanceof Tensor ? given.data() : given;
   if (!Array.isArray(listed) && !ArrayBuffer.isView(listed))
@@ -30,7 +30,7 @@ export function lengthsOf(op: string, name: string, given: Tensor | ArrayLike<nu
   return Int32Array.from(values);
 }
 
-/** Targets [N,S], or one after the other, as [N, longest] padded with blanks. */
+/** Reads targets, padded [N,S] or concatenated, into [N, longest] padded with blanks. */
 function padTargets(op: string, targets: Tensor, lengths: Int32Array, classes: number, blank: number): Tensor {
   const N = lengths.length;
   const width = lengths.reduce((a, b) => Math.max(a, b), 0);
@@ -58,7 +58,7 @@ function checkTargets(op: string, targets: Tensor, lengths: Int32Array, batch: n
   if (!fits) throw new ShapeError(`${op}: expected targets [${batch},S] or, one after the other, [${total}], got ${show(targets.shape)}`);
 }
 
-/** Log-probabilities [T,N,C] of which one class stands for "no label here". @internal */
+/** Checks log-probabilities [T,N,C] and the class that means "no label here". @internal */
 export function checkLogProbs(op: string, logProbs: Tensor, blank: number): void {
   checkTensor(op, logProbs);
   if (logProbs.rank !== 3) throw new ShapeError(`${op}: expected logProbs [T,N,C], got ${show(logProbs.shape)}`);
@@ -68,7 +68,7 @@ export function checkLogProbs(op: string, logProbs: Tensor, blank: number): void
     throw new ArgumentError(`${op}: expected blank in [0, ${C - 1}], got ${blank}`);
 }
 
-/** The labels of a batch, padded to one width. @internal */
+/** Checks the labels of a batch and pads them to one width. @internal */
 export function checkedLabels(
   op: string,
   logProbs: Tensor,
@@ -87,17 +87,17 @@ export function checkedLabels(
 
 /**
  * Connectionist temporal classification:
- * −log of the probability that reading one class a step, dropping repetitions and then blanks, gives the target:
+ * −log of the probability that reading one class per step, then dropping repetitions, then blanks, gives the target:
  * the sum over all alignments π of Π_t p_t(π_t).
  *
- * "mean" divides each loss by its target's length (at least 1) and takes the mean over the batch, as in PyTorch. The
- * gradient takes every log-probability as free; through `logSoftmax` that is softmax − occupancy, equation (16).
- * Where no alignment fits into the steps the loss is +∞ (0 with `zeroInfinity`) and the gradient zero.
+ * "mean" divides each loss by its target's length (at least 1) and averages over the batch, as in PyTorch. The
+ * gradient treats every log-probability as free; through `logSoftmax` it becomes softmax − occupancy, equation (16).
+ * If no alignment fits into the steps, the loss is +∞ (0 with `zeroInfinity`) and the gradient zero.
  *
  * A. Graves, S. Fernández, F. Gomez, J. Schmidhuber 2006, Connectionist Temporal Classification: Labelling Unsegmented
  * Sequence Data with Recurrent Neural Networks.
  * @param logProbs log-probabilities [T,N,C], usually `logSoftmax` of logits
- * @param targets int32 labels, padded [N,S] or one after the other [sum of targetLengths]
+ * @param targets int32 labels, padded [N,S] or concatenated [sum of targetLengths]
  * @param inputLengths steps of each sequence, at most T
  * @param targetLengths labels of each sequence
  * @returns a scalar, or losses [N] with reduction "none"

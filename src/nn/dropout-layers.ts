@@ -1,4 +1,4 @@
-/** Dropout as modules: active in training, silent in evaluation. */
+/** Dropout as modules: active in training, off in evaluation. */
 
 import { optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
@@ -12,7 +12,7 @@ export interface DropoutLayerOptions {
   readonly generator?: Generator;
 }
 
-/** What the functions need to know of a module. */
+/** A module's options for the dropout functions. */
 export function dropoutOptionsOf(module: Module, generator: Generator | undefined): DropoutOptions {
   return generator === undefined ? { training: module.training } : { training: module.training, generator };
 }

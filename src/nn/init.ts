@@ -1,7 +1,7 @@
 /**
- * Initial values, written into a given tensor in place and off the tape.
+ * Initialisers. They write into a given tensor, in place and off the tape.
  *
- * A weight [out, in, …] has fan-in `in` and fan-out `out`, each times the size of the remaining axes.
+ * A weight [out, in, …] has fan-in `in` and fan-out `out`, each multiplied by the size of the remaining axes.
  */
 
 import { checkOneOf, checkOptions, optionsOf } from "../base/checks.ts";
@@ -23,7 +23,7 @@ export interface GainOptions extends InitOptions {
 }
 
 export interface HeOptions extends InitOptions {
-  /** Which fan keeps its variance: "fanIn" that of the values (default), "fanOut" that of the gradients. */
+  /** Which variance to preserve: "fanIn" that of the values (default), "fanOut" that of the gradients. */
   readonly mode?: "fanIn" | "fanOut";
   /** Factor of the standard deviation (default √2, for relu). */
   readonly gain?: number;
@@ -33,19 +33,19 @@ function generatorOf(options: InitOptions): Generator {
   return options.generator ?? defaultGenerator();
 }
 
-/** Values from [low, high), by default [0, 1). */
+/** Uniform values from [low, high); default [0, 1). */
 export function uniform(t: Tensor, options: InitOptions & { readonly low?: number; readonly high?: number } = {}): Tensor {
   checkOptions("uniform", options, ["generator", "low", "high"]);
   return generatorOf(options).fillUniform(t, options.low ?? 0, options.high ?? 1);
 }
 
-/** Normal values, by default of mean 0 and standard deviation 1. */
+/** Normal values; default mean 0 and standard deviation 1. */
 export function normal(t: Tensor, options: InitOptions & { readonly mean?: number; readonly std?: number } = {}): Tensor {
   checkOptions("normal", options, ["generator", "mean", "std"]);
   return generatorOf(options).fillNormal(t, options.mean ?? 0, options.std ?? 1);
 }
 
-/** One value everywhere. @throws DTypeError for what is no number */
+/** The same value everywhere. @throws DTypeError for anything but a number */
 export function constant(t: Tensor, value: number): Tensor {
   checkTensor("constant", t);
   assign(t, new Float64Array(t.size).fill(numberOf("constant", value)));
@@ -83,7 +83,7 @@ function heDeviation(op: string, t: Tensor, { mode = "fanIn", gain = Math.SQRT2 
   return gain / Math.sqrt(fans(op, t)[mode]);
 }
 
-/** Uniform of a given standard deviation; zeros for 0. */
+/** Uniform values with a given standard deviation; zeros for 0. */
 function spreadUniform(t: Tensor, std: number, options: InitOptions): Tensor {
   if (t.size === 0 || std === 0) return constant(t, 0);
   const bound = Math.sqrt(3) * Math.abs(std);
@@ -104,8 +104,8 @@ function fans(op: string, t: Tensor): { fanIn: number; fanOut: number } {
 }
 
 /**
- * Orthonormal rows, or columns where there are more rows: uniformly distributed over the orthogonal matrices, times gain.
- * Axes after the first count as one. Computed in float64 by Householder reflections.
+ * A random matrix with orthonormal rows (columns, if there are more rows than columns), uniform over all of these, times gain.
+ * Axes after the first count as one. Computes in float64 by Householder reflections.
  * @see Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks", 2014
  */
 export function orthogonal(t: Tensor, options: GainOptions = {}): Tensor {
@@ -132,8 +132,8 @@ export function orthogonal(t: Tensor, options: GainOptions = {}): Tensor {
 }
 
 /**
- * The vectors of Q in A = QR with R's diagonal positive, for `count` vectors of A lying one after another in `a`, which is overwritten.
- * Householder's reflections, applied backwards to the unit vectors.
+ * The columns of Q in A = QR with R's diagonal positive. `a` holds the `count` columns of A one after another and is overwritten.
+ * Applies Householder's reflections backwards to the unit vectors.
  */
 function orthonormal(a: Float64Array, count: number, length: number): Float64Array {
   const vector = (from: Float64Array, j: number) => from.subarray(j * length, (j + 1) * length);
@@ -186,16 +186,16 @@ export function identity(t: Tensor, options: { readonly gain?: number } = {}): T
 export interface ChronoOptions extends InitOptions {
   /** The longest dependency expected, in steps; above 2. */
   readonly tMax: number;
-  /** How many blocks the bias has, and which of them are the gates (default PyTorch's LSTM: i, f, g, o). */
+  /** Number of blocks of the bias, and which of them are the gates (default: PyTorch's LSTM, i, f, g, o). */
   readonly gates?: number;
   readonly forgetGate?: number;
-  /** null where there is no input gate of its own. */
+  /** null without a separate input gate. */
   readonly inputGate?: number | null;
 }
 
 /**
- * Biases of gates that forget after 1 … tMax steps: forget ← log u with u uniform on [1, tMax − 1), input ← −forget;
- * the other blocks keep their values. Where a layer has two biases, set the other's gates to zero.
+ * Biases for gates that forget after 1 … tMax steps: forget ← log u with u uniform on [1, tMax − 1), input ← −forget;
+ * other blocks keep their values. If a layer has two biases, set the gates of the other one to zero.
  * @see Tallec, Ollivier, "Can recurrent neural networks warp time?", 2018
  */
 export function chrono(bias: Tensor, options: ChronoOptions): Tensor {
@@ -226,7 +226,7 @@ export function chrono(bias: Tensor, options: ChronoOptions): Tensor {
 export type Nonlinearity = "linear" | "sigmoid" | "tanh" | "relu" | "leakyRelu" | "selu";
 
 /**
- * The gain that keeps the variance through a nonlinearity, as PyTorch has it.
+ * The gain that preserves the variance through a nonlinearity, as in PyTorch.
  * @param slope leakyRelu's slope below zero
  */
 export function calculateGain(nonlinearity: Nonlinearity, slope = 0.01): number {

@@ -19,10 +19,10 @@ export interface LayerOptions {
   readonly generator?: Generator;
 }
 
-/** The names of `LayerOptions`, for the lists of those who read more. @internal */
+/** The names of `LayerOptions`, for modules with more options. @internal */
 export const LAYER = ["dtype", "generator"] as const;
 
-/** What a module's own layers take of its options. @internal */
+/** The options that a module passes on to its own layers. @internal */
 export function layerOptions({ dtype, generator }: LayerOptions): LayerOptions {
   return { ...(dtype !== undefined && { dtype }), ...(generator !== undefined && { generator }) };
 }
@@ -31,7 +31,7 @@ export interface BiasOptions extends LayerOptions {
   readonly bias?: boolean;
 }
 
-/** A parameter drawn from U(−bound, bound). */
+/** A new parameter, drawn from U(−bound, bound). */
 export function uniformParameter(shape: Shape, bound: number, options: LayerOptions): Parameter {
   return new Parameter((options.generator ?? defaultGenerator()).uniform(shape, -bound, bound, options.dtype ?? "float32"));
 }
@@ -98,15 +98,15 @@ export class Bilinear extends Module {
 }
 
 export interface EmbeddingOptions extends LayerOptions {
-  /** This index reads a row of zeros that is not trained. */
+  /** Index whose row is zero and gets no gradient. */
   readonly paddingIdx?: number;
-  /** Whether each row's gradient is divided by how often the row is read (default false). */
+  /** Whether to divide each row's gradient by how often the index names the row (default false). */
   readonly scaleGradByFreq?: boolean;
 }
 
 export interface EmbeddingFromOptions extends FromStateDictOptions, EmbeddingOptions {}
 
-/** Rows of a table [numEmbeddings, embeddingDim] by int32 index of any shape; values from N(0, 1). */
+/** Looks up rows of a table [numEmbeddings, embeddingDim] by an int32 index of any shape; initial values from N(0, 1). */
 export class Embedding extends Module {
   readonly numEmbeddings: number;
   readonly embeddingDim: number;
@@ -190,7 +190,7 @@ export class LayerNorm extends Module {
   }
 }
 
-/** Modules of one tensor to one tensor, run in order; named 0, 1, … in the state dict. */
+/** Runs modules in order, each on the previous one's output. The state dict names them 0, 1, …. */
 export class Sequential extends Module {
   readonly #layers: readonly (Module & { forward(x: Tensor): Tensor })[];
 

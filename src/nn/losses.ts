@@ -1,7 +1,7 @@
 /**
  * Losses, with PyTorch's definitions and reductions.
  *
- * Every loss is a tensor of per-element (or per-row) losses, then reduced: their mean, their sum, or left as it is.
+ * A loss computes one value per element (or row), then reduces: to the mean, to the sum, or not at all.
  */
 
 import { checkNumber, checkOptions } from "../base/checks.ts";
@@ -24,7 +24,7 @@ import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { view } from "../wasm/host.ts";
 import { cannotReplay } from "../wasm/recorder.ts";
 
-/** What becomes of the single losses: their mean, their sum, or nothing. */
+/** How to reduce single losses: to their mean, to their sum, or not at all. */
 export type Reduction = "mean" | "sum" | "none";
 
 export interface LossOptions {
@@ -32,7 +32,7 @@ export interface LossOptions {
   readonly reduction?: Reduction;
 }
 
-/** Reduces single losses; the mean divides by `count`, or by their number. */
+/** Reduces single losses; the mean divides by `count`, by default their number. */
 export function reduceLosses(op: string, losses: Tensor, reduction: Reduction = "mean", count?: Tensor | number): Tensor {
   if (reduction === "none") return losses;
   if (reduction === "sum") return sum(losses);
@@ -86,11 +86,11 @@ export function huberLoss(input: Tensor, target: Tensor, options: HuberOptions =
 }
 
 export interface SmoothL1Options extends LossOptions {
-  /** Where the parabola ends; default 1. With 0 this is the L1 loss. */
+  /** β, where the parabola ends; default 1. With 0 this is the L1 loss. */
   readonly beta?: number;
 }
 
-/** The smallest float32 that can divide without losing digits. */
+/** The smallest float32 divisor that loses no digits. */
 const SMALLEST_NORMAL = 2 ** -126;
 
 /** d² / 2β for |d| < β, else |d| − β/2, with d = input − target: the Huber loss over β. */
@@ -108,7 +108,7 @@ export function smoothL1Loss(input: Tensor, target: Tensor, options: SmoothL1Opt
 export interface ClassOptions extends LossOptions {
   /** Weight of each class, [C]; the mean divides by the weights of the targets instead of their number. */
   readonly weight?: Tensor;
-  /** Targets of this value have no loss, no gradient, and do not count; default −100. */
+  /** Targets with this value have no loss and no gradient, and do not count; default −100. */
   readonly ignoreIndex?: number;
 }
 
@@ -117,7 +117,7 @@ export interface CrossEntropyOptions extends ClassOptions {
   readonly labelSmoothing?: number;
 }
 
-/** Scores with the class axis last, [M,C], and the shape of one value per row: [C] has [], [N,C,d…] has [N,d…]. */
+/** Scores as rows [M,C], and the shape of one value per row: [] for [C], [N,d…] for [N,C,d…]. */
 function classRows(op: string, x: Tensor): { rows: Tensor; shape: Shape } {
   if (x.rank === 0 || !isFloat(x.dtype)) {
     throw new ShapeError(`${op}: expected a float input [C] or [N,C,…], got ${x.dtype} ${show(x.shape)}`);
@@ -132,7 +132,7 @@ function classRows(op: string, x: Tensor): { rows: Tensor; shape: Shape } {
 interface ClassTarget {
   /** Class indices of the rows, int32 in row-major order. */
   readonly index: Tensor;
-  /** Sum of the weights of the rows' classes, ignored rows left out: what the mean divides by. */
+  /** Sum of the weights of the rows' classes, without ignored rows: the mean's divisor. */
   readonly count: number;
 }
 
@@ -163,10 +163,10 @@ function checkWeight(op: string, weight: Tensor | undefined, input: Tensor, clas
 }
 
 /**
- * −w[y]·input[y] for the class y of each row: the loss of log-probabilities.
+ * The loss of log-probabilities: −w[y]·input[y] for the class y of each row.
  * @param input [C], [N,C] or [N,C,d…]
  * @param target int32 classes [], [N] or [N,d…]
- * @throws ArgumentError for a class out of range; with every target ignored the mean is NaN (0 / 0)
+ * @throws ArgumentError for a class out of range; if every target is ignored, the mean is NaN (0 / 0)
  */
 export function nllLoss(input: Tensor, target: Tensor, options: ClassOptions = {}): Tensor {
   checkOptions("nllLoss", options, ["weight", "ignoreIndex", "reduction"]);
@@ -175,7 +175,7 @@ export function nllLoss(input: Tensor, target: Tensor, options: ClassOptions = {
   const [M, C] = rows.shape as [number, number];
   checkWeight("nllLoss", options.weight, input, C);
   const { index, count } = classTarget("nllLoss", target, shape, C, options);
-  // Ignored rows read class 0, whatever it holds: it is replaced, not multiplied by 0.
+  // Ignored rows read class 0. Its value, which may be NaN, is replaced and not multiplied by 0.
   const ignored = equal(index, options.ignoreIndex ?? -100);
   const read = where(ignored, 0, index);
   const picked = neg(reshape(gather(rows, 1, reshape(read, [M, 1])), shape));
@@ -185,14 +185,14 @@ export function nllLoss(input: Tensor, target: Tensor, options: ClassOptions = {
 }
 
 /**
- * −Σ_c t_c·w_c·log softmax(input)_c with t the target's distribution: one class, or probabilities.
+ * −Σ_c t_c·w_c·log softmax(input)_c, where the target t is one class or a distribution over classes.
  *
  * Label smoothing ε makes t ← (1−ε)·t + ε/C (Szegedy et al. 2016, Rethinking the Inception Architecture, section 7).
- * The mean is over the rows for probabilities, and over the targets' weights for classes. A class of probability 0 costs nothing,
- * also where its logit is −∞ (PyTorch: NaN).
+ * The mean divides by the number of rows for probabilities, by the sum of the targets' weights for classes. A class of probability 0 costs nothing,
+ * even if its logit is −∞ (PyTorch: NaN).
  * @param input logits [C], [N,C] or [N,C,d…]
  * @param target int32 classes [], [N] or [N,d…], or probabilities of the input's shape
- * @throws ArgumentError for a class out of range; with every target ignored the mean is NaN (0 / 0)
+ * @throws ArgumentError for a class out of range; if every target is ignored, the mean is NaN (0 / 0)
  * @example const loss = crossEntropy(logits, tensor([2, 0], { dtype: "int32" }), { labelSmoothing: 0.1 });
  */
 export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
@@ -235,7 +235,7 @@ function reduceWeighted(op: string, losses: Tensor, { weight, reduction }: BceOp
 }
 
 /**
- * −t·log p − (1−t)·log(1−p) for probabilities p in [0, 1]; NaN for others. As in PyTorch, logarithms are cut at −100, and the
+ * −t·log p − (1−t)·log(1−p) for probabilities p in [0, 1]; NaN for others. As in PyTorch, logarithms are clamped at −100, and the
  * derivative (p − t) / (p·(1 − p)) divides by at least 10⁻¹².
  */
 export function bceLoss(input: Tensor, target: Tensor, options: BceOptions = {}): Tensor {
@@ -244,17 +244,17 @@ export function bceLoss(input: Tensor, target: Tensor, options: BceOptions = {})
   return reduceWeighted("bceLoss", binaryCrossEntropy(input, target), options);
 }
 
-/** p·l for probabilities and their logarithms; 0 where p is 0 and l infinite. */
+/** p·l for probabilities and their logarithms; 0 where p is 0, even if l is infinite. */
 function timesLog(p: Tensor, l: Tensor): Tensor {
   return mul(p, where(logicalAnd(equal(p, 0), equal(l, Number.NEGATIVE_INFINITY)), 0, l));
 }
 
 export interface BceWithLogitsOptions extends BceOptions {
-  /** Factor of the loss of the positives; broadcast to the input. */
+  /** Factor of the positives' loss; broadcast to the input. */
   readonly posWeight?: Tensor;
 }
 
-/** −w₊·t·log σ(x) − (1−t)·log(1−σ(x)), without forming σ(x): exact for logits of any size, infinite ones too. */
+/** −w₊·t·log σ(x) − (1−t)·log(1−σ(x)), without computing σ(x): exact for all logits, even infinite ones. */
 export function bceWithLogits(input: Tensor, target: Tensor, options: BceWithLogitsOptions = {}): Tensor {
   checkOptions("bceWithLogits", options, ["posWeight", "weight", "reduction"]);
   checkAlike("bceWithLogits", input, target);
@@ -266,7 +266,7 @@ export function bceWithLogits(input: Tensor, target: Tensor, options: BceWithLog
 }
 
 export interface KlDivOptions {
-  /** "batchmean" divides the sum by the first axis, which is the divergence's own mean; default "mean", over all elements. */
+  /** "batchmean" divides the sum by the length of the first axis, which gives the divergence proper; default "mean", over all elements. */
   readonly reduction?: Reduction | "batchmean";
   /** Whether the target is given as log-probabilities. */
   readonly logTarget?: boolean;
@@ -275,7 +275,7 @@ export interface KlDivOptions {
 /**
  * t·(log t − input), the terms of the divergence KL(t ‖ exp(input)) for log-probabilities `input`.
  *
- * Deviates from PyTorch, whose terms are NaN there: 0 where t is 0, also at an input of −∞ and with `logTarget`.
+ * Deviates from PyTorch: terms are 0 where t is 0, even at an input of −∞ and with `logTarget`, where PyTorch gives NaN.
  */
 export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
   checkOptions("klDiv", options, ["reduction", "logTarget"]);
@@ -285,22 +285,22 @@ export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {})
   return reduction === "batchmean" ? div(sum(losses), input.shape[0] ?? 1) : reduceLosses("klDiv", losses, reduction);
 }
 
-/** t·log t, 0 where t is 0. */
+/** t·log t; 0 where t is 0. */
 function entropyTerms(t: Tensor): Tensor {
   return mul(t, log(where(equal(t, 0), 1, t)));
 }
 
-/** x where e^l is not 0, 0 elsewhere. */
+/** x where e^l is not 0, else 0. */
 function wherePossible(l: Tensor, x: Tensor): Tensor {
   return where(equal(exp(l.detach()), 0), 0, x);
 }
 
-/** e^l·(l − input), 0 where e^l is 0. */
+/** e^l·(l − input); 0 where e^l is 0. */
 function divergenceOfLogs(l: Tensor, input: Tensor): Tensor {
   return mul(exp(l), sub(wherePossible(l, l), wherePossible(l, input)));
 }
 
-/** e^l·l of log-probabilities, 0 where e^l is 0: their sum is minus the entropy. @internal */
+/** e^l·l of log-probabilities; 0 where e^l is 0. Their sum is minus the entropy. @internal */
 export function negativeEntropyTerms(l: Tensor): Tensor {
   return mul(exp(l), wherePossible(l, l));
 }

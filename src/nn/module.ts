@@ -8,7 +8,7 @@ import { heldTensors } from "../tensor/parts.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { assign, checkTensor, keep, refuseForeign, requireGrad, Tensor } from "../tensor/tensor.ts";
 
-/** A trained tensor: a leaf that needs its gradient and outlives every scope. */
+/** A trainable tensor: a leaf that needs a gradient and outlives every scope. */
 export class Parameter extends Tensor {
   constructor(value: Tensor) {
     checkTensor("Parameter", value);
@@ -20,8 +20,8 @@ export class Parameter extends Tensor {
 }
 
 /**
- * `weightIhL0` → `weight_ih_l0`, `myLSTM` → `my_lstm`, `LSTM2` → `lstm2`: fields are camelCase, state dicts speak PyTorch.
- * What has an underscore within (`weight_ih_l0`, `W_h`) is written so already.
+ * `weightIhL0` → `weight_ih_l0`, `myLSTM` → `my_lstm`, `LSTM2` → `lstm2`: camelCase fields, PyTorch's names in state dicts.
+ * Leaves names with an underscore inside (`weight_ih_l0`, `W_h`) as they are.
  */
 function stateName(field: string): string {
   if (/[^_]_/.test(field)) return field;
@@ -32,18 +32,18 @@ function stateName(field: string): string {
 }
 
 export interface LoadOptions {
-  /** Whether every name must occur on both sides (default true). A tied parameter has several names, of which one is enough. */
+  /** Whether every name must occur on both sides (default true). For a tied parameter, one of its names is enough. */
   readonly strict?: boolean;
 }
 
 type Part = Tensor | Module;
 
 /**
- * Base of everything with parameters. Fields that hold parameters, buffers (plain tensors) or modules, or arrays, Maps, Sets and
- * plain objects of these (of any depth), are found automatically. Their state-dict names are the field's name in snake_case,
- * then the keys as they are, joined by dots: `layers.0.weight`. Private (`#`) fields and getters cannot be seen: what only
- * they hold is given to `register`. Fields are read each time, so parts may be replaced, or be null.
- * @throws ArgumentError where two parts would have one name, from everything that walks over the parts
+ * Base class of everything with parameters. It finds fields that hold parameters, buffers (plain tensors) or modules, and arrays, Maps, Sets
+ * and plain objects of these at any depth. In the state dict, their names are the field's name in snake_case,
+ * then the keys unchanged, joined by dots: `layers.0.weight`. It cannot see private (`#`) fields and getters: pass what only
+ * they hold to `register`. Fields are read anew each time, so parts may be replaced, or be null.
+ * @throws ArgumentError if two parts have the same name, from every method that walks over the parts
  * @example
  * class Regressor extends Module {
  *   readonly rnn = new LSTM({ inputSize: 4, hiddenSize: 16 });
@@ -52,13 +52,13 @@ type Part = Tensor | Module;
  * }
  */
 export abstract class Module {
-  /** Whether dropout and its like are active. */
+  /** Whether dropout and the like are active. */
   training = true;
   readonly #registered = new Map<string, Part>();
 
   /**
-   * Registers a parameter, buffer or module under a name that is no field of the class, as one in a private field.
-   * @throws ArgumentError for a name that is registered already
+   * Registers a parameter, buffer or module that no public field holds, for instance one in a private field.
+   * @throws ArgumentError for a name that is already registered
    * @example readonly #cell = this.register("cell", new GRUCell({ inputSize: 4, hiddenSize: 8 }));
    */
   protected register<T extends Tensor | Module>(name: string, part: T): T {
@@ -68,7 +68,7 @@ export abstract class Module {
     return part;
   }
 
-  /** What a scope that returns this module keeps besides what its fields show. */
+  /** What a scope that returns this module keeps in addition to its fields. */
   [heldTensors](): Iterable<Part> {
     return this.#registered.values();
   }
@@ -85,10 +85,10 @@ export abstract class Module {
   }
 
   /**
-   * Adds every tensor of the state dict, parameters and buffers, under all its names.
+   * Adds every parameter and buffer, under all its names.
    * @param above the modules that this one is a part of
-   * @param circular modules from which parts lead back to a module above: one name is enough for each, there is no last one
-   * @returns whether this is one of them
+   * @param circular modules that lead back to a module above them; each is listed under one name, since it has no last one
+   * @returns whether this module is circular
    */
   #addNamed(named: Map<string, Tensor>, prefix: string, above: Set<Module>, circular: Set<Module>): boolean {
     let leadsBack = false;
@@ -103,7 +103,7 @@ export abstract class Module {
     return leadsBack;
   }
 
-  /** Parameters with their names, each once: of a tied one's names the first. */
+  /** Parameters with their names, each once; a tied one by its first name. */
   *namedParameters(): Generator<[string, Parameter]> {
     const seen = new Set<Tensor>();
     for (const [name, t] of this.stateDict()) {
@@ -113,7 +113,7 @@ export abstract class Module {
     }
   }
 
-  /** Parameters, each once, frozen ones (`requiresGrad = false`) among them. */
+  /** Parameters, each once, including frozen ones (`requiresGrad = false`). */
   parameters(): Parameter[] {
     return Array.from(this.namedParameters(), ([, p]) => p);
   }
@@ -123,7 +123,7 @@ export abstract class Module {
     for (const [, module] of this.namedModules()) yield module;
   }
 
-  /** The same with the first name of each, as in the state dict: "" for this module, then `layers.0`. */
+  /** The same, each with its first name as in the state dict: "" for this module, then `layers.0`. */
   *namedModules(): Generator<[string, Module]> {
     const seen = new Set<Module>();
     const stack: [string, Module][] = [["", this]];
@@ -139,8 +139,8 @@ export abstract class Module {
   }
 
   /**
-   * Parameters and buffers by name; the tensors themselves, not copies. As in PyTorch, what has several names is listed under
-   * each; only where modules name each other in a circle, under one.
+   * Parameters and buffers by name: the tensors themselves, not copies. As in PyTorch, a tensor with several names is listed under
+   * each of them, but under one only where modules refer to each other in a circle.
    */
   stateDict(): Map<string, Tensor> {
     const named = new Map<string, Tensor>();
@@ -149,13 +149,13 @@ export abstract class Module {
   }
 
   /**
-   * Copies values in by name, rounded to the dtype that is there. Everything is checked before anything is changed, and one error names all
-   * that is missing, unknown or misshapen.
-   * @throws FormatError for missing or unknown names (unless `strict` is false), and for two names of a tied parameter with values
+   * Copies values in by name, converted to the present dtype. Checks everything before it changes anything; one error names all
+   * tensors that are missing, unknown or misshapen.
+   * @throws FormatError for missing or unknown names (unless `strict` is false), and if two names of a tied parameter have values
    *   that differ
-   * @throws ShapeError for shapes that do not fit, where all names do
-   * @throws DTypeError for what is no tensor, and for numbers that the dtype cannot hold (floats for integers or masks)
-   * @throws StateError for a tensor that was released, on either side
+   * @throws ShapeError for shapes that do not fit, if all names do
+   * @throws DTypeError for anything but a tensor, and for numbers that the dtype cannot hold (floats for integers or masks)
+   * @throws StateError for a released tensor on either side
    */
   loadStateDict(state: ReadonlyMap<string, Tensor>, options: LoadOptions = {}): void {
     const { strict = true } = optionsOf("loadStateDict", options, ["strict"]);
@@ -173,7 +173,7 @@ export abstract class Module {
       sources.set(target, first);
     }
     const written = new Set(Array.from(sources.keys(), (target) => target.storage));
-    // What lies in memory that is written itself is read first.
+    // Sources that share memory with targets are read first.
     const values = Array.from(sources, ([target, { source }]) => [target, written.has(source.storage) ? source.data() : source] as const);
     for (const [target, value] of values) assign(target, value);
   }
@@ -197,7 +197,7 @@ export abstract class Module {
   }
 }
 
-/** A module, of this copy of the library. @throws DTypeError, StateError */
+/** Requires a module of this copy of the library. @throws DTypeError, StateError */
 export function checkModule(op: string, value: unknown): asserts value is Module {
   if (value instanceof Module) return;
   isPart(value);
@@ -215,7 +215,7 @@ function isPart(value: unknown): value is Part {
   return false;
 }
 
-/** Puts a part under a name. @throws ArgumentError where another has it */
+/** Adds a part under a name. @throws ArgumentError if another part has that name */
 function add<T extends Part>(parts: Map<string, T>, name: string, part: T): void {
   const other = parts.get(name);
   if (other !== undefined && other !== part) {
@@ -224,7 +224,7 @@ function add<T extends Part>(parts: Map<string, T>, name: string, part: T): void
   parts.set(name, part);
 }
 
-/** Adds what a field holds, itself or in containers; a container that was seen is not walked again, nor one that holds itself. */
+/** Adds what a field holds, directly or in containers. Walks over each container once, even one that contains itself. */
 function addParts(parts: Map<string, Part>, field: string, value: object, seen: Set<object>): void {
   const stack: [name: string, value: object][] = [[field, value]];
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
@@ -239,7 +239,7 @@ function addParts(parts: Map<string, Part>, field: string, value: object, seen: 
   }
 }
 
-/** What a container holds, by key; of a Set, and of a Map's keys that are objects, by place. Nothing for any other object. */
+/** The contents of a container by key; by position for a Set and for a Map's keys that are objects. Empty for any other object. */
 function* entriesOf(container: object): Iterable<[key: unknown, value: unknown]> {
   if (Array.isArray(container)) yield* container.entries();
   else if (container instanceof Set) yield* Array.from(container).entries();
@@ -256,14 +256,14 @@ function reverseFrom(stack: unknown[], first: number): void {
   for (let i = first, j = stack.length - 1; i < j; i++, j--) [stack[i], stack[j]] = [stack[j], stack[i]];
 }
 
-/** A tensor of the module and what a state has under its name. */
+/** A tensor of the module, and the given one with its name. */
 interface Pair {
   readonly name: string;
   readonly target: Tensor;
   readonly source: Tensor;
 }
 
-/** Names that must be on both sides (of several names of one tensor, one is enough), and shapes that must be equal. */
+/** Checks that both sides have the same names (of several names of one tensor, one is enough) and the same shapes. */
 function checkFit(own: ReadonlyMap<string, Tensor>, given: ReadonlyMap<string, Tensor>, pairs: readonly Pair[], strict: boolean): void {
   const loaded = new Set(pairs.map(({ target }) => target));
   const missing = strict ? [...own].flatMap(([name, target]) => (loaded.has(target) ? [] : [name])) : [];
@@ -283,7 +283,7 @@ function checkFit(own: ReadonlyMap<string, Tensor>, given: ReadonlyMap<string, T
   throw new ShapeError(`loadStateDict: expected ${told.join("; ")}${shapes.length > 8 ? "; …" : ""}`);
 }
 
-/** Numbers that one dtype can take from another. */
+/** Which dtypes each dtype can take numbers from. */
 function fits(from: DType, to: DType): boolean {
   return from === to || isFloat(to) || (from === "bool" && to === "int32");
 }

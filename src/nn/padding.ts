@@ -1,11 +1,11 @@
-/** Batches of sequences of different lengths: which elements are padding, and what replaces them. */
+/** Finds and replaces the padding in batches of sequences of different lengths. */
 
 import { reshape } from "../ops/broadcast.ts";
 import { where } from "../ops/compare.ts";
 import { takeRows } from "../ops/gather.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 
-/** Which sequences of the batch are still running at each step: bool [T,B]. */
+/** Whether each sequence still runs at each step: bool [T,B]. */
 export function runningMask(lengths: readonly number[], T: number): Tensor {
   const B = lengths.length;
   const mask = new Uint8Array(T * B);
@@ -13,7 +13,7 @@ export function runningMask(lengths: readonly number[], T: number): Tensor {
   return tensor(mask, { shape: [T, B], dtype: "bool" });
 }
 
-/** Zeros in ys [T,B,…] after each sequence's end, as every scan puts out. */
+/** ys [T,B,…] with zeros after each sequence's end, as in the output of every scan. */
 export function zeroBeyond(ys: Tensor, lengths: readonly number[] | undefined | null): Tensor {
   const T = ys.dim(0);
   if (!lengths?.some((n) => n < T)) return ys;
@@ -22,9 +22,9 @@ export function zeroBeyond(ys: Tensor, lengths: readonly number[] | undefined | 
 }
 
 /**
- * xs [T,B,…] with each sequence's last real step in the place of its padding. Computation beyond a sequence's end then runs on
- * values like its own: whatever the padding holds is never an operand, and 0·NaN cannot reach a gradient. A sequence without steps takes
- * those of another one, zeros where none has any.
+ * xs [T,B,…] with each sequence's padding replaced by its last real step. Computation beyond the end then runs on
+ * ordinary values: the padding is never an operand, so 0·NaN cannot reach a gradient. A sequence without steps takes
+ * the values of another one, or zeros if none has any.
  */
 export function fillBeyond(xs: Tensor, lengths: readonly number[] | undefined | null): Tensor {
   const [T, B, ...rest] = xs.shape as [number, number, ...number[]];

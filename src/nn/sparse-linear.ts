@@ -5,10 +5,10 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { Module, Parameter } from "./module.ts";
 
 /**
- * y = x·Wᵀ for x [..., I] and a sparse W [O, I]. The values are a parameter; where they are, `crowIndices` and `colIndices`, are buffers, so
- * that a state dict holds the whole matrix.
- * @param matrix taken as it is, not copied
- * @throws ShapeError, DTypeError, ArgumentError for a matrix that is none
+ * y = x·Wᵀ for x [..., I] and a sparse W [O, I]. The values are a parameter, their positions (`crowIndices` and `colIndices`) buffers, so
+ * a state dict holds the whole matrix.
+ * @param matrix used directly, not copied
+ * @throws ShapeError, DTypeError, ArgumentError for anything but a sparse matrix
  * @example new SparseLinear(toSparse(tensor([[0, 3], [4, 0]]))).forward(tensor([1, 2])).toArray() // [6, 4]
  */
 export class SparseLinear extends Module implements SparseMatrix {

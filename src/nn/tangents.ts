@@ -1,4 +1,4 @@
-/** Forward mode in the parameters of a module. */
+/** Forward mode with respect to the parameters of a module. */
 
 import { track } from "../autodiff/alias.ts";
 import { unbox, withLevel } from "../autodiff/forward.ts";
@@ -16,7 +16,7 @@ interface Tangents {
   /** [K, …shape] each. */
   readonly byParameter: ReadonlyMap<Parameter, Tensor>;
   readonly K: number;
-  /** Whether there are K directions, and not one without an axis for it. */
+  /** Whether there are K directions along a first axis, rather than one without an axis. */
   readonly stacked: boolean;
 }
 
@@ -47,18 +47,18 @@ function readTangents(module: Module, tangents: Readonly<Record<string, Tensor>>
 }
 
 /**
- * The value of `fn` and its derivative along directions in a module's parameters: forward mode, in one run, without a tape. While `fn` runs, each
- * parameter carries its tangent; those without one stand still.
+ * The value of `fn` and its derivative along directions in a module's parameters, by forward mode in one run, without a tape. While `fn` runs, each
+ * parameter carries its tangent; those without one are constant.
  *
  *   ẏ = Σ_p (∂y/∂p)·ṗ
  *
- * Time is that of K + 1 runs, memory that of what is live in one of them, times K + 1, whatever the length of a sequence. Levels nest, with each other
- * and with `jvp`; recorded on the tape, the result is differentiated again by `grad`.
- * @param tangents by the parameters' state-dict names: each of its parameter's shape, or all of [K, …shape] for K directions at once
+ * Takes the time of K + 1 runs and K + 1 times the live memory of one run, independent of the length of a sequence. Levels nest, with each other
+ * and with `jvp`; if recorded on the tape, `grad` can differentiate the result again.
+ * @param tangents by the parameters' state-dict names, each of its parameter's shape, or all of [K, …shape] for K directions at once
  * @param fn something that runs the module, a whole loss for example
  * @returns y and ẏ, of y's shape or [K, …shape]
- * @throws ArgumentError for other names, ShapeError and DTypeError for tangents that are not like their parameters, StateError where `fn` is
- *   asynchronous; the module is as it was then
+ * @throws ArgumentError for unknown names, ShapeError and DTypeError for tangents unlike their parameters, StateError if `fn` is
+ *   asynchronous; the module is then unchanged
  * @see Wengert, "A simple automatic derivative evaluation program", 1964; Pearlmutter, "Fast exact multiplication by the Hessian", 1994
  * @example
  * const [loss, slope] = withTangents(model, { "head.weight": direction }, () => mseLoss(model.forward(xs), ys));
@@ -82,7 +82,7 @@ export function withTangents(module: Module, tangents: Readonly<Record<string, T
   });
 }
 
-/** Has a parameter carry a tangent. What it is computed with meanwhile is an alias, so that reverse mode still finds the parameter. */
+/** Makes a parameter carry a tangent. Computation uses an alias meanwhile, so that reverse mode still finds the parameter. */
 function carry(level: number, p: Parameter, tangent: Tensor): () => void {
   const before = p.dual;
   const primal = p.requiresGrad ? enableGrad(() => track(p)) : aliasOf(p);

@@ -1,4 +1,4 @@
-/** The largest eigenvalues of a large matrix, from its products with vectors alone. */
+/** The largest eigenvalues of a large matrix that is known only by its products with vectors. */
 
 import { checkFunction, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
@@ -7,23 +7,23 @@ import { scope } from "../tensor/tensor.ts";
 import { type ComplexNumber, eigenvalues } from "./eigenvalues.ts";
 
 export interface ArnoldiOptions {
-  /** Vectors of the subspace (default 40, at most n). */
+  /** Dimension of the subspace (default 40, at most n). */
   readonly dimension?: number;
   /** Residual ‖Av − λv‖ of a unit vector, relative to |λ|, at which to stop (default 1e-6). */
   readonly tolerance?: number;
-  /** Subspaces after which to give up (default 100). */
+  /** Number of restarts after which to give up (default 100). */
   readonly maxRestarts?: number;
   /** Seed of the first vector (default 0). */
   readonly seed?: number;
 }
 
 export interface Arnoldi {
-  /** Approximate eigenvalues by falling size: the first are the best. Of conjugate pairs both. */
+  /** Approximate eigenvalues by falling magnitude, the first being the most accurate; both of each conjugate pair. */
   readonly values: readonly ComplexNumber[];
-  /** ‖Av − λv‖ of the largest, for its unit vector v. */
+  /** ‖Av − λv‖ of the largest eigenvalue, for its unit vector v. */
   readonly residual: number;
   readonly converged: boolean;
-  /** Products with the matrix. */
+  /** Number of products with the matrix. */
   readonly products: number;
 }
 
@@ -47,14 +47,14 @@ function unit(v: Vector): Vector {
   return v.map((e) => e / size);
 }
 
-/** Orthonormal vectors V of the subspace, H = Vᵀ A V, and how far A V sticks out of it. */
+/** Orthonormal vectors V of the subspace, H = Vᵀ A V, and how far A V reaches outside it. */
 interface Subspace {
   readonly basis: readonly Vector[];
   readonly h: readonly (readonly number[])[];
   readonly beyond: number;
 }
 
-/** The subspace of v, Av, A²v, …; a smaller one where it closes on itself. */
+/** The subspace of v, Av, A²v, …; smaller if it is invariant earlier. */
 function subspace(times: (x: Vector) => Vector, start: Vector, dimension: number): Subspace {
   const basis = [unit(start)];
   const columns: number[][] = [];
@@ -62,7 +62,7 @@ function subspace(times: (x: Vector) => Vector, start: Vector, dimension: number
     const w = Float64Array.from(times(basis[basis.length - 1] as Vector));
     const before = Math.sqrt(dot(w, w));
     const column = basis.map(() => 0);
-    // Twice: once loses orthogonality where w lies almost in the subspace.
+    // Do it twice: once loses orthogonality if w lies almost in the subspace.
     for (let pass = 0; pass < 2; pass++) {
       basis.forEach((v, i) => {
         const along = dot(v, w);
@@ -88,7 +88,7 @@ interface ComplexVector {
   readonly im: number[];
 }
 
-/** The unit eigenvector of a matrix in Hessenberg form without zeros below its diagonal: its rows, from the last up, give one entry each. */
+/** The unit eigenvector of a matrix in Hessenberg form without zeros below its diagonal. Each row, from the last up, gives one entry. */
 function hessenbergVector(h: Subspace["h"], { re: a, im: b }: ComplexNumber): ComplexVector {
   const m = h.length;
   const re = new Array<number>(m).fill(0);
@@ -105,7 +105,7 @@ function hessenbergVector(h: Subspace["h"], { re: a, im: b }: ComplexNumber): Co
     }
     re[i - 1] = -x / (row[i - 1] as number);
     im[i - 1] = -y / (row[i - 1] as number);
-    // Entries may grow beyond all bounds on the way up: only their ratios count.
+    // Rescale: entries may grow without bound on the way up, and only their ratios matter.
     const size = Math.abs(re[i - 1] as number) + Math.abs(im[i - 1] as number);
     if (size > 1e100) for (let j = i - 1; j < m; j++) [re[j], im[j]] = [(re[j] as number) / size, (im[j] as number) / size];
   }
@@ -113,7 +113,7 @@ function hessenbergVector(h: Subspace["h"], { re: a, im: b }: ComplexNumber): Co
   return { re: re.map((e) => e / size), im: im.map((e) => e / size) };
 }
 
-/** What the next subspace starts from: the real parts of the leading vectors together. */
+/** The start of the next subspace: the sum of the real parts of the leading vectors. */
 function leading({ basis, h }: Subspace, values: readonly ComplexNumber[]): Vector {
   const start = new Float64Array((basis[0] as Vector).length);
   for (const value of values.filter(({ im }) => im >= 0).slice(0, 4)) {
@@ -126,10 +126,10 @@ function leading({ basis, h }: Subspace, values: readonly ComplexNumber[]): Vect
 }
 
 /**
- * The eigenvalues of largest size of a real matrix that is only known by its products, by Arnoldi's method: the eigenvalues of A within the
- * subspace of v, Av, …, A^{m−1}v, started anew from the leading vectors until the largest has converged. Whether it has is reported.
- * Without complex pairs in the way of a power iteration: it would never settle. One restart costs m products, O(m²n) and O(m³).
- * @param times A·x, not to be changed by the caller afterwards
+ * The eigenvalues of largest magnitude of a real matrix that is known only by its products, by Arnoldi's method: the eigenvalues of A within the
+ * subspace of v, Av, …, A^{m−1}v, restarted from the leading vectors until the largest has converged. The result says whether it has.
+ * Unlike a power iteration, it also converges for complex pairs. A restart costs m products, O(m²n) and O(m³).
+ * @param times gives A·x, in an array that is not changed afterwards
  * @param n order of the matrix
  * @throws ArgumentError for options out of range, or products that are not finite; ShapeError for products of another length
  * @see Arnoldi, "The principle of minimized iterations in the solution of the matrix eigenvalue problem", 1951; Saad, "Variations on Arnoldi's

@@ -15,7 +15,7 @@ function reflector(x: readonly number[]): [v: number[], beta: number] {
   return [v, length === 0 ? 0 : 2 / length];
 }
 
-/** H ← P H P for the reflection P of rows and columns first…, within rows and columns from…to. */
+/** H ← P H P for the reflection P of rows and columns from `first` on, within rows and columns from…to. */
 function reflect(h: number[][], [v, beta]: [number[], number], first: number, from: number, to: number): void {
   for (let j = from; j <= to; j++) {
     const s = beta * v.reduce((sum, value, i) => sum + value * ((h[first + i] as number[])[j] as number), 0);
@@ -43,7 +43,7 @@ function hessenberg(h: number[][]): void {
   }
 }
 
-/** The first row of the unreduced block that ends at row `end`; a subdiagonal element that does not count becomes zero. */
+/** The first row of the unreduced block that ends at row `end`. Sets a negligible subdiagonal element to zero. */
 function blockStart(h: number[][], end: number): number {
   for (let i = end; i > 0; i--) {
     const neighbours = Math.abs(at(h, i - 1, i - 1)) + Math.abs(at(h, i, i)) || 1;
@@ -55,7 +55,7 @@ function blockStart(h: number[][], end: number): number {
   return 0;
 }
 
-/** One implicit double shift of Francis, in rows and columns start…end, by the shifts with this sum and product. */
+/** One implicit double-shift step of Francis in rows and columns start…end, with shifts of this sum and product. */
 function francis(h: number[][], start: number, end: number, sum: number, product: number): void {
   const [a, b, c] = [at(h, start, start), at(h, start, start + 1), at(h, start + 1, start)];
   let column = [a * a + b * c - sum * a + product, c * (a + at(h, start + 1, start + 1) - sum), c * at(h, start + 2, start + 1)];
@@ -78,7 +78,7 @@ function pair(h: readonly number[][], i: number): ComplexNumber[] {
       { re: half, im: -im },
     ];
   }
-  // The root of greater size first, the other by the product: no cancellation.
+  // The larger root first, the other from the product: no cancellation.
   const large = half + (half < 0 ? -1 : 1) * Math.sqrt(discriminant);
   return [
     { re: large, im: 0 },
@@ -87,7 +87,7 @@ function pair(h: readonly number[][], i: number): ComplexNumber[] {
 }
 
 /**
- * The eigenvalues of a real square matrix, by falling real part (of conjugate pairs first the one above the axis): reduction to
+ * The eigenvalues of a real square matrix, by falling real part (in conjugate pairs, the one above the axis first): reduction to
  * Hessenberg form by reflections, then the double-shift QR iteration.
  * @throws ShapeError for a matrix that is not square, ArgumentError for numbers that are not finite
  * @see Francis, "The QR transformation", Computer Journal 4, 1961; Golub and Van Loan, "Matrix computations", section 7.5
@@ -113,7 +113,7 @@ export function eigenvalues(matrix: Matrix): ComplexNumber[] {
   return found.sort((x, y) => y.re - x.re || y.im - x.im);
 }
 
-/** Sum and product of the eigenvalues of the last two rows; every tenth time others, which break a cycle. */
+/** Sum and product of the eigenvalues of the last two rows; every tenth time, other shifts to break a cycle. */
 function shifts(h: readonly number[][], end: number, sweeps: number): [sum: number, product: number] {
   if (sweeps % 10 === 0) {
     const size = Math.abs(at(h, end, end - 1)) + Math.abs(at(h, end - 1, end - 2));
@@ -123,19 +123,19 @@ function shifts(h: readonly number[][], end: number, sweeps: number): [sum: numb
   return [a + d, a * d - at(h, end - 1, end) * at(h, end, end - 1)];
 }
 
-/** Eigenvalues of a symmetric matrix by falling size, and for each a unit vector, as a row. */
+/** Eigenvalues of a symmetric matrix in falling order, and a unit eigenvector for each, as a row. */
 export interface SymmetricEigen {
   readonly values: number[];
   readonly vectors: number[][];
 }
 
-/** √(a² + b²) without overflow on the way; Math.hypot differs between hosts. */
+/** √(a² + b²) without intermediate overflow; Math.hypot differs between hosts. */
 function length2(a: number, b: number): number {
   const [large, small] = Math.abs(a) > Math.abs(b) ? [Math.abs(a), Math.abs(b)] : [Math.abs(b), Math.abs(a)];
   return large === 0 ? 0 : large * Math.sqrt(1 + (small / large) * (small / large));
 }
 
-/** Rows of an orthogonal matrix Q, and the tridiagonal Q A Qᵀ: its diagonal, and beside it `beside[i]` between i and i + 1. */
+/** Rows of an orthogonal matrix Q, and the tridiagonal Q A Qᵀ: its diagonal, and `beside[i]` next to it between i and i + 1. */
 interface Tridiagonal {
   readonly diagonal: number[];
   readonly beside: number[];
@@ -154,7 +154,7 @@ function tridiagonal(a: number[][]): Tridiagonal {
   return { diagonal: a.map((row, i) => row[i] as number), beside: a.slice(1).map((row, i) => row[i] as number), rows };
 }
 
-/** Q ← P Q for the reflection P of rows first…. */
+/** Q ← P Q for the reflection P of rows from `first` on. */
 function reflectRows(rows: number[][], [v, beta]: [number[], number], first: number): void {
   const n = rows.length;
   for (let j = 0; j < n; j++) {
@@ -166,7 +166,7 @@ function reflectRows(rows: number[][], [v, beta]: [number[], number], first: num
   }
 }
 
-/** The first place from `from` on whose element beside the diagonal does not count; the last place if all do. */
+/** The first position from `from` on whose off-diagonal element is negligible, or the last position. */
 function splitAfter({ diagonal, beside }: Tridiagonal, from: number): number {
   for (let m = from; m < beside.length; m++) {
     const neighbours = Math.abs(diagonal[m] as number) + Math.abs(diagonal[m + 1] as number);
@@ -175,7 +175,7 @@ function splitAfter({ diagonal, beside }: Tridiagonal, from: number): number {
   return beside.length;
 }
 
-/** One implicit shift of the QL method in places first…last, by the eigenvalue of the first two places that is nearer to the first. */
+/** One implicitly shifted QL step in positions first…last; the shift is the eigenvalue of the first two positions that is nearer to the first. */
 function implicitShift({ diagonal: d, beside: e, rows }: Tridiagonal, first: number, last: number): void {
   const [d0, e0] = [d[first] as number, e[first] as number];
   const half = ((d[first + 1] as number) - d0) / (2 * e0);
@@ -187,7 +187,7 @@ function implicitShift({ diagonal: d, beside: e, rows }: Tridiagonal, first: num
     const r = length2(f, g);
     if (i + 1 < e.length) e[i + 1] = r;
     if (r === 0) {
-      // It has come apart here: what was shifted is taken back.
+      // The matrix splits here: take back the shift.
       d[i + 1] = (d[i + 1] as number) - p;
       if (last < e.length) e[last] = 0;
       return;
@@ -205,7 +205,7 @@ function implicitShift({ diagonal: d, beside: e, rows }: Tridiagonal, first: num
   if (last < e.length) e[last] = 0;
 }
 
-/** Turns two rows against each other. */
+/** Rotates two rows. */
 function rotate(a: number[], b: number[], cosine: number, sine: number): void {
   for (let k = 0; k < a.length; k++) {
     const [x, y] = [a[k] as number, b[k] as number];
@@ -215,10 +215,10 @@ function rotate(a: number[], b: number[], cosine: number, sine: number): void {
 }
 
 /**
- * Eigenvalues and eigenvectors of a real symmetric matrix, by falling eigenvalue: tridiagonal form by reflections, then the QL method with
- * implicit shifts. Only square roots and rational arithmetic: the same bits on every host. O(n³).
- * @throws ShapeError for a matrix that is not square, ArgumentError for numbers that are not finite and for a matrix that is not symmetric
- *   (which it has to be to the bit)
+ * Eigenvalues and eigenvectors of a real symmetric matrix, in falling order of eigenvalues: tridiagonal form by reflections, then the QL method with
+ * implicit shifts. Uses only square roots and rational arithmetic, so the bits are the same on every host. O(n³).
+ * @throws ShapeError for a matrix that is not square, ArgumentError for numbers that are not finite or a matrix that is not symmetric
+ *   to the bit
  * @see Bowdler, Martin, Reinsch and Wilkinson, "The QR and QL algorithms for symmetric matrices", 1968
  * @example symmetricEigen([[2, 1], [1, 2]]).values // 3, 1
  */

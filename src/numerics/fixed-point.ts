@@ -12,17 +12,17 @@ export type FixedPointSolver = "picard" | "anderson" | "broyden";
 export interface FixedPointOptions {
   /** Default "picard": z ← f(z). */
   readonly solver?: FixedPointSolver;
-  /** Largest |f(z) − z| of an element at which to stop (default 1e-10 in float64, 1e-5 in float32). */
+  /** Stops once |f(z) − z| is at most this in every element (default 1e-10 in float64, 1e-5 in float32). */
   readonly tolerance?: number;
-  /** Evaluations of f after which to give up (default 1000). */
+  /** Gives up after this many evaluations of f (default 1000). */
   readonly maxIterations?: number;
-  /** How many iterations "anderson" and "broyden" remember (default 5). */
+  /** Number of iterations that "anderson" and "broyden" remember (default 5). */
   readonly memory?: number;
 }
 
 export interface FixedPoint {
   readonly z: Tensor;
-  /** Evaluations of f. */
+  /** Number of evaluations of f. */
   readonly iterations: number;
   /** The largest |f(z) − z| of an element. */
   readonly residual: number;
@@ -36,7 +36,7 @@ const minus = (a: Vector, b: Vector): number[] => a.map((v, i) => v - (b[i] as n
 const plus = (a: Vector, b: Vector, c = 1): number[] => a.map((v, i) => v + c * (b[i] as number));
 const largest = (a: Vector): number => a.reduce((most, v) => (Number.isNaN(v) ? Number.NaN : Math.max(most, Math.abs(v))), 0);
 
-/** A rule for the next z from z and g = f(z) − z. It may remember. */
+/** A rule for the next z from z and g = f(z) − z. It may have a memory. */
 type Rule = (z: Vector, g: Vector) => number[];
 
 const picard = (): Rule => (z, g) => plus(z, g);
@@ -67,7 +67,7 @@ class Differences {
   }
 }
 
-/** γ that makes ‖g − Σ γ_i Δg_i‖ least; memories that the equations cannot tell apart are dropped. */
+/** The γ that minimises ‖g − Σ γ_i Δg_i‖; drops memories that are linearly dependent. */
 function leastSquares(changes: Differences, g: Vector): Vector {
   while (changes.dg.length > 0) {
     const normal = changes.dg.map((a) => changes.dg.map((b) => dot(a, b)));
@@ -93,7 +93,7 @@ function anderson(memory: number): Rule {
   };
 }
 
-/** Broyden's good method: z ← z − H g with H, the inverse of the Jacobian of g, from −1 by updates of rank one. */
+/** Broyden's good method: z ← z − H g, where H approximates the inverse Jacobian of g, starting at −1 with rank-one updates. */
 function broyden(memory: number): Rule {
   const changes = new Differences(1);
   let updates: { readonly u: Vector; readonly v: Vector }[] = [];
@@ -124,14 +124,14 @@ function broyden(memory: number): Rule {
 const rules: Readonly<Record<FixedPointSolver, (memory: number) => Rule>> = { picard, anderson, broyden };
 
 /**
- * Solves z = f(z) by iteration from z0, outside the tape. All elements together are one vector.
+ * Solves z = f(z) by iteration from z0, off the tape. All elements together count as one vector.
  *
- *   picard     z ← f(z): where f contracts, by a factor a step
- *   anderson   the mixture of the last iterates whose residuals cancel best: fewer steps, also where f alone circles slowly
- *   broyden    Newton's method with a Jacobian of updates of rank one, started anew when its memory is full
+ *   picard     z ← f(z): for contractions; the error falls by a factor per step
+ *   anderson   mixes the last iterates so that their residuals cancel: fewer steps, even where f alone circles slowly
+ *   broyden    Newton's method with a Jacobian of rank-one updates, restarted when its memory is full
  *
- * A step costs one f and, for n elements and memory m, O(m²n) (anderson) or O(mn) (broyden) besides.
- * @throws StateError where the residual is not within tolerance after `maxIterations`, or no number; ArgumentError for options out of range
+ * A step costs one f and, for n elements and memory m, another O(m²n) (anderson) or O(mn) (broyden).
+ * @throws StateError if the residual is not within tolerance after `maxIterations`, or is not finite; ArgumentError for options out of range
  * @see Anderson, "Iterative procedures for nonlinear integral equations", 1965; Broyden, "A class of methods for solving nonlinear simultaneous
  * equations", 1965; Bai, Kolter and Koltun, "Deep equilibrium models", 2019, for both in networks
  * @example const { z, iterations } = solveFixedPoint((z) => cos(z), zeros([1], "float64"), { solver: "anderson" });
@@ -166,7 +166,7 @@ export function solveFixedPoint(f: (z: Tensor) => Tensor, z0: Tensor, options: F
   }
 }
 
-/** The tolerance of a dtype. */
+/** The default tolerance for a dtype. */
 export function defaultTolerance({ dtype }: Tensor): number {
   return dtype === "float64" ? 1e-10 : 1e-5;
 }

@@ -6,7 +6,7 @@ import { ArgumentError, ShapeError } from "../base/errors.ts";
 /** Rows of numbers. */
 export type Matrix = readonly (readonly number[])[];
 
-/** @throws DTypeError for what is no array of arrays */
+/** @throws DTypeError for anything but an array of arrays */
 function checkMatrix(op: string, matrix: unknown): void {
   checkList(op, "the matrix", matrix);
   for (const row of matrix) checkList(op, "a row", row);
@@ -23,16 +23,16 @@ export function copySquare(op: string, matrix: Matrix): number[][] {
   return matrix.map((row) => [...row]);
 }
 
-/** An element. @internal */
+/** The element in a row and column. @internal */
 export const at = (h: readonly number[][], i: number, j: number): number => (h[i] as number[])[j] as number;
 
-/** Euclidean length; a square root is exact on every host, Math.hypot is not. @internal */
+/** Euclidean length. Every host rounds a square root alike, unlike Math.hypot. @internal */
 export function norm(v: readonly number[]): number {
   return Math.sqrt(v.reduce((sum, value) => sum + value * value, 0));
 }
 
 /**
- * x with A x = b, by elimination with row exchanges; null when A is singular to working precision.
+ * Solves A x = b by elimination with row exchanges; null if A is singular to working precision.
  * @example solve([[2, 0], [0, 4]], [2, 2]) // [1, 0.5]
  */
 export function solve(matrix: Matrix, b: readonly number[]): number[] | null {
@@ -59,7 +59,7 @@ export function solve(matrix: Matrix, b: readonly number[]): number[] | null {
   return x;
 }
 
-/** Gram and Schmidt's orthonormal rows, each less its part along the rows before, and the lengths that were left; zeros where none is. */
+/** Orthonormal rows by Gram and Schmidt, who subtract from each row its part along earlier rows, and the lengths that remained; zeros if nothing did. */
 export function orthonormalRows(matrix: Matrix): { rows: number[][]; lengths: number[] } {
   checkMatrix("orthonormalRows", matrix);
   const rows: number[][] = [];
@@ -70,7 +70,7 @@ export function orthonormalRows(matrix: Matrix): { rows: number[][]; lengths: nu
       v = v.map((value, i) => value - along * (q[i] as number));
     }
     const length = norm(v);
-    // Of a direction that is gone nothing remains, and nothing comes of it later.
+    // A row that depends on earlier ones leaves zeros, which affect no later row.
     rows.push(length === 0 ? v.map(() => 0) : v.map((value) => value / length));
     return length;
   });

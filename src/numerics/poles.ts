@@ -1,4 +1,4 @@
-/** Poles of recursive filters: where they are, whether they are inside a circle, and how to bring them there. */
+/** Finds the poles of recursive filters, checks whether they are inside a circle, and moves them there. */
 
 import { checkList, checkNumber } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
@@ -15,7 +15,7 @@ function checkCoefficients(op: string, a: FeedbackCoefficients): void {
 }
 
 /**
- * The poles of a filter, as eigenvalues of its companion matrix.
+ * The poles of a filter: the eigenvalues of its companion matrix.
  * @param a feedback that is added: y(t) = x(t) + Σ_q a_q y(t−q)
  * @throws ArgumentError for a coefficient that is not finite
  * @example poles([1, -0.5]) // 0.5 ± 0.5i
@@ -26,11 +26,11 @@ export function poles(a: FeedbackCoefficients): ComplexNumber[] {
 }
 
 /**
- * Whether all poles of a filter are inside the circle of a radius, by Jury's test in the form of Schur and Cohn: from the last coefficient down,
+ * Whether all poles of a filter are inside a circle, by Jury's test in the form of Schur and Cohn: from the last coefficient down,
  *
  *   k = c_m,  c_q ← (c_q − k c_{m−q}) / (1 − k²),  every |k| < 1        for A(z) = 1 + Σ_q c_q z^−q
  *
- * O(Q²), without finding a root. On the circle is not inside; coefficients that are not finite are not inside.
+ * O(Q²), without finding a root. Poles on the circle are not inside; for coefficients that are not finite the answer is false.
  * @see Jury, "Theory and application of the z-transform method", 1964; Schur, "Über Potenzreihen, die im Innern des Einheitskreises beschränkt sind", 1917
  * @throws ArgumentError unless the radius is above 0
  * @example polesInside([1.5, -0.9]) // true: |z|² = 0.9
@@ -52,14 +52,14 @@ export function polesInside(a: FeedbackCoefficients, radius = 1): boolean {
   return true;
 }
 
-/** How closely a contraction finds the circle. */
+/** Accuracy of a contraction. */
 const HALVINGS = 40;
 
 /**
- * The filter with its poles drawn towards zero by the one factor, as large as may be, that brings them inside a circle: a_q ρ^q has the poles ρ z.
- * A filter whose poles are inside comes back as it is.
+ * Moves a filter's poles towards zero, all by the largest factor ρ that brings them inside a circle: a_q ρ^q has the poles ρ z.
+ * Returns a filter whose poles are inside unchanged.
  * @throws ArgumentError unless the radius is above 0, and for a coefficient that is not finite
- * @example contracted([2]) // about [1]: the pole at 2 comes to the circle
+ * @example contracted([2]) // about [1]: the pole at 2 moves to the circle
  */
 export function contracted(a: FeedbackCoefficients, radius = 1): number[] {
   checkCoefficients("contracted", a);

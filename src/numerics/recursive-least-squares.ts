@@ -1,22 +1,22 @@
-/** Linear regression that is brought up to date with every row, in double precision. */
+/** Linear regression, updated with every row, in double precision. */
 
 import { checkNumber, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 
 export interface RecursiveLeastSquaresOptions {
-  /** λ of the regression at the start: P is at first the unit matrix divided by it (default 1). */
+  /** Initial ridge λ: P starts as the unit matrix divided by it (default 1). */
   readonly ridge?: number;
-  /** What a row counts for after one more has come, in (0, 1] (default 1: all count alike for ever). */
+  /** Factor by which each new row reduces the weight of earlier ones, in (0, 1] (default 1: all rows count equally). */
   readonly forgetting?: number;
 }
 
 /**
- * Recursive least squares: after every row the W that makes Σ φ^(T−t) ‖y_t − W x_t‖² + φ^T λ ‖W‖² least, with forgetting φ,
+ * Recursive least squares: after every row, the W that minimises Σ φ^(T−t) ‖y_t − W x_t‖² + φ^T λ ‖W‖², with forgetting φ,
  *
  *   k = P x / (φ + xᵀ P x)      e = y − W x      W ← W + e kᵀ      P ← (P − k xᵀ P) / φ
  *
- * With φ = 1 it is ridge regression with the same λ, whatever the order of the rows. O(F²) a row for F features, O(F²) memory.
- * With φ < 1, P grows in directions that no row visits: it is refused once it is no longer finite.
+ * With φ = 1 this is ridge regression with the same λ, in any order of rows. O(F²) time per row for F features, O(F²) memory.
+ * With φ < 1, P grows in directions that no row visits; `update` throws once it is no longer finite.
  * @throws ArgumentError for sizes below 1, options out of range, rows that are not finite; ShapeError for rows of another length
  * @see Plackett, "Some theorems in least squares", 1950; Haykin, "Adaptive filter theory", chapter on the RLS algorithm
  * @example
@@ -28,7 +28,7 @@ export class RecursiveLeastSquares {
   readonly features: number;
   readonly outputs: number;
   readonly forgetting: number;
-  /** W [outputs, features], row by row. */
+  /** W [outputs, features], in row-major order. */
   readonly weight: Float64Array;
   readonly #p: Float64Array;
 
@@ -45,7 +45,7 @@ export class RecursiveLeastSquares {
     for (let i = 0; i < features; i++) this.#p[i * features + i] = 1 / ridge;
   }
 
-  /** W x. */
+  /** The prediction W x. */
   predict(x: ArrayLike<number>): Float64Array {
     if (x.length !== this.features) throw new ShapeError(`predict: expected ${this.features} features, got ${x.length}`);
     return Float64Array.from({ length: this.outputs }, (_, o) => {
@@ -55,7 +55,7 @@ export class RecursiveLeastSquares {
     });
   }
 
-  /** Takes a row. @returns y − W x before it */
+  /** Learns a row. @returns y − W x from before the update */
   update(x: ArrayLike<number>, y: ArrayLike<number>): Float64Array {
     if (y.length !== this.outputs) throw new ShapeError(`update: expected ${this.outputs} targets, got ${y.length}`);
     const error = this.predict(x).map((prediction, o) => (y[o] as number) - prediction);
@@ -84,7 +84,7 @@ export class RecursiveLeastSquares {
     for (let i = 0; i < row.length; i++) row[i] = (row[i] as number) + by * (px[i] as number);
   }
 
-  /** P ← (P − P x xᵀ P / power) / φ, which stays symmetric to the bit: each product is made the same way on both sides. */
+  /** P ← (P − P x xᵀ P / power) / φ. P stays symmetric to the bit, since both sides compute each product alike. */
   #shrink(px: Float64Array, power: number): void {
     const F = this.features;
     for (let i = 0; i < F; i++) {

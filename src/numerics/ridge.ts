@@ -1,4 +1,4 @@
-/** Linear regression with a penalty on the weights, in double precision, from rows that come one after the other. */
+/** Linear regression with a penalty on the weights, in double precision, from a stream of rows. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkNumber, checkSizes } from "../base/checks.ts";
@@ -9,28 +9,28 @@ import { transpose } from "../ops/shape.ts";
 import { show } from "../tensor/shape.ts";
 import { checkTensor, scope, type Tensor } from "../tensor/tensor.ts";
 
-/** λ, or "gcv" for the one that generalised cross-validation finds best. */
+/** λ, or "gcv" to choose it by generalised cross-validation. */
 export type Ridge = number | "gcv";
 
 export interface RidgeFit {
-  /** W [outputs, features], row by row. */
+  /** W [outputs, features], in row-major order. */
   readonly weight: Float64Array;
   /** The λ that was used. */
   readonly ridge: number;
-  /** How many weights the fit has the freedom of: trace of X (XᵀX + λ)⁻¹ Xᵀ, between 0 and the features. */
+  /** Effective degrees of freedom: the trace of X (XᵀX + λ)⁻¹ Xᵀ, between 0 and the number of features. */
   readonly degrees: number;
-  /** Mean square error over the rows, all outputs together. */
+  /** Mean squared error over all rows and outputs. */
   readonly meanSquaredError: number;
 }
 
-/** The symmetric matrix G as Q T Qᵀ: T's diagonal and what is beside it, Q as reflections, one a column below the diagonal. */
+/** A symmetric matrix G as Q T Qᵀ: T's diagonal and off-diagonal, and Q as reflections, one per column below the diagonal. */
 interface Reduced {
   readonly diagonal: Float64Array;
   readonly beside: Float64Array;
   readonly reflections: readonly { readonly v: Float64Array; readonly beta: number }[];
 }
 
-/** y = G x for the rows and columns from `first` on of a symmetric matrix of which the lower half counts. */
+/** y = G x for rows and columns from `first` on of a symmetric matrix, of which it reads the lower half. */
 function symmetricProduct(g: Float64Array, n: number, first: number, x: Float64Array): Float64Array {
   const y = new Float64Array(n - first);
   for (let i = first; i < n; i++) {
@@ -48,7 +48,7 @@ function symmetricProduct(g: Float64Array, n: number, first: number, x: Float64A
 
 const inner = (a: Float64Array, b: Float64Array): number => a.reduce((sum, e, i) => sum + e * (b[i] as number), 0);
 
-/** The reflection I − β v vᵀ that leaves of x only its first entry. */
+/** The reflection I − β v vᵀ that zeroes all of x but its first entry. */
 function reflection(x: Float64Array): { v: Float64Array; beta: number } {
   const v = Float64Array.from(x);
   const first = v[0] as number;
@@ -58,7 +58,7 @@ function reflection(x: Float64Array): { v: Float64Array; beta: number } {
   return { v, beta: size === 0 ? 0 : 2 / size };
 }
 
-/** The tridiagonal form of a symmetric matrix, of which the lower half is read, and overwritten. */
+/** The tridiagonal form of a symmetric matrix; reads and overwrites its lower half. */
 function reduce(g: Float64Array, n: number): Reduced {
   const reflections = [];
   for (let k = 0; k + 2 < n; k++) {
@@ -82,14 +82,14 @@ function reduce(g: Float64Array, n: number): Reduced {
   return { diagonal, beside, reflections };
 }
 
-/** x ← (I − β v vᵀ) x in the entries that v reaches. */
+/** x ← (I − β v vᵀ) x, in the entries where v is not zero. */
 function reflect(x: Float64Array, { v, beta }: Reduced["reflections"][number]): void {
   const part = x.subarray(x.length - v.length);
   const along = beta * inner(v, part);
   for (let i = 0; i < v.length; i++) part[i] = (part[i] as number) - along * (v[i] as number);
 }
 
-/** Pivots of T + λ in the elimination from the first place on, or from the last. */
+/** Pivots of T + λ, eliminating forwards or backwards. */
 function pivots({ diagonal, beside }: Reduced, ridge: number, fromLast = false): Float64Array {
   const n = diagonal.length;
   const d = new Float64Array(n);
@@ -101,7 +101,7 @@ function pivots({ diagonal, beside }: Reduced, ridge: number, fromLast = false):
   return d;
 }
 
-/** (T + λ)⁻¹ z, given the pivots from the first place on. */
+/** (T + λ)⁻¹ z, from the forward pivots. */
 function tridiagonalSolve({ beside }: Reduced, d: Float64Array, z: Float64Array): Float64Array {
   const x = Float64Array.from(z);
   for (let i = 1; i < x.length; i++) x[i] = (x[i] as number) - ((beside[i - 1] as number) / (d[i - 1] as number)) * (x[i - 1] as number);
@@ -112,32 +112,32 @@ function tridiagonalSolve({ beside }: Reduced, d: Float64Array, z: Float64Array)
   return x;
 }
 
-/** Cross-validation divides by the square of what is left of the rows: with less than this part, rounding errors by rounding errors. */
+/** Least share of free rows in cross-validation, which divides by its square: with less, rounding errors would dominate. */
 const LEAST_FREEDOM = 1e-3;
 
-/** A fit in the coordinates of the tridiagonal form. */
+/** A fit, in the coordinates of the tridiagonal form. */
 interface Candidate {
   readonly ridge: number;
   readonly solutions: readonly Float64Array[];
   readonly degrees: number;
-  /** Sum of the squares of all errors. */
+  /** Sum of all squared errors. */
   readonly residual: number;
 }
 
 /**
- * Ridge regression: the W that makes ‖Y − X Wᵀ‖² + λ ‖W‖² least,
+ * Ridge regression: the W that minimises ‖Y − X Wᵀ‖² + λ ‖W‖²,
  *
  *   Wᵀ = (XᵀX + λ)⁻¹ Xᵀ Y
  *
- * XᵀX and XᵀY are summed in float64 as rows come, so the rows need not be kept: memory F² for F features. The sum is brought to tridiagonal
- * form once, by reflections (2/3 F³ multiplications); after that any λ costs O(F²), and its degrees of freedom O(F). That is what makes "gcv" cheap:
- * the λ that makes (errors²/T) / (1 − degrees/T)² least, of 61 between the rounding error of XᵀX and its trace. It keeps the error on new rows
- * from rising where the features become as many as the rows.
- * Forming XᵀX squares the condition number: what is below 1e-16 of its trace is noise, and a λ that small is refused where it makes a
+ * XᵀX and XᵀY are summed in float64 as rows come, so rows are not kept: memory is F² for F features. The sum is reduced to tridiagonal
+ * form once, by reflections (2/3 F³ multiplications); then each λ costs O(F²), and its degrees of freedom O(F). So "gcv" is cheap. It takes
+ * the λ that minimises (errors²/T) / (1 − degrees/T)² among 61 between the rounding error of XᵀX and its trace, and so keeps the error on new rows
+ * from rising when there are as many features as rows.
+ * Forming XᵀX squares the condition number: values below 1e-16 of its trace are noise, and so small a λ is refused where it makes a
  * difference.
- * @param features F, a constant among them if there is to be one
+ * @param features F, including a constant one for an offset
  * @throws ArgumentError for sizes below 1, numbers that are not finite, a λ below 0; ShapeError for rows of another length; StateError for a
- *   fit without rows, and for a λ too small for features that depend on each other
+ *   fit without rows, and for a λ that is too small for linearly dependent features
  * @see Hoerl and Kennard, "Ridge regression", 1970; Golub, Heath and Wahba, "Generalized cross-validation as a method for choosing a good
  * ridge parameter", 1979
  * @example
@@ -148,11 +148,11 @@ interface Candidate {
 export class RidgeRegression {
   readonly features: number;
   readonly outputs: number;
-  /** Rows so far. */
+  /** Number of rows so far. */
   rows = 0;
   readonly #gram: Float64Array;
   readonly #moments: Float64Array[];
-  /** Sum of the squares of the targets. */
+  /** Sum of the squared targets. */
   #power = 0;
   #reduced: { readonly form: Reduced; readonly z: readonly Float64Array[] } | null = null;
 
@@ -164,7 +164,7 @@ export class RidgeRegression {
     this.#moments = Array.from({ length: outputs }, () => new Float64Array(features));
   }
 
-  /** Takes rows x [T,F] and their targets y [T,O], of any float dtype. */
+  /** Adds rows x [T,F] and their targets y [T,O], of any float dtype. */
   add(x: Tensor, y: Tensor): void {
     this.#check("x", x, this.features);
     this.#check("y", y, this.outputs);
@@ -194,7 +194,7 @@ export class RidgeRegression {
     if (t.rank !== 2 || t.dim(1) !== columns) throw new ShapeError(`add: expected ${name} [T,${columns}], got ${show(t.shape)}`);
   }
 
-  /** The weights for a λ. The rows stay: more may come, and other λ may be tried. */
+  /** Computes the weights for a λ. You can try another λ or add more rows afterwards. */
   solve(ridge: Ridge = "gcv"): RidgeFit {
     if (ridge !== "gcv") checkNumber("solve", "ridge", ridge, { least: 0 });
     if (this.rows === 0) throw new StateError("solve: expected rows to fit, got none");
@@ -237,13 +237,13 @@ export class RidgeRegression {
     return sum;
   }
 
-  /** The fit for a λ; null where XᵀX + λ is not positive to working precision. */
+  /** The fit for a λ; null if XᵀX + λ is not positive definite to working precision. */
   #candidate(ridge: number): Candidate | null {
     const { form, z } = this.#form();
     const [down, up] = [pivots(form, ridge), pivots(form, ridge, true)];
     const noise = Number.EPSILON * this.#trace;
     if (!down.every((d) => d > noise * 1e-3) || !up.every((d) => d > noise * 1e-3)) return null;
-    // The diagonal of the inverse, from the pivots of both directions.
+    // The diagonal of the inverse, from forward and backward pivots.
     const inverseTrace = down.reduce((sum, d, i) => sum + 1 / (d + (up[i] as number) - (form.diagonal[i] as number) - ridge), 0);
     const solutions = z.map((moments) => tridiagonalSolve(form, down, moments));
     const explained = solutions.reduce((sum, w, o) => sum + inner(w, z[o] as Float64Array) + ridge * inner(w, w), 0);

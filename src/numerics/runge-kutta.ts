@@ -1,4 +1,4 @@
-/** Explicit Runge-Kutta methods over tensors, with steps of one size or of sizes that follow the error. */
+/** Explicit Runge-Kutta methods over tensors, with fixed or adaptive steps. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkFunction, checkNumber, checkOneOf, checkOptions, optionsOf } from "../base/checks.ts";
@@ -22,7 +22,7 @@ interface Tableau {
   readonly c: readonly number[];
 }
 
-/** A tableau whose last stage is the slope at the new point, so that the next step has its first. */
+/** A tableau whose last stage is the slope at the new point, which the next step reuses as its first. */
 interface EmbeddedTableau extends Tableau {
   readonly e: readonly number[];
 }
@@ -73,7 +73,7 @@ function stages(slope: Slope, y: Tensor, t: number, h: number, { a, c }: Tableau
 }
 
 /**
- * Solves dy/dt = slope(y, t) from t = 0 to `time` by `steps` steps of one size; the global error falls with the method's order:
+ * Solves dy/dt = slope(y, t) from t = 0 to `time` in `steps` equal steps. The global error falls with the method's order:
  * "euler" 1, "heun" 2, "rk4" 4.
  * @see Butcher, "Numerical methods for ordinary differential equations", 2016, chapter 3
  * @example integrate((y) => neg(y), y0, 1, { method: "rk4", steps: 10 }) // about e⁻¹ y0
@@ -92,9 +92,9 @@ export function integrate(slope: Slope, y0: Tensor, time: number, options: { met
 
 export interface AdaptiveOptions {
   readonly method: AdaptiveMethod;
-  /** Largest error of a step, absolute and relative to y (default 1e-6). */
+  /** Largest error per step, absolute and relative to y (default 1e-6). */
   readonly tolerance?: number;
-  /** Steps, accepted or not, after which to give up (default 10000). */
+  /** Gives up after this many steps, accepted or not (default 10000). */
   readonly maxSteps?: number;
 }
 
@@ -105,10 +105,10 @@ export interface AdaptiveResult {
 }
 
 /**
- * Solves dy/dt = slope(y, t) from t = 0 to `time`. A step is accepted when its estimated error is within tolerance·(1 + |y|) in every
- * element; the next is 0.9·error^(−1/order) times as long, at most five times longer or shorter. Derivatives go through the stages of the
- * accepted steps; the sizes of steps count as constants.
- * @throws StateError when `maxSteps` are not enough, or where the slope is not finite
+ * Solves dy/dt = slope(y, t) from t = 0 to `time`. A step is accepted if its estimated error is within tolerance·(1 + |y|) in every
+ * element. The next is 0.9·error^(−1/order) times as long, at most five times longer or shorter. Derivatives go through the stages of the
+ * accepted steps and treat step sizes as constants.
+ * @throws StateError if `maxSteps` is not enough, or the slope is not finite
  * @see Bogacki and Shampine, "A 3(2) pair of Runge-Kutta formulas", 1989
  * @see Dormand and Prince, "A family of embedded Runge-Kutta formulae", 1980, table 2
  * @example const { y } = integrateAdaptively((y) => neg(y), y0, 1, { method: "dormand-prince", tolerance: 1e-9 });
@@ -143,7 +143,7 @@ export function integrateAdaptively(slope: Slope, y0: Tensor, time: number, opti
   return { y, accepted, rejected };
 }
 
-/** How much longer the next step is. The library's own power: Math's may differ between hosts in the last bit. */
+/** The factor for the next step's size. Uses the library's own power, since Math.pow may differ between hosts in the last bit. */
 function growth(error: number, order: number): number {
   const factor = scope(() => pow(scalar(error, "float64"), -1 / order).item());
   return Math.min(5, Math.max(0.2, 0.9 * factor));

@@ -1,4 +1,4 @@
-/** Functions of plain numbers by the library's own kernels: Math's may differ between hosts in the last bit. */
+/** Functions of plain numbers, computed by the library's own kernels since Math's may differ between hosts in the last bit. */
 
 import * as math from "../ops/math.ts";
 import { scalar } from "../tensor/create.ts";

@@ -1,4 +1,4 @@
-/** What a recurrence is, the RNN, LSTM and GRU, and what runs a recurrence: whole sequences, packed batches, streams. */
+/** The recurrence interface; RNN, LSTM and GRU; running recurrences over whole sequences, packed batches and streams. */
 
 export type { ElmanNetOptions, GruNetOptions, LstmNetOptions, LstmState, RecurrentOptions } from "./kinds.ts";
 export type { PlanOptions } from "./plan.ts";

@@ -1,4 +1,4 @@
-/** What the layers and the cells of RNN, LSTM and GRU share: weights, the form of the state, and how sequences run. */
+/** Shared by the layers and cells of RNN, LSTM and GRU: weights, the form of the state, and how sequences run. */
 
 import { checkOneOf, checkSizes } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
@@ -31,9 +31,9 @@ export interface RecurrentWeights {
 export interface RecurrentOptions extends LayerOptions {
   readonly inputSize: number;
   readonly hiddenSize: number;
-  /** Whether there are biases (default true). */
+  /** Whether to add biases (default true). */
   readonly bias?: boolean;
-  /** One bias, on the side of the input, or two as in PyTorch (default). */
+  /** 1 for one bias, on the input's side; 2 for two as in PyTorch (default). */
   readonly biases?: 1 | 2;
 }
 
@@ -46,30 +46,30 @@ export interface ElmanNetOptions {
 }
 
 export interface LstmNetOptions {
-  /** Size of the projected output; 0 (default) for none. */
+  /** Size of the projected output; 0 (default) for no projection. */
   readonly projSize?: number;
-  /** Whether the gates see the cell (default false). */
+  /** Whether the gates see the cell, through peepholes (default false). */
   readonly peepholes?: boolean;
 }
 
 export interface GruNetOptions {
-  /** Whether the reset gate is applied after the recurrent product (default, as in PyTorch) or before it, as published first. */
+  /** Whether to apply the reset gate after the recurrent product (default, as in PyTorch) or before it, as first published. */
   readonly resetAfter?: boolean;
 }
 
 /** The state of an LSTM: its output and its cell. */
 export type LstmState = { readonly h: Tensor; readonly c: Tensor };
 
-/** A kind of recurrence: what its weights and its state look like, and how packed rows run through it. */
+/** A kind of recurrence: the form of its weights and its state, and how it runs over packed rows. */
 export interface RecurrentKind<S extends State> {
   readonly gates: number;
   /** Size of each tensor of the state; the first is the output. */
   readonly stateSizes: readonly number[];
   readonly peepholes: boolean;
-  /** The tensors of a state, in the order of `stateSizes`, and the state made of such tensors. */
+  /** Converts between a state and its tensors, in the order of `stateSizes`. */
   tensorsOf(state: S): readonly Tensor[];
   stateOf(tensors: readonly Tensor[]): S;
-  /** x [N,I], or int32 indices [N], and state tensors [B,·] to [ys, …last state]. */
+  /** Runs x [N,I], or int32 indices [N], from state tensors [B,·]; returns [ys, …last state]. */
   run(w: RecurrentWeights, x: Tensor, state: readonly Tensor[], rows: PackedRows): Tensor[];
 }
 
@@ -126,7 +126,7 @@ export function gruKind(hiddenSize: number, { resetAfter = true }: GruNetOptions
   };
 }
 
-/** x·Wᵀ + b for x [N,I], or for indices [N] the same of the one-hot vectors that they stand for: rows of Wᵀ + b. */
+/** x·Wᵀ + b for x [N,I], or rows of Wᵀ + b for indices [N] that stand for one-hot vectors. */
 function inputSums(x: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor {
   if (x.dtype !== "int32") return linear(x, weight, bias);
   const rows = transpose(weight);
@@ -138,13 +138,13 @@ function sumOfBiases({ biasIh, biasHh }: RecurrentWeights): Tensor | undefined {
   return biasHh === null ? biasIh : add(biasIh, biasHh);
 }
 
-/** Both biases of r and z, and the input's of n: the other stays inside the reset. */
+/** Both biases of r and z, and the input's bias of n; the recurrent bias of n stays inside the reset. */
 function gruInputBias({ biasIh, biasHh }: RecurrentWeights, H: number): Tensor {
   const forRz = add(slice(biasIh as Tensor, 0, 0, 2 * H), slice(biasHh as Tensor, 0, 0, 2 * H));
   return cat([forRz, slice(biasIh as Tensor, 0, 2 * H)]);
 }
 
-/** New weights from U(±1/√H), drawn in PyTorch's order. */
+/** New weights from U(±1/√H), in PyTorch's order. */
 export function makeWeights(
   kind: Pick<RecurrentKind<State>, "gates" | "stateSizes" | "peepholes">,
   inputSize: number,
@@ -169,7 +169,7 @@ export function checkRecurrentOptions(op: string, { inputSize, hiddenSize, biase
   if (biases !== 1 && biases !== 2) throw new ArgumentError(`${op}: expected biases to be 1 or 2, got ${biases}`);
 }
 
-/** Checks the state's tensors against [...lead, size] of each. */
+/** Checks that each tensor of the state has shape [...lead, size]. */
 export function checkState(op: string, state: readonly Tensor[], lead: readonly number[], sizes: readonly number[]): void {
   state.forEach((s, i) => {
     const expected = [...lead, sizes[i] as number];

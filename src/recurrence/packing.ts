@@ -1,24 +1,24 @@
-/** Batches of sequences as packed rows: sorted by falling length, time-major, without the padding. */
+/** Packs batches of sequences into rows: sorted by falling length, time-major, without padding. */
 
 import { reshape } from "../ops/broadcast.ts";
 import { scatterRows, takeRows } from "../ops/gather.ts";
 import type { PackedRows } from "../ops/recurrent.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 
-/** How a batch [T,B,…] is packed and unpacked. */
+/** Packs and unpacks a batch [T,B,…]. */
 export interface Packing {
   readonly rows: PackedRows;
-  /** [T,B,…] to rows [N,…]. */
+  /** Packs [T,B,…] to rows [N,…]. */
   pack(xs: Tensor): Tensor;
-  /** Rows [N,O] to [T,B,O], zeros beyond each sequence's end. */
+  /** Unpacks rows [N,O] to [T,B,O], with zeros beyond each sequence's end. */
   unpack(rows: Tensor): Tensor;
-  /** A state [B,…] in the order of the packed sequences. */
+  /** Reorders a state [B,…] to the order of the packed sequences. */
   sort(state: Tensor): Tensor;
-  /** A state of packed sequences [B,…] in their own order. */
+  /** Reorders a state [B,…] of packed sequences back to their original order. */
   restore(state: Tensor): Tensor;
 }
 
-/** Packs by the sequences' lengths; with none given, or all equal to T, nothing has to move. */
+/** Packs by the sequences' lengths. Without lengths, or if all equal T, nothing moves. */
 export function packing(T: number, B: number, lengths: readonly number[] | undefined, reverse: boolean): Packing {
   if (lengths === undefined || lengths.every((n) => n === T)) return dense(T, B, reverse);
   const order = lengths.map((_, b) => b).sort((a, b) => (lengths[b] as number) - (lengths[a] as number) || a - b);

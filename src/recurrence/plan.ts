@@ -1,4 +1,4 @@
-/** What a recurrence will need for sequences of a size. */
+/** Predicts the memory that a recurrence needs for sequences of a given size. */
 
 import { gradients } from "../autodiff/sweep.ts";
 import { noGrad } from "../autodiff/tape.ts";
@@ -9,21 +9,21 @@ import { dryRun, type MemoryPlan } from "../tensor/dry-run.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 export interface PlanOptions {
-  /** Sequences side by side (B). */
+  /** Batch size B. */
   readonly batch: number;
-  /** Steps of a sequence (T). */
+  /** Steps per sequence, T. */
   readonly time: number;
-  /** Whether to compute gradients of all parameters too (default: whether the model is in training). */
+  /** Whether to include gradients of all parameters (default: whether the model is in training). */
   readonly training?: boolean;
 }
 
-/** What of a recurrence a plan needs. */
+/** The part of a recurrence that a plan uses. */
 interface Scannable extends Module {
   readonly inputSize: number;
   scan(xs: Tensor): readonly [ys: Tensor, last: unknown];
 }
 
-/** The memory of one scan over [T,B,I], and of its gradients, besides what is live now; nothing is computed. */
+/** The memory for one scan over [T,B,I] and its gradients, in addition to what is live now. Computes nothing. */
 export function planScan(model: Scannable, options: PlanOptions): MemoryPlan {
   const { batch, time, training = model.training } = optionsOf("plan", options, ["batch", "time", "training"]);
   const parameters = model.parameters();

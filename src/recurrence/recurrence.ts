@@ -22,7 +22,7 @@ import { type PlanOptions, planScan } from "./plan.ts";
 import { mapState, restoreState, type State, stateTensors } from "./state.ts";
 
 export interface ScanOptions {
-  /** Real steps of each sequence of the batch, 0 ≤ length ≤ T: the state stops and the output is zero after them. */
+  /** Real steps of each sequence of the batch, 0 ≤ length ≤ T. After them the state stays and the output is zero. */
   readonly lengths?: readonly number[];
   /** Runs from each sequence's last real step to its first. */
   readonly reverse?: boolean;
@@ -31,55 +31,55 @@ export interface ScanOptions {
 /** The names of `ScanOptions`. @internal */
 export const SCAN = ["lengths", "reverse"] as const;
 
-// NoInfer: S is read off what is returned. A `step` that may be called without a state would make it S | undefined.
+// NoInfer: S is inferred from the result. A `step` that may be called without a state would make it S | undefined.
 export interface Recurrence<S extends State = State> extends Module {
   readonly inputSize: number;
   readonly outputSize: number;
   /**
-   * How many units there are none of which sees the state of another, for cells made of such. Then a tensor of the state with one
-   * element a unit holds that unit's, a parameter's row r acts on unit r mod units, and other tensors of the state depend on no
-   * parameter. Real-time recurrent learning is cheap then.
+   * Number of units, for cells whose units do not see each other's state. In such cells, a tensor of the state with one
+   * element per unit holds the units' own states, a parameter's row r acts on unit r mod units, and other tensors of the state depend on no
+   * parameter. That makes real-time recurrent learning cheap.
    */
   readonly independentUnits?: number | undefined;
   /** The state before the first step, for a batch. */
   initialState(batch: number): S;
-  /** One time step: x [B,I] and state to y [B,O] and the next state. Pure. */
+  /** One time step, from x [B,I] and a state to y [B,O] and the next state. Pure. */
   step(x: Tensor, state: NoInfer<S>): [y: Tensor, next: S];
-  /** A whole sequence: xs [T,B,I] to ys [T,B,O] and the last state. */
+  /** A whole sequence, from xs [T,B,I] to ys [T,B,O] and the last state. */
   scan(xs: Tensor, state?: NoInfer<S>, options?: ScanOptions): [ys: Tensor, last: S];
 }
 
-/** Whether a module has what a recurrence has. @internal */
+/** Whether a module is a recurrence. @internal */
 export function isRecurrence(module: Module): module is Recurrence {
   return "scan" in module && "step" in module && "initialState" in module;
 }
 
 /**
- * Whether a recurrence moves as a class of the library does. A subclass may have methods of its own, and what is known of the class's step does not hold of
- * it then.
- * @param methods those that the step consists of @internal
+ * Whether a recurrence still runs the step of this class of the library. A subclass may override its methods, and then what holds for the class's step does not
+ * hold for the subclass.
+ * @param methods the methods that make up the step @internal
  */
 export function movesAs(recurrence: object, Class: { readonly prototype: object }, methods: readonly string[] = ["step"]): boolean {
   return methods.every((name) => methodOf(recurrence, name) === Class.prototype[name as never]);
 }
 
-/** A method of the class's or of the object's own. One that is put in its place for a while is not to be listed (src/insight/watch.ts, src/learning). */
+/** An object's method, its own or its class's. Temporary replacements (src/insight/watch.ts, src/learning) must be non-enumerable to go unnoticed. */
 function methodOf(object: object, name: string): unknown {
   const replaced = Object.hasOwn(object, name) && !hasOwnMethod(object, name);
   return (replaced ? Object.getPrototypeOf(object) : object)[name];
 }
 
-/** Whether an object has a method of its own, which its class knows nothing of. @internal */
+/** Whether an object overrides a method of its class by one of its own. Replacements that are not enumerable do not count. @internal */
 export function hasOwnMethod(object: object, name: string): boolean {
   return Object.prototype.propertyIsEnumerable.call(object, name);
 }
 
-/** What runs step by step from an initial state. @throws DTypeError */
+/** Requires a recurrence: something that runs step by step from an initial state. @throws DTypeError */
 export function checkRecurrence(op: string, value: unknown): void {
   checkMethods(op, "a recurrence", value, ["initialState", "step"]);
 }
 
-/** Checks `xs [T,B,I]` with T ≥ 1, and the lengths against it. */
+/** Checks that `xs` is [T,B,I] with T ≥ 1, and that the lengths fit it. */
 export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths?: readonly number[]): void {
   checkTensor(op, xs);
   const [T, B, I] = xs.shape;
@@ -88,10 +88,10 @@ export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths
   if (lengths !== undefined) checkLengths(op, lengths, B as number, T as number);
 }
 
-/** A state's structure, and which axis of each tensor is the batch: the first, except in layers, whose states have PyTorch's [L,B,H]. */
+/** A state's structure, and the batch axis of each tensor: the first, except in layers, whose states are PyTorch's [L,B,H]. */
 type BatchAxes = number | readonly BatchAxes[] | { readonly [name: string]: BatchAxes };
 
-/** Axes that were found, and the form of the states they are of: a cell may get other parts, and states of another form. */
+/** The axes found so far, with the form of their states: a cell may get other parts, and so states of another form. */
 const knownAxes = new WeakMap<object, { readonly axes: BatchAxes; readonly form: string }>();
 
 /** Names and ranks of a state's tensors. */
@@ -101,10 +101,10 @@ function formOf(state: State | undefined): string {
   return `(${parts.sort().join()})`;
 }
 
-/** What has a state before its first step. */
+/** Anything with an initial state. */
 type Startable = Pick<Recurrence<State>, "initialState">;
 
-/** The axes of a state's tensors that grow with the batch. */
+/** Finds the axis of each tensor of a state that grows with the batch. */
 function batchAxes(cell: Startable, state: State): BatchAxes {
   const known = knownAxes.get(cell);
   if (known !== undefined && known.form === formOf(state)) return known.axes;
@@ -123,7 +123,7 @@ function batchAxes(cell: Startable, state: State): BatchAxes {
   return found.axes;
 }
 
-/** A state with its tensors in the order of the cell's own structure: names tell what they are, wherever they stand. */
+/** A state with its tensors in the order of the cell's own structure. Names identify them, whatever their order. */
 function inOrder(axes: BatchAxes, state: State | undefined): State {
   if (typeof axes === "number") {
     if (state instanceof Tensor) return state;
@@ -136,19 +136,19 @@ function inOrder(axes: BatchAxes, state: State | undefined): State {
   return Object.fromEntries(Object.entries(axes).map(([name, part]) => [name, inOrder(part, named?.[name])]));
 }
 
-/** The axis of the batch in each tensor of a state of the cell, in order of structure. */
+/** The batch axis of each tensor of the cell's state, in order of structure. */
 export function batchAxesOf(cell: Startable, state: State): number[] {
   const flat = (axes: BatchAxes): number[] => (typeof axes === "number" ? [axes] : Object.values(axes).flatMap(flat));
   return flat(batchAxes(cell, state));
 }
 
-/** The state that a scan starts from. @throws ShapeError for one of another structure */
+/** The state from which a scan starts. @throws ShapeError for one of another structure */
 export function startOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S | undefined): S {
   checkTensor("scan", xs);
   return state === undefined ? cell.initialState(xs.dim(1)) : (inOrder(batchAxes(cell, state), state) as S);
 }
 
-/** A value per sequence of the batch, shaped to broadcast over the other axes of `like`. */
+/** Reshapes one value per sequence to broadcast over the other axes of `like`. */
 function alongBatch(mask: Tensor, like: Tensor, axis = 0): Tensor {
   return reshape(
     mask,
@@ -156,13 +156,13 @@ function alongBatch(mask: Tensor, like: Tensor, axis = 0): Tensor {
   );
 }
 
-/** The cell's step over flat lists of tensors; with a mask, finished sequences keep their state and put out zeros. */
+/** The cell's step over flat lists of tensors. With a mask, finished sequences keep their state and output zeros. */
 function flatStep<S extends State>(cell: Recurrence<S>, like: S, masked: boolean): Step {
   const axes = masked ? batchAxes(cell, like) : null;
   return ([x, running], carry) => {
     const before = restoreState(like, carry);
     const [y, after] = cell.step(x as Tensor, before);
-    // By name: a step may list its tensors in another order than the state before.
+    // By name, since a step may list its tensors in another order than the previous state.
     const next = mapState((_, t) => t as Tensor, before, after);
     if (axes === null) return { y, carry: stateTensors(next) };
     const mask = running as Tensor;
@@ -186,7 +186,7 @@ function scanOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, opti
   };
 }
 
-/** Runs `step` over a sequence, operation by operation: the definition every fused form must agree with. */
+/** Runs `step` over a sequence, operation by operation. This is the definition that every fused form must match. */
 export function scanSteps<S extends State>(cell: Recurrence<S>, xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
   checkRecurrence("scanSteps", cell);
   const start = startOf(cell, xs, state);
@@ -195,8 +195,8 @@ export function scanSteps<S extends State>(cell: Recurrence<S>, xs: Tensor, stat
 }
 
 /**
- * Base of the cells of the literature: a subclass writes `initialState` and `step`, and `scan` runs the step over
- * sequences by capture and replay (see src/replay/capture.ts), or eagerly where it cannot be captured.
+ * Base class of cells: a subclass defines `initialState` and `step`, and `scan` runs the step over
+ * sequences by capture and replay (see src/replay/capture.ts), or eagerly if it cannot be captured.
  */
 export abstract class Cell<S extends State = State> extends Module implements Recurrence<S> {
   abstract readonly inputSize: number;
@@ -207,8 +207,8 @@ export abstract class Cell<S extends State = State> extends Module implements Re
   readonly #captures: CaptureCache = new CaptureCache();
 
   /**
-   * xs [T,B,I] to ys [T,B,O] and the last state: what `scanSteps` gives, to the bit. Every scan calls the step twice to trace it,
-   * then replays it. A step that differs between the two calls, sets fields of its module or cannot be replayed is called T times.
+   * From xs [T,B,I] to ys [T,B,O] and the last state, equal to those of `scanSteps` to the bit. Every scan calls the step twice to trace it,
+   * then replays it. A step that differs between the two calls, sets fields of its module, or cannot be replayed is called T times.
    */
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
     const start = startOf(this, xs, state);
@@ -216,14 +216,14 @@ export abstract class Cell<S extends State = State> extends Module implements Re
     return [ys, restoreState(start, carry)];
   }
 
-  /** Bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
+  /** The bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
   plan(options: PlanOptions): MemoryPlan {
     return planScan(this, options);
   }
 
   /**
-   * Why `scan` runs eagerly on such a sequence; null if it runs by replay (of two steps and less there is nothing to replay).
-   * The step is called twice to find out; fields that it sets are put back.
+   * Why `scan` runs eagerly on such a sequence; null if it replays (sequences of up to two steps leave nothing to replay).
+   * Calls the step twice to find out, and restores fields that it sets.
    */
   whyEager(xs: Tensor, state?: S, options: ScanOptions = {}): string | null {
     return whyEager(scanOf(this, xs, startOf(this, xs, state), options), this.#captures);

@@ -62,9 +62,9 @@ class FusedCell<S extends State> extends Module implements Recurrence<S> {
     return this.#kind.stateOf(this.#kind.stateSizes.map((size) => zeros([batch, size], this.weightHh.dtype)));
   }
 
-  /** One time step: x [B,I] and the state, zeros unless given, to y [B,O] and the next state. */
+  /** One time step, from x [B,I] and a state (default zeros) to y [B,O] and the next state. */
   step(x: Tensor, state?: S): [y: Tensor, next: S];
-  step(x: Tensor, state: S): [y: Tensor, next: S]; // the interface's own form, from which types of states are inferred
+  step(x: Tensor, state: S): [y: Tensor, next: S]; // the interface's signature, from which TypeScript infers the state's type
   step(x: Tensor, given?: S): [y: Tensor, next: S] {
     checkTensor("step", x);
     const batch = x.dim(0);
@@ -76,10 +76,10 @@ class FusedCell<S extends State> extends Module implements Recurrence<S> {
     return [y as Tensor, this.#kind.stateOf(next)];
   }
 
-  /** A whole sequence xs [T,B,I] to ys [T,B,O] and each sequence's last state, in one kernel. */
+  /** A whole sequence, from xs [T,B,I] to ys [T,B,O] and each sequence's last state, in one kernel. */
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
     checkOptions("scan", options, SCAN);
-    // The kernel knows nothing of a subclass's step.
+    // The kernel does not know a subclass's step.
     if (!movesAs(this, FusedCell)) return scanSteps(this, xs, state, options);
     checkSequence("scan", xs, this.inputSize, options.lengths);
     const [T, B] = xs.shape as [number, number];
@@ -89,7 +89,7 @@ class FusedCell<S extends State> extends Module implements Recurrence<S> {
     return [packed.unpack(ys as Tensor), this.#kind.stateOf(last.map(packed.restore))];
   }
 
-  /** Bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
+  /** The bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
   plan(options: PlanOptions): MemoryPlan {
     return planScan(this, options);
   }
@@ -110,7 +110,7 @@ export interface RNNCellOptions extends RecurrentOptions, ElmanNetOptions {}
 /**
  * h' = φ(W_ih x + b_ih + W_hh h + b_hh), φ = tanh or relu; weights from U(±1/√H).
  * @see Elman, "Finding structure in time", 1990
- * Deviates: tanh units, two biases and the whole gradient, as in PyTorch; `SimpleRecurrentNetwork` is the paper's.
+ * Deviates: tanh units, two biases and the full gradient, as in PyTorch. `SimpleRecurrentNetwork` follows the paper.
  * @example const [y, h] = new RNNCell({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class RNNCell extends FusedCell<Tensor> {
@@ -137,10 +137,10 @@ export interface LSTMCellOptions extends RecurrentOptions, LstmNetOptions {}
  * Long short-term memory; gates in the order i f g o, weights from U(±1/√H).
  *
  *   i, f, o = σ(W x + b + R h + p∘c), o with the new c    g = tanh(W x + b + R h)
- *   c' = f∘c + i∘g    h' = o∘tanh(c'), projected by W_hr where `projSize` is given
+ *   c' = f∘c + i∘g    h' = o∘tanh(c'), projected by W_hr if `projSize` is given
  *
- * @see Hochreiter and Schmidhuber, "Long short-term memory", 1997; further `lstmSequence`
- * Deviates: a forget gate, two biases and the whole gradient, as in PyTorch; `LSTM1997` is the paper's.
+ * @see Hochreiter and Schmidhuber, "Long short-term memory", 1997; more sources at `lstmSequence`
+ * Deviates: a forget gate, two biases and the full gradient, as in PyTorch. `LSTM1997` follows the paper.
  * @example const [y, { h, c }] = new LSTMCell({ inputSize: 4, hiddenSize: 8 }).step(x, state);
  */
 export class LSTMCell extends FusedCell<LstmState> {

@@ -1,4 +1,4 @@
-/** RNN, LSTM and GRU: layers of whole sequences, stacked and in both directions, with PyTorch's options and parameter names. */
+/** RNN, LSTM and GRU layers for whole sequences, stacked or bidirectional, with PyTorch's options and parameter names. */
 
 import { checkOptions, checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
@@ -41,25 +41,25 @@ export interface StackedOptions extends RecurrentOptions {
   readonly numLayers?: number;
   /** Whether sequences are [B,T,…] instead of [T,B,…] (default false). */
   readonly batchFirst?: boolean;
-  /** Probability with which an element between two layers is dropped in training (default 0). */
+  /** Probability of dropping an element between two layers in training (default 0). */
   readonly dropout?: number;
-  /** Whether a second set of weights reads the sequence backwards; outputs are joined (default false). */
+  /** Whether a second set of weights reads the sequence backwards; the outputs are concatenated (default false). */
   readonly bidirectional?: boolean;
 }
 
 const STACKED = [...RECURRENT, "numLayers", "batchFirst", "dropout", "bidirectional"] as const;
 
 export interface ForwardOptions<S> {
-  /** Initial state; zeros unless given. */
+  /** Initial state; default zeros. */
   readonly state?: S;
-  /** Real steps of each sequence: beyond them outputs are zero, and the state is the one at the sequence's own end. */
+  /** Real steps of each sequence. Beyond them outputs are zero; the last state is the one at the sequence's end. */
   readonly lengths?: readonly number[];
 }
 
 export interface ForwardResult<S> {
-  /** [T,B,D·O]: the last layer's outputs; [B,T,D·O] with `batchFirst`, [T,D·O] for an input without batch. */
+  /** The last layer's outputs [T,B,D·O]; [B,T,D·O] with `batchFirst`, [T,D·O] for an input without a batch axis. */
   readonly output: Tensor;
-  /** Last states [numLayers·D,B,·], layer by layer, forward before reverse; without B for an input without batch. */
+  /** Last states [numLayers·D,B,·], layer by layer, forward before reverse; without B for an input without a batch axis. */
   readonly state: S;
 }
 
@@ -83,9 +83,9 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
   readonly bidirectional: boolean;
   readonly #kind: RecurrentKind<S>;
   readonly #dtype: FloatDType;
-  /** Where masks come from; the default generator unless given. */
+  /** Source of the dropout masks; default: the default generator. */
   readonly generator: Generator | undefined;
-  /** By layer and direction. */
+  /** The weights by layer and direction. */
   readonly #weights: readonly (readonly RecurrentWeights[])[];
 
   constructor(op: string, kind: RecurrentKind<S>, options: StackedOptions) {
@@ -128,8 +128,8 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
   /**
    * Runs whole sequences.
    * @param xs [T,B,I], [B,T,I] with `batchFirst`, or [T,I] for one sequence without a batch axis; or int32 of one axis less:
-   *   indices below I that stand for one-hot vectors, whose product is a look-up
-   * @throws ShapeError for a sequence of no steps, or anything that does not fit
+   *   indices below I that stand for one-hot vectors, so that the input product is a look-up
+   * @throws ShapeError for a sequence without steps and for shapes that do not fit
    * @throws ArgumentError for lengths outside [0, T], and for indices that are out of range
    */
   forward(xs: Tensor, options: ForwardOptions<S> = {}): ForwardResult<S> {
@@ -150,14 +150,14 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
     return { output: withoutBatch(ys), state: this.#kind.stateOf(this.#kind.tensorsOf(state).map(withoutBatch)) };
   }
 
-  /** Bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
+  /** The bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
   plan(options: PlanOptions): MemoryPlan {
     return planScan(this, options);
   }
 
-  /** One time step: x [B,I] (or indices [B]) and the state to y [B,O] and the next state. @throws StateError when bidirectional */
+  /** One time step, from x [B,I] (or indices [B]) and a state to y [B,O] and the next state. @throws StateError if bidirectional */
   step(x: Tensor, state?: S): [y: Tensor, next: S];
-  step(x: Tensor, state: S): [y: Tensor, next: S]; // the interface's own form, from which types of states are inferred
+  step(x: Tensor, state: S): [y: Tensor, next: S]; // the interface's signature, from which TypeScript infers the state's type
   step(x: Tensor, state?: S): [y: Tensor, next: S] {
     if (this.bidirectional) throw new StateError("step: expected a layer of one direction, got a bidirectional one");
     if (!isIndex(x) && (x.rank !== 2 || x.dim(1) !== this.inputSize)) {
@@ -199,7 +199,7 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
   }
 }
 
-/** Whether an input is indices of one-hot vectors. */
+/** Whether an input holds indices of one-hot vectors. */
 function isIndex(x: Tensor): boolean {
   checkTensor("scan", x);
   return x.dtype === "int32";
@@ -210,7 +210,7 @@ function checkIndices(xs: Tensor, lengths?: readonly number[]): void {
   checkSequence("scan", reshape(xs, [...xs.shape, 1]), 1, lengths);
 }
 
-/** Tensors on a new first axis; a single one, as most layers have, is not copied. */
+/** Stacks tensors along a new first axis; a single one, the usual case, is not copied. */
 function stacked(parts: readonly Tensor[]): Tensor {
   const first = parts[0] as Tensor;
   return parts.length === 1 ? reshape(first, [1, ...first.shape]) : stack(parts);
@@ -266,7 +266,7 @@ export interface LSTMOptions extends StackedOptions, LstmNetOptions {}
 /**
  * Layers of long short-term memory, with optional peepholes and projections; equations: `LSTMCell`.
  * The state is { h [numLayers·D,B,P], c [numLayers·D,B,H] }.
- * @see Hochreiter and Schmidhuber, "Long short-term memory", 1997; further `lstmSequence`
+ * @see Hochreiter and Schmidhuber, "Long short-term memory", 1997; more sources at `lstmSequence`
  * @example
  * const lstm = new LSTM({ inputSize: 4, hiddenSize: 8, numLayers: 2 });
  * const { output, state } = lstm.forward(xs, { lengths: [7, 3, 5] });

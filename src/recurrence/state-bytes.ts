@@ -1,7 +1,7 @@
 /**
- * A recurrent state as bytes: what a service stores between two requests.
+ * A recurrent state as bytes, for a service to store between two requests.
  *
- * Layout: "TLST", version, count of tensors; for each its dtype, rank and dimensions (all uint32, little-endian);
+ * Layout: "TLST", version, number of tensors; for each tensor its dtype, rank and dimensions (all uint32, little-endian)
  * the elements in order; a 32-bit FNV-1a checksum of everything before it.
  */
 
@@ -19,7 +19,7 @@ const MAGIC = 0x54534c54; // "TLST"
 const VERSION = 1;
 const DTYPES: readonly DType[] = ["float32", "float64", "int32", "bool"];
 
-/** The bytes of a state; the same state gives the same bytes on every host. */
+/** The bytes of a state, identical on every host. */
 export function stateToBytes(state: State): Uint8Array<ArrayBuffer> {
   const tensors = stateTensors(state).map(dense);
   const header = [MAGIC, VERSION, tensors.length, ...tensors.flatMap((t) => [DTYPES.indexOf(t.dtype), t.rank, ...t.shape])];
@@ -40,9 +40,9 @@ export function stateToBytes(state: State): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * The state that `stateToBytes` wrote.
+ * Reads a state that `stateToBytes` wrote.
  * @param like a state of the expected structure, for instance `recurrence.initialState(1)`
- * @throws FormatError for anything but the bytes of such a state; nothing is left allocated
+ * @throws FormatError for anything but the bytes of such a state; leaves nothing allocated
  */
 export function stateFromBytes<S extends State>(source: Uint8Array | ArrayBufferLike | ArrayBufferView, like: S): S {
   const bytes = asBytes("stateFromBytes", source);

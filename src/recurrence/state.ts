@@ -1,4 +1,4 @@
-/** The state of a recurrence: a structure of tensors, and the same as a list or as one vector. */
+/** The state of a recurrence, as a structure of tensors, as a list, or as one vector. */
 
 import { checkFunction } from "../base/checks.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
@@ -9,10 +9,10 @@ import { sameShape, show } from "../tensor/shape.ts";
 import { copyOf } from "../tensor/strided.ts";
 import { refuseForeign, Tensor } from "../tensor/tensor.ts";
 
-/** What is carried from step to step: a tensor, or tensors in arrays and records. The batch is the first axis of each. */
+/** The data carried from step to step: a tensor, or tensors in arrays and records. The batch is the first axis of each. */
 export type State = Tensor | readonly State[] | { readonly [name: string]: State };
 
-/** @throws DTypeError for what is neither a tensor nor holds any */
+/** @throws DTypeError for anything that neither is a tensor nor holds any */
 function checkPart(op: string, value: unknown): void {
   refuseForeign(op, value);
   if (typeof value === "object" && value !== null) return;
@@ -36,7 +36,7 @@ export function mapState<S extends State>(fn: (...tensors: Tensor[]) => Tensor, 
   ) as unknown as S;
 }
 
-/** The values of a state in memory of their own: no tape behind them, and no sequence of states kept for the sake of its last. */
+/** Copies of a state's values, off the tape, so that a whole sequence of states is not kept alive for its last one. */
 export function detachState<S extends State>(state: S): S {
   return mapState((s) => copyOf(s), state);
 }
@@ -48,7 +48,7 @@ export function stateTensors(state: State): Tensor[] {
   return Object.values(state).flatMap(stateTensors);
 }
 
-/** The tensors of `state` put into the structure of `like`. */
+/** Puts tensors into the structure of `like`. */
 export function restoreState<S extends State>(like: S, tensors: readonly Tensor[]): S {
   let i = 0;
   return mapState(() => tensors[i++] as Tensor, like);
@@ -62,7 +62,7 @@ export function stateToVector(state: State): Tensor {
   );
 }
 
-/** The state that `stateToVector` made a vector of. @param like a state of the same structure and shapes */
+/** Restores the state from a vector that `stateToVector` made. @param like a state of the same structure and shapes */
 export function stateFromVector<S extends State>(vector: Tensor, like: S): S {
   let end = 0;
   const parts = stateTensors(like).map((s) => {
@@ -72,7 +72,7 @@ export function stateFromVector<S extends State>(vector: Tensor, like: S): S {
   return restoreState(like, parts);
 }
 
-/** The tensors of a state, which has to have the structure, shapes and dtypes of another. @throws ShapeError, DTypeError */
+/** The tensors of a state, which must match another in structure, shapes and dtypes. @throws ShapeError, DTypeError */
 export function tensorsLike(like: State, state: unknown, name = "state"): Tensor[] {
   if (like instanceof Tensor) {
     if (!(state instanceof Tensor)) throw new ShapeError(`state: expected a tensor as ${name}, got ${typeof state}`);
@@ -87,7 +87,7 @@ export function tensorsLike(like: State, state: unknown, name = "state"): Tensor
   return parts.flatMap(([part, of]) => tensorsLike(of, (state as Record<string, unknown>)[part], `${name}.${part}`));
 }
 
-/** @throws DTypeError, ShapeError for a tensor of another dtype or shape than another */
+/** Checks a tensor's dtype and shape. @throws DTypeError, ShapeError */
 export function checkForm(op: string, name: string, got: Tensor, { shape, dtype }: Tensor): void {
   if (got.dtype !== dtype) throw new DTypeError(`${op}: expected ${name} of ${dtype}, got ${got.dtype}`);
   if (!sameShape(got.shape, shape)) throw new ShapeError(`${op}: expected ${name} ${show(shape)}, got ${show(got.shape)}`);

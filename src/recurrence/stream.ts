@@ -1,4 +1,4 @@
-/** Streaming: one call per step, nothing allocated, and a state that can be saved as bytes at any time. */
+/** Streaming: one call per step without allocation, and a state that can be saved as bytes at any time. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkWhole, optionsOf } from "../base/checks.ts";
@@ -16,22 +16,22 @@ import { checkForm, mapState, restoreState, type State, stateTensors, tensorsLik
 import { stateFromBytes, stateToBytes } from "./state-bytes.ts";
 
 export interface StreamOptions {
-  /** Sequences advanced together (default 1). */
+  /** Number of sequences that advance together (default 1). */
   readonly batch?: number;
-  /** What the recurrence reads: the dtype of x (that of its parameters unless given). */
+  /** The dtype of x; default that of the recurrence's parameters. */
   readonly dtype?: DType;
 }
 
 /**
- * Runs a recurrence step by step and keeps its state.
+ * Runs a recurrence step by step and holds its state.
  *
- * The step is captured (weights packed, memory planned), so that each call is one call into WebAssembly; in the
- * deterministic build the outputs equal those of step after step to the bit, and so those of the whole sequence, but for cells whose
+ * The stream captures the step (packs weights, plans memory), so each call is one call into WebAssembly. In the
+ * deterministic build its outputs equal those of `step` to the bit, and those of `scan` too, except for cells whose
  * scan sums in another order (`SRU`, `MLSTM`).
  *
  * A stream is a snapshot: it keeps the weights, options and modes that the recurrence had when the stream was made,
- * whatever becomes of them, until `refresh()`. A step that cannot be captured (`whyEager`) is run as it is instead, and follows its
- * module. To capture a step, it is called twice when the stream is made or refreshed; fields that it sets are put back.
+ * until `refresh()`. A step that cannot be captured (see `whyEager`) runs as ordinary operations and follows its
+ * module. Making or refreshing a stream calls the step twice to capture it, and restores fields that it sets.
  *
  * @example
  * const stream = new Stream(lstm);
@@ -44,14 +44,14 @@ export class Stream<S extends State> {
   readonly #dtype: DType | undefined;
   readonly #captures: CaptureCache = new CaptureCache();
   readonly #like: S;
-  /** The state before the first step, as of the last refresh. */
+  /** The initial state, as of the last refresh. */
   readonly #initial: readonly Tensor[];
   #x!: Input;
-  /** Where the state is now. */
+  /** The tensors that hold the present state. */
   #state: readonly Tensor[];
   #runner!: Runner;
 
-  /** @throws StateError when a step of the recurrence is not one the library can run (bidirectional layers) */
+  /** @throws StateError for a recurrence that cannot run step by step (bidirectional layers) */
   constructor(recurrence: Recurrence<S>, options: StreamOptions = {}) {
     const { batch = 1, dtype } = optionsOf("Stream", options, ["batch", "dtype"]);
     checkRecurrence("Stream", recurrence);
@@ -65,7 +65,7 @@ export class Stream<S extends State> {
     this.refresh();
   }
 
-  /** Why the step runs operation by operation instead of by replay; null if it is replayed. */
+  /** Why the step runs operation by operation; null if it is replayed. */
   get whyEager(): string | null {
     return this.#runner.whyEager;
   }
@@ -74,7 +74,7 @@ export class Stream<S extends State> {
    * Advances by one step.
    * @param x values of x [B,I]: numbers in row-major order, or a tensor of this shape or of one axis
    * @returns [batch · outputSize] values, in an array that the next step overwrites
-   * @throws ShapeError, DTypeError where x is something else; the state stays as it was
+   * @throws ShapeError, DTypeError for any other x; leaves the state unchanged
    */
   step(x: ArrayLike<number> | Tensor): TypedArray {
     this.#x.write(x);
@@ -82,15 +82,15 @@ export class Stream<S extends State> {
     return this.#runner.y.read();
   }
 
-  /** The state, for a step elsewhere; copies. */
+  /** A copy of the state. Assign one to continue from there. */
   get state(): S {
     return restoreState(this.#like, this.#state.map(copyOf));
   }
 
-  /** @throws ShapeError, DTypeError where a tensor is missing or of another form; the state stays as it was then */
+  /** @throws ShapeError, DTypeError for a missing tensor or one of another shape or dtype; leaves the state unchanged */
   set state(state: S) {
     const given = tensorsLike(this.#like, state);
-    // Read before any is written: what was released has no values, and is an error here.
+    // Read all values before writing any: a released tensor throws here.
     scope(() => {
       given.map(copyOf).forEach((t, i) => {
         copyInto(this.#state[i] as Tensor, t);
@@ -98,7 +98,7 @@ export class Stream<S extends State> {
     });
   }
 
-  /** Back to the initial state: that of the snapshot. */
+  /** Returns to the snapshot's initial state. */
   reset(): void {
     scope(() => {
       this.state = this.#runner instanceof EagerRunner ? this.#initialState() : restoreState(this.#like, this.#initial);
@@ -106,8 +106,8 @@ export class Stream<S extends State> {
   }
 
   /**
-   * Takes the recurrence as it is now: parameters that were trained, loaded, cast or replaced, options, modes. The state stays.
-   * @throws StateError when the state has another form now: make a new stream then
+   * Takes a new snapshot of the recurrence: parameters that were trained, loaded, cast or replaced, options, modes. Keeps the state.
+   * @throws StateError if the state now has another form; make a new stream in this case
    */
   refresh(): void {
     const like = this.#initialState();
@@ -125,7 +125,7 @@ export class Stream<S extends State> {
     });
   }
 
-  /** The replay of a captured step: the present one, with the fixed tensors' new values, where it is still the same step. */
+  /** The replay of a captured step. Reuses the present one, with new values of the fixed tensors, if the step is still the same. */
   #replayed(captured: CapturedStep, x: Input, fixed: readonly Tensor[]): ReplayRunner {
     const now = this.#runner;
     const same = now instanceof ReplayRunner && now.captured === captured && now.x === x;
@@ -134,12 +134,12 @@ export class Stream<S extends State> {
     return runner;
   }
 
-  /** The state as bytes: versioned, with a checksum. */
+  /** The state as bytes, with a version and a checksum. */
   toBytes(): Uint8Array<ArrayBuffer> {
     return scope(() => stateToBytes(this.state));
   }
 
-  /** Continues from bytes. @throws FormatError, and the state stays as it was */
+  /** Continues from bytes. @throws FormatError; leaves the state unchanged */
   fromBytes(bytes: Uint8Array): void {
     scope(() => {
       this.state = stateFromBytes(bytes, this.state);
@@ -160,7 +160,7 @@ export class Stream<S extends State> {
     return ([x], carry) => {
       const before = restoreState(this.#like, carry);
       const [y, next] = this.#recurrence.step(x as Tensor, before);
-      // By name: a step may list its state in another order.
+      // By name, since a step may list its state in another order.
       return { y, carry: stateTensors(mapState((_, t) => t as Tensor, before, next)) };
     };
   }
@@ -176,7 +176,7 @@ function room(bytes: number): Tensor {
   return keep(empty([Math.max(1, Math.ceil(bytes / 8))], "float64"));
 }
 
-/** The place of a tensor's elements as an array: a grown memory detaches what was made before. */
+/** A tensor's elements as an array, made anew after the memory has grown, which detaches older arrays. */
 class Window {
   readonly tensor: Tensor;
   #view: TypedArray;
@@ -192,7 +192,7 @@ class Window {
   }
 }
 
-/** Where the step reads x. */
+/** The place from which the step reads x. */
 class Input {
   readonly tensor: Tensor;
   readonly #window: Window;
@@ -218,7 +218,7 @@ class Input {
     this.#window.elements.set(x);
   }
 
-  /** x as [B,I]; one axis is cut into rows. */
+  /** x as [B,I]; splits a single axis into rows. */
   #asMatrix(x: Tensor): Tensor {
     const { shape, size } = this.tensor;
     const [stride] = x.strides;
@@ -232,9 +232,9 @@ class Input {
   }
 }
 
-/** @throws DTypeError for what is no number, or none of this dtype */
+/** @throws DTypeError for values that are no numbers, or not representable in this dtype */
 function checkValues(x: ArrayLike<number>, dtype: DType): void {
-  // Elements of a typed array are all numbers or all bigints.
+  // A typed array holds only numbers or only bigints, so one check covers all.
   const first = ArrayBuffer.isView(x) && isFloat(dtype) ? Math.min(1, x.length) : x.length;
   for (let i = 0; i < first; i++) {
     const value: unknown = x[i];
@@ -248,7 +248,7 @@ function isWhole(value: number, dtype: DType): boolean {
   return dtype === "bool" ? value === 0 || value === 1 : value === (value | 0);
 }
 
-/** What the step puts out, as an array that is the caller's to read until the next step. */
+/** The output as an array, which the caller may read until the next step. */
 class Output {
   readonly tensor: Tensor;
   readonly #window: Window;
@@ -269,26 +269,26 @@ class Output {
 /** Runs one step. */
 interface Runner {
   readonly whyEager: string | null;
-  /** From a state to the tensors that hold the next one; the output is read from `y`. */
+  /** Takes the tensors of a state to those of the next one; the output is in `y`. */
   run(state: readonly Tensor[]): readonly Tensor[];
   readonly y: Output;
 }
 
-/** A captured step, bound to memory of its own. */
+/** A captured step, bound to its own memory. */
 class ReplayRunner implements Runner {
   readonly whyEager = null;
   readonly captured: CapturedStep;
   readonly x: Input;
   readonly y: Output;
-  // The state goes to and fro between two places, so that it need not be copied back.
+  // The state alternates between two places, so it need not be copied back.
   readonly #here: readonly Tensor[];
   readonly #there: readonly Tensor[];
   readonly #forth: () => void;
   readonly #back: () => void;
   readonly #packed: Tensor;
-  /** Memory of fixed tensors that the step itself reads, copied; null for what it reads only in its packed form. */
+  /** Copies of fixed tensors that the step itself reads; null for those that it reads only in packed form. */
   readonly #copies: readonly (Tensor | null)[];
-  /** What bound programs address lives as long as they. */
+  /** Keeps alive the memory that bound programs address. */
   readonly #held: readonly Tensor[];
 
   constructor(captured: CapturedStep, x: Input, state: readonly Tensor[], fixed: readonly Tensor[]) {
@@ -318,7 +318,7 @@ class ReplayRunner implements Runner {
     return places;
   }
 
-  /** Places of what no step changes: fixed tensors in blocks of memory, constants, what is packed, and work space. */
+  /** Places of everything that no step changes: blocks of fixed tensors, constants, packed weights; and work space. */
   #unmoved(blocks: readonly (Tensor | null)[]): Places {
     const places = new Places(this.captured.regions);
     const [scratch, written] = this.#held as [Tensor, Tensor];
@@ -331,7 +331,7 @@ class ReplayRunner implements Runner {
     return places;
   }
 
-  /** Takes the values of fixed tensors: packs some, copies the others. */
+  /** Takes new values of the fixed tensors: packs some, copies the others. */
   take(fixed: readonly Tensor[]): void {
     const blocks = blocksOf(fixed);
     const places = this.#unmoved([]);
@@ -355,7 +355,7 @@ class ReplayRunner implements Runner {
   }
 }
 
-/** A step that is called as it is. */
+/** A step that runs as ordinary operations. */
 class EagerRunner implements Runner {
   readonly whyEager: string;
   readonly #step: Step;
@@ -379,7 +379,7 @@ class EagerRunner implements Runner {
       carry.forEach((t, i) => {
         checkForm("step", `the step's state tensor ${i}`, t, state[i] as Tensor);
       });
-      // All new values exist before the first old one goes: they may be views of each other.
+      // Compute all new values before releasing an old one: they may be views of each other.
       const next = carry.map(copyOf);
       if (this.#y === null || !sameShape(this.#y.tensor.shape, y.shape)) this.#y = new Output(y.shape, y.dtype);
       copyInto(this.#y.tensor, y);

@@ -1,12 +1,12 @@
 /**
- * A step captured: traced, and made into programs that run it for a whole sequence.
+ * Captures a step: traces it and compiles programs that run it for a whole sequence.
  *
- * The calls of a traced step have addresses in regions: the step's inputs, the carried state, parameters, the step's own frame
- * (what the backward step reads again), scratch. A replay gives every region a base and a stride and runs all steps from one call into
- * WebAssembly. The backward step is traced from the tape of the forward one, with gradients accumulated in the order an eager
- * sweep would take, so that results are the same to the bit.
+ * The addresses in a traced step's calls lie in regions: the step's inputs, the carried state, parameters, the step's own frame
+ * (values that the backward step reads again), scratch. A replay gives every region a base and a stride and runs all steps in one call into
+ * WebAssembly. The backward step is traced from the tape of the forward one. It accumulates gradients in the order of an eager
+ * sweep, so results are the same to the bit.
  *
- * A compiled step is found again by its trace, and by nothing else: whatever changes what the step does, changes the trace.
+ * The trace alone is the key of a compiled step: whatever changes what the step does also changes the trace.
  */
 
 import { BYTES, type DType } from "../base/dtype.ts";
@@ -27,58 +27,58 @@ import { RESULTS, type RegionKind, type Regions, regionsOf } from "./regions.ts"
 import { isSame, type Listener, type Signature, signatureOf } from "./signature.ts";
 import { type BackwardTrace, type ForwardTrace, Obstacle, type Recorded, type StepSpec, Tracer } from "./trace.ts";
 
-/** A recording made into programs over regions: what is done once before the steps, and the step. */
+/** A recording compiled into programs over regions: the preparation, which runs once, and the step. */
 export interface Compiled {
   readonly prepare: Program;
   readonly program: Program;
-  /** Bytes of the regions whose memory the trace itself allocated: frame (a step), scratch, packed (of the backward step: packedBack), history. */
+  /** Bytes of the regions that the trace itself allocated: frame (per step), scratch, packed (packedBack for the backward step), history. */
   readonly bytes: Readonly<Partial<Record<RegionKind, number>>>;
 }
 
-/** What replays need to know. */
+/** A captured step, as replays need it. */
 export interface CapturedStep {
-  /** All that the step does: of two steps with one signature, each stands for the other. */
+  /** Everything the step does: steps with equal signatures are interchangeable. */
   readonly signature: Signature;
   readonly regions: Regions;
   readonly y: { readonly shape: Shape; readonly dtype: DType };
   readonly forward: Compiled;
   readonly backward: CapturedBackward | null;
-  /** What the region `constants` holds. */
+  /** Contents of the region `constants`. */
   readonly constants: Uint8Array<ArrayBuffer>;
-  /** Kernel calls of one forward step. */
+  /** Number of kernel calls of a forward step. */
   readonly calls: number;
 }
 
 export interface CapturedBackward extends Compiled {
-  /** Products that the program leaves out, in no order: each has a total of its own. */
+  /** Products that the program leaves out, in any order, since each has a total of its own. */
   readonly deferred: readonly AddedProduct<Address>[];
-  /** The carried tensor that is also the output, if one is. */
+  /** Index of the carried tensor that is also the output, if there is one. */
   readonly tied: number | null;
-  /** Which cotangents get where. */
+  /** Which cotangents reach which tensors. */
   readonly reach: Reach;
-  /** For each input: whether a gradient reaches it; for each fixed tensor: whether the step adds to its gradient. */
+  /** For each input, whether a gradient reaches it; for each fixed tensor, whether the step adds to its gradient. */
   readonly inputs: readonly boolean[];
   readonly fixed: readonly boolean[];
 }
 
-/** What gradients take beside the step itself (sweep.ts); apart, so that who only runs a step does without. */
+/** The part that gradients add (sweep.ts). It is separate, so bundles that only run a step go without. */
 export interface Derivative {
-  /** What can be said of a step, traced forward only, so that another of which the same is said has the same sweep. */
+  /** The outline of a step traced forward only, such that steps with equal outlines have equal sweeps. */
   outline(trace: WholeTrace): Tell;
   trace(recording: Recording, spec: StepSpec, forward: ForwardTrace): BackwardTrace;
   compile(trace: WholeTrace, back: BackwardTrace): CapturedBackward;
 }
 
-/** Blocks of memory that tensors lie in, each once. */
+/** The blocks of memory that hold tensors, each once. */
 export function blocksOf(tensors: readonly Tensor[]): Block[] {
   return [...new Set(tensors.map((t) => t.storage))];
 }
 
-/** Two steps traced are enough to compile one; steps that follow are the same, or these two would differ. */
+/** Two traced steps are enough to compile: if later steps could differ, these two would. */
 export const TRACED_STEPS = 2;
 
 /**
- * The program of traced steps, from the cache if it was compiled before.
+ * The program of traced steps; from the cache, if compiled before.
  * @param before the fields of the step's module before the first step
  * @throws Obstacle
  */
@@ -105,10 +105,10 @@ export function compiledStep(
 }
 
 /**
- * Captures a step without taking one: it is called twice, with tensors of these shapes that hold nothing, and fields that it
- * sets are put back.
- * @param derivative for a step with gradients, called while they are recorded
- * @returns the captured step, or the reason why there is none as a string: "draws random numbers", "reads values on the host", …
+ * Captures a step without running it: calls it twice, with tensors of these shapes and arbitrary contents, and restores fields
+ * that it sets.
+ * @param derivative for a step with gradients; called while recording
+ * @returns the captured step, or a string with the reason why there is none: "draws random numbers", "reads values on the host", …
  */
 export function captureStep(
   spec: StepSpec,
@@ -131,18 +131,18 @@ export function captureStep(
   }
 }
 
-// ---------------------------------------------------------------- what a trace says
+// ---------------------------------------------------------------- signatures
 
-/** What can be said of a step. */
+/** Describes a step. */
 export type Tell = (to: Listener) => void;
 
-/** So many programs are kept for one owner: shapes and options change back and forth, not without end. */
+/** Number of programs kept per owner: shapes and options change back and forth, but not endlessly. */
 const KEPT_PROGRAMS = 32;
 
-/** Compiled steps of one owner by what they do, those used last first. They hold no linear memory. */
+/** An owner's compiled steps, keyed by what they do, most recently used first. They hold no linear memory. */
 export class CaptureCache {
   readonly #known: CapturedStep[] = [];
-  /** Steps with gradients by what can be said of them before their sweeps are traced. */
+  /** Steps with gradients, keyed by their outlines. */
   readonly #outlined: { readonly outline: Signature; readonly step: CapturedStep }[] = [];
 
   /** Every step in the cache. */
@@ -150,7 +150,7 @@ export class CaptureCache {
     return this.#known;
   }
 
-  /** The step that all these traces are of. */
+  /** The cached step that matches all these traces. */
   find(traces: readonly WholeTrace[]): CapturedStep | undefined {
     return toFront(this.#known, ({ signature }) => traces.every((trace) => isSame(signature, trace.tell)));
   }
@@ -171,7 +171,7 @@ export class CaptureCache {
   }
 }
 
-/** The one that is looked for, moved to the front. */
+/** Finds an entry and moves it to the front. */
 function toFront<E>(entries: E[], isIt: (entry: E) => boolean): E | undefined {
   const at = entries.findIndex(isIt);
   if (at > 0) entries.unshift(...entries.splice(at, 1));
@@ -185,10 +185,10 @@ function keepFirst<E>(entries: E[], entry: E): void {
 
 const ELSEWHERE = "uses a tensor made outside the step that is neither a parameter nor a buffer of the module";
 
-/** Memory that a step must not change: what it was given. */
+/** Memory that a step must not change: that of its arguments. */
 const GIVEN: ReadonlySet<RegionKind> = new Set(["input", "state", "fixed"] as const);
 
-/** One step, forward and back, with the memory that its addresses lie in. */
+/** One step, forward and backward, with the memory that its addresses refer to. */
 export class WholeTrace {
   readonly spec: StepSpec;
   readonly forward: ForwardTrace;
@@ -196,7 +196,7 @@ export class WholeTrace {
   readonly regions: Regions;
   /** Bytes of each region. */
   readonly extents: Float64Array<ArrayBuffer>;
-  /** Where blocks are to live. */
+  /** Where to place blocks. */
   readonly homes: Map<Block, Address> = new Map();
   /** The step's own blocks. */
   readonly blocks: readonly Block[];
@@ -268,7 +268,7 @@ export class WholeTrace {
     return this.#index.find(ptr)?.start === ptr;
   }
 
-  /** Where an address will be; null for those of nothing. */
+  /** The place of an address; null if it refers to nothing. */
   locate(ptr: number): Address | null {
     if (isNowhere(ptr)) return null;
     const { start, value } = this.#found(ptr);
@@ -283,7 +283,7 @@ export class WholeTrace {
     return found;
   }
 
-  /** Says all that the step does. @throws Obstacle where it uses or changes memory that it should not */
+  /** Describes everything the step does. @throws Obstacle if it uses or changes memory that it must not */
   readonly tell: Tell = (to) => {
     const { forward, backward, spec } = this;
     for (const t of [...forward.inputs, ...forward.carry, forward.y]) tellForm(t, to);
@@ -303,7 +303,7 @@ export class WholeTrace {
     if (backward !== null) for (const call of backward.calls) this.#tellCall(call, to);
   };
 
-  /** Says where an address is, in numbers that are the same for the same step; false in memory of somebody else. */
+  /** Describes an address in numbers that are equal for equal steps; false for an address in foreign memory. */
   tellPlace(ptr: number, to: Listener): boolean {
     const found = this.#index.find(ptr);
     if (found === null) return false;
@@ -334,21 +334,21 @@ export class WholeTrace {
   }
 }
 
-/** Addresses of no tensor, and of tensors without elements. */
+/** Addresses of missing tensors and of tensors without elements. */
 function isNowhere(ptr: number): boolean {
   return ptr <= NO_BYTES;
 }
 
-/** Says dtype and sizes. */
+/** Describes dtype and sizes. */
 export function tellForm({ dtype, shape }: Tensor, to: Listener): void {
   to.say(dtype);
   to.say(shape.length);
   for (let i = 0; i < shape.length; i++) to.say(shape[i]);
 }
 
-// ---------------------------------------------------------------- a trace made into programs
+// ---------------------------------------------------------------- compilation
 
-/** @param traces of the same step. @throws Obstacle where they are not */
+/** @param traces traces of the same step. @throws Obstacle if they differ */
 function compile(traces: readonly WholeTrace[], derivative: Derivative | null): CapturedStep {
   const [trace, ...others] = traces as [WholeTrace, ...WholeTrace[]];
   const signature = signatureOf(trace.tell) as Signature;
@@ -371,7 +371,7 @@ function compile(traces: readonly WholeTrace[], derivative: Derivative | null): 
   };
 }
 
-/** Gives constants their places, and returns what lies there. */
+/** Places constants, and returns their contents. */
 function settleConstants(trace: WholeTrace): Uint8Array<ArrayBuffer> {
   const constants = trace.blocks.filter((block) => trace.isConstant(block));
   const { offsets, bytes } = planMemory(new Map(constants.map((block) => [block, { first: 0, last: 0 }])), false);
@@ -385,13 +385,13 @@ function settleConstants(trace: WholeTrace): Uint8Array<ArrayBuffer> {
   return image;
 }
 
-/** Regions for what is prepared once, and for each of the step's own blocks. */
+/** Regions for the preparation, and for each of the step's own blocks. */
 interface Kinds {
   readonly prepared: RegionKind;
   kindOf(block: Block): RegionKind;
 }
 
-/** Sorts calls into preparation and step, gives every block its home, and makes the programs. */
+/** Sorts calls into preparation and step, places every block, and makes the programs. */
 export function compileCalls(trace: WholeTrace, { calls, blocks }: Recorded, { prepared, kindOf }: Kinds): Compiled {
   const { regions, homes, extents } = trace;
   const [preparation, packed] = preparationsOf(trace, calls);
@@ -418,13 +418,13 @@ export function compileCalls(trace: WholeTrace, { calls, blocks }: Recorded, { p
   };
 }
 
-/** Kernels whose call is made once before the steps when all it reads is the same at every step. */
+/** Kernels whose calls move before the steps if everything they read is the same at every step. */
 const PREPARATIONS: readonly { readonly kernel: number; readonly sources: readonly number[] }[] = [
   { kernel: packWeights, sources: [SLOTS.packWeights.b] },
   { kernel: elementwise, sources: [SLOTS.elementwise.a, SLOTS.elementwise.b, SLOTS.elementwise.c] },
 ];
 
-/** The calls that do the same every step, in order, and the blocks they fill. */
+/** The calls that do the same at every step, in order, and the blocks that they fill. */
 function preparationsOf(trace: WholeTrace, calls: readonly RecordedCall[]): [Set<RecordedCall>, Set<Block>] {
   const filled = new Set<Block>();
   const isUnmoved = (ptr: number): boolean => {
@@ -444,15 +444,15 @@ function preparationsOf(trace: WholeTrace, calls: readonly RecordedCall[]): [Set
   return [new Set(chosen), filled];
 }
 
-/** Whether a block is filled by one call, or by several that pack their parts of it. */
+/** Whether one call fills a block, or several that each pack a part of it. */
 function isFilledOnce(trace: WholeTrace, calls: readonly RecordedCall[], block: Block): boolean {
   const writers = calls.filter((c) => trace.blockAt(targetOf(c) ?? 0) === block);
   return writers.length === 1 || writers.every((c) => isCallOf(packWeights, c));
 }
 
 /**
- * Gives blocks of which a step only copies the whole to a result that place from the start.
- * @returns the copies that this saves
+ * Places a block that the step only copies to a result directly where the result goes.
+ * @returns the copies that become unnecessary
  */
 function settleResults(trace: WholeTrace, calls: readonly RecordedCall[], isScratch: (block: Block) => boolean): Set<RecordedCall> {
   const { homes } = trace;
@@ -473,7 +473,7 @@ function settleResults(trace: WholeTrace, calls: readonly RecordedCall[], isScra
   return saved;
 }
 
-/** A copy of neighbouring bytes to neighbouring bytes; null for any other call. */
+/** Reads a call as a copy between two contiguous ranges; null for any other call. */
 function wholeCopy(recorded: RecordedCall): { readonly source: number; readonly target: number; readonly bytes: number } | null {
   if (!isCallOf(copyStrided, recorded)) return null;
   const slot = SLOTS.copyStrided;

@@ -1,10 +1,10 @@
 /**
- * Any cell over a whole sequence at the speed of a replay: the step is captured and run for all steps, forward and backward,
- * from one call into WebAssembly each. A step that cannot be captured runs eagerly.
+ * Scans any cell over a whole sequence at the speed of a replay: captures the step and runs all steps, forward and backward,
+ * in one call into WebAssembly each. A step that cannot be captured runs eagerly.
  *
- * Every scan traces its first two steps (see trace.ts). Where they are the same, the program compiled from such a trace runs; where they
- * are not, or cannot be replayed, the noted calls of these two are made, and the scan goes on eagerly from there: the step was then
- * called once for each step of the sequence, in order and with the values it would have had.
+ * Every scan traces its first two steps (see trace.ts). If they agree, the program compiled from the trace runs. If they
+ * differ or cannot be replayed, their noted calls are made and the scan continues eagerly from there. Either way the step is
+ * called in order, with the values that it would have had.
  */
 
 import { addInPlace } from "../autodiff/accumulate.ts";
@@ -41,15 +41,15 @@ import { type Place, Places, type RegionKind } from "./regions.ts";
 import { derivative } from "./sweep.ts";
 import { Obstacle, type Step, type StepSpec, type Taken, Tracer } from "./trace.ts";
 
-/** A step over tensors: sequences are sliced along their first axis, carried tensors go from step to step. */
+/** A step over tensors: sequences are sliced along their first axis, and carried tensors go from step to step. */
 export interface Scan {
   readonly step: Step;
-  /** The module the step belongs to. */
+  /** The module to which the step belongs. */
   readonly owner: object;
   /** Sequences [T, …], all of one length T. */
   readonly sequences: readonly Tensor[];
   readonly carry: readonly Tensor[];
-  /** Parameters and buffers the step reads, each once. */
+  /** Parameters and buffers that the step reads, each once. */
   readonly fixed: readonly Tensor[];
   readonly reverse: boolean;
 }
@@ -65,7 +65,7 @@ type Slices = (t: number) => Tensor;
 
 const lengthOf = ({ sequences }: Scan): number => (sequences[0] as Tensor).dim(0);
 
-/** The place in a sequence of the step that is the i-th to be executed. */
+/** The position in the sequence of the i-th executed step. */
 const timeOf = (scan: Scan, i: number): number => (scan.reverse ? lengthOf(scan) - 1 - i : i);
 
 /** The definition: one step after another. */
@@ -73,7 +73,7 @@ export function scanEagerly(scan: Scan): ScanResult {
   return goOnEagerly(scan, scan.sequences.map(onTape), { ys: [], carry: scan.carry });
 }
 
-/** The steps that are left. */
+/** Runs the remaining steps. */
 function goOnEagerly(scan: Scan, slices: readonly Slices[], taken: Taken): ScanResult {
   const T = lengthOf(scan);
   const ys = [...taken.ys];
@@ -87,13 +87,13 @@ function goOnEagerly(scan: Scan, slices: readonly Slices[], taken: Taken): ScanR
   return { ys: stack(scan.reverse ? ys.reverse() : ys), carry };
 }
 
-/** Slices that gradients go back through, in one operation. */
+/** Slices in one operation, for gradients. */
 function onTape(sequence: Tensor): Slices {
   const all = unstack(sequence, 0);
   return (t) => all[t] as Tensor;
 }
 
-/** The same without gradients: nothing is kept for steps that are not read. */
+/** Slices without gradients: keeps nothing for steps that are not read. */
 function slicesOf(sequence: Tensor, grad: boolean): Slices {
   if (grad && wantsGradient(sequence)) return onTape(sequence);
   const [shape, strides] = [sequence.shape.slice(1), sequence.strides.slice(1)];
@@ -107,17 +107,17 @@ function specOf({ step, owner, fixed, sequences }: Scan, grad: boolean): StepSpe
   return { step, owner, fixed, wanted: grad ? sequences.map(wantsGradient) : null };
 }
 
-/** Why a scan's step cannot be replayed, with gradients; null if it can. The step is called with tensors that hold nothing. */
+/** Why a scan's step cannot be replayed with gradients; null if it can. Calls the step with tensors of arbitrary contents. */
 export function whyEager(scan: Scan, cache: CaptureCache): string | null {
   const inputs = scan.sequences.map((s) => slicesOf(s, false)(0));
   const step = enableGrad(() => captureStep(specOf(scan, true), { inputs, carry: scan.carry }, cache, derivative));
   return typeof step === "string" ? step : null;
 }
 
-/** Runs a scan by replay where its step can be captured, else eagerly. */
+/** Runs a scan by replay if its step can be captured, else eagerly. */
 export function scanCaptured(scan: Scan, cache: CaptureCache): ScanResult {
   const inputs = [...scan.sequences, ...scan.carry, ...scan.fixed];
-  // Where all steps would be traced there is nothing to be replayed.
+  // If all steps would be traced, nothing is left to replay.
   if (recording !== null || observer !== null || lengthOf(scan) <= TRACED_STEPS || inputs.some((t) => t.dual !== null))
     return scanEagerly(scan);
   const grad = isGradEnabled() && inputs.some(wantsGradient);
@@ -128,7 +128,7 @@ export function scanCaptured(scan: Scan, cache: CaptureCache): ScanResult {
   return { ys: outputs[0] as Tensor, carry: outputs.slice(1, 1 + scan.carry.length) };
 }
 
-/** Traces the first steps: the program for all of them; or they were taken, and the rest is to follow. */
+/** Traces the first steps. Returns the program for all steps; or runs the traced ones and returns their results, for the rest to follow. */
 function begin(scan: Scan, slices: readonly Slices[], cache: CaptureCache, grad: boolean): CapturedStep | Taken {
   const spec = specOf(scan, grad);
   const before = new FieldsBefore(scan.owner);
@@ -155,7 +155,7 @@ interface ScanParams {
   readonly step: CapturedStep;
 }
 
-/** Inputs sorted into sequences, carried and fixed tensors. */
+/** Sorts inputs into sequences, carried tensors and fixed tensors. */
 function sort(inputs: readonly Tensor[], { sequences, carry }: Scan): { sequences: Tensor[]; carry: Tensor[]; fixed: Tensor[] } {
   const n = sequences.length;
   return { sequences: inputs.slice(0, n), carry: inputs.slice(n, n + carry.length), fixed: inputs.slice(n + carry.length) };
@@ -163,7 +163,7 @@ function sort(inputs: readonly Tensor[], { sequences, carry }: Scan): { sequence
 
 const bytesOf = (t: Tensor): number => t.size * BYTES[t.dtype];
 
-/** A sequence [T, …] walked forwards or backwards, from a row on. */
+/** The place of a sequence [T, …], walked forwards or backwards from a row. */
 function walk(t: Tensor, reverse: boolean, first = 0): Place {
   const T = t.dim(0);
   const bytes = bytesOf(t) / T;
@@ -175,12 +175,12 @@ function room(bytes: number): Tensor {
   return empty([Math.max(1, Math.ceil(bytes / 8))], "float64");
 }
 
-/** Fresh memory for a region of a program that stays where it is. */
+/** Fresh memory for a region that does not move from step to step. */
 function workspace({ bytes }: Compiled, kind: RegionKind): Tensor {
   return room(bytes[kind] ?? 0);
 }
 
-/** Places of what both passes read: what JavaScript wrote in the step, and fixed tensors, but for those that this pass does not read. */
+/** Places that both passes read: constants that JavaScript wrote, and fixed tensors, except those that this pass does not read. */
 function sharedPlaces({ regions, constants }: CapturedStep, { prepare, program }: Compiled, fixed: readonly Tensor[]) {
   const places = new Places(regions);
   blocksOf(fixed).forEach((block, i) => {
@@ -193,7 +193,7 @@ function sharedPlaces({ regions, constants }: CapturedStep, { prepare, program }
   return { places, held };
 }
 
-/** The carried tensors of all steps, [T+1, …] each: row t is the state before step t in order of execution. */
+/** The carried tensors of all steps, each [T+1, …]: row t is the state before step t, in order of execution. */
 function forward(inputs: readonly Tensor[], { scan, step }: ScanParams): Tensor[] {
   const { sequences, carry, fixed } = sort(inputs, scan);
   const T = (sequences[0] as Tensor).dim(0);
@@ -231,7 +231,7 @@ function row(t: Tensor, i: number): Tensor {
   return new Tensor(t.storage, t.dtype, shape, stridesOf(shape), t.offset + i * sizeOf(shape));
 }
 
-/** Puts the cotangents of the outputs where they are walked from the last step to the first, beside those of the step before. */
+/** Places the cotangents of the outputs, walked from the last step to the first, and those of the step before. */
 function placeOutputCotangents(places: Places, dys: Tensor | null, ys: Tensor, reverse: boolean): Tensor {
   const T = ys.dim(0);
   const padded = zeros([T + 1, ...ys.shape.slice(1)], ys.dtype);
@@ -249,7 +249,7 @@ function rows(t: Tensor, first: number, count: number): Tensor {
   return new Tensor(t.storage, t.dtype, [count, ...t.shape.slice(1)], t.strides, t.offset + first * (t.strides[0] as number));
 }
 
-/** The cotangent of a carried tensor after the last step, in memory of its own. */
+/** A copy of the cotangent of a carried tensor after the last step. */
 function lastCotangent(like: Tensor, d: Tensor | null, dy: Tensor | null): Tensor {
   const own = zeros(like.shape, like.dtype);
   if (dy !== null) copyInto(own, dy);
@@ -257,7 +257,7 @@ function lastCotangent(like: Tensor, d: Tensor | null, dy: Tensor | null): Tenso
   return own;
 }
 
-/** Runs all steps; the products that are left out of them follow, for as many steps at once as is good. */
+/** Runs all steps. The deferred products follow, several steps at a time. */
 function runBackward(back: CapturedBackward, T: number, places: Places): void {
   const together = back.deferred.length > 0 ? Math.min(T, stepsTogether(back.deferred)) : T;
   const bytes = back.bytes.history ?? 0;
@@ -267,7 +267,7 @@ function runBackward(back: CapturedBackward, T: number, places: Places): void {
   const program = back.program.load(places);
   for (let t = 0; t < T; t += together) {
     const steps = Math.min(together, T - t);
-    // The program's other regions have moved on by themselves.
+    // The program has moved its other regions along.
     places.set("history", 0, { base: history.ptr - t * bytes, stride: bytes, bytes });
     program.move(region, history.ptr);
     program.run(steps);
@@ -277,7 +277,7 @@ function runBackward(back: CapturedBackward, T: number, places: Places): void {
   history.dispose();
 }
 
-/** Gradients by the captured backward step, run from the last step to the first. */
+/** Computes gradients with the captured backward step, from the last step to the first. */
 function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, params, needs }: Evaluation<ScanParams>): (Tensor | null)[] {
   const { scan, step } = params;
   const back = step.backward;
@@ -330,7 +330,7 @@ function backward(cotangents: readonly (Tensor | null)[], { inputs, outputs, par
   return gradients.map((g, i) => (needs[i] && reached[i] && g !== null && isFloat(g.dtype) ? g : null));
 }
 
-/** The scan of given inputs in place of those it was called with; fixed tensors are read by the step itself. */
+/** The same scan with other inputs; the step itself reads the fixed tensors. */
 function withInputs(scan: Scan, inputs: readonly Tensor[]): Scan {
   const { sequences, carry } = sort(inputs, scan);
   return { ...scan, sequences, carry };
@@ -340,7 +340,7 @@ function listed({ ys, carry }: ScanResult): Tensor[] {
   return [ys, ...carry];
 }
 
-/** A step that is run once more must do what it did. @throws StateError where an option or a mode was changed meanwhile */
+/** Checks that a step that runs again does what it did before. @throws StateError if an option or a mode has changed */
 function checkUnchanged({ scan, step }: ScanParams): void {
   const known = new CaptureCache();
   known.add(step);
@@ -351,7 +351,7 @@ function checkUnchanged({ scan, step }: ScanParams): void {
   }
 }
 
-/** The same gradients by differentiating the eager scan, so that they can be differentiated again. */
+/** Computes the same gradients by differentiating the eager scan, so that they can be differentiated again. */
 function composedBackward(cotangents: readonly (Tensor | null)[], { inputs, params }: Evaluation<ScanParams>): (Tensor | null)[] {
   const { scan } = params;
   checkUnchanged(params);

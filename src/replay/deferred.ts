@@ -1,7 +1,7 @@
 /**
- * Products that a step does no more with than to add them to a total: the gradients of weights. A replay leaves them out and
- * makes them for several steps at once, in the same order and with the same bits, so that a total goes through the caches
- * once for all of these steps.
+ * Defers products that a step only adds to a total: the gradients of weights. A replay leaves them out and
+ * makes them for several steps at once, in the same order and with the same bits, so a total passes through the caches
+ * only once for these steps.
  */
 
 import type { FloatDType } from "../base/dtype.ts";
@@ -14,7 +14,7 @@ import * as SLOTS from "../wasm/slots.gen.ts";
 import type { Address } from "./program.ts";
 import type { Places } from "./regions.ts";
 
-/** The longest sum of a product that the kernel can add with others. */
+/** The longest inner dimension of a product that the kernel can add together with others. */
 const LONGEST = 256;
 
 interface Sizes {
@@ -23,7 +23,7 @@ interface Sizes {
   readonly k: number;
 }
 
-/** An operand: where it lies, and its strides in elements. */
+/** An operand: its address, and its strides in elements. */
 interface Operand<Where> {
   readonly at: Where;
   readonly row: number;
@@ -39,22 +39,22 @@ export interface AddedProduct<Where> {
   readonly total: Where;
 }
 
-/** The same as recorded: the product, and the addition to the total. */
+/** A deferred product as recorded: the product, and its addition to the total. */
 interface RecordedProduct extends AddedProduct<number> {
   readonly calls: readonly [product: RecordedCall, addition: RecordedCall];
 }
 
-/** What is to be known of the memory that a recorded step uses. */
+/** What we need to know about the memory of a recorded step. */
 export interface Surroundings {
-  /** The step's block at an address; null outside its blocks. */
+  /** The step's block at an address; null if none. */
   blockAt(ptr: number): Block | null;
-  /** Whether a total of a gradient starts at an address. */
+  /** Whether a gradient's total starts at an address. */
   isTotal(ptr: number): boolean;
-  /** Whether what lies at an address outside the step's blocks is the same after the step. */
+  /** Whether a step leaves the contents at an address outside its blocks unchanged. */
   lasts(ptr: number): boolean;
 }
 
-/** The products of a recorded step that may be left out of it. */
+/** Finds the products of a recorded step that may be left out of it. */
 export function addedProducts(calls: readonly RecordedCall[], { blockAt, isTotal, lasts }: Surroundings): RecordedProduct[] {
   const staysAfter = (product: RecordedCall, ptr: number): boolean => {
     const block = blockAt(ptr);
@@ -75,7 +75,7 @@ export function addedProducts(calls: readonly RecordedCall[], { blockAt, isTotal
   });
 }
 
-/** total += part for `size` neighbouring elements; null for any other call. */
+/** Reads a call as total += part for `size` contiguous elements; null for any other call. */
 function plainAddition(recorded: RecordedCall): { readonly total: number; readonly part: number; readonly size: number } | null {
   if (!isCallOf(elementwise, recorded)) return null;
   const slot = SLOTS.elementwise;
@@ -84,7 +84,7 @@ function plainAddition(recorded: RecordedCall): { readonly total: number; readon
   return at(slot.code) === ADD && at(slot.rank) === 1 && at(slot.y) === total ? { total, part, size } : null;
 }
 
-/** A product a·b that fills `size` elements at `target` and starts from nothing; null for any other call. */
+/** Reads a call as a product a·b that fills `size` elements at `target`, starting from 0; null for any other call. */
 function plainProduct(recorded: RecordedCall, target: number, size: number): Omit<AddedProduct<number>, "total"> | null {
   if (!isCallOf(gemm, recorded)) return null;
   const slot = SLOTS.gemm;
@@ -101,7 +101,7 @@ function plainProduct(recorded: RecordedCall, target: number, size: number): Omi
   };
 }
 
-/** The same with places in regions. */
+/** The same, with places in regions. */
 export function placedProduct(
   { dtype, sizes, a, b, total }: AddedProduct<number>,
   locate: (ptr: number) => Address,
@@ -109,12 +109,12 @@ export function placedProduct(
   return { dtype, sizes, a: { ...a, at: locate(a.at) }, b: { ...b, at: locate(b.at) }, total: locate(total) };
 }
 
-/** Steps after which the products of all of them are made: as many as the kernel adds at a time. */
+/** Number of steps whose products are made together: as many as the kernel adds at a time. */
 export function stepsTogether(products: readonly AddedProduct<Address>[]): number {
   return Math.max(...products.map(({ sizes }) => Math.floor(LONGEST / sizes.k)));
 }
 
-/** Adds the products of `steps` steps from step `first` on. */
+/** Adds the products of `steps` steps, from step `first` on. */
 export function addProducts(first: number, steps: number, { dtype, sizes, a, b, total }: AddedProduct<Address>, places: Places): void {
   const { m, n, k } = sizes;
   const width = dtype === "float32" ? 4 : 8;

@@ -1,13 +1,13 @@
-/** What an object holds that is not a tensor's contents: whether a step changes it, and how it was before. */
+/** Watches an object's fields, apart from tensors' contents: detects whether a step changes them, and restores them. */
 
 import { Tensor } from "../tensor/tensor.ts";
 
 type Fields = Record<string, unknown>;
 
-/** So many values are watched; what lies behind more of them is data, not a step's. */
+/** Number of values to watch; an object with more holds data, not settings of a step. */
 const WATCHED = 4096;
 
-/** The fields of an object and of all objects below it. Private fields and closures cannot be seen. */
+/** The fields of an object and of all objects below it. Cannot see private fields and closures. */
 export class FieldsBefore {
   readonly #objects: { readonly owner: Fields; readonly names: readonly string[]; readonly values: readonly unknown[] }[] = [];
 
@@ -26,14 +26,14 @@ export class FieldsBefore {
     }
   }
 
-  /** Whether a field was set, added or taken away since. */
+  /** Whether a field was set, added or deleted since. */
   get changed(): boolean {
     return this.#objects.some(({ owner, names, values }) => {
       return Object.keys(owner).length !== names.length || names.some((name, i) => !Object.is(owner[name], values[i]));
     });
   }
 
-  /** Sets every field that was there to what it was. */
+  /** Restores every field that existed. */
   restore(): void {
     for (const { owner, names, values } of this.#objects) {
       names.forEach((name, i) => {

@@ -1,9 +1,9 @@
-/** The memory of a recorded step: which block or region an address lies in, and where each block is to live. */
+/** Plans the memory of a recorded step: finds the block or region of an address, and places blocks. */
 
 import { isAddress } from "../wasm/calls.ts";
 import type { Block, RecordedCall } from "../wasm/recorder.ts";
 
-/** First and last call that use a block. */
+/** The first and the last call that use a block. */
 export interface Use {
   first: number;
   last: number;
@@ -15,13 +15,13 @@ interface Entry<V> {
   readonly value: V;
 }
 
-/** Stretches of memory that do not overlap, to be found by any address inside. */
+/** Non-overlapping stretches of memory, found by any address inside. */
 export class BlockIndex<V> {
-  /** Most addresses are those of a start. */
+  /** Stretches by start, since most addresses are starts. */
   readonly #starts = new Map<number, Entry<V>>();
   #sorted: Entry<V>[] | null = null;
 
-  /** Blocks of no bytes are nowhere: no call reads or writes them. */
+  /** Skips empty blocks, which no call reads or writes. */
   add({ ptr, bytes }: Pick<Block, "ptr" | "bytes">, value: V): void {
     if (bytes > 0) this.#starts.set(ptr, { start: ptr, end: ptr + bytes, value });
     this.#sorted = null;
@@ -45,7 +45,7 @@ export class BlockIndex<V> {
   }
 }
 
-/** Every block that the addresses of a list of calls lie in, with the calls that use it. */
+/** Finds the blocks that a list of calls uses, with the first and the last call for each. */
 export function usesOf(calls: readonly RecordedCall[], blockAt: (ptr: number) => Block | null): Map<Block, Use> {
   const uses = new Map<Block, Use>();
   calls.forEach(({ id, args }, at) => {
@@ -62,7 +62,7 @@ export function usesOf(calls: readonly RecordedCall[], blockAt: (ptr: number) =>
 
 const align = (bytes: number) => Math.ceil(bytes / 64) * 64;
 
-/** Places blocks side by side; with `share`, blocks that are never needed at the same time may share their place. */
+/** Places blocks side by side. With `share`, blocks that are never needed at the same time may overlap. */
 export function planMemory(uses: ReadonlyMap<Block, Use>, share: boolean): { offsets: Map<Block, number>; bytes: number } {
   const offsets = new Map<Block, number>();
   const placed: { offset: number; end: number; last: number }[] = [];

@@ -1,9 +1,9 @@
 /**
- * The outline of a traced step: its forward calls and its tape. Steps of one outline have the same sweep back, which then need
- * not be traced to be known.
+ * The outline of a traced step: its forward calls and its tape. Steps with equal outlines have equal sweeps, so the sweep need
+ * not be traced again.
  *
- * That holds where every rule on the tape depends on its arguments alone (`Primitive.closed`) and these can be told apart: numbers, texts,
- * lists and plain objects of such, tensors by form and place. Any other step has no outline, and its sweep is traced each time.
+ * This holds if every rule on the tape depends on its arguments alone (`Primitive.closed`) and the arguments can be compared: numbers, texts,
+ * lists and plain objects of these, tensors by form and place. Any other step has no outline, and its sweep is traced each time.
  */
 
 import type { Node } from "../autodiff/tape.ts";
@@ -11,7 +11,7 @@ import { Tensor } from "../tensor/tensor.ts";
 import { type Tell, tellForm, type WholeTrace } from "./capture.ts";
 import { DIFFERS, type Listener } from "./signature.ts";
 
-/** Longer lists are data. */
+/** Longest list to compare; longer ones are data. */
 const LONGEST = 1024;
 
 const END = Symbol("end of an object");
@@ -26,11 +26,11 @@ export function outlineOf(trace: WholeTrace): Tell {
   };
 }
 
-/** What the tape over a step is made of, numbered. */
+/** Numbers the nodes and tensors of a step's tape. */
 interface Tape {
   /** In order of execution. */
   readonly nodes: ReadonlyMap<Node, number>;
-  /** What the step was given. */
+  /** The step's arguments. */
   readonly leaves: ReadonlyMap<Tensor, number>;
 }
 
@@ -49,7 +49,7 @@ class Outline {
     const { y, carry } = this.#trace.forward.returned;
     let before: Node | null = null;
     for (const node of this.#tape.nodes.keys()) {
-      // Writes to existing tensors amid the step may take values away from the sweep.
+      // Writes to existing tensors during the step may withhold values from the sweep.
       if (before !== null && before.writes !== node.writes) throw DIFFERS;
       this.#node(node);
       before = node;

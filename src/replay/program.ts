@@ -1,4 +1,4 @@
-/** Programs: recorded kernel calls whose addresses are relative to regions of memory. */
+/** Programs: recorded kernel calls with addresses relative to regions of memory. */
 
 import { empty, keep, type Tensor } from "../tensor/tensor.ts";
 import { isAddress } from "../wasm/calls.ts";
@@ -13,21 +13,21 @@ export interface Address {
   readonly offset: number;
 }
 
-/** A call and where its addresses lie. */
+/** A call, and the places of its addresses. */
 interface PlacedCall extends RecordedCall {
   readonly pointers: readonly { readonly slot: number; readonly address: Address }[];
 }
 
 /**
- * A list of calls whose addresses are relative to regions. It holds no linear memory of its own: it is put there for the time
- * it runs (`load`), or by what is to keep it (`bind`).
+ * A list of calls with addresses relative to regions. It holds no linear memory of its own: `load` puts it there while it
+ * runs, `bind` puts it there to stay.
  */
 export class Program {
   readonly regions: Regions;
   readonly #calls: readonly PlacedCall[];
   /** The calls as the replay kernel reads them, in 8-byte slots; bases and strides of the regions follow. */
   readonly #words: Float64Array<ArrayBuffer>;
-  /** The bytes of each region that the calls were recorded with; 0 for those they do not name. */
+  /** Bytes that each region had when the calls were recorded; 0 for regions that they do not use. */
   readonly #extents: Float64Array<ArrayBuffer>;
   readonly #named = new Set<number>();
 
@@ -46,7 +46,7 @@ export class Program {
     return this.#named.has(region);
   }
 
-  /** The program in linear memory, at its first step. @throws StateError where a place is too small */
+  /** Loads the program into linear memory, at its first step. @throws StateError if a place is too small */
   load(places: Places): LoadedProgram {
     places.check(this.#extents);
     return new LoadedProgram(this.#words, this.#calls.length, places);
@@ -61,9 +61,9 @@ export class Program {
   }
 
   /**
-   * The program with its regions at fixed places: a function that runs it once, in one call into WebAssembly, and
-   * neither writes nor allocates anything in JavaScript.
-   * @throws StateError where a place is too small
+   * Binds the regions to fixed places and returns a function that runs the program once, in one call into WebAssembly. It
+   * writes and allocates nothing in JavaScript.
+   * @throws StateError if a place is too small
    */
   bind(places: Places): () => void {
     places.check(this.#extents);
@@ -75,7 +75,7 @@ export class Program {
     const program = keep(resident(words));
     const args = keep(resident([1, this.#calls.length, program.ptr, 0, 0, 0]));
     const [run, argsPtr] = [host().run, args.ptr];
-    // Kept by the closure: what is bound lives as long as the function that runs it.
+    // The closure keeps this alive, for as long as the function that runs it.
     const held = [program, args];
     return () => {
       if (held.length > 0) run(replay, argsPtr);
@@ -83,7 +83,7 @@ export class Program {
   }
 }
 
-/** A program in linear memory: each run continues where the last one ended. */
+/** A program in linear memory. Each run continues where the last one ended. */
 export class LoadedProgram {
   readonly #memory: Tensor;
   readonly #calls: number;
@@ -105,7 +105,7 @@ export class LoadedProgram {
     call(replay, "int32", steps, this.#calls, this.#memory.ptr, this.#regions, this.#bases, this.#bases + 8 * this.#regions);
   }
 
-  /** Puts a region elsewhere for the steps to come. */
+  /** Moves a region for the coming steps. */
   move(region: number, base: number): void {
     view("float64", this.#bases, this.#regions)[region] = base;
   }
@@ -129,7 +129,7 @@ function pointersOf({ id, args }: RecordedCall, locate: (ptr: number) => Address
   });
 }
 
-/** One record of the replay kernel: id, slots, and where each address points. */
+/** One record of the replay kernel: id, slots, and the place of each address. */
 function encode({ id, args, pointers }: PlacedCall): number[] {
   return [id, args.length, pointers.length, ...args, ...pointers.flatMap(({ slot, address }) => [slot, address.region, address.offset])];
 }

@@ -1,23 +1,23 @@
-/** Where gradients get to: what an eager sweep leaves without a gradient has none after a replay either. */
+/** Computes which tensors gradients reach, so that a replay leaves the same ones without a gradient as an eager sweep. */
 
 import type { Node } from "../autodiff/tape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { BackwardTrace, ForwardTrace, StepSpec } from "./trace.ts";
 
-/** One flag for each tensor of a kind: whether a gradient gets there. */
+/** One flag per tensor of a kind: whether a gradient reaches it. */
 export interface Reached {
   readonly inputs: readonly boolean[];
   readonly carry: readonly boolean[];
   readonly fixed: readonly boolean[];
 }
 
-/** What the cotangents of each result of a step get to. */
+/** What the cotangent of each of a step's results reaches. */
 export interface Reach {
   readonly output: Reached;
   readonly next: readonly Reached[];
 }
 
-/** Every leaf that the tape of a result ends in. */
+/** The leaves of a result's tape. */
 function leavesOf(result: Tensor): Set<Tensor> {
   const leaves = new Set<Tensor>();
   const seen = new Set<Node>();
@@ -33,7 +33,7 @@ function leavesOf(result: Tensor): Set<Tensor> {
   return leaves;
 }
 
-/** @param summed for each fixed tensor: whether the step adds to its gradient at all */
+/** @param summed for each fixed tensor, whether the step adds to its gradient at all */
 export function reachOf(
   { fixed }: StepSpec,
   { inputs, carry, returned }: ForwardTrace,
@@ -55,10 +55,10 @@ const either = (a: readonly boolean[], b: readonly boolean[]): boolean[] => a.ma
 const same = (a: readonly boolean[], b: readonly boolean[]): boolean => a.every((flag, i) => flag === b[i]);
 
 /**
- * What gradients of T steps get to.
+ * What the gradients of T steps reach.
  * @param output whether the outputs have a cotangent
  * @param last whether each tensor of the last state has one
- * @returns of the inputs and fixed tensors at any step; of the carried ones before the first
+ * @returns flags for inputs and fixed tensors at any step, and for carried tensors before the first step
  */
 export function reachedIn(T: number, { output, next }: Reach, hasOutput: boolean, last: readonly boolean[]): Reached {
   const none: Reached = { inputs: output.inputs.map(() => false), carry: last.map(() => false), fixed: output.fixed.map(() => false) };

@@ -1,58 +1,58 @@
 /**
- * Regions: the stretches of memory that a captured step reads and writes, each with a base that moves by a stride from step to step.
+ * Regions: the stretches of memory that a captured step reads and writes. Each has a base that moves by a stride per step.
  *
- * This file owns their kinds, their numbers and what binds them to memory.
+ * This file owns their kinds and numbers, and binds them to memory.
  */
 
 import { BYTES } from "../base/dtype.ts";
 import { StateError } from "../base/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** How many regions there are of a kind: one, or one for each of these. */
+/** The number of regions of a kind: one, or one for each of these. */
 type Multiplicity = "one" | keyof RegionCounts;
 
 export interface RegionCounts {
-  /** Sequences the step reads a slice of. */
+  /** Sequences of which the step reads a slice. */
   readonly inputs: number;
   /** Tensors carried from step to step. */
   readonly carried: number;
   /** Parameters and buffers, by tensor. */
   readonly fixed: number;
-  /** Blocks of memory these lie in: fewer where they share one. */
+  /** Blocks of memory that hold these; fewer if some share one. */
   readonly fixedBlocks: number;
 }
 
 export type RegionKind =
   /** The step's slice of a sequence. */
   | "input"
-  /** A carried tensor before and after the step. */
+  /** A carried tensor, before and after the step. */
   | "state"
   | "next"
   /** Memory of parameters and buffers. */
   | "fixed"
   | "output"
-  /** Values the backward step reads again. */
+  /** Values that the backward step reads again. */
   | "frame"
   /** Values that live within one step. */
   | "scratch"
-  /** What the host wrote inside the step. */
+  /** Constants that JavaScript wrote during the step. */
   | "constants"
-  /** What is made from fixed tensors once for all steps: packed weights, sums of biases. */
+  /** Values made from fixed tensors once for all steps: packed weights, sums of biases. */
   | "packed"
-  /** The same of the backward step, which reads the forward step's too. */
+  /** The same for the backward step, which also reads those of the forward step. */
   | "packedBack"
-  /** What the backward step leaves for the products that are made for many steps at once. */
+  /** Values that the backward step leaves for products that are made for many steps at once. */
   | "history"
-  /** The cotangent of the output, and that of the output of the step before. */
+  /** The cotangents of the output and of the previous step's output. */
   | "outputGradient"
   | "outputGradientBefore"
   | "inputGradient"
-  /** The cotangent of the next state, which becomes that of the state. */
+  /** The cotangent of the next state, which becomes that of this state. */
   | "stateGradient"
-  /** The total of a fixed tensor's gradient. */
+  /** The accumulated gradient of a fixed tensor. */
   | "fixedGradient";
 
-/** How many there are of each kind. */
+/** The number of regions of each kind. */
 const KINDS: Readonly<Record<RegionKind, Multiplicity>> = {
   input: "inputs",
   state: "carried",
@@ -74,12 +74,12 @@ const KINDS: Readonly<Record<RegionKind, Multiplicity>> = {
 
 const kinds = Object.keys(KINDS) as RegionKind[];
 
-/** Written by a step and read by nothing in it. */
+/** Regions that a step writes and never reads. */
 export const RESULTS: ReadonlySet<RegionKind> = new Set(["output", "next", "inputGradient"] as const);
-/** Written by nothing while steps run backwards. */
+/** Regions that nothing writes while steps run backwards. */
 export const LASTING: ReadonlySet<RegionKind> = new Set(["input", "state", "next", "fixed", "outputGradient"] as const);
 
-/** The numbers of a step's regions. */
+/** Numbers the regions of a step. */
 export class Regions {
   readonly count: number;
   readonly #counts: RegionCounts;
@@ -111,7 +111,7 @@ export class Regions {
     return this.#kinds[region] as RegionKind;
   }
 
-  /** What messages call a region. */
+  /** A region's name in messages. */
   nameOf(region: number): string {
     const kind = this.kindOf(region);
     return `${kind} ${region - (this.#first.get(kind) as number)}`;
@@ -120,21 +120,21 @@ export class Regions {
 
 let latest: { readonly key: string; readonly regions: Regions } | null = null;
 
-/** The numbers for such a step; those asked for last are at hand. */
+/** The numbering for such a step; caches the last one. */
 export function regionsOf(counts: RegionCounts): Regions {
   const key = Object.values(counts).join();
   if (latest?.key !== key) latest = { key, regions: new Regions(counts) };
   return latest.regions;
 }
 
-/** Where a region is at the first step, how far it moves with each step, and what it holds at each step, in bytes. */
+/** A region's address at the first step, its movement per step, and its size at each step, in bytes. */
 export interface Place {
   readonly base: number;
   readonly stride: number;
   readonly bytes: number;
 }
 
-/** The places of regions; a region without one holds nothing. */
+/** The places of regions; a region without a place is empty. */
 export class Places {
   readonly regions: Regions;
   readonly bases: Float64Array<ArrayBuffer>;
@@ -155,17 +155,17 @@ export class Places {
     this.#bytes[region] = bytes;
   }
 
-  /** A tensor that stays where it is. */
+  /** Places a tensor that does not move. */
   setTensor(kind: RegionKind, index: number, { ptr, size, dtype }: Tensor): void {
     this.set(kind, index, { base: ptr, stride: 0, bytes: size * BYTES[dtype] });
   }
 
-  /** Address of a region at a step, counted from the first. */
+  /** The address of a region at a step, counted from the first. */
   at(region: number, step: number): number {
     return (this.bases[region] as number) + step * (this.strides[region] as number);
   }
 
-  /** Nothing is bound to memory that is smaller than what was captured. @throws StateError */
+  /** Checks that no place is smaller than the captured region. @throws StateError */
   check(extents: Float64Array): void {
     for (let region = 0; region < extents.length; region++) {
       const [expected, got] = [extents[region] as number, this.#bytes[region] as number];

@@ -1,22 +1,22 @@
 /**
- * What a step does, said part by part: numbers, names, primitives, and bytes that JavaScript wrote. Two steps of which the same is said
- * are the same. A second step is compared while it is being said, so that nothing is kept of it.
+ * Describes what a step does as a list of parts: numbers, names, primitives, and bytes that JavaScript wrote. Steps with equal descriptions
+ * are the same. A second step is compared while it is being described, so its description is not stored.
  */
 
-/** Numbers and names compare by themselves, bytes by their contents. */
+/** Numbers and names compare by value, bytes by content. */
 export type Signature = readonly unknown[];
 
-/** Where the parts go. */
+/** Receives the parts. */
 export interface Listener {
   say(part: unknown): void;
   /** @param bytes a view of memory, which may change afterwards */
   sayBytes(bytes: Uint8Array): void;
 }
 
-/** Thrown as soon as a step turns out to be another one, or to be one of which nothing can be said; made once, since that happens often. */
+/** Thrown as soon as a step turns out to differ, or cannot be described. Allocated once, since that happens often. */
 export const DIFFERS: Error = new Error("differs");
 
-/** What is said, or null where that differs. */
+/** The result of `fn`, or null if it threw `DIFFERS`. */
 function unlessDiffers<R>(fn: () => R): R | null {
   try {
     return fn();
@@ -26,7 +26,7 @@ function unlessDiffers<R>(fn: () => R): R | null {
   }
 }
 
-/** All that is said; null where nothing can be said. */
+/** All parts; null if the step cannot be described. */
 export function signatureOf(tell: (to: Listener) => void): Signature | null {
   const parts: unknown[] = [];
   const listener: Listener = { say: (part) => parts.push(part), sayBytes: (bytes) => parts.push(bytes.slice()) };
@@ -36,7 +36,7 @@ export function signatureOf(tell: (to: Listener) => void): Signature | null {
   });
 }
 
-/** Whether the same is said. */
+/** Whether the parts equal the stored ones. */
 export function isSame(expected: Signature, tell: (to: Listener) => void): boolean {
   const comparison = new Comparison(expected);
   const complete = unlessDiffers(() => {
@@ -58,7 +58,7 @@ class Comparison implements Listener {
     return this.#at === this.#expected.length;
   }
 
-  /** Zero and minus zero differ, and NaN is NaN. */
+  /** Compares like Object.is: 0 and -0 differ, NaN equals NaN. */
   say(part: unknown): void {
     if (!Object.is(this.#expected[this.#at++], part)) throw DIFFERS;
   }

@@ -1,4 +1,4 @@
-/** The sweep back over a traced step: traced from the tape of the forward step, and made into a program. */
+/** Traces the sweep back over a traced step, from the tape of the forward step, for compilation into a program. */
 
 import { gradients } from "../autodiff/sweep.ts";
 import type { Node } from "../autodiff/tape.ts";
@@ -16,7 +16,7 @@ import { reachOf } from "./reach.ts";
 import { LASTING } from "./regions.ts";
 import { type BackwardTrace, type ForwardTrace, Obstacle, type StepResult, type StepSpec } from "./trace.ts";
 
-/** Leaves the tape may end in: what the step was given. Anything else cannot be followed by a replay. */
+/** The leaves in which the tape may end: the step's arguments. A replay cannot follow any other. */
 function checkTape({ y, carry }: StepResult, given: ReadonlySet<Tensor>, firstNode: number): void {
   const seen = new Set<Node>();
   const stack = [y, ...carry].map((t) => t.node);
@@ -34,8 +34,8 @@ function checkTape({ y, carry }: StepResult, given: ReadonlySet<Tensor>, firstNo
 const alike = (t: Tensor): Tensor => empty(t.shape, t.dtype);
 
 /**
- * Where y is one of the next state's tensors, its cotangent begins as dy and the following step's contributions are
- * added to it, as in an eager sweep: the total of that state tensor is seeded with dy of the step before.
+ * If y is one of the next state's tensors, its cotangent begins as dy and the following step's contributions are
+ * added to it, as in an eager sweep. So the cotangent of that state tensor starts from dy of the step before.
  */
 function traceSweep(recording: Recording, { fixed }: StepSpec, { inputs, carry, returned, firstNode }: ForwardTrace): BackwardTrace {
   const trained = fixed.filter((p) => p.requiresGrad);
@@ -72,7 +72,7 @@ function traceSweep(recording: Recording, { fixed }: StepSpec, { inputs, carry, 
   return { calls, blocks, constants, dy, dyBefore, dNext, dInputs, reached, totals, tied };
 }
 
-/** Overwrites every target by its new value (zeros for null), though new values may be views of other targets. */
+/** Overwrites every target with its new value (zeros for null), even if new values are views of other targets. */
 function replaceAll(targets: readonly Tensor[], values: readonly (Tensor | null)[]): void {
   const blocks = new Set<Block>(targets.map((t) => t.storage));
   const settled = values.map((v, i) => {
@@ -86,7 +86,7 @@ function replaceAll(targets: readonly Tensor[], values: readonly (Tensor | null)
   });
 }
 
-/** Whether two tensors of one shape are the same elements in memory. */
+/** Whether two tensors of one shape share their elements. */
 function isSame(a: Tensor, b: Tensor): boolean {
   return a.storage === b.storage && a.offset === b.offset && a.strides.every((s, i) => s === b.strides[i] || a.shape[i] === 1);
 }
@@ -116,7 +116,7 @@ function compileBackward(trace: WholeTrace, back: BackwardTrace): CapturedBackwa
   };
 }
 
-/** Whether a sweep adds to a total; one without elements has no address that would tell. */
+/** Whether a sweep adds to a total; false for one without elements, which has no address to look for. */
 function isAddedTo({ calls }: BackwardTrace, total: Tensor): boolean {
   return total.size === 0 || calls.some((c) => refersTo(c, (ptr) => ptr === total.ptr));
 }
@@ -126,5 +126,5 @@ function isConstantAt(trace: WholeTrace, ptr: number): boolean {
   return block !== null && trace.isConstant(block);
 }
 
-/** How gradients of a step are captured. */
+/** Captures the gradients of a step. */
 export const derivative: Derivative = { outline: outlineOf, trace: traceSweep, compile: compileBackward };

@@ -1,9 +1,9 @@
 /**
- * Steps traced: run with kernel calls noted instead of made, so that nothing is computed and everything is known.
+ * Traces steps: runs their JavaScript while kernel calls are noted instead of made. That computes nothing and records everything.
  *
- * A trace tells all that a step does: each call with its numbers, where in memory it reads and writes, what JavaScript
- * wrote, and the same of the sweep back over it (sweep.ts). What a step depends on besides its tensors (options, modes, shapes and dtypes of
- * parameters) shows in it, because it was traced with what it depends on now.
+ * A trace holds everything a step does: each call with its numbers, where it reads and writes, what JavaScript
+ * wrote, and the same for the sweep back over it (sweep.ts). Whatever a step depends on besides its tensors (options, modes, shapes and dtypes of
+ * parameters) shows in the trace, because the step was traced with their present values.
  */
 
 import { closedOp } from "../autodiff/define-op.ts";
@@ -16,7 +16,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { runKernel } from "../wasm/host.ts";
 import { type Block, type RecordedCall, Recording } from "../wasm/recorder.ts";
 
-/** One step: tensors of this step and the carried ones to the output and the next carried ones. Pure. */
+/** One step, from its input tensors and the carried ones to the output and the next carried ones. Pure. */
 export type Step = (inputs: readonly Tensor[], carry: readonly Tensor[]) => StepResult;
 
 export interface StepResult {
@@ -26,18 +26,18 @@ export interface StepResult {
 
 export interface StepSpec {
   readonly step: Step;
-  /** The module the step belongs to: a step that sets its fields is not pure. */
+  /** The module to which the step belongs. A step that sets its fields is not pure. */
   readonly owner: object;
-  /** Parameters and buffers the step reads, each once. */
+  /** Parameters and buffers that the step reads, each once. */
   readonly fixed: readonly Tensor[];
-  /** For each input: whether it needs a gradient; null if no gradients are needed at all. */
+  /** For each input, whether it needs a gradient; null if no gradients are needed. */
   readonly wanted: readonly boolean[] | null;
 }
 
 /** The reason why a step cannot be replayed; thrown within this folder only. */
 export class Obstacle extends Error {}
 
-/** Noted calls, and the blocks given out meanwhile. */
+/** Noted calls, and the blocks allocated meanwhile. */
 export interface Recorded {
   readonly calls: readonly RecordedCall[];
   readonly blocks: readonly Block[];
@@ -47,17 +47,17 @@ export interface Recorded {
 export interface ForwardTrace extends Recorded {
   readonly inputs: readonly Tensor[];
   readonly carry: readonly Tensor[];
-  /** What the step returned. */
+  /** The step's results. */
   readonly returned: StepResult;
-  /** The same in memory of their own: where the caller and the next step find it. */
+  /** The results in memory of their own, for the caller and the next step. */
   readonly y: Tensor;
   readonly next: readonly Tensor[];
-  /** The number of the first node that the step could record. */
+  /** The number of the first node that the step may record. */
   readonly firstNode: number;
 }
 
 /**
- * The sweep over one step: from dy (cotangent of y) and dNext (of the next state) to dInputs, to dNext again (of the state)
+ * The sweep over one step, from dy (the cotangent of y) and dNext (of the next state) to dInputs, to dNext again (now of this state),
  * and into the totals of the fixed tensors.
  */
 export interface BackwardTrace extends Recorded {
@@ -67,35 +67,35 @@ export interface BackwardTrace extends Recorded {
   readonly dyBefore: Tensor;
   readonly dNext: readonly Tensor[];
   readonly dInputs: readonly Tensor[];
-  /** For each input: whether a gradient reaches it. */
+  /** For each input, whether a gradient reaches it. */
   readonly reached: readonly boolean[];
-  /** For each fixed tensor its total, if it is trained. */
+  /** The accumulated gradient of each fixed tensor that is trained. */
   readonly totals: readonly (Tensor | null)[];
-  /** The carried tensor that is also the output, if one is. */
+  /** Index of the carried tensor that is also the output, if there is one. */
   readonly tied: number | null;
 }
 
-/** The same values in memory of their own, on the tape. */
+/** Copies values to memory of their own, on the tape. */
 const placeOp = closedOp<void>({ name: "place", forward: ([x]) => copyOf(x as Tensor), vjp: (g) => g, jvp: (t) => t });
 
-/** Steps that were taken, in order, and the state they left. */
+/** The steps that ran, in order, and their last state. */
 export interface Taken {
   readonly ys: readonly Tensor[];
   readonly carry: readonly Tensor[];
 }
 
-/** Steps in a row, traced one after another. */
+/** Consecutive steps, traced one after another. */
 export class Tracer {
   readonly steps: ForwardTrace[] = [];
   readonly #spec: StepSpec;
   readonly #recording: Recording;
-  /** What stands behind tensors that are leaves as long as steps are traced. */
+  /** The nodes of tensors that act as leaves while steps are traced. */
   readonly #behind = new Map<Tensor, Node | null>();
   #made = 0;
 
   /**
-   * @param real whether the steps are to be taken: what was noted is made as soon as the host needs a value,
-   * and by `take`. Steps of a trial are never taken: there the host's need is an obstacle at once.
+   * @param real whether the steps will really run: noted calls are made as soon as JavaScript needs a value,
+   * or by `take`. Steps of a trial never run: there, JavaScript needing a value is an obstacle at once.
    */
   constructor(spec: StepSpec, real: boolean) {
     this.#spec = spec;
@@ -110,14 +110,14 @@ export class Tracer {
     return this.#recording.constants;
   }
 
-  /** What the traced steps gave, once they were taken. */
+  /** The results of the traced steps, once they have run. */
   get taken(): Taken {
     return { ys: this.steps.map(({ y }) => y), carry: (this.steps[this.steps.length - 1] as ForwardTrace).next };
   }
 
   /**
-   * Traces the next step, from the state the last one left (the first: from `start`).
-   * @throws Obstacle if it cannot be replayed; a real step is in `steps` even then, and was taken
+   * Traces the next step, from the last one's state (the first one from `start`).
+   * @throws Obstacle if it cannot be replayed; even then a real step has run and is in `steps`
    */
   trace(inputs: readonly Tensor[], start: readonly Tensor[]): void {
     const recording = this.#recording;
@@ -146,7 +146,7 @@ export class Tracer {
     checkForm(returned, carry);
   }
 
-  /** Takes the traced steps: makes the calls that were noted, and joins them to the tape behind their inputs. */
+  /** Runs the traced steps: makes the noted calls, and connects the steps to the tape behind their inputs. */
   take(): void {
     const { calls } = this.#recording;
     while (this.#made < calls.length) {
@@ -160,14 +160,14 @@ export class Tracer {
     this.#behind.clear();
   }
 
-  /** A recording of what follows, whose calls are never made; what it needs of the steps' results is an obstacle. */
+  /** Starts a recording whose calls are never made; needing the steps' results is an obstacle. */
   trial(): Recording {
     return new Recording((reason) => {
       throw new Obstacle(reason);
     }, this.#recording);
   }
 
-  /** Makes a fresh tensor a leaf until the step is taken. One with a tape behind it needs a gradient, whoever is known to want one. */
+  /** Makes a fresh tensor a leaf until the step runs. A tensor with a node always needs a gradient, even if no one is known to want it. */
   #asLeaf(t: Tensor, wantsGradient: boolean): void {
     const { node } = t;
     this.#behind.set(t, node);
