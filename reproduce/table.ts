@@ -48,6 +48,7 @@ import { search } from "./experiments/search.ts";
 import { secondOrder } from "./experiments/second-order.ts";
 import { selectiveCopying } from "./experiments/selective-copying.ts";
 import { spiking } from "./experiments/spiking.ts";
+import { stackLanguages } from "./experiments/stack-languages.ts";
 import { stacked } from "./experiments/stacked.ts";
 import { standard } from "./experiments/standard.ts";
 import { teacherForcing } from "./experiments/teacher-forcing.ts";
@@ -101,6 +102,7 @@ export const experiments: readonly Experiment[] = [
   secondOrder,
   selectiveCopying,
   spiking,
+  stackLanguages,
   stacked,
   standard,
   teacherForcing,

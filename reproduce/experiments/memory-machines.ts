@@ -11,8 +11,9 @@ import { scope, type Tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, type Run } from "../experiment.ts";
 import { Net } from "../net.ts";
 import { type Dice, streams } from "../tasks/dice.ts";
-import { answers, bitsToCopy, type Transduction, wrongBits } from "../tasks/transduction.ts";
+import { answers, bitsToCopy, wrongBits } from "../tasks/transduction.ts";
 import { train } from "../training.ts";
+import { watch } from "../watch.ts";
 
 const BITS = 4;
 const BATCH = 16;
@@ -59,25 +60,6 @@ function cost(learner: Learner, dice: Dice, length: number): number {
   return scope(() => noGrad(() => wrongBits(answers(learner.logits(task.xs), task), task)));
 }
 
-/** What a machine does step by step with one sequence: a column a step. */
-function watch<S>(
-  machine: { step(x: Tensor, state: S): [Tensor, S]; initialState(batch: number): S },
-  { xs }: Transduction,
-  of: (state: S) => Tensor,
-) {
-  return scope(() =>
-    noGrad(() => {
-      let state = machine.initialState(1);
-      const columns: number[][] = [];
-      for (let t = 0; t < xs.dim(0); t++) {
-        state = machine.step(select(xs, 0, t), state)[1];
-        columns.push(Array.from(of(state).data(), Number));
-      }
-      return (columns[0] as number[]).map((_, i) => columns.map((column) => column[i] as number));
-    }),
-  );
-}
-
 function lstmOf(run: Run, hiddenSize: number): Learner {
   const { weights: generator } = streams(run.seed);
   const net = new Net(new LSTMCell({ inputSize: BITS + 1, hiddenSize, generator }), BITS, generator);
@@ -87,11 +69,11 @@ function lstmOf(run: Run, hiddenSize: number): Learner {
 function drawTuringMachine(run: Run, machine: NTM, dice: Dice): void {
   const task = bitsToCopy(dice, { batch: 1, bits: BITS, length: 12 });
   const N = machine.memorySize;
-  const head = (k: number) => watch(machine, task, (s: NTMState) => select(select(s.weightings, 1, k), 0, 0));
+  const head = (k: number) => watch(machine, task.xs, (s: NTMState) => select(select(s.weightings, 1, k), 0, 0));
   const labels = { xLabel: "step", yLabel: "row", range: [0, 1], cell: 14 } as const;
   run.picture("writing", heatMap(head(1), { title: "Where the write head stands", ...labels }));
   run.picture("reading", heatMap(head(0), { title: "Where the read head stands", ...labels }));
-  const memory = watch(machine, task, (s: NTMState) => select(s.memory, 0, 0));
+  const memory = watch(machine, task.xs, (s: NTMState) => select(s.memory, 0, 0));
   const last = Array.from({ length: N }, (_, i) =>
     Array.from({ length: machine.wordSize }, (_, j) => memory[i * machine.wordSize + j]?.at(-1) as number),
   );

@@ -1,11 +1,12 @@
-/** Sequences that are shown, and then have to be said again: bits to be copied. */
+/** Sequences that are shown, and then have to be said again: bits to be copied, symbols to be copied or reversed. */
 
 import { slice } from "../../src/ops/shape.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import type { Dice } from "./dice.ts";
+import { oneHot } from "./one-hot.ts";
 
 export interface Transduction {
-  /** [2L+1,B,·]: L items, a mark that they are over, and L steps without input. */
+  /** [T,B,·]: L items, perhaps a mark that they are over, and L steps more. */
   readonly xs: Tensor;
   /** What is to be said in the last L steps. */
   readonly targets: Tensor;
@@ -14,8 +15,8 @@ export interface Transduction {
 }
 
 /** The outputs at the steps that are asked for, [L,B,·]. */
-export function answers(ys: Tensor, { length }: Transduction): Tensor {
-  return slice(ys, 0, length + 1, 2 * length + 1);
+export function answers(ys: Tensor, { length }: Pick<Transduction, "length">): Tensor {
+  return slice(ys, 0, ys.dim(0) - length);
 }
 
 /**
@@ -30,6 +31,26 @@ export function bitsToCopy(dice: Dice, { batch, bits, length }: { batch: number;
   return {
     xs: tensor(xs, { shape: [2 * length + 1, batch, bits + 1] }),
     targets: tensor(words, { shape: [length, batch, bits] }),
+    length,
+  };
+}
+
+/**
+ * Symbols 0 … K − 1 as unit vectors, and then as long as something is to be said K for the order in which they came, K + 1 for the reverse. Targets are
+ * class numbers [L,B].
+ * @see Grefenstette, Hermann, Suleyman and Blunsom, "Learning to transduce with unbounded memory", 2015, section 4.1
+ */
+export function symbolsToSay(
+  dice: Dice,
+  { batch, symbols, length, reverse }: { batch: number; symbols: number; length: number; reverse: boolean },
+): Transduction {
+  const shown = Int32Array.from({ length: length * batch }, () => dice.below(symbols));
+  const codes = new Int32Array(2 * length * batch).fill(reverse ? symbols + 1 : symbols);
+  codes.set(shown);
+  const said = shown.map((_, i) => shown[reverse ? (length - 1 - Math.floor(i / batch)) * batch + (i % batch) : i] as number);
+  return {
+    xs: oneHot(codes, [2 * length, batch], symbols + 2),
+    targets: tensor(said, { shape: [length, batch], dtype: "int32" }),
     length,
   };
 }
