@@ -1,7 +1,7 @@
 /** The echo state network: a reservoir and a linear readout, which alone is trained. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFlag, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkOptions, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError, StateError } from "../base/errors.ts";
 import { LAYER, type LayerOptions, Linear, layerOptions } from "../nn/layers.ts";
 import type { Module } from "../nn/module.ts";
@@ -10,7 +10,7 @@ import { type Ridge, RidgeRegression } from "../numerics/ridge.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { takeRows } from "../ops/gather.ts";
 import { cat, select, slice } from "../ops/shape.ts";
-import { Cell, checkRecurrence, checkSequence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { Cell, checkRecurrence, checkSequence, SCAN, type ScanOptions } from "../recurrence/recurrence.ts";
 import { detachState, type State } from "../recurrence/state.ts";
 import { ones, zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
@@ -137,6 +137,7 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
   }
 
   override scan(xs: Tensor, state?: EchoStateNetworkState<S>, options: ScanOptions = {}): [ys: Tensor, last: EchoStateNetworkState<S>] {
+    checkOptions("scan", options, SCAN);
     checkSequence("scan", xs, this.inputSize, options.lengths);
     if (!this.#masks) refuseMissing("scan", "xs", fillBeyond(xs, options.lengths));
     return super.scan(xs, state, options);

@@ -1,8 +1,9 @@
 /** The liquid state machine: a column of spiking neurons with dynamic synapses. */
 
-import { checkNumber, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkList, checkNumber, checkObject, checkSizes, checkWholes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
-import { ArgumentError } from "../base/errors.ts";
+import { ShapeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { LAYER, type LayerOptions } from "../nn/layers.ts";
 import { SparseLinear } from "../nn/sparse-linear.ts";
 import { exp } from "../numerics/scalar.ts";
@@ -152,10 +153,10 @@ function collection(n: number, synapses: readonly Synapse[], chosen: (s: Synapse
  *
  * Between two steps membranes and currents follow their exact solution, so a step may be as long as one tells spikes apart. A spike arrives
  * after its delay, at least one step, at the beginning of a step; input spikes arrive at the beginning of theirs. Neurons 20 % of which inhibit stand on a grid and
- * are connected with probability C·exp(−(D/λ)²). Constants are in `neuronConstants` and `synapseConstants`. All is drawn once, from `generator`.
+ * are connected with probability C·exp(−(D/λ)²); with probabilities of 0 none is, and the column is a bank of neurons. Constants are in `neuronConstants` and `synapseConstants`. All is drawn once, from `generator`.
  * `initialState` starts each neuron between reset and threshold. Thresholds have no derivative: gradients are those of the readout.
  * @param options x [B,I], spikes as 0 and 1, to liquid state [B,N]
- * @throws ArgumentError for sizes below 1, options out of range
+ * @throws ArgumentError for sizes below 1, options out of range; ShapeError and DTypeError for a grid, amplitudes and synapses of another form
  * @see Maass, Natschläger and Markram, "Real-time computing without stable states", Neural Computation 14, 2002; Markram, Wang and Tsodyks,
  * "Differential signaling via the same axon of neocortical pyramidal neurons", 1998; Rotter and Diesmann, "Exact digital simulation", 1999
  * Deviates: constants are quoted from memory.
@@ -196,13 +197,18 @@ export class LiquidStateMachine extends Cell<LiquidState> {
       scale = 1,
     } = optionsOf("LiquidStateMachine", options, OPTIONS);
     const { inputProbability = 0.3, dtype = "float32", generator = defaultGenerator(), dynamicSynapses = true } = options;
-    const [width, depth, height] = grid;
-    checkSizes("LiquidStateMachine", { inputSize: I, width, depth, height });
+    const { inputAmplitude = [18, 9], synapses: constants = synapseConstants } = options;
+    checkSizes("LiquidStateMachine", { inputSize: I });
+    checkWholes("LiquidStateMachine", "grid", grid, { least: 1 });
+    if (grid.length !== 3) throw new ShapeError(`LiquidStateMachine: expected a grid of three sizes, got ${quote(grid)}`);
+    checkFlag("LiquidStateMachine", "dynamicSynapses", dynamicSynapses);
+    checkAmplitudes(inputAmplitude);
+    checkConstants(constants);
     for (const [name, value] of Object.entries({ interval, reach, scale })) checkNumber("LiquidStateMachine", name, value, { above: 0 });
     for (const [name, value] of Object.entries({ inhibitory, inputProbability })) {
       checkNumber("LiquidStateMachine", name, value, { least: 0, most: 1 });
     }
-    const N = width * depth * height;
+    const N = grid[0] * grid[1] * grid[2];
     this.inputSize = I;
     this.outputSize = N;
     this.interval = interval;
@@ -210,11 +216,10 @@ export class LiquidStateMachine extends Cell<LiquidState> {
     this.#dynamic = dynamicSynapses;
     this.#factors = factorsOf(interval);
     const dice = new CircuitDice(generator);
-    this.#circuit = drawCircuit({ grid, inhibitory, reach, scale, constants: options.synapses ?? synapseConstants }, dice);
+    this.#circuit = drawCircuit({ grid, inhibitory, reach, scale, constants }, dice);
     const { synapses, inhibitory: inhibits } = this.#circuit;
-    if (synapses.length === 0) throw new ArgumentError("LiquidStateMachine: expected neurons that are connected, got no synapse");
     const steps = (time: number) => Math.max(1, Math.round(time / interval));
-    this.#delays = Math.max(...Object.values(options.synapses ?? synapseConstants).map(({ delay }) => steps(delay)));
+    this.#delays = Math.max(...Object.values(constants).map(({ delay }) => steps(delay)));
     const held = (values: readonly number[]) => keep(tensor([...values], { dtype }));
     this.arrivals = fixedLinear(
       selection(
@@ -231,7 +236,7 @@ export class LiquidStateMachine extends Cell<LiquidState> {
     const { refractory, reset, threshold } = neuronConstants;
     this.rest = held(inhibits.map((i) => Math.round((i ? refractory.inhibitory : refractory.excitatory) / interval)));
     this.start = held(inhibits.map(() => dice.uniform(reset, threshold)));
-    const [toExcitatory, toInhibitory] = options.inputAmplitude ?? [18, 9];
+    const [toExcitatory, toInhibitory] = inputAmplitude;
     const weights = inhibits.map((i) =>
       Array.from({ length: I }, () => (dice.uniform() < inputProbability ? dice.gamma(i ? toInhibitory : toExcitatory) : 0)),
     );
@@ -299,6 +304,27 @@ export class LiquidStateMachine extends Cell<LiquidState> {
       use: mul(u, this.facilitation),
       resources: add(mul(sub(left, 1), this.depression), 1),
     };
+  }
+}
+
+function checkAmplitudes(amplitudes: readonly number[]): void {
+  checkList("LiquidStateMachine", "inputAmplitude", amplitudes);
+  if (amplitudes.length !== 2) throw new ShapeError(`LiquidStateMachine: expected two amplitudes of input, got ${quote(amplitudes)}`);
+  for (const amplitude of amplitudes) checkNumber("LiquidStateMachine", "inputAmplitude", amplitude, { least: 0 });
+}
+
+function checkConstants(constants: Readonly<Record<SynapseKind, SynapseConstants>>): void {
+  const op = "LiquidStateMachine";
+  checkObject(op, "synapses", constants);
+  for (const kind of ["EE", "EI", "IE", "II"] as const) {
+    const name = `synapses of ${kind}`;
+    checkObject(op, name, constants[kind]);
+    const { probability, amplitude, use, depression, facilitation, delay } = constants[kind];
+    checkNumber(op, `${name}: probability`, probability, { least: 0, most: 1 });
+    checkNumber(op, `${name}: amplitude`, amplitude);
+    checkNumber(op, `${name}: use`, use, { above: 0, most: 1 });
+    for (const [what, time] of Object.entries({ depression, facilitation })) checkNumber(op, `${name}: ${what}`, time, { above: 0 });
+    checkNumber(op, `${name}: delay`, delay, { least: 0 });
   }
 }
 

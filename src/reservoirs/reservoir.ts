@@ -1,6 +1,6 @@
 /** The reservoir of an echo state network: a large random recurrent network that is not trained. */
 
-import { checkArrayLike, checkNumber, checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkNumber, checkOneOf, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { type Activation, activationOf } from "../cells/activations.ts";
 import { LAYER, type LayerOptions, layerOptions, uniformParameter } from "../nn/layers.ts";
@@ -11,7 +11,7 @@ import { add, mul } from "../ops/arithmetic.ts";
 import { isNaN as isMissing, where } from "../ops/compare.ts";
 import { linear } from "../ops/linear.ts";
 import type { SparseMatrix } from "../ops/sparse.ts";
-import { Cell, checkSequence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { Cell, checkSequence, SCAN, type ScanOptions } from "../recurrence/recurrence.ts";
 import { full, ones, zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
 import { assign, scope, type Tensor } from "../tensor/tensor.ts";
@@ -136,6 +136,8 @@ export class Reservoir extends Cell<Tensor> {
     checkNumber("Reservoir", "leak", leak, { above: 0, most: 1 });
     checkNumber("Reservoir", "biasScale", biasScale, { least: 0 });
     checkOneOf("Reservoir", "topology", topology, ["random", "ring"]);
+    checkRadius(options);
+    const scales = inputScales(options);
     checkOneOf("Reservoir", "missing", missing, ["refuse", "mask"]);
     this.inputSize = I;
     this.outputSize = N;
@@ -143,7 +145,7 @@ export class Reservoir extends Cell<Tensor> {
     this.missing = missing;
     this.activation = activation;
     this.#f = activationOf(activation);
-    this.weightIh = frozen(inputWeights(options));
+    this.weightIh = frozen(inputWeights(options, scales));
     const matrix = topology === "ring" ? ring(N, dtype) : randomSparse(N, N, connections, layerOptions(options));
     this.report = scaleMatrix(matrix, options);
     this.weightHh = new SparseLinear(matrix);
@@ -169,18 +171,24 @@ export class Reservoir extends Cell<Tensor> {
   }
 
   override scan(xs: Tensor, state?: Tensor, options: ScanOptions = {}): [ys: Tensor, last: Tensor] {
+    checkOptions("scan", options, SCAN);
     checkSequence("scan", xs, this.inputSize, options.lengths);
     if (this.missing === "refuse") refuseMissing("scan", "xs", fillBeyond(xs, options.lengths));
     return super.scan(xs, state, options);
   }
 }
 
-function inputWeights(options: ReservoirOptions): Parameter {
-  const { inputSize: I, hiddenSize: N, inputScale = 1, dtype = "float32" } = options;
+/** The scale of each input. */
+function inputScales({ inputSize: I, inputScale = 1 }: ReservoirOptions): readonly number[] {
   if (typeof inputScale !== "number") checkArrayLike("Reservoir", "inputScale", inputScale);
   const scales = typeof inputScale === "number" ? new Array<number>(I).fill(inputScale) : inputScale;
   if (scales.length !== I) throw new ShapeError(`Reservoir: expected an inputScale for each of ${I} inputs, got ${scales.length}`);
   for (const scale of scales) checkNumber("Reservoir", "inputScale", scale, { least: 0 });
+  return scales;
+}
+
+function inputWeights(options: ReservoirOptions, scales: readonly number[]): Parameter {
+  const { inputSize: I, hiddenSize: N, dtype = "float32" } = options;
   const weight = uniformParameter([N, I], 1, { ...options, dtype });
   scope(() =>
     assign(
@@ -191,19 +199,25 @@ function inputWeights(options: ReservoirOptions): Parameter {
   return weight;
 }
 
+/** What the radius has to be, whatever W is. */
+function checkRadius({ leak = 1, spectralRadius = 0.9, radiusOf = "effective" }: ReservoirOptions): void {
+  checkOneOf("Reservoir", "radiusOf", radiusOf, ["effective", "weights"]);
+  checkNumber("Reservoir", "spectralRadius", spectralRadius, { least: 0 });
+  if (spectralRadius === 0 || spectralRadius > 1 - leak || radiusOf === "weights") return;
+  throw new ArgumentError(
+    `Reservoir: expected a spectralRadius that a scale of W gives, got ${spectralRadius}: a leak of ${leak} leaves ${1 - leak} already`,
+  );
+}
+
 /** Scales W to the radius asked for, and says what it is then. */
 function scaleMatrix(matrix: SparseMatrix, options: ReservoirOptions): ReservoirReport {
   const { leak = 1, spectralRadius = 0.9, radiusOf = "effective", activation = "tanh", hiddenSize } = options;
-  checkNumber("Reservoir", "spectralRadius", spectralRadius, { least: 0 });
-  checkOneOf("Reservoir", "radiusOf", radiusOf, ["effective", "weights"]);
   const ofLeaky = radiusOf === "effective" ? leak : 1;
   const found = spectralRadius === 0 ? null : spectrum(matrix, ofLeaky, spectralRadius / (expectedRadius(matrix) || 1));
   const scale = found === null ? 0 : scaleFor(found.values, ofLeaky, spectralRadius);
   if (scale === null) {
-    const why = ofLeaky < 1 && spectralRadius <= 1 - leak ? `a leak of ${leak} leaves ${1 - leak} already` : "W has no eigenvalue but 0";
-    throw new ArgumentError(
-      `Reservoir: expected a spectralRadius that a scale of W gives, got ${spectralRadius} for ${hiddenSize} units: ${why}`,
-    );
+    const why = `${hiddenSize} units whose W has no eigenvalue but 0`;
+    throw new ArgumentError(`Reservoir: expected a spectralRadius that a scale of W gives, got ${spectralRadius} for ${why}`);
   }
   scope(() =>
     assign(

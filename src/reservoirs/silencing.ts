@@ -57,13 +57,13 @@ export class SilencingLayer extends Cell<Tensor> {
     checkSizes("SilencingLayer", { inputSize: I, hiddenSize: H });
     checkWhole("SilencingLayer", "duration", duration);
     checkNumber("SilencingLayer", "threshold", threshold);
+    this.#f = activationOf(options.activation ?? "relu");
     this.inputSize = I;
     this.outputSize = H;
     this.duration = duration;
     this.threshold = threshold;
     this.weight = uniformParameter([H, I], 1 / Math.sqrt(I), options);
     this.bias = uniformParameter([H], 1 / Math.sqrt(I), options);
-    this.#f = activationOf(options.activation ?? "relu");
   }
 
   initialState(batch: number): Tensor {

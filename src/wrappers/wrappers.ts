@@ -1,11 +1,12 @@
 /** Options that any recurrence can have: each wraps one and is one. */
 
+import { checkOptions } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { Parameter } from "../nn/module.ts";
 import { broadcastTo } from "../ops/broadcast.ts";
 import { clamp } from "../ops/compare.ts";
-import { Cell, checkRecurrence, checkSequence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { Cell, checkRecurrence, checkSequence, type Recurrence, SCAN, type ScanOptions } from "../recurrence/recurrence.ts";
 import { detachState, mapState, restoreState, type State, stateTensors } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -55,6 +56,7 @@ export class LearnedInitialState<S extends State = State> extends Wrapper<S> {
   }
 
   override scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    checkOptions("scan", options, SCAN);
     checkSequence("scan", xs, this.inputSize, options.lengths);
     return this.recurrence.scan(xs, state ?? this.initialState(xs.dim(1)), options);
   }
@@ -67,6 +69,7 @@ export class LearnedInitialState<S extends State = State> extends Wrapper<S> {
  */
 export class Reversed<S extends State = State> extends Wrapper<S> {
   override scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
+    checkOptions("scan", options, SCAN);
     return this.recurrence.scan(xs, state, { ...options, reverse: !options.reverse });
   }
 }

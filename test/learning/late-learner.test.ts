@@ -23,7 +23,7 @@ import { onesLike, zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
-import { every } from "../recurrence/every.ts";
+import { every, spikes } from "../recurrence/every.ts";
 import { expectEqual, gradientsNow, largest, NOT_FORWARD, runSteps, squareError } from "./recurrences.ts";
 
 type Float = "float64" | "float32";
@@ -81,11 +81,14 @@ function expectScan(cell: Recurrence, algorithm: GradientAlgorithm, task: Task, 
 const forward = Object.keys(every).filter((name) => !(name in NOT_FORWARD) && !("encoder" in make(name)));
 
 describe("windows and blocks, step by step", () => {
-  it.each(forward.filter((name) => make(name).parameters().length > 0))("add up to the gradient of the scan: %s", (name) => {
-    scope(() => {
-      for (const algorithm of [hybrid(3), truncated({ steps: [3, 2] })]) expectScan(make(name), algorithm, { T: 4 });
-    });
-  });
+  it.each(forward.filter((name) => make(name).parameters().length > 0 && !spikes(name)))(
+    "add up to the gradient of the scan: %s",
+    (name) => {
+      scope(() => {
+        for (const algorithm of [hybrid(3), truncated({ steps: [3, 2] })]) expectScan(make(name), algorithm, { T: 4 });
+      });
+    },
+  );
 
   it("do with windows and sequences of any length, in float32, too", () => {
     for (const T of [1, 2, 5, 7]) {

@@ -37,11 +37,11 @@ const extremes: readonly Extreme[] = [100, 1e4].flatMap((size) => [
   ...Object.keys(ways).map((way) => ({ where: "biases", size, way }) as const),
 ]);
 
-/** Gives a recurrence the parameters of the float32 one of the same seed, and biases as extreme as is asked for. */
+/** Gives a recurrence the parameters and buffers of the float32 one of the same seed, and biases as extreme as is asked for. */
 function setParameters(make: Make, recurrence: Recurrence, { where, size, way }: Extreme): void {
   const direction = ways[way] as (i: number) => number;
   const single = make({ dtype: "float32", generator: new Generator(3) }).stateDict();
-  for (const [name, p] of recurrence.namedParameters()) {
+  for (const [name, p] of recurrence.stateDict()) {
     const isBias = where === "biases" && /(^|[._])bias/.test(name);
     assign(
       p,

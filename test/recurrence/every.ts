@@ -9,6 +9,8 @@ import { LayerNorm, type LayerOptions, Linear, Sequential } from "../../src/nn/l
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../../src/recurrence/rnn-cells.ts";
+import { EchoStateNetwork, LiquidStateMachine, Reservoir, SilencingLayer } from "../../src/reservoirs/index.ts";
+import { Generator } from "../../src/tensor/random.ts";
 import * as wrappers from "../../src/wrappers/index.ts";
 import { Zoneout } from "../../src/wrappers/zoneout.ts";
 
@@ -198,6 +200,34 @@ const memories: Readonly<Record<string, Make>> = {
   FeedforwardController: (o) => any(new memory.FeedforwardController({ ...sizes, ...o })),
 };
 
+/** With all parameters let go, so that gradients go through them. */
+function freed<M extends Recurrence>(reservoir: M): M {
+  for (const p of reservoir.parameters()) p.requiresGrad = true;
+  return reservoir;
+}
+
+/** From a generator of its own: what a network refuses has drawn nothing for that network. */
+const pool = ({ dtype = "float32" }: LayerOptions, inputSize = I) => {
+  return freed(new Reservoir({ inputSize, hiddenSize: H, connections: 2, leak: 0.5, dtype, generator: new Generator(7) }));
+};
+
+const reservoirs: Readonly<Record<string, Make>> = {
+  ...each("Reservoir", ["tanh", "relu"] as const, (o, activation) => {
+    return freed(new Reservoir({ ...sizes, connections: 2, biasScale: 0.5, activation, ...o }));
+  }),
+  "Reservoir, masking": (o) => any(freed(new Reservoir({ ...sizes, topology: "ring", missing: "mask", ...o }))),
+  EchoStateNetwork: (o) => any(new EchoStateNetwork(pool(o), { outputSize: 2, ...o })),
+  "EchoStateNetwork, feedback": (o) => any(new EchoStateNetwork(pool(o, I + 2), { outputSize: 2, feedback: true, ...o })),
+  "EchoStateNetwork, deep": (o) =>
+    any(new EchoStateNetwork(new wrappers.StackedRNN([pool(o), pool(o, I + H)], { skip: true }), { outputSize: 2, ...o })),
+  ...each("LiquidStateMachine", [true, false], (o, dynamicSynapses) => {
+    // Strongly driven, so that spikes arrive within a few steps.
+    const driven = { inputProbability: 1, inputAmplitude: [200, 200], scale: 3 } as const;
+    return freed(any(new LiquidStateMachine({ inputSize: I, grid: [2, 2, 2], ...driven, dynamicSynapses, ...o })));
+  }),
+  SilencingLayer: (o) => any(new SilencingLayer({ ...sizes, duration: 2, threshold: 0.1, ...o })),
+};
+
 const encoder = (o: LayerOptions) => new Encoder(gru(o, 2, 5));
 
 const decoders: Readonly<Record<string, Make>> = {
@@ -210,7 +240,10 @@ const decoders: Readonly<Record<string, Make>> = {
   "LuongDecoder, local": (o) => any(new LuongDecoder({ encoder: encoder(o), cell: gru(o, I + 5, 5), window: 2, start: "linear", ...o })),
 };
 
-export const families = { simple, gated, diagonal, delays, timescales, workHorses, made, memories, decoders };
+export const families = { simple, gated, diagonal, delays, timescales, workHorses, made, memories, reservoirs, decoders };
+
+/** Whether outputs are spikes, which have no derivative: only some of the states have one. */
+export const spikes = (name: string): boolean => name.startsWith("LiquidStateMachine");
 
 /** All of them by name. */
 export const every: Readonly<Record<string, Make>> = Object.assign({}, ...Object.values(families));

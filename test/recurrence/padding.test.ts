@@ -118,26 +118,24 @@ describe.each(Object.entries(every))("%s", (name, make) => {
     }
   });
 
-  // The adaptive solver refuses a slope that is not finite.
-  it.runIf((oneWay(make) || name === "DetachEvery") && name !== 'CTRNN, "bogacki-shampine"')(
-    "an output does not read what comes after it",
-    () => {
-      scope(() =>
-        noGrad(() => {
-          const recurrence = make({ generator: new Generator(3) }).eval() as Recurrence;
-          const I = recurrence.inputSize;
-          const outputs = [0, Number.NaN, Number.POSITIVE_INFINITY, 1e30].map((late) => {
-            const values = new Generator(8)
-              .uniform([5, 1, I], -1, 1)
-              .data()
-              .fill(late, 3 * I);
-            return slice(recurrence.scan(tensor(values, { shape: [5, 1, I] }))[0], 0, 0, 3).data();
-          });
-          for (const ys of outputs) expect(ys).toEqual(outputs[0]);
-        }),
-      );
-    },
-  );
+  // The adaptive solver refuses a slope that is not finite, a reservoir such an input.
+  const refuses = name === 'CTRNN, "bogacki-shampine"' || /^(Reservoir, "|EchoStateNetwork)/.test(name);
+  it.runIf((oneWay(make) || name === "DetachEvery") && !refuses)("an output does not read what comes after it", () => {
+    scope(() =>
+      noGrad(() => {
+        const recurrence = make({ generator: new Generator(3) }).eval() as Recurrence;
+        const I = recurrence.inputSize;
+        const outputs = [0, Number.NaN, Number.POSITIVE_INFINITY, 1e30].map((late) => {
+          const values = new Generator(8)
+            .uniform([5, 1, I], -1, 1)
+            .data()
+            .fill(late, 3 * I);
+          return slice(recurrence.scan(tensor(values, { shape: [5, 1, I] }))[0], 0, 0, 3).data();
+        });
+        for (const ys of outputs) expect(ys).toEqual(outputs[0]);
+      }),
+    );
+  });
 
   it.each([false, true])("reverse %s: sequences of a batch are as each by itself", (reverse) => {
     scope(() =>

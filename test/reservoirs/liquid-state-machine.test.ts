@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ArgumentError } from "../../src/base/errors.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { toDense } from "../../src/ops/sparse.ts";
 import { scanSteps } from "../../src/recurrence/recurrence.ts";
 import { type SynapseConstants, type SynapseKind, synapseConstants } from "../../src/reservoirs/liquid-circuit.ts";
@@ -115,6 +115,14 @@ describe("a synapse", () => {
   });
 });
 
+/** The library's constants with something else in all kinds. */
+function constantsWith(change: Partial<SynapseConstants>): Record<SynapseKind, SynapseConstants> {
+  return Object.fromEntries(Object.entries(synapseConstants).map(([k, c]) => [k, { ...c, ...change }])) as Record<
+    SynapseKind,
+    SynapseConstants
+  >;
+}
+
 describe("the circuit", () => {
   it("is drawn as asked for: a fifth inhibits, signs by kind, near neurons more often than far ones", () => {
     const cell = liquid({ grid: [3, 3, 15], generator: new Generator(5) });
@@ -172,12 +180,44 @@ describe("the circuit", () => {
   it("refuses options out of range", () => {
     expect(() => liquid({ interval: 0 })).toThrow(ArgumentError);
     expect(() => liquid({ inhibitory: 1.5 })).toThrow(ArgumentError);
-    expect(() => liquid({ grid: [1, 1, 1] })).toThrow("got no synapse");
-    const silent = Object.fromEntries(Object.entries(synapseConstants).map(([k, c]) => [k, { ...c, probability: 0 }])) as Record<
-      SynapseKind,
-      SynapseConstants
-    >;
-    expect(() => liquid({ synapses: silent })).toThrow(ArgumentError);
+    expect(() => liquid({ grid: [3, 3] as never })).toThrow(ShapeError);
+    expect(() => liquid({ grid: null as never })).toThrow(DTypeError);
+    expect(() => liquid({ inputAmplitude: [18] as never })).toThrow(ShapeError);
+    expect(() => liquid({ inputAmplitude: 18 as never })).toThrow(DTypeError);
+    expect(() => liquid({ inputAmplitude: [18, Number.NaN] })).toThrow(ArgumentError);
+    expect(() => liquid({ dynamicSynapses: 1 as never })).toThrow(ArgumentError);
+    expect(() => liquid({ synapses: {} as never })).toThrow("synapses of EE");
+    expect(() => liquid({ synapses: constantsWith({ delay: Number.NaN }) })).toThrow("synapses of EE: delay");
+    expect(() => liquid({ synapses: constantsWith({ probability: 2 }) })).toThrow("synapses of EE: probability");
+  });
+
+  it("without synapses is a bank of neurons, each by itself", () => {
+    const cell = liquid({ synapses: constantsWith({ probability: 0 }), grid: [2, 2, 1], dtype: "float64" });
+    expect(cell.circuit.synapses).toEqual([]);
+    const xs = new Generator(6).bernoulli([60, 1, cell.inputSize], 0.3, "float64");
+    const traces = cell.scan(xs)[0].toArray() as number[][][];
+    const inputs = xs.toArray() as number[][][];
+    const weights = cell.weightIh.toArray() as number[][];
+    const [starts, rests] = [numbers(cell.start), numbers(cell.rest)];
+    let spikes = 0;
+    weights.forEach((weight, i) => {
+      let [V, current, resting, trace] = [starts[i] as number, 0, 0, 0];
+      inputs.forEach(([x], t) => {
+        current += weight.reduce((sum, w, c) => sum + w * (x?.[c] as number), 0);
+        // τ_m dV/dt = −V + R (I + I_b), τ_s dI/dt = −I over 1 ms.
+        const decay = Math.exp(-1 / 30);
+        const driven = (current * 3 * (Math.exp(-1 / 3) - decay)) / (3 - 30);
+        V = resting > 0 ? 13.5 : V * decay + driven + 13.5 * (1 - decay);
+        const fires = V >= 15;
+        current *= Math.exp(-1 / 3);
+        resting = fires ? (rests[i] as number) : Math.max(0, resting - 1);
+        trace = trace * decay + (fires ? 1 : 0);
+        if (fires) [V, spikes] = [13.5, spikes + 1];
+        const got = traces[t]?.[0]?.[i] as number;
+        if (!(Math.abs(got - trace) <= 1e-9)) throw new Error(`neuron ${i}, step ${t}: expected ${trace}, got ${got}`);
+      });
+    });
+    expect(spikes).toBeGreaterThan(4);
   });
 });
 
