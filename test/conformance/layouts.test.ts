@@ -1,11 +1,12 @@
 /** Weights that came from ONNX and Keras, imported by layout: what the layers then compute is compared with what came with them. */
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { gradients } from "../../src/autodiff/sweep.ts";
 import { exportWeights, importWeights } from "../../src/interop/layouts.ts";
+import { type Node, parseModel } from "../../src/onnx/model.ts";
 import { add, mul, square, sub } from "../../src/ops/arithmetic.ts";
 import { clamp } from "../../src/ops/compare.ts";
 import { linear } from "../../src/ops/linear.ts";
@@ -17,7 +18,7 @@ import { GRU, LSTM, RNN } from "../../src/recurrence/rnn.ts";
 import { scalar, zeros } from "../../src/tensor/create.ts";
 import { assign, scope, Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { relativeError } from "./compare.ts";
-import { type Graph, type Node, readGraph, readTensor } from "./onnx.ts";
+import { storedTensors } from "./onnx-cases.ts";
 import { conformanceFolder } from "./runner.ts";
 
 const folder = conformanceFolder(fileURLToPath(new URL("../..", import.meta.url)));
@@ -44,10 +45,11 @@ function onnxCases(manifest: string): string[] {
     .map((c) => c.case);
 }
 
-function tensorsOf(path: string, kind: "input" | "output"): Tensor[] {
-  const set = join(path, "test_data_set_0");
-  const files = readdirSync(set).filter((file) => file.startsWith(kind));
-  return files.sort().map((file) => readTensor(readFileSync(join(set, file))).value);
+const tensorsOf = (path: string, kind: "input" | "output"): Tensor[] => storedTensors(join(path, "test_data_set_0"), kind);
+
+interface Graph {
+  readonly nodes: readonly Node[];
+  readonly constants: ReadonlyMap<string, unknown>;
 }
 
 /** The arrays of a node, under ONNX's names. */
@@ -77,8 +79,8 @@ function layerOf(nodes: readonly Node[], constants: Graph["constants"]): RNN | L
 
 function make(node: Node, options: ConstructorParameters<typeof LSTM>[0]): RNN | LSTM | GRU {
   if (node.op === "LSTM") return new LSTM(options);
-  if (node.op === "GRU") return new GRU({ ...options, resetAfter: node.attributes.get("linear_before_reset") === 1 });
-  const [activation = "Tanh"] = (node.attributes.get("activations") ?? []) as readonly string[];
+  if (node.op === "GRU") return new GRU({ ...options, resetAfter: node.attributes.flag("linear_before_reset") });
+  const [activation = "Tanh"] = node.attributes.texts("activations") ?? [];
   return new RNN({ ...options, nonlinearity: activation === "Relu" ? "relu" : "tanh" });
 }
 
@@ -88,7 +90,7 @@ function runOnnx(graph: Graph, inputs: readonly Tensor[]): Tensor[] {
   const layer = layerOf(nodes, graph.constants) as LSTM;
   const [x, ...rest] = inputs as [Tensor, ...Tensor[]];
   const batchFirst =
-    graph.nodes.some((node) => node.op === "Transpose" && node.inputs[0] === "in0") || nodes[0]?.attributes.get("layout") === 1;
+    graph.nodes.some((node) => node.op === "Transpose" && node.inputs[0] === "in0") || nodes[0]?.attributes.flag("layout") === true;
   const lengths = rest.find((t) => t.dtype === "int32");
   const [h, c] = rest.filter((t) => t.dtype !== "int32");
   const state = (h && c ? { h, c } : h) as LstmState | undefined;
@@ -108,7 +110,7 @@ describe.skipIf(!has("onnx/exported"))("models that PyTorch wrote as ONNX", () =
   test.each(has("onnx/exported") ? onnxCases("exported/cases.json") : [])("%s", (name) => {
     scope(() => {
       const path = at("onnx/exported", name);
-      const outputs = runOnnx(readGraph(readFileSync(join(path, "model.onnx"))), tensorsOf(path, "input"));
+      const outputs = runOnnx(parseModel(readFileSync(join(path, "model.onnx"))), tensorsOf(path, "input"));
       const expected = tensorsOf(path, "output");
       expect(outputs.map((t) => t.shape)).toEqual(expected.map((t) => t.shape));
       for (const [i, e] of expected.entries()) expectOnnx(outputs[i] as Tensor, e);
@@ -120,7 +122,7 @@ describe.skipIf(!has("onnx/node"))("ONNX's own tests of its operators", () => {
   test.each(has("onnx/node") ? onnxCases("node_cases.json") : [])("%s", (name) => {
     scope(() => {
       const path = at("onnx/node", name);
-      const { nodes } = readGraph(readFileSync(join(path, "model.onnx")));
+      const { nodes } = parseModel(readFileSync(join(path, "model.onnx")));
       const [node] = nodes as [Node];
       const given = node.inputs.filter((input) => input !== "");
       const tensors = new Map(tensorsOf(path, "input").map((t, i) => [given[i] as string, t]));
@@ -129,7 +131,7 @@ describe.skipIf(!has("onnx/node"))("ONNX's own tests of its operators", () => {
       const wanted = node.outputs.flatMap((output, i) => (output === "" ? [] : [i]));
       expect(wanted.length).toBe(expected.length);
       for (const [j, i] of wanted.entries())
-        expectOnnx(outputs[i] as Tensor, expected[j] as Tensor, i > 0 && node.attributes.get("layout") === 1);
+        expectOnnx(outputs[i] as Tensor, expected[j] as Tensor, i > 0 && node.attributes.flag("layout"));
     });
   });
 });

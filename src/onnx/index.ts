@@ -1,0 +1,4 @@
+/** Models in ONNX's format. */
+
+export type { Dimension } from "./model.ts";
+export { loadModel, type ModelValue, type NamedTensors, type Session } from "./session.ts";

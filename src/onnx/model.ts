@@ -1,0 +1,313 @@
+/**
+ * ONNX models as plain graphs: nodes with their attributes, constants, and what goes in and out.
+ * @see ONNX, "Open Neural Network Exchange Intermediate Representation", onnx.proto (field numbers and codes from memory)
+ */
+
+import { asBytes } from "../base/bytes.ts";
+import { type FloatDType, isFloat } from "../base/dtype.ts";
+import { FormatError } from "../base/errors.ts";
+import { bfloatToNumber, halfToNumber } from "../base/half.ts";
+import { list, quote, shorten } from "../base/quote.ts";
+import { checkShape, type Shape, show, sizeOf } from "../tensor/shape.ts";
+import { type Tensor, tensor } from "../tensor/tensor.ts";
+import { Message } from "./protobuf.ts";
+import { type ElementType, HostArray, type Value } from "./values.ts";
+
+/** How elements of a type are written as raw bytes, and in which field of a TensorProto otherwise. */
+interface Format {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly bytes: number;
+  readonly read: (data: DataView, at: number) => number;
+  readonly field: 4 | 5 | 7 | 10 | 11;
+}
+
+const FORMATS: Readonly<Record<number, Format>> = {
+  1: { name: "FLOAT", type: "float32", bytes: 4, read: (d, at) => d.getFloat32(at, true), field: 4 },
+  2: { name: "UINT8", type: "uint8", bytes: 1, read: (d, at) => d.getUint8(at), field: 5 },
+  3: { name: "INT8", type: "int8", bytes: 1, read: (d, at) => d.getInt8(at), field: 5 },
+  4: { name: "UINT16", type: "uint16", bytes: 2, read: (d, at) => d.getUint16(at, true), field: 5 },
+  5: { name: "INT16", type: "int16", bytes: 2, read: (d, at) => d.getInt16(at, true), field: 5 },
+  6: { name: "INT32", type: "int32", bytes: 4, read: (d, at) => d.getInt32(at, true), field: 5 },
+  7: { name: "INT64", type: "int64", bytes: 8, read: (d, at) => Number(d.getBigInt64(at, true)), field: 7 },
+  9: { name: "BOOL", type: "bool", bytes: 1, read: (d, at) => Number(d.getUint8(at) !== 0), field: 5 },
+  10: { name: "FLOAT16", type: "float32", bytes: 2, read: (d, at) => halfToNumber(d.getUint16(at, true)), field: 5 },
+  11: { name: "DOUBLE", type: "float64", bytes: 8, read: (d, at) => d.getFloat64(at, true), field: 10 },
+  12: { name: "UINT32", type: "uint32", bytes: 4, read: (d, at) => d.getUint32(at, true), field: 11 },
+  13: { name: "UINT64", type: "uint64", bytes: 8, read: (d, at) => Number(d.getBigUint64(at, true)), field: 11 },
+  16: { name: "BFLOAT16", type: "float32", bytes: 2, read: (d, at) => bfloatToNumber(d.getUint16(at, true)), field: 5 },
+};
+
+function fail(where: string, expected: string, got: string): never {
+  throw new FormatError(`onnx: expected ${expected} in ${where}, got ${got}`);
+}
+
+function formatOf(code: number, where: string): Format {
+  const known = Object.values(FORMATS).map((format) => format.name);
+  return FORMATS[code] ?? fail(where, `elements of ${known.join(", ")}`, `type ${code}`);
+}
+
+/** The type that a code of the format stands for here: half floats are float32. @throws FormatError for types that are not supported */
+export function elementType(code: number, where: string): ElementType {
+  return formatOf(code, where).type;
+}
+
+// ---- Tensors ----
+
+/** Sizes as the format has them. */
+function shapeOf(dims: readonly number[], where: string): Shape {
+  if (!dims.every((d) => Number.isSafeInteger(d) && d >= 0)) fail(where, "whole sizes", show(dims));
+  if (!(sizeOf(dims) <= 2 ** 29)) fail(where, "at most 2^29 elements", show(dims));
+  checkShape("onnx", dims);
+  return dims;
+}
+
+/** A float16 or bfloat16 in a field of integers is its bits. */
+function fromBits({ bytes, read }: Format, bits: number): number {
+  const data = new DataView(new ArrayBuffer(4));
+  data.setUint32(0, bits, true);
+  return bytes === 2 ? read(data, 0) : bits;
+}
+
+function rawElements(raw: Uint8Array, { bytes, read }: Format, size: number, where: string): Float64Array {
+  if (raw.length !== size * bytes) fail(where, `${size * bytes} bytes of data`, `${raw.length}`);
+  const data = new DataView(raw.buffer, raw.byteOffset, raw.length);
+  return Float64Array.from({ length: size }, (_, i) => read(data, bytes * i));
+}
+
+function typedElements(message: Message, format: Format, size: number, where: string): number[] {
+  const { field, type } = format;
+  const values = field === 4 || field === 10 ? message.floats(field, field === 4 ? 4 : 8) : message.integers(field);
+  if (values.length !== size) fail(where, `${size} elements`, `${values.length}`);
+  return field === 5 && isFloat(type as FloatDType) ? values.map((bits) => fromBits(format, bits)) : values;
+}
+
+/** Floats of the kernels' own width are copied as they are. */
+function floatTensor(raw: Uint8Array | undefined, dtype: FloatDType, width: number, shape: Shape, values: () => ArrayLike<number>): Tensor {
+  const same = raw !== undefined && width === (dtype === "float32" ? 4 : 8) && raw.length === width * sizeOf(shape);
+  if (!same) return tensor(values() as number[], { shape, dtype });
+  const { buffer } = new Uint8Array(raw);
+  return tensor(dtype === "float32" ? new Float32Array(buffer) : new Float64Array(buffer), { shape });
+}
+
+/** The value of a TensorProto. @throws FormatError */
+export function readTensor(message: Message, where: string): Value {
+  const format = formatOf(message.integer(2), where);
+  if (message.integer(14) !== 0) fail(where, "data inside the file", "data in another file");
+  const shape = shapeOf(message.integers(1), where);
+  const size = sizeOf(shape);
+  const raw = message.bytes(9);
+  const values = () => (raw ? rawElements(raw, format, size, where) : typedElements(message, format, size, where));
+  const { type, bytes } = format;
+  if (type === "float32" || type === "float64") return floatTensor(raw, type, bytes, shape, () => Float64Array.from(values()));
+  return new HostArray(type, shape, values());
+}
+
+/** A TensorProto on its own, as reference data are stored. @throws FormatError for bytes that are none */
+export function parseTensor(source: Uint8Array | ArrayBufferLike | ArrayBufferView): { readonly name: string; readonly value: Value } {
+  const message = new Message(asBytes("onnx", source), "a tensor");
+  const name = message.text(8);
+  return { name, value: readTensor(message, `tensor ${quote(name)}`) };
+}
+
+// ---- Graphs ----
+
+/** An axis of an input: its length, a name for any length, or null. */
+export type Dimension = number | string | null;
+
+/** What goes in or out of a graph; a shape of null is any. */
+export interface ValueInfo {
+  readonly name: string;
+  readonly type: ElementType | null;
+  readonly shape: readonly Dimension[] | null;
+}
+
+export interface Graph {
+  readonly nodes: readonly Node[];
+  readonly constants: ReadonlyMap<string, Value>;
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+}
+
+export interface Node {
+  /** How errors call it: `node "name" (Op)`. */
+  readonly label: string;
+  readonly op: string;
+  /** "" for ONNX's own operators. */
+  readonly domain: string;
+  /** The version of its domain that the model asks for. */
+  readonly version: number;
+  /** "" where one is left out. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Attributes;
+}
+
+type Reader<T> = (message: Message, where: string) => T;
+
+/** The fields of an AttributeProto by its type's code, for those types that may stand in each other's place: none. */
+const KINDS = { float: 1, int: 2, text: 3, tensor: 4, graph: 5, floats: 6, ints: 7, texts: 8 } as const;
+const FIELDS = { float: 2, int: 3, text: 4, tensor: 5, graph: 6, floats: 7, ints: 8, texts: 9 } as const;
+type Kind = keyof typeof KINDS;
+
+/** A node's attributes, by name. Those that nobody asked for are found, since they might change what the node means. */
+export class Attributes {
+  readonly #messages: ReadonlyMap<string, Message>;
+  readonly #where: string;
+  readonly #graph: Reader<Graph>;
+  readonly #asked = new Set<string>();
+
+  constructor(messages: ReadonlyMap<string, Message>, where: string, graph: Reader<Graph>) {
+    this.#messages = messages;
+    this.#where = where;
+    this.#graph = graph;
+  }
+
+  /** Whether there is one; to ask is to know of it. */
+  has(name: string): boolean {
+    this.#asked.add(name);
+    return this.#messages.has(name);
+  }
+
+  /** The names that nobody has asked for. */
+  get unread(): string[] {
+    return [...this.#messages.keys()].filter((name) => !this.#asked.has(name));
+  }
+
+  #find(name: string, kind: Kind): Message | undefined {
+    this.#asked.add(name);
+    const message = this.#messages.get(name);
+    if (message === undefined) return undefined;
+    const where = `attribute ${name} of ${this.#where}`;
+    if (message.has(21)) fail(where, "a value", "a reference to a function's attribute");
+    const code = message.integer(20);
+    if (code !== KINDS[kind] && code !== 0) fail(where, `type ${KINDS[kind]} (${kind})`, `${code}`);
+    return message;
+  }
+
+  float<T extends number | undefined>(name: string, otherwise: T): number | T {
+    return this.#find(name, "float")?.floats(FIELDS.float)[0] ?? otherwise;
+  }
+
+  int<T extends number | undefined>(name: string, otherwise: T): number | T {
+    return this.#find(name, "int")?.integer(FIELDS.int) ?? otherwise;
+  }
+
+  flag(name: string, otherwise = false): boolean {
+    return this.int(name, Number(otherwise)) !== 0;
+  }
+
+  text(name: string, otherwise: string): string {
+    return this.#find(name, "text")?.text(FIELDS.text) ?? otherwise;
+  }
+
+  /** A text out of some. @throws FormatError */
+  oneOf<T extends string>(name: string, choices: readonly T[], otherwise: T): T {
+    const text = this.text(name, otherwise) as T;
+    return choices.includes(text) ? text : fail(`attribute ${name} of ${this.#where}`, list(choices), quote(text));
+  }
+
+  floats(name: string): number[] | undefined {
+    return this.#find(name, "floats")?.floats(FIELDS.floats);
+  }
+
+  ints(name: string): number[] | undefined {
+    return this.#find(name, "ints")?.integers(FIELDS.ints);
+  }
+
+  texts(name: string): string[] | undefined {
+    return this.#find(name, "texts")?.texts(FIELDS.texts);
+  }
+
+  tensor(name: string): Value | undefined {
+    const where = `attribute ${name} of ${this.#where}`;
+    const message = this.#find(name, "tensor")?.message(FIELDS.tensor, where);
+    return message && readTensor(message, where);
+  }
+
+  graph(name: string): Graph {
+    const where = `attribute ${name} of ${this.#where}`;
+    const message = this.#find(name, "graph")?.message(FIELDS.graph, where);
+    return this.#graph(message ?? fail(this.#where, `a graph as attribute ${name}`, "none"), where);
+  }
+}
+
+/** The versions of the domains that a model uses. */
+type Versions = ReadonlyMap<string, number>;
+
+/** The newest version of ONNX's own operators that is read. */
+const NEWEST = 23;
+
+function readNode(message: Message, versions: Versions, at: number): Node {
+  const op = message.text(4);
+  const domain = message.text(7);
+  const name = message.text(3);
+  const label = `node ${name === "" ? at : quote(name)} (${shorten(domain === "" ? op : `${domain}.${op}`)})`;
+  const attributes = message.messages(5, label).map((attribute) => [attribute.text(1), attribute] as const);
+  const graph: Reader<Graph> = (inner, where) => readGraph(inner, where, versions);
+  const own = domain === "ai.onnx" ? "" : domain;
+  return {
+    label,
+    op,
+    domain: own,
+    version: versions.get(own) ?? 1,
+    inputs: message.texts(1),
+    outputs: message.texts(2),
+    attributes: new Attributes(new Map(attributes), label, graph),
+  };
+}
+
+function readDimension(message: Message): Dimension {
+  if (message.has(1)) return message.integer(1);
+  return message.has(2) ? message.text(2) : null;
+}
+
+function readValueInfo(message: Message, where: string): ValueInfo {
+  const name = message.text(1);
+  const type = message.message(2, `the type of ${quote(name)}`);
+  const held = type?.message(1, `the type of ${quote(name)}`);
+  if (type !== undefined && held === undefined) fail(where, "tensors", `${quote(name)} of another kind (a sequence, a map, or optional)`);
+  const shape = held?.message(2, `the shape of ${quote(name)}`);
+  const code = held?.integer(1) ?? 0;
+  return {
+    name,
+    type: code === 0 ? null : elementType(code, `the type of ${quote(name)}`),
+    shape: shape ? shape.messages(1, `the shape of ${quote(name)}`).map(readDimension) : null,
+  };
+}
+
+function readGraph(message: Message, where: string, versions: Versions): Graph {
+  if (message.has(15)) fail(where, "dense constants", "sparse ones");
+  const constants = message.messages(5, "a constant").map((constant) => {
+    const name = constant.text(8);
+    return [name, readTensor(constant, `constant ${quote(name)}`)] as const;
+  });
+  return {
+    nodes: message.messages(1, "a node").map((node, i) => readNode(node, versions, i)),
+    constants: new Map(constants),
+    inputs: message.messages(11, "an input").map((input) => readValueInfo(input, where)),
+    outputs: message.messages(12, "an output").map((output) => readValueInfo(output, where)),
+  };
+}
+
+function readVersions(message: Message): Versions {
+  const versions = message.messages(8, "an opset").map((entry) => {
+    const domain = entry.text(1);
+    return [domain === "ai.onnx" ? "" : domain, entry.integer(2)] as const;
+  });
+  for (const [domain, version] of versions) {
+    if (domain === "" && !(version >= 1 && version <= NEWEST)) fail("the model", `an opset of at most ${NEWEST}`, `${version}`);
+  }
+  return new Map(versions);
+}
+
+/** The graph of a ModelProto. @throws FormatError for bytes that are none */
+export function parseModel(source: Uint8Array | ArrayBufferLike | ArrayBufferView): Graph {
+  const message = new Message(asBytes("onnx", source), "a model");
+  const versions = readVersions(message);
+  const graph = message.message(7, "the graph");
+  if (graph === undefined) fail("the file", "a model with a graph", "none");
+  if (!versions.has("")) fail("the model", "an opset of ONNX's own operators", "none");
+  if (message.has(25)) fail("the model", "no functions of its own", "some");
+  return readGraph(graph, "the graph", versions);
+}

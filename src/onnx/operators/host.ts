@@ -1,0 +1,91 @@
+/** Moving and combining values by position: what works alike on the host's arrays and on tensors. */
+
+import { reshape } from "../../ops/broadcast.ts";
+import { takeRows } from "../../ops/gather.ts";
+import { broadcastShapes, type Shape, sizeOf, stridesOf } from "../../tensor/shape.ts";
+import { Tensor, tensor } from "../../tensor/tensor.ts";
+import { checkRoom, HostArray, type Numbers, numbersOf, type Value, type WholeType } from "../values.ts";
+
+/** The positions that strides lead to, in row-major order. */
+export function walk(shape: Shape, strides: Shape, offset = 0): Int32Array {
+  const size = sizeOf(shape);
+  checkRoom(size);
+  const positions = new Int32Array(size);
+  const index = new Array<number>(shape.length).fill(0);
+  let at = offset;
+  for (let i = 0; i < size; i++) {
+    positions[i] = at;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      at += strides[axis] as number;
+      index[axis] = (index[axis] as number) + 1;
+      if ((index[axis] as number) < (shape[axis] as number)) break;
+      at -= (strides[axis] as number) * (shape[axis] as number);
+      index[axis] = 0;
+    }
+  }
+  return positions;
+}
+
+/** The strides with which a shape is read as a larger one: 0 along axes that are repeated. */
+export function broadcastStrides(from: Shape, to: Shape): number[] {
+  const own = stridesOf(from);
+  const lead = to.length - from.length;
+  return to.map((_, axis) => (axis < lead || from[axis - lead] === 1 ? 0 : (own[axis - lead] as number)));
+}
+
+/** The elements at positions in row-major order. */
+export function take(value: Value, positions: Int32Array, shape: Shape): Value {
+  if (value instanceof HostArray) {
+    const { data } = value;
+    return new HostArray(value.type, shape, gathered(data, positions));
+  }
+  return reshape(takeRows(reshape(value, [value.size]), tensor(positions)), shape);
+}
+
+function gathered(data: Numbers, positions: Int32Array): Numbers {
+  const out = new (data.constructor as new (n: number) => Numbers)(positions.length);
+  for (let i = 0; i < out.length; i++) out[i] = data[positions[i] as number] as number;
+  return out;
+}
+
+/** The same elements seen with other strides, counted from the first of them; none is negative. A tensor's memory is shared. */
+export function viewOf(value: Value, shape: Shape, strides: Shape, offset = 0): Value {
+  if (value instanceof HostArray) return take(value, walk(shape, strides, offset), shape);
+  return new Tensor(value.storage, value.dtype, shape, strides, value.offset + offset);
+}
+
+/** How many elements lie between neighbours along each axis. */
+export function stridesIn(value: Value): Shape {
+  return value instanceof Tensor ? value.strides : stridesOf(value.shape);
+}
+
+export function reshaped(value: Value, shape: Shape): Value {
+  return value instanceof Tensor ? reshape(value, shape) : new HostArray(value.type, shape, value.data);
+}
+
+/** Entry i of an axis, which is dropped: seen, not copied, of a tensor. */
+export function entryOf(value: Value, axis: number, i: number): Value {
+  const strides = stridesIn(value);
+  return viewOf(value, value.shape.toSpliced(axis, 1), strides.toSpliced(axis, 1), i * (strides[axis] as number));
+}
+
+/** fn of the elements of values, broadcast. */
+export function zipped(values: readonly Value[], fn: (...elements: number[]) => number): { shape: Shape; numbers: Float64Array } {
+  const shape = values.reduce<Shape>((common, { shape }) => broadcastShapes("onnx", common, shape), []);
+  const columns = values.map((value) => {
+    const numbers = numbersOf(value);
+    const same = value.size === sizeOf(shape);
+    return { numbers, positions: same ? null : walk(shape, broadcastStrides(value.shape, shape)) };
+  });
+  const numbers = new Float64Array(sizeOf(shape));
+  for (let i = 0; i < numbers.length; i++) {
+    numbers[i] = fn(...columns.map(({ numbers, positions }) => numbers[positions ? (positions[i] as number) : i] as number));
+  }
+  return { shape, numbers };
+}
+
+/** As `zipped`, for whole numbers of a type. */
+export function zip(type: WholeType, values: readonly Value[], fn: (...elements: number[]) => number): HostArray {
+  const { shape, numbers } = zipped(values, fn);
+  return new HostArray(type, shape, numbers);
+}

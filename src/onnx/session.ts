@@ -1,0 +1,148 @@
+/** Models that run: what goes in is checked by name, type and shape. */
+
+import { noGrad } from "../autodiff/tape.ts";
+import { checkObject } from "../base/checks.ts";
+import type { DType } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
+import { list, quote, shorten } from "../base/quote.ts";
+import { show } from "../tensor/shape.ts";
+import { storageCount } from "../tensor/storage.ts";
+import { copyOf } from "../tensor/strided.ts";
+import { checkTensor, scope, type Tensor } from "../tensor/tensor.ts";
+import { type Dimension, parseModel, type ValueInfo } from "./model.ts";
+import { compile, type Program } from "./program.ts";
+import { asTensor, type ElementType, HostArray, type Value, type WholeType } from "./values.ts";
+
+/** Tensors by the names that a model gives them. */
+export type NamedTensors = Readonly<Record<string, Tensor>>;
+
+/** What a model takes or gives. */
+export interface ModelValue {
+  readonly name: string;
+  /** Of the tensor here: whole numbers of any width are int32, halves float32; null where the model does not say. */
+  readonly dtype: DType | null;
+  /** A length, a name for one, or null for any along each axis; null where the model does not say. */
+  readonly shape: readonly Dimension[] | null;
+}
+
+function dtypeOf(type: ElementType): DType {
+  return type === "float32" || type === "float64" || type === "bool" ? type : "int32";
+}
+
+function described({ name, type, shape }: ValueInfo): ModelValue {
+  return { name, dtype: type && dtypeOf(type), shape };
+}
+
+/** Least and most of the whole numbers narrower than int32, and of those without a sign. */
+const RANGES: Partial<Record<ElementType, readonly [number, number]>> = {
+  uint8: [0, 255],
+  int8: [-128, 127],
+  uint16: [0, 65535],
+  int16: [-32768, 32767],
+  uint32: [0, 2 ** 31 - 1],
+  uint64: [0, 2 ** 31 - 1],
+};
+
+function checkShape({ name, shape }: ValueInfo, t: Tensor, sizes: Map<string, number>): void {
+  if (shape === null) return;
+  const fits = shape.length === t.rank && shape.every((d, i) => fitsDimension(d, t.shape[i] as number, sizes));
+  if (fits) return;
+  const known = shape.map((d) => (typeof d === "string" && sizes.has(d) ? `${d}=${sizes.get(d)}` : (d ?? "any")));
+  throw new ShapeError(`run: expected input ${shorten(name)} of shape [${known.join(",")}], got ${show(t.shape)}`);
+}
+
+/** A name is one length wherever it stands. */
+function fitsDimension(d: Dimension, size: number, sizes: Map<string, number>): boolean {
+  if (d === null) return true;
+  if (typeof d === "number") return d === size;
+  const known = sizes.get(d);
+  if (known === undefined) sizes.set(d, size);
+  return known === undefined || known === size;
+}
+
+/** An input as the graph's operators see it. */
+function received({ name, type }: ValueInfo, t: Tensor): Value {
+  const whole = type ?? (t.dtype === "int32" ? "int64" : t.dtype);
+  if (t.dtype !== dtypeOf(whole)) throw new DTypeError(`run: expected input ${shorten(name)} of ${dtypeOf(whole)}, got ${t.dtype}`);
+  if (t.dtype !== "int32") return t.detach();
+  const data = t.data();
+  const [least, most] = RANGES[whole] ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+  const wrong = data.find((v) => v < least || v > most);
+  if (wrong !== undefined) throw new DTypeError(`run: expected input ${shorten(name)} of values in [${least}, ${most}], got ${wrong}`);
+  return new HostArray(whole as WholeType, t.shape, data);
+}
+
+/** A model from elsewhere, ready to be run; made by `loadModel`. */
+export class Session {
+  readonly inputs: readonly ModelValue[];
+  readonly outputs: readonly ModelValue[];
+  readonly #program: Program;
+  readonly #takes: readonly ValueInfo[];
+
+  /** @internal */
+  constructor(program: Program, inputs: readonly ValueInfo[], outputs: readonly ValueInfo[]) {
+    this.#program = program;
+    this.#takes = inputs;
+    this.inputs = inputs.map(described);
+    this.outputs = outputs.map(described);
+  }
+
+  /**
+   * Runs the model on its inputs. Nothing of it is differentiable.
+   * @param inputs a tensor for each input, by its name; int32 for whole numbers of any width
+   * @returns its outputs, by name; whole numbers as int32
+   * @throws ArgumentError for a missing or an unknown input
+   * @throws DTypeError, ShapeError for one of another dtype or shape, and for what an operator refuses, with its node named
+   * @example const { output } = session.run({ input: tensor([[1, 2, 3]]) });
+   */
+  run(inputs: NamedTensors): Record<string, Tensor> {
+    checkObject("run", "inputs", inputs);
+    const names = this.#takes.map(({ name }) => name);
+    const unknown = Object.keys(inputs).find((name) => !names.includes(name));
+    if (unknown !== undefined) throw new ArgumentError(`run: expected inputs ${list(names)}, got ${quote(unknown)}`);
+    const sizes = new Map<string, number>();
+    const given = this.#takes.map((info) => {
+      const { name } = info;
+      if (!Object.hasOwn(inputs, name)) throw new ArgumentError(`run: expected a tensor as input ${shorten(name)}, got none`);
+      const t: unknown = inputs[name];
+      checkTensor("run", t);
+      const value = received(info, t);
+      checkShape(info, t, sizes);
+      return value;
+    });
+    return scope(() => noGrad(() => this.#results(given)));
+  }
+
+  /** Outputs in memory of their own: neither the inputs' nor the constants'. */
+  #results(given: readonly Value[]): Record<string, Tensor> {
+    const before = storageCount;
+    const values = this.#program.run(given).map((value, i) => {
+      const t = asTensor(value, `output ${shorten(this.outputs[i]?.name ?? "")}`);
+      return t.storage.serial > before && !t.storage.pinned ? t : copyOf(t);
+    });
+    return Object.fromEntries(values.map((t, i) => [(this.outputs[i] as ModelValue).name, t]));
+  }
+}
+
+/**
+ * Reads an ONNX model: versions 7 to 23 of ONNX's own operators (and the older ones that read alike), all in one file.
+ *
+ * The graph is read once. Constant parts are computed then, weights brought into the kernels' order, and at every run memory is released
+ * after its last use. Halves are widened to float32. Whole numbers stay on the host, where int64 is exact up to 2^53.
+ * @param source the bytes of the .onnx file
+ * @throws FormatError for bytes that are no such model, and for operators that are not supported: each is named with its node and domain
+ * @throws DTypeError for what is no bytes
+ * @see ONNX, "Open Neural Network Exchange Intermediate Representation" and "Operators"
+ * @example
+ * const session = loadModel(await (await fetch("model.onnx")).arrayBuffer());
+ * const outputs = session.run({ input: tensor([[1, 2, 3]]) });
+ */
+export function loadModel(source: Uint8Array | ArrayBufferLike | ArrayBufferView): Session {
+  return scope(() =>
+    noGrad(() => {
+      const graph = parseModel(source);
+      const inputs = graph.inputs.filter(({ name }) => !graph.constants.has(name));
+      return new Session(compile(graph), inputs, graph.outputs);
+    }),
+  );
+}
