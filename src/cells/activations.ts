@@ -1,4 +1,4 @@
-/** Squashing functions, as options of cells. */
+/** Activation functions as options of cells. */
 
 import { checkOneOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
@@ -14,7 +14,7 @@ export type Activation = ActivationName | ((x: Tensor) => Tensor);
 
 export const activations: Readonly<Record<ActivationName, (x: Tensor) => Tensor>> = { linear: (x) => x, logistic: sigmoid, tanh, relu };
 
-/** The function that an option names. */
+/** The function for an option's name. */
 export function activationOf(activation: Activation): (x: Tensor) => Tensor {
   if (typeof activation === "function") return activation;
   checkOneOf("activation", "a name", activation, ["linear", "logistic", "tanh", "relu"]);
@@ -22,7 +22,7 @@ export function activationOf(activation: Activation): (x: Tensor) => Tensor {
 }
 
 /**
- * An activation whose argument is limited to [−bound, bound]: f(clamp(x, −bound, bound)), the "clip" of recurrent operators in ONNX.
+ * An activation with its argument limited to [−bound, bound]: f(clamp(x, −bound, bound)), as the "clip" of recurrent operators in ONNX.
  * @throws ArgumentError unless bound > 0
  * @example new SimpleRecurrentNetwork({ inputSize: 4, hiddenSize: 8, activation: clippedActivation("tanh", 3) })
  */

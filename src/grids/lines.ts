@@ -1,7 +1,7 @@
 /**
- * Grids run line by line: a row, or an anti-diagonal, of all its places at once is one step of a recurrence.
+ * Runs grids line by line: one step of a recurrence computes all places of a row or an anti-diagonal.
  *
- * Along an anti-diagonal (a wavefront) all predecessors of all places lie in the line before, so that a step is one product
+ * All predecessors of an anti-diagonal (a wavefront) lie in the line before, so a step is one product
  * over batch and places: van den Oord et al. 2016 for pixels, Graves et al. 2007 for any number of axes.
  */
 
@@ -15,12 +15,12 @@ import { zeros } from "../tensor/create.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** Widths of zeros at both ends of one axis of x, as `pad` takes them. */
+/** Widths of zeros at both ends of one axis of x, for `pad`. */
 function endsOf(x: Tensor, axis: number, before: number, after: number): (readonly [number, number])[] {
   return x.shape.map((_, i) => (i === axis ? [before, after] : [0, 0]));
 }
 
-/** x moved `by` places along an axis (towards higher places if positive), zeros coming in: y[p] = x[p − by]. */
+/** Shifts x `by` places along an axis (towards higher places if positive) and fills with zeros: y[p] = x[p − by]. */
 export function shifted(x: Tensor, axis: number, by: number): Tensor {
   const n = x.dim(axis);
   const distance = Math.min(Math.abs(by), n);
@@ -31,8 +31,8 @@ export function shifted(x: Tensor, axis: number, by: number): Tensor {
 }
 
 /**
- * Entry r of `axis` pushed r places on along `along`, which grows by all but one of the entries; zeros around:
- * y[…, r, …, r + c, …] = x[…, r, …, c, …]. What was a diagonal is one entry of `along`.
+ * Shifts entry r of `axis` by r places along `along`, which grows by the number of entries less one; fills with zeros:
+ * y[…, r, …, r + c, …] = x[…, r, …, c, …]. An anti-diagonal becomes one entry of `along`.
  */
 export function skew(x: Tensor, axis: number, along: number): Tensor {
   const last = x.dim(axis) - 1;
@@ -41,7 +41,7 @@ export function skew(x: Tensor, axis: number, along: number): Tensor {
   return stack(pushed, axis);
 }
 
-/** The inverse of `skew`: what stood around the grid is dropped. */
+/** The inverse of `skew`; drops the fill around the grid. */
 export function unskew(x: Tensor, axis: number, along: number): Tensor {
   const n = x.dim(along) - x.dim(axis) + 1;
   const at = along > axis ? along - 1 : along;
@@ -49,13 +49,13 @@ export function unskew(x: Tensor, axis: number, along: number): Tensor {
   return stack(pulled, axis);
 }
 
-/** Axes 1 … k of a grid [B, n_1 … n_k, F] but for the last, from the last to the first. */
+/** Axes k − 1 … 1 of a grid [B, n_1 … n_k, F], in this order. */
 const foldedAxes = (x: Tensor): number[] => Array.from({ length: x.rank - 3 }, (_, i) => x.rank - 3 - i);
 
 /**
- * The anti-diagonals of grids, in order: [B, n_1 … n_k, F] to [Σn − k + 1, B, n_1 … n_{k−1}, F]. Place (p_1 … p_k) stands in
- * line Σp at (p_1 … p_{k−1}): its predecessor along the last axis at the same place of the line before, those along the other
- * axes one place lower on it. Places that belong to no element of the grid are zero.
+ * The anti-diagonals of grids, in order: from [B, n_1 … n_k, F] to [Σn − k + 1, B, n_1 … n_{k−1}, F]. Place (p_1 … p_k) is in
+ * line Σp at (p_1 … p_{k−1}). Its predecessor along the last axis is at the same place of the line before, those along other
+ * axes are one place lower there. Places outside the grid are zero.
  */
 export function antiDiagonals(x: Tensor): Tensor {
   const time = x.rank - 2;
@@ -70,23 +70,23 @@ export function fromAntiDiagonals(lines: Tensor): Tensor {
   return foldedAxes(lines).reduceRight((y, axis) => unskew(y, axis, time), permute(lines, order));
 }
 
-/** State of a line: tensors [B, …places, H], the output among them. */
+/** State of a line: tensors [B, …places, H], including the output. */
 export type LineState = { readonly h: Tensor; readonly [name: string]: Tensor };
 
 /**
- * What happens at each place of a line, whatever its length: the recurrent part of a network over grids.
- * A subclass holds the weights and says how a line's state follows from its inputs and the line before.
+ * The recurrent part of a network over grids, for lines of any length.
+ * A subclass holds the weights and computes a line's state from its inputs and the line before.
  */
 export abstract class LineRule<S extends LineState> extends Module {
-  /** Numbers a place reads and puts out. */
+  /** Numbers of inputs and outputs per place. */
   protected abstract readonly inputWidth: number;
   protected abstract readonly outputWidth: number;
   protected abstract readonly dtype: FloatDType;
-  /** The parameters that `advance` reads. */
+  /** Parameters that `advance` reads. */
   protected abstract recurrentWeights(): readonly Parameter[];
   /** Names of the state's tensors. */
   protected abstract readonly stateNames: readonly (keyof S & string)[];
-  /** x [B, …places, inputWidth] and the state of the line before to the state of this one. */
+  /** Computes a line's state from x [B, …places, inputWidth] and the state of the line before. */
   protected abstract advance(x: Tensor, before: S): S;
 
   readonly #cells = new Map<string, Lines<S>>();
@@ -108,7 +108,7 @@ export abstract class LineRule<S extends LineState> extends Module {
     return cell;
   }
 
-  /** All lines in order: [T, B, …places, inputWidth] to [T, B, …places, outputWidth]. */
+  /** Runs all lines in order, from [T, B, …places, inputWidth] to [T, B, …places, outputWidth]. */
   protected run(lines: Tensor): Tensor {
     const [T, B, ...rest] = lines.shape as [number, number, ...number[]];
     const places = rest.slice(0, -1);
@@ -152,7 +152,7 @@ class Lines<S extends LineState> extends Cell<S> {
   }
 }
 
-/** Every tensor of a line's state moved along one of its axes of places; axis 0 is the first of them. */
+/** Shifts every tensor of a line's state along one of its axes of places; axis 0 is the first of these. */
 export function shiftedState<S extends LineState>(state: S, axis: number, by: number): S {
   return mapState((t: Tensor) => shifted(t, axis + 1, by), state as State) as S;
 }

@@ -1,4 +1,4 @@
-/** Convolutions that see only what precedes a pixel in raster order. */
+/** Convolutions that see only pixels that precede theirs in raster order. */
 
 import { checkList, checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
@@ -12,7 +12,7 @@ import { zeros } from "../tensor/create.ts";
 import { defaultGenerator } from "../tensor/random.ts";
 import { keep, type Tensor, tensor } from "../tensor/tensor.ts";
 
-/** Which features of its own pixel an output sees: "A" those of earlier colours, "B" those of its own colour too. */
+/** The features of its own pixel that an output sees: "A" only those of earlier colours, "B" also those of its own colour. */
 export type MaskType = "A" | "B";
 
 export interface MaskedConv2dOptions extends LayerOptions {
@@ -21,9 +21,9 @@ export interface MaskedConv2dOptions extends LayerOptions {
   /** Odd height and width of the filters. */
   readonly kernelSize: readonly [height: number, width: number];
   readonly mask: MaskType;
-  /** Colours of the image (default 1). Channels are cut into as many equal groups, in order. */
+  /** Number of colours of the image (default 1). Channels are divided into as many equal groups, in order. */
   readonly colors?: number;
-  /** Blocks of output channels, each of which is cut into colours by itself (default 1): the gates of an LSTM. */
+  /** Blocks of output channels, such as the gates of an LSTM; each is divided into colours separately (default 1). */
   readonly blocks?: number;
 }
 
@@ -36,7 +36,7 @@ function colorsOf(name: string, count: number, blocks: number, colors: number): 
   return Array.from({ length: count }, (_, k) => Math.floor(((k % width) * colors) / width));
 }
 
-/** 1 where a weight [O, I, kh, kw] reads the past, 0 where it would read its own answer or the future. */
+/** A mask: 1 where a weight [O, I, kh, kw] reads the past, 0 where it would read its own target or the future. */
 function maskOf(outputs: readonly number[], inputs: readonly number[], [kh, kw]: readonly [number, number], type: MaskType): number[] {
   const centre = Math.floor((kh * kw) / 2);
   const sees = (to: number, from: number) => (type === "A" ? from < to : from <= to);
@@ -46,11 +46,11 @@ function maskOf(outputs: readonly number[], inputs: readonly number[], [kh, kw]:
 }
 
 /**
- * Convolution of images with filters whose taps right of the centre and below it are zero; at the centre, features of colour k
+ * Convolution of images by filters that are zero right of the centre and below it. At the centre, features of colour k
  * feed outputs of later colours (mask A) or of the same and later colours (mask B). Images keep their size.
  *
  * x [B, inputChannels, H, W] to [B, outputChannels, H, W]; `weight` [O,I,kh,kw], `bias` [O]. Glorot's uniform weights, zero bias.
- * @throws ArgumentError for even filters, and channels that cannot be cut into colours
+ * @throws ArgumentError for even filters, and for channels that do not divide into colours
  * @see van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel recurrent neural networks", ICML 2016, section 3.4
  * Deviates: none.
  * @example new MaskedConv2d({ inputChannels: 1, outputChannels: 24, kernelSize: [7, 7], mask: "A" }).forward(images)

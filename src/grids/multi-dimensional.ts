@@ -1,4 +1,4 @@
-/** Recurrent networks over grids of any number of axes, in one scan order or in all of them. */
+/** Recurrent networks over grids with any number of axes, in one direction or in all of them. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkObject, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
@@ -25,8 +25,8 @@ export interface MultiDimensionalOptions extends LayerOptions {
 }
 
 /**
- * Base of networks over grids x [B, n_1 … n_k, I] that read at each place p the input and the states of the predecessors
- * p − e_d along each axis d, zero outside the grid. The anti-diagonals are the steps; W_x x + b is one product for the grid.
+ * Base class of networks over grids x [B, n_1 … n_k, I]. At each place p they read the input and the states of the predecessors
+ * p − e_d along each axis d, zero outside the grid. Anti-diagonals are the steps; W_x x + b is one product for the whole grid.
  */
 export abstract class MultiDimensional<S extends LineState> extends LineRule<S> implements GridNetwork {
   readonly axes: number;
@@ -64,12 +64,12 @@ export abstract class MultiDimensional<S extends LineState> extends LineRule<S> 
     return this.bias.dtype as FloatDType;
   }
 
-  /** States of the predecessors along each axis; the last axis runs along the lines' own order. */
+  /** States of the predecessors along each axis; along the last axis that is the line before itself. */
   protected predecessors(before: S): S[] {
     return Array.from({ length: this.axes }, (_, d) => (d === this.axes - 1 ? before : shiftedState(before, d, 1)));
   }
 
-  /** W_x x + b + Σ_d U_d h_{p−e_d}, where the first two are given. */
+  /** W_x x + b + Σ_d U_d h_{p−e_d}, with the first two terms given. */
   protected sums(x: Tensor, predecessors: readonly S[]): Tensor {
     const outputs = cat(
       predecessors.map(({ h }) => h),
@@ -78,7 +78,7 @@ export abstract class MultiDimensional<S extends LineState> extends LineRule<S> 
     return add(x, linear(outputs, this.weightHh));
   }
 
-  /** x [B, n_1 … n_k, inputSize] to [B, n_1 … n_k, hiddenSize]. @throws ShapeError for another number of axes or input size */
+  /** From x [B, n_1 … n_k, inputSize] to [B, n_1 … n_k, hiddenSize]. @throws ShapeError for another number of axes or input size */
   forward(x: Tensor): Tensor {
     if (x.rank !== this.axes + 2 || x.dim(-1) !== this.inputSize || x.size === 0) {
       throw new ShapeError(`forward: expected x [B, ${this.axes} axes, ${this.inputSize}] that is not empty, got ${show(x.shape)}`);
@@ -86,7 +86,7 @@ export abstract class MultiDimensional<S extends LineState> extends LineRule<S> 
     return fromAntiDiagonals(this.run(antiDiagonals(this.ofInput(x))));
   }
 
-  /** What a place reads of the input x [B, n_1 … n_k, inputSize]: [B, n_1 … n_k, inputWidth]. It is zero where a line has no place of the grid. */
+  /** The input of each place, [B, n_1 … n_k, inputWidth], from x [B, n_1 … n_k, inputSize]. Lines have zeros at places outside the grid. */
   protected ofInput(x: Tensor): Tensor {
     return linear(x, this.weightIh, this.bias);
   }
@@ -111,7 +111,7 @@ export interface MDRNNOptions extends MultiDimensionalOptions {
 export class MDRNN extends MultiDimensional<{ readonly h: Tensor }> {
   protected readonly stateNames = ["h"] as const;
   readonly #activation: (x: Tensor) => Tensor;
-  /** Whether φ(0) is not 0: then places that a line has outside the grid have to be told from those within, by a 1 beside what these read. */
+  /** Whether φ(0) is not 0. Then places within the grid need an extra input of 1, to distinguish them from a line's places outside. */
   readonly #marks: boolean;
 
   constructor(options: MDRNNOptions) {
@@ -148,16 +148,16 @@ export type MDLSTMState = { readonly h: Tensor; readonly c: Tensor };
 export interface MDLSTMOptions extends MultiDimensionalOptions {
   /** Whether the gates see the cells (default true). */
   readonly peepholes?: boolean;
-  /** Bias of every forget gate at first (default 0: for two axes the gates then add up to 1, as in one dimension they should). */
+  /** Initial bias of every forget gate (default 0, with which the gates of two axes sum to 1). */
   readonly forgetBias?: number;
 }
 
-/** Parts shared by the two multi-dimensional LSTMs. */
+/** Shared by the two multi-dimensional LSTMs. */
 const GATED = ["axes", "inputSize", "hiddenSize", "peepholes", "forgetBias", ...LAYER] as const;
 
 abstract class GatedGrid extends MultiDimensional<MDLSTMState> {
   protected readonly stateNames = ["h", "c"] as const;
-  /** One row a pair of gate and cell it sees; null without peepholes. */
+  /** One row per pair of a gate and a cell that it sees; null without peepholes. */
   readonly weightPeephole: Parameter | null;
 
   constructor(op: string, blocks: number, rows: number, given: MDLSTMOptions) {
@@ -171,7 +171,7 @@ abstract class GatedGrid extends MultiDimensional<MDLSTMState> {
     return this.weightPeephole ? [this.weightHh, this.weightPeephole] : [this.weightHh];
   }
 
-  /** A gate whose sum gains p∘c for each cell it sees, by row of the peepholes. */
+  /** A gate with p∘c added to its sum for each cell that it sees, by row of the peepholes. */
   protected gate(sum: Tensor, seen: readonly (readonly [row: number, c: Tensor])[]): Tensor {
     const weights = this.weightPeephole;
     if (weights === null) return sigmoid(sum);
@@ -217,8 +217,8 @@ export class MDLSTM extends GatedGrid {
 }
 
 /**
- * Multi-dimensional LSTM with the stable cell: the cells before are mixed by gates λ that add up to one, and there is one forget
- * gate, so that the cell cannot grow with the number of paths through the grid.
+ * Multi-dimensional LSTM with the stable cell: gates λ that sum to one mix the preceding cells, and there is only one forget
+ * gate, so the cell cannot grow with the number of paths through the grid.
  *
  *   λ_d = σ(a_{λ,d}) / Σ_e σ(a_{λ,e})       c⁻ = Σ_d λ_d∘c_{p−e_d}
  *   i = σ(a_i + p_i∘c⁻)    f = σ(a_f + p_f∘c⁻)    c_p = i∘tanh(a_g) + f∘c⁻    o = σ(a_o + p_o∘c_p)    h_p = o∘tanh(c_p)
@@ -227,7 +227,7 @@ export class MDLSTM extends GatedGrid {
  * in the order p_i p_f p_o. Weights from U(±1/√H), biases zero.
  * @throws ArgumentError for sizes below 1
  * @see Leifert, Strauß, Grüning, Wustlich, Labahn, "Cells in multidimensional recurrent neural networks", JMLR 17(97), 2016
- * Deviates: for every n each axis has a λ of its own, divided by their sum; initial weights.
+ * Deviates: for every n, each axis has its own λ, divided by their sum; initial weights.
  * @example new StableMDLSTM({ axes: 2, inputSize: 1, hiddenSize: 8 }).forward(images); // [B,H,W,1] → [B,H,W,8]
  */
 export class StableMDLSTM extends GatedGrid {
@@ -249,7 +249,7 @@ export class StableMDLSTM extends GatedGrid {
   }
 }
 
-/** σ(a_d) over the greatest of them, by logarithms: their sum is at least 1, also where all of them are closed. */
+/** σ(a_d) divided by the greatest of them, by logarithms: their sum is at least 1, even if all gates are closed. */
 function relativeGates(sums: readonly Tensor[]): Tensor[] {
   const logs = sums.map(logSigmoid);
   const greatest = logs.reduce((a, b) => maximum(a, b));
@@ -260,12 +260,12 @@ function setRange(bias: Parameter, from: number, to: number, value: number): voi
   if (value !== 0) assign(bias, bias.data().fill(value, from, to));
 }
 
-/** What a network over grids has to offer to be run in several directions. */
+/** A network over grids that can run in several directions. */
 export interface GridNetwork extends Module {
   readonly axes: number;
   readonly inputSize: number;
   readonly hiddenSize: number;
-  /** x [B, n_1 … n_k, inputSize] to [B, n_1 … n_k, hiddenSize]. */
+  /** From x [B, n_1 … n_k, inputSize] to [B, n_1 … n_k, hiddenSize]. */
   forward(x: Tensor): Tensor;
 }
 
@@ -277,10 +277,10 @@ export interface MultiDirectionalOptions {
 }
 
 /**
- * A network of its own for each of the 2ⁿ directions in which a grid can be scanned, outputs side by side, so that every place sees
- * the whole grid. Directions count in binary, the first axis being the highest digit and 1 meaning backwards: for two axes they are
+ * One network for each of the 2ⁿ directions in which a grid can be scanned, with outputs side by side, so every place sees
+ * the whole grid. Directions count in binary, with the first axis as the highest digit and 1 for backwards. For two axes they are
  * → down, ← down, → up, ← up.
- * @throws ArgumentError when the networks differ in sizes or have another number of axes
+ * @throws ArgumentError if the networks differ in sizes or have another number of axes
  * @see Graves, Fernández, Schmidhuber, "Multi-dimensional recurrent neural networks", ICANN 2007, section 2.1
  * Deviates: none.
  * @example new MultiDirectional({ axes: 2, create: () => new MDLSTM({ axes: 2, inputSize: 1, hiddenSize: 8 }) }).forward(images); // [B,H,W,32]
@@ -309,7 +309,7 @@ export class MultiDirectional extends Module {
     }
   }
 
-  /** x [B, n_1 … n_k, inputSize] to [B, n_1 … n_k, 2ⁿ·hiddenSize]. */
+  /** From x [B, n_1 … n_k, inputSize] to [B, n_1 … n_k, 2ⁿ·hiddenSize]. */
   forward(x: Tensor): Tensor {
     return cat(
       this.#mapped(x, (y, turned) => flipped(y, turned)),
@@ -317,7 +317,7 @@ export class MultiDirectional extends Module {
     );
   }
 
-  /** The outputs at the corners where the scans end, each of which has seen all of x: [B, 2ⁿ·hiddenSize]. */
+  /** The outputs at the corners where the scans end, [B, 2ⁿ·hiddenSize]. Each has seen all of x. */
   corners(x: Tensor): Tensor {
     const corner = (y: Tensor) => {
       let rest = y;
@@ -330,7 +330,7 @@ export class MultiDirectional extends Module {
     );
   }
 
-  /** What `read` makes of each direction's output, which lies in the direction's own order: its axes `turned` are backwards. */
+  /** Applies `read` to each direction's output, which is in that direction's own order: its axes `turned` are backwards. */
   #mapped(x: Tensor, read: (y: Tensor, turned: readonly number[]) => Tensor): Tensor[] {
     return this.directions.map((grid, k) => {
       const turned = Array.from({ length: this.axes }, (_, d) => d + 1).filter((axis) => (k >> (this.axes - axis)) & 1);

@@ -1,4 +1,4 @@
-/** LSTM layers over images whose pixels see only those before them in raster order. */
+/** LSTM layers over images, whose pixels see only those that precede them in raster order. */
 
 import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
@@ -18,9 +18,9 @@ import { MaskedConv2d } from "./masked-conv.ts";
 export interface PixelLSTMOptions extends LayerOptions {
   readonly inputChannels: number;
   readonly hiddenChannels: number;
-  /** Colours of the image, into which channels are cut (default 1). */
+  /** Number of colours of the image, which divide the channels (default 1). */
   readonly colors?: number;
-  /** Bias of the forget gates at first (default 1). */
+  /** Initial bias of the forget gates (default 1). */
   readonly forgetBias?: number;
 }
 
@@ -29,12 +29,12 @@ const PIXEL_LSTM = ["inputChannels", "hiddenChannels", "colors", "forgetBias", .
 /** Output h and cell c of a line, [B, places, H] each. */
 export type PixelLSTMState = { readonly h: Tensor; readonly c: Tensor };
 
-/** What a layer remembers of an image that it reads pixel by pixel in raster order. */
+/** The memory of a layer that reads an image pixel by pixel in raster order. */
 export interface RasterMemory {
   /** States of the row above, and of this row so far. */
   readonly above: readonly PixelLSTMState[];
   readonly row: readonly PixelLSTMState[];
-  /** States from the right of the row above, where there is a scan from the right. */
+  /** States of the scan from the right for the row above, if there is such a scan. */
   readonly right: readonly PixelLSTMState[];
   /** Inputs of this row so far, [B, inputChannels] each. */
   readonly inputs: readonly Tensor[];
@@ -42,13 +42,13 @@ export interface RasterMemory {
   readonly outside: PixelLSTMState;
 }
 
-/** A layer over images that can also be run pixel by pixel, as sampling has to. */
+/** A layer over images that can also run pixel by pixel, for sampling. */
 export interface PixelLayer extends Module {
   /** x [B, inputChannels, H, W] to [B, hiddenChannels, H, W]. */
   forward(x: Tensor): Tensor;
   /** The memory before the first pixel of images of this width. */
   begin(batch: number, width: number): RasterMemory;
-  /** The next pixel in raster order: x [B, inputChannels] to h [B, hiddenChannels]. Pure. */
+  /** Runs the next pixel in raster order, from x [B, inputChannels] to h [B, hiddenChannels]. Pure. */
   pixel(x: Tensor, memory: RasterMemory): [h: Tensor, next: RasterMemory];
 }
 
@@ -57,21 +57,21 @@ function emptyMemory(outside: PixelLSTMState, width: number): RasterMemory {
   return { above: line, row: [], right: line, inputs: [], outside };
 }
 
-/** The memory after one more pixel; at the end of a row that row becomes the one above. */
+/** The memory after one more pixel. At the end of a row, that row becomes the one above. */
 function remembered(memory: RasterMemory, x: Tensor, now: PixelLSTMState): RasterMemory {
   const row = [...memory.row, now];
   if (row.length === memory.above.length) return { ...memory, above: row, row: [], inputs: [] };
   return { ...memory, row, inputs: [...memory.inputs, x] };
 }
 
-/** What a convolution over the row [B, channels] … says of its last pixel, [B, outputChannels]. */
+/** The output of a convolution over the row [B, channels] … at its last pixel, [B, outputChannels]. */
 export function lastPixel(conv: MaskedConv2d, pixels: readonly Tensor[]): Tensor {
   return select(select(conv.forward(unsqueeze(stack(pixels, 2), 2)), 3, -1), 2, 0);
 }
 
 /**
- * LSTM whose step is a line of pixels: the input-to-state part is a masked convolution of the whole image, the state-to-state part
- * one of the line before.
+ * An LSTM whose step is a line of pixels. The input-to-state part is a masked convolution of the whole image, the state-to-state part
+ * a convolution of the line before.
  *
  *   i, f, o = σ(K_ss ∗ h₋₁ + K_is ∗ x)    g = tanh(K_ss ∗ h₋₁ + K_is ∗ x)    c = f∘c₋₁ + i∘g    h = o∘tanh(c)
  *
@@ -82,7 +82,7 @@ abstract class PixelLSTM extends LineRule<PixelLSTMState> {
   readonly weightHh: Parameter;
   protected readonly stateNames = ["h", "c"] as const;
   readonly #hidden: number;
-  /** Where the taps lie in the line before: a pixel reads its places p − s. */
+  /** Positions of the taps in the line before: a pixel reads its places p − s. */
   readonly #shifts: readonly number[];
 
   constructor(op: string, width: number, shifts: readonly number[], options: PixelLSTMOptions) {
@@ -119,7 +119,7 @@ abstract class PixelLSTM extends LineRule<PixelLSTMState> {
     return this.lstm(x, taps, before.c);
   }
 
-  /** The equation: K_is ∗ x, the outputs h₋₁ under the taps of K_ss, and c₋₁; any leading axes. */
+  /** The equation, from K_is ∗ x, the outputs h₋₁ under the taps of K_ss, and c₋₁, with any leading axes. */
   protected lstm(x: Tensor, taps: readonly Tensor[], before: Tensor): PixelLSTMState {
     const sums = add(x, linear(cat(taps, -1), this.weightHh));
     const [i, f, g, o] = split(sums, this.#hidden, -1) as [Tensor, Tensor, Tensor, Tensor];
@@ -138,8 +138,8 @@ abstract class PixelLSTM extends LineRule<PixelLSTMState> {
 }
 
 /**
- * Row LSTM: the rows, from top to bottom, are the steps. A pixel sees the three pixels above it in the row before, and so a
- * triangle of what precedes it. K_is is one by three, masked; K_ss [4H,3H] reads the places to the left, above and to the right.
+ * Row LSTM: the steps are rows, from top to bottom. A pixel sees three pixels of the row above, and so a
+ * triangle of its predecessors. K_is is one by three, masked; K_ss [4H,3H] reads the places above left, above and above right.
  *
  * x [B, inputChannels, H, W] to [B, hiddenChannels, H, W]. Glorot's uniform weights, biases zero but for the forget gate's.
  * @throws ArgumentError for sizes below 1
@@ -171,7 +171,7 @@ export class RowLSTM extends PixelLSTM implements PixelLayer {
 }
 
 /**
- * Diagonal LSTM: the anti-diagonals, from the upper left corner, are the steps, so that a pixel sees the whole rectangle above
+ * Diagonal LSTM: the steps are anti-diagonals from the upper left corner, so a pixel sees the whole rectangle above
  * and to the left. K_is is one by one; K_ss [4H,2H] reads the pixel above and the pixel to the left, and c₋₁ is that of the latter.
  *
  * x [B, inputChannels, H, W] to [B, hiddenChannels, H, W]. Glorot's uniform weights, biases zero but for the forget gate's.
@@ -190,15 +190,15 @@ export class DiagonalLSTM extends PixelLSTM {
     return permute(fromAntiDiagonals(this.run(diagonals)), [0, 3, 1, 2]);
   }
 
-  /** One pixel [B, inputChannels], from the pixel above it and the one beside it that comes before. */
+  /** Runs one pixel [B, inputChannels], from the states of the pixel above it and of the preceding one beside it. */
   pixel(x: Tensor, up: PixelLSTMState, beside: PixelLSTMState): PixelLSTMState {
     return this.lstm(lastPixel(this.inputToState, [x]), [up.h, beside.h], beside.c);
   }
 }
 
 /**
- * Diagonal LSTMs from the upper left and from the upper right corner, added: every pixel sees all that precedes it. The map from the
- * right is moved down by a row first, because a pixel's right neighbours in its own row are not among its predecessors.
+ * The sum of diagonal LSTMs from the upper left and from the upper right corner: every pixel sees all its predecessors. The map from the
+ * right is shifted down by a row first, since a pixel's right neighbours in its own row are not its predecessors.
  *
  * x [B, inputChannels, H, W] to [B, hiddenChannels, H, W].
  * @throws ArgumentError for sizes below 1
@@ -236,7 +236,7 @@ export class DiagonalBiLSTM extends Module implements PixelLayer {
     return [h, ended ? { ...next, right: this.#fromRight([...memory.inputs, x], memory) } : next];
   }
 
-  /** The states from the right of a whole row, which the row below will see. */
+  /** The states of the scan from the right for a whole row, which the row below will see. */
   #fromRight(inputs: readonly Tensor[], { right, outside }: RasterMemory): PixelLSTMState[] {
     let beside = outside;
     const states = inputs.map((_, n) => {

@@ -19,7 +19,7 @@ import { MaskedConv2d } from "./masked-conv.ts";
 import { DiagonalBiLSTM, lastPixel, type PixelLayer, type RasterMemory, RowLSTM } from "./pixel-lstm.ts";
 
 export interface PixelRNNOptions extends LayerOptions {
-  /** Which layers: rows or diagonals. */
+  /** Kind of layers: rows or diagonals. */
   readonly kind: "row" | "diagonal";
   /** h; feature maps have twice as many. A multiple of `colors`. */
   readonly hiddenChannels: number;
@@ -27,7 +27,7 @@ export interface PixelRNNOptions extends LayerOptions {
   readonly layers?: number;
   /** Colours of a pixel, in the order in which they are predicted (default 1). */
   readonly colors?: number;
-  /** Values a colour can have, 0 … levels − 1: 2 (default) are predicted by a logistic unit, more by a softmax. */
+  /** Number of values of a colour, 0 … levels − 1. A logistic unit predicts 2 (default), a softmax more. */
   readonly levels?: number;
   /** Side of the first convolution (default 7). */
   readonly inputKernel?: number;
@@ -41,7 +41,7 @@ export interface SampleOptions {
   readonly generator?: Generator;
 }
 
-/** An LSTM layer and its way back to the width of its input, to which it is added. */
+/** An LSTM layer, and its projection back to the width of its input, to which it is added. */
 class ResidualLayer extends Module {
   readonly lstm: PixelLayer;
   readonly projection: MaskedConv2d;
@@ -65,16 +65,16 @@ class ResidualLayer extends Module {
 }
 
 /**
- * Images as a product of the distributions of their pixels, each given those before it in raster order, and of a pixel's colours in order:
+ * Models images as a product of distributions of their pixels, each given those before it in raster order, and of a pixel's colours in order:
  *
  *   p(x) = Π_{r,c} Π_k p(x_{rck} | pixels above and to the left, earlier colours of this pixel)
  *
  * A convolution masked A to 2h features; LSTM layers with h features, projected back to 2h and added to their input; two
  * one-by-one convolutions masked B, each after a ReLU; a logistic unit or a softmax for each colour. Images are whole numbers 0 … levels − 1
- * as floats, x [B, colors, H, W], and enter divided by levels − 1; any height and width will do.
+ * as floats, x [B, colors, H, W], of any height and width. The network sees them divided by levels − 1.
  *
- * Row layers see a triangle that widens upwards, by a column a row on each side. Diagonal layers see all that precedes a pixel but for the last pixel of
- * the row above, which no feature of that row has seen yet: the first convolution has to reach it.
+ * Row layers see a triangle that widens upwards, by a column per row on each side. Diagonal layers see all of a pixel's predecessors except the last pixel of
+ * the row above, which no feature of that row has seen yet; the first convolution has to reach it.
  * @throws ArgumentError for sizes below 1, fewer than two levels, even `inputKernel`, or `hiddenChannels` that is no multiple of `colors`
  * @see van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel recurrent neural networks", ICML 2016, section 3 and table 1
  * Deviates: the last convolutions are 2h wide (the paper: 32 features for MNIST, 1024 for photographs).
@@ -124,7 +124,7 @@ export class PixelRNN extends Module {
   }
 
   /**
-   * Scores of every pixel, each from its predecessors alone.
+   * Scores of every pixel, each from its predecessors only.
    * @param x [B, colors, H, W]
    * @returns logits of 1 [B, colors, H, W] for two levels, else of all levels [B, colors, levels, H, W]
    * @throws ShapeError
@@ -140,7 +140,7 @@ export class PixelRNN extends Module {
     return this.levels === 2 ? scores : reshape(scores, [B, K, this.levels, H, W]);
   }
 
-  /** −log p(x) in nats per image, the mean over the batch. With two levels, x may hold chances of 1. @throws ArgumentError for other values than 0 … levels − 1 */
+  /** −log p(x) in nats per image, averaged over the batch. With two levels, x may hold probabilities of 1. @throws ArgumentError for values other than 0 … levels − 1 */
   nll(x: Tensor): Tensor {
     this.#checkLevels(x);
     const scores = this.forward(x);
@@ -160,7 +160,7 @@ export class PixelRNN extends Module {
   }
 
   /**
-   * Images drawn pixel by pixel, colour by colour. Nothing is computed twice but for the colours of one pixel: the layers remember a row.
+   * Samples images pixel by pixel, colour by colour. The layers remember a row, so nothing is computed twice except for the colours of one pixel.
    * @returns [count, colors, height, width], whole numbers as floats
    * @throws ArgumentError for sizes below 1
    */
@@ -187,7 +187,7 @@ export class PixelRNN extends Module {
     return tensor(canvas.values, { shape: canvas.shape, dtype: this.input.bias.dtype });
   }
 
-  /** Chances of the values of one colour of the next pixel: of 1 for each image, or of all levels, image by image. */
+  /** Probabilities for one colour of the next pixel: of 1 for each image, or of all levels, image by image. */
   #pixel(canvas: Canvas, pixel: number, color: number, before: readonly RasterMemory[]): { chances: number[]; memories: RasterMemory[] } {
     const { values, shape, column } = canvas.around(pixel, this.input.weight.dim(2) >> 1);
     const seen = this.input.forward(div(tensor(values, { shape, dtype: this.input.bias.dtype }), this.levels - 1));
@@ -202,7 +202,7 @@ export class PixelRNN extends Module {
     return { chances: Array.from((this.levels === 2 ? sigmoid(own) : softmax(own, 1)).data(), Number), memories };
   }
 
-  /** The value of image n that a number u in [0, 1) picks: each with its chance. */
+  /** Picks the value of image n by a number u in [0, 1), each value with its probability. */
   #level(chances: readonly number[], n: number, u: number): number {
     if (this.levels === 2) return Number(u < (chances[n] as number));
     let rest = u;
@@ -214,7 +214,7 @@ export class PixelRNN extends Module {
   }
 }
 
-/** Images while they are drawn. */
+/** Images being sampled. */
 class Canvas {
   readonly shape: readonly [count: number, colors: number, height: number, width: number];
   readonly values: Float64Array;
@@ -229,7 +229,7 @@ class Canvas {
     for (let n = 0; n < count; n++) this.values[(n * colors + color) * height * width + pixel] = value(n);
   }
 
-  /** What lies within `reach` of a pixel, its own row being the last, and in which column of that the pixel is. */
+  /** The surroundings of a pixel within `reach`, its own row last, and the pixel's column in them. */
   around(pixel: number, reach: number): { values: Float64Array; shape: [number, number, number, number]; column: number } {
     const [count, colors, height, width] = this.shape;
     const [r, c] = [Math.floor(pixel / width), pixel % width];

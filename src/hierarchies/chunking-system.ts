@@ -1,4 +1,4 @@
-/** The history compressor of two nets: an automatizer, and a chunker that sees what was not expected. */
+/** The history compressor with two nets: an automatizer, and a chunker that sees unexpected symbols. */
 
 import { checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
@@ -20,11 +20,11 @@ export interface ChunkingSystemOptions<A extends State, C extends State> extends
   readonly chunker: Recurrence<C>;
   /** D, size of the target. */
   readonly targetSize: number;
-  /** A symbol is expected from this probability on (default 0.95). */
+  /** Least probability at which a symbol counts as expected (default 0.95). */
   readonly confidence?: number;
 }
 
-/** The states of A and C, what A expects [B,N] as probabilities, and what C put out last [B,H_C]. */
+/** The states of A and C, A's prediction [B,N] as probabilities, and C's last output [B,H_C]. */
 export type ChunkingState<A extends State = State, C extends State = State> = {
   readonly a: A;
   readonly c: C;
@@ -34,7 +34,7 @@ export type ChunkingState<A extends State = State, C extends State = State> = {
 
 /** The outputs of a chunking system over a sequence, each [T,B,…]. */
 export interface ChunkingOutputs {
-  /** 1 where the symbol was not expected, and C made a step, else 0: [T,B,1]. */
+  /** 1 where the symbol was unexpected and C made a step, else 0: [T,B,1]. */
   readonly unexpected: Tensor;
   /** A's logits for the next symbol [T,B,N]. */
   readonly next: Tensor;
@@ -51,19 +51,19 @@ export interface ChunkingOutputs {
 }
 
 /**
- * Two nets instead of a stack. The automatizer A predicts each next symbol; a symbol it did not expect goes to the chunker C, which stands
- * still otherwise. A also learns to predict C's state, and so, in time, to do without it:
+ * Two nets instead of a stack. The automatizer A predicts each next symbol; an unexpected symbol goes to the chunker C, which otherwise
+ * pauses. A also learns to predict C's state, and so, in time, to do without C:
  *
  *   unexpected(t) = [P_A(x(t)) < θ]
  *   h_A(t), a(t) = A(x(t), a(t−1))
  *   h_C(t), c(t) = C(x(t), c(t−1)) where unexpected, else as before
  *
  * Heads: `nextHead`, `targetHead`, `imitationHead` of h_A, `nextUnexpectedHead`, `chunkerTargetHead` of h_C. The output lays the fields of
- * `ChunkingOutputs` side by side, and `outputs(ys)` takes them apart; θ = `confidence`. At first nothing is expected.
+ * `ChunkingOutputs` side by side, and `outputs(ys)` takes them apart; θ = `confidence`. Before the first symbol nothing is expected.
  * @param options x [B,N] unit vectors to [B,1 + 2N + 2D + H_A + 2H_C]
- * @throws ArgumentError for nets that do not read the same number of symbols
+ * @throws ArgumentError for nets that read different numbers of symbols
  * @see Schmidhuber, "Learning complex, extended sequences using the principle of history compression", 1992, section 4
- * Deviates: targets are not read; no representation of the time; predictions are a distribution over symbols.
+ * Deviates: targets are not inputs; time is not represented; predictions are a distribution over symbols.
  * @example
  * const [ys, last] = system.scan(xs);
  * const { unexpected, chunkerTarget } = system.outputs(ys);
@@ -111,7 +111,7 @@ export class ChunkingSystem<A extends State = State, C extends State = State> ex
     return [1, N, D, HA, HC, N, D, HC];
   }
 
-  /** The nets' own, and zeros: nothing is expected. */
+  /** The nets' initial states, and zeros: nothing is expected. */
   initialState(batch: number): ChunkingState<A, C> {
     const { dtype } = this.nextHead.weight;
     return {
@@ -147,7 +147,7 @@ export class ChunkingSystem<A extends State = State, C extends State = State> ex
     return [y, { a: a1, c: c1, expected: softmax(next, 1), h: hC }];
   }
 
-  /** The parts of what a scan gives. */
+  /** Splits the output of a scan. */
   outputs(ys: Tensor): ChunkingOutputs {
     const [unexpected, next, target, automatizer, imitation, nextUnexpected, chunkerTarget, chunker] = split(ys, this.#widths, 2) as [
       Tensor,

@@ -1,4 +1,4 @@
-/** The neural history compressor: predictors stacked on what the predictor below did not expect. */
+/** The neural history compressor: each predictor reads what the one below did not expect. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkList, checkSizes, checkWhole, checkWholes, isRecord, optionsOf } from "../base/checks.ts";
@@ -14,17 +14,17 @@ import type { Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 
-/** What level k reads: a symbol, and k gaps: of each level below, how many of its items lie between this one and the one before, plus one. */
+/** An item that level k reads: a symbol and k gaps. For each level below, the gap is its number of items from the previous item to this one. */
 export interface HistoryItem {
   readonly symbol: number;
   readonly gaps: readonly number[];
 }
 
-/** A sequence told by what the top level did not expect. */
+/** A sequence, described by what the top level did not expect. */
 export interface HistoryDescription {
-  /** How many items each level reads, from below; the first is the length of the sequence. */
+  /** Number of items that each level reads, from below; the first is the length of the sequence. */
   readonly lengths: readonly number[];
-  /** The items of the top level that were unexpected, and their places among the items of that level. */
+  /** The unexpected items of the top level, and their positions among the items of that level. */
   readonly unexpected: readonly { readonly at: number; readonly item: HistoryItem }[];
 }
 
@@ -40,31 +40,31 @@ function checkUnexpected(unexpected: unknown): asserts unexpected is HistoryDesc
 
 export interface HistoryCompressorOptions {
   readonly symbols: number;
-  /** Bits of a gap: gaps go up to 2^bits − 1. */
+  /** Bits per gap; gaps go up to 2^bits − 1. */
   readonly gapBits: number;
   /** Level k reads and predicts `symbols + k·gapBits` values. */
   readonly levels: readonly Recurrence<State>[];
-  /** An item is expected only if its symbol and each bit had at least this probability (default 0.5). */
+  /** Least probability of its symbol and of each bit for an item to count as expected (default 0.5). */
   readonly confidence?: number;
 }
 
-/** What a level says comes next, and whether it is sure enough. */
+/** A level's prediction of the next item, and whether it is confident enough. */
 interface Guess {
   readonly item: HistoryItem;
   readonly sure: boolean;
 }
 
 /**
- * A stack of predictors. Each level predicts its next item from those before; what it predicts it drops, and what it does not becomes,
- * with the time since the last such item, the next item of the level above:
+ * A stack of predictors. Each level predicts its next item from the earlier ones. It drops items that it predicts; an unexpected item becomes,
+ * with the time since the last one, the next item of the level above:
  *
  *   level 0 reads x(0), x(1), …;   level k+1 reads (y, gap) of those items y of level k that are not as predicted
  *
- * No information is lost: the same predictors give the same expectations again. The first item of each level is unexpected. Levels
- * are trained in turn, from below: `loss(k, items(k, sequence))`. A level sees symbols as unit vectors and gaps as bits.
+ * No information is lost, since the same predictors give the same expectations again. The first item of each level is unexpected. Train levels
+ * one after the other, from below: `loss(k, items(k, sequence))`. A level sees symbols as unit vectors and gaps as bits.
  * @throws ArgumentError for levels whose sizes do not fit, and for symbols and gaps out of range
  * @see Schmidhuber, "Learning complex, extended sequences using the principle of history compression", 1992, sections 2 and 3
- * Deviates: symbols instead of real vectors; time steps are told by their distance.
+ * Deviates: symbols instead of real vectors; distances encode time.
  * @example
  * const description = compressor.compress(symbols);
  * compressor.reconstruct(description); // the same symbols
@@ -97,7 +97,7 @@ export class HistoryCompressor extends Module {
     this.confidence = confidence;
   }
 
-  /** What is left of a sequence when each level drops what it expects. */
+  /** The description of a sequence that remains when each level drops what it expects. */
   compress(sequence: readonly number[]): HistoryDescription {
     const lengths: number[] = [];
     let items = lowest(sequence);
@@ -110,7 +110,7 @@ export class HistoryCompressor extends Module {
     return { lengths, unexpected: unexpected.map((at) => ({ at, item: items[at] as HistoryItem })) };
   }
 
-  /** The sequence, from what `compress` left of it. @throws DTypeError, ArgumentError for what is no description */
+  /** Restores a sequence from its description. @throws DTypeError, ArgumentError for anything but a description */
   reconstruct(description: HistoryDescription): number[] {
     const { lengths, unexpected } = optionsOf("reconstruct", description, ["lengths", "unexpected"]);
     checkWholes("reconstruct", "lengths", lengths);
@@ -124,14 +124,14 @@ export class HistoryCompressor extends Module {
     return items.map(({ symbol }) => symbol);
   }
 
-  /** What level k reads of a sequence. */
+  /** The items of a sequence that level k reads. */
   items(k: number, sequence: readonly number[]): HistoryItem[] {
     let items = lowest(sequence);
     for (let level = 0; level < k; level++) items = above(items, this.#unexpected(level, items));
     return items;
   }
 
-  /** Nats for each item of level k after the first: of its symbol, and of the bits of its gaps. */
+  /** The loss in nats per item of level k after the first, for its symbol and the bits of its gaps. */
   loss(k: number, items: readonly HistoryItem[]): Tensor {
     const level = this.#level(k);
     const next = items.slice(1);
@@ -158,7 +158,7 @@ export class HistoryCompressor extends Module {
     return level;
   }
 
-  /** Places of the items of level k that are not as predicted. */
+  /** Positions of the unexpected items of level k. */
   #unexpected(k: number, items: readonly HistoryItem[]): number[] {
     const places: number[] = [];
     this.#walk(k, items.length, (at, guess) => {
@@ -169,7 +169,7 @@ export class HistoryCompressor extends Module {
     return places;
   }
 
-  /** Runs level k over items that are chosen one after another, from what it predicts. Coding and decoding are this one walk. */
+  /** Runs level k over items that are chosen one by one, given its predictions. Coding and decoding share this walk. */
   #walk(k: number, length: number, choose: (at: number, guess: Guess | null) => HistoryItem | undefined): HistoryItem[] {
     const level = this.#level(k);
     const items: HistoryItem[] = [];
@@ -202,7 +202,7 @@ export class HistoryCompressor extends Module {
     return { item: { symbol: ofSymbol.indexOf(largest), gaps }, sure: probability >= this.confidence && ofBits.every(certain) };
   }
 
-  /** Unit vector of the symbol, and bits of the gaps. */
+  /** The symbol as a unit vector, and the gaps as bits. */
   #values({ symbol, gaps }: HistoryItem): number[] {
     if (!(Number.isInteger(symbol) && symbol >= 0 && symbol < this.symbols)) {
       throw new ArgumentError(`HistoryCompressor: expected symbols below ${this.symbols}, got ${symbol}`);
@@ -222,7 +222,7 @@ function lowest(sequence: readonly number[]): HistoryItem[] {
   return sequence.map((symbol) => ({ symbol, gaps: [] }));
 }
 
-/** Items at the given places as items of the level above. */
+/** Converts the items at given positions to items of the level above. */
 function above(items: readonly HistoryItem[], places: readonly number[]): HistoryItem[] {
   return places.map((at, i) => {
     const { symbol, gaps } = items[at] as HistoryItem;
@@ -230,7 +230,7 @@ function above(items: readonly HistoryItem[], places: readonly number[]): Histor
   });
 }
 
-/** Items of the level below by their places, the inverse of `above`. */
+/** The inverse of `above`: items of the level below by position. */
 function below(items: readonly HistoryItem[]): Map<number, HistoryItem> {
   let at = -1;
   return new Map(

@@ -1,4 +1,4 @@
-/** Recurrences above recurrences that run at the pace of what was not foreseen. */
+/** Hierarchies of recurrences in which higher levels advance only on unexpected input. */
 
 export { type ChunkingOutputs, type ChunkingState, ChunkingSystem, type ChunkingSystemOptions } from "./chunking-system.ts";
 export { HistoryCompressor, type HistoryCompressorOptions, type HistoryDescription, type HistoryItem } from "./history-compressor.ts";

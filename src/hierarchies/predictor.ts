@@ -1,4 +1,4 @@
-/** What says what comes next: the level of a hierarchy of predictors. */
+/** A predictor of the next symbol: one level of a hierarchy. */
 
 import { optionsOf } from "../base/checks.ts";
 import { LAYER, type LayerOptions, Linear } from "../nn/layers.ts";
@@ -9,7 +9,7 @@ import type { State } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /**
- * A recurrence with a linear head that says what comes next, as logits: (h_t, s_t) = cell(x_t, s_t₋₁), y_t = W h_t + b.
+ * A recurrence with a linear head that predicts what comes next, as logits: (h_t, s_t) = cell(x_t, s_t₋₁), y_t = W h_t + b.
  * @example const [logits] = new Predictor(new GRUCell({ inputSize: 4, hiddenSize: 8 })).scan(xs);
  */
 export class Predictor<S extends State = State> extends Module implements Recurrence<S> {
@@ -18,7 +18,7 @@ export class Predictor<S extends State = State> extends Module implements Recurr
   readonly inputSize: number;
   readonly outputSize: number;
 
-  /** @param outputSize of the logits; that of the input unless given */
+  /** @param outputSize size of the logits; default that of the input */
   constructor(cell: Recurrence<S>, options: LayerOptions & { readonly outputSize?: number } = {}) {
     super();
     checkRecurrence("Predictor", cell);

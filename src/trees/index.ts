@@ -1,4 +1,4 @@
-/** Networks over trees and graphs: all nodes of one height at once. */
+/** Networks over trees and graphs, which compute all nodes of one height at once. */
 
 export { RecursiveNetwork, type RecursiveOptions } from "./recursive.ts";
 export { RecursiveNeuralTensorNetwork, type TensorNetworkOptions } from "./rntn.ts";

@@ -1,4 +1,4 @@
-/** Recursive networks: the vector of a whole from those of its parts, by the same weights everywhere. */
+/** Recursive networks: compute the vector of a whole from those of its parts, with the same weights everywhere. */
 
 import { checkSizes, optionsOf } from "../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
@@ -13,23 +13,23 @@ import { type Children, StructureNetwork } from "./structure.ts";
 export interface RecursiveOptions extends LayerOptions {
   /** d, of every node's vector. */
   readonly size: number;
-  /** Most children K of a node, each with weights of its own (default 2); "sum": any number, with the same weights. */
+  /** K, the most children of a node, each with its own weights (default 2); "sum" for any number, with shared weights. */
   readonly arity?: number | "sum";
-  /** Whether there is a bias (default true). */
+  /** Whether to add a bias (default true). */
   readonly bias?: boolean;
 }
 
 /**
- * The vector of a node from its children's, that of a leaf is its input:
+ * Computes the vector of a node from its children's; that of a leaf is its input:
  *
  *   p = tanh(W [p_1; …; p_K] + b),  or with `arity: "sum"`  p = tanh(W Σ_k p_k + b)
  *
- * Missing children count as zeros. `weight` W [d, K·d] begins as the mean of the children, [I/K, …, I/K], plus U(±1/√(K·d)) / 2; `bias` b [d]
- * as zero. What is said of a node is a layer of its own on its vector.
+ * Missing children count as zeros. `weight` W [d, K·d] starts as the mean of the children, [I/K, …, I/K], plus U(±1/√(K·d)) / 2; `bias` b [d]
+ * starts as zero. To predict something about nodes, put a layer on their vectors.
  * @param options xs [N,d] to p [N,d]
  * @throws ArgumentError for sizes below 1, and for nodes with more than K children
  * @see Pollack, "Recursive distributed representations", 1990; Goller and Küchler, "Learning task-dependent distributed representations
- * by backpropagation through structure", 1996; Socher et al., "Parsing with compositional vector grammars", 2013, for the start at the mean
+ * by backpropagation through structure", 1996; Socher et al., "Parsing with compositional vector grammars", 2013, for the initial mean
  * Deviates: inner nodes have no labels.
  * @example
  * const { structure, symbols, roots } = forestOf([[1, [2, 3]]]);
@@ -63,7 +63,7 @@ export class RecursiveNetwork extends StructureNetwork<Tensor> {
     return tanh(this.compose(this.#parts(children)));
   }
 
-  /** What goes into tanh, from the children's vectors side by side or summed. */
+  /** The argument of tanh, from the children's vectors side by side or summed. */
   protected compose(q: Tensor): Tensor {
     return linear(q, this.weight, this.bias ?? undefined);
   }

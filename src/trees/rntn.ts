@@ -1,4 +1,4 @@
-/** Recursive neural tensor networks: children multiply each other. */
+/** Recursive neural tensor networks, which multiply children with each other. */
 
 import { checkOptions } from "../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
@@ -11,12 +11,12 @@ import { RecursiveNetwork } from "./recursive.ts";
 export interface TensorNetworkOptions extends LayerOptions {
   /** d, of every node's vector. */
   readonly size: number;
-  /** Whether there is a bias (default true). */
+  /** Whether to add a bias (default true). */
   readonly bias?: boolean;
 }
 
 /**
- * A recursive network of two children whose vectors are also multiplied by each other, through a tensor:
+ * A recursive network with two children, whose vectors also multiply each other through a tensor:
  *
  *   q = [l; r]      p_i = tanh(qᵀ V_i q + (W q + b)_i)
  *
@@ -24,7 +24,7 @@ export interface TensorNetworkOptions extends LayerOptions {
  * @param options xs [N,d] to p [N,d]
  * @throws ArgumentError for a size below 1, and for nodes with more than two children
  * @see Socher et al., "Recursive deep models for semantic compositionality over a sentiment treebank", 2013, section 4.3
- * Deviates: the bias, which the paper leaves out of its equations.
+ * Deviates: the bias, which the paper's equations omit.
  * @example const p = new RecursiveNeuralTensorNetwork({ size: 8 }).forward(structure, xs);
  */
 export class RecursiveNeuralTensorNetwork extends RecursiveNetwork {

@@ -1,4 +1,4 @@
-/** Trees and directed acyclic graphs, and networks over them: all nodes of one height are computed at once. */
+/** Trees and directed acyclic graphs, and networks over them that compute all nodes of one height at once. */
 
 import { checkList, checkMethods, checkObject, checkWholes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
@@ -12,23 +12,23 @@ import { checkTensor, type Tensor, tensor } from "../tensor/tensor.ts";
 /** Nodes of equal height. */
 interface Level {
   readonly nodes: readonly number[];
-  /** The lower levels that their children are in. */
+  /** The lower levels that contain their children. */
   readonly sources: readonly number[];
-  /** For each node its children's rows in those levels' nodes, one level after the other. */
+  /** For each node, its children's rows among the nodes of those levels, one level after the other. */
   readonly rows: readonly (readonly number[])[];
 }
 
 /**
- * Nodes and their children, in any number of trees or graphs: children come before their parents, and a node may be the child
- * of several. Its height is 0 without children, else one more than that of its highest child.
+ * Nodes and their children, in any number of trees or graphs. Children come before their parents, and a node may be the child
+ * of several. A node's height is 0 without children, else one more than that of its highest child.
  * @throws ArgumentError for a child that does not come before its parent
  * @example new Structure([[], [], [0, 1], [2, 0]]) // node 2 over 0 and 1, node 3 over 2 and again 0
  */
 export class Structure {
-  /** Of each node, in order. */
+  /** The children of each node, in order. */
   readonly children: readonly (readonly number[])[];
   readonly levels: readonly Level[];
-  /** For each node its row among the nodes of all levels, one level after the other. */
+  /** For each node, its row among the nodes of all levels, one level after the other. */
   readonly order: readonly number[];
 
   constructor(given: readonly (readonly number[])[]) {
@@ -49,7 +49,7 @@ export class Structure {
     return this.children.length;
   }
 
-  /** Structures side by side as one: nodes of the second come after those of the first, and so on. */
+  /** Combines structures into one: the nodes of the second follow those of the first, and so on. */
   static join(structures: readonly Structure[]): Structure {
     let before = 0;
     return new Structure(
@@ -72,7 +72,7 @@ function checkChildren(children: readonly (readonly number[])[]): void {
   }
 }
 
-/** Where each list begins when all are joined. */
+/** The start of each list when all are concatenated. */
 function startsOf(lists: readonly (readonly number[])[]): number[] {
   let next = 0;
   return lists.map((list) => {
@@ -100,13 +100,13 @@ function levelOf(
 export type Tree = number | readonly Tree[];
 
 export interface StructureOptions {
-  /** Whether equal subtrees become one node, so that trees become one directed acyclic graph (default false). */
+  /** Whether to merge equal subtrees into one node, which turns the trees into one directed acyclic graph (default false). */
   readonly shared?: boolean;
   /** Symbol of nodes with children (default 0). */
   readonly inner?: number;
 }
 
-/** Trees as a structure, with each node's symbol and the trees' topmost nodes. */
+/** Trees as a structure, with each node's symbol and the trees' roots. */
 export interface Forest {
   readonly structure: Structure;
   readonly symbols: readonly number[];
@@ -114,8 +114,8 @@ export interface Forest {
 }
 
 /**
- * Trees as one structure.
- * @throws DTypeError for what is neither a symbol nor an array; ArgumentError for a node with an empty list of children
+ * Converts trees to one structure.
+ * @throws DTypeError for anything but a symbol or an array; ArgumentError for a node with an empty list of children
  * @example const { structure, symbols, roots } = forestOf([[1, [2, 3]], [2, 3]], { shared: true }); // [2, 3] is one node
  */
 export function forestOf(trees: readonly Tree[], options: StructureOptions = {}): Forest {
@@ -146,15 +146,15 @@ const index = (rows: readonly number[]): Tensor => tensor([...rows], { dtype: "i
 
 /** The states of the children of n nodes. */
 export class Children<S extends State> {
-  /** n, how many parents there are. */
+  /** n, the number of parents. */
   readonly count: number;
-  /** Most children that one of them has. */
+  /** The most children that one of them has. */
   readonly arity: number;
   readonly #states: S;
   readonly #rows: readonly (readonly number[])[];
   readonly #parents: readonly number[];
 
-  /** @param rows for each parent the rows of `states` that are its children's */
+  /** @param rows for each parent, its children's rows in `states` */
   constructor(states: S, rows: readonly (readonly number[])[]) {
     checkList("Children", "rows", rows);
     for (const list of rows) checkWholes("Children", "rows", list);
@@ -165,14 +165,14 @@ export class Children<S extends State> {
     this.#parents = rows.flatMap((list, parent) => list.map(() => parent));
   }
 
-  /** The state of each parent's k-th child, [n,…]; zeros where it has fewer. */
+  /** The state of each parent's k-th child, [n,…]; zeros if it has fewer. */
   at(k: number): S {
     const parents = this.#rows.flatMap((list, parent) => (list.length > k ? [parent] : []));
     const states = this.#take(parents.map((parent) => this.#rows[parent]?.[k] as number));
     return parents.length === this.count ? states : mapState((t) => scatterRows(t, index(parents), this.count), states);
   }
 
-  /** Of the first child to the K-th. @throws ArgumentError where a node has more */
+  /** The states of the first to the K-th child. @throws ArgumentError if a node has more */
   upTo(op: string, K: number): S[] {
     if (this.arity > K) throw new ArgumentError(`${op}: expected nodes of at most ${K} children, got one of ${this.arity}`);
     return Array.from({ length: K }, (_, k) => this.at(k));
@@ -183,12 +183,12 @@ export class Children<S extends State> {
     return this.#take(this.#rows.flat());
   }
 
-  /** One row for every parent, [n,…], as one for every child, [m,…]. */
+  /** Repeats one row per parent, [n,…], to one per child, [m,…]. */
   perChild(t: Tensor): Tensor {
     return takeRows(t, index(this.#parents));
   }
 
-  /** One row for every child, [m,…], summed over each parent's: [n,…]. */
+  /** Sums one row per child, [m,…], over each parent's children: [n,…]. */
   total(t: Tensor): Tensor {
     return scatterRows(t, index(this.#parents), this.count);
   }
@@ -199,8 +199,8 @@ export class Children<S extends State> {
 }
 
 /**
- * Base of networks over structures: a subclass says what the states of nodes are, without children and with them, and `forward`
- * runs it from the leaves up, a level at a time. Every node is computed once, whatever number of parents it has; gradients sum
+ * Base class of networks over structures. A subclass computes the states of nodes with and without children, and `forward`
+ * runs it from the leaves up, a level at a time. Every node is computed once, however many parents it has; gradients sum
  * over them.
  */
 export abstract class StructureNetwork<S extends State = State> extends Module {
@@ -215,8 +215,8 @@ export abstract class StructureNetwork<S extends State = State> extends Module {
 
   /**
    * The states of all nodes, [N,…] in their order.
-   * @param xs [N,I]; rows of nodes that have no input are zero
-   * @throws ShapeError for inputs of another number or size
+   * @param xs [N,I], with zero rows for nodes that have no input
+   * @throws ShapeError for another number or size of inputs
    */
   forward(structure: Structure, xs: Tensor): S {
     checkInputs(this, structure, xs);
@@ -229,7 +229,7 @@ export abstract class StructureNetwork<S extends State = State> extends Module {
   }
 }
 
-/** States of several levels, one after the other. */
+/** Concatenates the states of several levels. */
 function joined<S extends State>([first, ...rest]: readonly S[]): S {
   return rest.length === 0 ? (first as S) : mapState((...parts) => cat(parts), first as S, ...rest);
 }
@@ -243,7 +243,7 @@ function checkInputs(network: StructureNetwork, structure: Structure, xs: Tensor
   if (show(xs.shape) !== show(expected)) throw new ShapeError(`forward: expected xs ${show(expected)}, got ${show(xs.shape)}`);
 }
 
-/** Runs a network node by node: the definition that running by levels must agree with. */
+/** Runs a network node by node. This is the definition that running by levels must match. */
 export function visitNodes<S extends State>(network: StructureNetwork<S>, structure: Structure, xs: Tensor): S {
   checkInputs(network, structure, xs);
   const done: S[] = [];

@@ -1,4 +1,4 @@
-/** Long short-term memory over trees: children summed, or each in its place. */
+/** Long short-term memory over trees, with children summed or in order. */
 
 import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
@@ -15,13 +15,13 @@ export interface TreeLSTMOptions extends LayerOptions {
   readonly inputSize: number;
   /** H, of h and c. */
   readonly hiddenSize: number;
-  /** First value of the forget gates' bias (default 1). */
+  /** Initial bias of the forget gates (default 1). */
   readonly forgetBias?: number;
 }
 
 const TREE_LSTM = ["inputSize", "hiddenSize", "forgetBias", ...LAYER] as const;
 
-/** What both kinds share: W x + b, and the way from gates to states. */
+/** Shared by both kinds: W x + b, and the states from the gates. */
 abstract class TreeLSTM extends StructureNetwork<LstmState> {
   readonly inputSize: number;
   readonly hiddenSize: number;
@@ -55,7 +55,7 @@ abstract class TreeLSTM extends StructureNetwork<LstmState> {
     return [slice(a, 1, 0, 3 * this.hiddenSize), slice(a, 1, 3 * this.hiddenSize)];
   }
 
-  /** c = i∘u + what is kept of the children, h = o∘tanh(c), from what goes into i o u. */
+  /** c = i∘u + (the kept part of the children), h = o∘tanh(c), from the sums of i o u. */
   protected state(iou: Tensor, kept?: Tensor): LstmState {
     const [i, o, u] = chunk(iou, 3, 1) as [Tensor, Tensor, Tensor];
     const written = mul(sigmoid(i), tanh(u));
@@ -65,13 +65,13 @@ abstract class TreeLSTM extends StructureNetwork<LstmState> {
 }
 
 /**
- * Any number of children, in no order: their outputs are summed, and each has a forget gate of its own.
+ * For any number of unordered children: their outputs are summed, and each has its own forget gate.
  *
  *   h̃ = Σ_k h_k      i, o = σ(W x + U h̃ + b)      u = tanh(W x + U h̃ + b)      f_k = σ(W_f x + U_f h_k + b_f)
  *   c = i∘u + Σ_k f_k∘c_k      h = o∘tanh(c)
  *
  * `weightIh` W [4H,I] and `bias` b [4H] with rows i o u f, `weightHh` U [3H,H] with rows i o u, `weightFh` U_f [H,H], from U(±1/√H);
- * b_f is 1. A node that has no input has a row of zeros. Over a chain it is an LSTM.
+ * b_f is 1. A node without an input has a row of zeros. Over a chain this is an LSTM.
  * @param options xs [N,I] to { h, c }, [N,H] each
  * @throws ArgumentError for sizes below 1
  * @see Tai, Socher and Manning, "Improved semantic representations from tree-structured long short-term memory networks", 2015,
@@ -100,19 +100,19 @@ export class ChildSumTreeLSTM extends TreeLSTM {
 }
 
 export interface NaryTreeLSTMOptions extends TreeLSTMOptions {
-  /** N, most children of a node (default 2). */
+  /** N, the most children of a node (default 2). */
   readonly arity?: number;
 }
 
 /**
- * At most N children, each in its place and with weights of its own; every forget gate sees all of them.
+ * For up to N ordered children, each with its own weights; every forget gate sees all of them.
  *
  *   i, o = σ(W x + Σ_l U_l h_l + b)      u = tanh(W x + Σ_l U_l h_l + b)      f_k = σ(W_f x + Σ_l U_kl h_l + b_f)
  *   c = i∘u + Σ_k f_k∘c_k      h = o∘tanh(c)
  *
  * `weightIh` W [4H,I] and `bias` b [4H] with rows i o u f, `weightHh` [(3+N)H, N·H] with rows i o u f_1 … f_N and a block of columns
- * for each child, from U(±1/√H); b_f is 1. Missing children count as zeros. In a constituency tree only leaves have inputs: a
- * node that has none has a row of zeros.
+ * for each child, from U(±1/√H); b_f is 1. Missing children count as zeros. In a constituency tree only leaves have inputs; a
+ * node without one has a row of zeros.
  * @param options xs [N,I] to { h, c }, [N,H] each
  * @throws ArgumentError for sizes below 1, and for nodes with more than N children
  * @see Tai, Socher and Manning, 2015, eq. 9-14

@@ -1,4 +1,4 @@
-/** Two recurrences of any kind over one sequence, in opposite directions. */
+/** Two recurrences of any kind that run over one sequence in opposite directions. */
 
 import { ShapeError, StateError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
@@ -10,18 +10,18 @@ import type { MemoryPlan } from "../tensor/dry-run.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { lastStep } from "./modes.ts";
 
-/** Each direction's state; the last one is that after the last real step forward, and after the first one backward. */
+/** Each direction's state. The last one is that after the last real step (forward) and after the first step (backward). */
 export type BidirectionalState<F extends State, B extends State> = { readonly forward: F; readonly backward: B };
 
 /**
- * One recurrence reads the sequence from its beginning, another from its end:
+ * One recurrence reads the sequence from its start, another from its end:
  *
  *   (f_t, s_t) = forward(x_t, s_t₋₁)    (b_t, r_t) = backward(x_t, r_t₊₁)    y_t = [f_t; b_t]
  *
- * With lengths the backward one begins at each sequence's own last step. Its last output is that of t = 0. To summarise a whole
- * sequence take `ends(ys, lengths)` or the last state, never y at T − 1, where the backward half has seen one symbol.
- * The halves of y_t have seen x_t: a predictor of x_t may read f_t₋₁ and b_t₊₁ only.
- * @throws ShapeError for recurrences of different input sizes
+ * With lengths, the backward one starts at each sequence's own last step. Its final output is that of t = 0. To summarise a whole
+ * sequence, use `ends(ys, lengths)` or the last state, not y at T − 1, where the backward half has seen only one symbol.
+ * Both halves of y_t have seen x_t, so a predictor of x_t may read only f_t₋₁ and b_t₊₁.
+ * @throws ShapeError for recurrences with different input sizes
  * @see Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997; Graves and Schmidhuber, "Framewise phoneme classification with
  * bidirectional LSTM and other neural network architectures", 2005
  * Deviates: none.
@@ -53,25 +53,25 @@ export class Bidirectional<F extends State = State, B extends State = F> extends
     return { forward: this.forward.initialState(batch), backward: this.backward.initialState(batch) };
   }
 
-  /** @throws StateError always: a step backwards needs the end of the sequence */
+  /** @throws StateError always: a backward step needs the end of the sequence */
   step(): [y: Tensor, next: BidirectionalState<F, B>] {
     throw new StateError("step: expected a recurrence of one direction, got a bidirectional one");
   }
 
-  /** xs [T,B,I] to ys [T,B,O_f + O_b] and both last states. `reverse` exchanges the directions. */
+  /** From xs [T,B,I] to ys [T,B,O_f + O_b] and both last states. `reverse` swaps the directions. */
   scan(xs: Tensor, state?: BidirectionalState<F, B>, options: ScanOptions = {}): [ys: Tensor, last: BidirectionalState<F, B>] {
     const [fs, forward] = this.forward.scan(xs, state?.forward, options);
     const [bs, backward] = this.backward.scan(xs, state?.backward, { ...options, reverse: !options.reverse });
     return [cat([fs, bs], 2), { forward, backward }];
   }
 
-  /** From outputs ys [T,B,O_f + O_b], the last output of each direction [B,O_f + O_b]: forward at the last real step, backward at the first. */
+  /** The final output of each direction [B,O_f + O_b], from outputs ys [T,B,O_f + O_b]: forward at the last real step, backward at the first. */
   ends(ys: Tensor, lengths?: readonly number[]): Tensor {
     const size = this.forward.outputSize;
     return cat([lastStep(slice(ys, 2, 0, size), lengths), select(slice(ys, 2, size), 0, 0)], 1);
   }
 
-  /** Bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
+  /** The bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
   plan(options: PlanOptions): MemoryPlan {
     return planScan(this, options);
   }

@@ -1,4 +1,4 @@
-/** Recurrences made of other recurrences: stacked, in both directions, read out, unrolled, cut off. */
+/** Recurrences made from other recurrences: stacked, bidirectional, with readouts, unrolled, truncated. */
 
 export { Bidirectional, type BidirectionalState } from "./bidirectional.ts";
 export { MealyMachine, type MealyState, MooreMachine, type Readout } from "./machines.ts";

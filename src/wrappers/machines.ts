@@ -1,4 +1,4 @@
-/** The two ways to read an output off a recurrent network: from the new state, or from the old state and the input. */
+/** Two ways to read an output from a recurrent network: from the new state, or from the old state and the input. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkMethods, checkOptions } from "../base/checks.ts";
@@ -12,17 +12,17 @@ import { zeros } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { lastStep } from "./modes.ts";
 
-/** What turns [..., inputs] into [..., outputs]: `Linear`, a `Sequential` of layers, or your own module. */
+/** A map from [..., inputs] to [..., outputs]: `Linear`, a `Sequential` of layers, or your own module. */
 export type Readout = Module & { forward(h: Tensor): Tensor };
 
-/** The output size of a readout, found by running it once. */
+/** The output size of a readout, determined by running it once. */
 function widthOf(readout: Readout, inputs: number): number {
   checkMethods("a machine", "a readout", readout, ["parameters", "forward"]);
   const dtype = (readout.parameters()[0]?.dtype ?? "float32") as FloatDType;
   return scope(() => noGrad(() => readout.forward(zeros([1, inputs], dtype)).dim(1)));
 }
 
-/** What both readings have in common. */
+/** Shared by both ways. */
 abstract class Machine<S extends State, T extends State> extends Cell<T> {
   readonly inputSize: number;
   readonly outputSize: number;
@@ -39,11 +39,11 @@ abstract class Machine<S extends State, T extends State> extends Cell<T> {
 }
 
 /**
- * Outputs are computed from the recurrence's output, its new state:
+ * Computes outputs from the recurrence's output, its new state:
  *
  *   (h_t, s_t) = f(x_t, s_t₋₁)    y_t = g(h_t)
  *
- * State: that of f. Whole sequences keep f's fast form, and g is applied to all steps at once.
+ * State: that of f. Whole sequences use f's fast form, and g runs on all steps at once.
  * @param recurrence f
  * @param readout g, from f's output size
  * @see Moore, "Gedanken-experiments on sequential machines", 1956; Elman, "Finding structure in time", 1990
@@ -71,15 +71,15 @@ export class MooreMachine<S extends State = State> extends Machine<S, S> {
   }
 }
 
-/** What the recurrence put out last, h [B,H], and its own state. */
+/** The recurrence's last output h [B,H], and its own state. */
 export type MealyState<S extends State> = { readonly h: Tensor; readonly state: S };
 
 /**
- * Outputs depend on the input and the old state directly:
+ * Computes outputs directly from the input and the old state:
  *
  *   y_t = g([x_t; h_t₋₁])    (h_t, s_t) = f(x_t, s_t₋₁)    h₀ = 0
  *
- * A step earlier than a Moore machine of the same f: y_t does not wait for x_t to have gone through f.
+ * It answers a step earlier than a Moore machine with the same f: y_t does not wait for x_t to pass through f.
  * @param recurrence f, I → H
  * @param readout g, from I + H
  * @see Mealy, "A method for synthesizing sequential circuits", 1955
@@ -102,7 +102,7 @@ export class MealyMachine<S extends State = State> extends Machine<S, MealyState
     return [this.readout.forward(cat([x, h], 1)), { h: h1, state: next }];
   }
 
-  /** Forwards over whole sequences f keeps its fast form; backwards, and ragged, it goes step by step. */
+  /** Whole sequences use f's fast form when run forwards; reversed or ragged ones run step by step. */
   override scan(xs: Tensor, state?: MealyState<S>, options: ScanOptions = {}): [ys: Tensor, last: MealyState<S>] {
     checkOptions("scan", options, SCAN);
     checkSequence("scan", xs, this.inputSize, options.lengths);
@@ -111,7 +111,7 @@ export class MealyMachine<S extends State = State> extends Machine<S, MealyState
     const start = state ?? this.initialState(xs.dim(1));
     const [hs, last] = this.recurrence.scan(xs, start.state, options);
     const first = unsqueeze(start.h, 0);
-    // Of one step nothing that f puts out is read.
+    // With one step, no output of f is read.
     const before = T === 1 ? first : cat([first, slice(hs, 0, 0, T - 1)]);
     return [this.readout.forward(cat([xs, before], 2)), { h: lastStep(hs), state: last }];
   }

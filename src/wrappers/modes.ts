@@ -1,4 +1,4 @@
-/** Ways to use a recurrence (x_t, s_t) ↦ (y_t, s_{t+1}): many to many is `scan`; the others are here. */
+/** Ways to use a recurrence (x_t, s_t) ↦ (y_t, s_{t+1}). Many to many is `scan`; the others are here. */
 
 import { checkNumber, checkOneOf, checkOptions, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
@@ -15,8 +15,8 @@ import { checkTensor, type Tensor, tensor } from "../tensor/tensor.ts";
 
 /**
  * Many to one: the output of each sequence's last real step.
- * @param ys [T,B,O], zeros beyond each sequence's end, as `scan` gives them
- * @param lengths of each sequence; T unless given. A sequence of length 0 has zeros
+ * @param ys [T,B,O] with zeros beyond each sequence's end, as from `scan`
+ * @param lengths of each sequence; default T. A sequence of length 0 gives zeros
  * @returns [B,O]
  * @example const logits = head.forward(lastStep(rnn.scan(xs, undefined, { lengths })[0], lengths));
  */
@@ -26,7 +26,7 @@ export function lastStep(ys: Tensor, lengths?: readonly number[]): Tensor {
   const [T, B, O] = ys.shape as [number, number, number];
   checkSequence("lastStep", ys, O, lengths);
   if (lengths === undefined) return select(ys, 0, T - 1);
-  // A sequence without steps reads row 0, which lies beyond its end.
+  // A sequence without steps reads row 0, which is beyond its end and so zero.
   const rows = Int32Array.from(lengths, (n, b) => Math.max(0, n - 1) * B + b);
   return takeRows(reshape(ys, [T * B, O]), tensor(rows));
 }
@@ -45,15 +45,15 @@ export function oneToMany<S extends State>(recurrence: Recurrence<S>, x: Tensor,
 
 export interface FreeRunOptions<S extends State> {
   readonly state?: S;
-  /** The next input [B,I] from an output [B,O]; the output itself unless given. */
+  /** Computes the next input [B,I] from an output [B,O]; default: the output itself. */
   readonly decode?: (y: Tensor, t: number) => Tensor;
 }
 
 /**
- * Free running: each output is the next input, x_{t+1} = decode(y_t). Gradients flow through it as far as `decode` lets them.
+ * Free running: each output becomes the next input, x_{t+1} = decode(y_t). Gradients flow through it if `decode` is differentiable.
  * @param x [B,I], the first input
  * @returns ys [steps,B,O] and the last state
- * @throws ArgumentError for less than one step; ShapeError if inputs and outputs differ in size and there is no `decode`
+ * @throws ArgumentError for less than one step; ShapeError if inputs and outputs differ in size and `decode` is missing
  * @example const [ys] = freeRun(net, start, 100, { decode: (y) => oneHot(argmax(y, { axis: 1 })) });
  */
 export function freeRun<S extends State>(
@@ -81,25 +81,25 @@ export function freeRun<S extends State>(
 }
 
 export interface ScheduledSamplingOptions<S extends State> extends FreeRunOptions<S> {
-  /** ε in [0, 1]: how likely an input is the teacher's. 1 is teacher forcing, 0 is free running. */
+  /** ε in [0, 1], the probability of the teacher's input: 1 is teacher forcing, 0 is free running. */
   readonly truth: number;
-  /** Whether a coin is tossed for every step of every sequence (default), or one for a whole sequence. */
+  /** Whether to toss a coin for every step of every sequence (default), or one per sequence. */
   readonly coin?: "token" | "sequence";
-  /** Of the coins; the default generator unless given. */
+  /** Source of the coins; default: the default generator. */
   readonly generator?: Generator;
 }
 
 /**
- * Scheduled sampling: a step reads the teacher's input with probability ε, and else what the recurrence itself made of its last output,
+ * Scheduled sampling: with probability ε a step reads the teacher's input, otherwise the recurrence's own last output, decoded:
  *
- *   x_t = inputs_t with probability ε, else decode(y_{t−1})      for every sequence of the batch on its own
+ *   x_t = inputs_t with probability ε, else decode(y_{t−1})      for every sequence of the batch separately
  *
- * No gradient flows through y_{t−1} into x_t. With ε = 1 this is `scan` to the bit, with ε = 0 `freeRun` from the first input. What the steps
- * are told besides (x beside the output fed back) `decode` puts there as well. One pass, step by step: the speed of an eager scan.
- * It is no consistent estimator of a likelihood (Huszár 2015): compare models by their losses with ε = 1.
- * @param inputs [T,B,I] as the teacher has them; the first is always read
+ * No gradient flows through y_{t−1} into x_t. With ε = 1 this is `scan` to the bit, with ε = 0 `freeRun` from the first input. If inputs contain more
+ * than the fed-back output, `decode` must supply the rest too. It takes one pass, step by step, at the speed of an eager scan.
+ * The loss is no consistent estimator of a likelihood (Huszár 2015): compare models by their losses with ε = 1.
+ * @param inputs the teacher's inputs [T,B,I]; the first is always used
  * @returns ys [T,B,O] and the last state
- * @throws ArgumentError for ε outside [0, 1]; ShapeError where inputs and outputs differ in size and nothing decodes
+ * @throws ArgumentError for ε outside [0, 1]; ShapeError if inputs and outputs differ in size and `decode` is missing
  * @see Bengio, Vinyals, Jaitly and Shazeer, "Scheduled sampling for sequence prediction with recurrent neural networks", 2015, section 2.4
  * @example const [ys] = scheduledSampling(net, inputs, { truth: inverseSigmoidDecay(300)(update), generator });
  */
@@ -134,7 +134,7 @@ export function scheduledSampling<S extends State>(
   return freeRun(recurrence, select(inputs, 0, 0), T, { decode: mixed, ...(state !== undefined && { state }) });
 }
 
-/** Outputs are inputs as they are only where they have the same size. */
+/** Outputs can only serve as inputs directly if they have the same size. */
 function checkDecode(op: string, { inputSize, outputSize }: Pick<Recurrence, "inputSize" | "outputSize">, decode: unknown): void {
   if (decode === undefined && inputSize !== outputSize)
     throw new ShapeError(`${op}: expected decode for outputs of ${outputSize} values and inputs of ${inputSize}, got none`);

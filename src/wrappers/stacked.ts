@@ -1,4 +1,4 @@
-/** Recurrences on one another, of any kind. */
+/** Stacks recurrences of any kind. */
 
 import { checkList, checkMethods, checkOptions } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
@@ -12,19 +12,19 @@ import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 export interface StackedRNNOptions {
-  /** Whether every layer reads the input, too, and all layers together are the output (default false). */
+  /** Whether every layer also reads the input, and the outputs of all layers are concatenated (default false). */
   readonly skip?: boolean;
   /** Whether each layer from the second on adds its input to its output (default false). */
   readonly residual?: boolean;
-  /** Probability with which an element between two layers is dropped in training (default 0). */
+  /** Probability of dropping an element between two layers in training (default 0). */
   readonly dropout?: number;
-  /** Whether a sequence is dropped by one mask for all its steps (default false: a fresh one each). */
+  /** Whether one dropout mask serves all steps of a sequence (default false: a fresh mask per step). */
   readonly variational?: boolean;
   /** Where masks come from; the default generator unless given. */
   readonly generator?: Generator;
 }
 
-/** A recurrence with any state, so that layers of different kinds fit into one list. */
+/** A recurrence with any kind of state, so that one list can hold different layers. */
 export interface StackedLayer<S extends State> extends Module {
   readonly inputSize: number;
   readonly outputSize: number;
@@ -33,7 +33,7 @@ export interface StackedLayer<S extends State> extends Module {
   scan(xs: Tensor, state?: never, options?: ScanOptions): [ys: Tensor, last: S];
 }
 
-/** What runs one layer: its input and its number to its output. */
+/** Runs a layer, from its input and its number to its output. */
 type RunLayer = (u: Tensor, layer: number) => Tensor;
 
 /**
@@ -41,12 +41,12 @@ type RunLayer = (u: Tensor, layer: number) => Tensor;
  *
  *   u¹ = x    uˡ⁺¹ = D(yˡ)    (yˡ, sˡ) = layerˡ(uˡ, sˡ₋₁)    y = y^L
  *
- * D is dropout, between layers only. With `skip` uˡ⁺¹ = [x; D(yˡ)] and y = [y¹; …; y^L]; with `residual`
- * yˡ = (the layer's output) + uˡ for l ≥ 2. State: that of each layer.
- * Whole sequences run layer by layer, so every layer keeps its own fast form and may be bidirectional; a step with a bidirectional layer throws.
- * In training a step is a sequence of its own for `variational` dropout. `LSTM`, `GRU` and `RNN` of tapeloop/nn are such stacks of one kind,
- * in one object with PyTorch's names.
- * @param layers from the lowest; their sizes have to fit, with `skip` I + outputSize of the layer below
+ * D is dropout, only between layers. With `skip`, uˡ⁺¹ = [x; D(yˡ)] and y = [y¹; …; y^L]; with `residual`,
+ * yˡ = (the layer's output) + uˡ for l ≥ 2. State: the states of all layers.
+ * Whole sequences run layer by layer, so every layer uses its own fast form and may be bidirectional; a step with a bidirectional layer throws.
+ * In training, `variational` dropout treats a single step as a whole sequence. `LSTM`, `GRU` and `RNN` of tapeloop/nn are such stacks of one kind,
+ * in one object, with PyTorch's names.
+ * @param layers from the lowest up, with sizes that fit: with `skip`, I + outputSize of the layer below
  * @throws ShapeError for sizes that do not fit
  * @throws ArgumentError for no layers, a probability outside [0, 1), `skip` together with `residual`
  * @see Schmidhuber, "Learning complex, extended sequences using the principle of history compression", 1992; El Hihi and Bengio,
@@ -106,7 +106,7 @@ export class StackedRNN<S extends State = State> extends Cell<readonly S[]> {
     return [this.#output(outputs), last];
   }
 
-  /** Like `scan`, but the outputs [T,B,·] of every layer, from the lowest. */
+  /** Like `scan`, but returns the outputs [T,B,·] of every layer, from the lowest up. */
   scanLayers(xs: Tensor, state?: readonly S[], options: ScanOptions = {}): [outputs: Tensor[], last: readonly S[]] {
     const last: S[] = [];
     const outputs = this.#through(xs, (u, l) => {
@@ -146,7 +146,7 @@ export class StackedRNN<S extends State = State> extends Cell<readonly S[]> {
   }
 }
 
-/** What a layer finds below it: the first layer's input, or an output. */
+/** The input of a layer: that of the stack, or the output of the layer below. */
 function sizeBelow(layers: readonly StackedLayer<State>[], l: number): number {
   return l === 0 ? (layers[0] as StackedLayer<State>).inputSize : (layers[l - 1] as StackedLayer<State>).outputSize;
 }

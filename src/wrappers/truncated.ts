@@ -1,4 +1,4 @@
-/** Truncated backpropagation through time: gradients that look back a limited number of steps. */
+/** Truncated backpropagation through time: gradients over a limited number of steps. */
 
 import { backward } from "../autodiff/backward.ts";
 import { noGrad } from "../autodiff/tape.ts";
@@ -11,11 +11,11 @@ import { scope, type Tensor } from "../tensor/tensor.ts";
 import { Wrapper } from "./wrappers.ts";
 
 /**
- * Any recurrence whose state is cut off from its past every k steps of a sequence: outputs are the same, gradients end at the cuts.
- * With k = 1 all of the past is an input like any other (Elman's procedure of 1990). A single step is that of the recurrence.
+ * Detaches a recurrence's state from its past every k steps of a sequence: outputs stay the same, gradients end at the cuts.
+ * With k = 1 the past acts as a plain input (Elman's procedure of 1990). A single step is that of the recurrence.
  * @throws ArgumentError unless k is a whole number of at least 1
  * @see Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories", 1990
- * Deviates: the cuts stand at fixed steps, k apart; the window that moves with the present step is `truncatedBptt`.
+ * Deviates: cuts are at fixed steps, k apart; `truncatedBptt` has the window that moves with the present step.
  * @example const [ys, state] = new DetachEvery(new LSTMCell({ inputSize: 4, hiddenSize: 8 }), 20).scan(xs, detachState(before));
  */
 export class DetachEvery<S extends State = State> extends Wrapper<S> {
@@ -53,29 +53,29 @@ function cuts(T: number, k: number): [from: number, to: number][] {
 export interface TruncatedOptions<S extends State> {
   /** Steps from one sweep to the next (h′ in the paper). */
   readonly k1: number;
-  /** Steps that a sweep looks back, at least k₁ (h in the paper; default k₁). */
+  /** Steps over which a sweep goes back, at least k₁ (h in the paper; default k₁). */
   readonly k2?: number;
-  /** Before the first step; the initial state unless given. */
+  /** State before the first step; default: the initial state. */
   readonly state?: S;
   /** The scalar loss of outputs ys [n,B,O] of the steps from … from + n − 1. */
   readonly loss: (ys: Tensor, from: number) => Tensor;
-  /** After each sweep, with the gradients in place: where weights may be changed on-line. They add up unless they are cleared here. */
+  /** Called after each sweep, with the gradients in place; you may change weights here. Gradients add up unless you clear them. */
   readonly after?: (end: number, loss: number) => void;
 }
 
 /**
- * BPTT(k₂; k₁): after every k₁ steps, the loss of these steps is differentiated through the last k₂ steps, and the gradients are
- * added to `.grad` of the parameters.
+ * BPTT(k₂; k₁): after every k₁ steps, differentiates the loss of these steps through the last k₂ steps and adds the gradients
+ * to `.grad` of the parameters.
  *
  *   Σ_e ∂L(y_e₋ₖ₁₊₁ … y_e)/∂θ with the state before step e − k₂ + 1 constant    e = k₁, 2k₁, …
  *
- * k₂ ≥ T is the whole gradient. Memory is that of k₂ steps, whatever T; time is that of 1 + k₂/k₁ forward passes (1 where k₂ = k₁).
+ * k₂ ≥ T gives the full gradient. It takes the memory of k₂ steps, whatever T, and the time of 1 + k₂/k₁ forward passes (1 if k₂ = k₁).
  * @param xs [T,B,I]
- * @returns the sum of the losses, and the last state, cut off from the tape
+ * @returns the sum of the losses, and the detached last state
  * @throws ArgumentError unless k₁ and k₂ are whole and 1 ≤ k₁ ≤ k₂
  * @see Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories", Neural
  * Computation 2, 1990
- * Deviates: where `after` changes the weights, the next sweep runs its k₂ steps with the new ones, not with those of the time.
+ * Deviates: if `after` changes the weights, the next sweep runs all its k₂ steps with the new ones, not with those of each step's time.
  * @example
  * let state = rnn.initialState(B);
  * for (const { xs, targets } of stream) {
@@ -107,7 +107,7 @@ export function truncatedBptt<S extends State>(
   return { loss: total, state: last };
 }
 
-/** Steps start … end − 1 of a sequence, with errors from step `from` on. */
+/** A window: steps start … end − 1 of a sequence, with errors from step `from` on. */
 export interface Window {
   readonly start: number;
   readonly from: number;
@@ -116,14 +116,14 @@ export interface Window {
 
 interface WindowsOptions<S extends State, R> extends Pick<TruncatedOptions<S>, "k1" | "k2"> {
   readonly state: S | undefined;
-  /** After each window, with what it gave. */
+  /** Called after each window, with its result. */
   readonly after?: (end: number, value: R) => void;
 }
 
 /**
- * Every k₁ steps, the window of the last k₂ steps is run from the state before it, which is carried along as values.
- * @param run runs a window's steps and sweeps them, in a scope: from the state before, undefined for a first one that nobody gave
- * @returns the last state, cut off from the tape
+ * Every k₁ steps, runs the window of the last k₂ steps from the state before it, which is carried along as values.
+ * @param run runs a window's steps and sweeps them, in a scope, from the state before the window; undefined stands for the initial state
+ * @returns the detached last state
  */
 export function overWindows<S extends State, R>(
   op: string,
@@ -155,7 +155,7 @@ export function overWindows<S extends State, R>(
     moveTo(start);
     const goesOn = (windows[i + 1]?.start ?? T) === end;
     const swept = scope(() => {
-      // Without a state given, the first one may be trained.
+      // If no state is given, the initial one may be trainable.
       const { next, value } = run(window, slice(xs, 0, start, end), start === 0 && state === undefined ? undefined : held);
       return { value, last: goesOn ? detachState(next) : null };
     });

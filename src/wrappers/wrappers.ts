@@ -1,4 +1,4 @@
-/** Options that any recurrence can have: each wraps one and is one. */
+/** Options for any recurrence: each wraps a recurrence and is one. */
 
 import { checkOptions } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
@@ -10,7 +10,7 @@ import { Cell, checkRecurrence, checkSequence, type Recurrence, SCAN, type ScanO
 import { detachState, mapState, restoreState, type State, stateTensors } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** Base of wrappers, with the sizes, state and step of the wrapped recurrence unless a subclass overrides them. */
+/** Base class of wrappers. Sizes, state and step are those of the wrapped recurrence unless a subclass overrides them. */
 export abstract class Wrapper<S extends State = State> extends Cell<S> {
   readonly inputSize: number;
   readonly outputSize: number;
@@ -34,10 +34,10 @@ export abstract class Wrapper<S extends State = State> extends Cell<S> {
 }
 
 /**
- * Trains the state before the first step: a parameter `initial.i` for each float tensor of the state, in the shape for a batch of one,
- * shared by all sequences. Its gradient is the sum over the batch. It starts as the recurrence's own initial state.
+ * Makes the initial state trainable: a parameter `initial.i` for each float tensor of the state, with the shape for a batch of one,
+ * is shared by all sequences. Its gradient is the sum over the batch. It starts as the recurrence's own initial state.
  * @see Forcada and Carrasco, "Learning the initial state of a second-order recurrent neural network during regular-language inference", 1995
- * Deviates: of any recurrence; the paper's is of second order.
+ * Deviates: works with any recurrence; the paper's is of second order.
  * @example const [ys] = new LearnedInitialState(new GRUCell({ inputSize: 4, hiddenSize: 8 })).scan(xs);
  */
 export class LearnedInitialState<S extends State = State> extends Wrapper<S> {
@@ -63,7 +63,7 @@ export class LearnedInitialState<S extends State = State> extends Wrapper<S> {
 }
 
 /**
- * Reads sequences from their last real step to their first; outputs stay at their own steps. For layers of a stack that alternate in direction.
+ * Reads sequences from their last real step to their first; outputs stay at their own steps. Use it for stacks whose layers alternate in direction.
  * A single step is that of the recurrence.
  * @example new StackedRNN([layer(4), new Reversed(layer(8))])
  */
@@ -75,11 +75,11 @@ export class Reversed<S extends State = State> extends Wrapper<S> {
 }
 
 /**
- * Keeps the carried state within ±bound: s' = clamp(s', −bound, bound), for every float tensor of the state. Outputs are
- * not clipped; in an LSTM, whose h lies in (−1, 1), a bound above 1 is one of the cell c.
+ * Clips the carried state to ±bound: s' = clamp(s', −bound, bound), for every float tensor of the state. Outputs are
+ * not clipped. In an LSTM, whose h lies in (−1, 1), a bound above 1 affects only the cell c.
  * @throws ArgumentError unless bound > 0
  * @see Sak, Senior and Beaufays, "Long short-term memory recurrent neural network architectures for large scale acoustic modeling", 2014
- * Deviates: the output of a step is read before its state is clipped; what the next step sees is the same.
+ * Deviates: the output of a step is read before its state is clipped; the next step sees the same state as in the paper.
  * @example new StateClip(new LSTMCell({ inputSize: 4, hiddenSize: 8 }), 50)
  */
 export class StateClip<S extends State = State> extends Wrapper<S> {

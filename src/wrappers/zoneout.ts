@@ -1,4 +1,4 @@
-/** Zoneout: units that keep their old value at random. */
+/** Zoneout: units keep their old value at random. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkList, optionsOf } from "../base/checks.ts";
@@ -13,7 +13,7 @@ import { ones } from "../tensor/create.ts";
 import type { Generator } from "../tensor/random.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 
-/** Whether a recurrence outputs the first tensor of its state; found by one step in evaluation mode. */
+/** Whether a recurrence outputs the first tensor of its state; determined by one step in evaluation mode. */
 function putsOutState<S extends State>(cell: Recurrence<S>): boolean {
   const modes = Array.from(cell.modules(), (module) => [module, module.training] as const);
   try {
@@ -33,12 +33,12 @@ function putsOutState<S extends State>(cell: Recurrence<S>): boolean {
 }
 
 /**
- * A cell whose state elements keep their old value at random: with probability p each, or p[i] for the i-th tensor of the state (h, then c).
- * Whole numbers in a state, such as counts of steps, are left alone. The output is the new h; a reading goes around it:
+ * State elements keep their old value at random, each with probability p, or p[i] for the i-th tensor of the state (h, then c).
+ * Integers in a state, such as counts of steps, are left alone. The output is the new h. A readout goes outside:
  * `new MooreMachine(new Zoneout(cell, p), readout)`.
- * @throws ArgumentError for a probability outside [0, 1], and for a cell whose output is not the first tensor of its state
+ * @throws ArgumentError for a probability outside [0, 1], and for a cell that does not output the first tensor of its state
  * @see Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", 2017, eq. 1-3
- * Deviates: of any such recurrence; the paper's are a tanh network, the LSTM and the GRU.
+ * Deviates: works with any such recurrence; the paper's are a tanh network, the LSTM and the GRU.
  * @example new Zoneout(new LSTMCell({ inputSize: 4, hiddenSize: 8 }), [0.05, 0.5])
  */
 export class Zoneout<S extends State> extends Cell<S> {

@@ -8,7 +8,7 @@ import { cat, slice, unsqueeze } from "../../ops/shape.ts";
 import { zeros } from "../../tensor/create.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 
-/** Whole numbers of delays, zero included, or an error that names the argument. */
+/** Checks numbers of delays: whole numbers of at least 0. @throws ArgumentError */
 export function checkDelays(op: string, delays: Readonly<Record<string, number>>): void {
   for (const [name, count] of Object.entries(delays)) checkWhole(op, name, count);
 }
@@ -18,17 +18,17 @@ export function emptyLine(batch: number, delays: number, shape: readonly number[
   return zeros([batch, delays, ...shape], dtype);
 }
 
-/** The present value in front of the line: x(t), x(t−1), …, x(t−D) as [B,D+1,…]. */
+/** The present value, then the line: x(t), x(t−1), …, x(t−D) as [B,D+1,…]. */
 export function tapsOf(x: Tensor, line: Tensor): Tensor {
   return line.dim(1) === 0 ? unsqueeze(x, 1) : cat([unsqueeze(x, 1), line], 1);
 }
 
-/** The line one step later: all taps but the oldest. */
+/** The line after a step: all taps but the oldest. */
 export function advance(taps: Tensor): Tensor {
   return slice(taps, 1, 0, taps.dim(1) - 1);
 }
 
-/** Taps side by side, [B,D·n], as a matrix product takes them. */
+/** Taps side by side, [B,D·n], for a matrix product. */
 export function sideBySide(taps: Tensor): Tensor {
   return reshape(taps, [taps.dim(0), taps.size / taps.dim(0)]);
 }

@@ -1,4 +1,4 @@
-/** A stored state under the control of gates, whatever it is stored in. */
+/** A memory behind gates, over any kind of store. */
 
 import { checkList, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
@@ -16,29 +16,29 @@ import { advance, emptyLine, tapsOf, weighTaps } from "./delay-line.ts";
 
 export interface GatedStoreOptions<D extends State> extends LayerOptions {
   readonly inputSize: number;
-  /** H, size of the store and of what is read. */
+  /** H, size of the store and of the output. */
   readonly hiddenSize: number;
-  /** D: any recurrence from H to H, fed what was stored last (default `IdentityStore`). */
+  /** D: any recurrence from H to H; it receives the last stored value (default `IdentityStore`). */
   readonly store?: Recurrence<D>;
 }
 
-/** What was read last r [B,H], what was stored last m [B,H], and the store's own state. */
+/** The last output r [B,H], the last stored value m [B,H], and the store's own state. */
 export type GatedStoreState<D extends State = State> = { readonly r: Tensor; readonly m: Tensor; readonly d: D };
 
 /**
- * A memory that the network writes, keeps and reads through gates, over a store D of any kind:
+ * A memory that a network writes, keeps and reads through gates, over a store D of any kind:
  *
  *   i, f, o = σ(W x + b + R r₋₁ + b')    u = tanh(W_u x + b_u + R_u r₋₁ + b'_u)
  *   m = f∘D(m₋₁, m₋₂, …) + i∘u    r = o∘tanh(m)
  *
- * `weightIh` W [4H,I], `weightHh` R [4H,H], `biasIh`, `biasHh` [4H] in the order i f u o from U(±1/√H); then the store's. r₀ = m₀ = 0.
- * With D(m₋₁) = m₋₁ this is the LSTM; `FilterStore` is a finite or infinite impulse response, `DelayGraph` a graph of delays, and any
- * cell from H to H is a network within the store.
+ * `weightIh` W [4H,I], `weightHh` R [4H,H], `biasIh`, `biasHh` [4H] in the order i f u o from U(±1/√H); then the store's parameters. r₀ = m₀ = 0.
+ * With D(m₋₁) = m₋₁ this is the LSTM. `FilterStore` has a finite or infinite impulse response, `DelayGraph` a graph of delays, and any
+ * cell from H to H makes a network inside the store.
  * @param options x [B,I] to r [B,H]; state r, m and d
- * @throws ArgumentError for sizes below 1, and for a store that is not from H to H
+ * @throws ArgumentError for sizes below 1, and for a store with sizes other than H
  * @see Hochreiter and Schmidhuber, "Long short-term memory", 1997; Gers, Schmidhuber and Cummins, "Learning to forget: continual
  * prediction with LSTM", 2000, for gates over the identity
- * Deviates: stores other than the identity are of no one paper: they are the general notion of a state under the control of gates.
+ * Deviates: stores other than the identity come from no single paper; they generalise the idea of a gated state.
  * @example new GatedStore({ inputSize: 8, hiddenSize: 6, store: new FilterStore({ size: 6, delays: 3 }) }).scan(xs);
  */
 export class GatedStore<D extends State = State> extends Cell<GatedStoreState<D>> {
@@ -86,7 +86,7 @@ export class GatedStore<D extends State = State> extends Cell<GatedStoreState<D>
   }
 }
 
-/** The store that gives back what was stored last: D(m₋₁) = m₋₁. It has neither state nor parameters. */
+/** The store that returns the last stored value: D(m₋₁) = m₋₁. It has neither state nor parameters. */
 export class IdentityStore extends Cell<readonly []> {
   readonly inputSize: number;
   readonly outputSize: number;
@@ -109,21 +109,21 @@ export class IdentityStore extends Cell<readonly []> {
 
 export interface FilterStoreOptions extends LayerOptions {
   readonly size: number;
-  /** P: of how many stored values, the last included, there is a weighted sum; at least 1. */
+  /** P: number of stored values in the weighted sum, including the last one; at least 1. */
   readonly delays: number;
-  /** Q: how many values given back before are in the sum (default 0: a finite impulse response). */
+  /** Q: number of earlier outputs in the sum (default 0: a finite impulse response). */
   readonly feedbackDelays?: number;
 }
 
-/** Stored values before the last one [B,P−1,H], and values given back before [B,Q,H]; newest first. */
+/** Stored values before the last one [B,P−1,H], and earlier outputs [B,Q,H]; newest first. */
 export type FilterStoreState = { readonly stored: Tensor; readonly given: Tensor };
 
 /**
- * A store that is a filter for each unit, of finite or infinite impulse response:
+ * A store with one filter per unit, of finite or infinite impulse response:
  *
  *   D(m)(t) = Σ_p d_p m(t−p) + Σ_q a_q D(m)(t−q)    p = 1 … P, q = 1 … Q
  *
- * `weightIh` d [P,H], `weightFb` a [Q,H], null with Q = 0. At first the filter passes constants unchanged: d = 1/P, or with feedback
+ * `weightIh` d [P,H], `weightFb` a [Q,H], null with Q = 0. Initially the filter passes constants unchanged: d = 1/P, or with feedback
  * d = 0.7/P and a = 0.3/Q, a leaky integrator for P = Q = 1. Lines start at zero.
  * @param options m(t−1) [B,H] to D(m)(t) [B,H]; state stored and given
  * @throws ArgumentError for sizes below 1 and a negative number of feedback delays
@@ -172,13 +172,13 @@ export interface DelayGraphOptions extends LayerOptions {
 }
 
 /**
- * A store of edges with delays, each with a matrix and a gate of its own:
+ * A store made of delayed edges, each with its own matrix and gate:
  *
  *   D(m)(t) = Σ_e g_e(t) A_e m(t−δ_e)    g_e(t) = σ(w_e·m(t−1) + c_e)
  *
- * `weightHh` A [E,H,H], at first 2/E times the identity, so that constants pass with the gates half open; `weightGh` w [E,H] and
- * `biasG` c [E], zeros at first.
- * @param options m(t−1) [B,H] to D(m)(t) [B,H]; state [B,max δ − 1,H], newest first, zero at first
+ * `weightHh` A [E,H,H], initially 2/E times the identity, so that constants pass while the gates are half open; `weightGh` w [E,H] and
+ * `biasG` c [E], initially zero.
+ * @param options m(t−1) [B,H] to D(m)(t) [B,H]; state [B,max δ − 1,H], newest first, initially zero
  * @throws ArgumentError for sizes below 1, no delays, and delays that are not whole or below 1
  * @example new DelayGraph({ size: 6, delays: [1, 2, 5] });
  */

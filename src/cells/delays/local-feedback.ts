@@ -1,4 +1,4 @@
-/** Networks with filters for synapses, and neurons with feedback of their own: locally recurrent, globally feed-forward. */
+/** Locally recurrent, globally feed-forward networks: synapses are filters, and neurons feed back to themselves. */
 
 import { checkList, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
@@ -14,35 +14,35 @@ import type { Tensor } from "../../tensor/tensor.ts";
 import { type Activation, activationOf } from "../activations.ts";
 import { advance, checkDelays, emptyLine, sideBySide, tapsOf, weighTaps } from "./delay-line.ts";
 
-/** Where a neuron's feedback comes from: its synapses' outputs, its activation before the squashing function, or its output. */
+/** Source of a neuron's feedback: its synapses' outputs, its sum before f, or its output. */
 export type LocalFeedback = "synapse" | "activation" | "output";
 
 export interface LocalFeedbackOptions extends LayerOptions {
   readonly inputSize: number;
   /** Neurons of the layer. */
   readonly outputSize: number;
-  /** P: how many inputs before the present one a synapse sees (default 0). */
+  /** P: number of earlier inputs that a synapse sees (default 0). */
   readonly inputDelays?: number;
-  /** Q: how many past values are fed back (default 0, none). */
+  /** Q: number of past values that are fed back (default 0). */
   readonly feedbackDelays?: number;
   /** Default "synapse". */
   readonly feedback?: LocalFeedback;
   /** f (default "tanh"). */
   readonly activation?: Activation;
   /**
-   * Whether the feedback filter is given by reflection coefficients k = tanh ρ, |k| < 1, which keep its poles inside the unit circle
-   * (default false: the coefficients a themselves). Not for feedback of the output, whose loop has f in it.
+   * Whether reflection coefficients k = tanh ρ, |k| < 1, parametrise the feedback filter, which keeps its poles inside the unit circle
+   * (default false: the coefficients a themselves). Not for feedback of the output, whose loop contains f.
    */
   readonly lattice?: boolean;
 }
 
 const FEEDBACK = ["inputDelays", "feedbackDelays", "feedback", "activation", "lattice", ...LAYER] as const;
 
-/** Past inputs [B,P,I], and past values of what is fed back, [B,Q,O,I] of synapses or [B,Q,O] of neurons; newest first. */
+/** Past inputs [B,P,I], and past feedback values, [B,Q,O,I] for synapses or [B,Q,O] for neurons; newest first. */
 export type LocalFeedbackState = { readonly inputs: Tensor; readonly fed: Tensor };
 
 /**
- * A layer of neurons that remember only through filters of their own. With P past inputs and Q past values fed back:
+ * A layer of neurons whose only memory is in their own filters. With P past inputs and Q past feedback values:
  *
  *   v_ij(t) = Σ_p b_ipj x_j(t−p) + Σ_q a_qij v_ij(t−q)      "synapse": IIR synapses, or FIR with Q = 0
  *   s_i(t) = Σ_j v_ij(t) + c_i      y_i(t) = f(s_i(t))
@@ -168,11 +168,11 @@ export interface LocalFeedbackNetworkOptions extends Omit<LocalFeedbackOptions, 
 }
 
 /**
- * Layers of `LocalFeedbackLayer`, each reading the one below at the same step; `feedback`, delays and `lattice` are those of all.
+ * Stacks `LocalFeedbackLayer`s, each reading the one below at the same step. `feedback`, delays and `lattice` apply to all.
  * @param options x [B,sizes[0]] to y [B,sizes.at(-1)]; the state is that of each layer
- * @throws ArgumentError for fewer than two sizes, and as the layer does
+ * @throws ArgumentError for fewer than two sizes, and as `LocalFeedbackLayer` does
  * @see Tsoi and Back, "Locally recurrent globally feedforward networks: a critical review of architectures", 1994
- * Deviates: as `LocalFeedbackLayer`; the last layer is linear unless told otherwise.
+ * Deviates: as `LocalFeedbackLayer`; the last layer is linear by default.
  * @example new LocalFeedbackNetwork({ sizes: [1, 4, 1], inputDelays: 3, feedbackDelays: 3, lattice: true });
  */
 export class LocalFeedbackNetwork extends Cell<readonly LocalFeedbackState[]> {

@@ -14,11 +14,11 @@ import { advance, checkDelays, emptyLine, sideBySide, tapsOf } from "./delay-lin
 export interface NARXOptions extends LayerOptions {
   readonly inputSize: number;
   readonly outputSize: number;
-  /** H, units of the hidden layer; 0 (default) for none: Ψ is then one layer. */
+  /** H, units of the hidden layer; 0 (default) for none, which makes Ψ a single layer. */
   readonly hiddenSize?: number;
-  /** D_u: how many inputs before the present one are seen (default 0). */
+  /** D_u: number of earlier inputs that the network sees (default 0). */
   readonly inputDelays?: number;
-  /** D_y: how many outputs are fed back, at least 1. */
+  /** D_y: number of outputs that are fed back, at least 1. */
   readonly outputDelays: number;
   /** f of the hidden layer (default "tanh"). */
   readonly activation?: Activation;
@@ -30,7 +30,7 @@ export interface NARXOptions extends LayerOptions {
 export type NARXState = { readonly y: Tensor; readonly outputs: Tensor; readonly inputs: Tensor };
 
 /**
- * A network whose only memory are delay lines of its inputs and of its own outputs:
+ * A network whose only memory is delay lines of its inputs and of its own outputs:
  *
  *   y(t) = Ψ(u(t), …, u(t−D_u), y(t−1), …, y(t−D_y))
  *   Ψ(u, y) = g(V f(W_u u + W_y y + b) + c), or g(W_u u + W_y y + b) without a hidden layer
@@ -38,13 +38,13 @@ export type NARXState = { readonly y: Tensor; readonly outputs: Tensor; readonly
  * `weightIh` W_u [H,(D_u+1)·I], `weightFh` W_y [H,D_y·O], `bias` b [H], `weightHo` V [O,H], `biasO` c [O] (the last two null without a
  * hidden layer, where H = O); taps lie side by side, newest first. Each matrix is from U(±1/√n) for n inputs; lines start at zero.
  *
- * As it stands the network is in parallel mode: it runs on its own outputs. In series-parallel mode, `new TeacherForced(narx)`, it
- * sees what the outputs should have been: inputs are then [u(t); d(t−1)].
+ * On its own, the network is in parallel mode: it runs on its own outputs. In series-parallel mode, `new TeacherForced(narx)`, it
+ * sees the desired outputs instead: inputs are then [u(t); d(t−1)].
  * @param options x [B,I] to y [B,O]; state y, outputs and inputs
  * @throws ArgumentError for sizes below 1 and negative numbers of delays
  * @see Narendra and Parthasarathy, "Identification and control of dynamical systems using neural networks", 1990, section III
  * @see Lin, Horne, Tiňo and Giles, "Learning long-term dependencies in NARX recurrent neural networks", 1996, equations 1 and 2
- * Deviates: initial values, which neither gives.
+ * Deviates: initial values, which neither paper gives.
  * @example
  * const narx = new NARX({ inputSize: 1, hiddenSize: 20, outputSize: 1, outputDelays: 2 });
  * const [fitted] = new TeacherForced(narx).scan(cat([us, previousOutputs], 2));
@@ -98,7 +98,7 @@ export class NARX extends Cell<NARXState> {
     this.biasO = hiddenSize ? uniformParameter([O], 1 / Math.sqrt(H), options) : null;
   }
 
-  /** Zeros; a state filled with the last known inputs and outputs starts a forecast from them. */
+  /** Zeros. To forecast, fill the state with the last known inputs and outputs. */
   initialState(batch: number): NARXState {
     const { dtype } = this.bias;
     return {
@@ -120,7 +120,7 @@ export class NARX extends Cell<NARXState> {
 export interface HiddenDelayOptions extends LayerOptions {
   readonly inputSize: number;
   readonly hiddenSize: number;
-  /** D: how many of its own last states the hidden layer sees, at least 1. */
+  /** D: number of its own last states that the hidden layer sees, at least 1. */
   readonly hiddenDelays: number;
   /** f (default "tanh"). */
   readonly activation?: Activation;
@@ -131,9 +131,9 @@ export interface HiddenDelayOptions extends LayerOptions {
  *
  *   h(t) = f(W x(t) + Σ_d U_d h(t−d) + b)    d = 1 … D
  *
- * The paths of gradients through time are shorter by D. `weightIh` W [H,I] and `bias` [H] from U(±1/√H), `weightHh` [H,D·H], the U_d
+ * Paths of gradients through time are shorter by the factor D. `weightIh` W [H,I] and `bias` [H] from U(±1/√H), `weightHh` [H,D·H], the U_d
  * side by side, from U(±1/√(D·H)); D = 1 is the simple recurrent network.
- * @param options x [B,I] to h [B,H]; state [B,D,H], newest first, zero at first
+ * @param options x [B,I] to h [B,H]; state [B,D,H], newest first, initially zero
  * @throws ArgumentError for sizes below 1
  * @see Lin, Horne and Giles, "How embedded memory in recurrent neural network architectures helps learning long-term temporal
  * dependencies", 1998

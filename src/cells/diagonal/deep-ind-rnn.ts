@@ -14,13 +14,13 @@ import { type Tensor, tensor } from "../../tensor/tensor.ts";
 import { checkRange, type IndependentUnits, IndRNN, type IndRNNOptions, IndRNNRecurrence } from "./ind-rnn.ts";
 import { type Lengths, SequenceCell } from "./sequence-cell.ts";
 
-/** "layer": each vector by itself; "sequence": over the batch and its real steps; "step": over the batch, step by step. */
+/** "layer": each vector separately; "sequence": over the batch and its real steps; "step": over the batch, step by step. */
 export type IndRNNNorm = "none" | "layer" | "sequence" | "step";
 
 export interface IndRNNNetOptions extends IndRNNOptions {
-  /** How layers are normalised. */
+  /** How to normalise layers. */
   readonly norm?: IndRNNNorm;
-  /** How many steps have statistics of their own with "step" (later ones share the last's). */
+  /** Number of steps with statistics of their own, with "step"; later ones share those of the last. */
   readonly normSteps?: number;
 }
 
@@ -28,20 +28,20 @@ const IND_RNN_NET = [
   "inputSize", "hiddenSize", "weightStd", "activation", "recurrentRange", "norm", "normSteps", "normAt", ...LAYER,
 ] as const; // biome-ignore format: a list
 
-/** What a network says about one of its layers. */
+/** How a network describes one of its layers. */
 interface LayerPlan {
   readonly hiddenSize: number;
-  /** Width of what its own weights W read; without it the layer is the recurrence alone. */
+  /** Number of inputs of the layer's own weights W; without it the layer is only the recurrence. */
   readonly inputSize?: number;
 }
 
-/** Where a layer is normalised: what enters the recurrence (W x + b), or what comes out of it. */
+/** Where to normalise a layer: the input of the recurrence (W x + b), or its output. */
 type NormPlace = "before" | "after";
 
 /** Runs layer l on its input. */
 type RunLayer = (u: Tensor, l: number) => Tensor;
 
-/** A normalisation at one step after `past` steps, or of a whole sequence. */
+/** Normalises one step after `past` steps, or a whole sequence. */
 type Normalize = (norm: LayerNorm | SequenceBatchNorm, x: Tensor) => Tensor;
 
 function checkCount(op: string, what: string, count: number): void {
@@ -55,13 +55,13 @@ function normOf(op: string, features: number, { norm, normSteps, dtype = "float3
   return new SequenceBatchNorm(features, { dtype, steps: normSteps });
 }
 
-/** What the networks have in common: a flow of data through layers of IndRNN, the same for a step and a sequence. */
+/** Shared by the networks: a flow of data through layers of IndRNN, the same for a step and a sequence. */
 abstract class IndRNNNet extends SequenceCell<readonly Tensor[]> {
   readonly inputSize: number;
   readonly layers: readonly IndependentUnits[];
   readonly norms: readonly (LayerNorm | SequenceBatchNorm)[];
   readonly #place: NormPlace;
-  /** Whether the state counts steps, for statistics of their own. */
+  /** Whether the state counts steps, for statistics per step. */
   readonly #counts: boolean;
 
   constructor(op: string, options: IndRNNNetOptions, plans: readonly LayerPlan[], place: NormPlace, lastRange?: readonly [number, number]) {
@@ -71,7 +71,7 @@ abstract class IndRNNNet extends SequenceCell<readonly Tensor[]> {
     checkOneOf(op, "normAt", place, ["before", "after"]);
     checkRange(op, "lastRecurrentRange", lastRange);
     if (options.weightStd !== undefined) checkNumber(op, "weightStd", options.weightStd, { least: 0 });
-    // Norms draw nothing: what they refuse is refused before the layers are made.
+    // Norms draw no random numbers, so they come first: what they refuse is refused before the layers draw any.
     const isNormal = options.norm !== undefined && options.norm !== "none";
     this.norms = isNormal ? plans.map((plan) => normOf(op, plan.hiddenSize, options)) : [];
     this.inputSize = options.inputSize;
@@ -87,7 +87,7 @@ abstract class IndRNNNet extends SequenceCell<readonly Tensor[]> {
     });
   }
 
-  /** The output, from the input [...,I] and what runs a layer. */
+  /** Computes the output from the input [...,I] and a function that runs a layer. */
   protected abstract flow(x: Tensor, run: RunLayer): Tensor;
 
   /** Zeros. */
@@ -96,7 +96,7 @@ abstract class IndRNNNet extends SequenceCell<readonly Tensor[]> {
     return this.#counts ? [...states, zeros([batch, 1], "int32")] : states;
   }
 
-  /** The flow, with a normalisation and a way to advance a layer. */
+  /** Runs the flow, with a normalisation and a way to advance a layer. */
   #through(x: Tensor, normalize: Normalize, advance: (layer: IndependentUnits, sums: Tensor, l: number) => Tensor): Tensor {
     const at = (place: NormPlace, u: Tensor, l: number) => {
       const norm = this.#place === place ? this.norms[l] : undefined;
@@ -144,7 +144,7 @@ abstract class IndRNNNet extends SequenceCell<readonly Tensor[]> {
   }
 }
 
-/** How many steps each sequence has, [B,1]. */
+/** Number of steps of each sequence, [B,1]. */
 function stepsOf(xs: Tensor, lengths: Lengths): Tensor {
   const [T, B] = [xs.dim(0), xs.dim(1)];
   return tensor(lengths ? [...lengths] : new Array<number>(B).fill(T), { shape: [B, 1], dtype: "int32" });
@@ -152,18 +152,18 @@ function stepsOf(xs: Tensor, lengths: Lengths): Tensor {
 
 export interface DeepIndRNNOptions extends IndRNNNetOptions {
   readonly layers: number;
-  /** Where the last layer's recurrent weights are drawn from (default `recurrentRange`): near 1 where the last output has to tell of all steps. */
+  /** Range of the last layer's initial recurrent weights (default `recurrentRange`): near 1 if the last output must summarise all steps. */
   readonly lastRecurrentRange?: readonly [low: number, high: number];
-  /** Whether a layer is normalised before the recurrence and its activation, or after (default "after"). */
+  /** Whether to normalise a layer before the recurrence and its activation, or after (default "after"). */
   readonly normAt?: "before" | "after";
 }
 
 /**
- * Layers of IndRNN on one another, each reading what the one below puts out:
+ * A stack of IndRNN layers, each reading the output of the one below:
  *
  *   y⁰ = x    yˡ = hˡ    hˡ' = φ(N(W yˡ⁻¹ + b) + u∘hˡ) with `normAt: "before"`, else yˡ = N(hˡ) and no N within
  *
- * `norm` says what N is (default "none"); batch statistics leave padded steps out. State: h of each layer, and with "step" the number of steps.
+ * `norm` chooses N (default "none"); batch statistics exclude padding. State: h of each layer, and with "step" the number of steps.
  * @see Li, Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN): building a longer and deeper RNN", 2018, fig. 1b;
  *   initial weights of the last layer, section 4; Li, Li, Cook and Gao, "Deep independently recurrent neural network (IndRNN)", 2019
  * Deviates: none.
@@ -195,23 +195,23 @@ export class DeepIndRNN extends IndRNNNet {
 export interface ResidualIndRNNOptions extends IndRNNNetOptions {
   /** Residual blocks, of two layers each. */
   readonly blocks: number;
-  /** Where the last layer's recurrent weights are drawn from (default `recurrentRange`): near 1 where the last output has to tell of all steps. */
+  /** Range of the last layer's initial recurrent weights (default `recurrentRange`): near 1 if the last output must summarise all steps. */
   readonly lastRecurrentRange?: readonly [low: number, high: number];
-  /** Whether the normalisation stands before the recurrence and its activation, or after (default "before"). */
+  /** Whether to normalise before the recurrence and its activation, or after (default "before"). */
   readonly normAt?: "before" | "after";
 }
 
 /**
- * Blocks of two layers around which their input is carried on, each layer a recurrence and then its weights; one more recurrence at the end:
+ * Residual blocks of two layers, each layer a recurrence followed by its weights, and one more recurrence at the end:
  *
  *   y⁰ = W₀ x + b₀    yᵏ = yᵏ⁻¹ + F₂(F₁(yᵏ⁻¹))    F(y) = W R(y) + b    R(y): h' = φ(N(y) + u∘h)    output R(yᴷ)
  *
- * With `normAt: "after"` R is N(h') with h' = φ(y + u∘h). `norm` says what N is (default "sequence"). The W [H,H] and W₀ [H,I] are drawn from
+ * With `normAt: "after"` R is N(h') with h' = φ(y + u∘h). `norm` chooses N (default "sequence"). The W [H,H] and W₀ [H,I] are drawn from
  * U(±√(6/(65 fan-in))), or N(0, `weightStd`²), biases are zero. State: h of each recurrence in order of execution, as in DeepIndRNN.
  * @see Li, Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN): building a longer and deeper RNN", 2018, section 4, fig. 1c;
  *   order within a block, the last recurrence and initial weights: Li, Li, Cook and Gao, "Deep independently recurrent neural network (IndRNN)",
  *   2019, and the authors' program for it
- * Deviates: dropout is not part of it.
+ * Deviates: without dropout.
  * @example const [ys] = new ResidualIndRNN({ inputSize: 2, hiddenSize: 40, blocks: 3 }).scan(xs);
  */
 export class ResidualIndRNN extends IndRNNNet {
@@ -246,7 +246,7 @@ export class ResidualIndRNN extends IndRNNNet {
   }
 }
 
-/** Weights between recurrences: He's uniform ones for leaky units of slope 8, as the authors draw them. */
+/** Initial weights between recurrences: He's uniform ones for leaky units of slope 8, as the authors draw them. */
 function mixing(inputSize: number, options: ResidualIndRNNOptions): Linear {
   const { hiddenSize, weightStd, generator = defaultGenerator() } = options;
   const layer = new Linear(inputSize, hiddenSize, layerOptions(options));
@@ -257,7 +257,7 @@ function mixing(inputSize: number, options: ResidualIndRNNOptions): Linear {
 }
 
 export interface DenseIndRNNOptions extends IndRNNNetOptions {
-  /** How many dense layers each block has. */
+  /** Number of dense layers in each block. */
   readonly blocks: readonly number[];
   /** Units that each dense layer adds, k. */
   readonly growth: number;
@@ -267,13 +267,13 @@ export interface DenseIndRNNOptions extends IndRNNNetOptions {
 }
 
 /**
- * Blocks whose layers read everything before them in the block; R is a normalised IndRNN layer, its units in brackets:
+ * Blocks whose layers read the outputs of all earlier layers of the block. R is a normalised IndRNN layer, its number of units in brackets:
  *
  *   y⁰ = R(x) [H]    yⁱ⁺¹ = [yⁱ; R(R(yⁱ) [4k]) [k]] in a block    y⁰ = R(y) [half as many units] between blocks
  *
- * `hiddenSize` H is the first layer's; `norm` is "sequence" unless given. State: h of each layer in order of execution, as in DeepIndRNN.
+ * `hiddenSize` H is the first layer's; `norm` defaults to "sequence". State: h of each layer in order of execution, as in DeepIndRNN.
  * @see Li, Li, Cook and Gao, "Deep independently recurrent neural network (IndRNN)", 2019, densely connected IndRNN
- * Deviates: dropout is not part of it.
+ * Deviates: without dropout.
  * @example const [ys] = new DenseIndRNN({ inputSize: 2, hiddenSize: 16, blocks: [2, 2], growth: 8 }).scan(xs);
  */
 export class DenseIndRNN extends IndRNNNet {

@@ -1,4 +1,4 @@
-/** Independently recurrent networks: single layers, deep stacks, residual blocks. */
+/** Independently recurrent networks: single layers, and the units that deeper networks are built from. */
 
 import { checkList, checkNumber, checkOneOf, checkOptions, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
@@ -17,22 +17,22 @@ import type { HiddenCellOptions } from "../gated/hidden-cell.ts";
 import { after, type Lengths, lastOf, SequenceCell } from "./sequence-cell.ts";
 
 export interface IndRNNOptions extends HiddenCellOptions {
-  /** Standard deviation of W at first (default √(2/I)): smaller for long sequences, over which units near u = 1 add everything up. */
+  /** Initial standard deviation of W (default √(2/I)). Use a smaller one for long sequences, over which units near u = 1 sum everything. */
   readonly weightStd?: number;
   /** φ (default "relu"). */
   readonly activation?: ActivationName;
-  /** Where the recurrent weights are drawn from, uniformly (default [0, 1]). */
+  /** Range of the initial recurrent weights, which are uniform (default [0, 1]). */
   readonly recurrentRange?: readonly [low: number, high: number];
 }
 
-/** Units of which each sees its own past and nothing else: h' = φ(s + u∘h), from the inputs' part s of a step. */
+/** Units that each see only their own past: h' = φ(s + u∘h), from the input projection s of a step. */
 export abstract class IndependentUnits extends SequenceCell<Tensor> {
   abstract readonly hiddenSize: number;
   abstract readonly activation: ActivationName;
   /** u [H] */
   abstract readonly weightHh: Parameter;
 
-  /** The inputs' part s [...,H], from x [...,I]. */
+  /** The input projection s [...,H], from x [...,I]. */
   abstract sums(x: Tensor): Tensor;
 
   get outputSize(): number {
@@ -49,12 +49,12 @@ export abstract class IndependentUnits extends SequenceCell<Tensor> {
     return zeros([batch, this.hiddenSize], this.weightHh.dtype);
   }
 
-  /** h', from the inputs' part of a step [B,H]. */
+  /** h', from the input projection of a step [B,H]. */
   advance(sums: Tensor, h: Tensor): Tensor {
     return activations[this.activation](add(sums, mul(this.weightHh, h)));
   }
 
-  /** h after every step, and the last: from the inputs' part of all steps [T,B,H], by one kernel, and another for the gradient. */
+  /** h after every step, and the last h, from the input projection of all steps [T,B,H]: one kernel, and another for the gradient. */
   advanceAll(sums: Tensor, h0: Tensor, lengths: Lengths): [hs: Tensor, last: Tensor] {
     const hs = diagonalSequence(sums, this.weightHh, h0, { activation: this.activation, lengths });
     return [after(hs), lastOf(hs, null)];
@@ -71,10 +71,10 @@ export abstract class IndependentUnits extends SequenceCell<Tensor> {
   }
 }
 
-/** What there is to say about the units alone. */
+/** The options of the units alone. */
 export type IndependentUnitsOptions = Pick<IndRNNOptions, "hiddenSize" | "dtype" | "generator" | "activation" | "recurrentRange">;
 
-/** A range to draw from. @throws DTypeError, ArgumentError @internal */
+/** Checks a range to draw from. @throws DTypeError, ArgumentError @internal */
 export function checkRange(op: string, name: string, range: unknown): void {
   if (range === undefined) return;
   checkList(op, name, range);
@@ -99,7 +99,7 @@ function recurrentWeights({
   return new Parameter(generator.uniform([hiddenSize], low, high, dtype));
 }
 
-/** Only the recurrence of an IndRNN, h' = φ(x + u∘h), for use between layers that mix: as many inputs as units. */
+/** Only the recurrence of an IndRNN, h' = φ(x + u∘h), with as many inputs as units, for use between layers that mix them. */
 export class IndRNNRecurrence extends IndependentUnits {
   readonly inputSize: number;
   readonly hiddenSize: number;
@@ -122,7 +122,7 @@ export class IndRNNRecurrence extends IndependentUnits {
 }
 
 /**
- * A layer whose units see of the past only their own.
+ * A layer whose units each see only their own past.
  *
  *   h' = φ(W x + u∘h + b)
  *
@@ -171,12 +171,12 @@ export class IndRNN extends IndependentUnits {
 export interface RecurrentClipOptions {
   /** Length T of the sequences. */
   readonly steps: number;
-  /** Largest growth over all steps (default 2). */
+  /** γ, the largest growth over all steps (default 2). */
   readonly gamma?: number;
 }
 
 /**
- * Brings the recurrent weights of every IndRNN in a module back to |u| ≤ γ^(1/T); call it after each update.
+ * Clips the recurrent weights of every IndRNN in a module to |u| ≤ γ^(1/T); call it after each update.
  * @see Li, Li, Cook, Zhu and Gao, 2018, section 3.1
  * @throws ArgumentError unless T ≥ 1 and γ > 0
  */

@@ -1,4 +1,4 @@
-/** The linear recurrent unit: a diagonal complex recurrence, kept stable by its parameters. */
+/** The linear recurrent unit: a diagonal complex recurrence, stable by parametrisation. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
@@ -28,7 +28,7 @@ function times(a: Complex, b: Complex): Complex {
   return { re: sub(mul(a.re, b.re), mul(a.im, b.im)), im: add(mul(a.re, b.im), mul(a.im, b.re)) };
 }
 
-/** Real and imaginary parts [T,…] of each step as planes [T,2,…]. */
+/** Stacks real and imaginary parts [T,…] as planes [T,2,…]. */
 function planes({ re, im }: Complex): Tensor {
   return stack([re, im], 1);
 }
@@ -37,7 +37,7 @@ export interface LRUOptions extends LayerOptions {
   readonly inputSize: number;
   /** Size N of the complex state. */
   readonly hiddenSize: number;
-  /** Default inputSize; there is a direct path D∘x then only. */
+  /** Default inputSize, the only size for which there is a direct path D∘x. */
   readonly outputSize?: number;
   /** Eigenvalues start in the ring rMin ≤ |λ| ≤ rMax (default 0 and 1). */
   readonly rMin?: number;

@@ -1,4 +1,4 @@
-/** Gates that do not look at the state, so that sequences are trained in parallel: MinGRU, MinLSTM. */
+/** MinGRU and MinLSTM: their gates do not see the state, so sequences can be computed in parallel. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
@@ -19,31 +19,31 @@ import { after, type Lengths, lastOf, linearStates, SequenceCell, startingFrom }
 export interface MinRNNOptions extends LayerOptions {
   readonly inputSize: number;
   readonly hiddenSize: number;
-  /** Whether there are biases (default true). */
+  /** Whether to add biases (default true). */
   readonly bias?: boolean;
-  /** Whether the candidate goes through g, which keeps states positive, and whole sequences run in log space (default false). */
+  /** Whether to pass the candidate through g, which keeps states positive, and run whole sequences in log space (default false). */
   readonly logSpace?: boolean;
-  /** Steps of a chunk where whole sequences run as an associative scan; one step after another unless given. */
+  /** Steps per chunk, to run whole sequences as an associative scan; by default step after step. */
   readonly chunk?: number;
 }
 
-/** Natural logarithms of what is kept, taken and offered at a step, or the values. */
+/** What a step keeps of the state, takes of the candidate, and offers as candidate; as logarithms or as values. */
 interface Shares {
   readonly keep: Tensor;
   readonly take: Tensor;
 }
 
-/** g(v) = v + ½ for v ≥ 0, σ(v) below: positive and continuous. */
+/** g(v) = v + ½ for v ≥ 0, else σ(v): positive and continuous. */
 function positive(v: Tensor): Tensor {
   return where(greaterEqual(v, 0), add(v, 0.5), sigmoid(v));
 }
 
-/** log g(v), from v itself: log(v + ½) for v ≥ 0, log σ(v) below. */
+/** log g(v), computed from v: log(v + ½) for v ≥ 0, else log σ(v). */
 function logPositive(v: Tensor): Tensor {
   return where(greaterEqual(v, 0), log(add(relu(v), 0.5)), logSigmoid(v));
 }
 
-/** What the two have in common: everything but the gates. */
+/** Shared by the two: everything but the gates. */
 abstract class MinRNN extends SequenceCell<Tensor> {
   readonly inputSize: number;
   readonly outputSize: number;
@@ -78,10 +78,10 @@ abstract class MinRNN extends SequenceCell<Tensor> {
     return own ? this.outputSize : undefined;
   }
 
-  /** What is kept of the state and what is taken of the candidate, from the sums (gates first, then the candidate). */
+  /** The shares of the state to keep and of the candidate to take, from the sums (gates first, then the candidate). */
   protected abstract shares(sums: readonly Tensor[]): Shares;
 
-  /** The logarithms of the shares, without taking any of a share. */
+  /** The logarithms of these shares, computed directly. */
   protected abstract logShares(sums: readonly Tensor[]): Shares;
 
   #sums(x: Tensor): Tensor[] {
@@ -96,7 +96,7 @@ abstract class MinRNN extends SequenceCell<Tensor> {
     return [keep, mul(take, this.logSpace ? positive(candidate) : candidate)];
   }
 
-  /** All states [T+1,B,H]: what comes from the inputs as sums of positive numbers in log space, and what is left of h0. */
+  /** All states [T+1,B,H]: the inputs' part, as sums of positive numbers in log space, plus what remains of h0. */
   #logStates(xs: Tensor, h0: Tensor): Tensor {
     const sums = this.#sums(xs);
     const { keep, take } = this.logShares(sums);
@@ -122,11 +122,11 @@ abstract class MinRNN extends SequenceCell<Tensor> {
 }
 
 /**
- * The gated recurrent unit without its recurrent products; rows of weightIh [2H,I] in the order z h̃, from U(±1/√I).
+ * A gated recurrent unit without recurrent products. Rows of weightIh [2H,I] are in the order z h̃, from U(±1/√I).
  *
  *   z = σ(W_z x + b_z)    h̃ = W_h x + b_h, or g of it with `logSpace`    h' = (1 − z)∘h + z∘h̃
  *
- * State and output are h [B,H], from zero. Whole sequences run as one linear scan, with `logSpace` one over logarithms.
+ * State and output are h [B,H], from zero. Whole sequences run as one linear scan, over logarithms with `logSpace`.
  * @see Feng, Tung, Ahmed, Bengio, Hajimirsadeghi, "Were RNNs all we needed?", 2024, section 3.1 and appendix B
  * Deviates: the initial state is used as it is, not passed through g; there are biases unless `bias` is false; initial values.
  * @example const [ys, h] = new MinGRU({ inputSize: 4, hiddenSize: 8 }).scan(xs);
@@ -147,7 +147,7 @@ export class MinGRU extends MinRNN {
 }
 
 /**
- * The LSTM without recurrent products, output gate and squashing; rows of weightIh [3H,I] in the order f i h̃, from U(±1/√I).
+ * An LSTM without recurrent products, output gate and squashing. Rows of weightIh [3H,I] are in the order f i h̃, from U(±1/√I).
  *
  *   f, i = σ(W x + b)    f', i' = f/(f + i), i/(f + i)    h̃ = W_h x + b_h, or g of it with `logSpace`
  *   h' = f'∘h + i'∘h̃
@@ -173,7 +173,7 @@ export class MinLSTM extends MinRNN {
   }
 }
 
-/** log f − log i, of which f/(f + i) is the logistic function: it stands where both gates are closed, and the quotient would be 0/0. */
+/** log f − log i. Its logistic function is f/(f + i), and it stays finite where both gates are closed and the quotient would be 0/0. */
 function logRatio(sums: readonly Tensor[]): Tensor {
   const [f, i] = sums as [Tensor, Tensor, Tensor];
   return sub(softplus(neg(i)), softplus(neg(f)));

@@ -1,4 +1,4 @@
-/** Small formulas that gated cells share. */
+/** Small formulas shared by gated cells. */
 
 import { add, minimum, mul } from "../../ops/arithmetic.ts";
 import { exp } from "../../ops/math.ts";
@@ -14,7 +14,7 @@ export function complement(f: Tensor): Tensor {
   return add(mul(f, -1), 1);
 }
 
-/** e^x, of a rate or a time constant. Above e^80, as good as infinite, it is constant: an infinite one would make 0·∞ of a gradient. */
+/** e^x for a rate or a time constant. It is constant above e^80, since an infinite value would turn gradients into 0·∞. */
 export function rate(x: Tensor): Tensor {
   return exp(minimum(x, 80));
 }

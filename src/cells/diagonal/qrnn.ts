@@ -18,11 +18,11 @@ export type QRNNPooling = "f" | "fo" | "ifo";
 export interface QRNNOptions extends LayerOptions {
   readonly inputSize: number;
   readonly hiddenSize: number;
-  /** How many steps the convolution sees, the present one last (default 2). */
+  /** Number of steps that the convolution sees, the present one last (default 2). */
   readonly width?: number;
-  /** Which gates there are: forget, output, input (default "fo"). */
+  /** Which gates to use: forget, output, input (default "fo"). */
   readonly pooling?: QRNNPooling;
-  /** Steps of a chunk where whole sequences run as an associative scan; one step after another unless given. */
+  /** Steps per chunk, to run whole sequences as an associative scan; by default step after step. */
   readonly chunk?: number;
 }
 
@@ -34,12 +34,12 @@ export type QRNNState = {
 };
 
 /**
- * Quasi-recurrent network; rows of weightIh [G·H, width·I] in the order z f (o) (i), columns oldest step first.
+ * Quasi-recurrent network. Rows of weightIh [G·H, width·I] are in the order z f (o) (i), columns start with the oldest step.
  *
  *   X = x_{t−k+1} … x_t    z = tanh(W_z X + b_z)    f, o, i = σ(W X + b)
  *   c' = f∘c + (1 − f)∘z, or f∘c + i∘z with "ifo" pooling    h = c' with "f" pooling, else o∘c'
  *
- * The state starts from zeros, which are the left padding of the convolution; weights from U(±1/√(k I)), output h [B,H].
+ * The state starts from zeros, the left padding of the convolution. Weights from U(±1/√(k I)), output h [B,H].
  * Whole sequences run as one linear scan.
  * @see Bradbury, Merity, Xiong, Socher, "Quasi-recurrent neural networks", 2017, eq. 1-5
  * Deviates: there is a bias; zoneout of f is not part of the cell; initial values.
@@ -77,7 +77,7 @@ export class QRNN extends SequenceCell<QRNNState> {
     this.bias = uniformParameter([rows], bound, options);
   }
 
-  /** From the windows' steps [...,I]: a and b of c' = a∘c + b, and the output gate. */
+  /** a and b of c' = a∘c + b, and the output gate, from the windows' steps [...,I]. */
   #gates(steps: readonly Tensor[]): { f: Tensor; b: Tensor; o: Tensor | null } {
     const [z, ...sums] = split(linear(cat(steps, -1), this.weightIh, this.bias), this.outputSize, -1) as [Tensor, ...Tensor[]];
     const [f, o, i] = sums.map(sigmoid) as [Tensor, Tensor?, Tensor?];

@@ -1,4 +1,4 @@
-/** RWKV's fourth version: time mix, a running average with exponential weights, and channel mix. */
+/** RWKV-4: time mix, a running average with exponential weights, and channel mix. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
@@ -16,35 +16,35 @@ import { after, before, type Lengths, lastOf, linearStates, SequenceCell, starti
 export interface RWKVOptions extends LayerOptions {
   /** Channels, in and out. */
   readonly inputSize: number;
-  /** Size of the values within (default inputSize; 4·inputSize for channel mix). */
+  /** Size of the inner values (default inputSize; 4·inputSize for channel mix). */
   readonly hiddenSize?: number;
 }
 
 export type RWKVTimeMixState = {
-  /** The input before [B,I]. */
+  /** The previous input [B,I]. */
   readonly x: Tensor;
-  /** Numerator and denominator of the average, both in the scale exp(−max), and max; [B,H] each. */
+  /** Numerator and denominator of the average, both scaled by exp(−max), and max; [B,H] each. */
   readonly num: Tensor;
   readonly den: Tensor;
   readonly max: Tensor;
 };
 
-/** The scale before the first step: so small that the first key sets it. */
+/** Initial max, so small that the first key replaces it. */
 const UNSET = -1e30;
 
-/** Shares of the present input, from 1/(2I) up to 1 − 1/(2I) over the channels. */
+/** Shares of the present input, rising over the channels from 1/(2I) to 1 − 1/(2I). */
 function shares(size: number, { dtype = "float32" }: LayerOptions): Parameter {
   return new Parameter(linspace(0.5 / size, 1 - 0.5 / size, size, dtype));
 }
 
-/** r, k and v of a step, from which the average is made. */
+/** r, k and v of a step. */
 interface Mixed {
   readonly r: Tensor;
   readonly k: Tensor;
   readonly v: Tensor;
 }
 
-/** e^{ka}·a + e^{kb}·b for two pairs of values, in the scale e^{−m} of the larger exponent m. */
+/** e^{ka}·a + e^{kb}·b for two pairs of values, scaled by e^{−m} with m the larger exponent. */
 function joined(ka: Tensor, kb: Tensor): { m: Tensor; join: (a: Tensor, b: Tensor | null) => Tensor } {
   const m = maximum(ka, kb);
   const [ea, eb] = [exp(sub(ka, m)), exp(sub(kb, m))];
@@ -52,18 +52,18 @@ function joined(ka: Tensor, kb: Tensor): { m: Tensor; join: (a: Tensor, b: Tenso
 }
 
 /**
- * RWKV-4's time mix: a weighted average of all values so far, of weights that fall with age, behind a gate.
+ * RWKV-4's time mix: a gated weighted average of all values so far, with weights that fall with age.
  *
  *   r, k, v = W (μ∘x_t + (1 − μ)∘x_{t−1}), with a μ and a W each
  *   wkv_t = (Σ_{i<t} e^{−(t−1−i)w + k_i} v_i + e^{u + k_t} v_t) / (Σ_{i<t} e^{−(t−1−i)w + k_i} + e^{u + k_t})
  *   y = W_o (σ(r)∘wkv)    w = exp(decay)
  *
  * Parameters mixR, mixK, mixV [I] (μ), weightR, weightK, weightV [H,I], decay and bonus [H] (u), weightOut [I,H]; output [B,I].
- * Sums are kept as (num, den)·e^{max}, so that no exponential overflows; before the first step they and x are zero.
- * Whole sequences run as three scans: of max, and of num and den in its scale.
+ * Sums are kept as (num, den)·e^{max}, so no exponential overflows; before the first step they and x are zero.
+ * Whole sequences run as three scans: of max, and of num and den at its scale.
  * Weights from U(±1/√fan-in), μ evenly over the channels, decay from −5 to 3, bonus log 0.3.
  * @see Peng et al., "RWKV: Reinventing RNNs for the transformer era", 2023, eq. 11-13, 16 and 17
- * Deviates: initial values. Those of the paper depend on the depth of the layer, which a cell does not know.
+ * Deviates: initial values. The paper's depend on the depth of the layer, which a cell does not know.
  * @example const [ys, state] = new RWKVTimeMix({ inputSize: 8 }).scan(xs);
  */
 export class RWKVTimeMix extends SequenceCell<RWKVTimeMixState> {
@@ -146,7 +146,7 @@ export class RWKVTimeMix extends SequenceCell<RWKVTimeMixState> {
  *
  *   r, k = W (μ∘x_t + (1 − μ)∘x_{t−1}), with a μ and a W each    y = σ(r)∘(W_v relu(k)²)
  *
- * Parameters mixR, mixK [I], weightR [I,I], weightK [H,I], weightV [I,H]; the state is the input before [B,I], from zero.
+ * Parameters mixR, mixK [I], weightR [I,I], weightK [H,I], weightV [I,H]; the state is the previous input [B,I], from zero.
  * @see Peng et al., "RWKV: Reinventing RNNs for the transformer era", 2023, eq. 14, 15 and 18
  * Deviates: as RWKVTimeMix.
  * @example const [y, x] = new RWKVChannelMix({ inputSize: 8 }).step(x, before);

@@ -1,4 +1,4 @@
-/** Mamba's recurrence: a state space whose step size, input and output depend on the input. */
+/** Mamba's recurrence: a state space model whose step size, input and output maps depend on the input. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
@@ -21,7 +21,7 @@ export interface SelectiveScanOptions extends LayerOptions {
   readonly stateSize?: number;
   /** Rank of the step size's projection (default ⌈D/16⌉). */
   readonly rank?: number;
-  /** Steps of a chunk where whole sequences run as an associative scan; one step after another unless given. */
+  /** Steps per chunk, to run whole sequences as an associative scan; by default step after step. */
   readonly chunk?: number;
 }
 
@@ -73,7 +73,7 @@ export class SelectiveScan extends SequenceCell<Tensor> {
     this.skip = new Parameter(ones([inputSize], dtype));
   }
 
-  /** For x [...,D]: a and b [...,D,N] of h' = a∘h + b, and C [...,1,N]. */
+  /** a and b [...,D,N] of h' = a∘h + b, and C [...,1,N], for x [...,D]. */
   #coefficients(x: Tensor): { a: Tensor; b: Tensor; c: Tensor } {
     const N = this.stateSize;
     const [low, b, c] = split(linear(x, this.weightX), [this.rank, N, N], -1) as [Tensor, Tensor, Tensor];
@@ -110,9 +110,9 @@ function stepBias(size: number, { dtype = "float32", generator = defaultGenerato
 }
 
 export interface MambaOptions extends SelectiveScanOptions {
-  /** Channels within, as a multiple of inputSize (default 2). */
+  /** Inner channels, as a multiple of inputSize (default 2). */
   readonly expand?: number;
-  /** Steps that the convolution sees, the present one last (default 4). */
+  /** Number of steps that the convolution sees, the present one last (default 4). */
   readonly width?: number;
 }
 
@@ -170,7 +170,7 @@ export class Mamba extends SequenceCell<MambaState> {
     return split(linear(x, this.weightIn), this.ssm.inputSize, -1) as [Tensor, Tensor];
   }
 
-  /** The depthwise convolution, from the steps [...,E] that it sees. */
+  /** The depthwise convolution of the steps [...,E] that it sees. */
   #convolve(steps: readonly Tensor[]): Tensor {
     const terms = steps.map((u, j) => mul(u, select(this.weightConv, 1, j)));
     return silu(terms.reduce((total, term) => add(total, term), this.biasConv as Tensor));

@@ -1,4 +1,4 @@
-/** Cells that run a whole sequence at once, and what they have in common. */
+/** The base of cells that run a whole sequence at once, and their helpers. */
 
 import { checkOptions } from "../../base/checks.ts";
 import { fillBeyond, zeroBeyond } from "../../nn/padding.ts";
@@ -11,14 +11,14 @@ import { Cell, checkSequence, hasOwnMethod, SCAN, type ScanOptions } from "../..
 import type { State } from "../../recurrence/state.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";
 
-/** Real steps of each sequence; null where all sequences are as long as the batch. */
+/** Real steps of each sequence; null if all sequences have full length. */
 export type Lengths = readonly number[] | null;
 
-/** Base of the cells which also say how a whole sequence runs at once, whatever the sequences' lengths. */
+/** Base class of cells that also define how a whole sequence runs at once, for sequences of any lengths. */
 export abstract class SequenceCell<S extends State = State> extends Cell<S> {
   /**
-   * All of `xs [T,B,I]` from `state`. The last state is that after each sequence's last step; what comes out after
-   * that step does not matter.
+   * Runs all of `xs [T,B,I]` from `state`. The last state is the one after each sequence's last step; outputs after
+   * that step are ignored.
    */
   abstract whole(xs: Tensor, state: S, lengths: Lengths): [ys: Tensor, last: S];
 
@@ -26,7 +26,7 @@ export abstract class SequenceCell<S extends State = State> extends Cell<S> {
     checkOptions("scan", options, SCAN);
     checkSequence("scan", xs, this.inputSize, options.lengths);
     const [T, B] = [xs.dim(0), xs.dim(1)];
-    // Of one step there is nothing to run at once; what the step does not read has no gradient then, instead of one of zeros.
+    // A single step runs as a step: what it does not read then has no gradient, rather than one of zeros.
     if (T === 1 || hasNewerStep(this)) return super.scan(xs, state, options);
     const lengths = options.lengths?.some((n) => n < T) ? options.lengths : null;
     const turn = (x: Tensor) => (options.reverse ? reversed(x, lengths) : x);
@@ -35,7 +35,7 @@ export abstract class SequenceCell<S extends State = State> extends Cell<S> {
   }
 }
 
-/** Whether a subclass has a step of which the `whole` that it inherits knows nothing. */
+/** Whether a subclass overrides the step but inherits `whole`, which does not know that step. */
 function hasNewerStep(cell: SequenceCell): boolean {
   if (hasOwnMethod(cell, "step")) return true;
   let prototype = Object.getPrototypeOf(cell);
@@ -50,7 +50,7 @@ function rowsAt(x: Tensor, steps: readonly number[], times: readonly number[]): 
   return takeRows(reshape(x, [n * B, ...rest]), tensor(index, { shape: [...times, B] }));
 }
 
-/** Each sequence of xs [T,B,…] from its last real step to its first; what lies after stays. */
+/** Reverses the real steps of each sequence of xs [T,B,…]; its padding stays. */
 function reversed(xs: Tensor, lengths: Lengths): Tensor {
   if (lengths === null) return flip(xs, 0);
   const T = xs.dim(0);
@@ -73,25 +73,25 @@ export function before(states: Tensor): Tensor {
   return slice(states, 0, 0, states.dim(0) - 1);
 }
 
-/** The initial state […] and what follows it [T,…], as [T+1,…]. */
+/** Joins the initial state […] and what follows it [T,…] to [T+1,…]. */
 export function startingFrom(first: Tensor, rest: Tensor): Tensor {
   return cat([unsqueeze(first, 0), rest]);
 }
 
-/** h[t] = a[t]∘h[t-1] + b[t] for a and b [T,…] from h0 […]: all states [T+1,…], h0 first. In chunks where `chunk` says so. */
+/** All states [T+1,…] of h[t] = a[t]∘h[t-1] + b[t] for a and b [T,…] from h0 […], h0 first; in chunks if `chunk` is given. */
 export function linearStates(a: Tensor, b: Tensor, h0: Tensor, chunk?: number): Tensor {
   const [factors, terms] = [startingFrom(h0, a), startingFrom(h0, b)];
   return chunk === undefined ? linearScan(factors, terms, { axis: 0 }) : chunkedScan(factors, terms, { axis: 0, chunk });
 }
 
-/** Each step of xs [T,B,I] as it is seen through a window on it and the k − 1 steps before: [T,B,I] each, oldest first. */
+/** For every step of xs [T,B,I], a window of that step and the k − 1 before it: k tensors [T,B,I], oldest first. */
 export function windows(xs: Tensor, past: readonly Tensor[]): Tensor[] {
   if (past.length === 0) return [xs];
   const all = cat([stack(past), xs]);
   return Array.from({ length: past.length + 1 }, (_, j) => slice(all, 0, j, j + xs.dim(0)));
 }
 
-/** The last k − 1 steps of `past` continued by each sequence of `xs [T,B,I]`. */
+/** The last k − 1 steps of `past` followed by each sequence of `xs [T,B,I]`. */
 export function pastAfter(xs: Tensor, past: readonly Tensor[], lengths: Lengths): Tensor[] {
   if (past.length === 0) return [];
   const all = cat([stack(past), xs]);

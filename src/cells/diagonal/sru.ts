@@ -1,4 +1,4 @@
-/** The simple recurrent unit: matrices see the input only, the state is mixed element by element. */
+/** The simple recurrent unit: matrices see only the input, and the state is mixed elementwise. */
 
 import { checkNumber, checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
@@ -17,7 +17,7 @@ import { after, before, type Lengths, lastOf, SequenceCell } from "./sequence-ce
 export interface SRUOptions extends LayerOptions {
   readonly inputSize: number;
   readonly hiddenSize: number;
-  /** What the bias of the highway gate r starts from (default 0). */
+  /** Initial bias of the highway gate r (default 0). */
   readonly highwayBias?: number;
 }
 
@@ -30,7 +30,7 @@ export interface SRUOptions extends LayerOptions {
  *
  * State c [B,H] from zero, output h [B,H]. W from U(±√(3/I)), v from U(±1), α = √(1 + 2 exp(b)) with b = `highwayBias`.
  * @see Lei, Zhang, Wang, Dai, Artzi, "Simple recurrent units for highly parallelizable recurrence", 2018, eq. 1-4 and section 3.2
- * Deviates: where sizes differ, the highway has a projection of its own; initial values of v.
+ * Deviates: if sizes differ, the highway has a projection of its own; initial values of v.
  * @example const [h, c] = new SRU({ inputSize: 8, hiddenSize: 8 }).step(x, state);
  */
 export class SRU extends SequenceCell<Tensor> {
@@ -39,7 +39,7 @@ export class SRU extends SequenceCell<Tensor> {
   readonly weightIh: Parameter;
   readonly weightHh: Parameter;
   readonly bias: Parameter;
-  /** α: what the highway's input is scaled by, so that deep stacks keep their variance. */
+  /** α: scales the highway's input, so that deep stacks keep their variance. */
   readonly highwayScale: number;
 
   constructor(given: SRUOptions) {
@@ -75,7 +75,7 @@ export class SRU extends SequenceCell<Tensor> {
     return slice(parameter, 0, from, from + this.outputSize);
   }
 
-  /** What the matrices make of x [...,I]: x̃, the sums of f and r, and what the highway carries. */
+  /** The matrix products of x [...,I]: x̃, the sums of f and r, and the highway's value. */
   #sums(x: Tensor): [candidate: Tensor, f: Tensor, r: Tensor, carried: Tensor] {
     const [candidate, f, r, projected] = split(linear(x, this.weightIh), this.outputSize, -1) as [Tensor, Tensor, Tensor, Tensor?];
     return [candidate, add(f, this.#part(this.bias, 0)), add(r, this.#part(this.bias, this.outputSize)), projected ?? x];

@@ -1,4 +1,4 @@
-/** The convolutional LSTM: sequences of images, with convolutions in place of products. */
+/** The convolutional LSTM, for sequences of images: convolutions replace products. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
@@ -34,7 +34,7 @@ export type ConvLSTMState = {
  *   o = σ(W_x ∗ X + W_h ∗ H + W_c∘C' + b)    H' = o∘tanh(C')
  *
  * Gates in the order i f g o: weightIh [4K,C,k,k], weightHh [4K,K,k,k], bias [4K]; weightPeephole [3,K,height,width] (W_c of i, f, o).
- * Images are flattened where they enter and leave: x [B, C·height·width], y [B, K·height·width]; the state starts from zero,
+ * Images are flattened at input and output: x [B, C·height·width], y [B, K·height·width]. The state starts from zero,
  * and zeros surround the images. Filters and bias from U(±1/√(K k²)), peepholes zero.
  * @see Shi, Chen, Wang, Yeung, Wong, Woo, "Convolutional LSTM network: a machine learning approach for precipitation nowcasting", 2015, eq. 3
  * Deviates: initial values, which the paper does not give.

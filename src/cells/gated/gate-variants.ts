@@ -8,7 +8,7 @@ import { split } from "../../ops/shape.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { HiddenCell, type HiddenCellOptions } from "./hidden-cell.ts";
 
-/** What the gates see: the bias counts for [b_r; b_z; b_n] or, without the gates', for b_n alone; the weights likewise. */
+/** What the gates see. The bias is [b_r; b_z; b_n], or only b_n if the gates have none; likewise the weights. */
 interface Gates {
   readonly state: boolean;
   readonly bias: boolean;
@@ -47,7 +47,7 @@ function lastBlock(blocks: Tensor, H: number): Tensor {
 }
 
 /**
- * Gates of the state and a bias, not of the input.
+ * Gates that see the state and a bias, not the input.
  *
  *   r = σ(U_r h + b_r)    z = σ(U_z h + b_z)
  *   h' = (1 − z)∘h + z∘tanh(W x + U (r∘h) + b)
@@ -70,7 +70,7 @@ export class GRU1 extends GateVariant {
 }
 
 /**
- * Gates of the state alone.
+ * Gates that see only the state.
  *
  *   r = σ(U_r h)    z = σ(U_z h)
  *   h' = (1 − z)∘h + z∘tanh(W x + U (r∘h) + b)
@@ -92,7 +92,7 @@ export class GRU2 extends GateVariant {
 }
 
 /**
- * Gates of a bias alone: constant in time, but learned for each unit.
+ * Gates with only a bias: constant in time, but learned for each unit.
  *
  *   r = σ(b_r)    z = σ(b_z)
  *   h' = (1 − z)∘h + z∘tanh(W x + U (r∘h) + b)

@@ -17,18 +17,18 @@ export interface GatedFeedbackOptions extends LayerOptions {
   /** H_1 … H_L, units of each layer from below. */
   readonly hiddenSizes: readonly number[];
   /**
-   * "learned" (default), or what the paper compares with: "open", all gates 1, every layer sees every layer; "own", each layer sees
-   * itself alone, a conventional stack.
+   * "learned" (default), or one of the paper's baselines: "open", all gates 1, so every layer sees every layer; "own", each layer sees
+   * only itself, a conventional stack.
    */
   readonly gates?: "learned" | "open" | "own";
 }
 
-/** One layer j. The number of blocks is that of the unit: 1 tanh, 3 GRU, 4 LSTM. */
+/** One layer j. The number of blocks depends on the unit: 1 for tanh, 3 for GRU, 4 for LSTM. */
 class FeedbackLayer extends Module {
   /** W of all blocks, [blocks·H_j, below]. */
   readonly weightIh: Parameter;
   readonly bias: Parameter;
-  /** U of the unit's own gates, which see their own layer, [(blocks−1)·H_j, H_j]. */
+  /** U of the unit's own gates, which see only their own layer, [(blocks−1)·H_j, H_j]. */
   readonly weightHh: Parameter | null;
   /** The U^(i→j) side by side, [H_j, ΣH]; [H_j, H_j] with gates "own". */
   readonly weightFh: Parameter;
@@ -53,7 +53,7 @@ class FeedbackLayer extends Module {
     this.weightGh = gates === "learned" ? draw(L, all) : null;
   }
 
-  /** Σ_i g^(i→j) U^(i→j) h_i: a gate is one number, so it may as well be on h_i, and one product does. */
+  /** Σ_i g^(i→j) U^(i→j) h_i. A gate is one number, so we apply it to h_i and need only one product. */
   feedback(below: Tensor, hs: readonly Tensor[], own: Tensor): Tensor {
     if (this.weightGi === null || this.weightGh === null) {
       return linear(this.weightFh.dim(1) === own.dim(1) ? own : cat(hs, 1), this.weightFh);
@@ -64,7 +64,7 @@ class FeedbackLayer extends Module {
   }
 }
 
-/** Layers that all read the whole last state, and the present output of the layer below. */
+/** Layers that each read the whole last state and the present output of the layer below. */
 abstract class GatedFeedback<S extends State> extends Cell<S> {
   readonly inputSize: number;
   readonly outputSize: number;
@@ -105,8 +105,8 @@ abstract class GatedFeedback<S extends State> extends Cell<S> {
  *   g^(i→j) = σ(w^(i→j)·h_{j−1}(t) + u^(i→j)·[h_1(t−1); …; h_L(t−1)])    a single number
  *   h_j(t) = tanh(W_j h_{j−1}(t) + b_j + Σ_i g^(i→j) U^(i→j) h_i(t−1))    h_0 = x
  *
- * Of layer j: `weightIh` W [H_j,H_{j−1}], `bias` b, `weightFh` the U^(i→j) side by side [H_j,ΣH], `weightGi` the w as rows i [L,H_{j−1}],
- * `weightGh` the u as rows i [L,ΣH], all from U(±1/√H_j). The output is that of the top layer. State: the h_j [B,H_j], zero at first.
+ * Layer j has `weightIh` W [H_j,H_{j−1}], `bias` b, `weightFh` the U^(i→j) side by side [H_j,ΣH], `weightGi` the w as rows i [L,H_{j−1}],
+ * `weightGh` the u as rows i [L,ΣH], all from U(±1/√H_j). The output is that of the top layer. State: the h_j [B,H_j], initially zero.
  * @param options x [B,I] to h_L [B,H_L]
  * @throws ArgumentError for sizes below 1 and no layers
  * @see Chung, Gulcehre, Cho and Bengio, "Gated feedback recurrent neural networks", 2015, section 3
@@ -140,9 +140,9 @@ export type GatedFeedbackLSTMState = { readonly h: readonly Tensor[]; readonly c
  *   c̃ = tanh(W_c h_{j−1}(t) + b_c + Σ_i g^(i→j) U_c^(i→j) h_i(t−1))
  *   c_j(t) = f∘c_j(t−1) + i∘c̃      h_j(t) = o∘tanh(c_j(t))
  *
- * Gates g as in `GatedFeedbackRNN`. Of layer j: `weightIh` [4H_j,H_{j−1}] and `bias` in the order i f c̃ o, `weightHh` U [3H_j,H_j] in the
+ * Gates g as in `GatedFeedbackRNN`. Layer j has `weightIh` [4H_j,H_{j−1}] and `bias` in the order i f c̃ o, `weightHh` U [3H_j,H_j] in the
  * order i f o, `weightFh`, `weightGi`, `weightGh` as there.
- * @param options x [B,I] to h_L [B,H_L]; state h and c, zero at first
+ * @param options x [B,I] to h_L [B,H_L]; state h and c, initially zero
  * @throws ArgumentError for sizes below 1 and no layers
  * @see Chung, Gulcehre, Cho and Bengio, "Gated feedback recurrent neural networks", 2015, section 3
  * Deviates: the units have biases; initial values.
@@ -178,9 +178,9 @@ export class GatedFeedbackLSTM extends GatedFeedback<GatedFeedbackLSTMState> {
  *   h̃ = tanh(W_h h_{j−1}(t) + b_h + r∘Σ_i g^(i→j) U_h^(i→j) h_i(t−1))
  *   h_j(t) = (1 − z)∘h_j(t−1) + z∘h̃
  *
- * Gates g as in `GatedFeedbackRNN`. Of layer j: `weightIh` [3H_j,H_{j−1}] and `bias` in the order r z h̃, `weightHh` U [2H_j,H_j] in the
- * order r z, `weightFh`, `weightGi`, `weightGh` as there. Here z takes the new; in PyTorch's GRU it keeps the old.
- * @param options x [B,I] to h_L [B,H_L]; state the h_j [B,H_j], zero at first
+ * Gates g as in `GatedFeedbackRNN`. Layer j has `weightIh` [3H_j,H_{j−1}] and `bias` in the order r z h̃, `weightHh` U [2H_j,H_j] in the
+ * order r z, `weightFh`, `weightGi`, `weightGh` as there. Here z weighs the new value; in PyTorch's GRU it weighs the old one.
+ * @param options x [B,I] to h_L [B,H_L]; state the h_j [B,H_j], initially zero
  * @throws ArgumentError for sizes below 1 and no layers
  * @see Chung, Gulcehre, Cho and Bengio, "Gated feedback recurrent neural networks", 2015, section 3
  * Deviates: the units have biases; initial values.

@@ -1,4 +1,4 @@
-/** What cells have in common whose state is their output, a vector of units. */
+/** The base of cells whose state is their output, a vector of units. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import type { FloatDType } from "../../base/dtype.ts";
@@ -13,7 +13,7 @@ export interface HiddenCellOptions extends LayerOptions {
   readonly hiddenSize: number;
 }
 
-/** Base of cells with the state h [B,H], which starts at zero and is put out. */
+/** Base class of cells whose state h [B,H] starts at zero and is also the output. */
 export abstract class HiddenCell extends Cell<Tensor> {
   readonly inputSize: number;
   readonly hiddenSize: number;
@@ -30,7 +30,7 @@ export abstract class HiddenCell extends Cell<Tensor> {
     this.#options = options;
   }
 
-  /** The type of parameters and state. */
+  /** The dtype of parameters and state. */
   get dtype(): FloatDType {
     return this.#options.dtype ?? "float32";
   }

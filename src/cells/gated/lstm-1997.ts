@@ -15,21 +15,21 @@ import { type Tensor, tensor } from "../../tensor/tensor.ts";
 
 export interface LSTM1997Options extends LayerOptions {
   readonly inputSize: number;
-  /** J, memory blocks: each has one input gate and one output gate. */
+  /** J, number of memory blocks; each has one input gate and one output gate. */
   readonly blocks: number;
-  /** S, cells in each block (default 1). */
+  /** S, number of cells per block (default 1). */
   readonly cellsPerBlock?: number;
   /** "1997" (default): g = 4σ − 2 into the cell and h = 2σ − 1 out of it. "tanh": both tanh. */
   readonly squashing?: "1997" | "tanh";
-  /** Whether the gates' own activations are fed back to every unit, a fully connected hidden layer (default false). */
+  /** Whether to feed the gates' own activations back to every unit, as in a fully connected hidden layer (default false). */
   readonly gateRecurrence?: boolean;
-  /** "1997": no gradient flows from step to step except through the cells' inner states. "none" (default): the whole gradient. */
+  /** "1997": gradients flow from step to step only through the cells' inner states. "none" (default): the full gradient. */
   readonly truncate?: "none" | "1997";
-  /** Bias of the input gates at first, of all or of each block (default 0); below zero, cells start closed. */
+  /** Initial bias of the input gates, for all or for each block (default 0); with negative values, cells start closed. */
   readonly inputGateBias?: number | readonly number[];
-  /** Bias of the output gates at first, of all or of each block (default 0); different values make blocks start one after another. */
+  /** Initial bias of the output gates, for all or for each block (default 0); with different values, blocks come into use one after another. */
   readonly outputGateBias?: number | readonly number[];
-  /** Weights at first are from U(±bound) (default 0.1). */
+  /** Bound of the uniform initial weights (default 0.1). */
   readonly bound?: number;
 }
 
@@ -37,19 +37,19 @@ export interface LSTM1997Options extends LayerOptions {
 export type LSTM1997State = { readonly u: Tensor; readonly c: Tensor };
 
 /**
- * Memory cells whose inner state only adds up; J blocks of S cells, H = J·S:
+ * Memory cells whose inner state only accumulates, in J blocks of S cells, H = J·S:
  *
  *   i_j = σ(W_i x + U_i u₋₁ + b_i)      o_j = σ(W_o x + U_o u₋₁ + b_o)      for block j
  *   c = c₋₁ + i_j·g(W_c x + U_c u₋₁ + b_c)      y = o_j·h(c)               for each cell of block j
  *   u = y, or [y; i; o] with `gateRecurrence`
  *
  * `weightIh` [2J+H, I], `weightHh` [2J+H, H or H+2J], `bias` [2J+H], rows in the order i o c; u₀ = c₀ = 0.
- * With `truncate: "1997"` an error that reaches the sum of a gate or of a cell changes the weights into it and flows on to the input x of
+ * With `truncate: "1997"`, an error that reaches the sum of a gate or of a cell changes the weights into it and flows on to the input x of
  * that step; it does not flow back to u₋₁, the activations of the step before.
  * @param options x [B,I] to y [B,H]
  * @throws ArgumentError for sizes below 1 and lists of biases that are not one for each block
  * @see Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9(8), 1997, section 4 and appendix A.1
- * Deviates: by default the gradient is whole and the gates' activations are not fed back; cells have biases, too; initial weights.
+ * Deviates: by default the gradient is not truncated and the gates' activations are not fed back; cells have biases too; initial weights.
  * @example const cell = new LSTM1997({ inputSize: 7, blocks: 4, cellsPerBlock: 2, inputGateBias: -1, truncate: "1997" });
  */
 export class LSTM1997 extends Cell<LSTM1997State> {
@@ -126,7 +126,7 @@ export class LSTM1997 extends Cell<LSTM1997State> {
     return this.squashing === "tanh" ? tanh(c) : sub(mul(sigmoid(c), 2), 1);
   }
 
-  /** Each block's gate [B,J] on all of its cells [B,J·S]. */
+  /** Repeats each block's gate [B,J] for all of its cells [B,J·S]. */
   #gated(gate: Tensor, cells: Tensor): Tensor {
     const [B, H] = cells.shape as [number, number];
     return reshape(mul(unsqueeze(gate, 2), reshape(cells, [B, this.blocks, H / this.blocks])), [B, H]);

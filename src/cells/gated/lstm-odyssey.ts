@@ -1,4 +1,4 @@
-/** The LSTM with peepholes and the eight variants that "a search space odyssey" compared it with. */
+/** The LSTM with peepholes, and the eight variants to which "a search space odyssey" compared it. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
@@ -14,13 +14,13 @@ import { defaultGenerator } from "../../tensor/random.ts";
 import { assign, type Tensor } from "../../tensor/tensor.ts";
 import { type Activation, activationOf } from "../activations.ts";
 
-/** What the cell is made of; the defaults are the vanilla LSTM. */
+/** The parts of the cell; the defaults make the vanilla LSTM. */
 export interface OdysseyParts {
-  /** Without it i = 1. */
+  /** Whether there is an input gate; without it i = 1. */
   readonly inputGate?: boolean;
-  /** Without it f = 1; "coupled" has f = 1 − i and no weights. */
+  /** Whether there is a forget gate; without it f = 1. "coupled" means f = 1 − i, without weights. */
   readonly forgetGate?: boolean | "coupled";
-  /** Without it o = 1. */
+  /** Whether there is an output gate; without it o = 1. */
   readonly outputGate?: boolean;
   /** g (default "tanh"). */
   readonly inputActivation?: Activation;
@@ -28,14 +28,14 @@ export interface OdysseyParts {
   readonly outputActivation?: Activation;
   /** Whether the gates see the cell (default true). */
   readonly peepholes?: boolean;
-  /** Whether all gates see all gates of one step before (default false). */
+  /** Whether all gates see all gates of the previous step (default false). */
   readonly gateRecurrence?: boolean;
 }
 
 export type OdysseyVariant = "V" | "NIG" | "NFG" | "NOG" | "NIAF" | "NOAF" | "CIFG" | "NP" | "FGR";
 
 /**
- * The variants under the paper's names: vanilla; no input, forget or output gate; no input or output activation function;
+ * The variants by the paper's names: vanilla; no input, forget or output gate; no input or output activation function;
  * coupled input and forget gate; no peepholes; full gate recurrence.
  */
 export const odysseyVariants: Readonly<Record<OdysseyVariant, OdysseyParts>> = {
@@ -53,7 +53,7 @@ export const odysseyVariants: Readonly<Record<OdysseyVariant, OdysseyParts>> = {
 export interface OdysseyLSTMOptions extends LayerOptions, OdysseyParts {
   readonly inputSize: number;
   readonly hiddenSize: number;
-  /** Bias of the forget gate at first (default 0). */
+  /** Initial bias of the forget gate (default 0). */
   readonly forgetBias?: number;
 }
 
@@ -63,17 +63,17 @@ export type OdysseyState = { readonly h: Tensor; readonly c: Tensor; readonly ga
 type Gate = "i" | "f" | "o";
 
 /**
- * The vanilla LSTM, which has three gates with peepholes, with any part of it left out or changed:
+ * The vanilla LSTM, with three gates and peepholes, of which any part can be left out or changed:
  *
  *   z = g(W_z x + R_z y₋₁ + b_z)
  *   i = σ(W_i x + R_i y₋₁ + p_i∘c₋₁ + b_i)      f = σ(W_f x + R_f y₋₁ + p_f∘c₋₁ + b_f)
  *   c = z∘i + c₋₁∘f
  *   o = σ(W_o x + R_o y₋₁ + p_o∘c + b_o)        y = h(c)∘o
  *
- * With `gateRecurrence` the sums of i, f and o gain R_g [i₋₁; f₋₁; o₋₁]. Rows are in the order i f z o, without gates that have no weights:
- * `weightIh` [(G+1)H, I], `weightHh` [(G+1)H, H], `bias` [(G+1)H], `weightPeephole` [G,H], `weightGates` [G·H, G·H] for G gates of their own.
+ * With `gateRecurrence`, R_g [i₋₁; f₋₁; o₋₁] is added to the sums of i, f and o. Rows are in the order i f z o, without gates that have no weights:
+ * `weightIh` [(G+1)H, I], `weightHh` [(G+1)H, H], `bias` [(G+1)H], `weightPeephole` [G,H], `weightGates` [G·H, G·H] for G gates with weights.
  * Weights are from N(0, 0.1²), biases and the first state zero.
- * @param options x [B,I] to y [B,H], which the state calls h; `...odysseyVariants.CIFG` gives a variant by name
+ * @param options x [B,I] to y [B,H], called h in the state; `...odysseyVariants.CIFG` chooses a variant by name
  * @throws ArgumentError for sizes below 1, and for coupled gates without an input gate
  * @see Greff, Srivastava, Koutník, Steunebrink, Schmidhuber, "LSTM: a search space odyssey", IEEE TNNLS 28(10), 2017, sections II and III
  * Deviates: none.
@@ -169,7 +169,7 @@ export class OdysseyLSTM extends Cell<OdysseyState> {
     ];
   }
 
-  /** A gate with weights of its own; null for one that is always open. */
+  /** A gate with its own weights; null for one that is always open. */
   #gate(name: Gate, sums: Tensor, cell: Tensor, fromGates: Tensor | null): Tensor | null {
     const at = this.#gates.indexOf(name);
     if (at < 0) return null;
@@ -184,7 +184,7 @@ export class OdysseyLSTM extends Cell<OdysseyState> {
   }
 }
 
-/** What a gate lets through; all of it, where there is none. */
+/** The value after a gate; unchanged without one. */
 function through(gate: Tensor | null, value: Tensor): Tensor {
   return gate ? mul(gate, value) : value;
 }

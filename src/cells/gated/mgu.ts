@@ -9,7 +9,7 @@ import type { Tensor } from "../../tensor/tensor.ts";
 import { HiddenCell, type HiddenCellOptions } from "./hidden-cell.ts";
 
 /**
- * A GRU with one gate, which forgets and resets at once.
+ * A GRU with a single gate, which both forgets and resets.
  *
  *   f = σ(W_f x + U_f h + b_f)
  *   n = tanh(W_h x + U_h (f∘h) + b_h)

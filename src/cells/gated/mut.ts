@@ -8,14 +8,14 @@ import { split } from "../../ops/shape.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { HiddenCell, type HiddenCellOptions } from "./hidden-cell.ts";
 
-/** The update that all three share; z takes the new value. */
+/** The update shared by all three; z weighs the new value. */
 function update(h: Tensor, { z, r, uh, xn }: { z: Tensor; r: Tensor; uh: Tensor; xn: Tensor }): [Tensor, Tensor] {
   const n = tanh(add(linear(mul(r, h), uh), xn));
   const next = add(h, mul(z, sub(n, h)));
   return [next, next];
 }
 
-/** Base of the cells that add the input to the units: a projection [H,I] stands in where the sizes differ. */
+/** Base class of the cells that add the input to the units, through a projection [H,I] if the sizes differ. */
 abstract class BareInputCell extends HiddenCell {
   /** [H,I]; null where I = H and x is added as it is. */
   readonly weightProjection: Parameter | null;

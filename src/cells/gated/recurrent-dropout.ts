@@ -1,4 +1,4 @@
-/** LSTM cells whose dropout leaves the memory alone. */
+/** An LSTM cell with dropout that leaves the memory alone. */
 
 import { checkOptions } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
@@ -15,7 +15,7 @@ import type { Generator } from "../../tensor/random.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 
 /**
- * An LSTM cell whose candidate g alone is dropped, so that the memory is never erased:
+ * An LSTM cell with dropout of the candidate g only, so the memory is never erased:
  *
  *   c' = f∘c + i∘dropout(g)      h' = o∘tanh(c')
  *

@@ -1,4 +1,4 @@
-/** The two cells of xLSTM: SLSTM mixes its memories, MLSTM stores keys and values in a matrix. */
+/** The two cells of xLSTM: SLSTM mixes its memories; MLSTM stores keys and values in a matrix. */
 
 import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
@@ -26,7 +26,7 @@ export interface XLSTMOptions extends LayerOptions {
 }
 
 export interface SLSTMOptions extends XLSTMOptions {
-  /** Default "sigmoid"; the paper has both. */
+  /** Default "sigmoid"; the paper uses both. */
   readonly forgetGate?: "sigmoid" | "exp";
 }
 
@@ -36,14 +36,14 @@ function checkHeads(op: string, { inputSize, hiddenSize, heads = 1 }: XLSTMOptio
   return heads;
 }
 
-/** Exponential gates in the scale exp(−m'), m' = max(log f + m, ĩ): nothing overflows, and ratios are what they were. */
+/** Exponential gates scaled by exp(−m'), m' = max(log f + m, ĩ): nothing overflows, and ratios stay the same. */
 function stabilised(logF: Tensor, i: Tensor, m: Tensor): { f: Tensor; i: Tensor; m: Tensor } {
   const carried = add(logF, m);
   const next = maximum(carried, i);
   return { f: exp(sub(carried, next)), i: exp(sub(i, next)), m: next };
 }
 
-/** The stabiliser before the first step: so small that the first one becomes ĩ. */
+/** The initial stabiliser, so small that the first step's becomes ĩ. */
 const UNSET = -1e30;
 
 export type SLSTMState = {
@@ -101,7 +101,7 @@ export class SLSTM extends Cell<SLSTMState> {
     return { h: zero(), c: zero(), n: zero(), m: full([batch, this.outputSize], UNSET, this.bias.dtype) };
   }
 
-  /** R h [B,4H], head by head, put together gate by gate. */
+  /** R h [B,4H], computed head by head and ordered by gate. */
   #recurrent(h: Tensor): Tensor {
     const d = this.outputSize / this.heads;
     const sums = split(h, d, 1).map((part, k) => linear(part, squeeze(split(this.weightHh, 1, 0)[k] as Tensor, 0)));
@@ -126,7 +126,7 @@ export class SLSTM extends Cell<SLSTMState> {
 }
 
 export interface MLSTMOptions extends XLSTMOptions {
-  /** Steps of a whole sequence that are computed side by side, by attention (default 64). */
+  /** Steps of a whole sequence that are computed in parallel, by attention (default 64). */
   readonly chunk?: number;
 }
 
@@ -154,7 +154,7 @@ export type MLSTMState = {
  *
  * The state starts from zero. Weights from U(±1/√I); the gates' weights are zero, the bias of f evenly from 3 to 6, of i from N(0, 0.1²).
  * @see Beck et al., "xLSTM: Extended long short-term memory", 2024, eq. 19-27 and appendix A.2
- * Deviates: the bias of k is divided by √d like the rest of k, as in the authors' code, where the paper has k = W x/√d + b; initial
+ * Deviates: the bias of k is divided by √d like the rest of k, as in the authors' code; the paper has k = W x/√d + b. Initial
  * weights of q k v o; the block around the cell (convolution, normalisation, projections) is not part of it.
  * @example const [ys, state] = new MLSTM({ inputSize: 4, hiddenSize: 8, heads: 2 }).scan(xs);
  */
@@ -239,8 +239,8 @@ export class MLSTM extends SequenceCell<MLSTMState> {
 }
 
 /**
- * values / max(|total|, e^−m), both of which are in the scale e^−m: with numerator and denominator in the scale e^min(m, 0) more, no
- * exponential overflows, whatever m is.
+ * values / max(|total|, e^−m), where both are scaled by e^−m. Scaling numerator and denominator by e^min(m, 0) as well prevents
+ * overflow for any m.
  */
 function normalised(values: Tensor, total: Tensor, m: Tensor): Tensor {
   const scale = exp(minimum(m, 0));
@@ -248,8 +248,8 @@ function normalised(values: Tensor, total: Tensor, m: Tensor): Tensor {
 }
 
 /**
- * attention·v for weights [B,N,L,L] that are 0 for what comes later, which stay without effect on the outputs before them also where they are
- * not finite: 0·NaN is kept out of the product, and enters from its own step on.
+ * attention·v for weights [B,N,L,L] that are 0 for later steps. Later values do not affect earlier outputs, even if they are
+ * not finite: 0·NaN is kept out of the product until its own step.
  */
 function causalProduct(attention: Tensor, v: Tensor): Tensor {
   const nothing = mul(v, 0);
@@ -257,7 +257,7 @@ function causalProduct(attention: Tensor, v: Tensor): Tensor {
   return add(matmul(attention, finite), cumsum(nothing, { axis: 2 }));
 }
 
-/** Steps side by side: queries, keys and values [B,N,L,d], gates [B,N,L]. */
+/** A chunk of steps: queries, keys and values [B,N,L,d], gates [B,N,L]. */
 interface Chunk {
   readonly q: Tensor;
   readonly k: Tensor;
@@ -266,7 +266,7 @@ interface Chunk {
   readonly i: Tensor;
 }
 
-/** What the queries of a chunk read, and the memory after it. */
+/** The outputs for a chunk's queries, and the memory after it. */
 function attended({ q, k, v, logF, i }: Chunk, { c, n, m }: MLSTMState): { read: Tensor; next: MLSTMState } {
   const L = q.dim(2);
   const kept = cumsum(logF, { axis: 2 });
@@ -279,7 +279,7 @@ function attended({ q, k, v, logF, i }: Chunk, { c, n, m }: MLSTMState): { read:
   const top = maximum(carried, amax(scores, { axis: 3 }));
   const weights = exp(sub(scores, unsqueeze(top, 3)));
   const old = exp(sub(carried, top));
-  // What comes later is replaced, not multiplied by 0: keys that overflow must not reach the queries before them.
+  // Later values are replaced, not multiplied by 0: keys that overflow must not reach earlier queries.
   const attention = mul(maskedFill(matmul(q, transpose(k)), later, 0), weights);
   const values = add(causalProduct(attention, v), mul(unsqueeze(old, 3), matmul(q, transpose(c))));
   const total = add(sum(attention, { axis: 3 }), mul(old, squeeze(matmul(q, unsqueeze(n, 3)), 3)));

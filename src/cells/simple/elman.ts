@@ -1,4 +1,4 @@
-/** Elman's simple recurrent network as published: logistic units, a resting context, a gradient of one step. */
+/** Elman's simple recurrent network as published: logistic units, an initial context of 0.5, a gradient of one step. */
 
 import { checkNumber, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
@@ -18,14 +18,14 @@ export interface SimpleRecurrentNetworkOptions extends LayerOptions {
   /** Value of every context unit before the first step (default 0.5, the middle of the logistic function). */
   readonly restingContext?: number;
   /**
-   * "elman1": the context is an input like any other, and no gradient flows into the past, as in 1990.
-   * "none" (default): the whole gradient.
+   * "elman1": the context is a plain input, and no gradient flows into the past, as in 1990.
+   * "none" (default): the full gradient.
    */
   readonly truncate?: "none" | "elman1";
 }
 
 /**
- * The hidden units see the input and a copy of themselves one step before, the context units:
+ * Hidden units that see the input and a copy of themselves from the previous step, the context units:
  *
  *   h = f(W x + U h₋₁ + b), f logistic        y = h
  *
@@ -33,7 +33,7 @@ export interface SimpleRecurrentNetworkOptions extends LayerOptions {
  * @param options x [B,I] to y [B,H]; state h [B,H]
  * @throws ArgumentError for sizes below 1
  * @see Elman, "Finding structure in time", Cognitive Science 14, 1990, "Networks with memory"; figure 2.
- * Deviates: the whole gradient unless `truncate` says "elman1"; initial weights, which the paper does not give.
+ * Deviates: the full gradient unless `truncate` is "elman1"; initial weights, which the paper does not give.
  * @example const [hs] = new SimpleRecurrentNetwork({ inputSize: 1, hiddenSize: 2, truncate: "elman1" }).scan(xs);
  */
 export class SimpleRecurrentNetwork extends Cell<Tensor> {

@@ -18,26 +18,26 @@ export interface FullyRecurrentOptions extends LayerOptions {
   readonly inputSize: number;
   /** n, the number of units. */
   readonly units: number;
-  /** The first so many units are the output (default all). */
+  /** O: the first O units are the output (default all). */
   readonly outputSize?: number;
-  /** M [n, I+1+n] of ones and zeros: which of [x; 1; y] each unit sees (default all). */
+  /** M [n, I+1+n] of ones and zeros: the parts of [x; 1; y] that each unit sees (default all). */
   readonly mask?: Tensor;
-  /** Z [n,n] of ones and zeros: which connections between units of the mask have no delay (default none); no cycles. */
+  /** Z [n,n] of ones and zeros: the connections between units that have no delay (default none), without cycles. */
   readonly immediate?: Tensor;
   /** f (default "logistic"). */
   readonly activation?: Activation;
-  /** Weights at first are from U(±bound) (default 0.5). */
+  /** Bound of the uniform initial weights (default 0.5). */
   readonly bound?: number;
 }
 
 /**
- * One layer of units, all connected as a mask says, updated together:
+ * One layer of units, connected by a mask and updated together:
  *
  *   z(t) = [x(t); 1; y(t)]      s(t) = (M∘W) z(t)      y(t+1) = f(s(t))
  *
- * `weight` W [n, I+1+n] from U(±0.5); y(0) = 0. A weight that is masked out has no gradient. A unit sees what an `immediate` connection
- * brings in the same step, units in topological order: y(t+1) in place of y(t). Feed-forward, Elman and Jordan networks are masks of it.
- * `mask` [n, I+1+n] has the connections with delay, `instant` [n,n] those without: buffers.
+ * `weight` W [n, I+1+n] from U(±0.5); y(0) = 0. Weights that are masked out have no gradient. An `immediate` connection acts within
+ * the same step, with units in topological order: y(t+1) in place of y(t). With suitable masks this is a feed-forward, Elman or Jordan network.
+ * The buffers `mask` [n, I+1+n] and `instant` [n,n] hold the connections with and without delay.
  * @param options x [B,I] to y [B,O], the first O units; state y [B,n]
  * @throws ArgumentError for sizes below 1, more outputs than units or a cycle without delay; ShapeError for masks of another shape
  * @see Williams and Zipser, "A learning algorithm for continually running fully recurrent neural networks", Neural Computation 1, 1989, eq. 1-3
@@ -50,7 +50,7 @@ export class FullyRecurrentNetwork extends Cell<Tensor> {
   readonly weight: Parameter;
   readonly mask: Tensor;
   readonly instant: Tensor | null;
-  /** Connections without delay on the longest path of them. */
+  /** Length of the longest path of connections without delay. */
   readonly #depth: number;
   readonly #f: (x: Tensor) => Tensor;
 
@@ -100,7 +100,7 @@ export class FullyRecurrentNetwork extends Cell<Tensor> {
     return [slice(y1, 1, 0, this.outputSize), y1];
   }
 
-  /** Values of all units: each pass over the connections without delay makes units right that are one further down. */
+  /** The values of all units. Each pass over the connections without delay completes the units one level further down. */
   #settle(sums: Tensor): Tensor {
     let y = this.#f(sums);
     if (this.instant === null) return y;
@@ -116,7 +116,7 @@ function checkMask(name: string, mask: Tensor, shape: Shape): Tensor {
   return mask;
 }
 
-/** Edges on the longest path of a graph given by its matrix [to, from]. */
+/** Number of edges on the longest path of a graph, given as a matrix [to, from]. */
 function longestPath(edges: ArrayLike<number>, n: number): number {
   let reached = new Array<boolean>(n).fill(true);
   for (let length = 0; length <= n; length++) {

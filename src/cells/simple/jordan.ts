@@ -1,4 +1,4 @@
-/** Jordan's sequential networks: what they put out is their context, directly or by way of state units. */
+/** Jordan's sequential networks: their output is their context, directly or through state units. */
 
 import { checkOptions, checkSizes } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
@@ -25,10 +25,10 @@ export interface JordanOptions extends LayerOptions {
 
 const JORDAN = ["inputSize", "hiddenSize", "outputSize", "hiddenActivation", "outputActivation", ...LAYER] as const;
 
-/** Every state holds the output of the step before. */
+/** Every state holds the previous output. */
 type WithOutput = { readonly y: Tensor };
 
-/** Hidden and output units, which all forms share: h = f(W_x x + W_c context + b_h), y = g(W_y h + b_y). */
+/** Hidden and output units, shared by all forms: h = f(W_x x + W_c context + b_h), y = g(W_y h + b_y). */
 abstract class Jordan<S extends State & WithOutput> extends Cell<S> {
   readonly inputSize: number;
   readonly outputSize: number;
@@ -75,8 +75,8 @@ abstract class Jordan<S extends State & WithOutput> extends Cell<S> {
  * @param options x [B,I] to y [B,O]; state y
  * @throws ArgumentError for sizes below 1
  * @see Jordan, "Attractor dynamics and parallelism in a connectionist sequential machine", CogSci 1986
- * Deviates: there are no state units (`JordanSequentialNetwork` has them): this is the form that later texts call by Jordan's name. Defaults of
- * f and g, biases and initial weights are not the paper's either.
+ * Deviates: without state units (`JordanSequentialNetwork` has them), this is the form that later texts name after Jordan. Defaults of
+ * f and g, biases and initial weights differ from the paper too.
  * @example const [ys] = new JordanNetwork({ inputSize: 1, hiddenSize: 8, outputSize: 2 }).scan(plans);
  */
 export class JordanNetwork extends Jordan<WithOutput> {
@@ -96,7 +96,7 @@ export class JordanNetwork extends Jordan<WithOutput> {
 }
 
 export interface JordanDecayOptions extends JordanOptions {
-  /** μ: how much of the state remains from step to step (default 0.5). */
+  /** μ: the share of the state that remains from step to step (default 0.5). */
   readonly decay?: number;
 }
 
@@ -104,11 +104,11 @@ export interface JordanDecayOptions extends JordanOptions {
 export type JordanState = { readonly s: Tensor; readonly y: Tensor };
 
 /**
- * The network of 1986: state units that are running averages of the output, with fixed connections.
+ * The network of 1986, whose state units are running averages of the output, with fixed connections.
  *
  *   s = μ s₋₁ + y₋₁      h = f(W_x x + W_c s + b_h)      y = g(W_y h + b_y)
  *
- * Parameters as in `JordanNetwork`, W_c [H,O]; s₀ = y₀ = 0. The input is the "plan", which stays the same while a sequence is produced.
+ * Parameters as in `JordanNetwork`, W_c [H,O]; s₀ = y₀ = 0. The input is the "plan", which stays constant while the network produces a sequence.
  * @param options x [B,I] to y [B,O]; state s and y
  * @throws ArgumentError for sizes below 1
  * @see Jordan, "Attractor dynamics and parallelism in a connectionist sequential machine", CogSci 1986; "Serial order: a parallel distributed
@@ -144,7 +144,7 @@ export interface JordanStateOptions extends JordanOptions {
 }
 
 /**
- * State units with trained connections from themselves and from the output:
+ * A network whose state units have trained connections from themselves and from the output:
  *
  *   s = f_s(W_ss s₋₁ + W_sy y₋₁ + b_s)      h = f(W_x x + W_c s + b_h)      y = g(W_y h + b_y)
  *
@@ -152,7 +152,7 @@ export interface JordanStateOptions extends JordanOptions {
  * @param options x [B,I] to y [B,O]; state s and y
  * @throws ArgumentError for sizes below 1
  * @see Jordan, "Serial order: a parallel distributed processing approach", ICS report 8604, 1986
- * Deviates: the next-state function, fixed in the paper, is a trained layer; further as `JordanSequentialNetwork`.
+ * Deviates: the next-state function, fixed in the paper, is a trained layer; otherwise as `JordanSequentialNetwork`.
  * @example const net = new JordanStateNetwork({ inputSize: 1, hiddenSize: 8, outputSize: 2, stateSize: 4 });
  */
 export class JordanStateNetwork extends Jordan<JordanState> {
@@ -187,17 +187,17 @@ export class JordanStateNetwork extends Jordan<JordanState> {
   }
 }
 
-/** A state that is or has the last values of the units, the output's first: of every network that feeds its output back. */
+/** The state of a network that feeds its output back: it is, or contains, the last values of the units, those of the output first. */
 export type FedBack = Tensor | WithOutput;
 
 /**
- * Teacher forcing: in place of what the wrapped network puts out, its next step sees what it should have put out. An input is [x; d₋₁] with
- * d₋₁ [B,O] the target of the step before (zero, or NaN, at the first). Where d₋₁ is NaN there was no target, and the unit keeps its own value.
+ * Teacher forcing: the wrapped network's next step sees the desired output instead of the actual one. An input is [x; d₋₁], where
+ * d₋₁ [B,O] is the target of the previous step (zero, or NaN, at the first). Where d₋₁ is NaN there was no target, and the unit keeps its own value.
  *
  *   z_k(t) = d_k(t) for units k with a target at t, else y_k(t)      ∂E/∂y_k through a forced unit is 0
  *
- * The gradient is that of forced training in any algorithm, real-time recurrent learning among them: what is replaced has no influence.
- * @param network any cell whose state is its last output y [B,n ≥ O], or has it as a part `y`
+ * Every gradient algorithm, including real-time recurrent learning, then computes the gradient of forced training: replaced values have no influence.
+ * @param network any cell whose state is its last output y [B,n ≥ O], or contains it as `y`
  * @see Williams and Zipser, "A learning algorithm for continually running fully recurrent neural networks", 1989, section 4 (eq. 5 to 9)
  * Deviates: none in the equations; section and equation numbers are quoted from memory.
  * @example const [ys] = new TeacherForced(network).scan(cat([plans, previousTargets], 2));
@@ -225,7 +225,7 @@ export class TeacherForced<S extends State & FedBack> extends Cell<S> {
   }
 }
 
-/** The state with targets d [B,O] in the place of the first O units, where there are any. */
+/** The state with targets d [B,O] in place of the first O units, where a target exists. */
 function forced<S extends State & FedBack>(state: S, d: Tensor): S {
   const units: Tensor = state instanceof Tensor ? state : state.y;
   const [n, O] = [units.dim(1), d.dim(1)];

@@ -12,7 +12,7 @@ import type { Tensor } from "../../tensor/tensor.ts";
 import { type Activation, activationOf } from "../activations.ts";
 
 export interface RMLPOptions extends LayerOptions {
-  /** Sizes from input to output; R after a size stands for a recurrent layer: "2-8R-6R-1". */
+  /** Sizes from input to output; R after a size marks a recurrent layer: "2-8R-6R-1". */
   readonly layout: string;
   /** f of the hidden layers (default "tanh"). */
   readonly activation?: Activation;
@@ -35,7 +35,7 @@ function readLayout(layout: string): LayerPlan[] {
   return parts.map((part) => ({ size: Number.parseInt(part, 10), recurrent: part.endsWith("R") }));
 }
 
-/** One layer; without `weightHh` it has no memory. */
+/** One layer; it has no memory without `weightHh`. */
 class PerceptronLayer extends Module {
   readonly weightIh: Parameter;
   readonly weightHh: Parameter | null;
@@ -50,12 +50,12 @@ class PerceptronLayer extends Module {
 }
 
 /**
- * A multilayer perceptron whose layers may see their own last output.
+ * A multilayer perceptron whose layers may see their own previous output.
  *
  *   xˡ(t) = f(Wˡ xˡ⁻¹(t) + Vˡ xˡ(t−1) + bˡ)    l = 1 … L, without Vˡ where the layer is not recurrent
  *
  * layers.l.weightIh = Wˡ [n_l, n_(l−1)], weightHh = Vˡ [n_l, n_l], bias = bˡ [n_l], from U(±1/√n_l); the output is x^L.
- * State: xˡ [B,n_l] of each recurrent layer, zero at first.
+ * State: xˡ [B,n_l] of each recurrent layer, initially zero.
  * @see Puskorius and Feldkamp, "Neurocontrol of nonlinear dynamical systems with Kalman filter trained recurrent networks", 1994
  * @see Fernandez, Parlos and Tsai, "Nonlinear dynamic system identification using artificial neural networks", 1990
  * Deviates: initial values are those of PyTorch's cells; `initialBound: 0.1` is usual before training by Kalman filters.

@@ -1,4 +1,4 @@
-/** Second-order recurrent networks, which learn automata; `tapeloop/automata` builds them from automata and reads these out of them. */
+/** Second-order recurrent networks, which learn automata. `tapeloop/automata` builds them from automata and extracts automata from them. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
@@ -16,22 +16,22 @@ export interface SecondOrderRNNOptions extends LayerOptions {
   readonly inputSize: number;
   /** Number of units N. */
   readonly hiddenSize: number;
-  /** Whether there are biases (default true). */
+  /** Whether to add biases (default true). */
   readonly bias?: boolean;
   /** State before the first symbol (default 1, 0, …, 0). */
   readonly start?: readonly number[];
 }
 
 /**
- * Units that are driven by products of a unit and a symbol.
+ * Units driven by products of a unit and a symbol.
  *
  *   S_i(t+1) = σ(b_i + Σ_jk W_ijk S_j(t) I_k(t))
  *
- * I(t) [B,K] is one-hot. S_0 is the response unit: after a string it says whether the string belongs to the language.
+ * I(t) [B,K] is one-hot. S_0 is the response unit: after a string it tells whether the string belongs to the language.
  * weight = W [N,N,K] from U(±1), bias = b [N] zero, start = S(0) [N], which is not trained.
  * @see Giles, Miller, Chen, Chen, Sun and Lee, "Learning and extracting finite state automata with second-order recurrent
  * neural networks", 1992, eq. 1-2
- * Deviates: there is a bias, as in Omlin and Giles 1996, unless `bias` is false; strings have no end symbol unless the caller adds one.
+ * Deviates: has a bias, as in Omlin and Giles 1996, unless `bias` is false; strings have no end symbol unless the caller adds one.
  * @example const [ys] = new SecondOrderRNN({ inputSize: 2, hiddenSize: 4 }).scan(strings);
  */
 export class SecondOrderRNN extends Cell<Tensor> {

@@ -14,23 +14,23 @@ import { keep, type Tensor, tensor } from "../../tensor/tensor.ts";
 
 export interface ClockworkOptions extends LayerOptions {
   readonly inputSize: number;
-  /** Units in all, the same number in each module. */
+  /** Total number of units, divided equally among the modules. */
   readonly hiddenSize: number;
-  /** Steps between updates, of each module, rising. */
+  /** Steps between updates of each module, in rising order. */
   readonly periods: readonly number[];
 }
 
-/** The units, and for each how many steps from now it is updated next. */
+/** The units, and for each the number of steps until its next update. */
 export type ClockworkState = { readonly h: Tensor; readonly wait: Tensor };
 
 /**
- * Modules that are updated at different rates: module g when t is a multiple of T_g, else it keeps its value.
+ * Modules with different rates: module g updates when t is a multiple of T_g, and otherwise keeps its value.
  *
  *   h'_g = tanh(W_g x + Σ_k≥g U_gk h_k + b_g) if t mod T_g = 0, else h_g
  *
- * Modules read the slower ones and themselves: U is block upper triangular for rising periods.
- * weightIh = W [H,I], weightHh = U [H,H], of which blocks below the diagonal are not used, bias = b [H], all from U(±1/√H).
- * State: h and wait [B,H]; t counts from 0, so all modules are updated at first.
+ * Modules read themselves and slower ones, so U is block upper triangular for rising periods.
+ * weightIh = W [H,I], weightHh = U [H,H], whose blocks below the diagonal are not used, bias = b [H], all from U(±1/√H).
+ * State: h and wait [B,H]; t counts from 0, so all modules update at the first step.
  * @see Koutník, Greff, Gomez and Schmidhuber, "A clockwork RNN", 2014, section 3
  * Deviates: initial values are those of PyTorch's cells.
  * @example const [ys] = new ClockworkRNN({ inputSize: 1, hiddenSize: 64, periods: [1, 2, 4, 8] }).scan(xs);
@@ -42,9 +42,9 @@ export class ClockworkRNN extends Cell<ClockworkState> {
   readonly weightIh: Parameter;
   readonly weightHh: Parameter;
   readonly bias: Parameter;
-  /** [H,H], 1 where a unit reads another. */
+  /** [H,H], 1 where a unit (row) reads another (column). */
   readonly mask: Tensor;
-  /** [H], steps after an update until the next. */
+  /** [H], steps from an update to the next. */
   readonly rest: Tensor;
 
   constructor(options: ClockworkOptions) {
@@ -79,7 +79,7 @@ export class ClockworkRNN extends Cell<ClockworkState> {
     );
   }
 
-  /** Zeros: every module is updated at the first step. */
+  /** Zeros: every module updates at the first step. */
   initialState(batch: number): ClockworkState {
     const { dtype } = this.mask;
     return { h: zeros([batch, this.hiddenSize], dtype), wait: zeros([batch, this.hiddenSize], dtype) };
@@ -87,7 +87,7 @@ export class ClockworkRNN extends Cell<ClockworkState> {
 
   /** x [B,I], h and wait [B,H]. */
   step(x: Tensor, { h, wait }: ClockworkState): [y: Tensor, next: ClockworkState] {
-    // Whole numbers: half a step is as far from either side as can be.
+    // The counts are whole numbers, so comparing with one half is safe.
     const due = less(wait, 0.5);
     const updated = tanh(add(linear(x, this.weightIh, this.bias), linear(h, mul(this.weightHh, this.mask))));
     const next = where(due, updated, h);

@@ -1,4 +1,4 @@
-/** The closed-form continuous-time network: a liquid time-constant's solution, without a solver. */
+/** The closed-form continuous-time network: the solution of a liquid time-constant network, without a solver. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, Linear } from "../../nn/layers.ts";
@@ -14,23 +14,23 @@ import { checkTime, seenAndTime } from "./liquid.ts";
 export interface ClosedFormOptions extends LayerOptions {
   readonly inputSize: number;
   readonly hiddenSize: number;
-  /** Size of the backbone's layer (default hiddenSize). */
+  /** Size of the backbone layer (default hiddenSize). */
   readonly backboneSize?: number;
   /** Time t between two inputs (default 1). */
   readonly interval?: number;
-  /** Whether the last of the inputs is the time since the input before, in place of `interval` (default false). */
+  /** Whether the last input is the time since the previous one, replacing `interval` (default false). */
   readonly timed?: boolean;
 }
 
 /**
- * Closed-form continuous-time network: two proposals, and a gate that moves from one to the other with time.
+ * Closed-form continuous-time network: a gate moves from one proposal to another as time passes.
  *
  *   s = 1.7159·tanh(⅔ (W [I; x] + b))    g, h = tanh(W s + b)    f, τ = W s + b
  *   x' = σ(−(f t + τ))∘g + (1 − σ(−(f t + τ)))∘h
  *
  * With `timed` t is the last input. Layers backbone [·,I+H], and g, h, f, tau [H,·]; state and output x [B,H] from zero; weights as in `Linear`.
  * @see Hasani, Lechner, Amini, Liebenwein, Ray, Tschaikowski, Teschl, Rus, "Closed-form continuous-time neural networks", 2022
- * Deviates: the offset τ of the time has a head of its own, as in the authors' code; the backbone has one layer.
+ * Deviates: the time's offset τ has its own head, as in the authors' code; the backbone has one layer.
  * @example const [x1] = new ClosedFormContinuousTime({ inputSize: 4, hiddenSize: 8, interval: 0.1 }).step(input, x);
  */
 export class ClosedFormContinuousTime extends Cell<Tensor> {

@@ -1,4 +1,4 @@
-/** The continuous-time recurrent network: leaky units with time constants of their own, by a solver of choice. */
+/** The continuous-time recurrent network: leaky units, each with its own time constant, and a choice of solvers. */
 
 import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
@@ -21,17 +21,17 @@ export interface CTRNNOptions extends LayerOptions {
   readonly interval?: number;
   /** The solver (default "rk4"). */
   readonly method?: FixedMethod | AdaptiveMethod;
-  /** Steps of equal size in that time, of "euler", "heun" and "rk4" (default 1); keep them below a fifth of the least τ. */
+  /** Number of equal steps in that time, for "euler", "heun" and "rk4" (default 1); keep a step below a fifth of the least τ. */
   readonly unfolds?: number;
-  /** Largest error of a step, of "bogacki-shampine" and "dormand-prince" (default 1e-6). */
+  /** Largest error per step, for "bogacki-shampine" and "dormand-prince" (default 1e-6). */
   readonly tolerance?: number;
-  /** What the input is between two of them: the one that came with the step, or on a line from the last to this one (default "hold"). */
+  /** The input between two steps: this step's ("hold", default), or linear from the last one to this one ("linear"). */
   readonly interpolation?: "hold" | "linear";
-  /** Weights and biases at first are from U(±bound) (default 1/√H). */
+  /** Bound of the uniform initial weights and biases (default 1/√H). */
   readonly bound?: number;
-  /** Time constants at first are from U(least, greatest) (default [1, 1]). */
+  /** Range of the uniform initial time constants (default [1, 1]). */
   readonly tau?: readonly [least: number, greatest: number];
-  /** Whether biases at first are those of `centreCrossing` (default false). */
+  /** Whether to start with the biases of `centreCrossing` (default false). */
   readonly centreCrossing?: boolean;
 }
 
@@ -43,7 +43,7 @@ export interface CTRNNOptions extends LayerOptions {
  * `weightHh` w [H,H] from unit j (column) to unit i (row), `bias` θ [H], `gain` g [H], `logTau` [H] (τ = exp(logTau), so positive),
  * `weightIh` [H,I] (I(t) = weightIh·x). Weights and biases from U(±1/√H), g = 1, τ = 1; Beer draws w and θ from U(±16), τ from
  * U(0.5, 10). State: y [B,H] from zero, and with linear interpolation the last I; the output is o [B,H]. Every solver is differentiated
- * through all its stages. Adaptive solvers read their error, so that `scan` runs them step by step.
+ * through all its stages. Adaptive solvers read their error, so `scan` runs them step by step.
  * @param options x [B,I] to o [B,H]
  * @throws ArgumentError for sizes below 1, an interval, time constants or a tolerance that are not positive
  * @see Beer, "On the dynamics of small continuous-time recurrent neural networks", Adaptive Behavior 3, 1995, eq. 1
@@ -108,7 +108,7 @@ export class CTRNN extends Cell<readonly Tensor[]> {
     if (options.centreCrossing) this.centreCrossing();
   }
 
-  /** Sets θ_i = −Σ_j w_ij / 2: then the null surfaces of all units cross where every output is ½, in the middle of its range. */
+  /** Sets θ_i = −Σ_j w_ij / 2, so that the null surfaces of all units cross where every output is ½, the middle of its range. */
   centreCrossing(): void {
     assign(this.bias, mul(sum(this.weightHh.detach(), { axis: 1 }), -0.5));
   }
@@ -123,7 +123,7 @@ export class CTRNN extends Cell<readonly Tensor[]> {
     return sigmoid(mul(this.gain, add(y, this.bias)));
   }
 
-  /** dy/dt for states y [...,H] under the inputs `drive` = I(t) of the units, which broadcast (default 0). */
+  /** dy/dt for states y [...,H] with inputs `drive` = I(t) of the units, which broadcast (default 0). */
   slope(y: Tensor, drive?: Tensor): Tensor {
     const net = sub(linear(this.outputs(y), this.weightHh), y);
     return div(drive === undefined ? net : add(net, drive), rate(this.logTau));

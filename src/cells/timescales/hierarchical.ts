@@ -1,4 +1,4 @@
-/** El Hihi and Bengio's hierarchical network: levels of units that are updated at different rates. */
+/** El Hihi and Bengio's hierarchical network: levels of units that update at different rates. */
 
 import { checkList, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import type { FloatDType } from "../../base/dtype.ts";
@@ -21,17 +21,17 @@ export interface HierarchyLevel {
 
 export interface HierarchicalRNNOptions extends LayerOptions {
   readonly inputSize: number;
-  /** From the fastest, which sees the input, to the slowest. */
+  /** Levels from the fastest, which sees the input, to the slowest. */
   readonly levels: readonly HierarchyLevel[];
-  /** What a level sees of the one below: its value at the update, or the mean since the last one (default "last"). */
+  /** What a level sees of the one below: its value at the update ("last", default), or its mean since the previous update ("mean"). */
   readonly window?: "last" | "mean";
   /** f (default "tanh"). */
   readonly activation?: Activation;
 }
 
 /**
- * The units of each level, how many steps from now each level is updated next [B,L], and with windows of means the sums since the last
- * update of what each level sees from below.
+ * The units of each level, the number of steps until each level's next update [B,L], and with means the sums since the last
+ * update of each level's input from below.
  */
 export type HierarchicalState = { readonly h: readonly Tensor[]; readonly wait: Tensor; readonly sums: readonly Tensor[] };
 
@@ -50,13 +50,13 @@ class Level extends Module {
 }
 
 /**
- * Levels l = 1 … L, each updated when t is a multiple of its period k_l, else kept:
+ * Levels l = 1 … L. Each updates when t is a multiple of its period k_l, and otherwise keeps its value:
  *
  *   h^l(t) = f(W^l [h^(l−1)(t); h^(l+1)(t−1)] + U^l h^l(t−1) + b^l)  if t mod k_l = 0, else h^l(t−1)
  *
  * h^0 is the input; t counts from 0. With `window: "mean"` a level sees the mean of h^(l−1) over its last k_l steps (zeros before the
  * first). levels.l.weightIh = W^l, weightHh = U^l, bias = b^l, from U(±1/√size); the output is all levels, the fastest first.
- * @param options x [B,I] to y [B, Σ sizes]; gradients pass through what is kept unchanged
+ * @param options x [B,I] to y [B, Σ sizes]; gradients pass unchanged through kept values
  * @throws ArgumentError for no levels, sizes or periods that are not whole and positive
  * @see El Hihi and Bengio, "Hierarchical recurrent neural networks for long-term dependencies", NIPS 1995
  * Deviates: initial values are those of PyTorch's cells.
@@ -66,7 +66,7 @@ export class HierarchicalRNN extends Cell<HierarchicalState> {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly levels: readonly Level[];
-  /** Steps after an update until the next [L]. */
+  /** Steps from an update to the next, [L]. */
   readonly rest: Tensor;
   readonly #options: HierarchicalRNNOptions;
 
@@ -98,7 +98,7 @@ export class HierarchicalRNN extends Cell<HierarchicalState> {
     return this.#options.dtype ?? "float32";
   }
 
-  /** Zeros: every level is updated at the first step. */
+  /** Zeros: every level updates at the first step. */
   initialState(batch: number): HierarchicalState {
     const blank = (size: number) => zeros([batch, size], this.dtype);
     const sizes = this.#options.levels.map(({ size }) => size);
@@ -108,7 +108,7 @@ export class HierarchicalRNN extends Cell<HierarchicalState> {
 
   step(x: Tensor, { h, wait, sums }: HierarchicalState): [y: Tensor, next: HierarchicalState] {
     const { levels, activation = "tanh" } = this.#options;
-    // Whole numbers: half a step is as far from either side as can be.
+    // The counts are whole numbers, so comparing with one half is safe.
     const due = less(wait, 0.5);
     const after: Tensor[] = [];
     const left: Tensor[] = [];

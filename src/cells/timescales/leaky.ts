@@ -1,4 +1,4 @@
-/** Leaky rate units: each forgets at a rate of its own accord, and sees all others. */
+/** Leaky rate units: each forgets at a fixed rate and sees all others. */
 
 import { checkNumber, checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
@@ -13,14 +13,14 @@ import { type Activation, activationOf } from "../activations.ts";
 export interface LeakyRNNOptions extends LayerOptions {
   readonly inputSize: number;
   readonly hiddenSize: number;
-  /** Time constant in steps, at least 1 (default 10); with 1 this is a simple recurrent network. */
+  /** Time constant in steps, at least 1 (default 10); 1 gives a simple recurrent network. */
   readonly tau?: number;
   /** φ (default "tanh"). */
   readonly activation?: Activation;
 }
 
 /**
- * Leaky rate units, a recurrent network in continuous time by Euler's steps:
+ * Leaky rate units: a continuous-time recurrent network in Euler steps:
  *
  *   h' = (1 − 1/τ) h + 1/τ φ(W x + U h + b)        y = h'
  *

@@ -1,4 +1,4 @@
-/** The liquid time-constant network: a leaky ordinary differential equation whose time constant depends on the input. */
+/** The liquid time-constant network: leaky differential equations whose time constants depend on the input. */
 
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
@@ -18,13 +18,13 @@ export interface LiquidOptions extends LayerOptions {
   readonly hiddenSize: number;
   /** Time between two inputs (default 1). */
   readonly interval?: number;
-  /** Whether the last of the inputs is the time since the input before, in place of `interval` (default false). */
+  /** Whether the last input is the time since the previous one, replacing `interval` (default false). */
   readonly timed?: boolean;
   /** Solver steps in that time (default 6). */
   readonly unfolds?: number;
 }
 
-/** Splits inputs [B,I] into what is seen and the time that passes, a number or [B,1]. */
+/** Splits inputs [B,I] into the visible inputs and the elapsed time, a number or [B,1]. */
 export function seenAndTime(input: Tensor, interval: number, timed: boolean): [seen: Tensor, time: Tensor | number] {
   if (!timed) return [input, interval];
   checkTensor("step", input);
@@ -32,7 +32,7 @@ export function seenAndTime(input: Tensor, interval: number, timed: boolean): [s
   return [slice(input, 1, 0, I - 1), slice(input, 1, I - 1)];
 }
 
-/** How many of the inputs are seen. @throws ArgumentError when there is nothing beside the time, or for an interval that is not positive */
+/** Number of visible inputs. @throws ArgumentError if there is nothing but the time, or for an interval that is not positive */
 export function checkTime(op: string, inputSize: number, interval: number, timed: boolean): number {
   if (!(interval > 0)) throw new ArgumentError(`${op}: expected a positive interval, got ${interval}`);
   if (timed && inputSize < 2) throw new ArgumentError(`${op}: expected an input beside the time, got inputSize ${inputSize}`);
@@ -40,7 +40,7 @@ export function checkTime(op: string, inputSize: number, interval: number, timed
 }
 
 /**
- * Liquid time-constant network, solved by the fused implicit-explicit Euler step, `unfolds` times an input with δ = interval/unfolds:
+ * Liquid time-constant network, solved by the fused implicit-explicit Euler step, `unfolds` times per input with δ = interval/unfolds:
  *
  *   dx/dt = −(1/τ + f)∘x + f∘A    f = σ(W I + R x + μ)
  *   x' = (x + δ f∘A) / (1 + δ (1/τ + f))

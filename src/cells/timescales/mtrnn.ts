@@ -1,4 +1,4 @@
-/** The multiple-timescale recurrent network: leaky units in groups, each group with a time constant of its own. */
+/** The multiple-timescale recurrent network: groups of leaky units, each group with its own time constant. */
 
 import { checkList, checkSizes, checkWhole, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
@@ -21,15 +21,15 @@ export interface MTRNNOptions extends LayerOptions {
   readonly slowSize: number;
   /** Time constants in steps (default 2, 5 and 70). */
   readonly tau?: { readonly io?: number; readonly fast?: number; readonly slow?: number };
-  /** Of the input-output units, "softmax" within each map (the default). */
+  /** Activation of the input-output units, "softmax" within each map by default. */
   readonly ioActivation?: "softmax" | Activation;
-  /** Of the context units (default "logistic"). */
+  /** Activation of the context units (default "logistic"). */
   readonly contextActivation?: Activation;
-  /** Weights at first are from U(±bound) (default 0.025). */
+  /** Bound of the uniform initial weights (default 0.025). */
   readonly bound?: number;
-  /** How much of its input is what the network itself put out a step before, 0 to 1 (default 0); the closed loop has 1. */
+  /** The share of the input that is the network's own previous output, 0 to 1 (default 0); 1 closes the loop. */
   readonly ownInput?: number;
-  /** How many sequences have slow units' initial values of their own, which are learned (default 0). */
+  /** Number of sequences with their own learned initial values of the slow units (default 0). */
   readonly sequences?: number;
 }
 
@@ -40,12 +40,12 @@ export interface MTRNNOptions extends LayerOptions {
  *   x_j(t) = the input for j in IO, y_j(t−1) for context
  *
  * `weight` w [N,N] from U(±0.025), units in the order IO, Cf, Cs. IO and Cs are not connected, nor are maps with other maps. `initialSlow`
- * [sequences, slowSize], zero at first, are the slow units' u(0) that tell one learned behaviour from another: `stateOf`. State: u [B,N].
+ * [sequences, slowSize], initially zero, are the slow units' u(0) that select a learned behaviour: `stateOf`. State: u [B,N].
  * The input is (1 − p)·x(t) + p·y_IO(t−1) with p = `ownInput`.
  * @param options x [B,IO] to y_IO [B,IO], the prediction of the next input
  * @throws ArgumentError for sizes below 1, time constants below 1, `ownInput` outside 0 to 1
  * @see Yamashita and Tani, "Emergence of functional hierarchy in a multiple timescale neural network model", PLoS Comput. Biol. 4(11), 2008, eq. 3-7
- * Deviates: gradients also flow through that part of the input which the network put out itself.
+ * Deviates: gradients also flow through the network's own part of the input.
  * @example const net = new MTRNN({ maps: [64, 36], fastSize: 60, slowSize: 20, sequences: 5 });
  */
 export class MTRNN extends Cell<Tensor> {
@@ -112,7 +112,7 @@ export class MTRNN extends Cell<Tensor> {
     return zeros([batch, this.weight.dim(0)], this.weight.dtype);
   }
 
-  /** The state before sequences of training by number: u = 0, but for the slow units' learned values. */
+  /** The initial state of training sequences, by number: u = 0 except for the slow units' learned values. */
   stateOf(sequences: readonly number[]): Tensor {
     if (this.initialSlow === null) throw new ArgumentError("MTRNN: expected the option `sequences` for learned initial states, got 0");
     const rest = zeros([sequences.length, this.inputSize + this.fastSize], this.weight.dtype);

@@ -1,4 +1,4 @@
-/** Pearlmutter's continuous-time network, with time constants and delays that are learned. */
+/** Pearlmutter's continuous-time network, with learned time constants and delays. */
 
 import { checkNumber, checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
@@ -19,24 +19,24 @@ export interface PearlmutterOptions extends LayerOptions {
   readonly hiddenSize: number;
   /** Δt, the time of a step (default 0.1). */
   readonly interval?: number;
-  /** The longest delay of a connection, in units of time; none unless given. */
+  /** The longest delay of a connection, in units of time; default no delays. */
   readonly maxDelay?: number;
   /** s (default "logistic"). */
   readonly activation?: Activation;
-  /** Time constants at first (default 1); above `interval`. */
+  /** Initial time constants (default 1); above `interval`. */
   readonly tau?: number;
-  /** Weights at first are from U(±bound) (default 1/√H). */
+  /** Bound of the uniform initial weights (default 1/√H). */
   readonly bound?: number;
 }
 
 /**
- * Continuous-time network whose connections have delays, by Euler's method with steps Δt:
+ * Continuous-time network whose connections have delays, solved by Euler's method with steps Δt:
  *
  *   T_i dy_i/dt = −y_i + s(x_i) + I_i      x_i = Σ_j w_ij y_j(t − τ_ij) + b_i
  *
  * `weightHh` w [H,H] from unit j (column) to unit i (row), `bias` b [H], `weightIh` [H,I] (I = weightIh·x), all from U(±1/√H); `rawTau` [H], T = Δt + softplus(rawTau), so
- * that a step never goes beyond where it heads; `rawDelay` [H,H] (null without delays), τ = maxDelay·σ(rawDelay), from about the middle. Between the
- * steps the past is a straight line, so that delays are trained like weights. State: y [B,H] and, with delays, the line of past y [B,D,H], newest first,
+ * a step never overshoots; `rawDelay` [H,H] (null without delays), τ = maxDelay·σ(rawDelay), starting near the middle. Between
+ * steps the past is interpolated linearly, so delays are trained like weights. State: y [B,H] and, with delays, past values of y [B,D,H], newest first,
  * D = ⌈maxDelay/Δt⌉, from zero.
  * @param options x [B,I] to y [B,H] after the step
  * @throws ArgumentError for sizes below 1, an interval or a delay that is not positive, a time constant that is not above the interval
@@ -90,7 +90,7 @@ export class PearlmutterNetwork extends Cell<readonly Tensor[]> {
     this.weightIh = uniformParameter([H, I], bound, options);
     this.weightHh = uniformParameter([H, H], bound, options);
     this.bias = uniformParameter([H], bound, options);
-    // softplus turned around.
+    // The inverse of softplus.
     this.rawTau = new Parameter(log(expm1(full([H], tau - interval, this.bias.dtype))));
     this.rawDelay = maxDelay === null ? null : uniformParameter([H, H], 1, options);
   }
@@ -105,7 +105,7 @@ export class PearlmutterNetwork extends Cell<readonly Tensor[]> {
     return this.rawDelay && mul(sigmoid(this.rawDelay), this.maxDelay as number);
   }
 
-  /** D, the past values that are kept. */
+  /** D, number of past values to keep. */
   get #depth(): number {
     return this.maxDelay === null ? 0 : Math.ceil(this.maxDelay / this.interval);
   }
@@ -115,7 +115,7 @@ export class PearlmutterNetwork extends Cell<readonly Tensor[]> {
     return this.rawDelay === null ? [y] : [y, emptyLine(batch, this.#depth, [this.outputSize], this.bias.dtype)];
   }
 
-  /** What states y are put out as: themselves. */
+  /** The outputs for states y: the states themselves. */
   outputs(y: Tensor): Tensor {
     return y;
   }
@@ -125,7 +125,7 @@ export class PearlmutterNetwork extends Cell<readonly Tensor[]> {
     return linear(x, this.weightIh);
   }
 
-  /** dy/dt of a network without delays, under the inputs I of its units (default 0). */
+  /** dy/dt of a network without delays, with inputs I of its units (default 0). */
   slope(y: Tensor, drive?: Tensor): Tensor {
     return this.#rise(y, linear(y, this.weightHh, this.bias), drive);
   }
@@ -135,7 +135,7 @@ export class PearlmutterNetwork extends Cell<readonly Tensor[]> {
     return div(drive === undefined ? net : add(net, drive), this.tau);
   }
 
-  /** Weights of all taps [H,(D+1)·H]: each connection reads between the two steps that its delay lies between. */
+  /** Weights of all taps [H,(D+1)·H]: each connection interpolates between the two steps around its delay. */
   #tapWeights(delays: Tensor): Tensor {
     const [H, D] = [this.outputSize, this.#depth];
     const tap = reshape(arange(0, D + 1, 1, this.bias.dtype), [D + 1, 1, 1]);
