@@ -4,6 +4,7 @@ export * from "./autodiff/index.ts";
 export * from "./data/index.ts";
 export * from "./interop/index.ts";
 export * from "./io/index.ts";
+export * from "./metrics/index.ts";
 export * from "./nn/index.ts";
 export * from "./ops/index.ts";
 export * from "./optim/index.ts";

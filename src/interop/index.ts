@@ -1,4 +1,3 @@
-/** Weights in the layouts of other frameworks, and their files. */
+/** Weights in the layouts of other frameworks. */
 
 export { exportWeights, importWeights, type Layout, type RecurrentModule } from "./layouts.ts";
-export { parseTorch, type TorchFile, type TorchValue } from "./torch.ts";

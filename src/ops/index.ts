@@ -83,6 +83,7 @@ export {
   tanh,
 } from "./math.ts";
 export { layerNorm } from "./normalize.ts";
+export { oneHot } from "./one-hot.ts";
 export { type ChunkedOptions, chunkedScan, complexScan, logLinearScan, maxScan } from "./prefix-scan.ts";
 export { type DiagonalActivation, type DiagonalOptions, diagonalSequence } from "./recurrent/diagonal.ts";
 export { type ElmanOptions, type ElmanResult, elmanSequence, type Nonlinearity } from "./recurrent/elman.ts";

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { ArgumentError, DTypeError } from "../../src/base/errors.ts";
-import { split } from "../../src/data/split.ts";
+import { randomSplit, split } from "../../src/data/split.ts";
 import { Vocabulary } from "../../src/data/text.ts";
+import { Generator } from "../../src/tensor/random.ts";
 
 describe("Vocabulary", () => {
   it("numbers characters in code point order and goes round", () => {
@@ -109,5 +110,41 @@ describe("split", () => {
     ] as const) {
       expect(() => split("abc", { valid, test })).toThrow(ArgumentError);
     }
+  });
+});
+
+describe("randomSplit", () => {
+  const items = Array.from({ length: 100 }, (_, i) => ({ id: i, kind: i < 80 ? "a" : "b" }));
+  const ids = (part: readonly { id: number }[]) => part.map(({ id }) => id);
+
+  it("takes each item once, in another order for another seed", () => {
+    const { train, valid, test } = randomSplit(items, { valid: 0.2, test: 0.3, generator: new Generator(1) });
+    expect([train.length, valid.length, test.length]).toEqual([50, 20, 30]);
+    expect(ids([...train, ...valid, ...test]).sort((a, b) => a - b)).toEqual(ids(items));
+    expect(ids(train)).not.toEqual([...ids(train)].sort((a, b) => a - b));
+    const again = (seed: number) => ids(randomSplit(items, { valid: 0.2, test: 0.3, generator: new Generator(seed) }).train);
+    expect(again(1)).toEqual(ids(train));
+    expect(again(2)).not.toEqual(ids(train));
+  });
+
+  it("keeps the shares of classes where asked, and mixes them", () => {
+    const { train, valid, test } = randomSplit(items, { valid: 0.1, test: 0.25, stratify: (i) => i.kind, generator: new Generator(3) });
+    const counts = (part: readonly { kind: string }[]) => [
+      part.filter((i) => i.kind === "a").length,
+      part.filter((i) => i.kind === "b").length,
+    ];
+    expect([train, valid, test].map(counts)).toEqual([
+      [52, 13],
+      [8, 2],
+      [20, 5],
+    ]);
+    expect(train.findIndex((i) => i.kind === "b")).toBeLessThan(30);
+  });
+
+  it("refuses what is no list, shares that leave nothing, and unknown options", () => {
+    expect(() => randomSplit("abc" as never)).toThrow(DTypeError);
+    expect(() => randomSplit(items, { valid: 0.5, test: 0.5 })).toThrow(ArgumentError);
+    expect(() => randomSplit(items, { seed: 1 } as never)).toThrow(ArgumentError);
+    expect(() => randomSplit(items, { stratify: "kind" as never })).toThrow(DTypeError);
   });
 });

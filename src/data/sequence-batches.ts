@@ -1,0 +1,223 @@
+/** Batches of examples whose sequences have different lengths. */
+
+import { checkFlag, checkList, checkOneOf, checkOptions, checkSizes, isRecord } from "../base/checks.ts";
+import type { DType } from "../base/dtype.ts";
+import { ArgumentError, DTypeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
+import { checkGenerator, defaultGenerator, Generator } from "../tensor/random.ts";
+import { scope, type Tensor } from "../tensor/tensor.ts";
+import { type Batches, type Cursor, checkEpochs, cursorField, EpochPass, type EpochPlan, type Pass } from "./batches.ts";
+import { checkedPadding, padRows, readSequences, readValues, type SequenceData, type SequenceTable, stackRows } from "./sequences.ts";
+
+/** A sequence and what is to be learned about it. */
+export interface SequenceExample {
+  /** [T,…]: ids, or numbers of every step. */
+  readonly xs: SequenceData;
+  /** One number or tensor of the whole, or a sequence of its own. */
+  readonly ys?: SequenceData;
+}
+
+export interface SequenceBatchesOptions {
+  /** Examples of a batch (B); the last of an epoch may have fewer. */
+  readonly batchSize: number;
+  /** Another order in each epoch (default false). */
+  readonly shuffle?: boolean;
+  /** How often to read everything; without end unless given. */
+  readonly epochs?: number;
+  /** Puts sequences of similar length together, so that little is padded (default false). */
+  readonly bucketByLength?: boolean;
+  /** Leaves out the last batch of an epoch when it has fewer examples than the others (default false). */
+  readonly dropLast?: boolean;
+  /** Whether ys are sequences, "padded", or of one shape, "stacked". Default: numbers are stacked, everything else is padded. */
+  readonly targets?: "padded" | "stacked";
+  /** Of xs (default: that of typed arrays and tensors; int32 for lists of whole numbers, one a step; else float32). */
+  readonly dtype?: DType;
+  /** Of ys, by the same rule. */
+  readonly targetDtype?: DType;
+  /** What stands after the end of xs (default 0). */
+  readonly padding?: number;
+  /** What stands after the end of ys (default −100 for whole numbers, which `crossEntropy` ignores, and 0 for others). */
+  readonly targetPadding?: number;
+  /** Where the order of every epoch comes from (default the default generator). */
+  readonly generator?: Generator;
+}
+
+export interface SequenceBatch {
+  /** [T,B,…], T steps of the longest sequence. */
+  readonly xs: Tensor;
+  /** [B,…] where they are stacked, [U,B,…] where they are padded; null for examples without. */
+  readonly ys: Tensor | null;
+  /** Steps of each sequence in xs: what `scan` takes as `lengths`. */
+  readonly lengths: readonly number[];
+  /** Steps of each sequence in ys; null where ys are not padded. */
+  readonly targetLengths: readonly number[] | null;
+}
+
+/** Batches sorted by length at a time: enough to pad little, few enough to leave the order random. */
+const POOL = 50;
+/** Blocks of random words that an epoch's order may take. */
+const EPOCH_BLOCKS = 2 ** 31;
+
+/**
+ * Examples with sequences of different lengths, a batch at a time, padded to its longest. Every iteration is a pass of its own and reads everything
+ * anew; its cursor holds the order, too, so that a stored place is the same place in another process.
+ *
+ * Plain lists of whole numbers become int32, as ids and classes are; typed arrays and tensors keep their dtype; everything else is float32. Examples are
+ * read once, and typed arrays among them are not copied.
+ * @throws ArgumentError for no examples; ShapeError for sequences without steps or with steps of different shapes
+ * @example
+ * const batches = new SequenceBatches([{ xs: [3, 1, 4], ys: 0 }, { xs: [1, 5], ys: 1 }], { batchSize: 32, shuffle: true, epochs: 10 });
+ * for (const { xs, ys, lengths } of batches) … // xs int32 [T,B], ys int32 [B]
+ */
+export class SequenceBatches implements Batches<SequenceBatch> {
+  /** Examples in all. */
+  readonly size: number;
+  readonly batchSize: number;
+  readonly epochs: number;
+  readonly #xs: SequenceTable;
+  readonly #ys: SequenceTable | null;
+  readonly #options: { readonly shuffle: boolean; readonly bucketByLength: boolean; readonly dropLast: boolean };
+  readonly #padding: number;
+  /** Null where ys are stacked. */
+  readonly #targetPadding: number | null;
+  /** Names the order of all epochs. */
+  readonly #seed: number;
+
+  constructor(examples: readonly SequenceExample[], options: SequenceBatchesOptions) {
+    const op = "SequenceBatches";
+    checkOptions(op, options, [
+      "batchSize",
+      "shuffle",
+      "epochs",
+      "bucketByLength",
+      "dropLast",
+      "targets",
+      "dtype",
+      "targetDtype",
+      "padding",
+      "targetPadding",
+      "generator",
+    ]);
+    const { batchSize, shuffle = false, epochs = Number.POSITIVE_INFINITY, bucketByLength = false, dropLast = false } = options;
+    checkSizes(op, { batchSize });
+    checkEpochs(op, epochs);
+    for (const [name, flag] of Object.entries({ shuffle, bucketByLength, dropLast })) checkFlag(op, name, flag);
+    checkGenerator(op, options.generator);
+    checkExamples(op, examples, dropLast ? batchSize : 1);
+    this.size = examples.length;
+    this.batchSize = batchSize;
+    this.epochs = epochs;
+    this.#options = { shuffle, bucketByLength, dropLast };
+    this.#xs = readSequences(
+      `${op}: xs`,
+      examples.map(({ xs }) => xs),
+      options.dtype,
+    );
+    this.#padding = checkedPadding(op, "padding", options.padding ?? 0, this.#xs.dtype);
+    const ys = examples.flatMap((example) => (example.ys === undefined ? [] : [example.ys]));
+    const { targets = typeof ys[0] === "number" ? "stacked" : "padded" } = options;
+    checkOneOf(op, "targets", targets, ["padded", "stacked"]);
+    const readTargets = targets === "stacked" ? readValues : readSequences;
+    this.#ys = ys.length === 0 ? null : readTargets(`${op}: ys`, ys, options.targetDtype);
+    const blank = this.#ys?.dtype === "int32" ? -100 : 0;
+    this.#targetPadding =
+      this.#ys === null || targets === "stacked"
+        ? null
+        : checkedPadding(op, "targetPadding", options.targetPadding ?? blank, this.#ys.dtype);
+    this.#seed = shuffle ? scope(() => (options.generator ?? defaultGenerator()).integers([], 0, 2 ** 31).item()) : 0;
+  }
+
+  get batchesPerEpoch(): number {
+    return Math.ceil(this.#perEpoch / this.batchSize);
+  }
+
+  get #perEpoch(): number {
+    return this.#options.dropLast ? this.size - (this.size % this.batchSize) : this.size;
+  }
+
+  [Symbol.iterator](): Pass<SequenceBatch> {
+    return new OrderedPass(this.#plan(this.#seed), this.#seed);
+  }
+
+  /** @throws FormatError */
+  from(cursor: Cursor): Pass<SequenceBatch> {
+    const seed = cursorField(cursor, "seed", 2 ** 31);
+    return new OrderedPass(this.#plan(seed), seed, cursor);
+  }
+
+  #plan(seed: number): EpochPlan<SequenceBatch> {
+    let order: { readonly epoch: number; readonly of: Int32Array } | null = null;
+    const batch = (epoch: number, start: number, end: number): SequenceBatch => {
+      if (order?.epoch !== epoch) order = { epoch, of: this.#order(seed, epoch) };
+      return this.#batch(order.of.subarray(start, end));
+    };
+    return { count: this.#perEpoch, width: this.batchSize, epochs: this.epochs, batch };
+  }
+
+  /** The examples in the order in which an epoch reads them. */
+  #order(seed: number, epoch: number): Int32Array {
+    const { shuffle, bucketByLength } = this.#options;
+    if (!shuffle)
+      return this.#sorted(
+        Int32Array.from({ length: this.size }, (_, i) => i),
+        this.size,
+      );
+    const generator = new Generator(seed);
+    generator.state = { ...generator.state, counter: (epoch % 2 ** 21) * EPOCH_BLOCKS };
+    const draw = (n: number) => scope(() => generator.permutation(n).data() as Int32Array);
+    const order = draw(this.size);
+    if (!bucketByLength) return order;
+    const sorted = this.#sorted(order, POOL * this.batchSize);
+    // Whole batches change places; one that is short stays last.
+    const whole = Math.floor(this.size / this.batchSize);
+    const places = draw(whole);
+    const mixed = sorted.slice();
+    places.forEach((from, to) => {
+      mixed.set(sorted.subarray(from * this.batchSize, (from + 1) * this.batchSize), to * this.batchSize);
+    });
+    return mixed;
+  }
+
+  /** An order in which each so many examples go from short to long. */
+  #sorted(order: Int32Array, pool: number): Int32Array {
+    if (!this.#options.bucketByLength) return order;
+    const length = (i: number) => (this.#xs.rows[i] as { readonly length: number }).length;
+    for (let start = 0; start < order.length; start += pool)
+      order.subarray(start, start + pool).sort((a, b) => length(a) - length(b) || a - b);
+    return order;
+  }
+
+  #batch(chosen: Int32Array): SequenceBatch {
+    const { padded: xs, lengths } = padRows(this.#xs, chosen, this.#padding);
+    if (this.#ys === null) return { xs, ys: null, lengths, targetLengths: null };
+    if (this.#targetPadding === null) return { xs, ys: stackRows(this.#ys, chosen), lengths, targetLengths: null };
+    const targets = padRows(this.#ys, chosen, this.#targetPadding);
+    return { xs, ys: targets.padded, lengths, targetLengths: targets.lengths };
+  }
+}
+
+/** Epoch after epoch, with a cursor that names the order. */
+class OrderedPass extends EpochPass<SequenceBatch> {
+  readonly #seed: number;
+
+  constructor(plan: EpochPlan<SequenceBatch>, seed: number, cursor?: Cursor) {
+    super(plan, cursor);
+    this.#seed = seed;
+  }
+
+  override get cursor(): Cursor {
+    return { ...super.cursor, seed: this.#seed };
+  }
+}
+
+/** @throws DTypeError, ArgumentError */
+function checkExamples(op: string, examples: unknown, least: number): void {
+  checkList(op, "examples", examples);
+  if (examples.length < least) throw new ArgumentError(`${op}: expected at least ${least} examples for a batch, got ${examples.length}`);
+  const wrong = examples.findIndex((example) => !isRecord(example) || example.xs === undefined);
+  if (wrong >= 0) throw new DTypeError(`${op}: expected examples as { xs, ys }, got ${quote(examples[wrong])} at position ${wrong}`);
+  const first = (examples[0] as SequenceExample).ys === undefined;
+  const other = examples.findIndex((example) => ((example as SequenceExample).ys === undefined) !== first);
+  if (other >= 0)
+    throw new ArgumentError(`${op}: expected ys in every example or in none, got ${first ? "some" : "none"} at position ${other}`);
+}

@@ -1,0 +1,18 @@
+/** Measures of what a model says, beside what it should say: plain numbers, with padding left out. */
+
+export {
+  type AverageOptions,
+  accuracy,
+  type ClassMetricOptions,
+  type ClassReport,
+  classReport,
+  confusionMatrix,
+  f1,
+  precision,
+  recall,
+  rocAuc,
+  topKAccuracy,
+} from "./classification.ts";
+export type { MaskOptions, Values } from "./elements.ts";
+export { bitsPerSymbol, type MaseOptions, mae, mape, mase, perplexity, rmse, smape } from "./regression.ts";
+export { type BleuOptions, bleu, characterErrorRate, editDistance, type Symbols, wordErrorRate } from "./text.ts";

@@ -1,0 +1,115 @@
+/** How far numbers are off. */
+
+import { checkOptions, checkSizes } from "../base/checks.ts";
+import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { sameShape, show } from "../tensor/shape.ts";
+import { MASK, type MaskOptions, places, read, type Values } from "./elements.ts";
+
+/** Predictions beside targets, those that count. */
+function pairs(op: string, predicted: Values, target: Values, options: MaskOptions): [y: number, goal: number][] {
+  const [own, goal] = [read(op, "predictions", predicted), read(op, "targets", target)];
+  if (!sameShape(own.shape, goal.shape)) {
+    throw new ShapeError(`${op}: expected predictions of the targets' shape ${show(goal.shape)}, got ${show(own.shape)}`);
+  }
+  return places(op, goal, options, () => true).map((i) => [own.values[i] as number, goal.values[i] as number]);
+}
+
+function meanOver(list: readonly [number, number][], error: (y: number, goal: number) => number): number {
+  return list.reduce((sum, [y, goal]) => sum + error(y, goal), 0) / list.length;
+}
+
+/**
+ * Root of the mean squared error.
+ * @param predicted numbers in the targets' shape
+ * @throws ShapeError for another shape, ArgumentError where no element counts
+ * @example rmse([1, 2], [1, 4]) // √2
+ */
+export function rmse(predicted: Values, target: Values, options: MaskOptions = {}): number {
+  checkOptions("rmse", options, MASK);
+  return Math.sqrt(meanOver(pairs("rmse", predicted, target, options), (y, goal) => (y - goal) ** 2));
+}
+
+/**
+ * Mean absolute error.
+ * @example mae([1, 2], [1, 4]) // 1
+ */
+export function mae(predicted: Values, target: Values, options: MaskOptions = {}): number {
+  checkOptions("mae", options, MASK);
+  return meanOver(pairs("mae", predicted, target, options), (y, goal) => Math.abs(y - goal));
+}
+
+/**
+ * Mean absolute error as a share of the target: 0.1 is 10 %.
+ * @throws ArgumentError for a target of 0, of which nothing is a share
+ * @example mape([90, 220], [100, 200]) // 0.1
+ */
+export function mape(predicted: Values, target: Values, options: MaskOptions = {}): number {
+  checkOptions("mape", options, MASK);
+  const list = pairs("mape", predicted, target, options);
+  if (list.some(([, goal]) => goal === 0))
+    throw new ArgumentError("mape: expected targets other than 0, got 0: mask them, or use smape or mase");
+  return meanOver(list, (y, goal) => Math.abs((y - goal) / goal));
+}
+
+/**
+ * Symmetric form: the error as a share of the mean size of both, from 0 to 2; 0 where both are 0.
+ * @see Makridakis, "Accuracy measures: theoretical and practical concerns", International Journal of Forecasting 9, 1993
+ * @example smape([100], [300]) // 1
+ */
+export function smape(predicted: Values, target: Values, options: MaskOptions = {}): number {
+  checkOptions("smape", options, MASK);
+  return meanOver(pairs("smape", predicted, target, options), (y, goal) => {
+    return y === goal ? 0 : (2 * Math.abs(y - goal)) / (Math.abs(y) + Math.abs(goal));
+  });
+}
+
+export interface MaseOptions extends MaskOptions {
+  /** Steps of a season: the forecast to beat says what was so many steps before (default 1). */
+  readonly season?: number;
+}
+
+/**
+ * Mean absolute error over that of the naive forecast within the training series: below 1 the model is better than saying what was a season ago.
+ * @param training the series that the model was fitted to, in order of time
+ * @throws ArgumentError for a series of no more than a season, or one that repeats itself to the bit
+ * @see Hyndman and Koehler, "Another look at measures of forecast accuracy", International Journal of Forecasting 22, 2006
+ * @example mase([5, 6], [5, 7], [1, 2, 3, 4]) // 0.5
+ */
+export function mase(predicted: Values, target: Values, training: Values, options: MaseOptions = {}): number {
+  const op = "mase";
+  checkOptions(op, options, [...MASK, "season"]);
+  const { season = 1 } = options;
+  checkSizes(op, { season });
+  const { shape, values } = read(op, "training", training);
+  if (shape.length !== 1) throw new ShapeError(`${op}: expected one series for training, got ${show(shape)}`);
+  if (values.length <= season)
+    throw new ArgumentError(`${op}: expected a training series of more than ${season} steps, got ${values.length}`);
+  const naive = Array.from({ length: values.length - season }, (_, i): [number, number] => {
+    return [values[i] as number, values[i + season] as number];
+  });
+  const scale = meanOver(naive, (y, goal) => Math.abs(y - goal));
+  if (scale === 0)
+    throw new ArgumentError(`${op}: expected a training series that changes, got one that repeats itself every ${season} steps`);
+  return meanOver(pairs(op, predicted, target, options), (y, goal) => Math.abs(y - goal)) / scale;
+}
+
+/**
+ * What a mean negative log-likelihood in nats, as `crossEntropy` gives it, comes to: the number of equally likely symbols to choose from.
+ * @example perplexity(Math.log(8)) // 8
+ */
+export function perplexity(loss: number): number {
+  return Math.exp(checked("perplexity", loss));
+}
+
+/**
+ * A mean negative log-likelihood in bits a symbol.
+ * @example bitsPerSymbol(Math.log(8)) // 3
+ */
+export function bitsPerSymbol(loss: number): number {
+  return checked("bitsPerSymbol", loss) / Math.LN2;
+}
+
+function checked(op: string, loss: number): number {
+  if (typeof loss === "number") return loss;
+  throw new ArgumentError(`${op}: expected a loss in nats as a number, such as loss.item(), got ${typeof loss}`);
+}

@@ -1,0 +1,162 @@
+/** How far sequences of symbols are from those that were wanted. */
+
+import { checkFlag, checkList, checkOptions, checkWhole } from "../base/checks.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
+
+/** Symbols in order: characters of a text, words, ids. */
+export type Symbols = string | ArrayLike<string | number>;
+
+function symbolsOf(op: string, name: string, value: Symbols): readonly (string | number)[] {
+  if (typeof value === "string") return Array.from(value);
+  if (typeof value === "object" && value !== null && typeof value.length === "number") return Array.from(value);
+  throw new DTypeError(`${op}: expected ${name} as a text or a list of symbols, got ${quote(value)}`);
+}
+
+/**
+ * The least number of symbols to insert, leave out or replace to make one sequence of another. Texts are compared by characters
+ * (code points). O(|a|·|b|) time, O(|b|) memory.
+ * @see Levenshtein, "Binary codes capable of correcting deletions, insertions, and reversals", 1966
+ * @example editDistance("kitten", "sitting") // 3
+ */
+export function editDistance(a: Symbols, b: Symbols): number {
+  const [x, y] = [symbolsOf("editDistance", "a", a), symbolsOf("editDistance", "b", b)];
+  let row = Array.from({ length: y.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= x.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= y.length; j++) {
+      const replaced = (row[j - 1] as number) + (x[i - 1] === y[j - 1] ? 0 : 1);
+      next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, replaced));
+    }
+    row = next;
+  }
+  return row[y.length] as number;
+}
+
+/** Edits of all texts over the symbols of all references. */
+function errorRate(op: string, hypotheses: readonly Symbols[], references: readonly Symbols[]): number {
+  if (hypotheses.length !== references.length) {
+    throw new ShapeError(`${op}: expected as many hypotheses as references, ${references.length}, got ${hypotheses.length}`);
+  }
+  const length = references.reduce((n, reference) => n + reference.length, 0);
+  if (length === 0) throw new ArgumentError(`${op}: expected references with at least one symbol, got none`);
+  return hypotheses.reduce((n, hypothesis, i) => n + editDistance(hypothesis, references[i] as Symbols), 0) / length;
+}
+
+function texts(op: string, name: string, value: string | readonly string[]): readonly string[] {
+  const list = typeof value === "string" ? [value] : value;
+  checkList(op, name, list);
+  const wrong = list.findIndex((text) => typeof text !== "string");
+  if (wrong < 0) return list;
+  throw new DTypeError(`${op}: expected ${name} as text or a list of texts, got ${quote(list[wrong])} at position ${wrong}`);
+}
+
+const wordsOf = (text: string): string[] => text.split(/\s+/u).filter((word) => word !== "");
+
+/**
+ * Word error rate: edits over words of the references, all texts together; above 1 where far too much is said.
+ * @example wordErrorRate("the cat sat", "the cat sat down") // 0.25
+ */
+export function wordErrorRate(hypotheses: string | readonly string[], references: string | readonly string[]): number {
+  const op = "wordErrorRate";
+  return errorRate(op, texts(op, "hypotheses", hypotheses).map(wordsOf), texts(op, "references", references).map(wordsOf));
+}
+
+/**
+ * Character error rate: edits over characters (code points) of the references, all texts together.
+ * @example characterErrorRate("helo", "hello") // 0.2
+ */
+export function characterErrorRate(hypotheses: string | readonly string[], references: string | readonly string[]): number {
+  const op = "characterErrorRate";
+  const [own, goal] = [texts(op, "hypotheses", hypotheses), texts(op, "references", references)];
+  return errorRate(
+    op,
+    own.map((text) => Array.from(text)),
+    goal.map((text) => Array.from(text)),
+  );
+}
+
+export interface BleuOptions {
+  /** Longest n-grams (default 4). */
+  readonly maxOrder?: number;
+  /** Adds one to the matches and the counts of n-grams of two and more (Lin and Och, 2004), so that short texts are not all 0 (default false). */
+  readonly smooth?: boolean;
+}
+
+/** How often each n-gram occurs. */
+function ngrams(words: readonly (string | number)[], n: number): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (let i = 0; i + n <= words.length; i++) {
+    const key = JSON.stringify(words.slice(i, i + n));
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** n-grams of a hypothesis that occur in a reference, each at most as often as in the one that has it most. */
+function matches(hypothesis: ReadonlyMap<string, number>, references: readonly ReadonlyMap<string, number>[]): number {
+  let found = 0;
+  for (const [key, count] of hypothesis) found += Math.min(count, Math.max(...references.map((r) => r.get(key) ?? 0)));
+  return found;
+}
+
+/** The reference length nearest to that of a hypothesis; of two equally near the shorter. */
+function nearest(length: number, references: readonly number[]): number {
+  return references.reduce((a, b) => {
+    const [da, db] = [Math.abs(a - length), Math.abs(b - length)];
+    return db < da || (db === da && b < a) ? b : a;
+  });
+}
+
+/**
+ * BLEU of a corpus: the geometric mean of the clipped precisions of n-grams up to 4, times a penalty for brevity; from 0 to 1.
+ * @param hypotheses lists of words (or ids) of each sentence
+ * @param references for each sentence one list of words or more
+ * @throws ShapeError for another number of references, ArgumentError for a sentence without any
+ * @see Papineni, Roukos, Ward and Zhu, "BLEU: a method for automatic evaluation of machine translation", 2002, section 2.3
+ * @example bleu([["the", "cat", "sat", "down"]], [[["the", "cat", "sat", "down"]]]) // 1
+ */
+export function bleu(hypotheses: readonly Symbols[], references: readonly (readonly Symbols[])[], options: BleuOptions = {}): number {
+  const op = "bleu";
+  checkOptions(op, options, ["maxOrder", "smooth"]);
+  const { maxOrder = 4, smooth = false } = options;
+  checkWhole(op, "maxOrder", maxOrder, { least: 1 });
+  checkFlag(op, "smooth", smooth);
+  checkList(op, "hypotheses", hypotheses);
+  checkList(op, "references", references);
+  if (hypotheses.length !== references.length) {
+    throw new ShapeError(`${op}: expected as many lists of references as hypotheses, ${hypotheses.length}, got ${references.length}`);
+  }
+  const sentences = hypotheses.map((hypothesis, i) => {
+    const own = references[i];
+    checkList(op, `references ${i}`, own);
+    if (own.length === 0) throw new ArgumentError(`${op}: expected at least one reference of each sentence, got none at position ${i}`);
+    const goals = own.map((reference) => symbolsOf(op, `references ${i}`, reference as Symbols));
+    return { words: symbolsOf(op, `hypothesis ${i}`, hypothesis as Symbols), goals };
+  });
+  const total = (count: (sentence: (typeof sentences)[number]) => number) => sentences.reduce((sum, s) => sum + count(s), 0);
+  const length = total(({ words }) => words.length);
+  if (length === 0) return 0;
+  const wanted = total(({ words, goals }) =>
+    nearest(
+      words.length,
+      goals.map((goal) => goal.length),
+    ),
+  );
+  let logs = 0;
+  for (let n = 1; n <= maxOrder; n++) {
+    const extra = smooth && n > 1 ? 1 : 0;
+    const found =
+      extra +
+      total(({ words, goals }) =>
+        matches(
+          ngrams(words, n),
+          goals.map((goal) => ngrams(goal, n)),
+        ),
+      );
+    const all = extra + total(({ words }) => Math.max(0, words.length - n + 1));
+    if (found === 0) return 0;
+    logs += Math.log(found / all) / maxOrder;
+  }
+  return Math.min(1, Math.exp(1 - wanted / length)) * Math.exp(logs);
+}
