@@ -18,7 +18,13 @@ export interface Op<P> {
   readonly jvp: JvpRule<P> | readonly JvpRule<P>[];
 }
 
-/** Makes a primitive from per-input rules. */
+/**
+ * Makes a primitive from per-input rules.
+ *
+ * In a scan of three steps or more, rules run when the scan does, for two steps; their kernel calls are repeated for the others, and when the
+ * gradient is asked for. So a variable outside a rule counts as it was at the scan. A rule that fails there, reads values on the host, draws random
+ * numbers or sets fields of the module makes the scan run step by step; then it runs when the gradient is asked for, with its values.
+ */
 export function defineOp<P = void>(op: Op<P>): Primitive<P> {
   checkObject("defineOp", "an operation", op);
   return primitiveOf(op, false);

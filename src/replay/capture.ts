@@ -98,7 +98,10 @@ export function compiledStep(
   const outlines = steps.map((step) => derivative.outline(new WholeTrace(spec, step, null, constants)));
   const known = cache.findOutlined(outlines);
   if (known !== undefined) return known;
-  const traces = steps.map((step) => new WholeTrace(spec, step, derivative.trace(tracer.trial(), spec, step), constants));
+  const traces = before.kept(() =>
+    steps.map((step) => new WholeTrace(spec, step, derivative.trace(tracer.trial(), spec, step), constants)),
+  );
+  if (traces === null) throw new Obstacle("has a rule of its gradient that sets fields of its module");
   const step = cache.find(traces) ?? cache.add(compile(traces, derivative));
   cache.addOutline(outlines, step);
   return step;

@@ -9,7 +9,12 @@ const WATCHED = 4096;
 
 /** The fields of an object and of all objects below it. Cannot see private fields and closures. */
 export class FieldsBefore {
-  readonly #objects: { readonly owner: Fields; readonly names: readonly string[]; readonly values: readonly unknown[] }[] = [];
+  readonly #objects: {
+    readonly owner: Fields;
+    readonly names: readonly string[];
+    readonly values: readonly unknown[];
+    readonly length: unknown;
+  }[] = [];
 
   constructor(root: object) {
     const seen = new Set<unknown>();
@@ -21,7 +26,7 @@ export class FieldsBefore {
       if (Array.isArray(value) && value.length > WATCHED) continue;
       const names = Object.keys(value);
       const values = names.map((name) => value[name]);
-      this.#objects.push({ owner: value, names, values });
+      this.#objects.push({ owner: value, names, values, length: Array.isArray(value) ? value.length : null });
       for (const v of values) waiting.push(v);
     }
   }
@@ -33,9 +38,21 @@ export class FieldsBefore {
     });
   }
 
-  /** Restores every field that existed. */
+  /** Runs `fn` and restores the fields. Returns null if it changed any. */
+  kept<R>(fn: () => R): R | null {
+    try {
+      const result = fn();
+      return this.changed ? null : result;
+    } finally {
+      this.restore();
+    }
+  }
+
+  /** Sets every field to what it was, and takes out those that are new. */
   restore(): void {
-    for (const { owner, names, values } of this.#objects) {
+    for (const { owner, names, values, length } of this.#objects) {
+      if (length !== null) owner.length = length;
+      else for (const name of Object.keys(owner)) if (!names.includes(name)) delete owner[name];
       names.forEach((name, i) => {
         if (!Object.is(owner[name], values[i])) owner[name] = values[i];
       });

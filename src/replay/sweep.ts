@@ -3,6 +3,7 @@
 import { gradients } from "../autodiff/sweep.ts";
 import type { Node } from "../autodiff/tape.ts";
 import { isFloat } from "../base/dtype.ts";
+import { shorten } from "../base/quote.ts";
 import { zeros } from "../tensor/create.ts";
 import { copyInto, copyOf } from "../tensor/strided.ts";
 import { empty, type Tensor } from "../tensor/tensor.ts";
@@ -42,11 +43,18 @@ function traceSweep(recording: Recording, { fixed }: StepSpec, { inputs, carry, 
   checkTape(returned, new Set([...inputs, ...carry, ...trained]), firstNode);
   const tie = returned.carry.indexOf(returned.y);
   const tied = tie < 0 ? null : tie;
-  const [dy, dyBefore] = [alike(returned.y), alike(returned.y)];
-  const [dNext, dInputs] = [carry.map(alike), inputs.map(alike)];
-  const totals = fixed.map((p) => (p.requiresGrad ? alike(p) : null));
+  // Made while recording: a rule that reads their values on the host is noticed.
+  const places = recording.during(() => ({
+    dy: alike(returned.y),
+    dyBefore: alike(returned.y),
+    dNext: carry.map(alike),
+    dInputs: inputs.map(alike),
+    totals: fixed.map((p) => (p.requiresGrad ? alike(p) : null)),
+  }));
+  const { dy, dyBefore, dNext, dInputs, totals } = places;
+  const given = recording.blocks.length;
   const reached = inputs.map(() => false);
-  recording.during(() => {
+  recordRules(recording, () => {
     const accumulators = new Map<Tensor, Tensor>();
     fixed.forEach((p, i) => {
       if (totals[i]) accumulators.set(p, totals[i]);
@@ -69,7 +77,22 @@ function traceSweep(recording: Recording, { fixed }: StepSpec, { inputs, carry, 
     replaceAll(dNext, found.slice(inputs.length, inputs.length + carry.length));
   });
   const { calls, blocks, constants } = recording;
-  return { calls, blocks, constants, dy, dyBefore, dNext, dInputs, reached, totals, tied };
+  return { ...places, calls, blocks: blocks.slice(given), constants, reached, tied };
+}
+
+/**
+ * Records a sweep. Whatever stops it is an obstacle only: an eager scan calls the rules when there is a gradient to compute, and
+ * with values that they can read.
+ */
+function recordRules(recording: Recording, sweep: () => void): void {
+  try {
+    recording.during(sweep);
+  } catch (error) {
+    if (error instanceof Obstacle) throw error;
+    throw new Obstacle(`a rule of its gradient fails: ${shorten(String((error as Error | null)?.message))}`);
+  }
+  // A rule may have caught the error by which the recording ended.
+  if (recording.obstacle !== null) throw new Obstacle(recording.obstacle);
 }
 
 /** Overwrites every target with its new value (zeros for null), even if new values are views of other targets. */

@@ -66,8 +66,7 @@ export class Recording {
 
   /** Called before the host writes a new block: that makes a constant, unless a noted call uses the present contents. */
   beforeWrite(block: Block): void {
-    const { ptr, bytes } = block;
-    const used = this.calls.some((c) => refersTo(c, (address) => address >= ptr && address < ptr + bytes));
+    const used = this.calls.some((c) => refersTo(c, (address) => contains(block, address)));
     if (used) this.interrupt("writes values from the host");
     else this.constants.add(block);
   }
@@ -75,14 +74,18 @@ export class Recording {
   /** Whether a noted call has yet to write to an address. */
   isPending(ptr: number): boolean {
     const block = this.#blockAt(ptr);
-    if (block !== undefined) return !this.constants.has(block);
+    if (block !== undefined) return !this.constants.has(block) || this.calls.some((c) => mayWrite(c, (target) => contains(block, target)));
     const writesOutside = this.calls.some((c) => mayWrite(c, (target) => target !== 0 && this.#blockAt(target) === undefined));
     return writesOutside || (this.#before?.isPending(ptr) ?? false);
   }
 
   #blockAt(ptr: number): Block | undefined {
-    return this.blocks.find((b) => ptr >= b.ptr && ptr < b.ptr + b.bytes);
+    return this.blocks.find((block) => contains(block, ptr));
   }
+}
+
+function contains(block: Block, ptr: number): boolean {
+  return ptr >= block.ptr && ptr < block.ptr + block.bytes;
 }
 
 /** The recording in progress. */

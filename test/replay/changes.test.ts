@@ -1,15 +1,16 @@
 /** What a step depends on besides its tensors may change between scans: each scan is that of scanSteps, forward and gradient. */
 
 import { describe, expect, it } from "vitest";
-import { defineOp } from "../../src/autodiff/define-op.ts";
-import { apply } from "../../src/autodiff/primitive.ts";
+import { addInPlace } from "../../src/autodiff/accumulate.ts";
+import { defineOp, type VjpRule } from "../../src/autodiff/define-op.ts";
+import { apply, type Primitive } from "../../src/autodiff/primitive.ts";
 import { gradients } from "../../src/autodiff/sweep.ts";
 import { noGrad } from "../../src/autodiff/tape.ts";
 import type { FloatDType } from "../../src/base/dtype.ts";
 import { ArgumentError, StateError } from "../../src/base/errors.ts";
 import { Linear } from "../../src/nn/layers.ts";
 import { Module, Parameter } from "../../src/nn/module.ts";
-import { add, mul, square } from "../../src/ops/arithmetic.ts";
+import { add, mul, neg, square } from "../../src/ops/arithmetic.ts";
 import { reshape, sum } from "../../src/ops/broadcast.ts";
 import { cast } from "../../src/ops/cast.ts";
 import { takeRows } from "../../src/ops/gather.ts";
@@ -22,9 +23,10 @@ import { Cell, type ScanOptions, scanSteps } from "../../src/recurrence/recurren
 import { LSTM } from "../../src/recurrence/rnn.ts";
 import { LSTMCell } from "../../src/recurrence/rnn-cells.ts";
 import { stateTensors } from "../../src/recurrence/state.ts";
+import { Stream } from "../../src/recurrence/stream.ts";
 import { eye, full, ones, zeros, zerosLike } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
-import { requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { assign, requireGrad, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
 
 const [T, B, I] = [5, 3, 4];
@@ -448,6 +450,125 @@ describe("steps that are not pure", () => {
     expect(() => cell.scan(ids(0, 1, 2, 6))).toThrow(ArgumentError);
     expect(() => cell.scan(ids(0, 1, 2, -1))).toThrow(ArgumentError);
     expect(cell.whyEager(ids(0, 1, 2))).toBe("reads values on the host");
+  });
+});
+
+/** A step whose operations have rules of one's own: of the new state, of the output, of the state before, of the weight. */
+class Probed extends OfOneState {
+  readonly w = weight("float32", I);
+  where = "state";
+  readonly #op: Primitive<void>;
+  constructor(vjp: VjpRule<void>) {
+    super();
+    this.#op = defineOp({ name: "probed", forward: ([x]) => mul(x as Tensor, 1), vjp, jvp: (t) => t });
+  }
+  #at(where: string, x: Tensor): Tensor {
+    return this.where === where ? apply(this.#op, [x], undefined) : x;
+  }
+  next(x: Tensor, h: Tensor): Tensor {
+    return this.#at("state", tanh(add(mul(this.#at("input", x), this.#at("weight", this.w)), this.#at("state before", h))));
+  }
+  override step(x: Tensor, h: Tensor): [Tensor, Tensor] {
+    const next = this.next(x, h);
+    return [this.where === "state" ? next : this.#at("output", mul(next, 2)), next];
+  }
+}
+
+describe("rules of one's own", () => {
+  const sign = (v: number) => (v > 0 ? 2 : 3);
+  const places = ["state", "output", "state before", "input", "weight"];
+
+  const reading: Record<string, VjpRule<void>> = {
+    "all of the cotangent": (g) => mul(g, Math.min(1, 0.1 / Math.max(...Array.from(g.data(), Math.abs)))),
+    "one element of it": (g) => mul(g, sign(reshape(g, [g.size]).data()[g.size - 1] as number)),
+    "its sum": (g) => mul(g, sign(sum(g).item())),
+    "it, to make a tensor of it": (g) =>
+      tensor(
+        g.data().map((v) => 2 * v),
+        { shape: g.shape },
+      ),
+    "it, and goes on where that fails": (g) => {
+      try {
+        return mul(g, sign(sum(g).item()));
+      } catch {
+        return mul(g, 100);
+      }
+    },
+    "the operation's input": (g, _, [x]) => mul(g, sign(sum(x as Tensor).item())),
+    "its output": (g, y) => mul(g, sign(sum(y).item())),
+  };
+  describe.each(Object.entries(reading))("that read %s on the host run with its values", (_, vjp) => {
+    it.each(places)("on the way to the %s", (where) => {
+      const cell = new Probed(vjp);
+      cell.where = where;
+      expectEager(cell, inputs(), false);
+    });
+  });
+
+  it("that read a weight on the host are replayed with its values at the scan", () => {
+    const cell = new Probed((g, _, [x]) => mul(g, sign((x as Tensor).data()[0] as number)));
+    cell.where = "weight";
+    expectEager(cell, inputs());
+    assign(cell.w, neg(cell.w).data());
+    expectEager(cell, inputs());
+  });
+
+  it("that fail do so when a gradient is asked for, not in the scan", () => {
+    const cell = new Probed(() => {
+      throw new RangeError("no gradient here");
+    });
+    const xs = inputs();
+    const [ys] = cell.scan(xs);
+    expect(ys.toArray()).toEqual(scanSteps(cell, xs)[0].toArray());
+    expect(() => gradients([ys], [xs], [ones(ys.shape)])).toThrow(new RangeError("no gradient here"));
+    expect(cell.whyEager(xs)).toBe("a rule of its gradient fails: no gradient here");
+  });
+
+  it("that set fields of the module run once for each step of the sweep", () => {
+    const fields = { calls: 0, norms: [] as number[], first: undefined as number | undefined };
+    class Counting extends Probed {
+      readonly fields = fields;
+    }
+    const cell = new Counting((g) => {
+      fields.calls++;
+      fields.norms.push(fields.calls);
+      return g;
+    });
+    expect(cell.whyEager(inputs())).toBe("has a rule of its gradient that sets fields of its module");
+    expect(fields).toEqual({ calls: 0, norms: [], first: undefined });
+    const xs = inputs();
+    const [ys] = cell.scan(xs);
+    expect(fields.calls).toBe(0);
+    gradients([ys], [xs], [ones(ys.shape)]);
+    expect(fields).toEqual({ calls: T, norms: [1, 2, 3, 4, 5], first: undefined });
+  });
+});
+
+describe("steps that read on the host", () => {
+  const reading: Record<string, (x: Tensor, h: Tensor) => number> = {
+    "their input": (x) => sum(x).item(),
+    "one element of their input": (x) => x.data()[I] as number,
+    "their state": (_, h) => h.data()[0] as number,
+    "what they computed": (x, h) => sum(add(x, h)).item(),
+    "a constant that they added to": (x) => {
+      const total = zeros([I]);
+      addInPlace(total, sum(x, { axis: 0 }));
+      return total.data()[1] as number;
+    },
+  };
+  it.each(Object.entries(reading))("%s run with its values", (_, read) => {
+    class Reads extends OfOneState {
+      readonly w = weight("float32", I);
+      next(x: Tensor, h: Tensor): Tensor {
+        return tanh(add(mul(mul(x, this.w), read(x, h) > 0 ? 2 : 3), h));
+      }
+    }
+    const cell = new Reads();
+    expectEager(cell, inputs(), false);
+    const stream = new Stream(cell, { batch: B });
+    const xs = inputs();
+    const [ys] = noGrad(() => scanSteps(cell, xs));
+    for (let t = 0; t < T; t++) expect(Array.from(stream.step(select(xs, 0, t)))).toEqual(Array.from(select(ys, 0, t).data()));
   });
 });
 
