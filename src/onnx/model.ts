@@ -262,11 +262,21 @@ function readDimension(message: Message): Dimension {
   return message.has(2) ? message.text(2) : null;
 }
 
+/** Fields of a type that is no tensor's. */
+const OTHER_KINDS = [
+  [4, "a sequence"],
+  [5, "a map"],
+  [8, "a sparse tensor"],
+  [9, "an optional value"],
+] as const;
+
 function readValueInfo(message: Message, where: string): ValueInfo {
   const name = message.text(1);
   const type = message.message(2, `the type of ${quote(name)}`);
   const held = type?.message(1, `the type of ${quote(name)}`);
-  if (type !== undefined && held === undefined) fail(where, "tensors", `${quote(name)} of another kind (a sequence, a map, or optional)`);
+  // A type that says nothing, as some exporters write it for outputs of branches, is a tensor's.
+  const other = type === undefined || held !== undefined ? undefined : OTHER_KINDS.find(([number]) => type.has(number))?.[1];
+  if (other !== undefined) fail(where, "tensors", `${quote(name)}, ${other}`);
   const shape = held?.message(2, `the shape of ${quote(name)}`);
   const code = held?.integer(1) ?? 0;
   return {
