@@ -30,7 +30,7 @@ export function elmanForward<T>(
   }
 }
 
-function activate<T>(size: i32, relu: i32, y: usize): void {
+export function activate<T>(size: i32, relu: i32, y: usize): void {
   const L = lanes<T>();
   for (let j = 0; j < size; j += L) {
     const n = min(L, size - j);

@@ -60,7 +60,7 @@ export function gruForward<T>(
 const ENDS = memory.data(176, 16);
 
 /** One row: the sum of r becomes its activation, and y = r∘x, plus `sums` where given. */
-function reset<T>(H: i32, gates: usize, x: usize, sums: usize, y: usize): void {
+export function reset<T>(H: i32, gates: usize, x: usize, sums: usize, y: usize): void {
   const n = H % lanes<T>();
   const whole = H - n;
   resetVectors<T>(whole, gates, x, sums, y);
@@ -86,7 +86,7 @@ function resetVectors<T>(n: i32, gates: usize, x: usize, sums: usize, y: usize):
 }
 
 /** One row: the sums of z and n become activations (stored when `keep`), h its successor. */
-function cell<T>(H: i32, gates: usize, h: usize, keep: bool): void {
+export function cell<T>(H: i32, gates: usize, h: usize, keep: bool): void {
   const n = H % lanes<T>();
   const whole = H - n;
   cellVectors<T>(whole, H, gates, h, keep);

@@ -57,7 +57,7 @@ export function lstmForward<T>(
 const ENDS = memory.data(288, 16);
 
 /** One row: sums in `gates` become activations (stored when `before` is given), c its successor, m the output. */
-function cell<T>(H: i32, gates: usize, c: usize, peepholes: usize, m: usize, before: usize, tanhs: usize): void {
+export function cell<T>(H: i32, gates: usize, c: usize, peepholes: usize, m: usize, before: usize, tanhs: usize): void {
   const n = H % lanes<T>();
   const whole = H - n;
   cellVectors<T>(whole, H, gates, c, peepholes, m, before, tanhs);

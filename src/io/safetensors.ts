@@ -9,8 +9,8 @@
  */
 
 import { asBytes } from "../base/bytes.ts";
-import { checkMap, isRecord } from "../base/checks.ts";
-import { BYTES } from "../base/dtype.ts";
+import { checkFlag, checkMap, isRecord, optionsOf } from "../base/checks.ts";
+import { BYTES, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
 import { sizeOf } from "../tensor/shape.ts";
@@ -242,26 +242,95 @@ function checkNamed(name: unknown, t: unknown): void {
   if (!(t instanceof Tensor)) throw new DTypeError(`safetensors: expected a tensor under ${quote(name)}, got ${quote(t)}`);
 }
 
+/** What is written under a name. @internal */
+export interface Written {
+  readonly name: string;
+  /** The format's word. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Of an element. */
+  readonly width: number;
+  /** Little-endian, row-major. */
+  bytes(): Uint8Array;
+}
+
+/** A tensor as it is. @internal */
+export function writtenTensor(name: string, t: Tensor): Written {
+  checkNamed(name, t);
+  return { name, dtype: NAMES[t.dtype], shape: t.shape, width: BYTES[t.dtype], bytes: () => new Uint8Array(t.data().buffer) };
+}
+
+/** A tensor with its floats in half the bytes or a quarter. */
+function writtenHalf(name: string, t: Tensor): Written {
+  const plain = writtenTensor(name, t);
+  if (!isFloat(t.dtype)) return plain;
+  return { ...plain, dtype: "F16", width: 2, bytes: () => new Uint8Array(Uint16Array.from(t.data(), (x) => halfOf(name, x)).buffer) };
+}
+
+const LARGEST_HALF = 65_504;
+
+/** The binary16 nearest to a number, ties to even. @throws ArgumentError beyond its range */
+function halfOf(name: string, x: number): number {
+  const size = Math.abs(x);
+  // From here on the nearest would be infinite.
+  if (size >= LARGEST_HALF + 16 && size < Number.POSITIVE_INFINITY) {
+    throw new ArgumentError(`safetensors: expected ${shorten(name)} within ±${LARGEST_HALF} to write it as float16, got ${x}`);
+  }
+  const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
+  if (Number.isNaN(x)) return 0x7e00;
+  if (size === Number.POSITIVE_INFINITY) return sign | 0x7c00;
+  const exponent = Math.max(-14, Math.floor(Math.log2(size)));
+  const units = toEven(size / 2 ** (exponent - 10));
+  // 1024 units are the implicit bit; what rounds up to the next power of two carries into the exponent by itself.
+  return sign | (((exponent + 14) << 10) + units);
+}
+
+/** The nearest whole number, ties to even. */
+function toEven(x: number): number {
+  const low = Math.floor(x);
+  const rest = x - low;
+  return rest > 0.5 || (rest === 0.5 && low % 2 === 1) ? low + 1 : low;
+}
+
+export interface SerializeOptions {
+  /**
+   * Whether floats are written as F16, in half the bytes: rounded to 11 bits, and widened to float32 when they are read. Default false.
+   */
+  readonly float16?: boolean;
+}
+
 /**
  * Writes a safetensors file: wide elements first, so that all data is aligned, otherwise in the order of the map.
  * The same tensors give the same bytes, and whatever is written can be read.
- * @throws ArgumentError for the name that the format reserves, and for names or metadata that are no text or hold half a
- *   surrogate pair
+ * @throws ArgumentError for the name that the format reserves, for names or metadata that are no text or hold half a
+ *   surrogate pair, and for numbers beyond the range of float16
  * @throws DTypeError, StateError for what is no tensor, or one that was released
  * @example const bytes = serialize(model.stateDict(), { made: "with tapeloop" });
  */
-export function serialize(tensors: ReadonlyMap<string, Tensor>, metadata: Readonly<Record<string, string>> = {}): Uint8Array<ArrayBuffer> {
+export function serialize(
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Readonly<Record<string, string>> = {},
+  options: SerializeOptions = {},
+): Uint8Array<ArrayBuffer> {
+  const { float16 = false } = optionsOf("safetensors", options, ["float16"]);
+  checkFlag("safetensors", "float16", float16);
   checkMap("safetensors", "the tensors", tensors);
+  return serializeWritten(
+    Array.from(tensors, ([name, t]) => (float16 ? writtenHalf(name, t) : writtenTensor(name, t))),
+    metadata,
+  );
+}
+
+/** The file of these entries, wide elements first. @internal */
+export function serializeWritten(entries: readonly Written[], metadata: Readonly<Record<string, string>>): Uint8Array<ArrayBuffer> {
   checkMetadata(metadata);
-  for (const [name, t] of tensors) checkNamed(name, t);
-  const ordered = [...tensors].sort(([, a], [, b]) => BYTES[b.dtype] - BYTES[a.dtype]);
+  const ordered = [...entries].sort((a, b) => b.width - a.width);
   // By hand: an object would put names that are whole numbers first.
   const header = Object.keys(metadata).length > 0 ? [`${JSON.stringify(METADATA)}:${JSON.stringify(metadata)}`] : [];
   let dataBytes = 0;
-  for (const [name, t] of ordered) {
-    const end = dataBytes + t.size * BYTES[t.dtype];
-    const entry = { dtype: NAMES[t.dtype], shape: t.shape, data_offsets: [dataBytes, end] };
-    header.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
+  for (const { name, dtype, shape, width } of ordered) {
+    const end = dataBytes + sizeOf(shape) * width;
+    header.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [dataBytes, end] })}`);
     dataBytes = end;
   }
   const json = new TextEncoder().encode(`{${header.join(",")}}`);
@@ -273,10 +342,10 @@ export function serialize(tensors: ReadonlyMap<string, Tensor>, metadata: Readon
   new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
   bytes.fill(0x20, 8, dataStart).set(json, 8);
   let at = dataStart;
-  for (const [, t] of ordered) {
-    const { buffer, byteLength } = t.data();
-    bytes.set(new Uint8Array(buffer), at);
-    at += byteLength;
+  for (const entry of ordered) {
+    const data = entry.bytes();
+    bytes.set(data, at);
+    at += data.length;
   }
   return bytes;
 }

@@ -10,12 +10,8 @@ import { parseJson } from "../io/json.ts";
 import { parse, serialize } from "../io/safetensors.ts";
 import { Linear } from "../nn/layers.ts";
 import { checkModule } from "../nn/module.ts";
-import { add } from "../ops/arithmetic.ts";
 import { reshape } from "../ops/broadcast.ts";
-import { embedding } from "../ops/gather.ts";
-import { lstmSequence } from "../ops/recurrent.ts";
 import { mean } from "../ops/reduce.ts";
-import { transpose } from "../ops/shape.ts";
 import { crossEntropyWithLogits } from "../ops/softmax.ts";
 import { Cell } from "../recurrence/recurrence.ts";
 import { LSTM } from "../recurrence/rnn.ts";
@@ -81,9 +77,9 @@ export class CharModel extends Cell<CharState> {
   }
 
   /** One-hot characters x [B,V] to logits [B,V]. */
-  step(x: Tensor, { h, c }: CharState): [logits: Tensor, next: CharState] {
-    const [y, next] = this.lstm.step(x, { h: reshape(h, [1, ...h.shape]), c: reshape(c, [1, ...c.shape]) });
-    return [this.head.forward(y), { h: reshape(next.h, h.shape), c: reshape(next.c, c.shape) }];
+  step(x: Tensor, state: CharState): [logits: Tensor, next: CharState] {
+    const [y, next] = this.lstm.step(x, stacked(state));
+    return [this.head.forward(y), unstacked(next)];
   }
 
   #weight(name: string): Tensor {
@@ -92,12 +88,8 @@ export class CharModel extends Cell<CharState> {
 
   /** ids [T,B] to logits [T·B,V]. */
   forward(ids: Tensor, state?: CharState): [logits: Tensor, next: CharState] {
-    const [T, B] = ids.shape as [number, number];
-    const { h, c } = state ?? this.initialState(B);
-    const rows = add(transpose(this.#weight("weight_ih_l0"), 0, 1), add(this.#weight("bias_ih_l0"), this.#weight("bias_hh_l0")));
-    const gx = reshape(embedding(ids, rows), [T * B, 4 * this.hidden]);
-    const { ys, h: lastH, c: lastC } = lstmSequence(gx, this.#weight("weight_hh_l0"), h, c, { batchSizes: new Array(T).fill(B) });
-    return [this.head.forward(ys), { h: lastH, c: lastC }];
+    const [ys, next] = this.lstm.scan(ids, state && stacked(state));
+    return [this.head.forward(reshape(ys, [ids.size, this.hidden])), unstacked(next)];
   }
 
   /** Mean cross-entropy of a window, in nats. */
@@ -105,6 +97,15 @@ export class CharModel extends Cell<CharState> {
     const [logits, next] = this.forward(inputs, state);
     return [mean(crossEntropyWithLogits(logits, reshape(targets, [targets.size]))), next];
   }
+}
+
+/** A state [B,H] as the LSTM has it, [1,B,H]. */
+function stacked({ h, c }: CharState): CharState {
+  return { h: reshape(h, [1, ...h.shape]), c: reshape(c, [1, ...c.shape]) };
+}
+
+function unstacked({ h, c }: CharState): CharState {
+  return { h: reshape(h, h.shape.slice(1)), c: reshape(c, c.shape.slice(1)) };
 }
 
 /** Forget gates start open (Gers, Schmidhuber & Cummins 2000, Learning to forget; Jozefowicz, Zaremba & Sutskever 2015). */

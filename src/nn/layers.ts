@@ -12,6 +12,7 @@ import type { Shape } from "../tensor/shape.ts";
 import { assign, type Tensor } from "../tensor/tensor.ts";
 import { type FromStateDictOptions, floatOf, fromTensors, ownOptions, type StateSource, shapeOf } from "./from-state-dict.ts";
 import { Module, Parameter } from "./module.ts";
+import { storedIn } from "./stored-matrix.ts";
 
 export interface LayerOptions {
   readonly dtype?: FloatDType;
@@ -60,7 +61,8 @@ export class Linear extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return linear(x, this.weight, this.bias ?? undefined);
+    const { weight, bias } = this;
+    return storedIn(weight)?.linear(x, bias ?? undefined) ?? linear(x, weight, bias ?? undefined);
   }
 
   /**
@@ -128,6 +130,8 @@ export class Embedding extends Module {
   }
 
   forward(index: Tensor): Tensor {
+    const stored = storedIn(this.weight);
+    if (stored !== null) return stored.rowsAt(index);
     const padding = this.paddingIdx === undefined ? {} : { paddingIdx: this.paddingIdx };
     return embedding(index, this.weight, { ...padding, scaleGradByFreq: this.scaleGradByFreq });
   }

@@ -68,6 +68,11 @@ export abstract class Module {
     return part;
   }
 
+  /** Puts another part under a registered name. @internal */
+  protected replaceRegistered(name: string, part: Part): void {
+    this.#registered.set(name, part);
+  }
+
   /** What a scope that returns this module keeps in addition to its fields. */
   [heldTensors](): Iterable<Part> {
     return this.#registered.values();

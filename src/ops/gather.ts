@@ -24,8 +24,8 @@ function around(shape: Shape, axis: number): [outer: number, n: number, inner: n
   return [sizeOf(shape.slice(0, axis)), shape[axis] as number, sizeOf(shape.slice(axis + 1))];
 }
 
-/** The index in row-major order; checks that every entry is within [0, n) (or equals `none`). */
-function checkedIndex(op: string, index: Tensor, n: number): Tensor {
+/** The index in row-major order; checks that every entry is within [0, n). @internal */
+export function checkedIndex(op: string, index: Tensor, n: number): Tensor {
   checkTensor(op, index);
   if (index.dtype !== "int32") throw new DTypeError(`${op}: expected an int32 index, got ${index.dtype}`);
   const rows = dense(index);

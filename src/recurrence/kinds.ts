@@ -4,6 +4,7 @@ import { checkOneOf, checkSizes } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
+import { storedIn } from "../nn/stored-matrix.ts";
 import { add } from "../ops/arithmetic.ts";
 import { takeRows } from "../ops/gather.ts";
 import { linear } from "../ops/linear.ts";
@@ -83,7 +84,8 @@ export function elmanKind(hiddenSize: number, { nonlinearity = "tanh" }: ElmanNe
     stateOf: ([h]) => h as Tensor,
     run(w, x, [h0], rows) {
       const gx = inputSums(x, w.weightIh, sumOfBiases(w));
-      const { ys, h } = elmanSequence(gx, w.weightHh, h0 as Tensor, { ...rows, nonlinearity });
+      const [start, options] = [h0 as Tensor, { ...rows, nonlinearity }];
+      const { ys, h } = storedIn(w.weightHh)?.elman(gx, start, options) ?? elmanSequence(gx, w.weightHh, start, options);
       return [ys, h];
     },
   };
@@ -103,7 +105,8 @@ export function lstmKind(op: string, hiddenSize: number, { projSize = 0, peephol
     run(w, x, [h0, c0], rows) {
       const gx = inputSums(x, w.weightIh, sumOfBiases(w));
       const options = { ...rows, ...(w.weightHr && { weightHr: w.weightHr }), ...(w.weightPeephole && { peepholes: w.weightPeephole }) };
-      const { ys, h, c } = lstmSequence(gx, w.weightHh, h0 as Tensor, c0 as Tensor, options);
+      const start = [h0 as Tensor, c0 as Tensor] as const;
+      const { ys, h, c } = storedIn(w.weightHh)?.lstm(gx, ...start, options) ?? lstmSequence(gx, w.weightHh, ...start, options);
       return [ys, h, c];
     },
   };
@@ -120,7 +123,8 @@ export function gruKind(hiddenSize: number, { resetAfter = true }: GruNetOptions
       const split = resetAfter && w.biasHh !== null;
       const gx = inputSums(x, w.weightIh, split ? gruInputBias(w, hiddenSize) : sumOfBiases(w));
       const bias = split ? { bias: slice(w.biasHh as Tensor, 0, 2 * hiddenSize) } : {};
-      const { ys, h } = gruSequence(gx, w.weightHh, h0 as Tensor, { ...rows, resetAfter, ...bias });
+      const [start, options] = [h0 as Tensor, { ...rows, resetAfter, ...bias }];
+      const { ys, h } = storedIn(w.weightHh)?.gru(gx, start, options) ?? gruSequence(gx, w.weightHh, start, options);
       return [ys, h];
     },
   };
@@ -128,6 +132,8 @@ export function gruKind(hiddenSize: number, { resetAfter = true }: GruNetOptions
 
 /** x·Wᵀ + b for x [N,I], or rows of Wᵀ + b for indices [N] that stand for one-hot vectors. */
 function inputSums(x: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor {
+  const stored = storedIn(weight);
+  if (stored !== null) return x.dtype === "int32" ? stored.columnsAt(x, bias) : stored.linear(x, bias);
   if (x.dtype !== "int32") return linear(x, weight, bias);
   const rows = transpose(weight);
   return takeRows(bias ? add(rows, bias) : rows, x);

@@ -5,7 +5,7 @@ import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError, ShapeError, StateError } from "../base/errors.ts";
 import { type FromStateDictOptions, fromTensors, type OwnTensors, ownOptions, type StateSource } from "../nn/from-state-dict.ts";
 import type { LayerOptions } from "../nn/layers.ts";
-import { Module } from "../nn/module.ts";
+import { Module, type Parameter } from "../nn/module.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { dropout } from "../ops/dropout.ts";
 import { cat, select, stack, transpose } from "../ops/shape.ts";
@@ -73,6 +73,10 @@ const NAMES: Readonly<Record<keyof RecurrentWeights, string>> = {
   weightPeephole: "weight_peephole",
 };
 
+function nameOf(key: keyof RecurrentWeights, layer: number, direction: number): string {
+  return `${NAMES[key]}_l${layer}${direction === 1 ? "_reverse" : ""}`;
+}
+
 class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
   readonly inputSize: number;
   readonly hiddenSize: number;
@@ -86,7 +90,7 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
   /** Source of the dropout masks; default: the default generator. */
   readonly generator: Generator | undefined;
   /** The weights by layer and direction. */
-  readonly #weights: readonly (readonly RecurrentWeights[])[];
+  readonly #weights: readonly RecurrentWeights[][];
 
   constructor(op: string, kind: RecurrentKind<S>, options: StackedOptions) {
     super();
@@ -112,11 +116,27 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
 
   #addWeights(layer: number, direction: number, options: StackedOptions): RecurrentWeights {
     const weights = makeWeights(this.#kind, layer === 0 ? this.inputSize : this.outputSize, options);
-    for (const [key, name] of Object.entries(NAMES) as [keyof RecurrentWeights, string][]) {
+    for (const key of Object.keys(NAMES) as (keyof RecurrentWeights)[]) {
       const parameter = weights[key];
-      if (parameter) this.register(`${name}_l${layer}${direction === 1 ? "_reverse" : ""}`, parameter);
+      if (parameter) this.register(nameOf(key, layer, direction), parameter);
     }
     return weights;
+  }
+
+  /** Puts something in the place of each weight, which may be the weight itself. @internal */
+  replaceWeights(replace: (name: string, weight: Parameter) => Parameter): void {
+    this.#weights.forEach((directions, layer) => {
+      directions.forEach((weights, d) => {
+        const replaced = Object.entries(weights).map(([key, weight]: [string, Parameter | null]) => {
+          if (weight === null) return [key, null];
+          const name = nameOf(key as keyof RecurrentWeights, layer, d);
+          const part = replace(name, weight);
+          this.replaceRegistered(name, part);
+          return [key, part];
+        });
+        directions[d] = Object.fromEntries(replaced) as RecurrentWeights;
+      });
+    });
   }
 
   /** Zeros [numLayers·D,B,·]. */

@@ -114,7 +114,7 @@ export class Stream<S extends State> {
     this.#checkState(like);
     const fixed = [...new Set(this.#recurrence.stateDict().values())];
     const shape = [this.#batch, this.#recurrence.inputSize];
-    const dtype = this.#dtype ?? fixed[0]?.dtype ?? "float32";
+    const dtype = this.#dtype ?? fixed.find((t) => isFloat(t.dtype))?.dtype ?? "float32";
     const x = this.#x?.holds(shape, dtype) ? this.#x : new Input(shape, dtype);
     const spec = { step: this.#flatStep(), owner: this.#recurrence, fixed, wanted: null };
     const captured = noGrad(() => captureStep(spec, { inputs: [x.tensor], carry: this.#state }, this.#captures));
