@@ -12,6 +12,7 @@ import { asBytes } from "../base/bytes.ts";
 import { checkFlag, checkMap, isRecord, optionsOf } from "../base/checks.ts";
 import { BYTES, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError } from "../base/errors.ts";
+import { numberToHalf } from "../base/half.ts";
 import { quote, shorten } from "../base/quote.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { scope, Tensor } from "../tensor/tensor.ts";
@@ -260,36 +261,19 @@ export function writtenTensor(name: string, t: Tensor): Written {
   return { name, dtype: NAMES[t.dtype], shape: t.shape, width: BYTES[t.dtype], bytes: () => new Uint8Array(t.data().buffer) };
 }
 
-/** A tensor with its floats in half the bytes or a quarter. */
+/** A tensor with its floats in half the bytes or a quarter. @throws ArgumentError for numbers beyond their range */
 function writtenHalf(name: string, t: Tensor): Written {
   const plain = writtenTensor(name, t);
   if (!isFloat(t.dtype)) return plain;
-  return { ...plain, dtype: "F16", width: 2, bytes: () => new Uint8Array(Uint16Array.from(t.data(), (x) => halfOf(name, x)).buffer) };
+  return { ...plain, dtype: "F16", width: 2, bytes: () => new Uint8Array(halvesOf(name, t).buffer) };
 }
 
-const LARGEST_HALF = 65_504;
-
-/** The binary16 nearest to a number, ties to even. @throws ArgumentError beyond its range */
-function halfOf(name: string, x: number): number {
-  const size = Math.abs(x);
-  // From here on the nearest would be infinite.
-  if (size >= LARGEST_HALF + 16 && size < Number.POSITIVE_INFINITY) {
-    throw new ArgumentError(`safetensors: expected ${shorten(name)} within ±${LARGEST_HALF} to write it as float16, got ${x}`);
-  }
-  const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
-  if (Number.isNaN(x)) return 0x7e00;
-  if (size === Number.POSITIVE_INFINITY) return sign | 0x7c00;
-  const exponent = Math.max(-14, Math.floor(Math.log2(size)));
-  const units = toEven(size / 2 ** (exponent - 10));
-  // 1024 units are the implicit bit; what rounds up to the next power of two carries into the exponent by itself.
-  return sign | (((exponent + 14) << 10) + units);
-}
-
-/** The nearest whole number, ties to even. */
-function toEven(x: number): number {
-  const low = Math.floor(x);
-  const rest = x - low;
-  return rest > 0.5 || (rest === 0.5 && low % 2 === 1) ? low + 1 : low;
+function halvesOf(name: string, t: Tensor): Uint16Array<ArrayBuffer> {
+  return Uint16Array.from(t.data(), (x) => {
+    const half = numberToHalf(x);
+    if (!Number.isFinite(x) || (half & 0x7c00) !== 0x7c00) return half;
+    throw new ArgumentError(`safetensors: expected ${shorten(name)} within ±65504 to be written as float16, got ${x}`);
+  });
 }
 
 export interface SerializeOptions {
