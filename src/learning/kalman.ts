@@ -6,6 +6,7 @@ import { checkFlag, checkMap, checkNumber, checkOneOf, checkOptions, optionsOf, 
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, FormatError, ShapeError, StateError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
+import { checkInPlace } from "../nn/exchanged.ts";
 import { checkModule, type Module, Parameter } from "../nn/module.ts";
 import { solve } from "../numerics/matrix.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
@@ -106,11 +107,13 @@ export class KalmanFilter {
    * One update of weights and covariances.
    * @param outputs y, of any shape, with the tape they were computed on @param targets d, of the same shape
    * @returns the mean of (d − y)² before the update
-   * @throws ShapeError for shapes that differ; ArgumentError for variances that are not above 0; StateError for numbers that are not finite and outputs without a tape. Nothing is changed then
+   * @throws ShapeError for shapes that differ; ArgumentError for variances that are not above 0; StateError for numbers that are not finite,
+   *   outputs without a tape, and averages in the parameters' place. Nothing is changed then
    */
   update(outputs: Tensor, targets: Tensor, options: KalmanUpdateOptions = {}): number {
     const { variances } = optionsOf("KalmanFilter", options, ["variances"]);
     checkRates(this.lr, this.processNoise);
+    checkInPlace("KalmanFilter", this.parameters);
     checkTensor("KalmanFilter", outputs);
     for (const [name, t] of Object.entries({ targets, ...(variances !== undefined && { variances }) })) {
       checkTensor("KalmanFilter", t);

@@ -1,15 +1,16 @@
-import { checkFlag, checkIterable, checkNumber, checkOptions, finished } from "../base/checks.ts";
-import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "../base/errors.ts";
+import { checkFlag, checkIterable, checkNumber, checkObject, checkOptions, finished } from "../base/checks.ts";
+import { ArgumentError, DTypeError, FormatError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
+import { checkInPlace, noteExchange } from "../nn/exchanged.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { assign, checkTensor, empty, keep, type Tensor } from "../tensor/tensor.ts";
+import { assign, checkTensor, checkTensors, empty, keep, type Tensor } from "../tensor/tensor.ts";
 import { call } from "../wasm/host.ts";
 import { axpby } from "../wasm/kernels.gen.ts";
 
 export interface EMAOptions {
   /** Share of the old average kept at each update (default 0.999). */
   readonly decay?: number;
-  /** Keeps less at first: update t has decay min(decay, (1 + t)/(10 + t)). */
+  /** Keeps less at first (default false): update t, counted from 0, has decay min(decay, (1 + t)/(10 + t)), so the first one keeps a tenth. */
   readonly warmUp?: boolean;
 }
 
@@ -48,6 +49,7 @@ export class EMA {
     this.decay = decay;
     this.#warmUp = warmUp;
     this.#params = [...params];
+    if (this.#params.length === 0) throw new ArgumentError("EMA: expected at least one parameter, got none");
     for (const p of this.#params) {
       checkTensor("EMA", p);
       if (!p.isContiguous) throw new ShapeError(`EMA: expected contiguous parameters, got strides ${show(p.strides)} for ${show(p.shape)}`);
@@ -55,6 +57,7 @@ export class EMA {
     if (new Set(this.#params).size < this.#params.length) {
       throw new ArgumentError("EMA: expected every parameter once, got one that occurs twice");
     }
+    checkInPlace("EMA", this.#params);
     this.#averages = this.#params.map((p) => {
       const copy = keep(empty(p.shape, p.dtype));
       assign(copy, p);
@@ -69,7 +72,7 @@ export class EMA {
 
   /** Takes the parameters' present values into the averages. @throws StateError while they are exchanged; DTypeError for a parameter cast since */
   update(): void {
-    if (this.#swapped) throw new StateError("EMA.update: expected the parameters in their place, got the averages there: swap() first");
+    checkInPlace("EMA.update", this.#params);
     this.#averages.forEach(({ dtype }, i) => {
       const p = this.#params[i] as Tensor;
       if (p.dtype !== dtype) throw new DTypeError(`EMA.update: expected parameter ${i} to be ${dtype} as at first, got ${p.dtype}`);
@@ -93,19 +96,29 @@ export class EMA {
       assign(average, values);
     });
     this.#swapped = !this.#swapped;
+    noteExchange(this.#params, this.#swapped);
   }
 
   /**
-   * Runs a function on the averages in place of the parameters; within another such call they are there already.
+   * Runs a function on the averages in place of the parameters; within another such call they are there already. Optimisers refuse to step meanwhile.
    * @throws StateError when `fn` is asynchronous or a generator
    */
   withAverages<R>(fn: () => R): R {
-    if (this.#swapped) return finished("EMA.withAverages", fn());
-    this.swap();
+    return this.#with(true, "EMA.withAverages", fn);
+  }
+
+  /** Runs a function on the parameters in their own place, also where averages are in it. @internal */
+  withParameters<R>(fn: () => R): R {
+    return this.#with(false, "EMA.withParameters", fn);
+  }
+
+  #with<R>(averages: boolean, op: string, fn: () => R): R {
+    const before = this.#swapped;
+    if (before !== averages) this.swap();
     try {
-      return finished("EMA.withAverages", fn());
+      return finished(op, fn());
     } finally {
-      if (this.#swapped) this.swap();
+      if (this.#swapped !== before) this.swap();
     }
   }
 
@@ -125,10 +138,13 @@ export class EMA {
   }
 
   /** @throws FormatError for averages of other parameters @internal */
-  checkStateDict({ updates, averages }: EMAState): void {
+  checkStateDict(state: EMAState): void {
+    checkObject("EMA", "a state", state);
+    const { updates, averages } = state;
     if (!(Number.isSafeInteger(updates) && updates >= 0)) {
       throw new FormatError(`EMA: expected updates to be a whole number of at least 0, got ${quote(updates)}`);
     }
+    checkTensors("EMA", "averages", averages);
     if (averages.length !== this.#averages.length) {
       throw new FormatError(`EMA: expected ${this.#averages.length} averages, got ${averages.length}`);
     }

@@ -1,6 +1,7 @@
 import { checkNumber, checkObject, checkOneOf, checkWhole, finished } from "../base/checks.ts";
 import { ArgumentError, DTypeError, FormatError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
+import { checkInPlace } from "../nn/exchanged.ts";
 import { zeros } from "../tensor/create.ts";
 import { sameShape } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
@@ -106,8 +107,10 @@ export class LBFGS extends ParameterGroups<LBFGSOptions> {
    * Up to maxIter iterations.
    * @param closure clears the gradients, computes the loss, calls `backward` and returns the loss
    * @returns the loss before the first change
+   * @throws StateError while averages are in the parameters' place
    */
   step(closure: () => Tensor | number): number {
+    checkInPlace("LBFGS.step", this.params);
     return scope(() => this.#iterate(() => scope(() => numberOf(finished("LBFGS.step", closure())))));
   }
 

@@ -4,6 +4,7 @@ import { checkFlag, checkIterable, checkNames, checkNumber, checkObject, isRecor
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
+import { checkInPlace } from "../nn/exchanged.ts";
 import { full } from "../tensor/create.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { copyOf, dense } from "../tensor/strided.ts";
@@ -250,12 +251,13 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends
    * @param gradients one for each parameter in the order they were given, or null; by default each parameter's `grad`
    * @param _loss of which these are the gradients, for optimisers that look at it
    * @throws ShapeError for gradients that are not like their parameters, ArgumentError for a group's option that somebody has set to what
-   *   no constructor takes, as a rate of NaN; nothing is changed then
+   *   no constructor takes, as a rate of NaN, StateError while averages are in the parameters' place; nothing is changed then
    */
   step(gradients?: readonly (Tensor | null)[], _loss?: number): void {
     if (gradients !== undefined && gradients.length !== this.params.length) {
       throw new ArgumentError(`${this.kind}.step: expected ${this.params.length} gradients, got ${gradients.length}`);
     }
+    checkInPlace(`${this.kind}.step`, this.params);
     cannotReplay("changes parameters");
     for (const group of this.groups) this.checkGroup(group);
     const found = this.params.map((p, i) => (gradients === undefined ? p.grad : (gradients[i] as Tensor | null)));

@@ -10,6 +10,7 @@ import { type Cursor, cursorField, hasPlaces, type Pass, passOver } from "../dat
 import { DEEPEST_STATE, decodeCheckpoint, encodeCheckpoint, type Json } from "../io/checkpoint.ts";
 import type { GradientAlgorithm } from "../learning/algorithm.ts";
 import { usingGradients } from "../learning/using-gradients.ts";
+import { checkInPlace } from "../nn/exchanged.ts";
 import { checkModule, type Module } from "../nn/module.ts";
 import { checkClipNorm, clipGradNorm } from "../optim/clip.ts";
 import type { EMA } from "../optim/ema.ts";
@@ -183,7 +184,8 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     this.signal = options.signal;
     this.#rates = new Rates(options.optimizer, options.schedule ?? constantLR());
     this.#origins = placesOf(this.#generators());
-    if (options.resume !== undefined) this.#resume(options.resume);
+    const { resume } = options;
+    if (resume !== undefined) this.#withWeights(() => this.#resume(resume));
   }
 
   /** Steps done. */
@@ -223,26 +225,32 @@ export class Training<M extends Module, B extends object, S extends State = Stat
 
   /**
    * Everything needed to continue, as one safetensors file: weights, optimiser, carried state, generators, place in the batches, step, counters.
-   * A training resumed from it continues as if it had never stopped, bit for bit.
+   * A training resumed from it continues as if it had never stopped, bit for bit. The weights are the parameters' own, also while `averages`
+   * are in their place.
    * @param extra plain data to find again as `extra`
    * @throws StateError where a generator's place would be lost: of one that steps draw from and that is neither among `generator`, nor in a
-   *   public field of a module of the model, nor the default one; or of one that both the steps and batches without places draw from
+   *   public field of a module of the model, nor the default one; or of one that both the steps and batches without places draw from.
+   *   Also while averages that training does not know, of another `EMA`, are in the parameters' place
    * @throws ArgumentError for extra data that is not plain
    */
   checkpoint(extra: Json = null): Uint8Array<ArrayBuffer> {
     const { optimizer, averages } = this.#options;
     this.#checkDraws();
-    return encodeCheckpoint({
-      step: this.#step,
-      model: this.#last ?? this.#model.stateDict(),
-      optimizer: optimizer.stateDict(),
-      best: this.#best,
-      averages: averages?.stateDict() ?? null,
-      state: this.#state,
-      cursor: this.#cursor,
-      generators: this.#generators(),
-      progress: { ...this.#progress, ...this.#rates.state() } as unknown as Json,
-      extra,
+    return this.#withWeights(() => {
+      const model = this.#last ?? this.#model.stateDict();
+      checkInPlace("checkpoint", model.values());
+      return encodeCheckpoint({
+        step: this.#step,
+        model,
+        optimizer: optimizer.stateDict(),
+        best: this.#best,
+        averages: averages?.stateDict() ?? null,
+        state: this.#state,
+        cursor: this.#cursor,
+        generators: this.#generators(),
+        progress: { ...this.#progress, ...this.#rates.state() } as unknown as Json,
+        extra,
+      });
     });
   }
 
@@ -284,8 +292,10 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     this.#over = true;
     this.#pass?.return?.();
     if (this.#best.size === 0) return;
-    this.#last = copyWeights(this.#model.stateDict());
-    this.#model.loadStateDict(this.#best);
+    this.#withWeights(() => {
+      this.#last = copyWeights(this.#model.stateDict());
+      this.#model.loadStateDict(this.#best);
+    });
   }
 
   /** One step, or nothing at all if it fails; null at the end of the batches. */
@@ -379,8 +389,8 @@ export class Training<M extends Module, B extends object, S extends State = Stat
 
   #trainStep(batch: B & Continuing): TrainingStep {
     const { optimizer, schedule, averages, clipNorm = Number.POSITIVE_INFINITY } = this.#options;
-    if (averages?.swapped) throw new StateError("fit: expected the parameters in their place, got their averages there: swap() first");
     const params = [...new Set([...this.#model.parameters(), ...optimizer.params])];
+    checkInPlace("fit", params);
     forgetGradients(params);
     try {
       this.#setToTraining();
@@ -483,6 +493,12 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   #withAverages<R>(fn: () => R): R {
     const { averages } = this.#options;
     return averages === undefined ? fn() : averages.withAverages(fn);
+  }
+
+  /** Runs `fn` on the model's own weights. */
+  #withWeights<R>(fn: () => R): R {
+    const { averages } = this.#options;
+    return averages === undefined ? fn() : averages.withParameters(fn);
   }
 
   #remember(value: number): void {
@@ -608,7 +624,8 @@ function checkFitOptions({
   if (gradients !== undefined) checkMethods("fit", "gradients, a gradient algorithm", gradients, ["scan"]);
   if (schedule !== undefined) checkFunction("fit", "schedule", schedule);
   if (evaluate !== undefined) checkFunction("fit", "evaluate", evaluate);
-  if (averages !== undefined) checkMethods("fit", "averages, an EMA", averages, ["update", "withAverages", "stateDict", "checkStateDict"]);
+  if (averages !== undefined)
+    checkMethods("fit", "averages, an EMA", averages, ["update", "withAverages", "withParameters", "stateDict", "checkStateDict"]);
   if (maxSteps !== undefined) checkWhole("fit", "maxSteps", maxSteps);
   if (evaluateEvery !== undefined) checkWhole("fit", "evaluateEvery", evaluateEvery, { least: 1 });
   if (clipNorm !== undefined) checkClipNorm("fit", clipNorm);

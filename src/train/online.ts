@@ -11,6 +11,7 @@ import { decodeCheckpoint, encodeCheckpoint } from "../io/checkpoint.ts";
 import { type GradientAlgorithm, type Learner, refuseInputGradient, type TakenStep } from "../learning/algorithm.ts";
 import { addGradients } from "../learning/step-learner.ts";
 import { outermostRecurrences, replaceMethods } from "../learning/using-gradients.ts";
+import { checkInPlace } from "../nn/exchanged.ts";
 import { checkModule, type Module } from "../nn/module.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { checkClipNorm, clipGradNorm } from "../optim/clip.ts";
@@ -173,12 +174,13 @@ export class Online<M extends Module, B> {
 
   /**
    * All that learning goes on with: weights, optimiser, states, influences, as one checkpoint.
-   * @throws StateError between two updates, whose gradients would be lost
+   * @throws StateError between two updates, whose gradients would be lost, and while averages are in the parameters' place
    */
   toBytes(): Uint8Array<ArrayBuffer> {
     const { optimizer } = this.#options;
     if (this.#sinceUpdate !== 0)
       throw new StateError(`online: expected to be saved after an update, got ${this.#sinceUpdate} samples after one`);
+    checkInPlace("online", this.#params());
     return encodeCheckpoint({
       step: this.#samples,
       model: this.#model.stateDict(),
@@ -194,6 +196,7 @@ export class Online<M extends Module, B> {
 
   /** Goes on from bytes. @throws FormatError, ShapeError, DTypeError for those of anything else; nothing changes then */
   fromBytes(bytes: Uint8Array): void {
+    checkInPlace("online", this.#params());
     scope(() => {
       const { step, model, optimizer, state, generators } = decodeCheckpoint(bytes);
       checkWeights("weights", model, this.#model.stateDict(), new Set(this.#options.optimizer.params));

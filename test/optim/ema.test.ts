@@ -1,8 +1,11 @@
 import { expect, test } from "vitest";
-import { ArgumentError, ShapeError } from "../../src/base/errors.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { Parameter } from "../../src/nn/module.ts";
 import { transpose } from "../../src/ops/shape.ts";
 import { EMA } from "../../src/optim/ema.ts";
+import { LBFGS } from "../../src/optim/lbfgs.ts";
+import { IRprop } from "../../src/optim/rprop.ts";
+import { SGD } from "../../src/optim/sgd.ts";
 import { ones } from "../../src/tensor/create.ts";
 import { assign, keep, tensor } from "../../src/tensor/tensor.ts";
 import { memory } from "../../src/wasm/host.ts";
@@ -104,4 +107,42 @@ test("refuses tensors that are not in order, options of another type, and parame
   for (const options of [{ warmUp: "false" }, { warmUp: 1 }, { decay: "0.9" }, { decay: [0.5] }, { decay: true }, { decay: null }]) {
     expect(() => new EMA([new Parameter(ones([2]))], options as never)).toThrow(ArgumentError);
   }
+});
+
+test("no optimiser moves the averages, no other average takes them in", () => {
+  const p = leaf([1, 2]);
+  const [ema, other] = [new EMA([p], { decay: 0.5 }), new EMA([p], { decay: 0.5 })];
+  assign(p, [5, 6]);
+  const gradient = [tensor([1, 1], { dtype: "float64" })];
+  const attempts: Record<string, () => unknown> = {
+    SGD: () => new SGD([p], { lr: 1 }).step(gradient),
+    IRprop: () => new IRprop([p]).step(gradient, 1),
+    LBFGS: () => new LBFGS([p]).step(() => 1),
+    "EMA.update": () => other.update(),
+    EMA: () => new EMA([p]),
+  };
+  ema.withAverages(() => {
+    for (const attempt of Object.values(attempts)) expect(attempt).toThrow(/expected the parameters in their place, got their averages/);
+    expect(p.toArray()).toEqual([1, 2]);
+  });
+  expect(p.toArray()).toEqual([5, 6]);
+  // Within another's averages these come and go on their own.
+  ema.withAverages(() => other.withAverages(() => undefined));
+  new SGD([p], { lr: 1 }).step(gradient);
+  expect(p.toArray()).toEqual([4, 5]);
+});
+
+test("runs a function on the parameters while averages are in their place", () => {
+  const p = leaf([1]);
+  const ema = new EMA([p]);
+  assign(p, [5]);
+  const seen = ema.withAverages(() => [p.item(), ema.withParameters(() => p.item()), p.item()]);
+  expect([...seen, p.item()]).toEqual([1, 5, 1, 5]);
+});
+
+test("nothing to average and no state are refused", () => {
+  expect(() => new EMA([])).toThrow(new ArgumentError("EMA: expected at least one parameter, got none"));
+  const ema = new EMA([leaf([1])]);
+  for (const state of [null, 3, { updates: 1 }, { updates: 1, averages: [3] }])
+    expect(() => ema.loadStateDict(state as never)).toThrow(DTypeError);
 });

@@ -111,6 +111,91 @@ describe("averages in fit", () => {
     expect(ema.stateDict().updates).toBe(8);
   });
 
+  describe("leave a checkpoint the weights", () => {
+    const start = (options: Partial<FitOptions<Linear, Batch, never>> = {}) =>
+      training({ evaluate: () => 1, evaluateEvery: 3, ...options });
+    const upTo = async (steps: number, run: AsyncIterable<{ readonly step: number }>) => {
+      for await (const { step } of run) if (step === steps) break;
+    };
+
+    const saved: Record<string, () => Promise<Uint8Array>> = {
+      "in evaluate": async () => {
+        let bytes: Uint8Array | undefined;
+        const started = start({
+          evaluate: () => {
+            bytes ??= started.run.checkpoint();
+            return 1;
+          },
+        });
+        await upTo(3, started.run);
+        return bytes as Uint8Array;
+      },
+      "in withAverages": async () => {
+        const { ema, run } = start();
+        await upTo(3, run);
+        return ema.withAverages(() => run.checkpoint());
+      },
+      "after swap": async () => {
+        const { ema, run } = start();
+        await upTo(3, run);
+        ema.swap();
+        const bytes = run.checkpoint();
+        ema.swap();
+        return bytes;
+      },
+    };
+    it.each(Object.entries(saved))("%s: a run resumed from it is the whole one", async (_, save) => {
+      const whole = start();
+      await all(whole.run);
+      const resumed = start({ resume: await save() });
+      expect(resumed.run.step).toBe(3);
+      await all(resumed.run);
+      expect(values(resumed.model.parameters())).toEqual(values(whole.model.parameters()));
+      expect(values(resumed.ema.stateDict().averages)).toEqual(values(whole.ema.stateDict().averages));
+    });
+
+    it("where another EMA's are in their place, by refusing", async () => {
+      const { model, run } = start();
+      const other = new EMA(model.parameters());
+      await upTo(3, run);
+      expect(() => other.withAverages(() => run.checkpoint())).toThrow(StateError);
+      const [step] = other.withAverages(() => [all(run)]);
+      await expect(step).rejects.toThrow("fit: expected the parameters in their place, got their averages there");
+    });
+  });
+
+  it("in the parameters' place take part in a resumed run, and in the end of one", async () => {
+    const [whole, begun] = [training(), training()];
+    await all(whole.run);
+    for await (const { step } of begun.run) if (step === 3) break;
+    const { model, ema } = training();
+    ema.swap();
+    const rest = fit<Linear, Batch, never>(model, batches, {
+      optimizer: new SGD(model.parameters(), { lr: 0.01, momentum: 0.9 }),
+      loss: (m, { x, y }) => mseLoss(m.forward(x), y),
+      averages: ema,
+      resume: begun.run.checkpoint(),
+    });
+    ema.swap();
+    await all(rest);
+    expect(values(model.parameters())).toEqual(values(whole.model.parameters()));
+    expect(values(ema.stateDict().averages)).toEqual(values(whole.ema.stateDict().averages));
+  });
+
+  it("in the parameters' place at the end: the best weights are the parameters'", async () => {
+    const run = async (swaps: boolean) => {
+      const { model, ema, run } = training({
+        evaluate: (m) => (m.parameters()[0] as Tensor).data()[0] as number,
+        evaluateEvery: 8,
+        earlyStopping: { patience: 1 },
+      });
+      for await (const { evaluation } of run) if (swaps && evaluation !== undefined) ema.swap();
+      if (swaps) ema.swap();
+      return values([...model.parameters(), ...ema.stateDict().averages]);
+    };
+    expect(await run(true)).toEqual(await run(false));
+  });
+
   it("are an EMA", () => {
     expect(() => training({ averages: 3 as never })).toThrow("fit: expected averages, an EMA");
   });
