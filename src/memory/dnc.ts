@@ -5,14 +5,15 @@ import { Linear, layerOptions } from "../nn/layers.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
 import { sum } from "../ops/broadcast.ts";
 import { cast } from "../ops/cast.ts";
-import { equal, less, logicalAnd, logicalOr, notEqual } from "../ops/compare.ts";
 import { matmul } from "../ops/linear.ts";
+import { linkStep } from "../ops/links.ts";
 import { exp, log, sigmoid } from "../ops/math.ts";
+import { orderedSums } from "../ops/ordered.ts";
 import { cat, slice, split, squeeze, transpose, unsqueeze, unstack } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
 import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
-import { arange, zeros } from "../tensor/create.ts";
+import { zeros } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { contentWeightings, oneplus, perHead, readRows } from "./addressing.ts";
 import { controllerOf, MEMORY, type MemoryOptions } from "./controller.ts";
@@ -170,7 +171,7 @@ export class DNC extends Cell<DNCState> {
     const w = mul(signals.writing, wanted);
     const before = this.clearFreed ? mul(state.memory, unsqueeze(retention, 2)) : state.memory;
     const memory = written(before, w, signals);
-    const links = linksAfter(state.links, w, state.precedence);
+    const links = linkStep(state.links, w, state.precedence);
     const precedence = add(mul(sub(1, sum(w, { axis: 1, keepDim: true })), state.precedence), w);
     const readWeightings = this.#reading(signals, memory, links, state.readWeightings);
     const read = readRows(memory, readWeightings);
@@ -223,38 +224,17 @@ function usageAfter(u: Tensor, w: Tensor): Tensor {
   return add(u, mul(w, sub(1, u)));
 }
 
-/** Positions 0 … N − 1 as a column and as a row. */
-function positions(N: number): [column: Tensor, row: Tensor] {
-  const all = arange(0, N, 1, "int32");
-  return [unsqueeze(all, 1), unsqueeze(all, 0)];
-}
-
-/** Where row i has a place after row j in the order of rising usage, first rows first among equals: 1, elsewhere 0, [B,N,N]. */
-function laterThan(u: Tensor): Tensor {
-  const [i, j] = positions(u.dim(1));
-  // In whole parts: what differs by rounding, or by what EPSILON lets pass, is equal.
-  const parts = cast(add(mul(u, USAGE_PARTS), 0.5), "int32");
-  const [ui, uj] = [unsqueeze(parts, 2), unsqueeze(parts, 1)];
-  return cast(logicalOr(less(uj, ui), logicalAnd(less(j, i), equal(uj, ui))), u.dtype);
-}
-
 /** How much of each row is given to a writer that asks for a free one, [B,N]. The order has no derivative. */
 function allocation(usage: Tensor): Tensor {
   const u = add(mul(usage, 1 - EPSILON), EPSILON);
-  const product = exp(squeeze(matmul(laterThan(u), unsqueeze(log(u), 2)), 2));
-  return mul(sub(1, u), product);
+  // In whole parts: what differs by rounding, or by what EPSILON lets pass, is equal.
+  const parts = cast(cast(add(mul(u, USAGE_PARTS), 0.5), "int32"), u.dtype);
+  return mul(sub(1, u), exp(orderedSums(log(u), parts)));
 }
 
 function written(memory: Tensor, w: Tensor, { erase, vector }: Signals): Tensor {
   const at = unsqueeze(w, 2);
   return add(mul(memory, sub(1, mul(at, unsqueeze(erase, 1)))), mul(at, unsqueeze(vector, 1)));
-}
-
-function linksAfter(links: Tensor, w: Tensor, precedence: Tensor): Tensor {
-  const [i, j] = positions(w.dim(1));
-  const [wi, wj] = [unsqueeze(w, 2), unsqueeze(w, 1)];
-  const next = add(mul(sub(sub(1, wi), wj), links), mul(wi, unsqueeze(precedence, 1)));
-  return mul(next, cast(notEqual(i, j), w.dtype));
 }
 
 /** (d_i / max d)^s over its sum, for d [B,R,N] and s [B,R]: a softmax of s log d, in which max d cancels. */

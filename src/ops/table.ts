@@ -16,8 +16,10 @@ import { primitives as conv } from "./conv.ts";
 import { primitives as ctc } from "./ctc.ts";
 import { primitives as gather } from "./gather.ts";
 import { primitives as linear } from "./linear.ts";
+import { primitives as links } from "./links.ts";
 import { primitives as math } from "./math.ts";
 import { primitives as normalize } from "./normalize.ts";
+import { primitives as ordered } from "./ordered.ts";
 import { primitives as prefixScan } from "./prefix-scan.ts";
 import { primitives as recurrent } from "./recurrent.ts";
 import { primitives as reduce } from "./reduce.ts";
@@ -38,8 +40,10 @@ export const primitives: Readonly<Record<string, Primitive<never>>> = {
   ...ctc,
   ...gather,
   ...linear,
+  ...links,
   ...math,
   ...normalize,
+  ...ordered,
   ...prefixScan,
   ...recurrent,
   ...reduce,

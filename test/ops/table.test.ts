@@ -17,8 +17,10 @@ import { ctc } from "../../src/ops/ctc.ts";
 import * as rows from "../../src/ops/gather.ts";
 import * as ops from "../../src/ops/index.ts";
 import * as linear from "../../src/ops/linear.ts";
+import { linkStep } from "../../src/ops/links.ts";
 import * as math from "../../src/ops/math.ts";
 import { layerNorm } from "../../src/ops/normalize.ts";
+import { orderedSums } from "../../src/ops/ordered.ts";
 import * as scan from "../../src/ops/prefix-scan.ts";
 import { diagonalSequence, elmanSequence, gruSequence, lstmSequence } from "../../src/ops/recurrent.ts";
 import * as softmax from "../../src/ops/softmax.ts";
@@ -124,6 +126,8 @@ const cases: Record<string, () => Case> = {
   linearScan: () => both((a, b) => ops.linearScan(a, b, { axis: 1 }), some(2, 3), some(2, 3)),
   complexScan: () => both(scan.complexScan, some(3, 2, 2), some(3, 2, 2)),
   maxScan: () => both((a, b) => scan.maxScan(a, b, { axis: 1 }), some(2, 4), some(2, 4)),
+  orderedSums: () => on((x) => orderedSums(x, tensor([3, 1, 3, 2, 1], { dtype: "float64" })), some(5)),
+  linkStep: () => [((l, w, p) => linkStep(l as Tensor, w as Tensor, p as Tensor)) as Case[0], some(2, 3, 3), some(2, 3), some(2, 3)],
   softmax: () => on((x) => softmax.softmax(x)),
   logSoftmax: () => on((x) => softmax.logSoftmax(x)),
   crossEntropyWithLogits: () => on((x) => softmax.crossEntropyWithLogits(x, targets)),
