@@ -1,8 +1,8 @@
 /**
  * Gradient algorithms: rules for the derivative of a scan.
  *
- * Every scan uses backpropagation through time by default. The algorithms of this folder give a scan
- * another rule, exact or approximate, and leave its values alone; so everything around a recurrence (heads,
+ * By default every scan uses backpropagation through time. The algorithms of this folder give a scan
+ * another rule, exact or approximate, and leave its values alone. So everything around a recurrence (heads,
  * losses, metrics, the training loop) stays as it is.
  */
 
@@ -22,54 +22,54 @@ import { byItself } from "./using-gradients.ts";
 
 /** A rule for the derivative of a scan. */
 export interface GradientAlgorithm {
-  /** As errors and figures name it: "rtrl", "bptt". */
+  /** Its name in errors and figures: "rtrl", "bptt". */
   readonly name: string;
   /**
-   * The scan of a recurrence, with this algorithm's derivative.
-   * @throws ArgumentError where the algorithm has no meaning for the recurrence, or for what is asked of it
+   * Scans a recurrence, with this algorithm's derivative.
+   * @throws ArgumentError if the algorithm is not defined for the recurrence, or for the gradients that are wanted
    */
   scan<S extends State>(recurrence: Recurrence<S>, xs: Tensor, state?: S, options?: ScanOptions): [ys: Tensor, last: S];
   /**
-   * Learning sample by sample, in constant memory: of algorithms that work forward in time, and of those whose errors go back a fixed number of steps.
-   * @param batch sequences that are advanced together
-   * @throws ArgumentError where the algorithm has no meaning for the recurrence; StateError for one that cannot run step by step
+   * Makes a learner that learns sample by sample in constant memory. Algorithms have it that work forward in time, or whose errors go back a fixed number of steps.
+   * @param batch number of sequences that advance together
+   * @throws ArgumentError if the algorithm is not defined for the recurrence; StateError if it cannot run step by step
    */
   begin?<S extends State>(recurrence: Recurrence<S>, batch?: number): Learner<S>;
-  /** Whether its gradient is also that of steps taken one by one: of backpropagation through time alone. */
+  /** Whether its gradient is also that of single steps; true only for backpropagation through time. */
   readonly coversSteps?: boolean;
 }
 
-/** A recurrence that learns while it runs. It carries its state, and what the algorithm knows of the past, from step to step. */
+/** A recurrence that learns while it runs. From step to step it carries its state and what the algorithm knows of the past. */
 export interface Learner<S extends State = State> {
-  /** The state now; copies. */
+  /** A copy of the present state. */
   readonly state: S;
   /**
    * One step x [B,I] → y [B,O].
-   * @param error is told y and gives ∂E_t/∂y_t of its shape, or null where there is no target. Gradients add up in the parameters' `.grad`
+   * @param error takes y and returns ∂E_t/∂y_t of its shape, or null without a target. Gradients add up in the parameters' `.grad`
    * @returns y, without a tape
-   * @throws ShapeError for another x; StateError for a step that draws random numbers. Nothing has moved then
+   * @throws ShapeError for another x; StateError for a step that draws random numbers. Both leave the learner unchanged
    */
   step(x: Tensor, error?: (y: Tensor) => Tensor | null): Tensor;
-  /** The first half of a step, for what stands between its output and the error. Call it, and use its result, within one `scope`. */
+  /** The first half of a step, for computing the error from its output. Call it, and use its result, within one `scope`. */
   take(x: Tensor): TakenStep<S>;
   /**
-   * Gradients of the errors that still wait, in the order of `parameters()`, as if the sequence ended here; none where every error is learned from
-   * at once.
+   * Gradients of waiting errors, in the order of `parameters()`, as if the sequence ended here; none if every error is learned from
+   * immediately.
    */
   remaining(): readonly (Tensor | null)[];
-  /** The end of a sequence: adds the remaining gradients to `.grad`, then as `reset`. */
+  /** Ends a sequence: adds the remaining gradients to `.grad`, then resets. */
   finish(): void;
-  /** Back to the first state, with nothing known of any past. Call it when the recurrence's first state was trained or replaced, too. */
+  /** Returns to the initial state and forgets the past. Call it also after the recurrence's initial state was trained or replaced. */
   reset(): void;
-  /** All that goes from step to step. The tensors are the learner's own, not copies. */
+  /** Everything carried from step to step. The tensors are the learner's own, not copies. */
   memory: State;
-  /** The same as bytes: versioned, with a checksum. */
+  /** The same as bytes, with a version and a checksum. */
   toBytes(): Uint8Array<ArrayBuffer>;
-  /** Continues from bytes. @throws FormatError, and nothing changes */
+  /** Continues from bytes. @throws FormatError; leaves everything unchanged */
   fromBytes(bytes: Uint8Array): void;
 }
 
-/** A step that was computed but has not moved the learner yet. */
+/** A step that was computed but has not yet moved the learner. */
 export interface TakenStep<S extends State = State> {
   /** [B,O] */
   readonly y: Tensor;
@@ -82,10 +82,10 @@ export interface TakenStep<S extends State = State> {
    */
   pull(dy: Tensor | null, dNext?: readonly (Tensor | null)[]): readonly (Tensor | null)[];
   /**
-   * Of algorithms whose errors wait: gradients that fall due with this step, once for all, after any `pull`. What `pull` takes waits, too, or is among them.
+   * For algorithms whose errors wait: gradients that fall due at this step, called once, after any `pull`. Errors given to `pull` wait as well, or are included.
    */
   late?(): readonly (Tensor | null)[];
-  /** Computes what the learner will carry, with the weights as they are now. @returns what moves the learner there; it cannot fail */
+  /** Computes what the learner will carry, with the present weights. @returns a function that moves the learner there and cannot fail */
   settle(): () => void;
 }
 
@@ -95,11 +95,11 @@ export interface ScanCotangents {
   readonly xs: Tensor;
   /** The tensors of the state before the first step, in order of structure. */
   readonly state: readonly Tensor[];
-  /** The outputs [T,B,O] as the recurrence's own scan gave them. */
+  /** The outputs [T,B,O] of the recurrence's own scan. */
   readonly ys: Tensor;
   /** The tensors of the state after the last step. */
   readonly last: readonly Tensor[];
-  /** ∂E/∂ys [T,B,O]; null where no output is used. */
+  /** ∂E/∂ys [T,B,O]; null if no output is used. */
   readonly dys: Tensor | null;
   /** ∂E/∂ of each tensor of the last state. */
   readonly dLast: readonly (Tensor | null)[];
@@ -109,14 +109,14 @@ export interface ScanCotangents {
   readonly wantsInputs: boolean;
 }
 
-/** Gradients of a scan's parameters and of its first state; null where there is none. */
+/** Gradients of a scan's parameters and of its first state; null if there is none. */
 export interface ScanGradients {
   readonly xs: Tensor | null;
   readonly state: readonly (Tensor | null)[];
   readonly parameters: readonly (Tensor | null)[];
 }
 
-/** The derivative of one scan: all that an algorithm of this folder must define. */
+/** The derivative of one scan; an algorithm of this folder need define no more. */
 export type ScanRule<S extends State> = (
   recurrence: Recurrence<S>,
   parameters: readonly Parameter[],
@@ -132,7 +132,7 @@ interface ScanParams {
   readonly carried: number;
 }
 
-/** A scan as a primitive: inputs are xs, the state's tensors and the parameters; outputs ys and the last state's tensors. */
+/** A scan as a primitive: its inputs are xs, the state's tensors and the parameters, its outputs ys and the last state's tensors. */
 const ruledScan: Primitive<ScanParams> = {
   name: "ruledScan",
   forward: ([xs, ...rest], { run, carried }) => noGrad(() => run((xs as Tensor).detach(), rest.slice(0, carried))).map((y) => y.detach()),
@@ -150,8 +150,8 @@ const ruledScan: Primitive<ScanParams> = {
 };
 
 /**
- * Runs a recurrence's own scan for the values, and `rule` for the derivative.
- * @param forward what gives the values instead, where the rule wants to see them made
+ * Runs a recurrence's own scan for the values, and uses `rule` for the derivative.
+ * @param forward computes the values instead, for rules that need to watch the forward pass
  */
 export function scanByRule<S extends State>(
   name: string,
@@ -164,7 +164,7 @@ export function scanByRule<S extends State>(
 ): [ys: Tensor, last: S] {
   const start = startOf(recurrence, xs, state);
   const carry = stateTensors(start);
-  // Frozen ones are inputs, too: nobody may write to them before the rule has read them.
+  // Frozen ones are inputs too, since nobody may write to them before the rule has read them.
   const all = recurrence.parameters();
   const parameters = trainedOf(all);
   const frozen = all.filter((p) => !p.requiresGrad);
@@ -186,7 +186,7 @@ export function scanByRule<S extends State>(
 /** The parameters that are trained. */
 export const trainedOf = (parameters: readonly Parameter[]): Parameter[] => parameters.filter((p) => p.requiresGrad);
 
-/** What a module is at the moment beside its parameters' values: modes, options, parts; and buffers, as running statistics. */
+/** A module's present state apart from its parameters' values: modes, options, parts, and buffers such as running statistics. */
 class Snapshot {
   readonly #fields: FieldsBefore;
   readonly #buffers = new Shadow();
@@ -202,7 +202,7 @@ class Snapshot {
   }
 }
 
-/** Something that runs a function with a module as it is now, and then leaves the module as it found it. */
+/** Returns a runner that runs functions with the module as it is now, and afterwards restores what it found. */
 export function snapshot(module: Module): <R>(again: () => R) => R {
   const then = new Snapshot(module);
   return (again) => {
@@ -216,7 +216,7 @@ export function snapshot(module: Module): <R>(again: () => R) => R {
   };
 }
 
-/** A scan that is no steps in time, or not in pieces: in both directions, backwards, with cuts, with one mask for a whole sequence. @throws ArgumentError */
+/** Refuses recurrences whose scan is not a sequence of independent steps in time: bidirectional, reversed, with cuts, with one mask for a whole sequence. @throws ArgumentError */
 export function refuseOtherScans(name: string, recurrence: Module): void {
   for (const module of recurrence.modules()) {
     const { bidirectional, variational } = module as { bidirectional?: unknown; variational?: unknown };
@@ -227,7 +227,7 @@ export function refuseOtherScans(name: string, recurrence: Module): void {
   }
 }
 
-/** A scan whose algorithm knows nothing of what its inputs depend on. */
+/** Refuses inputs that need a gradient, if the algorithm gives them none. */
 export function refuseInputGradient(name: string, xs: Tensor): void {
   if (xs.node === null && !xs.requiresGrad) return;
   throw new ArgumentError(

@@ -1,4 +1,4 @@
-/** Influences that go from block to block of a stream: windows that do not overlap. */
+/** Influences carried from block to block of a stream: windows that do not overlap. */
 
 import type { Parameter } from "../nn/module.ts";
 import { add } from "../ops/arithmetic.ts";
@@ -13,7 +13,7 @@ import { influencesOf } from "./learner.ts";
 import { sequenceStates } from "./step-learner.ts";
 import { Stretch } from "./stretch.ts";
 
-/** Blocks of h steps of one recurrence, each sequence of the batch for itself. */
+/** Blocks of h steps of a recurrence, for each sequence of the batch separately. */
 export class Blocks<S extends State> implements WindowRule<S, readonly State[]> {
   readonly h: number;
   readonly hPrime: number;
@@ -21,7 +21,7 @@ export class Blocks<S extends State> implements WindowRule<S, readonly State[]> 
   readonly #recurrence: Recurrence<S>;
   readonly #trained: readonly Parameter[];
   readonly #influences: readonly Influence[];
-  /** Parameters that sweeps have got to. */
+  /** Parameters that sweeps have reached. */
   readonly #reached: Set<Tensor>;
 
   constructor(name: string, of: InfluenceFor, h: number, recurrence: Recurrence<S>, batch: number) {

@@ -20,27 +20,27 @@ import { bestSchedule, firstPass, type Schedule, sweepUnits } from "./checkpoint
 
 export interface BpttOptions {
   /**
-   * Bytes for kept states and for what is on the tape at once, beside inputs, outputs and gradients of the scan: the schedule of the fewest
-   * repeated steps that fits is taken (binomial checkpointing). Or "sqrt": the state before every ⌈√T⌉ steps is kept, and every step run twice.
+   * Bytes for kept states and for the tape, in addition to inputs, outputs and gradients of the scan. The schedule with the fewest
+   * repeated steps that fits is used (binomial checkpointing). "sqrt" keeps the state before every ⌈√T⌉ steps and runs every step twice.
    */
   readonly memory?: number | "sqrt";
 }
 
 /**
- * Backpropagation through time: the default of every scan or, with `memory`, the same in less memory.
+ * Backpropagation through time: the default of every scan, or with `memory` the same in less memory.
  *
  *   λ_{t−1} = ∂E_{t−1}/∂s_{t−1} + J_tᵀλ_t        ∂E/∂θ = Σ_t I_tᵀλ_t
  *
- * Without `memory`: O(P) operations a step, and everything of all T steps is kept. With `memory`, some states are kept, and the
- * steps between are run again, one by one, when the sweep arrives there: with "sqrt" O(√T) states and one more run; with a number, as
- * many runs as the budget asks for, down to that of a step's tape. Random numbers are drawn again as they were. Values are those of `scanSteps`, and so are
- * the gradients of parameters, inputs and first states: to the bit where a step reads each tensor of its state once; else sums that meet at the border
- * of two units are added up in another order. Kernels of whole sequences sum in orders of their own.
- * @param options memory: at least what one step needs; the error names it
+ * Without `memory`: O(P) operations per step, and all values of all T steps are kept. With `memory`, only some states are kept, and the
+ * steps between run again, one by one, when the sweep gets there. "sqrt" takes O(√T) states and one more run; a number takes as
+ * many runs as the budget requires, down to the tape of a single step. Random numbers repeat. Values are those of `scanSteps`, and so are
+ * the gradients of parameters, inputs and first states: to the bit if a step reads each tensor of its state once. Otherwise sums at the border
+ * of two units are added in another order. Kernels for whole sequences have their own orders of summation.
+ * @param options memory: at least what one step needs, which the error names
  * @see Werbos, "Backpropagation through time: what it does and how to do it", 1990; Griewank, "Achieving logarithmic growth of temporal and spatial
  * complexity in reverse automatic differentiation", 1992; Gruslys et al., "Memory-efficient backpropagation through time", 2016
- * Deviates from Gruslys et al.: the binomial schedule over units of several steps, in place of their dynamic programme over steps; nearly as few runs.
- * @throws ArgumentError for a memory that is too small, and for recurrences whose scan is no steps in time (both directions, cuts)
+ * Deviates from Gruslys et al.: a binomial schedule over units of several steps instead of their dynamic programme over steps; it needs nearly as few runs.
+ * @throws ArgumentError for too little memory, and for recurrences whose scan is not a sequence of steps in time (bidirectional, cuts)
  * @example fit(model, batches, { gradients: bptt({ memory: 2 ** 20 }), … })
  */
 export function bptt(options: BpttOptions = {}): GradientAlgorithm {
@@ -87,11 +87,11 @@ interface Taped {
 interface Pulled {
   readonly dxs: Tensor | null;
   readonly dBefore: readonly (Tensor | null)[];
-  /** Gradients of the parameters so far; null for those that nothing has come to. */
+  /** Gradients of the parameters so far; null for those not reached. */
   readonly totals: readonly (Tensor | null)[];
 }
 
-/** One scan in units of some steps. */
+/** A scan in units of several steps. */
 class Checkpointed {
   readonly #recurrence: Recurrence;
   readonly #options: ScanOptions;
@@ -100,9 +100,9 @@ class Checkpointed {
   readonly #wantsInputs: boolean;
   readonly #T: number;
   readonly #schedule: Schedule;
-  /** States that the first pass has kept, by the unit that they are before. */
+  /** States that the first pass kept, by the unit that follows them. */
   readonly #held = new Map<number, State>();
-  /** What each unit draws from, where it was before. */
+  /** The generators that each unit draws from, with their states before it. */
   readonly #draws: Draws[] = [];
 
   constructor(recurrence: Recurrence, xs: Tensor, start: State, options: ScanOptions, memory: number | "sqrt") {
@@ -131,7 +131,7 @@ class Checkpointed {
       return known.get(steps) as number;
     };
     const most = Math.min(this.#T, 3);
-    // A unit is measured where it is short; longer ones grow with their steps, and the one that is taken is measured itself.
+    // Short units are measured and longer ones extrapolated; the chosen one is measured itself.
     const slope = most > 1 ? Math.max(0, measured(most) - measured(most - 1)) : 0;
     const guess = (steps: number): number => known.get(steps) ?? measured(most) + slope * (steps - most);
     for (;;) {
@@ -146,7 +146,7 @@ class Checkpointed {
     }
   }
 
-  /** Bytes of the tape of a unit and of its sweep, with everything asked for. */
+  /** Bytes of a unit's tape and sweep, with all gradients wanted. */
   #tapeBytes(steps: number, xs: Tensor, start: State): number {
     const parameters = this.#recurrence.parameters().filter((p) => p.requiresGrad);
     return scope(() => {
@@ -164,7 +164,7 @@ class Checkpointed {
     });
   }
 
-  /** The values, unit by unit, with the states kept that the sweep begins with. */
+  /** Computes the values, unit by unit, and keeps the states with which the sweep begins. */
   forward(xs: Tensor, start: State): [ys: Tensor, last: State] {
     const keepAt = new Set(firstPass(this.#units, this.#schedule.kept));
     const pieces: Tensor[] = [];
@@ -183,7 +183,7 @@ class Checkpointed {
     return [ys, state];
   }
 
-  /** One unit without a tape. */
+  /** Runs a unit without a tape. */
   #run(xs: Tensor, state: State, unit: number): [ys: Tensor, next: State] {
     return noGrad(() => {
       const [ys, next] = scanSteps(this.#recurrence, this.#piece(xs, unit), state, this.#optionsOf(unit));
@@ -191,7 +191,7 @@ class Checkpointed {
     });
   }
 
-  /** Steps of a unit as they stand in time. */
+  /** The steps of a unit, in order of time. */
   #range(unit: number): [from: number, to: number] {
     const [first, end] = [unit * this.#schedule.steps, Math.min((unit + 1) * this.#schedule.steps, this.#T)];
     return this.#options.reverse ? [this.#T - end, this.#T - first] : [first, end];
@@ -207,7 +207,7 @@ class Checkpointed {
     return { ...this.#options, ...(lengths && { lengths: lengths.map((n) => Math.min(Math.max(n - from, 0), to - from)) }) };
   }
 
-  /** A unit on a tape of its own. */
+  /** Runs a unit on a tape of its own. */
   #onTape(piece: Tensor, state: State, options: ScanOptions): Taped {
     const xs = this.#wantsInputs ? track(piece.detach()) : piece.detach();
     const before = mapState((s) => (isFloat(s.dtype) ? track(s.detach()) : s), state);
@@ -215,7 +215,7 @@ class Checkpointed {
     return { xs, before: stateTensors(before), ys, after: stateTensors(next) };
   }
 
-  /** The sweep of a unit, which adds to the gradients of the parameters in the order of a sweep over all. */
+  /** Sweeps a unit; adds to the parameters' gradients in the order of one sweep over everything. */
   #pull(
     { xs, before, ys, after }: Taped,
     parameters: readonly Parameter[],
@@ -242,7 +242,7 @@ class Checkpointed {
     return { dxs: this.#wantsInputs ? dxs : null, dBefore: rest.slice(0, before.length), totals: rest.slice(before.length) };
   }
 
-  /** The gradients, from the last unit to the first. */
+  /** Computes the gradients, from the last unit to the first. */
   sweep(parameters: readonly Parameter[], { xs, state, dys, dLast }: ScanCotangents): ScanGradients {
     const dxs = this.#wantsInputs ? zeros(xs.shape, xs.dtype) : null;
     let carried: readonly (Tensor | null)[] = dLast;

@@ -1,4 +1,4 @@
-/** A head that sends its error back through separate weights. */
+/** A head whose error goes back through separate weights. */
 
 import { checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
@@ -9,9 +9,9 @@ import { checkGenerator, defaultGenerator } from "../tensor/random.ts";
 import { keep, type Tensor } from "../tensor/tensor.ts";
 
 export interface BroadcastLinearOptions extends LayerOptions {
-  /** "random" (default): B stays as it is drawn. "adaptive": B gets the gradients that W gets. */
+  /** "random" (default): B stays as drawn. "adaptive": B gets the same gradients as W. */
   readonly feedback?: "random" | "adaptive";
-  /** Whether there is a bias (default true). */
+  /** Whether to add a bias (default true). */
   readonly bias?: boolean;
 }
 
@@ -20,9 +20,9 @@ export interface BroadcastLinearOptions extends LayerOptions {
  *
  *   y = W x + b        ∂E/∂x := Bᵀ ∂E/∂y        ∂E/∂W = ∂E/∂y xᵀ
  *
- * `weight` W and `feedback` B [outFeatures, inFeatures] from U(±1/√inFeatures), `bias` b [outFeatures]. With adaptive feedback B is a parameter whose
- * gradient is that of W: an optimiser with weight decay brings the two together, since the difference only decays. With random feedback
- * it is a buffer. It broadcasts an error to units whose gradients are made by `rflo` or `eprop`, and works under any other algorithm.
+ * `weight` W and `feedback` B [outFeatures, inFeatures] from U(±1/√inFeatures), `bias` b [outFeatures]. With adaptive feedback, B is a parameter with
+ * the gradient of W, and weight decay brings the two together, since their difference only decays. With random feedback
+ * it is a buffer. Use it to broadcast errors to units trained by `rflo` or `eprop`; it works with any other algorithm too.
  * @param inFeatures x [..., inFeatures] to y [..., outFeatures]
  * @throws ArgumentError for sizes below 1 and other words for `feedback`
  * @see Lillicrap, Cownden, Tweed and Akerman, "Random synaptic feedback weights support error backpropagation for deep learning", 2016;
@@ -55,7 +55,7 @@ export class BroadcastLinear extends Module {
   forward(x: Tensor): Tensor {
     const given = x.detach();
     const y = linear(given, this.weight, this.bias ?? undefined);
-    // Zero in value: the first product is there for its gradients, Bᵀdy of x and dy·xᵀ of B.
+    // The first product cancels in value; it is there for its gradients, Bᵀdy of x and dy·xᵀ of B.
     const nothing = sub(linear(x, this.feedback), linear(given, this.feedback.detach()));
     return add(y, nothing);
   }

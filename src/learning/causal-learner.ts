@@ -1,4 +1,4 @@
-/** Causal recursive backpropagation from sample to sample: every error is learned from a fixed number of steps after it was made. */
+/** Causal recursive backpropagation sample by sample: learns from every error a fixed number of steps later. */
 
 import { advance as advanced, emptyLine, tapsOf, weighTaps } from "../cells/delays/delay-line.ts";
 import type { LocalFeedbackLayer } from "../cells/delays/local-feedback.ts";
@@ -16,11 +16,11 @@ import { impulseResponse, throughLattice } from "./filters.ts";
 import { type Advanced, LateLearner } from "./late-learner.ts";
 import { sumOf } from "./sequences.ts";
 
-/** What a layer holds of the past, newest first: of D steps and of what its own filters need besides. */
+/** The past that a layer holds, newest first: of D steps, and what its own filters need in addition. */
 type LayerPast = {
   /** Sums s [B,D+1,O]. */
   readonly sums: Tensor;
-  /** δ = ∂E/∂s of the layer's newest errors, as far as the layer below asks for them [B,Q+1,O]. */
+  /** δ = ∂E/∂s of the layer's newest errors, as many as the layer below needs [B,Q+1,O]. */
   readonly deltas: Tensor;
   /** α(t) = x(t) + Σ_r a_r α(t−r): ∂s/∂b of the newest tap [B,…,O,I]. */
   readonly byInput: Tensor;
@@ -31,30 +31,30 @@ type LayerPast = {
 type CausalMemory<S extends State> = {
   readonly state: S;
   readonly layers: readonly LayerPast[];
-  /** Steps so far, as far as they matter: [1]. */
+  /** Number of steps so far, counted only as long as it matters: [1]. */
   readonly steps: Tensor;
 };
 
-/** What a step adds to a layer's past. */
+/** The values that a step adds to a layer's past. */
 interface LayerStep {
   readonly sums: Tensor;
   readonly byInput: Tensor;
   readonly byOutput: Tensor;
 }
 
-/** A layer, and how long its errors wait. */
+/** A layer, and the time that its errors wait. */
 interface Delayed {
   readonly layer: LocalFeedbackLayer;
-  /** D, steps that its errors wait. */
+  /** D, number of steps that its errors wait. */
   readonly wait: number;
-  /** Q, steps that its errors go back on their way down. */
+  /** Q, number of steps that its errors go back on their way down. */
   readonly reach: number;
 }
 
-/** A line with a newer value in front, of the same length; an empty one stays. */
+/** A line with a new value in front and the same length; an empty line stays empty. */
 const pushed = (value: Tensor, line: Tensor): Tensor => (line.dim(1) === 0 ? line : advanced(tapsOf(value, line)));
 
-/** Σ_r a_r u(t−r) over the newest values of a line; the value itself where there is no feedback. */
+/** Σ_r a_r u(t−r) over the newest values of a line; the value itself without feedback. */
 function filtered(value: Tensor, line: Tensor, a: Tensor | null): Tensor {
   return a === null ? value : add(value, weighTaps(slice(line, 1, 0, a.dim(0)), a));
 }
@@ -96,7 +96,7 @@ export class CausalLearner<S extends State> extends LateLearner<S, CausalMemory<
     return { gradients: this.#inOrder(found), memory: { state: next, layers, steps: stepsOf(Math.min(now, most)) } };
   }
 
-  /** Errors that wait are those of steps that are over: nothing comes in any more. */
+  /** Gradients of the waiting errors, without any further input. */
   override remaining(): readonly (Tensor | null)[] {
     const found = new Map<Parameter, Tensor>();
     let { layers } = this.memory;
@@ -115,7 +115,7 @@ export class CausalLearner<S extends State> extends LateLearner<S, CausalMemory<
     return this.recurrence.parameters().map((p) => (p.requiresGrad ? (found.get(p) ?? null) : null));
   }
 
-  /** The layers' signals of a step, with the weights as they are now. */
+  /** The layers' signals of a step, with the present weights. */
   #added(x: Tensor): LayerStep[] {
     const lines = stateTensors(this.memory.state);
     let below = x;
@@ -132,7 +132,7 @@ export class CausalLearner<S extends State> extends LateLearner<S, CausalMemory<
     });
   }
 
-  /** @param now steps so far, this one among them */
+  /** @param now number of steps so far, including this one */
   #tick(
     before: readonly LayerPast[],
     added: readonly LayerStep[],
@@ -152,7 +152,7 @@ export class CausalLearner<S extends State> extends LateLearner<S, CausalMemory<
         byOutput: pushed(fresh.byOutput, past.byOutput),
       };
       const s = select(own.sums, 1, wait);
-      // Before the first step there was nothing to be wrong.
+      // There is no error before the first step.
       const delta = error === null || now <= wait ? null : (vjp((z) => layer.squash(z as Tensor), [s])[1](error, {})[0] as Tensor);
       const deltas = pushed(delta ?? zeros(s.shape, s.dtype), past.deltas);
       layers[l] = { ...own, deltas };
@@ -165,7 +165,7 @@ export class CausalLearner<S extends State> extends LateLearner<S, CausalMemory<
 
 const stepsOf = (n: number): Tensor => tensor(Int32Array.of(n));
 
-/** What a layer's past gets after the last step. */
+/** The values that a layer's past gets after the last step. */
 function nothing({ sums, byInput, byOutput }: LayerPast): LayerStep {
   const zero = (line: Tensor): Tensor => zeros([line.dim(0), ...line.shape.slice(2)], line.dtype);
   return { sums: zero(sums), byInput: zero(byInput), byOutput: zero(byOutput) };
@@ -177,7 +177,7 @@ function handedDown(layer: LocalFeedbackLayer, deltas: Tensor, reach: number): T
   return responses.map((k, p) => matmul(select(deltas, 1, reach - p), k)).reduce((a, b) => add(a, b));
 }
 
-/** Gradients of a layer's parameters by the error δ [B,O] of the step that is `wait` steps back. */
+/** Gradients of a layer's parameters from the error δ [B,O] of the step `wait` steps back. */
 function collect(
   found: Map<Parameter, Tensor>,
   layer: LocalFeedbackLayer,

@@ -1,6 +1,6 @@
-/** Decides which states of a sequence to keep and which to recompute, so that its steps can be swept within a memory budget. */
+/** Decides which states of a sequence to keep and which to recompute, to sweep its steps within a memory budget. */
 
-/** β(c, r) = (c + r choose c): how many units are swept from c states, the first among them, with no unit run forwards more than r times. */
+/** β(c, r) = (c + r choose c): the number of units that can be swept with c states, including the first, if no unit runs forwards more than r times. */
 function reach(c: number, r: number): number {
   if (r < 0) return 0;
   let n = 1;
@@ -16,7 +16,7 @@ function repetitions(n: number, c: number): number {
 }
 
 /**
- * Forward runs of a unit, beside those of its own sweep, that it takes to sweep n units with `kept` states beside the first:
+ * Number of forward runs of units, apart from those of their own sweeps, to sweep n units with `kept` states besides the first:
  * r·n − β(c+1, r−1) for c = kept + 1.
  * @see Griewank, "Achieving logarithmic growth of temporal and spatial complexity in reverse automatic differentiation", 1992
  */
@@ -26,31 +26,31 @@ export function extraRuns(n: number, kept: number): number {
   return r * n - reach(c + 1, r - 1);
 }
 
-/** How many of n ≥ 2 units to run forwards before the next state is kept, with kept ≥ 1 left to keep: one choice of the best. */
+/** How many of n ≥ 2 units to run forwards before keeping the next state, with kept ≥ 1 more to keep: one of the best choices. */
 export function firstKept(n: number, kept: number): number {
   const c = kept + 1;
   const r = repetitions(n, c);
   return Math.min(n - 1, Math.max(1, n - reach(c - 1, r), reach(c, r - 2)));
 }
 
-/** What a plan's units of a sequence are made of, and what may be kept. */
+/** A plan: the size of its units, and the number of states to keep. */
 export interface Schedule {
-  /** Steps of a unit: what is on the tape at once. */
+  /** Steps per unit, which are on the tape at once. */
   readonly steps: number;
-  /** States that are kept at once, beside the first and the one that is on its way. */
+  /** States kept at once, besides the first and the current one. */
   readonly kept: number;
 }
 
 /**
- * The schedule of the fewest forward runs whose kept states and tape stay within some bytes; null if there is none.
+ * The schedule with the fewest forward runs whose kept states and tape fit in a number of bytes; null if there is none.
  * @param T steps
- * @param stateBytes of a kept state
- * @param tapeBytes of a unit of some steps, and of its sweep
+ * @param stateBytes bytes of a kept state
+ * @param tapeBytes bytes of the tape and the sweep of a unit with this many steps
  */
 export function bestSchedule(T: number, budget: number, stateBytes: number, tapeBytes: (steps: number) => number): Schedule | null {
   let best: { readonly schedule: Schedule; readonly runs: number } | null = null;
   for (const steps of lengths(T)) {
-    // Where none is kept, one goes along all the same.
+    // Even if none is kept, there is a current one.
     const left = budget - tapeBytes(steps) - stateBytes;
     if (left < 0) continue;
     const units = Math.ceil(T / steps);
@@ -61,14 +61,14 @@ export function bestSchedule(T: number, budget: number, stateBytes: number, tape
   return best?.schedule ?? null;
 }
 
-/** Lengths of units that are tried: all short ones, then ever fewer. */
+/** Lengths of units to try: all short ones, then ever fewer. */
 function lengths(T: number): number[] {
   const tried: number[] = [];
   for (let n = 1; n < T; n = Math.max(n + 1, Math.floor(n * 1.2))) tried.push(n);
   return [...tried, T];
 }
 
-/** What happens to a sequence of units, each from the state before it. */
+/** Operations on a sequence of units, each starting from the state before it. */
 export interface Units<S> {
   /** Runs units from … to − 1 forwards, without a tape. @returns the state after them */
   advance(state: S, from: number, to: number): S;
@@ -80,7 +80,7 @@ export interface Units<S> {
 
 /**
  * Sweeps units from … to − 1, the last first.
- * @param held states that are kept already, by the unit that they are before
+ * @param held states already kept, by the unit that follows them
  */
 export function sweepUnits<S>(units: Units<S>, state: S, from: number, to: number, kept: number, held: Map<number, S>): void {
   if (to - from <= 1 || kept === 0) {
@@ -95,7 +95,7 @@ export function sweepUnits<S>(units: Units<S>, state: S, from: number, to: numbe
   sweepUnits(units, state, from, middle, kept, held);
 }
 
-/** The same where no state can be kept but the first. */
+/** The same if no state but the first can be kept. */
 function sweepWithout<S>(units: Units<S>, state: S, from: number, to: number): void {
   for (let unit = to - 1; unit > from; unit--) {
     const before = units.advance(state, from, unit);

@@ -1,4 +1,4 @@
-/** Adjoints of networks in continuous time: of the integrator, or of the differential equation itself. */
+/** Adjoints of continuous-time networks: of the integrator, or of the differential equation itself. */
 
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
@@ -17,35 +17,35 @@ import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanBy
 import { overSequences, sumOf } from "./sequences.ts";
 import { StepTape } from "./step-tape.ts";
 
-/** A recurrence that solves dy/dt = slope(y, drive(x)) from input to input and puts out outputs(y). */
+/** A recurrence that solves dy/dt = slope(y, drive(x)) from input to input and returns outputs(y). */
 export interface ContinuousRecurrence extends Recurrence<readonly Tensor[]> {
   /** Time between two inputs. */
   readonly interval: number;
   readonly method: FixedMethod | AdaptiveMethod;
-  /** Steps of the solver in that time. */
+  /** Solver steps in that time. */
   readonly unfolds: number;
-  /** [B,I] to [B,H] */
+  /** From [B,I] to [B,H]. */
   drive(x: Tensor): Tensor;
   slope(y: Tensor, drive?: Tensor): Tensor;
   outputs(y: Tensor): Tensor;
 }
 
 /**
- * "discrete": the adjoint of the integrator, exact. "stored": the adjoint equation, along the states of the forward pass. "reintegrated": the same, along states that
- * are integrated back from the last one.
+ * "discrete": the adjoint of the integrator, which is exact. "stored": the adjoint equation, along the states of the forward pass. "reintegrated": the same, along states
+ * integrated back from the last one.
  */
 export type AdjointMode = "discrete" | "stored" | "reintegrated";
 
 export interface ContinuousAdjointOptions {
   /** Default "discrete". */
   readonly mode?: AdjointMode;
-  /** Called by "reintegrated" with the largest difference between the state that it came back to and the first one. */
+  /** Called by "reintegrated" with the largest difference between the first state and the state that it arrived at. */
   readonly report?: (report: { readonly gap: number }) => void;
 }
 
 type Rule = (network: ContinuousRecurrence, parameters: readonly Parameter[], cotangents: ScanCotangents) => ScanGradients;
 
-/** Gradients of parameters that grow on the way back. */
+/** Gradients of parameters, accumulated on the way back. */
 class Sums {
   readonly parameters: (Tensor | null)[];
   /** By step, last first. */
@@ -64,7 +64,7 @@ class Sums {
   }
 }
 
-/** The states before each step, and after the last one. */
+/** The states before each step and after the last one. */
 function statesOf(network: ContinuousRecurrence, xs: readonly Tensor[], start: readonly Tensor[]): (readonly Tensor[])[] {
   const states = [start];
   for (const x of xs) states.push(noGrad(() => stateTensors(network.step(x, states.at(-1) as readonly Tensor[])[1])));
@@ -100,13 +100,13 @@ function pullSlope(network: ContinuousRecurrence, parameters: readonly Parameter
   return { F: F.detach(), found };
 }
 
-/** λ, ∂E/∂x and ∂E/∂θ as they go back through an interval. */
+/** λ, ∂E/∂x and ∂E/∂θ on the way back through an interval. */
 interface Backward {
   readonly lambda: Tensor;
   readonly rest: readonly Tensor[];
 }
 
-/** The adjoint equation over one interval, along given states: −h at a time, λ′ = −λᵀ∂F/∂y, g′ = −λᵀ∂F/∂(x, θ). */
+/** The adjoint equation over one interval along given states, in steps of −h: λ′ = −λᵀ∂F/∂y, g′ = −λᵀ∂F/∂(x, θ). */
 function alongStored(network: ContinuousRecurrence, parameters: readonly Parameter[], x: Tensor, y0: Tensor, start: Backward): Backward {
   const { interval, unfolds, method } = network as ContinuousRecurrence & { method: FixedMethod };
   const h = interval / unfolds;
@@ -127,7 +127,7 @@ function alongStored(network: ContinuousRecurrence, parameters: readonly Paramet
   return { lambda, rest };
 }
 
-/** Hermite's cubic between two states with their slopes, at the part s of the way: as exact as the fourth-order method needs. */
+/** Hermite's cubic between two states with their slopes, at the fraction s of the way; exact enough for the fourth-order method. */
 function between(y0: Tensor, y1: Tensor, F0: Tensor, F1: Tensor, h: number, s: number): Tensor {
   if (s === 0) return y0;
   const [a, b] = [s * s * (3 - 2 * s), s * (1 - s)];
@@ -172,11 +172,11 @@ function reintegrated(report: ContinuousAdjointOptions["report"]): Rule {
 interface Path {
   /** The state after t steps. */
   at(t: number): Tensor;
-  /** Back through the interval of step t. */
+  /** Goes back through the interval of step t. */
   back(t: number, x: Tensor, start: Backward): Backward;
 }
 
-/** The adjoint equation from the last input to the first; at each output λ takes its error. */
+/** The adjoint equation from the last input to the first. At each output, its error is added to λ. */
 function backwards(
   network: ContinuousRecurrence,
   parameters: readonly Parameter[],
@@ -211,7 +211,7 @@ function isContinuous(recurrence: unknown): recurrence is ContinuousRecurrence {
   return [slope, drive, outputs].every((method) => typeof method === "function") && typeof interval === "number";
 }
 
-/** @throws ArgumentError for what a mode is not for */
+/** @throws ArgumentError for recurrences that the mode does not support */
 function checkContinuous(recurrence: unknown, mode: AdjointMode): ContinuousRecurrence {
   const name = "continuousAdjoint";
   if (!isContinuous(recurrence)) {
@@ -232,22 +232,22 @@ function checkContinuous(recurrence: unknown, mode: AdjointMode): ContinuousRecu
 }
 
 /**
- * The gradient of a network in continuous time (`CTRNN`, `PearlmutterNetwork`) by its adjoint, back in time from z = 0 at the end:
+ * The gradient of a continuous-time network (`CTRNN`, `PearlmutterNetwork`) by its adjoint, backwards in time from z = 0 at the end:
  *
  *   dz/dt = −(∂F/∂y)ᵀ z − e        ∂E/∂θ = ∫ (∂F/∂θ)ᵀ z dt        for dy/dt = F(y, x; θ)
  *
- * which for Pearlmutter's network is dz_i/dt = z_i/T_i − e_i − Σ_j w_ji s′(x_j) z_j / T_j and ∂E/∂T_i = −(1/T_i) ∫ z_i (dy_i/dt) dt. Errors e come at the
- * outputs, as jumps of z. With K steps of a solver from input to input, T inputs and n units:
+ * For Pearlmutter's network this is dz_i/dt = z_i/T_i − e_i − Σ_j w_ji s′(x_j) z_j / T_j and ∂E/∂T_i = −(1/T_i) ∫ z_i (dy_i/dt) dt. Errors e arrive at the
+ * outputs, as jumps of z. With K solver steps from input to input, T inputs and n units:
  *
  *   discrete       the adjoint of the solver itself: exact (any solver, delays too); O(T·n) memory for states, a tape of one step
- *   stored         the equation solved backwards along stored states; off by the solver's order; O((T + K)·n)
- *   reintegrated   the state is solved backwards, too: O(n); where the network forgets fast, going back blows errors up: see `report`
+ *   stored         the equation solved backwards along stored states; its error has the solver's order; O((T + K)·n)
+ *   reintegrated   the state is solved backwards too: O(n); if the network forgets fast, going back amplifies errors: see `report`
  *
- * Time: O(T·K·n²), as backpropagation through time, times two for what is computed again.
+ * Time: O(T·K·n²), as for backpropagation through time, times two for recomputation.
  * @param options mode; report
  * @see Pearlmutter, "Learning state space trajectories in recurrent neural networks", Neural Computation 1, 1989; "Gradient calculations for dynamic
  * recurrent neural networks: a survey", IEEE Transactions on Neural Networks 6, 1995; Chen et al., "Neural ordinary differential equations", 2018, for "reintegrated"
- * Deviates: by vector-Jacobian products of the network's slope, not by its equations written out.
+ * Deviates: uses vector-Jacobian products of the network's slope, not explicit equations.
  * @throws ArgumentError for recurrences without a slope; for adaptive solvers, delays and interpolated inputs unless "discrete"
  * @example fit(net, batches, { gradients: continuousAdjoint({ mode: "stored" }), … }) // net: CTRNN
  */

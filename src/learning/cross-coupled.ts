@@ -1,4 +1,4 @@
-/** Rosenblatt's closed-loop cross-coupled perceptron: association units that learn what follows what. */
+/** Rosenblatt's closed-loop cross-coupled perceptron: association units that learn which stimuli follow each other. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
@@ -15,18 +15,18 @@ import { show } from "../tensor/shape.ts";
 import { assign, checkTensor, keep, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 
 export interface CrossCoupledOptions {
-  /** Points of the retina I. */
+  /** I, points of the retina. */
   readonly inputSize: number;
-  /** Association units A. */
+  /** A, number of association units. */
   readonly units: number;
-  /** Points that excite a unit, and that inhibit it (default 5 each), chosen at random. */
+  /** Number of points that excite a unit, and that inhibit it (default 5 each), chosen at random. */
   readonly excitatory?: number;
   readonly inhibitory?: number;
   /** θ (default 2). */
   readonly threshold?: number;
-  /** η: what a coupling gains when its two units are active one after the other (default 0.05). */
+  /** η: gain of a coupling when its two units are active one after the other (default 0.05). */
   readonly lr?: number;
-  /** δ: the part of a coupling that is lost in each step (default 0.001). */
+  /** δ: share of a coupling that is lost in each step (default 0.001). */
   readonly decay?: number;
   readonly generator?: Generator;
 }
@@ -36,13 +36,13 @@ export interface CrossCoupledOptions {
  *
  *   a_i(t+1) = 1 if Σ_j C_ij x_j(t) + Σ_k V_ik a_k(t) ≥ θ, else 0        ΔV_ik = η a_i(t+1) a_k(t) − δ V_ik
  *
- * C is random and fixed. `learn` changes V without a teacher, by what is active in succession; so stimuli that often follow each other come to
- * activate each other's units, and what a readout has learned about the one is known of the other. `weight` C [A,I], of −1, 0 and 1, and `coupling`
+ * C is random and fixed. `learn` changes V without a teacher, by which units are active in succession. So stimuli that often follow each other come to
+ * activate each other's units, and what a readout has learned about one transfers to the other. `weight` C [A,I], of −1, 0 and 1, and `coupling`
  * V [A,A] are buffers. Output and state are the units' activity, 0 or 1.
  * @param options x [B,I] to y [B,A]; state [B,A]
  * @throws ArgumentError for sizes below 1, more connections than points, η < 0, and δ outside [0, 1]
  * @see Rosenblatt, "Principles of neurodynamics", 1962, part III on cross-coupled systems
- * Deviates: the equations are reconstructed from accounts of the book, in discrete time, with one delay for all connections and no bound of V but its decay.
+ * Deviates: the equations are reconstructed from accounts of the book, in discrete time, with one delay for all connections and no bound on V except its decay.
  * @example
  * const perceptron = new CrossCoupledPerceptron({ inputSize: 100, units: 300 });
  * perceptron.learn(successions); // [T,B,100]
@@ -97,8 +97,8 @@ export class CrossCoupledPerceptron extends Cell<Tensor> {
   }
 
   /**
-   * Runs sequences xs [T,B,I] from the initial state and changes the couplings after each step, by the mean over the batch. What the units did [T,B,A].
-   * @throws ShapeError for xs that do not fit, and changes nothing
+   * Runs sequences xs [T,B,I] from the initial state and changes the couplings after each step, by the mean over the batch. Returns the units' activity [T,B,A].
+   * @throws ShapeError for xs that do not fit; leaves everything unchanged
    */
   learn(xs: Tensor): Tensor {
     checkTensor("learn", xs);
@@ -123,7 +123,7 @@ export class CrossCoupledPerceptron extends Cell<Tensor> {
   }
 }
 
-/** A row of C: so many points of +1 and of −1 among the others, which are 0. */
+/** A row of C: the given numbers of points with +1 and with −1; the others are 0. */
 function connections(generator: Generator, n: number, excitatory: number, inhibitory: number): number[] {
   const order = scope(() => Array.from(generator.permutation(n).data()));
   const row = new Array<number>(n).fill(0);

@@ -1,48 +1,48 @@
-/** Curricula: examples grow harder as learning goes on. */
+/** Curricula: examples get harder as learning proceeds. */
 
 import { checkNumber, checkOneOf, checkWhole, isRecord, optionsOf } from "../base/checks.ts";
 import { FormatError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
 
-/** How the difficulty of an example is found from the present level. */
+/** How to choose the difficulty of an example from the present level. */
 export type CurriculumStrategy = "baseline" | "naive" | "mixed" | "combined";
 
 export interface CurriculumOptions {
-  /** The easiest and the hardest examples, whole numbers: lengths, depths of nesting. */
+  /** Difficulty of the easiest and of the hardest examples, as whole numbers: lengths, depths of nesting. */
   readonly least?: number;
   readonly most: number;
   /** Default "combined". */
   readonly strategy?: CurriculumStrategy;
   /** How much harder the next level is; default 1. */
   readonly step?: number;
-  /** The next level begins where the mean of the last `window` metrics passes this. */
+  /** The next level begins when the mean of the last `window` metrics passes this value. */
   readonly threshold: number;
-  /** Whether metrics are to be above the threshold (accuracy, default) or below it (loss). */
+  /** Whether metrics must rise above the threshold (accuracy, default) or fall below it (loss). */
   readonly better?: "higher" | "lower";
-  /** How many metrics, of this level alone, count; default 10. */
+  /** Number of recent metrics that count, all from the present level; default 10. */
   readonly window?: number;
-  /** Of the draws; the default generator unless given. */
+  /** Source of random draws; default: the default generator. */
   readonly generator?: Generator;
 }
 
-/** Where a curriculum is. */
+/** The state of a curriculum. */
 export interface CurriculumState {
   readonly level: number;
   readonly recent: readonly number[];
 }
 
 /**
- * Sets the difficulty of the next example, and moves on when a level is learned. At level l,
+ * Chooses the difficulty of the next example, and moves on when a level is learned. At level l,
  *
- *   baseline: most      naive: l      mixed: 1 … most, all equally likely      combined: one of naive and mixed, each time by a coin
+ *   baseline: most      naive: l      mixed: uniform from 1 … most      combined: naive or mixed, by a coin each time
  *
- * Naive curricula can be worse than none: units settle on short examples and have to be freed again. The combined one keeps hard examples
+ * Naive curricula can be worse than none: units settle on short examples and must be freed again. The combined one keeps hard examples
  * in sight from the start.
- * @throws ArgumentError for levels that are no whole numbers or out of order
+ * @throws ArgumentError for levels that are not whole numbers, or out of order
  * @see Bengio, Louradour, Collobert and Weston, "Curriculum learning", 2009; strategies: Zaremba and Sutskever, "Learning to execute", 2014,
  * section 4
- * Deviates: the papers' levels are (length, nesting) and their own schedules; here a level is one number, and a metric moves it.
+ * Deviates: the papers' levels are (length, nesting), with their own schedules; here a level is one number, and a metric advances it.
  * @example
  * const lessons = new Curriculum({ least: 2, most: 20, threshold: 0.9, generator });
  * const loss = lossOf(examples(lessons.draw()));
@@ -89,12 +89,12 @@ export class Curriculum {
     this.#level = strategy === "baseline" ? most : least;
   }
 
-  /** The hardest that "naive" examples are at the moment. */
+  /** The present difficulty of "naive" examples. */
   get level(): number {
     return this.#level;
   }
 
-  /** Whether the last level is reached. */
+  /** Whether the last level has been reached. */
   get finished(): boolean {
     return this.#level === this.most;
   }
@@ -106,7 +106,7 @@ export class Curriculum {
     return this.#among(this.least, this.most);
   }
 
-  /** Tells how an example of the present level went; true where the next level begins. @throws ArgumentError for NaN, and changes nothing */
+  /** Reports the result of an example at the present level. Returns true if the next level begins. @throws ArgumentError for NaN; leaves everything unchanged */
   report(metric: number): boolean {
     checkNumber("report", "metric", metric);
     this.#recent = [...this.#recent, metric].slice(-this.#window);
@@ -118,12 +118,12 @@ export class Curriculum {
     return true;
   }
 
-  /** Plain data; the generator has a state of its own. */
+  /** The state as plain data, without that of the generator. */
   get state(): CurriculumState {
     return { level: this.#level, recent: [...this.#recent] };
   }
 
-  /** Goes on from a saved state. @throws FormatError for what this curriculum cannot have been in, and changes nothing */
+  /** Continues from a saved state. @throws FormatError for a state that this curriculum cannot have been in; leaves everything unchanged */
   set state(state: CurriculumState) {
     if (!isRecord(state)) throw new FormatError(`Curriculum: expected a state with level and recent, got ${quote(state)}`);
     const { level, recent } = state;

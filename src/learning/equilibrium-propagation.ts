@@ -1,4 +1,4 @@
-/** Equilibrium propagation: the gradient of a network with an energy, from its resting states under small nudges. */
+/** Equilibrium propagation: the gradient of a network with an energy, from its equilibria under small nudges. */
 
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
@@ -21,7 +21,7 @@ import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanBy
 import { atLastStep, checkAtRest, FIXED_POINT, lastErrors } from "./fixed-point.ts";
 import { overSequences, sumOf } from "./sequences.ts";
 
-/** A recurrence that goes down an energy, and puts out its state [B,n]. */
+/** A recurrence that descends an energy and outputs its state [B,n]. */
 export interface EnergyRecurrence extends Recurrence<Tensor> {
   /** E(x, s) of each sequence [B]. */
   energy(x: Tensor, s: Tensor): Tensor;
@@ -29,28 +29,28 @@ export interface EnergyRecurrence extends Recurrence<Tensor> {
 
 export interface EquilibriumNetworkOptions extends LayerOptions {
   readonly inputSize: number;
-  /** Units, visible and hidden. */
+  /** Number of units, visible and hidden. */
   readonly hiddenSize: number;
   /** ρ (default "logistic"). */
   readonly activation?: "logistic" | "tanh";
-  /** ε, the part of the way down that a step goes (default 0.5). */
+  /** ε, the rate of descent per step (default 0.5). */
   readonly rate?: number;
-  /** Weights at first are from U(±bound) (default 1/√H). */
+  /** Bound of the uniform initial weights (default 1/√H). */
   readonly bound?: number;
 }
 
 /**
- * Units with symmetric connections, which go down an energy until they rest:
+ * Units with symmetric connections that descend an energy to an equilibrium:
  *
  *   E(x, s) = ½ s·s − ½ ρ(s)·Wρ(s) − ρ(s)·(Ux + b)
  *   s ← s − ε ∂E/∂s = s + ε (ρ′(s)∘(Wρ(s) + Ux + b) − s)
  *
- * W = (V + Vᵀ)/2 without its diagonal, so that it stays symmetric whatever learning does to V. `weightHh` V [H,H], `weightIh` U [H,I], `bias` b [H] from
+ * W = (V + Vᵀ)/2 without its diagonal, so it stays symmetric however V changes. `weightHh` V [H,H], `weightIh` U [H,I], `bias` b [H] from
  * U(±1/√H); s₀ = 0.
  * @param options x [B,I] to s [B,H]
  * @throws ArgumentError for sizes below 1, a rate outside (0, 1]
  * @see Scellier and Bengio, "Equilibrium propagation: bridging the gap between energy-based models and backpropagation", 2017, eq. 1-5
- * Deviates: smooth ρ in place of the hard sigmoid; inputs come through weights of their own.
+ * Deviates: a smooth ρ instead of the hard sigmoid; inputs have their own weights.
  * @example const [ys] = new EquilibriumNetwork({ inputSize: 2, hiddenSize: 8 }).scan(xs);
  */
 export class EquilibriumNetwork extends Cell<Tensor> implements EnergyRecurrence {
@@ -116,13 +116,13 @@ export class EquilibriumNetwork extends Cell<Tensor> implements EnergyRecurrence
 }
 
 export interface EquilibriumPropagationOptions extends FixedPointOptions {
-  /** β, how strongly the state is nudged (default 1e-3). */
+  /** β, strength of the nudge (default 1e-3). */
   readonly beta?: number;
-  /** How far a step of a nudged phase goes down the energy (default 0.5). */
+  /** Rate of descent per step in a nudged phase (default 0.5). */
   readonly rate?: number;
-  /** The largest element of ∂E/∂s that counts as rest (default 1e-8 in float64, 1e-4 in float32). */
+  /** The largest element of ∂E/∂s at an equilibrium (default 1e-8 in float64, 1e-4 in float32). */
   readonly rest?: number;
-  /** Is told how long the two nudged phases were. */
+  /** Receives the lengths of the two nudged phases. */
   readonly report?: (report: { readonly atRest: number; readonly iterations: readonly [up: number, down: number] }) => void;
 }
 
@@ -130,14 +130,14 @@ function hasEnergy(recurrence: unknown): recurrence is EnergyRecurrence {
   return typeof (recurrence as { energy?: unknown }).energy === "function";
 }
 
-/** Derivatives of the energy of all sequences together. */
+/** Derivatives of the summed energy of all sequences. */
 function energyGradients(network: EnergyRecurrence, x: Tensor, s: Tensor, of: "state" | readonly Tensor[]): (Tensor | null)[] {
   const [input, state] = [track(x.detach()), track(s.detach())];
   const E = enableGrad(() => sum(network.energy(input, state)));
   return gradients([E], of === "state" ? [state] : [input, ...of], [onesLike(E)]);
 }
 
-/** Where the network rests when it is pulled along −β e. */
+/** The equilibrium of the network when it is pulled along −β e. */
 function nudged(network: EnergyRecurrence, x: Tensor, s: Tensor, pull: Tensor, rate: number, solver: FixedPointOptions) {
   const down = (z: Tensor): Tensor => {
     const force = add(energyGradients(network, x, z, "state")[0] ?? zerosLike(z), pull);
@@ -174,20 +174,20 @@ function equilibriumRule(
 }
 
 /**
- * Equilibrium propagation: the gradient of a network with an energy from two more relaxations, nudged towards lower and higher loss, and nothing else:
+ * Equilibrium propagation: computes the gradient of a network with an energy from just two more relaxations, nudged towards lower and higher loss:
  *
- *   s^β rests where ∂E/∂s + β e = 0          e = ∂C/∂s at the free rest
+ *   ∂E/∂s + β e = 0 at s^β          e = ∂C/∂s at the free equilibrium
  *   ∂C/∂θ ≈ (∂E/∂θ at s^β − ∂E/∂θ at s^−β) / 2β
  *
- * The scan is the free phase; the loss is one of its last output or state. The bias is O(β²); as β → 0 it is recurrent backpropagation, since the Jacobian of a
- * gradient is symmetric. A weight between units needs their activities only. Rounding and unfinished phases count 1/β times: keep `tolerance` far below β².
- * Time: two relaxations of one gradient of the energy a step, O(n²) for n units; memory O(n), whatever T.
- * @param options beta; solver, tolerance, maxIterations and memory of the nudged phases, rate; `rest`; `report` is told how each went
+ * The scan is the free phase; the loss must depend on its last output or state. The bias is O(β²). For β → 0 it becomes recurrent backpropagation, since the Jacobian of a
+ * gradient is symmetric. A weight between units needs only their activities. Errors of rounding and unfinished phases grow by 1/β: keep `tolerance` far below β².
+ * Time: two relaxations with one gradient of the energy per step, O(n²) for n units; memory O(n), whatever T.
+ * @param options beta; solver, tolerance, maxIterations and memory of the nudged phases, rate; `rest`; `report` receives how each went
  * @see Scellier and Bengio, "Equilibrium propagation", 2017; Laborieux et al., "Scaling equilibrium propagation to deep ConvNets by drastically
  * reducing its gradient estimator bias", 2021, for the symmetric difference
- * Deviates: nudged by the loss's slope at the free rest, not by the loss itself, so that any loss goes with it.
- * @throws StateError from `backward` where a phase does not come to rest; ArgumentError for a recurrence without `energy`, or whose output is not its state, for
- * a loss of earlier outputs, and for options out of range
+ * Deviates: nudges by the loss's slope at the free equilibrium, not by the loss itself, so any loss works.
+ * @throws StateError from `backward` if a phase does not converge; ArgumentError for a recurrence without `energy`, or whose output is not its state, for
+ * a loss that depends on earlier outputs, and for options out of range
  * @example fit(net, batches, { gradients: equilibriumPropagation({ beta: 0.01 }), … }) // net: EquilibriumNetwork
  */
 export function equilibriumPropagation(options: EquilibriumPropagationOptions = {}): GradientAlgorithm {

@@ -45,7 +45,7 @@ export function impulseResponse(layer: LocalFeedbackLayer, n: number): Tensor[] 
   return unstack(allPole(stack(impulse), a, null), 0);
 }
 
-/** ∂E/∂ρ of a lattice from ∂E/∂a, or the same where the coefficients are trained themselves. */
+/** ∂E/∂ρ of a lattice from ∂E/∂a; ∂E/∂a itself if the coefficients are trained directly. */
 export function throughLattice(layer: LocalFeedbackLayer, da: Tensor): Tensor {
   const { weightFb } = layer;
   if (!layer.lattice || weightFb === null) return da;

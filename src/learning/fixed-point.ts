@@ -1,4 +1,4 @@
-/** Recurrent backpropagation: derivatives of a network at rest, by a linear system instead of its history. */
+/** Recurrent backpropagation: derivatives of a network at a fixed point, by a linear system instead of its history. */
 
 import { checkNumber, checkOptions, optionsOf } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
@@ -15,22 +15,22 @@ import { type GradientAlgorithm, type ScanCotangents, type ScanGradients, scanBy
 import { overSequences, sumOf } from "./sequences.ts";
 import { floats, StepTape } from "./step-tape.ts";
 
-/** How close to rest a network must be. */
+/** How close to a fixed point a network must be. */
 export const REST: Readonly<Record<string, number>> = { float64: 1e-8, float32: 1e-4 };
 
-/** How a fixed point and its derivative were found. */
+/** Accuracy of a fixed point and of its derivative. */
 export interface FixedPointReport {
-  /** The largest change of an element of the state in one more step. */
+  /** Largest change of an element of the state in one more step. */
   readonly atRest: number;
-  /** Evaluations of the transposed Jacobian, and the largest error of an element of λ. */
+  /** Number of products with the transposed Jacobian, and the largest error of an element of λ. */
   readonly iterations: number;
   readonly residual: number;
 }
 
 export interface FixedPointAlgorithmOptions extends FixedPointOptions {
-  /** The largest change of an element of the state in one more step that counts as rest (default 1e-8 in float64, 1e-4 in float32). */
+  /** Largest change of an element of the state in one more step at a fixed point (default 1e-8 in float64, 1e-4 in float32). */
   readonly rest?: number;
-  /** Is told of every fixed point. */
+  /** Receives a report on every fixed point. */
   readonly report?: (report: FixedPointReport) => void;
 }
 
@@ -43,7 +43,7 @@ function distance(a: readonly Tensor[], b: readonly Tensor[]): number {
   return all.reduce((most, v) => (Number.isNaN(v) ? Number.NaN : Math.max(most, v)), 0);
 }
 
-/** The errors of the last step. @throws ArgumentError where earlier ones count, too */
+/** The errors of the last step. @throws ArgumentError if earlier steps have errors too */
 export function lastErrors(name: string, dys: Tensor | null): Tensor | null {
   if (dys === null) return null;
   const T = dys.dim(0);
@@ -54,7 +54,7 @@ export function lastErrors(name: string, dys: Tensor | null): Tensor | null {
   return select(dys, 0, T - 1);
 }
 
-/** Cotangents of xs that are those of the last step alone. */
+/** Cotangents of xs, which only the last step has. */
 export function atLastStep(dx: Tensor | null, xs: Tensor): Tensor | null {
   if (dx === null) return null;
   const T = xs.dim(0);
@@ -62,7 +62,7 @@ export function atLastStep(dx: Tensor | null, xs: Tensor): Tensor | null {
   return T === 1 ? last : cat([zeros([T - 1, ...dx.shape], dx.dtype), last], 0);
 }
 
-/** @throws StateError unless the state at the end is one that stays */
+/** @throws StateError unless the last state is a fixed point */
 export function checkAtRest(name: string, change: number, like: Tensor, rest: number | undefined): void {
   const bound = rest ?? (REST[like.dtype] as number);
   if (change <= bound) return;
@@ -108,21 +108,21 @@ function fixedPointRule<S extends State>(
 }
 
 /**
- * Recurrent backpropagation at a fixed point (Pineda, Almeida): for a network that has come to rest, s* = F(x, s*), the gradient is what another
- * linear network comes to rest at, whatever the way there:
+ * Recurrent backpropagation at a fixed point (Pineda, Almeida). For a network at a fixed point, s* = F(x, s*), the gradient is the fixed point of a
+ * linear network, independent of the path there:
  *
- *   λ = e + Jᵀλ          e = ∂E/∂s*, J = ∂F/∂s at rest
+ *   λ = e + Jᵀλ          e = ∂E/∂s*, J = ∂F/∂s at s*
  *   ∂E/∂θ = (∂F/∂θ)ᵀ λ
  *
- * The scan itself is the relaxation: under an input that stays the same, as long as it takes. The loss is one of the last output or state. λ is iterated by
- * "picard" (Almeida's relaxation: it converges where the network itself does, at the same rate), "anderson" or "broyden". Exact but for both residuals;
- * equal to backpropagation through infinitely many steps. Time: one vector-Jacobian product an iteration, O(n²) for n units; memory O(n), whatever T.
- * Inputs get their gradient at the last step, for all steps; the first state has none.
- * @param options solver, tolerance, maxIterations and memory of the iteration; `rest`; `report` is told how each was found
+ * The scan is the relaxation, under a constant input and for as long as needed. The loss must depend on the last output or state. λ is iterated by
+ * "picard" (Almeida's relaxation, which converges when the network itself does, at the same rate), "anderson" or "broyden". Exact up to both residuals;
+ * equal to backpropagation through infinitely many steps. Time: one vector-Jacobian product per iteration, O(n²) for n units; memory O(n), whatever T.
+ * Inputs get the gradient for all steps at the last one; the first state gets none.
+ * @param options solver, tolerance, maxIterations and memory of the iteration; `rest`; `report` receives the accuracy of each
  * @see Pineda, "Generalization of back-propagation to recurrent neural networks", Physical Review Letters 59, 1987; Almeida, "A learning rule for
  * asynchronous perceptrons with feedback in a combinatorial environment", 1987; Bai, Kolter and Koltun, "Deep equilibrium models", 2019
- * Deviates: in discrete time; a step's time constant does not matter at rest.
- * @throws StateError from `backward` where the state is not at rest, or λ does not converge; ArgumentError for a loss of earlier outputs, and for
+ * Deviates: in discrete time; the time constant of a step does not matter at a fixed point.
+ * @throws StateError from `backward` if the state is no fixed point, or λ does not converge; ArgumentError for a loss that depends on earlier outputs, and for
  * options out of range
  * @example fit(net, batches, { gradients: fixedPoint({ solver: "anderson" }), … }) // loss: of the last output
  */
@@ -141,22 +141,22 @@ export function fixedPoint(options: FixedPointAlgorithmOptions = {}): GradientAl
   };
 }
 
-/** A network at rest under an input. */
+/** A network at a fixed point, for an input. */
 export interface Equilibrium<S extends State> {
   /** [B,O] */
   readonly y: Tensor;
   readonly state: S;
-  /** Steps that were taken, and the largest change of an element of the state in one more. */
+  /** Number of steps, and the largest change of an element of the state in one more. */
   readonly iterations: number;
   readonly residual: number;
 }
 
 /**
- * Brings a network to rest under an input by a solver, and gives its output and state there, differentiable as `fixedPoint` says: a deep equilibrium model of
+ * Finds a fixed point of a network for an input by a solver. Returns output and state there, differentiable as in `fixedPoint`: a deep equilibrium model from
  * any recurrence.
  * @param x [B,I]
- * @param options solver, tolerance, maxIterations and memory, for the state and for λ; `start`, from where (default the initial state); `report`
- * @throws StateError where no rest is found within `maxIterations`
+ * @param options solver, tolerance, maxIterations and memory, for the state and for λ; `start` (default the initial state); `report`
+ * @throws StateError if no fixed point is found within `maxIterations`
  * @see Bai, Kolter and Koltun, "Deep equilibrium models", 2019
  * @example const { y } = equilibrium(net, x, { solver: "anderson" });
  */

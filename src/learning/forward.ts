@@ -1,8 +1,8 @@
 /**
- * Algorithms that work forward in time: what they know of the past is carried from step to step beside the state.
+ * Algorithms that work forward in time: they carry what they know of the past from step to step, beside the state.
  *
- * Each says what it carries for one sequence (its influence), how a step moves that, and what gradient comes of it and an error. A scan
- * under the algorithm and a learner that goes on from sample to sample are both made of that here.
+ * Each defines what it carries for one sequence (its influence), how a step changes that, and the gradient from it and an error. This file
+ * makes from that both a scan under the algorithm and a learner that goes from sample to sample.
  */
 
 import { optionsOf } from "../base/checks.ts";
@@ -25,16 +25,16 @@ import { overSequences } from "./sequences.ts";
 import { Stretch } from "./stretch.ts";
 
 export interface ForwardOptions {
-  /** Steps of a block (default 1): inside it, errors are swept back. */
+  /** Steps per block (default 1); inside a block, errors are swept back. */
   readonly block?: number;
   /**
-   * The recurrence that is differentiated in the place of one, with its parameters, states and outputs.
-   * @throws ArgumentError where the algorithm has no meaning
+   * Returns the recurrence to differentiate instead of the given one, with the same parameters, states and outputs.
+   * @throws ArgumentError if the algorithm is not defined for it
    */
   readonly as?: (recurrence: Recurrence) => Recurrence;
 }
 
-/** The algorithm of a kind of influence. Sample by sample, the errors of a block wait for its end. */
+/** The algorithm for a kind of influence. Sample by sample, the errors of a block wait for its end. */
 export function forwardAlgorithm(name: string, influence: InfluenceFor, options: ForwardOptions = {}): GradientAlgorithm {
   const { block = 1, as = (r: Recurrence) => r } = optionsOf("forwardAlgorithm", options, ["block", "as"]);
   const seen = (recurrence: unknown): Recurrence => {
@@ -57,7 +57,7 @@ export function forwardAlgorithm(name: string, influence: InfluenceFor, options:
   };
 }
 
-/** A cut between two steps is no part of either: steps taken alone would carry the influence across it. */
+/** Refuses cuts between steps: they belong to neither step, so single steps would carry the influence across them. */
 function refuseCuts(name: string, recurrence: Recurrence): void {
   for (const module of recurrence.modules()) {
     if (!(module instanceof DetachEvery)) continue;
@@ -71,12 +71,12 @@ interface Method {
   readonly block: number;
 }
 
-/** Values that stay when the tape of their block is gone. */
+/** Copies that outlive the tape of their block. */
 function detached<S extends State>(state: S): S {
   return mapState((s) => s.detach(), state);
 }
 
-/** The derivative of a scan of one sequence, forwards. */
+/** The derivative of a scan of one sequence, computed forwards. */
 function sequenceRule(
   { name, influence: of, block: h }: Method,
   recurrence: Recurrence,
@@ -99,7 +99,7 @@ function sequenceRule(
       const block = new Stretch(recurrence, parameters, piece(xs), before);
       checkSameOutputs(name, block.ys, piece(ys));
       const own = rule.gradient(block, influence, dys && piece(dys), end === T ? ends : null);
-      // Nobody asks for the influence on the last state.
+      // The influence on the last state is not needed.
       const next = end === T ? influence : rule.next(block, influence);
       for (const tensor of block.reached) reached.add(tensor);
       return { state: detached(block.next), influence: next, gradient: add(gradient, own) };
@@ -115,7 +115,7 @@ function sequenceRule(
   };
 }
 
-/** The gradient of the first state as its tensors; null for those that were not reached. */
+/** The gradient of the first state, by tensor; null for those not reached. */
 function startGradients(vector: Tensor, state: readonly Tensor[], reached: ReadonlySet<Tensor>): (Tensor | null)[] {
   const parts = stateFromVector(vector, floatsOf(state));
   return state

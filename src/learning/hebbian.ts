@@ -1,4 +1,4 @@
-/** Learning without a teacher: connections that grow with the joint activity of their two ends. */
+/** Learning without a teacher: connections grow with the joint activity of their two ends. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkNumber, checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
@@ -16,32 +16,32 @@ import { checkGenerator, defaultGenerator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
 import { assign, checkTensor, keep, scope, type Tensor } from "../tensor/tensor.ts";
 
-/** How weights change with what a layer sees and does. */
+/** How weights change with a layer's inputs and outputs. */
 export type HebbianRule = "hebb" | "oja" | "sanger" | "bcm";
 
 export interface HebbianOptions extends LayerOptions {
   readonly inputSize: number;
   readonly outputSize: number;
   readonly rule: HebbianRule;
-  /** η (default 0.01); it may be changed at any time. */
+  /** η (default 0.01); you may change it at any time. */
   readonly lr?: number;
   /** τ of the sliding threshold of "bcm", in updates (default 20). */
   readonly tau?: number;
-  /** Standard deviation of the first weights (default 0.1). */
+  /** Standard deviation of the initial weights (default 0.1). */
   readonly std?: number;
 }
 
 /**
- * A layer that learns from its inputs alone. With y = W x (for "bcm" y = max(0, W x)) and means over the batch,
+ * A layer that learns only from its inputs. With y = W x (for "bcm" y = max(0, W x)) and means over the batch,
  *
  *   hebb     ΔW = η y xᵀ                              grows without bound along the first principal component
  *   oja      ΔW_i = η y_i (x − y_i W_i)               every row tends to ± the first principal component, of length 1
  *   sanger   ΔW_i = η y_i (x − Σ_{j≤i} y_j W_j)       row i tends to ± the ith principal component
- *   bcm      ΔW_i = η y_i (y_i − θ_i) x               θ_i' = θ_i + (y_i² − θ_i)/τ: units come to answer to one pattern alone
+ *   bcm      ΔW_i = η y_i (y_i − θ_i) x               θ_i' = θ_i + (y_i² − θ_i)/τ: each unit comes to respond to one pattern only
  *
- * Principal components are those of the inputs' second moments E[x xᵀ]: subtract their mean for those of the covariance. `weight` W [O,I]
- * is from N(0, std²), `threshold` θ [O] starts at 1; both are buffers, which optimisers leave alone. O(O·I) operations for a pattern, "sanger"
- * O(O²·I) for a batch besides.
+ * Principal components are those of the inputs' second moments E[x xᵀ]; subtract the mean to get those of the covariance. `weight` W [O,I]
+ * is from N(0, std²), `threshold` θ [O] starts at 1; both are buffers, which optimisers leave alone. O(O·I) operations per pattern; "sanger" takes
+ * another O(O²·I) per batch.
  * @throws ArgumentError for sizes below 1, an unknown rule, η ≤ 0 or τ < 1
  * @see Hebb, "The organization of behavior", 1949; Oja, "A simplified neuron model as a principal component analyzer", 1982; Sanger, "Optimal
  * unsupervised learning in a single-layer linear feedforward neural network", 1989; Bienenstock, Cooper and Munro, "Theory for the development of
@@ -94,8 +94,8 @@ export class HebbianLayer extends Module {
   }
 
   /**
-   * Changes the weights once, by the mean of the rule over a batch x [B,I]; what the layer put out before that, [B,O].
-   * @throws ShapeError, DTypeError for x that does not fit, and changes nothing
+   * Changes the weights once, by the mean of the rule over a batch x [B,I]. Returns the layer's output from before, [B,O].
+   * @throws ShapeError, DTypeError for x that does not fit; leaves everything unchanged
    */
   learn(x: Tensor): Tensor {
     checkTensor("learn", x);
@@ -120,7 +120,7 @@ export class HebbianLayer extends Module {
     if (this.rule === "bcm") return together(mul(y, sub(y, this.threshold as Tensor)), x);
     const growth = together(y, x);
     if (this.rule === "hebb") return growth;
-    // What is taken away keeps a row's length at 1, and with "sanger" the rows apart.
+    // The subtracted term keeps a row's length at 1, and with "sanger" the rows apart.
     const decay =
       this.rule === "oja" ? mul(unsqueeze(mean(square(y), { axis: 0 }), 1), this.weight) : matmul(tril(together(y, y)), this.weight);
     return sub(growth, decay);

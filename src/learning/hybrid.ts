@@ -13,13 +13,13 @@ import { forwardAlgorithm } from "./forward.ts";
 import { floatsOf, type Influence, type Setting } from "./influence.ts";
 import { joined } from "./stretch.ts";
 
-/** Rows over all columns from rows over θ: steps after the first know nothing of s₀ but by way of the state. */
+/** Extends rows over θ to all columns: steps after the first depend on s₀ only through the state. */
 function widened(rows: Tensor, columns: number): Tensor {
   const [n, P] = rows.shape as [number, number];
   return P === columns ? rows : cat([rows, zeros([n, columns - P], rows.dtype)], 1);
 }
 
-/** G = ∂s/∂(θ, s₀) [S, columns], whatever the recurrence. */
+/** The full influence G = ∂s/∂(θ, s₀) [S, columns], for any recurrence. */
 export function denseInfluence({ S, columns, dtype, start }: Setting): Influence<Tensor> {
   return {
     initial: start ?? zeros([S, columns], dtype),
@@ -39,10 +39,10 @@ export function denseInfluence({ S, columns, dtype, start }: Setting): Influence
 }
 
 /**
- * The influence where units do not see each other's state: one trace a parameter and tensor of the state, of its own unit alone.
+ * The influence if units do not see each other's state: one trace per parameter and tensor of the state, for its own unit only.
  *
- *   e'ₘ = Σⱼ Jₘⱼ∘eⱼ + Iₘ        Jₘⱼ [units]: one sweep from all units together gives the diagonals, and what each parameter does to its unit
- * @param axisOf where a parameter's units are
+ *   e'ₘ = Σⱼ Jₘⱼ∘eⱼ + Iₘ        Jₘⱼ [units]: one sweep from all units together gives the diagonals and each parameter's effect on its unit
+ * @param axisOf the axis of a parameter's units
  */
 export function unitInfluence(
   { state, parameters, P, dtype }: Setting,
@@ -51,10 +51,10 @@ export function unitInfluence(
 ): Influence<readonly Tensor[]> {
   const floats = floatsOf(stateTensors(state));
   const own = floats.filter((s) => s.size === units);
-  /** Parts [units] of a vector over the state, of the tensors that hold a value for each unit. */
+  /** Parts [units] of a vector over the state, for the tensors that hold one value per unit. */
   const parts = (vector: Tensor): Tensor[] =>
     stateFromVector(vector, floats).flatMap((part) => (part.size === units ? [reshape(part, [units])] : []));
-  /** A value a unit, for every parameter the one of its unit; 0 for those that no unit owns. */
+  /** Expands one value per unit to each parameter's unit; 0 for parameters that no unit owns. */
   const spread = (values: Tensor): Tensor => cat(parameters.map((p) => spreadOver(p, values, axisOf(p))));
   const ones = (m: Tensor): Tensor =>
     joined(
@@ -77,7 +77,7 @@ export function unitInfluence(
   };
 }
 
-/** Values of units [units] for each element of a parameter, whose rows (or columns) are those of the units, once or several times over. */
+/** Expands values [units] to the elements of a parameter, whose rows (or columns) are the units, once or repeated. */
 function spreadOver(p: Tensor, values: Tensor, axis: "rows" | "columns"): Tensor {
   const [units] = values.shape as [number];
   const rows = p.shape[0] ?? 0;
@@ -87,7 +87,7 @@ function spreadOver(p: Tensor, values: Tensor, axis: "rows" | "columns"): Tensor
   return reshape(all, [p.size]);
 }
 
-/** ∂s/∂θ exactly, in the cheapest form that the recurrence allows. */
+/** The exact ∂s/∂θ, in the cheapest form that the recurrence allows. */
 function exactInfluence(setting: Setting): Influence {
   const { independentUnits } = setting.recurrence;
   return (
@@ -96,16 +96,16 @@ function exactInfluence(setting: Setting): Influence {
 }
 
 /**
- * Forward in blocks of h steps: inside a block errors are swept back as in backpropagation through time, from block to block the
- * influence of the parameters on the state is carried along as in real-time recurrent learning. Exact for every h.
+ * Works forward in blocks of h steps. Inside a block errors are swept back, as in backpropagation through time; from block to block the
+ * influence of the parameters on the state is carried, as in real-time recurrent learning. Exact for every h.
  *
  *   ∂E/∂θ += λᵀG + g        g, λ: the sweep of the block's errors, to the parameters and to its first state
  *   G' = J·G + I            rows of J, I: the sweep of each element of the block's last state
  *
- * h = 1 is real-time recurrent learning, h = T backpropagation through time; h = n, the number of units, takes O(n³) operations a step
- * on the average where real-time recurrent learning takes O(n⁴), and O(n³) memory for the influence, whatever T (the papers' figures). Inputs and
- * outputs of the whole scan are kept besides, since its errors come with `backward`.
- * @param h steps in a block, at least 1
+ * h = 1 is real-time recurrent learning, h = T backpropagation through time. h = n, the number of units, takes O(n³) operations per step
+ * on average, where real-time recurrent learning takes O(n⁴), and O(n³) memory for the influence, whatever T (the papers' figures). Inputs and
+ * outputs of the whole scan are kept too, since its errors come with `backward`.
+ * @param h steps per block, at least 1
  * @see Williams, "Complexity of exact gradient computation algorithms for recurrent neural networks", 1989; Schmidhuber, "A fixed size storage O(n³)
  * time complexity learning algorithm for fully recurrent continually running networks", Neural Computation 4, 1992
  * @throws ArgumentError unless h is a whole number of at least 1
@@ -117,13 +117,13 @@ export function hybrid(h: number): GradientAlgorithm {
 }
 
 /**
- * Real-time recurrent learning: hybrid of blocks of one step. Exact, and forward in time.
+ * Real-time recurrent learning: `hybrid` with blocks of one step. Exact, and forward in time.
  *
  *   G_t = J_t·G_{t−1} + I_t        ∂E_t/∂θ = (∂E_t/∂s_t)ᵀG_t
  *
- * For a net of n units with P = O(n²) weights: O(n²·P) = O(n⁴) operations a step and O(n·P) = O(n³) memory for the influence (the papers' figures).
- * Where units do not see each other (`independentUnits`: IndRNN, SRU, MinGRU, MinLSTM, QRNN, LRU), a trace a weight is all there is to G:
- * O(P) operations a step and O(P) memory.
+ * For a net of n units with P = O(n²) weights: O(n²·P) = O(n⁴) operations per step and O(n·P) = O(n³) memory for the influence (the papers' figures).
+ * If units do not see each other (`independentUnits`: IndRNN, SRU, MinGRU, MinLSTM, QRNN, LRU), G is just one trace per weight:
+ * O(P) operations per step and O(P) memory.
  * @see Robinson and Fallside, "The utility driven dynamic error propagation network", 1987; Williams and Zipser, "A learning algorithm
  * for continually running fully recurrent neural networks", Neural Computation 1, 1989; for independent units, Mozer, "A focused
  * backpropagation algorithm for temporal pattern recognition", Complex Systems 3, 1989

@@ -1,4 +1,4 @@
-/** Gradient algorithms beside backpropagation through time: each another rule for the derivative of a scan. */
+/** Gradient algorithms besides backpropagation through time. Each is another rule for the derivative of a scan. */
 
 export type { GradientAlgorithm, Learner, TakenStep } from "./algorithm.ts";
 export { type BpttOptions, bptt } from "./bptt.ts";

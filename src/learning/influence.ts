@@ -1,4 +1,4 @@
-/** What an algorithm that works forward in time carries from step to step beside the state. */
+/** The influence: what an algorithm that works forward in time carries from step to step, beside the state. */
 
 import { type FloatDType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, StateError } from "../base/errors.ts";
@@ -11,48 +11,48 @@ import type { Generator } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { joined, type Stretch } from "./stretch.ts";
 
-/** What an influence is made for: one sequence of a recurrence. */
+/** The setting of an influence: one sequence of a recurrence. */
 export interface Setting {
-  /** The algorithm's name, for errors. */
+  /** The algorithm's name, for error messages. */
   readonly name: string;
   readonly recurrence: Recurrence;
   /** The trained parameters. */
   readonly parameters: readonly Parameter[];
-  /** Elements of all parameters, and of a state's float tensors. */
+  /** Number of elements of all parameters, and of a state's float tensors. */
   readonly P: number;
   readonly S: number;
   readonly dtype: FloatDType;
-  /** The state before the first step, of a batch of one. */
+  /** The state before the first step, for a batch of one. */
   readonly state: State;
   /**
-   * What gradients are wanted of: the P parameters, and behind them the elements of the first state where its gradient is wanted, too.
+   * Number of elements whose gradients are wanted: the P parameters, followed by the elements of the first state if its gradient is wanted too.
    */
   readonly columns: number;
-  /** ∂s₀/∂columns [S, columns]; null where the first state depends on none of them. */
+  /** ∂s₀/∂columns [S, columns]; null if the first state depends on none of them. */
   readonly start: Tensor | null;
 }
 
-/** How an algorithm carries what it knows of the past of one sequence. */
+/** How an algorithm carries what it knows of one sequence's past. */
 export interface Influence<G extends State = State> {
-  /** Before the first step. */
+  /** The influence before the first step. */
   readonly initial: G;
   /**
    * The gradient [columns] of the errors of a block of steps.
-   * @param influence before the block
+   * @param influence the influence before the block
    * @param dys ∂E/∂ of the block's outputs [h,1,O]
    * @param dNext ∂E/∂ of the state after the block [S]
    */
   gradient(block: Stretch<State>, influence: G, dys: Tensor | null, dNext: Tensor | null): Tensor;
   /** The influence after the block. */
   next(block: Stretch<State>, influence: G): G;
-  /** What `next` draws from, where it does: its place is kept with a learner's state. */
+  /** The generator that `next` draws from, if it does; a learner's state includes its place. */
   readonly generator?: Generator;
 }
 
-/** The influence of an algorithm in a setting. @throws ArgumentError where it has no meaning there */
+/** Makes an algorithm's influence for a setting. @throws ArgumentError if it is not defined there */
 export type InfluenceFor = (setting: Setting) => Influence;
 
-/** Of influences of parameters alone. @throws ArgumentError where the first state is trained, or its gradient wanted */
+/** For influences of parameters only. @throws ArgumentError if the first state is trained, or its gradient wanted */
 export function refuseStart({ name, start }: Setting): void {
   if (start === null) return;
   throw new ArgumentError(`${name}: expected a first state that is data, got one that depends on trained tensors`);
@@ -61,7 +61,7 @@ export function refuseStart({ name, start }: Setting): void {
 export const floatsOf = (tensors: readonly Tensor[]): Tensor[] => tensors.filter((t) => isFloat(t.dtype));
 export const sizeOfAll = (tensors: readonly Tensor[]): number => tensors.reduce((n, t) => n + t.size, 0);
 
-/** The setting of one sequence that starts from a state, whose own gradient may be wanted. */
+/** The setting of a sequence that starts from a state, whose gradient may be wanted as well. */
 export function settingOf(
   name: string,
   recurrence: Recurrence,
@@ -80,10 +80,10 @@ export function settingOf(
   };
 }
 
-/** What sums in another order may differ by: a scan in pieces from the scan of the whole, for example. */
+/** Tolerance for sums in another order, such as a scan in pieces against one scan. */
 export const ROUNDING = { float32: 1e-3, float64: 1e-9 };
 
-/** @throws StateError where steps do not follow each other in time and alone, as the influence does */
+/** @throws StateError unless steps follow each other in time and depend on nothing else, as the influence assumes */
 export function checkSameOutputs(name: string, got: Tensor, expected: Tensor): void {
   const tolerance = ROUNDING[expected.dtype as FloatDType];
   const [a, b] = [got.data(), expected.data()];
@@ -97,7 +97,7 @@ export function checkSameOutputs(name: string, got: Tensor, expected: Tensor): v
   }
 }
 
-/** Cotangents of a state's tensors as the vector [S]; null where there are none. */
+/** Cotangents of a state's tensors as a vector [S]; null if there are none. */
 export function cotangentOf(cotangents: readonly (Tensor | null)[], like: readonly Tensor[]): Tensor | null {
   if (cotangents.every((d) => d === null)) return null;
   const differentiable = like.map((s) => isFloat(s.dtype));

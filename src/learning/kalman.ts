@@ -20,27 +20,27 @@ import { assign, checkTensor, keep, scope, Tensor, tensor } from "../tensor/tens
 
 export interface KalmanFilterOptions {
   /**
-   * Which weights share a covariance: all ("global", the default), those of a tensor, or those that lead to a node, a row of the weights
+   * Which weights share a covariance: all ("global", the default), those of a tensor, or those that lead to a node, that is a row of the weights
    * of one module ("node").
    */
   readonly groups?: "global" | "tensor" | "node";
   /** η: the observations' variance is R = I/η (default 1); more learns faster. */
   readonly lr?: number;
-  /** ε: covariances begin as I/ε (default 0.01). */
+  /** ε: covariances start as I/ε (default 0.01). */
   readonly epsilon?: number;
-  /** q: the weights' own noise is Q = q·I (default 1e-4); it keeps the filter awake. */
+  /** q: the process noise of the weights is Q = q·I (default 1e-4); it keeps the filter adapting. */
   readonly processNoise?: number;
-  /** Whether covariances are updated by Joseph's form, which keeps them positive definite whatever is rounded (default false). */
+  /** Whether to update covariances by Joseph's form, which keeps them positive definite in spite of rounding (default false). */
   readonly joseph?: boolean;
 }
 
 export interface KalmanUpdateOptions {
-  /** Variances of the observations, the diagonal of R, of the outputs' shape and above 0; 1/lr each unless given. Of probabilities: y(1 − y). */
+  /** Variances of the observations: the diagonal of R, of the outputs' shape, all positive; default 1/lr each. For probabilities use y(1 − y). */
   readonly variances?: Tensor;
 }
 
 interface Group {
-  /** Places of its weights in the vector of all [p], int32. */
+  /** Positions of its weights in the vector of all weights [p], int32. */
   readonly places: Tensor;
   /** P [p,p], float64. */
   covariance: Tensor;
@@ -52,13 +52,13 @@ interface Group {
  *   A = (R + Σ_g H_gᵀ P_g H_g)⁻¹        K_g = P_g H_g A        H_g = ∂y/∂w_g [p_g,o]
  *   w_g += K_g (d − y)        P_g' = P_g − K_g H_gᵀ P_g + Q
  *
- * with R = I/η, Q = q·I and P_g = I/ε at first. One group of all weights is the global filter; groups by node leave out what weights of different
- * nodes have in common. Several streams at once: their outputs in one tensor are one update, which suits them all
- * better than one after the other. Derivatives are those of the tape behind the outputs: whole, truncated, or of any algorithm under
- * `usingGradients`. `lr` and `processNoise` may be changed between updates; usually η rises and q falls.
+ * with R = I/η, Q = q·I and initially P_g = I/ε. One group of all weights is the global filter; groups by node ignore covariances of weights of different
+ * nodes. To train on several streams, put their outputs in one tensor: a single update suits them all
+ * better than one after the other. Derivatives come from the tape behind the outputs: full, truncated, or of any algorithm under
+ * `usingGradients`. You may change `lr` and `processNoise` between updates; usually η rises and q falls.
  *
- * One sweep an output, then O(o·Σp_g²) operations an update; O(Σp_g²) memory, in float64, whatever the weights are.
- * @param model whose trained parameters are filtered
+ * One sweep per output, then O(o·Σp_g²) operations per update; O(Σp_g²) memory, in float64 for weights of any dtype.
+ * @param model the model whose trained parameters to filter
  * @throws ArgumentError for options out of their range and a model without trained parameters
  * @see Singhal and Wu, "Training multilayer perceptrons with the extended Kalman algorithm", 1989; Puskorius and Feldkamp, "Neurocontrol of
  * nonlinear dynamical systems with Kalman filter trained recurrent networks", IEEE Transactions on Neural Networks 5, 1994, eq. 9-12;
@@ -98,17 +98,17 @@ export class KalmanFilter {
     }));
   }
 
-  /** P_g of each group [p,p], float64: the filter's own, to be read until the next update. */
+  /** P_g of each group [p,p], float64: the filter's own, valid until the next update. */
   get covariances(): readonly Tensor[] {
     return this.#groups.map((g) => g.covariance);
   }
 
   /**
    * One update of weights and covariances.
-   * @param outputs y, of any shape, with the tape they were computed on @param targets d, of the same shape
+   * @param outputs y, of any shape, on the tape @param targets d, of the same shape
    * @returns the mean of (d − y)² before the update
    * @throws ShapeError for shapes that differ; ArgumentError for variances that are not above 0; StateError for numbers that are not finite,
-   *   outputs without a tape, and averages in the parameters' place. Nothing is changed then
+   *   outputs without a tape, and averages in the parameters' place. All leave everything unchanged
    */
   update(outputs: Tensor, targets: Tensor, options: KalmanUpdateOptions = {}): number {
     const { variances } = optionsOf("KalmanFilter", options, ["variances"]);
@@ -163,7 +163,7 @@ export class KalmanFilter {
     return error.reduce((total, e) => total + e * e, 0) / error.length;
   }
 
-  /** Hᵀ = ∂y/∂w [o,p], float64: a sweep an output. */
+  /** Hᵀ = ∂y/∂w [o,p], float64, with one sweep per output. */
   #derivatives(outputs: Tensor): Tensor {
     const size = this.parameters.reduce((n, p) => n + p.size, 0);
     const rows = new Float64Array(outputs.size * size);
@@ -192,15 +192,15 @@ export class KalmanFilter {
     return this.processNoise === 0 ? symmetric : add(symmetric, mul(eye(P.dim(0), P.dim(0), "float64"), this.processNoise));
   }
 
-  /** Covariances by name, to be stored beside the model's: copies. */
+  /** Copies of the covariances by name, to store beside the model's tensors. */
   stateDict(): Map<string, Tensor> {
     return new Map(this.#groups.map((g, i) => [`covariance.${i}`, copyOf(g.covariance)]));
   }
 
   /**
-   * Goes on from stored covariances.
-   * @throws FormatError for other groups, and for what is no covariance: numbers that are not finite, a matrix that is not symmetric, a diagonal
-   *   below 0. Nothing is changed then
+   * Continues from stored covariances.
+   * @throws FormatError for other groups, and for anything but a covariance: numbers that are not finite, a matrix that is not symmetric, a diagonal
+   *   below 0. Leaves everything unchanged
    */
   loadStateDict(state: ReadonlyMap<string, Tensor>): void {
     checkMap("KalmanFilter", "the state", state);
@@ -217,7 +217,7 @@ export class KalmanFilter {
   }
 }
 
-/** What keeps a stored tensor from being a covariance [n,n]; null where nothing does. */
+/** The reason why a stored tensor is no covariance [n,n]; null if it is one. */
 function covarianceFault(given: unknown, { shape }: Tensor): string | null {
   if (!(given instanceof Tensor)) return quote(given);
   if (!sameShape(given.shape, shape)) return show(given.shape);
@@ -251,7 +251,7 @@ function diagonalOf(values: Float64Array): Tensor {
   return mul(eye(values.length, values.length, "float64"), tensor(values, { dtype: "float64" }));
 }
 
-/** Of the covariance of the outputs, which is small. */
+/** Inverts the covariance of the outputs, which is small. */
 function inverse(matrix: Tensor): Tensor {
   const n = matrix.dim(0);
   const flat = Array.from(matrix.data());
@@ -266,7 +266,7 @@ function inverse(matrix: Tensor): Tensor {
   return transpose(tensor(columns.flat() as number[], { shape: [n, n], dtype: "float64" }));
 }
 
-/** Places in the vector of all weights, by group. */
+/** Positions in the vector of all weights, by group. */
 function groupsOf(named: readonly (readonly [string, Parameter])[], kind: "global" | "tensor" | "node"): number[][] {
   const groups = new Map<string, number[]>();
   let place = 0;

@@ -1,4 +1,4 @@
-/** Kronecker factored real-time recurrent learning: an unbiased estimate of the influence, a vector times a matrix. */
+/** Kronecker factored real-time recurrent learning: an unbiased estimate of the influence as a vector times a matrix. */
 
 import { optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
@@ -19,19 +19,19 @@ import type { Stretch } from "./stretch.ts";
 import { balance, norm, signs } from "./uoro.ts";
 
 export interface KfRtrlOptions {
-  /** Where signs are drawn from, during `backward`; the default generator unless given. */
+  /** Source of random signs, drawn during `backward`; default: the default generator. */
   readonly generator?: Generator;
 }
 
 /** G ≈ A ⊗ u: the influence of the weight from input c to sum r on element i of the state is A[i,r]·u[c]. */
 type KroneckerProduct = { readonly u: Tensor; readonly A: Tensor };
 
-/** How parameters are the weights of one linear map, z ↦ Θz of R sums, z = [x; h; 1]. */
+/** How parameters form the weights of one linear map, z ↦ Θz with R sums, z = [x; h; 1]. */
 interface LinearMap {
-  /** Elements of z, and sums. */
+  /** Number of elements of z, and of sums. */
   readonly q: number;
   readonly R: number;
-  /** Of each parameter: its sum, and its input. */
+  /** The sum and the input of each parameter. */
   readonly sums: Int32Array;
   readonly inputs: Int32Array;
 }
@@ -39,7 +39,7 @@ interface LinearMap {
 const ONLY =
   "expected a recurrence whose weights multiply its input and its output once a step, as in RNNCell, SimpleRecurrentNetwork or LSTMCell";
 
-/** The linear map of cells that name its weights as PyTorch does. @throws ArgumentError for other parameters */
+/** The linear map of cells with PyTorch's names of weights. @throws ArgumentError for other parameters */
 function linearMapOf({ name, recurrence, parameters, P }: Setting): LinearMap {
   const { weightIh, weightHh } = recurrence as unknown as Record<string, unknown>;
   const isMatrix = weightIh instanceof Tensor && weightHh instanceof Tensor && weightIh.rank === 2 && weightHh.rank === 2;
@@ -67,7 +67,7 @@ interface Weights {
   readonly H: number;
 }
 
-/** Where a parameter's inputs begin in z, and how many there are. */
+/** Start and number of a parameter's inputs in z. */
 function placeOf(parameter: Tensor, { name, recurrence, weightIh, weightHh, R, I, H }: Weights): [first: number, columns: number] {
   if (parameter === weightIh) return [0, I];
   if (parameter === weightHh) return [I, H];
@@ -77,7 +77,7 @@ function placeOf(parameter: Tensor, { name, recurrence, weightIh, weightHh, R, I
   throw new ArgumentError(`${name}: ${ONLY}, got ${recurrence.constructor.name} with ${what}`);
 }
 
-/** z = [x; h; 1] of a step: h is the first tensor of the state. */
+/** z = [x; h; 1] of a step, where h is the first tensor of the state. */
 function inputsOf(step: Stretch<State>, { q }: LinearMap): Float64Array {
   const z = new Float64Array(q);
   z.set(step.xs.data());
@@ -86,7 +86,7 @@ function inputsOf(step: Stretch<State>, { q }: LinearMap): Float64Array {
   return z;
 }
 
-/** D = ∂next/∂(sums) [S,R], from ∂next/∂Θ = D ⊗ z. @throws ArgumentError where it is none */
+/** D = ∂next/∂(sums) [S,R], from ∂next/∂Θ = D ⊗ z. @throws ArgumentError if ∂next/∂Θ has another form */
 function derivativesBySum(setting: Setting, map: LinearMap, reach: Reach, step: Stretch<State>, z: Float64Array): Tensor {
   const { name, recurrence, S, P, dtype } = setting;
   const { R, sums, inputs } = map;
@@ -111,10 +111,10 @@ function derivativesBySum(setting: Setting, map: LinearMap, reach: Reach, step: 
   return tensor(D, { shape: [S, R], dtype });
 }
 
-/** Recurrences whose steps were found to have the form. */
+/** Recurrences whose steps are known to have the form. */
 const checked = new WeakSet<object>();
 
-/** Looks at some steps with inputs at random: a first one, from a state of zeros, may hide what its weights do. @throws ArgumentError */
+/** Checks several steps with random inputs, since a first step from a zero state may hide effects of weights. @throws ArgumentError */
 function checkForm(setting: Setting, map: LinearMap, reach: Reach): void {
   const { recurrence } = setting;
   if (checked.has(recurrence)) return;
@@ -168,22 +168,22 @@ function sizeOf(matrix: Tensor): number {
 }
 
 /**
- * Kronecker factored real-time recurrent learning: a vector times a matrix stands for the influence of the weights Θ [R,q] that multiply
- * z_t = [x_t; h_(t−1); 1]. Two signs a step make its mean right, with far less noise than `uoro`'s outer product has.
+ * Kronecker factored real-time recurrent learning: a vector times a matrix approximates the influence of the weights Θ [R,q] that multiply
+ * z_t = [x_t; h_(t−1); 1]. Two random signs per step make it unbiased, with far less noise than `uoro`'s outer product.
  *
  *   G_t ≈ A ⊗ u        I_t = D_t ⊗ z_t,  D_t = ∂s_t/∂(Θz_t) [S,R]
  *   u' = c₁p₁·u + c₂p₂·z        A' = (c₁/p₁)·J A + (c₂/p₂)·D        c₁, c₂ ∈ {−1, 1}
  *   p₁ = √(‖J A‖/‖u‖)        p₂ = √(‖D‖/‖z‖)
  *   ∂E_t/∂Θ ≈ (λᵀA) ⊗ u + g        λ, g: the error swept back through its own step, to the state before it and to the parameters
  *
- * O(n³) operations a step, for J A, and O(n²) memory. Defined where ∂s/∂Θ has that form: `RNNCell`, `SimpleRecurrentNetwork`, `LeakyRNN`,
- * `LSTMCell` without peepholes and projection, and cells of one's own with weights of those names, such as the paper's recurrent highway networks of depth
- * 1 (deeper ones multiply what the step itself has made, which would take a vector and a matrix a layer); the form is checked at every step. Each sequence
- * of a batch has signs of its own. `fit` keeps the place of the generator in its checkpoints where it is given it, too.
- * @throws ArgumentError under way for other recurrences, and for those whose first state is trained
+ * O(n³) operations per step, for J A, and O(n²) memory. Defined if ∂s/∂Θ has that form: for `RNNCell`, `SimpleRecurrentNetwork`, `LeakyRNN`,
+ * `LSTMCell` without peepholes and projection, and your own cells with weights of those names, such as the paper's recurrent highway networks of depth
+ * 1 (deeper ones multiply values from within the step, which would take a vector and a matrix per layer). The form is checked at every step. Each sequence
+ * of a batch has its own signs. Give the generator to `fit` as well, so that its checkpoints include it.
+ * @throws ArgumentError during the scan for other recurrences, and for those with a trained first state
  * @see Mujika, Meier and Steger, "Approximating real-time recurrent learning with random Kronecker factors", 2018 (arXiv 1805.10842),
  * algorithm 1
- * Deviates: the error goes back through its own step exactly and meets the estimate before it; Frobenius' norm; a factor of 1 in place of one
+ * Deviates: the error goes back through its own step exactly and uses the estimate before it; Frobenius norm; a factor of 1 replaces one
  * that is 0 or not finite.
  * @example fit(model, batches, { gradients: kfRtrl({ generator }), … })
  */

@@ -1,4 +1,4 @@
-/** Learning step by step where errors wait: until a window of steps is full, or for what later steps say about them. */
+/** Step-by-step learning with delayed errors: they wait until a window of steps is full, or for information from later steps. */
 
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
@@ -15,21 +15,21 @@ import type { TakenStep } from "./algorithm.ts";
 import { sumOf } from "./sequences.ts";
 import { StepLearner } from "./step-learner.ts";
 
-/** What a step leads to: gradients by all parameters that fall due, and what is carried from there on. */
+/** The outcome of a step: gradients of all parameters that fall due, and what is carried on. */
 export interface Advanced<M> {
   readonly gradients: readonly (Tensor | null)[];
   readonly memory: M;
 }
 
-/** A learner that notes errors and learns from them later. */
+/** A learner that stores errors and learns from them later. */
 export abstract class LateLearner<S extends State, M extends { readonly state: S }> extends StepLearner<S, M> {
-  /** @param dy ∂E_t/∂y_t; null where there is no error */
+  /** @param dy ∂E_t/∂y_t; null without an error */
   protected abstract advance(x: Tensor, next: S, dy: Tensor | null): Advanced<M>;
 
   take(x: Tensor): TakenStep<S> {
     this.checkInput(x);
     const [y, next] = this.withoutDraws(() => noGrad(() => this.recurrence.step(x.detach(), this.memory.state)));
-    // By name: a step may list its tensors in another order.
+    // By name, since a step may list its tensors in another order.
     const after = mapState((_, t) => t.detach(), this.memory.state, next);
     let error: Tensor | null = null;
     let advanced: Advanced<M> | null = null;
@@ -49,7 +49,7 @@ export abstract class LateLearner<S extends State, M extends { readonly state: S
       },
       late: () => advance().gradients,
       settle: () => {
-        // By name: what is carried keeps its order, in which it is bytes.
+        // By name, so that what is carried keeps its order, which its bytes depend on.
         const memory = mapState((_, t) => copyOf(t as Tensor), this.memory as State, advance().memory as State) as unknown as M;
         return () => {
           this.move(mapState(keep, memory as State) as unknown as M);
@@ -59,7 +59,7 @@ export abstract class LateLearner<S extends State, M extends { readonly state: S
   }
 }
 
-/** Steps whose newest errors are swept back. */
+/** A window of steps, whose newest errors are swept back. */
 export interface LearnedWindow<S extends State> {
   /** [n,B,I] */
   readonly xs: Tensor;
@@ -69,32 +69,32 @@ export interface LearnedWindow<S extends State> {
   readonly dys: Tensor;
 }
 
-/** What the sweep of a window gives: gradients of the trained parameters and of the state before, null where there are none. */
+/** The result of a window's sweep: gradients of the trained parameters and of the state before it; null if there are none. */
 export interface Swept<G extends State> {
   readonly parameters: readonly (Tensor | null)[];
   readonly state: readonly (Tensor | null)[];
   readonly carried: G;
 }
 
-/** An algorithm of windows: every h′ steps, the errors of these steps are swept back through the last h. */
+/** An algorithm with windows: every h′ steps, it sweeps the errors of these steps back through the last h. */
 export interface WindowRule<S extends State, G extends State = State> {
   readonly h: number;
   readonly hPrime: number;
-  /** Whether a window begins where the last one ended, and not h steps back. */
+  /** Whether a window starts at the end of the last one instead of h steps back. */
   readonly isBlock?: boolean;
-  /** What goes from window to window beside the state, at first. */
+  /** The initial value of what is carried from window to window beside the state. */
   first(): G;
   sweep(window: LearnedWindow<S>, carried: G): Swept<G>;
 }
 
 type WindowMemory<S extends State, G extends State> = {
   readonly state: S;
-  /** Steps that are kept, errors that wait, and whether the first of these steps began at the recurrence's first state: [3]. */
+  /** Number of kept steps, number of waiting errors, and whether the first of these steps started from the recurrence's initial state: [3]. */
   readonly counts: Tensor;
-  /** Of the steps that are kept, oldest first: inputs [h,B,I], and the states before them, their tensors [h,…]. Zeros behind those that are there. */
+  /** The kept steps, oldest first: inputs [h,B,I], and the tensors of the states before them [h,…]; filled up with zeros. */
   readonly xs: Tensor;
   readonly before: S;
-  /** The errors that wait [h′,B,O]. */
+  /** The waiting errors [h′,B,O]. */
   readonly dys: Tensor;
   readonly carried: G;
 };
@@ -112,17 +112,17 @@ function readCounts(counts: Tensor): Counts {
   return { steps, errors, isFirst: isFirst === 1 };
 }
 
-/** A buffer with a row at place n. */
+/** A buffer with a row written at position n. */
 function placed(buffer: Tensor, n: number, row: Tensor): Tensor {
   return cat([slice(buffer, 0, 0, n), unsqueeze(row.detach(), 0), slice(buffer, 0, n + 1)], 0);
 }
 
-/** A buffer without its first row; zeros come in from behind. */
+/** A buffer without its first row, with zeros at the end. */
 function shifted(buffer: Tensor): Tensor {
   return cat([slice(buffer, 0, 1), zeros([1, ...buffer.shape.slice(1)], buffer.dtype)], 0);
 }
 
-/** The learner of an algorithm of windows, whose steps run again in a sweep: with the weights of that moment, from the state that was. */
+/** The learner of an algorithm with windows. Its sweeps run steps again, from their old state but with the present weights. */
 export class WindowLearner<S extends State, G extends State> extends LateLearner<S, WindowMemory<S, G>> {
   readonly #rule: WindowRule<S, G>;
 
@@ -178,7 +178,7 @@ export class WindowLearner<S extends State, G extends State> extends LateLearner
     return readCounts(this.memory.counts).errors === 0 ? [] : noGrad(() => this.#sweep(this.memory).found);
   }
 
-  /** The buffers with room for a step behind the n that stay. */
+  /** The buffers, with room for a step after the n that stay. */
   #withRoom(steps: number): { readonly xs: Tensor; readonly before: S; readonly n: number } {
     const { xs, before } = this.memory;
     if (steps < this.#rule.h) return { xs, before, n: steps };
@@ -199,7 +199,7 @@ export class WindowLearner<S extends State, G extends State> extends LateLearner
     return { found: this.recurrence.parameters().map((p) => byParameter.get(p) ?? null), carried };
   }
 
-  /** Gradients of the trained parameters that a first state depends on, from those of its tensors. */
+  /** Gradients of the trained parameters on which a first state depends, from those of its tensors. */
   #startGradients(dState: readonly (Tensor | null)[]): readonly (Tensor | null)[] {
     const first = stateTensors(enableGrad(() => this.recurrence.initialState(this.batch)));
     const pairs = first.flatMap((s, i): [Tensor, Tensor][] => (dState[i] && (s.node !== null || s.requiresGrad) ? [[s, dState[i]]] : []));
@@ -211,7 +211,7 @@ export class WindowLearner<S extends State, G extends State> extends LateLearner
   }
 }
 
-/** The sweep of a window by the tape, from a state that is constant. */
+/** Sweeps a window with the tape, from a constant state. */
 export function sweepWindow<S extends State>(
   recurrence: Recurrence<S>,
   trained: readonly Tensor[],

@@ -1,4 +1,4 @@
-/** A recurrence that learns while it runs, step by step, by an algorithm that works forward in time. */
+/** A recurrence that learns step by step while it runs, with an algorithm that works forward in time. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { add } from "../ops/arithmetic.ts";
@@ -14,16 +14,16 @@ import { cotangentOf, type Influence, type InfluenceFor, settingOf } from "./inf
 import { StepLearner, sequenceStates } from "./step-learner.ts";
 import { Stretch, startInfluence } from "./stretch.ts";
 
-/** What goes from step to step. */
+/** The data carried from step to step. */
 type Memory<S extends State> = {
   readonly state: S;
-  /** One for each sequence of the batch. */
+  /** One influence for each sequence of the batch. */
   readonly influences: readonly State[];
-  /** Places of the generators that the algorithm draws from [6] each. */
+  /** Places of the generators that the algorithm draws from, each [6]. */
   readonly generators: readonly Tensor[];
 };
 
-/** An influence for each sequence of a batch, and the parameters that first states depend on. */
+/** An influence for each sequence of a batch, and the parameters on which first states depend. */
 export function influencesOf<S extends State>(
   name: string,
   of: InfluenceFor,
@@ -43,13 +43,13 @@ export function influencesOf<S extends State>(
   });
 }
 
-/** The learner of an algorithm that works forward in time, each sequence of the batch for itself. */
+/** The learner of an algorithm that works forward in time, for each sequence of the batch separately. */
 export class ForwardLearner<S extends State> extends StepLearner<S, Memory<S>> {
   readonly #influences: readonly Influence[];
   readonly #generators: readonly Generator[];
-  /** Places of the generators at first. */
+  /** Initial places of the generators. */
   readonly #origins: readonly GeneratorState[];
-  /** Parameters that sweeps have got to: the others have no gradient, not one of 0. */
+  /** Parameters that sweeps have reached; the others have no gradient, rather than a zero one. */
   readonly #reached: Set<Tensor>;
 
   constructor(name: string, influence: InfluenceFor, recurrence: Recurrence<S>, batch: number) {
@@ -104,7 +104,7 @@ export class ForwardLearner<S extends State> extends StepLearner<S, Memory<S>> {
 
   #joinedStates(states: readonly State[]): S {
     const like = this.memory.state as State;
-    // By name: a step may list its tensors in another order.
+    // By name, since a step may list its tensors in another order.
     const named = states.map((s) => stateTensors(mapState((_, t) => t as Tensor, like, s)));
     const joined = this.axes.map((axis, i) =>
       this.#joined(
@@ -161,7 +161,7 @@ function placeOf(g: Generator): Tensor {
   return tensor(new Int32Array(g.toBytes().buffer));
 }
 
-/** @throws FormatError for what is no generator's place */
+/** @throws FormatError for anything but a generator's place */
 function readPlace(t: Tensor): GeneratorState {
   return Generator.fromBytes(bytesOf(t)).state;
 }

@@ -1,4 +1,4 @@
-/** One trace per weight, for algorithms that follow a weight only into its own unit. */
+/** One trace per weight, for algorithms that track a weight's effect only in its own unit. */
 
 import { IndependentUnits } from "../cells/diagonal/ind-rnn.ts";
 import { OdysseyLSTM } from "../cells/gated/lstm-odyssey.ts";
@@ -10,26 +10,26 @@ import { zeros } from "../tensor/create.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 import type { Influence, Setting } from "./influence.ts";
 
-/** What units keep to themselves from step to step. What they show each other is taken as given. */
+/** The private state of units. What they show each other is taken as given. */
 export interface LocalUnits {
-  /** Units, and where the part of the state that each keeps begins in the state's vector. */
+  /** Number of units, and the start of their private part in the state's vector. */
   readonly units: number;
   readonly hidden: number;
   /**
-   * The part of a cotangent of the hidden state that goes to the hidden state before, by way of the unit itself [units].
-   * @param after of the hidden state after the step @param pulled the same swept back through the step [S]
+   * The part of a cotangent of the private state that passes to the previous private state through the unit itself [units].
+   * @param after the cotangent after the step @param pulled the same, swept back through the step [S]
    */
   kept(after: Float64Array, pulled: ArrayLike<number>): Float64Array;
 }
 
 type Class<R> = abstract new (...args: never[]) => R;
 
-/** Whether a recurrence is of a class and moves as it does: of a subclass with a step of its own nothing is known. */
+/** Whether a recurrence is of a class and runs that class's step; nothing is known about a subclass's own step. */
 function is<R extends object>(recurrence: unknown, Class: Class<R>): recurrence is R {
   return recurrence instanceof Class && movesAs(recurrence, Class);
 }
 
-/** Cells whose units only leak: of the past a unit keeps the part `1 − 1/τ`. */
+/** Cells whose units only leak: a unit keeps the share `1 − 1/τ` of its past. */
 export function leakyUnits(recurrence: unknown): LocalUnits | null {
   const isSimple = is(recurrence, RNNCell) || is(recurrence, SimpleRecurrentNetwork);
   if (!isSimple && !is(recurrence, LeakyRNN)) return null;
@@ -37,7 +37,7 @@ export function leakyUnits(recurrence: unknown): LocalUnits | null {
   return { units: recurrence.outputSize, hidden: 0, kept: (after) => after.map((d) => kept * d) };
 }
 
-/** Cells whose units have a memory cell, which nobody else sees. */
+/** Cells whose units have a private memory cell. */
 export function memoryUnits(recurrence: unknown): LocalUnits | null {
   const isMemory = (is(recurrence, LSTMCell) && recurrence.weightHr === null) || is(recurrence, OdysseyLSTM);
   if (!isMemory) return null;
@@ -45,13 +45,13 @@ export function memoryUnits(recurrence: unknown): LocalUnits | null {
   return { units: n, hidden: n, kept: (_, pulled) => Float64Array.from({ length: n }, (_x, j) => pulled[n + j] as number) };
 }
 
-/** Cells whose units see of the past only their own. */
+/** Cells whose units see only their own past. */
 export function independentUnits(recurrence: unknown): LocalUnits | null {
   if (!(recurrence instanceof IndependentUnits) || recurrence.independentUnits === undefined) return null;
   return { units: recurrence.outputSize, hidden: 0, kept: (_, pulled) => Float64Array.from(pulled) };
 }
 
-/** The unit that each parameter belongs to: rows of weights belong to units, block after block; of peepholes it is the columns. */
+/** The unit of each parameter: rows of weights belong to units, block after block; for peepholes, columns do. */
 function unitsOf(recurrence: Recurrence, parameters: readonly Tensor[], units: number): Int32Array {
   const { weightPeephole } = recurrence as { weightPeephole?: unknown };
   return Int32Array.from(
@@ -62,7 +62,7 @@ function unitsOf(recurrence: Recurrence, parameters: readonly Tensor[], units: n
   );
 }
 
-/** ε [P]: the influence of each parameter on the hidden state of its unit, through that unit alone. */
+/** ε [P]: the influence of each parameter on the private state of its unit, through that unit only. */
 export function localTraces(setting: Setting, { units, hidden, kept }: LocalUnits): Influence<Tensor> {
   const { recurrence, parameters, S, P, dtype } = setting;
   const unit = unitsOf(recurrence, parameters, units);

@@ -1,4 +1,4 @@
-/** Derivatives of a step within units: of what each unit holds by what the same unit held before, without the Jacobian that they stand in. */
+/** Derivatives of a step within units: of each unit's values by its own previous values, without the full Jacobian. */
 
 import { track } from "../autodiff/alias.ts";
 import { observing } from "../autodiff/observer.ts";
@@ -16,14 +16,14 @@ import { type Reach, trySteps } from "./reach.ts";
 import { stateJacobian } from "./step-derivatives.ts";
 import type { Stretch } from "./stretch.ts";
 
-/** Units of a state whose float tensors hold a value for each: element u of every tensor is unit u's. */
+/** Units of a state whose float tensors hold one value per unit: element u of every tensor belongs to unit u. */
 export interface Units {
   readonly units: number;
-  /** Float tensors of the state. */
+  /** Number of float tensors of the state. */
   readonly tensors: number;
 }
 
-/** Operations that leave every element at its place, or move whole tensors: they do not mix units. */
+/** Operations that do not mix units: they leave every element at its place, or move whole tensors. */
 const UNITWISE: ReadonlySet<string> = new Set(
   (
     "alias accumulate cast add sub mul div neg square maximum minimum exp expm1 log log1p sqrt rsqrt reciprocal abs sign sin cos erf pow tanh " +
@@ -32,7 +32,7 @@ const UNITWISE: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** Runs what is recorded by basic operations. */
+/** Runs recorded operations as basic ones. */
 const basic = { ran() {}, pulls() {} };
 
 /** One step on a tape of basic operations. */
@@ -42,7 +42,7 @@ class UnitTape {
   readonly #after: readonly Tensor[];
   /** What cotangents have reached through a product. */
   readonly #behind = new Set<Node | Tensor>();
-  /** Whether units were mixed in any other way than by one product. */
+  /** Whether units were mixed by anything but one product. */
   isMixed = false;
 
   constructor({ recurrence, xs, start }: Stretch<State>, units: number) {
@@ -53,7 +53,7 @@ class UnitTape {
     this.#after = floatsOf(stateTensors(mapState((_, t) => t as Tensor, start, last)));
   }
 
-  /** ∂(tensor m after)/∂(each tensor before), within units [units] each: one sweep from all units together. */
+  /** ∂(tensor m after)/∂(each tensor before) within units, each [units], by one sweep from all units together. */
   sweep(m: number): Tensor[] {
     const after = this.#after[m] as Tensor;
     const cotangent = full(after.shape, 1, after.dtype);
@@ -70,7 +70,7 @@ class UnitTape {
     return own && [own, null, null];
   }
 
-  /** What the weights of a product x·Wᵀ send back from each unit to itself; null where units cannot be told. */
+  /** What the weights of a product x·Wᵀ send back from each unit to itself; null if units cannot be identified. */
   #throughOwnWeights({ inputs }: Node, g: Tensor): Tensor | null {
     const [x, w] = inputs as [Tensor, Tensor];
     const n = this.#units;
@@ -90,7 +90,7 @@ class UnitTape {
   }
 }
 
-/** Sizes of the parts of a product's inputs, of which those of `units` hold a value a unit: tensors side by side, or lines of them. */
+/** Sizes of the parts of a product's inputs; those of size `units` hold one value per unit. Parts are tensors side by side, or lines of them. */
 function partsOf(x: Tensor, units: number): readonly number[] | null {
   const { node } = x;
   if (node?.primitive.name === "cat" && node.params === x.rank - 1) return node.inputs.map((part) => part.dim(-1));
@@ -99,8 +99,8 @@ function partsOf(x: Tensor, units: number): readonly number[] | null {
 
 /**
  * Derivatives within units [tensors·units·tensors]: of unit u's value in tensor i after the step by its value in tensor j before at
- * (i·units + u)·tensors + j. Takes a sweep a tensor, O(P) operations in all.
- * @returns null where units see each other by more than one product, whose derivatives within units go through other units, too
+ * (i·units + u)·tensors + j. Takes one sweep per tensor, O(P) operations in all.
+ * @returns null if units see each other through more than one product, since derivatives within units then also go through other units
  */
 export function ownDerivatives(step: Stretch<State>, { units, tensors }: Units): Float64Array | null {
   const tape = new UnitTape(step, units);
@@ -119,8 +119,8 @@ export function ownDerivatives(step: Stretch<State>, { units, tensors }: Units):
 const known = new WeakMap<Reach, Units | null>();
 
 /**
- * The units of a recurrence each of whose weights reaches one unit alone, and whose derivatives within units come from `ownDerivatives`: tried
- * against the whole Jacobian. null for others.
+ * The units of a recurrence if each weight reaches only one unit and `ownDerivatives` gives the derivatives within units, which is tested
+ * against the full Jacobian; else null.
  */
 export function unitsOf(setting: Setting, reach: Reach): Units | null {
   const before = known.get(reach);

@@ -1,4 +1,4 @@
-/** Professor forcing: teaches a network to behave on its own outputs as it does on the teacher's. */
+/** Professor forcing: teaches a network to behave on its own outputs as on the teacher's. */
 
 import { checkNumber, checkSizes, optionsOf } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
@@ -14,35 +14,35 @@ import { sameShape, show } from "../tensor/shape.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 
 export interface ProfessorForcingOptions extends LayerOptions {
-  /** F: what is known of each step, such as hidden state and output. */
+  /** F: size of the behaviour of a step, such as hidden state and output. */
   readonly behaviorSize: number;
-  /** Units of the discriminator in each direction. */
+  /** Units of the discriminator per direction. */
   readonly hiddenSize: number;
-  /** The discriminator learns only while it is right in less than this part of a batch (default 0.99). */
+  /** The discriminator learns only while its accuracy is below this (default 0.99). */
   readonly discriminatorBelow?: number;
-  /** The network is taught only while the discriminator is right in more than this part (default 0.75). */
+  /** The network learns from the discriminator only while its accuracy is above this (default 0.75). */
   readonly generatorAbove?: number;
-  /** Whether forced running is to look free as well: the optional second term (default false). */
+  /** Whether to add the optional second term, which makes forced running look free as well (default false). */
   readonly both?: boolean;
 }
 
 export interface ProfessorLosses {
-  /** For the discriminator's optimiser; null while it is right too often. It has no gradient by the network. */
+  /** Loss for the discriminator's optimiser; null while its accuracy is too high. It has no gradient with respect to the network. */
   readonly discriminator: Tensor | null;
-  /** To be added to the network's own loss; null while the discriminator is right too seldom. It has no gradient by the discriminator. */
+  /** To add to the network's own loss; null while the discriminator's accuracy is too low. It has no gradient with respect to the discriminator. */
   readonly generator: Tensor | null;
-  /** In which part of the batch, both halves together, the discriminator is right. */
+  /** The discriminator's accuracy over both halves of the batch. */
   readonly accuracy: number;
 }
 
 /**
- * The discriminator of professor forcing: a bidirectional GRU over a behaviour [T,B,F], its outputs' mean over time, and a linear layer
- * that says whether the network was forced. With D the probability that it was,
+ * The discriminator of professor forcing: a bidirectional GRU over a behaviour [T,B,F], the mean of its outputs over time, and a linear layer
+ * that predicts whether the network was forced. With D the probability that it was,
  *
- *   C_d = −log D(forced) − log(1 − D(free))      C_f = −log D(free)      C_t = −log(1 − D(forced)), where `both`
+ *   C_d = −log D(forced) − log(1 − D(free))      C_f = −log D(free)      C_t = −log(1 − D(forced)), with `both`
  *
- * each a mean over the batch. The discriminator takes a step of C_d only while its accuracy is below 0.99, the network of C_f (+ C_t) besides
- * its own loss only while the accuracy is above 0.75. A step costs about three times one of teacher forcing.
+ * each averaged over the batch. The discriminator learns from C_d only while its accuracy is below 0.99, the network from C_f (+ C_t) in addition to
+ * its own loss only while the accuracy is above 0.75. A step costs about three times a step of teacher forcing.
  * @see Lamb, Goyal, Zhang, Zhang, Courville and Bengio, "Professor forcing: a new algorithm for training recurrent networks", 2016, section 3
  * @example
  * const professor = new ProfessorForcing({ behaviorSize: H + O, hiddenSize: 16 });
@@ -86,10 +86,10 @@ export class ProfessorForcing extends Module {
   }
 
   /**
-   * The losses of a batch of behaviours, forced and free.
-   * @param forced [T,B,F] @param free [T',B,F]; samples among it (symbols drawn) are constants
-   * @param lengths of both, unless all sequences have all steps
-   * @throws ShapeError for behaviours of another size or of two batches
+   * The losses for a batch of behaviours, forced and free.
+   * @param forced [T,B,F] @param free [T',B,F]; sampled parts, such as drawn symbols, are constants
+   * @param lengths of both; default full length
+   * @throws ShapeError for behaviours of another size or of different batch sizes
    */
   losses(forced: Tensor, free: Tensor, lengths?: readonly number[]): ProfessorLosses {
     if (forced.rank !== 3 || free.rank !== 3 || !sameShape(forced.shape.slice(1), free.shape.slice(1)))
@@ -121,7 +121,7 @@ export class ProfessorForcing extends Module {
   }
 }
 
-/** Mean over the batch of −log of the probability that a discriminator gives to what is so. */
+/** Mean over the batch of −log of the probability that the discriminator gives to the truth. */
 function says(logits: Tensor, truth: 0 | 1): Tensor {
   return bceWithLogits(logits, full(logits.shape, truth, logits.dtype));
 }

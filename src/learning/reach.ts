@@ -1,4 +1,4 @@
-/** Which elements of the state each parameter reaches: in one step, as the equations are, and in several. */
+/** Finds which elements of the state each parameter reaches, in one step and in several. */
 
 import { type FloatDType, isFloat } from "../base/dtype.ts";
 import { add } from "../ops/arithmetic.ts";
@@ -9,16 +9,16 @@ import type { Setting } from "./influence.ts";
 import { stateJacobian } from "./step-derivatives.ts";
 import { Stretch } from "./stretch.ts";
 
-/** For each parameter, the elements of the state that it reaches, in rising order: `rows` from starts[p] to starts[p + 1]. */
+/** The elements of the state that each parameter reaches, in rising order: `rows` from starts[p] to starts[p + 1]. */
 export interface Pattern {
   readonly starts: Int32Array;
   readonly rows: Int32Array;
 }
 
-/** Steps that are tried. */
+/** Number of steps to try. */
 const TRIES = 24;
 
-/** What was found so far. */
+/** Findings so far. */
 interface Places {
   /** ∂next/∂state ≠ 0 [S·S]. */
   readonly states: Uint8Array;
@@ -30,10 +30,10 @@ interface Places {
 const known = new WeakMap<object, Reach>();
 
 /**
- * The places where the derivatives of one step may be other than zero.
+ * The places where derivatives of one step may be non-zero.
  *
- * They are found by trying, with inputs at random and with the weights as they are. Where a step shows more later on (weights that were
- * zero at first), the search goes on before the next sequence.
+ * We find them by trying, with random inputs and the present weights. If a later step shows more (weights that were
+ * zero at first), the search continues before the next sequence.
  */
 export class Reach {
   readonly #S: number;
@@ -43,7 +43,7 @@ export class Reach {
   readonly #places: Places;
   /** ∂next/∂θ ≠ 0, by parameter. */
   readonly direct: Pattern;
-  /** Rows that no parameter reaches together: one sweep finds the derivatives of them all. */
+  /** Groups of rows of which no parameter reaches two: one sweep finds all derivatives of a group. */
   readonly #groups: readonly Int32Array[];
   readonly #patterns = new Map<number, Pattern>();
   #stale = false;
@@ -73,7 +73,7 @@ export class Reach {
     return reach;
   }
 
-  /** What parameters reach within k steps. */
+  /** The elements that parameters reach within k steps. */
   within(k: number): Pattern {
     const cached = this.#patterns.get(k);
     if (cached !== undefined) return cached;
@@ -89,7 +89,7 @@ export class Reach {
       return [...reached];
     });
     const further = patternOf(lists);
-    // Nothing more is reached: all further patterns are this one.
+    // The pattern no longer grows.
     return further.rows.length === rows.length ? { starts, rows } : further;
   }
 
@@ -113,7 +113,7 @@ export class Reach {
     return out;
   }
 
-  /** Told of ∂next/∂state of a step: there may be more places than were found. */
+  /** Receives ∂next/∂state of a step, which may show more places. */
   note(J: ArrayLike<number>): void {
     const { states } = this.#places;
     for (let i = 0; i < J.length; i++) {
@@ -141,7 +141,7 @@ function patternOf(lists: readonly (readonly number[])[]): Pattern {
   return { starts, rows };
 }
 
-/** Rows in groups of which no two are reached by one parameter, taken greedily. */
+/** Groups rows greedily, such that no parameter reaches two of a group. */
 function groupsOf(S: number, { starts, rows }: Pattern): Int32Array[] {
   const conflicts = Array.from({ length: S }, () => new Set<number>());
   for (let p = 0; p + 1 < starts.length; p++) {
@@ -158,8 +158,8 @@ function groupsOf(S: number, { starts, rows }: Pattern): Int32Array[] {
 }
 
 /**
- * Takes steps with inputs at random: on a run, from the first state again, and from states near those of the run, where other units are on.
- * Each is seen within a scope.
+ * Tries steps with random inputs: along a run, again from the first state, and from states near those of the run, where other units are active.
+ * Visits each within a scope.
  */
 export function trySteps(
   { recurrence, parameters, dtype, state: first }: Setting,
@@ -171,7 +171,7 @@ export function trySteps(
   scope(() => {
     let state = mapState((s) => s.detach(), first);
     for (let t = 0; t < tries; t++) {
-      // A scope a step: a large recurrence has many derivatives.
+      // One scope per step: a large recurrence has many derivatives.
       state = scope(() => {
         const x = generator.normal([1, 1, recurrence.inputSize], 0, 1, dtype);
         const nearby = mapState((s) => (isFloat(s.dtype) ? add(s, normal(s)) : s), state);
@@ -183,7 +183,7 @@ export function trySteps(
   });
 }
 
-/** Takes steps, and notes which of their derivatives are other than zero. */
+/** Tries steps, and notes which of their derivatives are non-zero. */
 function search(setting: Setting, places: Places): void {
   trySteps(setting, { tries: TRIES, seed: places.tries }, (step) => {
     note(setting, places, step);
@@ -191,7 +191,7 @@ function search(setting: Setting, places: Places): void {
   places.tries += TRIES;
 }
 
-/** What one step shows; nothing where it is not finite. */
+/** Notes what one step shows, unless it is not finite. */
 function note({ S, P, dtype }: Setting, { states, direct }: Places, step: Stretch<State>): void {
   const J = stateJacobian(step).data();
   if (!Array.from(J).every(Number.isFinite)) return;

@@ -1,4 +1,4 @@
-/** Backpropagation in networks whose synapses are recursive filters: whole, and causal with the future cut off. */
+/** Backpropagation in networks whose synapses are recursive filters: exact, and causal with a truncated future. */
 
 import { checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
@@ -19,10 +19,10 @@ import { CausalLearner } from "./causal-learner.ts";
 import { allPole, type Filters, filtersOf, impulseResponse, throughLattice } from "./filters.ts";
 import { overSequences, sumOf } from "./sequences.ts";
 
-/** Signals over time [T,…] with their line in front: the value at time −D first. */
+/** Signals over time [T,…] preceded by their line, starting at time −D. */
 interface WithPast {
   readonly signal: Tensor;
-  /** D, the values before time 0. */
+  /** D, number of values before time 0. */
   readonly past: number;
 }
 
@@ -38,7 +38,7 @@ function delayed({ signal, past }: WithPast, p: number): Tensor {
   return slice(signal, 0, past - p, signal.dim(0) - p);
 }
 
-/** x(t + p), zero where that is beyond the end. */
+/** x(t + p), zero beyond the end. */
 function ahead(x: Tensor, p: number): Tensor {
   const T = x.dim(0);
   if (p === 0) return x;
@@ -46,13 +46,13 @@ function ahead(x: Tensor, p: number): Tensor {
   return pad(slice(x, 0, Math.min(p, T), T), [[0, Math.min(p, T)], ...x.shape.slice(1).map(() => none)]);
 }
 
-/** What one layer did. */
+/** The signals of one layer. */
 interface LayerRun {
   readonly layer: LocalFeedbackLayer;
   readonly filters: Filters;
   readonly x: WithPast;
   readonly v: WithPast;
-  /** y [T,B,O], and from ∂E/∂y to ∂E/∂s. */
+  /** y [T,B,O], and a map from ∂E/∂y to ∂E/∂s. */
   readonly y: Tensor;
   readonly pull: (dy: Tensor) => Tensor;
 }
@@ -67,7 +67,7 @@ function runLayer(layer: LocalFeedbackLayer, xs: Tensor, inputs: Tensor, fed: Te
   return { layer, filters, x, v: withPast(fed, v), y: y.detach(), pull: (dy) => pullback(dy, {})[0] as Tensor };
 }
 
-/** Cotangents that come in or go out at the ends of a layer's lines: of x and of v, newest first; null where there is none. */
+/** Cotangents at the ends of a layer's lines: of x and of v, newest first; null if there is none. */
 interface LineCotangents {
   readonly inputs: Tensor | null;
   readonly fed: Tensor | null;
@@ -81,7 +81,7 @@ interface LayerGradients {
 }
 
 /**
- * The cotangent of a last line [B,D,…], as that of the signal [T,B,…] and of the line before it: both hold what the last line does.
+ * Splits the cotangent of a last line [B,D,…] into those of the signal [T,B,…] and of the first line, which share the last line's values.
  */
 function spreadLine(d: Tensor | null, signal: Tensor, past: number): { readonly during: Tensor | null; readonly before: Tensor | null } {
   if (d === null || past === 0) return { during: null, before: null };
@@ -93,21 +93,21 @@ function spreadLine(d: Tensor | null, signal: Tensor, past: number): { readonly 
     ...signal.shape.slice(1).map((): [number, number] => [0, 0]),
   ]);
   if (past <= T) return { during, before: null };
-  // Values that were in the first line and have moved on by T places.
+  // Values of the first line, moved on by T places.
   const moved = slice(d, 1, T, past);
   return { during, before: pad(moved, [[0, 0], [0, T], ...signal.shape.slice(2).map((): [number, number] => [0, 0])]) };
 }
 
 const total = (x: Tensor): Tensor => sum(x, { axis: [0, 1] });
 
-/** The sweep back through one layer; a layer whose errors go no further than Q steps back hands them down through its impulse response. */
+/** Sweeps back through one layer. A layer whose errors go back at most Q steps passes them down through its impulse response. */
 function sweepLayer(run: LayerRun, dy: Tensor, dLine: LineCotangents, Q: number | null): LayerGradients {
   const { layer, filters, x, v } = run;
   const { a, b } = filters;
   const ds = run.pull(dy);
   const fed = spreadLine(dLine.fed, delayed(v, 0), v.past);
   const inputs = spreadLine(dLine.inputs, delayed(x, 0), x.past);
-  // ∂E/∂v by way of s and of the last line, [T,B,O,I].
+  // ∂E/∂v through s and through the last line, [T,B,O,I].
   const d = sumOf(broadcastTo(unsqueeze(ds, 3), [...ds.shape, layer.inputSize]), fed.during) as Tensor;
   const q = flip(allPole(flip(d, 0), a, null), 0);
   const dx = Q === null ? handedDown(b, q) : handedDown(impulseResponse(layer, Math.min(Q + 1, d.dim(0))), d);
@@ -143,8 +143,8 @@ function handedDown(w: readonly Tensor[], q: Tensor): Tensor {
 }
 
 /**
- * What a line before the first step gets back through its taps c_1 … c_D: Σ_{p ≥ k} c_p q(p−k) for the value at time −k; null for an empty line.
- * @param collect from [B,O,I] to what the line holds
+ * The cotangent of a first line through its taps c_1 … c_D: Σ_{p ≥ k} c_p q(p−k) for the value at time −k; null for an empty line.
+ * @param collect maps [B,O,I] to the shape of the line's values
  */
 function beforeStart(taps: readonly Tensor[], q: Tensor, collect: (e: Tensor) => Tensor): Tensor | null {
   if (taps.length === 0) return null;
@@ -156,7 +156,7 @@ function beforeStart(taps: readonly Tensor[], q: Tensor, collect: (e: Tensor) =>
   return stack(entries, 1);
 }
 
-/** The layers of a network that recursive backpropagation is for. */
+/** The layers of a network that recursive backpropagation supports. */
 function layersOf(name: string, recurrence: Module): readonly LocalFeedbackLayer[] {
   const layers = recurrence instanceof LocalFeedbackNetwork ? recurrence.layers : [recurrence];
   return layers.map((layer) => {
@@ -166,7 +166,7 @@ function layersOf(name: string, recurrence: Module): readonly LocalFeedbackLayer
   });
 }
 
-/** @param reach for each layer but the first, how far errors go back through its synapses; null for all the way */
+/** @param reach for each layer but the first, how far errors go back through its synapses; null for no limit */
 function sweepLayers(
   layers: readonly LocalFeedbackLayer[],
   parameters: readonly Parameter[],
@@ -209,16 +209,16 @@ function recursive<Q extends number | null>(name: string, reachOf: (layers: numb
 }
 
 /**
- * Recursive backpropagation: the exact gradient of networks with filters for synapses (`LocalFeedbackLayer`, `LocalFeedbackNetwork`), by filtering
+ * Recursive backpropagation: the exact gradient of networks whose synapses are filters (`LocalFeedbackLayer`, `LocalFeedbackNetwork`), by filtering
  * errors backwards in time through the same filters. For a synapse with taps b and feedback a, from the error δ_i(t) = ∂E/∂s_i(t):
  *
  *   q_ij(t) = δ_i(t) + Σ_r a_rij q_ij(t+r)          ∂E/∂x_j(t) = Σ_i Σ_p b_ipj q_ij(t+p)
  *   ∂E/∂b_ipj = Σ_t q_ij(t) x_j(t−p)                ∂E/∂a_rij = Σ_t q_ij(t) v_ij(t−r)
  *
- * O(P + Q) operations a synapse and step, as the forward pass; O(1) memory a synapse and step. Exact: equal to backpropagation through time, gradients of
- * inputs and first states among it, lattices too.
+ * O(P + Q) operations per synapse and step, as in the forward pass; O(1) memory per synapse and step. Equal to backpropagation through time, including gradients of
+ * inputs and first states, and for lattices.
  * @see Campolucci, Uncini, Piazza and Rao, "On-line learning algorithms for locally recurrent neural networks", IEEE Transactions on Neural Networks 10, 1999
- * Deviates: the paper writes the sums over the future out; here they are the recursion above, which is the same.
+ * Deviates: the paper writes out the sums over the future; the recursion above is equivalent.
  * @throws ArgumentError for other recurrences, and for feedback of activations or outputs
  * @example fit(net, batches, { gradients: rbp(), … }) // net: LocalFeedbackNetwork
  */
@@ -228,29 +228,29 @@ export function rbp(): GradientAlgorithm {
 
 export interface CRBPOptions {
   /**
-   * Q: how many steps an error goes back through a synapse; one number for all layers, or one for each layer but the first, from the input on.
+   * Q: number of steps that an error goes back through a synapse; one number for all layers, or one for each layer but the first, from the input up.
    * An error of layer l then waits D_l = Σ_{k>l} Q_k steps.
    */
   readonly Q: number | readonly number[];
 }
 
 /**
- * Causal recursive backpropagation: recursive backpropagation whose sums over the future stop after Q steps, so that a weight is
- * changed a fixed time after the step, on a stream that never ends. With the impulse response k_ij(p) of a synapse:
+ * Causal recursive backpropagation: recursive backpropagation whose sums over the future stop after Q steps, so a weight is
+ * changed a fixed time after the step, even on an endless stream. With the impulse response k_ij(p) of a synapse:
  *
  *   ∂E/∂x_j(t) ≈ Σ_i Σ_{p=0}^{Q} δ_i(t+p) k_ij(p)
  *
- * Only errors that go down a layer are cut off; a layer's own filters are trained with their whole past. Q = 0 lets errors go down at once or not at all,
- * as Back and Tsoi do; without feedback and with Q ≥ P nothing is lost, which is Wan's temporal backpropagation; Q ≥ T − 1 is `rbp`.
- * O(P + Q) operations a synapse and step beside the forward pass. Biased: the error of the gradient falls as the impulse responses do.
+ * Only errors that go down a layer are truncated; a layer's own filters are trained with their whole past. With Q = 0 errors go down at once or not at all,
+ * as in Back and Tsoi. Without feedback and with Q ≥ P nothing is lost: that is Wan's temporal backpropagation. Q ≥ T − 1 is `rbp`.
+ * O(P + Q) operations per synapse and step in addition to the forward pass. Biased: the error of the gradient falls like the impulse responses.
  *
- * Sample by sample (`online`), the gradient of layer l at step t is that of step t − D_l: O(P + Q) operations a synapse, and memory for D_l + P + Q
- * values of it, whatever the length of the stream. With weights that stand still, steps and `finish` add up to the gradient of the scan.
+ * Sample by sample (`online`), the gradient of layer l at step t is that of step t − D_l. This takes O(P + Q) operations per synapse, and memory for D_l + P + Q
+ * of its values, whatever the length of the stream. If weights stay fixed, steps and `finish` add up to the gradient of the scan.
  * @see Campolucci, Uncini, Piazza and Rao, 1999, as above; Back and Tsoi, "FIR and IIR synapses", 1991; Wan, "Temporal backpropagation for FIR
  * neural networks", 1990
- * Deviates: in a scan all weights stand still and all errors are counted, so that sums are those of a stream flushed at its end; the gradients of inputs
- * and of first states are cut off above the first layer only.
- * @throws ArgumentError for other recurrences, for Q that are not whole numbers from 0 on, and for as many Q as do not fit the layers
+ * Deviates: in a scan all weights stay fixed and all errors count, so sums are those of a stream flushed at its end; the gradients of inputs
+ * and of first states are truncated only above the first layer.
+ * @throws ArgumentError for other recurrences, for Q that are not whole numbers of at least 0, and for a number of Q that does not fit the layers
  * @example fit(net, batches, { gradients: crbp({ Q: 5 }), … })
  */
 export function crbp(options: CRBPOptions): GradientAlgorithm {
@@ -275,10 +275,10 @@ export function crbp(options: CRBPOptions): GradientAlgorithm {
 }
 
 /**
- * Draws the poles of a network's synapses (or neurons) back inside a circle where learning has pushed them out: a_q ← ρ^q a_q with the
- * largest ρ that does. Lattices need none of it. Call it after each step of the optimiser.
+ * Moves the poles of a network's synapses (or neurons) back inside a circle if learning has pushed them out: a_q ← ρ^q a_q with the
+ * largest sufficient ρ. Lattices do not need it. Call it after each step of the optimiser.
  * @param options radius of the circle (default 0.99)
- * @returns how many filters were changed
+ * @returns the number of filters changed
  * @throws ArgumentError unless 0 < radius ≤ 1
  * @see Jury, "Theory and application of the z-transform method", 1964, for the test
  * @example projectPoles(net, { radius: 0.95 });

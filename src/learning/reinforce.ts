@@ -18,35 +18,35 @@ import { checkGenerator, defaultGenerator, type Generator } from "../tensor/rand
 import { show } from "../tensor/shape.ts";
 import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 
-/** What a policy acts in, one episode after another. */
+/** The environment of a policy, which runs one episode after another. */
 export interface Environment {
-  /** Begins an episode: what is seen first, I numbers. */
+  /** Begins an episode; returns the first observation, I numbers. */
   reset(): ArrayLike<number>;
-  /** Takes an action, a whole number from 0: what is seen then, the reward, and whether the episode is over. */
+  /** Takes an action, a whole number from 0; returns the next observation, the reward, and whether the episode is over. */
   step(action: number): { readonly observation: ArrayLike<number>; readonly reward: number; readonly done: boolean };
 }
 
 /** A batch of episodes of different lengths. */
 export interface Episodes {
-  /** What was seen before each action [T,B,I], zeros beyond each end. */
+  /** The observation before each action [T,B,I], zeros beyond each end. */
   readonly observations: Tensor;
-  /** int32 [T,B], 0 beyond each end. */
+  /** Actions, int32 [T,B], 0 beyond each end. */
   readonly actions: Tensor;
-  /** [T][B], 0 beyond each end. */
+  /** Rewards [T][B], 0 beyond each end. */
   readonly rewards: readonly (readonly number[])[];
-  /** Actions of each episode. */
+  /** Number of actions of each episode. */
   readonly lengths: readonly number[];
 }
 
 export interface RolloutOptions {
-  /** Episodes that are not over by then are cut off. */
+  /** Longest episode; longer ones are cut off. */
   readonly maxSteps: number;
-  /** Of the actions; the default generator unless given. */
+  /** Source of the actions; default: the default generator. */
   readonly generator?: Generator;
 }
 
 /**
- * Lets a policy live through one episode in each of B environments, actions drawn from its softmax. Each episode starts from the policy's
+ * Runs a policy for one episode in each of B environments, with actions drawn from its softmax. Each episode starts from the policy's
  * initial state; nothing is recorded on the tape.
  * @param policy observations [B,I] to logits [B,A]
  * @throws ArgumentError for no environments, less than one step; ShapeError for observations of another size
@@ -104,7 +104,7 @@ export function rollout<S extends State>(policy: Recurrence<S>, environments: re
   );
 }
 
-/** Writes what an environment shows. */
+/** Writes an observation. */
 function note(observation: ArrayLike<number>, row: Float64Array): void {
   checkArrayLike("rollout", "an observation", observation);
   if (observation.length !== row.length)
@@ -117,8 +117,8 @@ function note(observation: ArrayLike<number>, row: Float64Array): void {
 }
 
 /**
- * R_t = Σ_{k ≥ t} γ^{k−t} r_k of each episode [T][B]: what is still to come at each step.
- * @throws ArgumentError for γ outside [0, 1] and rewards that are not finite; ShapeError for steps of different numbers of episodes
+ * R_t = Σ_{k ≥ t} γ^{k−t} r_k of each episode [T][B]: the return still to come at each step.
+ * @throws ArgumentError for γ outside [0, 1] and rewards that are not finite; ShapeError if steps have different numbers of episodes
  * @example returnsToGo([[0], [0], [4]], 0.5) // [[1], [2], [4]]
  */
 export function returnsToGo(rewards: readonly (readonly number[])[], discount = 1): number[][] {
@@ -138,35 +138,35 @@ export function returnsToGo(rewards: readonly (readonly number[])[], discount = 
 }
 
 export interface ReinforceOptions {
-  /** b: a recurrence from the same observations to one value [B,1], trained by the second loss; without, b = 0. */
+  /** b: a recurrence from the same observations to one value [B,1], trained by the second loss; default b = 0. */
   readonly baseline?: Recurrence<never> | Recurrence;
   /** γ (default 1). */
   readonly discount?: number;
-  /** β of the entropy bonus (default 0.01). */
+  /** β, weight of the entropy bonus (default 0.01). */
   readonly entropy?: number;
-  /** Whether R − b is brought to mean 0 and variance 1 over all steps of the batch (default false: the estimator as it is). */
+  /** Whether to normalise R − b to mean 0 and variance 1 over all steps of the batch (default false: the plain estimator). */
   readonly normalize?: boolean;
-  /** How much each episode counts (default 1/B each): the probability of each, where they are all the episodes there are. */
+  /** Weight of each episode (default 1/B each); use the episodes' probabilities if the batch enumerates all episodes. */
   readonly weights?: readonly number[];
 }
 
 export interface ReinforceLosses {
-  /** To be minimised by the policy; its gradient is minus the estimate of that of the expected return. Its value means nothing. */
+  /** Loss to minimise by the policy; its gradient is minus the estimated gradient of the expected return. Its value has no meaning. */
   readonly policy: Tensor;
-  /** Mean squared error of the baseline over all steps; null without one. Independent of the policy's parameters. */
+  /** Mean squared error of the baseline over all steps; null without a baseline. Independent of the policy's parameters. */
   readonly baseline: Tensor | null;
-  /** Mean over the episodes of the whole return Σ γᵗ r_t. */
+  /** Mean over the episodes of the full return Σ γᵗ r_t. */
   readonly meanReturn: number;
 }
 
 /**
- * The losses of a batch of episodes. The policy is scanned over what was seen, so that gradients go back through whole episodes:
+ * The losses for a batch of episodes. The policy is scanned over the observations, so gradients go back through whole episodes:
  *
  *   ∇J ≈ Σ_b w_b Σ_t ∇log π(a_t | h_t) · (R_t − b(h_t)) + β Σ_b w_b Σ_t ∇H(π(· | h_t))      R_t = Σ_{k≥t} γ^{k−t} r_k
  *
- * Any baseline that does not look at a_t leaves the expectation as it is, and changes the variance. The discount counts from the present
- * step, as is usual: the factor γᵗ of the exact gradient of a discounted return is left out. One forward and one backward pass over the episodes.
- * @param policy observations [B,I] to logits [B,A]; a logit of −∞ masks an action, which then has no part in the entropy
+ * Any baseline that does not depend on a_t leaves the expectation unchanged and changes only the variance. The discount counts from the present
+ * step, as usual: the factor γᵗ of the exact gradient of a discounted return is omitted. Takes one forward and one backward pass over the episodes.
+ * @param policy observations [B,I] to logits [B,A]; a logit of −∞ masks an action, which then does not count in the entropy
  * @throws ShapeError for actions or weights of another size; ArgumentError for actions that the policy does not have
  * @see Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement learning", 1992; Wierstra, Förster, Peters and
  * Schmidhuber, "Recurrent policy gradients", 2010
@@ -235,7 +235,7 @@ function weightsOf(weights: readonly number[] | undefined, B: number): readonly 
   return weights;
 }
 
-/** R − b, of mean 0 and variance 1 over the real steps where asked for; zeros beyond. */
+/** R − b, normalised to mean 0 and variance 1 over the real steps if wanted; zeros beyond. */
 function advantages(raw: Tensor, lengths: readonly number[], normalize: boolean): Tensor {
   const real = zeroBeyond(raw.detach(), lengths);
   if (!normalize) return real;
@@ -245,7 +245,7 @@ function advantages(raw: Tensor, lengths: readonly number[], normalize: boolean)
   const steps = values.filter(counts);
   const mean = steps.reduce((a, b) => a + b, 0) / steps.length;
   const variance = steps.reduce((a, b) => a + (b - mean) ** 2, 0) / steps.length;
-  // Where all are equal there is nothing to learn from.
+  // If all are equal, there is nothing to learn.
   const scale = variance > 0 ? 1 / Math.sqrt(variance) : 0;
   return zeroBeyond(
     tensor(

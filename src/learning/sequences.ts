@@ -1,4 +1,4 @@
-/** Rules for plain sequences, lifted to ragged batches and to reading backwards. */
+/** Extends rules for plain sequences to ragged batches and to reversed scans. */
 
 import { isFloat } from "../base/dtype.ts";
 import type { Parameter } from "../nn/module.ts";
@@ -10,7 +10,7 @@ import { zeros } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import type { ScanCotangents, ScanGradients, ScanRule } from "./algorithm.ts";
 
-/** Adds gradients of which each may be missing. */
+/** Adds gradients, either of which may be missing. */
 export function sumOf(a: Tensor | null, b: Tensor | null): Tensor | null {
   return a && b ? add(a, b) : (a ?? b);
 }
@@ -18,9 +18,9 @@ export function sumOf(a: Tensor | null, b: Tensor | null): Tensor | null {
 const backwards = (x: Tensor | null): Tensor | null => x && flip(x, 0);
 
 /**
- * A rule that knows sequences of one length, read forwards, as a rule for any scan: what is read backwards is turned around, and a ragged batch is
- * taken sequence by sequence.
- * @param options alone: whether any batch is
+ * Turns a rule for sequences of one length, read forwards, into a rule for any scan: reverses what is read backwards, and takes a ragged batch
+ * sequence by sequence.
+ * @param options alone: whether to take every batch sequence by sequence
  */
 export function overSequences<S extends State>(rule: ScanRule<S>, { alone = false }: { readonly alone?: boolean } = {}): ScanRule<S> {
   const whole: ScanRule<S> = (recurrence, parameters, like, cotangents, { reverse = false }) => {

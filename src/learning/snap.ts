@@ -12,7 +12,7 @@ import { type Pattern, Reach } from "./reach.ts";
 import { stateJacobian } from "./step-derivatives.ts";
 import type { Stretch } from "./stretch.ts";
 
-/** Where the entries of a pattern are in a larger one. */
+/** Positions of a pattern's entries in a larger pattern. */
 function placesIn({ starts, rows }: Pattern, larger: Pattern): Int32Array {
   const at = new Int32Array(rows.length);
   for (let p = 0; p + 1 < starts.length; p++) {
@@ -25,14 +25,14 @@ function placesIn({ starts, rows }: Pattern, larger: Pattern): Int32Array {
   return at;
 }
 
-/** The entries of J that a pattern asks for: ∂next_i/∂state_j at i·width + column[j]. */
+/** The entries of J that a pattern needs: ∂next_i/∂state_j at i·width + column[j]. */
 interface Transition {
   readonly values: ArrayLike<number>;
   readonly width: number;
   readonly column: Int32Array;
 }
 
-/** What gives them for a step: within units where no weight is followed any further and that is enough, the whole of J elsewhere. */
+/** Computes them for a step: within units, if the pattern follows no weight further and that is enough; otherwise all of J. */
 function transitionsOf(setting: Setting, reach: Reach, k: number): (step: Stretch<State>) => Transition {
   const { S } = setting;
   const columns = (of: (j: number) => number): Int32Array => Int32Array.from({ length: S }, (_, j) => of(j));
@@ -51,7 +51,7 @@ function transitionsOf(setting: Setting, reach: Reach, k: number): (step: Stretc
   };
 }
 
-/** G at the places of a pattern [number of places]; zero elsewhere. */
+/** G at the places of a pattern, [number of places]; zero elsewhere. */
 function sparseInfluence(setting: Setting, k: number): Influence<Tensor> {
   const { P, dtype } = setting;
   const reach = Reach.of(setting);
@@ -100,26 +100,26 @@ function sparseInfluence(setting: Setting, k: number): Influence<Tensor> {
 }
 
 /**
- * The sparse k-step approximation: real-time recurrent learning that keeps only the entries of the influence G that become other than
- * zero within k steps, and forgets what arrives later. With k = 1 each weight of a simple network is followed into its own unit alone, which
- * is exact where units see only their own past (IndRNN, minGRU, LRU); with k = n, where all is reached, it is `rtrl`.
+ * The sparse k-step approximation: real-time recurrent learning that keeps only the entries of the influence G that become
+ * non-zero within k steps, and drops what arrives later. With k = 1 each weight of a simple network is tracked only in its own unit, which
+ * is exact if units see only their own past (IndRNN, minGRU, LRU). With k = n everything is reached, and it equals `rtrl`.
  *
  *   G' = M_k ∘ (J·G + I)        M_1 = [I ≠ 0]        M_k = M_(k−1) ∪ [J ≠ 0]·M_(k−1)
  *   ∂E_t/∂θ ≈ λᵀG + g           λ, g: the error swept back through its own step, to the state before it and to the parameters
  *
- * The places are found by trying (`Reach`): of masked networks and of those in blocks, only what is connected is kept. A parameter that
- * reaches d elements of the state takes d² operations a step and d numbers.
+ * The places are found by trying (`Reach`), so masked and block-wise networks keep only what is connected. A parameter that
+ * reaches d elements of the state takes d² operations per step and d numbers.
  *
- * k = 1 costs O(P) operations a step and O(P) memory, as in the paper, where each weight reaches one unit and units see each other's state by one
- * product (RNN, LSTM, GRU with the reset after the product, leaky and fully recurrent nets, ...): the derivatives of units by themselves
- * are a sweep in which every product sends back what a unit's own weight does (`own-units.ts`). Elsewhere, and for k > 1, J is found
- * by one sweep over S copies of the sequence: O(S·n² + P·d²) operations and O(S² + P·d) memory. Finding the places takes 24 steps of S
- * sweeps each, once for a recurrence.
+ * k = 1 costs O(P) operations per step and O(P) memory, as in the paper, if each weight reaches one unit and units see each other's state through one
+ * product (RNN, LSTM, GRU with the reset after the product, leaky and fully recurrent nets, ...): the derivatives within units
+ * come from one sweep in which every product sends back only a unit's own weight (`own-units.ts`). Otherwise, and for k > 1, J comes
+ * from one sweep over S copies of the sequence: O(S·n² + P·d²) operations and O(S² + P·d) memory. Finding the places takes 24 steps of S
+ * sweeps each, once per recurrence.
  * @param k steps, at least 1
- * @throws ArgumentError unless k is a whole number of at least 1; under way for recurrences whose first state is trained
+ * @throws ArgumentError unless k is a whole number of at least 1, and during the scan for recurrences with a trained first state
  * @see Menick, Elsen, Evci, Osindero, Simonyan and Graves, "A practical sparse approximation for real time recurrent learning", 2020
  * (arXiv 2006.07232), section 3
- * Deviates: the error goes back through its own step whole, since an output need not be a part of the state; the mask comes before it.
+ * Deviates: the error goes back through its own step exactly, since an output need not be part of the state; the mask applies before that.
  * @example fit(model, batches, { gradients: snap(1), … })
  */
 export function snap(k: number): GradientAlgorithm {

@@ -1,4 +1,4 @@
-/** Further derivatives of a stretch of steps: along a direction of its first state, and by all of that state in one sweep. */
+/** More derivatives of a stretch of steps: along a direction of its first state, and by that whole state in one sweep. */
 
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
@@ -15,18 +15,18 @@ import type { Stretch } from "./stretch.ts";
 
 const floatsOf = (state: State): Tensor[] => stateTensors(state).filter((s) => isFloat(s.dtype));
 
-/** A state with other float tensors, in order of structure. */
+/** A state with its float tensors replaced, in order of structure. */
 function withFloats(state: State, floats: readonly Tensor[]): State {
   let i = 0;
   return mapState((s) => (isFloat(s.dtype) ? (floats[i++] as Tensor) : s), state);
 }
 
-/** The float tensors of a state, in the order of another: a recurrence may list them as it likes. */
+/** The float tensors of a state in the order of another one, since a recurrence may list them in any order. */
 function inOrderOf(like: State, state: State): Tensor[] {
   return floatsOf(mapState((_, t) => t as Tensor, like, state));
 }
 
-/** An axis to another place. */
+/** Moves an axis to another position. */
 function moveAxis(x: Tensor, from: number, to: number): Tensor {
   const axes = x.shape.map((_, i) => i).filter((i) => i !== from);
   axes.splice(to, 0, from);
@@ -41,7 +41,7 @@ export function push({ recurrence, xs, start }: Stretch<State>, direction: Tenso
   return noGrad(() => jvp(next, before, stateFromVector(direction, before))[1]);
 }
 
-/** J = ∂next/∂state [S,S]: one sweep over S copies of the sequence, side by side, each with a row of its own. */
+/** J = ∂next/∂state [S,S], by one sweep over S copies of the sequence, side by side, each with its own row. */
 export function stateJacobian({ recurrence, xs, ys, start, size: S }: Stretch<State>): Tensor {
   if (S === 0) return zeros([0, 0], ys.dtype);
   const all = batchAxesOf(recurrence, start);
@@ -61,7 +61,7 @@ export function stateJacobian({ recurrence, xs, ys, start, size: S }: Stretch<St
   );
 }
 
-/** S copies of what is one along an axis. */
+/** Repeats an axis of length one S times. */
 function copies(x: Tensor, axis: number, S: number): Tensor {
   return repeat(
     x.detach(),
@@ -69,7 +69,7 @@ function copies(x: Tensor, axis: number, S: number): Tensor {
   );
 }
 
-/** Cotangents of S copies of a state: copy k has the vector e_k. */
+/** Cotangents of S copies of a state, where copy k has the vector e_k. */
 function rowsOf(after: readonly Tensor[], axes: readonly number[], S: number): Tensor[] {
   const rows = eye(S, S, (after[0] as Tensor).dtype);
   let end = 0;

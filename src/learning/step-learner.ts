@@ -1,4 +1,4 @@
-/** What learners have in common, whatever the algorithm: a recurrence that is taken step by step, and a memory that is bytes. */
+/** Shared by all learners: running a recurrence step by step, and a memory that can be stored as bytes. */
 
 import { addInPlace } from "../autodiff/accumulate.ts";
 import { noGrad } from "../autodiff/tape.ts";
@@ -18,16 +18,16 @@ import { keep, scope, Tensor } from "../tensor/tensor.ts";
 import { type Learner, refuseInputGradient, snapshot, type TakenStep, trainedOf } from "./algorithm.ts";
 import { checkSameOutputs } from "./influence.ts";
 
-/** Steps of the trial that tells recurrences whose steps follow each other from others. */
+/** Number of steps of the trial that checks whether a recurrence's steps follow each other. */
 const TRIAL_STEPS = 3;
 
-/** A learner whose memory is M. A class that extends it calls `reset` at the end of its constructor. */
+/** A learner with a memory M. Subclasses call `reset` at the end of their constructor. */
 export abstract class StepLearner<S extends State, M extends { readonly state: S }> implements Learner<S> {
   protected readonly name: string;
   protected readonly recurrence: Recurrence<S>;
   protected readonly trained: readonly Parameter[];
   protected readonly batch: number;
-  /** Where the batch is in each tensor of the state. */
+  /** The batch axis of each tensor of the state. */
   protected readonly axes: readonly number[];
   #memory: M | null = null;
 
@@ -48,7 +48,7 @@ export abstract class StepLearner<S extends State, M extends { readonly state: S
   /** The memory before the first step. */
   protected abstract first(state: S): M;
 
-  /** Checks a memory from outside further. @returns what has to be done once it is taken over */
+  /** Runs further checks on a foreign memory. @returns a function to call once it is taken over */
   protected admitted(_given: M): () => void {
     return () => {};
   }
@@ -61,7 +61,7 @@ export abstract class StepLearner<S extends State, M extends { readonly state: S
     return this.#memory as M;
   }
 
-  /** @throws ShapeError, DTypeError, FormatError where it is not one of this learner; nothing changes then */
+  /** @throws ShapeError, DTypeError, FormatError unless it fits this learner; leaves everything unchanged */
   set memory(memory: State) {
     scope(() => {
       const given = restoreState(this.memory as State, tensorsLike(this.memory as State, memory, "memory")) as unknown as M;
@@ -110,7 +110,7 @@ export abstract class StepLearner<S extends State, M extends { readonly state: S
     });
   }
 
-  /** Takes another memory, which is kept, in the place of the present one. */
+  /** Replaces the memory by another one, which it keeps. */
   protected move(memory: M): void {
     if (this.#memory !== null) for (const t of stateTensors(this.#memory as State)) t.dispose();
     this.#memory = memory;
@@ -120,14 +120,14 @@ export abstract class StepLearner<S extends State, M extends { readonly state: S
     return noGrad(() => mapState(copyOf, this.recurrence.initialState(this.batch)));
   }
 
-  /** @throws ShapeError, ArgumentError for what is no input of a step */
+  /** @throws ShapeError, ArgumentError for anything but a step's input */
   protected checkInput(x: Tensor): void {
     refuseInputGradient(this.name, x);
     if (x.rank === 2 && x.dim(0) === this.batch && x.dim(1) === this.recurrence.inputSize) return;
     throw new ShapeError(`${this.name}: expected x [${this.batch},${this.recurrence.inputSize}], got ${show(x.shape)}`);
   }
 
-  /** @throws ShapeError for what is no derivative by the output */
+  /** @throws ShapeError for anything but a derivative with respect to the output */
   protected checkError(dy: Tensor): void {
     const O = this.recurrence.outputSize;
     if (dy instanceof Tensor && sameShape(dy.shape, [this.batch, O])) return;
@@ -136,12 +136,12 @@ export abstract class StepLearner<S extends State, M extends { readonly state: S
     );
   }
 
-  /** The states of each sequence for itself. */
+  /** The state of each sequence separately. */
   protected sequences(state: S): S[] {
     return sequenceStates(state, this.axes, this.batch);
   }
 
-  /** @throws StateError where `fn` draws random numbers; the generators are put back then */
+  /** @throws StateError if `fn` draws random numbers; restores the generators */
   protected withoutDraws<R>(fn: () => R): R {
     const moved = new Map<Generator, GeneratorState>();
     const result = watchGenerators(moved, fn);
@@ -152,7 +152,7 @@ export abstract class StepLearner<S extends State, M extends { readonly state: S
     );
   }
 
-  /** Whether steps follow each other in time, each sequence for itself: a short scan is compared with steps. @throws StateError */
+  /** Checks that steps follow each other in time, for each sequence separately, by comparing a short scan with steps. @throws StateError */
   #checkSteps(): void {
     const { recurrence, batch: B } = this;
     const dtype = recurrence.parameters()[0]?.dtype;
@@ -174,7 +174,7 @@ export abstract class StepLearner<S extends State, M extends { readonly state: S
   }
 }
 
-/** The states of each sequence of a batch for itself. @param axes where the batch is in each tensor */
+/** The state of each sequence of a batch separately. @param axes the batch axis of each tensor */
 export function sequenceStates<S extends State>(state: S, axes: readonly number[], batch: number): S[] {
   const tensors = stateTensors(state);
   return Array.from({ length: batch }, (_, b) =>
@@ -190,7 +190,7 @@ export function keptCopy(t: Tensor): Tensor {
   return keep(copyOf(t));
 }
 
-/** Adds gradients to what parameters have; no gradients add nothing. */
+/** Adds gradients to those of parameters; missing gradients add nothing. */
 export function addGradients(parameters: readonly Parameter[], found: readonly (Tensor | null)[]): void {
   parameters.forEach((p, i) => {
     const g = found[i];

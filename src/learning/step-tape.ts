@@ -9,10 +9,10 @@ import type { Recurrence } from "../recurrence/recurrence.ts";
 import { mapState, restoreState, type State, stateTensors } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** Those of a state's tensors that have derivatives. */
+/** The tensors of a state that have derivatives. */
 export const floats = (tensors: readonly Tensor[]): Tensor[] => tensors.filter((t) => isFloat(t.dtype));
 
-/** Cotangents of a step's inputs; null where nothing arrives. */
+/** Cotangents of a step's inputs; null if nothing arrives. */
 export interface StepCotangents {
   /** Of the state's float tensors. */
   readonly state: readonly (Tensor | null)[];
@@ -33,13 +33,13 @@ export class StepTape<S extends State> {
     const before = restoreState(like, tracked);
     const [y, next] = enableGrad(() => recurrence.step(input, before));
     this.y = y;
-    // By name: a step may list its tensors in another order than the state before.
+    // By name, since a step may list its tensors in another order than the previous state.
     this.next = stateTensors(mapState((_, t) => t as Tensor, before, next));
     this.#states = floats(tracked).length;
     this.#inputs = [...floats(tracked), input, ...parameters];
   }
 
-  /** Cotangents of state, x and parameters from those of y and of the next state (null: none). */
+  /** Cotangents of state, x and parameters from those of y and of the next state, which may be null. */
   pull(
     dy: Tensor | null,
     dNext: readonly (Tensor | null)[],

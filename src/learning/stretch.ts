@@ -1,4 +1,4 @@
-/** A stretch of steps of one sequence and its derivatives: what algorithms that work forward in time are made of. */
+/** A stretch of steps of one sequence and its derivatives, from which algorithms that work forward in time are built. */
 
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
@@ -17,7 +17,7 @@ export interface Pulled {
   readonly parameters: Tensor;
 }
 
-/** Tensors of one sequence as one vector; zeros of the size of `like` where there is none. */
+/** Joins tensors of one sequence into a vector; zeros of `like`'s size for a missing one. */
 export function joined(parts: readonly (Tensor | null)[], like: readonly Tensor[], dtype: DType = "float32"): Tensor {
   if (like.length === 0) return zeros([0], dtype);
   return stateToVector(like.map((l, i) => parts[i] ?? zeros(l.shape, l.dtype)));
@@ -26,7 +26,7 @@ export function joined(parts: readonly (Tensor | null)[], like: readonly Tensor[
 /**
  * h ≥ 1 steps of one sequence on a tape of their own: ys = f(xs, s), next = g(xs, s).
  *
- * The state counts as the vector of its float tensors; what else it carries (indices, masks) has no derivative.
+ * The state counts as the vector of its float tensors; its other parts (indices, masks) have no derivative.
  */
 export class Stretch<S extends State> {
   /** [h,1,O] */
@@ -37,7 +37,7 @@ export class Stretch<S extends State> {
   readonly xs: Tensor;
   /** The state before the stretch. */
   readonly start: S;
-  /** What the sweeps so far have got to, of the parameters and of the first state's tensors: the rest has no gradient, not one of 0. */
+  /** The parameters and tensors of the first state that sweeps have reached; the rest has no gradient, rather than a zero one. */
   readonly reached: Set<Tensor> = new Set();
   readonly #state: readonly Tensor[];
   readonly #before: readonly Tensor[];
@@ -53,14 +53,14 @@ export class Stretch<S extends State> {
     const tracked = stateTensors(state).map((s) => (isFloat(s.dtype) ? track(s.detach()) : s));
     const [ys, next] = enableGrad(() => recurrence.scan(xs, restoreState(state, tracked)));
     this.ys = ys;
-    // By name: a recurrence may list its tensors in another order.
+    // By name, since a recurrence may list its tensors in another order.
     this.next = mapState((_, t) => t as Tensor, state, next);
     this.#state = stateTensors(state).filter((s) => isFloat(s.dtype));
     this.#before = tracked.filter((s) => isFloat(s.dtype));
     this.#after = stateTensors(this.next).filter((s) => isFloat(s.dtype));
   }
 
-  /** Elements of the state. */
+  /** Number of elements of the state. */
   get size(): number {
     return this.#after.reduce((n, s) => n + s.size, 0);
   }
@@ -83,12 +83,12 @@ export class Stretch<S extends State> {
       if (found[i] !== null) this.reached.add(t);
     });
     const n = this.#before.length;
-    // Of the outputs' type where there is no state, or no parameter, to tell it.
+    // Of the outputs' dtype if no state or parameter gives one.
     const { dtype } = this.ys;
     return { state: joined(found.slice(0, n), this.#before, dtype), parameters: joined(found.slice(n), this.#parameters, dtype) };
   }
 
-  /** ∂next/∂state [S,S] and ∂next/∂θ [S,P], a sweep a row. */
+  /** ∂next/∂state [S,S] and ∂next/∂θ [S,P], with one sweep per row. */
   jacobians(): { readonly state: Tensor; readonly parameters: Tensor } {
     const S = this.size;
     const { dtype } = this.ys;
@@ -105,7 +105,7 @@ interface StartInfluence {
   readonly reached: ReadonlySet<Parameter>;
 }
 
-/** How the state before the first step depends on parameters; null where it does on none. */
+/** How the state before the first step depends on parameters; null if it depends on none. */
 export function startInfluence(recurrence: Recurrence, parameters: readonly Parameter[]): StartInfluence | null {
   const floats = stateTensors(enableGrad(() => recurrence.initialState(1))).filter((s) => isFloat(s.dtype));
   if (floats.every((s) => s.node === null && !s.requiresGrad)) return null;

@@ -1,4 +1,4 @@
-/** How much of the teacher's input training is given as it goes on: the schedules of scheduled sampling. */
+/** The schedules of scheduled sampling: how often training uses the teacher's input as it proceeds. */
 
 import { checkNumber, optionsOf } from "../base/checks.ts";
 import { exp, log } from "../numerics/scalar.ts";
@@ -9,7 +9,7 @@ export type TruthSchedule = (update: number) => number;
 export interface LinearDecayOptions {
   /** k: ε at update 0; default 1. */
   readonly start?: number;
-  /** c: what each update takes away. */
+  /** c: the decrease per update. */
   readonly slope: number;
   /** ε_min; default 0. */
   readonly least?: number;

@@ -1,4 +1,4 @@
-/** The gradient that long short-term memory was first trained with. */
+/** The gradient with which long short-term memory was first trained. */
 
 import { ArgumentError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
@@ -18,11 +18,11 @@ import type { Influence, Setting } from "./influence.ts";
 
 const NAME = "truncatedLstm";
 
-/** An LSTM of the same weights whose errors leave a block by its cells alone: what enters gates and cell inputs from blocks is constant. */
+/** An LSTM with the same weights whose errors leave a block only through its cells: inputs of gates and cells that come from blocks are constant. */
 class TruncatedView extends Cell<LstmState> {
   readonly inputSize: number;
   readonly outputSize: number;
-  /** c sees its own past only, and h is seen by nobody's errors. */
+  /** c sees only its own past, and no error goes through h. */
   readonly independentUnits: number;
   readonly lstm: LSTMCell | LSTM;
 
@@ -65,7 +65,7 @@ class TruncatedView extends Cell<LstmState> {
   }
 }
 
-/** @throws ArgumentError for what is no LSTM of one layer and one direction */
+/** @throws ArgumentError for anything but an LSTM of one layer and one direction */
 function viewOf(recurrence: Recurrence): Recurrence {
   const lstm: unknown = recurrence;
   const changed = [LSTM, LSTMCell].some((Class) => lstm instanceof Class && !movesAs(lstm, Class));
@@ -85,19 +85,19 @@ function viewOf(recurrence: Recurrence): Recurrence {
 }
 
 /**
- * LSTM's original gradient: errors that reach the net input of a gate or of a cell are not passed on to the blocks that fed it; through time they
- * are carried by the cells alone. For source m (x, h or 1) and the errors ε of the outputs:
+ * LSTM's original gradient: errors that reach the net input of a gate or of a cell do not go on to the blocks that feed it. Through time,
+ * only the cells carry them. For source m (x, h or 1) and the errors ε of the outputs:
  *
  *   S_g' = f∘S_g + i∘g'·z_m      S_i' = f∘S_i + g∘i'·z_m      S_f' = f∘S_f + c∘f'·z_m
  *   ∂E/∂W_o = ε∘tanh(c')∘o'·z_m      ∂E/∂W_{g,i,f} = ε∘o∘tanh'(c')∘S_{g,i,f}
  *
- * Peepholes are sources, too, and cut off in the same way. O(P) operations a step and O(P) memory, whatever T: local in space and time, so it also
- * learns sample by sample. It is not the gradient: equal to it where gates and cells see inputs alone. `LSTM1997` with `truncate: "1997"` has
- * the same rule, built in.
+ * Peepholes are sources too, and truncated alike. O(P) operations per step and O(P) memory, whatever T: it is local in space and time, so it also
+ * learns sample by sample. It equals the true gradient only if gates and cells see nothing but inputs. `LSTM1997` with `truncate: "1997"` has
+ * the same rule built in.
  * @see Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9, 1997, appendix A.1; Gers, Schmidhuber and Cummins, "Learning
  * to forget", Neural Computation 12, 2000; for peepholes, Gers, Schraudolph and Schmidhuber, "Learning precise timing with LSTM recurrent
  * networks", 2002
- * Deviates: of the nets of those papers only in what `LSTMCell` is, tanh for both squashing functions.
+ * Deviates: uses `LSTMCell`, whose squashing functions are both tanh.
  * @throws ArgumentError for anything but an `LSTMCell` or an `LSTM` of one layer and one direction
  * @example fit(model, batches, { gradients: truncatedLstm(), … })
  */
@@ -105,7 +105,7 @@ export function truncatedLstm(): GradientAlgorithm {
   return forwardAlgorithm(NAME, influenceOf, { as: viewOf });
 }
 
-/** Traces of the cells; dense where the gradient of a first state is wanted, too. */
+/** Traces of the cells; dense if the gradient of a first state is wanted too. */
 function influenceOf(setting: Setting): Influence {
   const { lstm, independentUnits } = setting.recurrence as unknown as TruncatedView;
   if (setting.start !== null) return denseInfluence(setting) as Influence;

@@ -21,23 +21,23 @@ import { type LearnedWindow, sweepWindow, WindowLearner } from "./late-learner.t
 import { overSequences } from "./sequences.ts";
 
 export interface TruncatedSteps {
-  /** How far errors go back, and the steps from one sweep to the next: [h, h′] with h ≥ h′. */
+  /** Number of steps that errors go back, and steps from one sweep to the next: [h, h′] with h ≥ h′. */
   readonly steps: readonly [h: number, hPrime: number];
 }
 
 /**
- * BPTT(h; h′): after every h′ steps, the errors of these steps are swept back through the last h steps.
+ * BPTT(h; h′): after every h′ steps, sweeps the errors of these steps back through the last h steps.
  *
  *   Σ_e ∂E(y_e₋ₕ′₊₁ … y_e)/∂θ with the state before step e − h + 1 constant        e = h′, 2h′, …, T
  *
- * An error of age a goes back h − a steps. h ≥ T is the whole gradient; [h, h] cuts a sequence into pieces, as `DetachEvery` does; [h, 1] treats all
- * errors alike. O(P·(1 + h/h′)) operations a step; the tape is that of h steps, whatever T. Biased where dependencies are longer
+ * An error of age a goes back h − a steps. h ≥ T gives the full gradient; [h, h] cuts a sequence into pieces, like `DetachEvery`; [h, 1] treats all
+ * errors alike. O(P·(1 + h/h′)) operations per step; the tape holds h steps, whatever T. Biased if dependencies are longer
  * than h. `truncatedBptt` is the same with weights that may change after every window.
  *
- * Sample by sample (`online`), errors wait for their window, at most h′ − 1 steps. Memory is that of h inputs and states and h′ errors, and in a sweep the
- * tape of h steps, which run again with the weights of that moment.
- * @throws ArgumentError unless h and h′ are whole and 1 ≤ h′ ≤ h, and for recurrences whose scan is no steps in time; StateError for
- *   ones that draw random numbers, whose steps are run again
+ * Sample by sample (`online`), errors wait for their window, at most h′ − 1 steps. It keeps h inputs and states and h′ errors, and during a sweep the
+ * tape of h steps, which run again with the present weights.
+ * @throws ArgumentError unless h and h′ are whole and 1 ≤ h′ ≤ h, and for recurrences whose scan is not a sequence of steps in time; StateError for
+ *   ones that draw random numbers, since steps run again
  * @see Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories", Neural Computation 2, 1990
  * @example fit(model, batches, { gradients: truncated({ steps: [16, 8] }), … })
  */
@@ -92,7 +92,7 @@ class Windows {
     return { xs: dxs, state: rest.slice(0, state.length), parameters: rest.slice(state.length) };
   }
 
-  /** The gradients by inputs, first state and parameters, of the errors of a window's newest steps. */
+  /** Gradients with respect to inputs, first state and parameters, from the errors of a window's newest steps. */
   #window({ start, from, end }: Window, piece: Tensor, before: State): { readonly next: State; readonly value: (Tensor | null)[] } {
     const { xs, ys, dys, dLast, wantsInputs } = this.#scan;
     const T = xs.dim(0);
@@ -114,14 +114,14 @@ class Windows {
       [x, ...carry, ...this.#parameters],
       pairs.map(([, d]) => d),
     );
-    // Later windows start from states that are constant.
+    // Later windows start from constant states.
     const dState = found.slice(0, carry.length).map((g) => (start === 0 ? g : null));
     const dxs = wantsInputs && dx !== null ? pad(dx, [[start, T - end], ...dx.shape.slice(1).map((): [number, number] => [0, 0])]) : null;
     return { next, value: [dxs, ...dState, ...found.slice(carry.length)].map((g) => g && copyOf(g)) };
   }
 }
 
-/** a + b in the place of a. */
+/** Adds b to a, and returns the sum in place of a. */
 function summed(a: Tensor | null, b: Tensor | null): Tensor | null {
   if (a === null || b === null) return a ?? b;
   addInPlace(a, b);

@@ -1,4 +1,4 @@
-/** Unbiased online recurrent optimization: the influence as one outer product, right on the average. */
+/** Unbiased online recurrent optimization: the influence as one outer product, exact on average. */
 
 import { checkNumber, checkOptions } from "../base/checks.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
@@ -12,9 +12,9 @@ import { type Influence, refuseStart, type Setting } from "./influence.ts";
 import { push } from "./step-derivatives.ts";
 
 export interface UoroOptions {
-  /** Added to the norms that are divided by (default 1e-7). With 0, a norm of zero leaves its factor at 1. */
+  /** Added to norms in divisors (default 1e-7). With 0, a norm of zero leaves its factor at 1. */
   readonly epsilon?: number;
-  /** Where signs are drawn from, during `backward`; the default generator unless given. */
+  /** Source of random signs, drawn during `backward`; default: the default generator. */
   readonly generator?: Generator;
 }
 
@@ -26,14 +26,14 @@ export function norm(x: Tensor): number {
   return Math.sqrt(dot(x, x).item());
 }
 
-/** √(a/b), which brings factors of sizes a and b to one size; 1 where there is nothing to balance. */
+/** √(a/b), which balances factors of sizes a and b; 1 if there is nothing to balance. */
 export function balance(a: number, b: number, epsilon = 0): number {
   if (epsilon > 0) return Math.sqrt(a / (b + epsilon)) + epsilon;
   const ratio = Math.sqrt(a / b);
   return Number.isFinite(ratio) && ratio > 0 ? ratio : 1;
 }
 
-/** n signs, +1 or −1. */
+/** n random signs, +1 or −1. */
 export function signs(n: number, dtype: Tensor["dtype"], generator: Generator): Tensor {
   return sub(mul(generator.bernoulli([n], 0.5, dtype), 2), 1);
 }
@@ -62,17 +62,17 @@ function outerProduct({ S, P, dtype }: Setting, epsilon: number, generator: Gene
 }
 
 /**
- * Unbiased online recurrent optimization: a random outer product stands for the influence G = ∂s/∂θ. Its mean over the signs is G, so
- * that gradients are right on the average, and noisy: the more so, the more units and the longer the memory.
+ * Unbiased online recurrent optimization: a random outer product approximates the influence G = ∂s/∂θ. Its mean over the signs is G, so
+ * gradients are right on average but noisy, the more so with more units and longer memory.
  *
- *   ν ∈ {−1, 1}^S, anew at every step
+ *   ν ∈ {−1, 1}^S, fresh at every step
  *   s̃' = ρ₀·J s̃ + ρ₁·ν        θ̃' = θ̃/ρ₀ + Iᵀν/ρ₁
  *   ρ₀ = √(‖θ̃‖/(‖J s̃‖ + ε)) + ε        ρ₁ = √(‖Iᵀν‖/(‖ν‖ + ε)) + ε
  *   ∂E_t/∂θ ≈ (λᵀs̃)·θ̃ + g        λ, g: the error swept back through its own step, to the state before it and to the parameters
  *
- * O(P) operations a step: two sweeps and one forward derivative of a step; O(S + P) memory. Each sequence of a batch has signs of its own.
- * `fit` keeps the place of the generator in its checkpoints where it is given it, too.
- * @throws ArgumentError for an `epsilon` below 0; under way for recurrences whose first state is trained
+ * O(P) operations per step (two sweeps and one forward derivative of a step) and O(S + P) memory. Each sequence of a batch has its own signs.
+ * Give the generator to `fit` as well, so that its checkpoints include it.
+ * @throws ArgumentError for an `epsilon` below 0, and during the scan for recurrences with a trained first state
  * @see Tallec and Ollivier, "Unbiased online recurrent optimization", 2018 (arXiv 1702.05043), algorithm 1
  * Deviates: none.
  * @example fit(model, batches, { gradients: uoro({ generator }), … })

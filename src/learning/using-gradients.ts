@@ -1,4 +1,4 @@
-/** A model under a gradient algorithm: its recurrences scan by it, and nothing around them knows. */
+/** Runs a model under a gradient algorithm: its recurrences scan by it, and nothing around them notices. */
 
 import { isGradEnabled } from "../autodiff/tape.ts";
 import { checkFunction, checkMethods, finished } from "../base/checks.ts";
@@ -9,7 +9,7 @@ import type { State } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { GradientAlgorithm } from "./algorithm.ts";
 
-/** The recurrences of a model that are no part of another one. */
+/** The outermost recurrences of a model: those that are not part of another. */
 export function outermostRecurrences(model: Module): Recurrence[] {
   const inner = new Set<Module>();
   const found: Recurrence[] = [];
@@ -23,9 +23,9 @@ export function outermostRecurrences(model: Module): Recurrence[] {
 
 /**
  * Runs `fn` with the outermost recurrences of a model scanning by an algorithm: what `fit(…, { gradients })` does with a loss.
- * An algorithm is a rule for the derivative of a scan: steps that `fn` takes one by one are backpropagated through, whatever the algorithm.
- * @throws ArgumentError for a model without a recurrence; StateError where `fn` takes the steps of a trained recurrence one by one, with
- *   gradients, and never scans it (but `bptt`, which is what these steps do anyway)
+ * An algorithm is a rule for the derivative of a scan. If `fn` takes single steps, they are backpropagated through under any algorithm.
+ * @throws ArgumentError for a model without a recurrence; StateError if `fn` takes single steps of a trained recurrence, with
+ *   gradients, and never scans it (except under `bptt`, which such steps use anyway)
  * @example
  * const loss = usingGradients(rtrl(), model, () => mseLoss(model.forward(xs), ys));
  * backward(loss);
@@ -47,10 +47,10 @@ export function usingGradients<R>(algorithm: GradientAlgorithm, model: Module, f
   }
 }
 
-/** Objects whose methods are their own for a while, whatever was put in the place of them. */
+/** Objects that currently use their own methods, in spite of replacements. */
 const onTheirOwn = new WeakSet<object>();
 
-/** Runs `fn` with an object's own methods: the rule of an algorithm runs while the algorithm may be in the place of the scan. */
+/** Runs `fn` with an object's own methods, since an algorithm's rule runs while the algorithm may have replaced the scan. */
 export function byItself<R>(object: object, fn: () => R): R {
   if (onTheirOwn.has(object)) return fn();
   onTheirOwn.add(object);
@@ -61,14 +61,14 @@ export function byItself<R>(object: object, fn: () => R): R {
   }
 }
 
-/** How a function has run a recurrence, where gradients are wanted. */
+/** How a function has run a recurrence with gradients. */
 interface Use {
   readonly recurrence: Recurrence;
   scanned: boolean;
   stepped: boolean;
 }
 
-/** Puts the algorithm's scan in the place of a recurrence's own, which the algorithm finds again while it runs. Steps from outside are noted. */
+/** Replaces a recurrence's scan by the algorithm's, which itself sees the original while it runs. Notes single steps from outside. */
 function replaceScan(use: Use, algorithm: GradientAlgorithm): () => void {
   const { recurrence } = use;
   return replaceMethods(recurrence, {
@@ -83,7 +83,7 @@ function replaceScan(use: Use, algorithm: GradientAlgorithm): () => void {
   });
 }
 
-/** Steps that are taken one by one are no scan: the gradient would be that of backpropagation under the algorithm's name. */
+/** Refuses single steps instead of a scan: their gradient would be backpropagation's, under the algorithm's name. */
 function refuseSteps({ name, coversSteps = false }: GradientAlgorithm, uses: readonly Use[]): void {
   if (coversSteps) return;
   const passed = uses.find((use) => use.stepped && !use.scanned && use.recurrence.parameters().some((p) => p.requiresGrad));
@@ -94,8 +94,8 @@ function refuseSteps({ name, coversSteps = false }: GradientAlgorithm, uses: rea
 }
 
 /**
- * Puts methods in the place of an object's own, which are found again while one of them runs.
- * @returns what puts the object's own back
+ * Replaces methods of an object; while a replacement runs, it sees the originals.
+ * @returns a function that restores the originals
  */
 export function replaceMethods<M extends object>(object: M, methods: Partial<M>): () => void {
   let running = false;

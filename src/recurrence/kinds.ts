@@ -11,7 +11,7 @@ import { linear } from "../ops/linear.ts";
 import { elmanSequence, gruSequence, lstmSequence, type Nonlinearity, type PackedRows } from "../ops/recurrent.ts";
 import { cat, slice, transpose } from "../ops/shape.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import type { State } from "./state.ts";
 
 /** The weights of one layer in one direction. */
@@ -178,6 +178,7 @@ export function checkRecurrentOptions(op: string, { inputSize, hiddenSize, biase
 /** Checks that each tensor of the state has shape [...lead, size]. */
 export function checkState(op: string, state: readonly Tensor[], lead: readonly number[], sizes: readonly number[]): void {
   state.forEach((s, i) => {
+    checkTensor(op, s);
     const expected = [...lead, sizes[i] as number];
     if (!sameShape(s.shape, expected)) {
       throw new ShapeError(`${op}: expected state ${"hc"[i]} ${show(expected)}, got ${show(s.shape)}`);

@@ -6,7 +6,7 @@
  */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkLengths, checkMethods, optionsOf } from "../base/checks.ts";
+import { checkLengths, checkMethods, checkObject, optionsOf } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { fillBeyond, runningMask } from "../nn/padding.ts";
@@ -97,6 +97,8 @@ const knownAxes = new WeakMap<object, { readonly axes: BatchAxes; readonly form:
 /** Names and ranks of a state's tensors. */
 function formOf(state: State | undefined): string {
   if (state instanceof Tensor) return `${state.rank}`;
+  // The parts of a text are texts again.
+  if (typeof state !== "object") return typeof state;
   const parts = Object.entries(state ?? {}).map(([name, part]) => `${name}:${formOf(part)}`);
   return `(${parts.sort().join()})`;
 }
@@ -131,6 +133,7 @@ function inOrder(axes: BatchAxes, state: State | undefined): State {
       `scan: expected a state of the structure that initialState has, got ${state === undefined ? "a part less" : "another"}`,
     );
   }
+  if (state !== undefined) checkObject("scan", "a state's part", state);
   if (Array.isArray(axes)) return axes.map((part, i) => inOrder(part, (state as readonly State[] | undefined)?.[i]));
   const named = state as { readonly [name: string]: State } | undefined;
   return Object.fromEntries(Object.entries(axes).map(([name, part]) => [name, inOrder(part, named?.[name])]));
@@ -142,10 +145,10 @@ export function batchAxesOf(cell: Startable, state: State): number[] {
   return flat(batchAxes(cell, state));
 }
 
-/** The state from which a scan starts. @throws ShapeError for one of another structure */
-export function startOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S | undefined): S {
+/** The state from which a scan starts: the initial one unless given. @throws ShapeError, DTypeError for one of another structure */
+export function startOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S | null | undefined): S {
   checkTensor("scan", xs);
-  return state === undefined ? cell.initialState(xs.dim(1)) : (inOrder(batchAxes(cell, state), state) as S);
+  return state === undefined || state === null ? cell.initialState(xs.dim(1)) : (inOrder(batchAxes(cell, state), state) as S);
 }
 
 /** Reshapes one value per sequence to broadcast over the other axes of `like`. */

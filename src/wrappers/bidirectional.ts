@@ -1,10 +1,11 @@
 /** Two recurrences of any kind that run over one sequence in opposite directions. */
 
+import { checkOptions } from "../base/checks.ts";
 import { ShapeError, StateError } from "../base/errors.ts";
 import { Module } from "../nn/module.ts";
 import { cat, select, slice } from "../ops/shape.ts";
 import { type PlanOptions, planScan } from "../recurrence/plan.ts";
-import { checkRecurrence, type Recurrence, type ScanOptions } from "../recurrence/recurrence.ts";
+import { checkRecurrence, type Recurrence, SCAN, type ScanOptions, startOf } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -60,8 +61,10 @@ export class Bidirectional<F extends State = State, B extends State = F> extends
 
   /** From xs [T,B,I] to ys [T,B,O_f + O_b] and both last states. `reverse` swaps the directions. */
   scan(xs: Tensor, state?: BidirectionalState<F, B>, options: ScanOptions = {}): [ys: Tensor, last: BidirectionalState<F, B>] {
-    const [fs, forward] = this.forward.scan(xs, state?.forward, options);
-    const [bs, backward] = this.backward.scan(xs, state?.backward, { ...options, reverse: !options.reverse });
+    checkOptions("scan", options, SCAN);
+    const start = startOf(this, xs, state);
+    const [fs, forward] = this.forward.scan(xs, start.forward, options);
+    const [bs, backward] = this.backward.scan(xs, start.backward, { ...options, reverse: !options.reverse });
     return [cat([fs, bs], 2), { forward, backward }];
   }
 

@@ -6,7 +6,7 @@ import type { FloatDType } from "../base/dtype.ts";
 import type { Module } from "../nn/module.ts";
 import { fillBeyond, zeroBeyond } from "../nn/padding.ts";
 import { cat, slice, unsqueeze } from "../ops/shape.ts";
-import { Cell, checkRecurrence, checkSequence, type Recurrence, SCAN, type ScanOptions } from "../recurrence/recurrence.ts";
+import { Cell, checkRecurrence, checkSequence, type Recurrence, SCAN, type ScanOptions, startOf } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { zeros } from "../tensor/create.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
@@ -108,7 +108,7 @@ export class MealyMachine<S extends State = State> extends Machine<S, MealyState
     checkSequence("scan", xs, this.inputSize, options.lengths);
     const T = xs.dim(0);
     if (options.reverse || options.lengths?.some((n) => n < T)) return super.scan(xs, state, options);
-    const start = state ?? this.initialState(xs.dim(1));
+    const start = startOf(this, xs, state);
     const [hs, last] = this.recurrence.scan(xs, start.state, options);
     const first = unsqueeze(start.h, 0);
     // With one step, no output of f is read.

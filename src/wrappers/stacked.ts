@@ -6,7 +6,7 @@ import type { Module } from "../nn/module.ts";
 import { add } from "../ops/arithmetic.ts";
 import { dropout, variationalDropout } from "../ops/dropout.ts";
 import { cat } from "../ops/shape.ts";
-import { Cell, type ScanOptions } from "../recurrence/recurrence.ts";
+import { Cell, type ScanOptions, startOf } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -108,9 +108,10 @@ export class StackedRNN<S extends State = State> extends Cell<readonly S[]> {
 
   /** Like `scan`, but returns the outputs [T,B,·] of every layer, from the lowest up. */
   scanLayers(xs: Tensor, state?: readonly S[], options: ScanOptions = {}): [outputs: Tensor[], last: readonly S[]] {
+    const start = startOf(this, xs, state);
     const last: S[] = [];
     const outputs = this.#through(xs, (u, l) => {
-      const [ys, s] = (this.layers[l] as StackedLayer<S>).scan(u, state?.[l] as never, options);
+      const [ys, s] = (this.layers[l] as StackedLayer<S>).scan(u, start[l] as never, options);
       last.push(s);
       return ys;
     });

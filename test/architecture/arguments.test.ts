@@ -19,6 +19,7 @@ import { SGD } from "../../src/optim/sgd.ts";
 import { imageGrid } from "../../src/plot/images.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
 import { RNNCell } from "../../src/recurrence/rnn-cells.ts";
+import { stateTensors } from "../../src/recurrence/state.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
 import { forestOf } from "../../src/trees/structure.ts";
@@ -152,6 +153,19 @@ describe("arguments after the first, and what callbacks give", () => {
 });
 
 describe("every recurrence", () => {
+  it.each(Object.keys(every))("%s takes null as no state, and refuses other states, lengths and options that are none", async (name) => {
+    const cell = every[name]?.({ generator: new Generator(1) }) as Recurrence;
+    const xs = new Generator(2).normal([3, 2, cell.inputSize]);
+    const scan = (state: unknown, options: unknown) => () => cell.eval().scan(xs, state as never, options as never);
+    expect(cell.scan(xs, null as never)[1]).toBeDefined();
+    expect(thrown(scan(undefined, null))).toMatchObject({ code: "ERR_DTYPE" });
+    expect(thrown(scan(undefined, { lengths: null }))).toMatchObject({ code: "ERR_DTYPE" });
+    const hasState = stateTensors(cell.initialState(1)).length > 0;
+    for (const wrong of hasState ? [3, "h", {}, []] : []) {
+      expect(["ERR_SHAPE", "ERR_DTYPE"]).toContain((thrown(scan(wrong, {})) as { code?: string } | null)?.code);
+    }
+  });
+
   it.each(Object.keys(every))("%s refuses the same as a sequence, an input and a batch", async (name) => {
     const cell = every[name]?.({ generator: new Generator(1) }) as Recurrence;
     const state = cell.initialState(2);

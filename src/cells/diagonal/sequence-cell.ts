@@ -7,7 +7,7 @@ import { takeRows } from "../../ops/gather.ts";
 import { chunkedScan } from "../../ops/prefix-scan.ts";
 import { linearScan } from "../../ops/reduce.ts";
 import { cat, flip, select, slice, stack, unsqueeze } from "../../ops/shape.ts";
-import { Cell, checkSequence, hasOwnMethod, SCAN, type ScanOptions } from "../../recurrence/recurrence.ts";
+import { Cell, checkSequence, hasOwnMethod, SCAN, type ScanOptions, startOf } from "../../recurrence/recurrence.ts";
 import type { State } from "../../recurrence/state.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";
 
@@ -25,12 +25,12 @@ export abstract class SequenceCell<S extends State = State> extends Cell<S> {
   override scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
     checkOptions("scan", options, SCAN);
     checkSequence("scan", xs, this.inputSize, options.lengths);
-    const [T, B] = [xs.dim(0), xs.dim(1)];
+    const T = xs.dim(0);
     // A single step runs as a step: what it does not read then has no gradient, rather than one of zeros.
     if (T === 1 || hasNewerStep(this)) return super.scan(xs, state, options);
     const lengths = options.lengths?.some((n) => n < T) ? options.lengths : null;
     const turn = (x: Tensor) => (options.reverse ? reversed(x, lengths) : x);
-    const [ys, last] = this.whole(turn(fillBeyond(xs, lengths)), state ?? this.initialState(B), lengths);
+    const [ys, last] = this.whole(turn(fillBeyond(xs, lengths)), startOf(this, xs, state), lengths);
     return [turn(zeroBeyond(ys, lengths)), last];
   }
 }

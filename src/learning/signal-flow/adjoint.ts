@@ -1,4 +1,4 @@
-/** Signals of a transposed graph: errors on their way back through a graph as it ran. */
+/** Signals of a transposed graph: errors on their way back through a run of the graph. */
 
 import { add, mul } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -8,29 +8,29 @@ import { vjp } from "../../transforms/transforms.ts";
 import type { Instant } from "./graph.ts";
 import { type FlowEdge, type FlowStructure, incomingEdges, orderOf } from "./structure.ts";
 
-/** A signal, or null where nothing arrives. */
+/** A signal, or null if nothing arrives. */
 export type Arrival = Tensor | null;
 
-/** Signals of the transposed graph at one step: of the nodes, and of each edge at its start, which is the end of the edge that it was. */
+/** Signals of the transposed graph at one step: of the nodes, and of each edge at its start, which is the end of the original edge. */
 export interface AdjointInstant {
   readonly nodes: readonly Arrival[];
   readonly into: readonly Arrival[];
 }
 
-/** What edges bring that lead over time: the edge, from which earlier step it is asked. */
+/** Supplies the signals of edges across time, given the edge and the step. */
 export type Recall = (edge: number) => Arrival;
 
 export const sumArrivals = (a: Arrival, b: Arrival): Arrival => (a && b ? add(a, b) : (a ?? b));
 
-/** A transposed graph, ready to run against the time. */
+/** A transposed graph, ready to run backwards in time. */
 export class AdjointRun {
   readonly structure: FlowStructure;
   readonly #order: readonly number[];
   readonly #incoming: readonly (readonly number[])[];
-  /** The edges that brought the factors of each product of the graph as it was. */
+  /** The edges that brought the factors of each product of the original graph. */
   readonly #factors: readonly (readonly number[])[];
 
-  /** @param structure of a transposed graph */
+  /** @param structure the structure of a transposed graph */
   constructor(structure: FlowStructure) {
     this.structure = structure;
     this.#order = orderOf(structure);
@@ -41,7 +41,7 @@ export class AdjointRun {
 
   /**
    * One step.
-   * @param injected what comes in from outside, by node
+   * @param injected signals from outside, by node
    * @param point the signals of the graph at this step
    */
   instant(injected: (node: number) => Arrival, point: Instant, recall: Recall): AdjointInstant {
@@ -64,7 +64,7 @@ export class AdjointRun {
     return { nodes: signals, into };
   }
 
-  /** What an edge out of a product transposed gets: the signal times the other factors. */
+  /** The signal of an edge out of a transposed product: the product's signal times the other factors. */
   #shared(n: number, e: number, signal: Tensor, point: Instant): Tensor {
     const others = (this.#factors[n] as readonly number[]).filter((other) => other !== e);
     return others.reduce((share, other) => mul(share, point.out[other] as Tensor), signal);

@@ -1,4 +1,4 @@
-/** Gradients of signal-flow graphs by their transposed graphs: in one batch, in windows on the way, and by convolution. */
+/** Gradients of signal-flow graphs by their transposed graphs: in one batch, in windows, and by convolution. */
 
 import { checkWhole, optionsOf } from "../../base/checks.ts";
 import { ArgumentError, ShapeError } from "../../base/errors.ts";
@@ -31,12 +31,12 @@ function instantsOf(graph: SignalFlowGraph, xs: Tensor, lines: readonly Tensor[]
   });
 }
 
-/** Errors within a window of steps from..to, of which only those from `fresh` on come in. */
+/** A window of steps from..to, whose errors count from step `fresh` on. */
 interface Window {
   readonly from: number;
   readonly fresh: number;
   readonly to: number;
-  /** Whether the cotangents of the last state come in, too. */
+  /** Whether the cotangents of the last state count too. */
   readonly last: boolean;
 }
 
@@ -50,12 +50,12 @@ function windowsOf(T: number, window: readonly [h: number, hPrime: number] | nul
   });
 }
 
-/** Gradients that grow window by window; null where nothing has arrived. */
+/** Gradients accumulated window by window; null where nothing has arrived. */
 class Gradients {
   readonly weights: Map<Tensor, Tensor> = new Map();
-  /** By step, of the inputs [B,I]. */
+  /** Gradients of the inputs [B,I], by step. */
   readonly xs: Arrival[];
-  /** Of each line of the first state. */
+  /** Gradients of each line of the first state. */
   readonly lines: Arrival[];
 
   constructor(T: number, lines: number) {
@@ -68,13 +68,13 @@ class Gradients {
   }
 }
 
-/** What the sum over steps of products at an edge's two ends gives to its weight. */
+/** An edge's contribution to the gradient of its weight: the sum over steps of products of signals at its two ends. */
 function weightGradient(edge: FlowEdge & { readonly weight: Tensor }, starts: readonly Tensor[], ends: readonly Tensor[]): Tensor {
   const [x, d] = [cat(starts, 0), cat(ends, 0)];
   return edge.kind === "matrix" ? matmul(turned(d), x) : sumTo(sum(mul(d, x), { axis: 0, keepDim: true }), [1, edge.weight.dim(0)]);
 }
 
-/** What comes into a sweep. */
+/** The inputs of a sweep. */
 type Errors = Pick<ScanCotangents, "xs" | "state" | "dys" | "dLast">;
 
 /** A graph, its transpose and a run. */
@@ -95,7 +95,7 @@ class Sweep {
     this.found = new Gradients(this.#instants.length, this.#delays.length);
   }
 
-  /** ∂E/∂y(t) by node: outputs side by side, a node that is put out twice twice. */
+  /** ∂E/∂y(t) by node. Outputs lie side by side; a node may be an output twice. */
   #errors(t: number): (node: number) => Arrival {
     const { dys } = this.#cotangents;
     if (dys === null) return () => null;
@@ -112,7 +112,7 @@ class Sweep {
 
   run({ from, fresh, to, last }: Window): void {
     const adjoint: AdjointInstant[] = [];
-    /** What an edge with d steps forwards in time brings to step t: what entered it d steps later, or what the last line got. */
+    /** The signal that an edge with d steps forwards in time brings to step t: what entered it d steps later, or the last line's cotangent. */
     const recall =
       (t: number) =>
       (e: number): Arrival => {
@@ -130,7 +130,7 @@ class Sweep {
     if (from === 0) this.#collectLines(recall);
   }
 
-  /** ∂E/∂x(t) [B,I]: the outputs of the transposed graph, and what gains got that are inputs. */
+  /** ∂E/∂x(t) [B,I]: the outputs of the transposed graph, and the gradients of gains that are inputs. */
   #inputGradient({ nodes, into }: AdjointInstant, point: Instant): Arrival {
     const { edges, inputs } = this.#graph;
     const gainOf = (node: number): Arrival =>
@@ -164,7 +164,7 @@ class Sweep {
     }
   }
 
-  /** What was in the lines at first goes out of the transposed graph before step 0. */
+  /** The gradients of the first lines, which leave the transposed graph before step 0. */
   #collectLines(recall: (t: number) => (e: number) => Arrival): void {
     for (const [i, e] of this.#delays.entries()) {
       const line = this.#cotangents.state[i] as Tensor;
@@ -192,7 +192,7 @@ function sweepGraph(
   return { xs: stack(xs.map((g) => g ?? zero)), state: lines, parameters: parameters.map((p) => weights.get(p) ?? null) };
 }
 
-/** The sweep of a window on a stream: its newest errors, from lines that are constant. */
+/** Sweeps the newest errors of a window on a stream, with constant first lines. */
 function sweepWindow(graph: SignalFlowGraph, parameters: readonly Parameter[], { xs, start, dys }: LearnedWindow<readonly Tensor[]>) {
   const [n, f] = [xs.dim(0), dys.dim(0)];
   const padded = n === f ? dys : cat([zeros([n - f, ...dys.shape.slice(1)], dys.dtype), dys], 0);
@@ -209,25 +209,25 @@ function graphOf(name: string, recurrence: unknown): SignalFlowGraph {
 
 export interface TransposedGraphOptions {
   /**
-   * [h, h'], h ≥ h' ≥ 1: every h' steps the newest h' errors are sent back through the last h steps, as BPTT(h; h') does. Errors of a whole sequence
-   * at once unless given.
+   * [h, h'], h ≥ h' ≥ 1: every h' steps, sends the newest h' errors back through the last h steps, like BPTT(h; h'). By default the errors of a whole sequence
+   * go back at once.
    */
   readonly window?: readonly [h: number, hPrime: number];
 }
 
 /**
- * The gradient of a `SignalFlowGraph` by its transposed graph: errors ∂E/∂y(t) enter it at the old outputs, in reversed time, and the weight of an edge
- * from j to i gets the products of the signals at its two ends,
+ * The gradient of a `SignalFlowGraph` by its transposed graph: errors ∂E/∂y(t) enter at the original outputs, in reversed time, and the weight of an edge
+ * from j to i gets the product of the signals at its two ends,
  *
  *   ∂E/∂w_ij = Σ_t x̂_i(t) x_j(t)
  *
- * Inputs get what comes out of the transposed graph, first lines what its steps forwards in time bring before step 0. A sweep costs what
- * the run of the graph does: O(T·edges) in one batch. With a window [h, h'] it is the on-line form: O((1 + h/h')·edges) a step on the average,
- * O(h·nodes) memory on a stream; h ≥ T is exact, less cuts errors off after h − h' to h − 1 steps. With a window it also learns sample by
- * sample (`online`): errors wait for their window, h inputs and lines and h' errors are kept, and a window's h steps run again with the weights of that moment.
+ * Inputs get the outputs of the transposed graph; first lines get what its steps forwards in time bring before step 0. A sweep costs as much as
+ * a run of the graph: O(T·edges) in one batch. With a window [h, h'] it is the on-line form, which takes O((1 + h/h')·edges) per step on average and
+ * O(h·nodes) memory on a stream. h ≥ T is exact; a smaller h cuts errors off after h − h' to h − 1 steps. With a window it also learns sample by
+ * sample (`online`): errors wait for their window, h inputs and lines and h' errors are kept, and a window's h steps run again with the present weights.
  * @see Wan and Beaufays, "Diagrammatic derivation of gradient algorithms for neural networks", Neural Computation 8, 1996
  * @see Campolucci, Uncini and Piazza, "A signal-flow-graph approach to on-line gradient calculation", Neural Computation 12, 2000 (the windows: from memory)
- * Deviates: signals of a whole scan are kept, since its errors come with `backward`.
+ * Deviates: keeps the signals of a whole scan, since its errors come with `backward`.
  * @throws ArgumentError for other recurrences, and unless h ≥ h' ≥ 1 are whole numbers
  * @example fit(graph, batches, { gradients: transposedGraph({ window: [10, 5] }), … })
  */
@@ -262,7 +262,7 @@ export function transposedGraph(options: TransposedGraphOptions = {}): GradientA
 
 // ---- Simulation and convolution ----
 
-/** Kinds whose effect does not depend on what else goes on, nor on when. */
+/** Linear, time-invariant kinds of edges. */
 function isLinearTimeInvariant({ nodes, edges }: FlowStructure): boolean {
   return nodes.every(({ kind }) => kind === "sum") && edges.every(({ kind }) => !["varying", "function", "slope"].includes(kind));
 }
@@ -275,7 +275,7 @@ function checkLinear(op: string, structure: FlowStructure): void {
 }
 
 /**
- * Signals x̂ of the transposed graph after a unit impulse at one output, by step from the impulse back in time.
+ * Signals x̂ of the transposed graph after a unit impulse at one output, by number of steps back from the impulse.
  * @param channel which element of y
  */
 function adjointImpulse(graph: SignalFlowGraph, channel: number, T: number): AdjointInstant[] {
@@ -307,7 +307,7 @@ function adjointImpulse(graph: SignalFlowGraph, channel: number, T: number): Adj
 }
 
 /**
- * The impulse response of a linear time-invariant graph's transpose [T,O,I]: element (τ, k, i) is what comes out at input i, τ steps after a unit impulse
+ * The impulse response of a linear time-invariant graph's transpose [T,O,I]: element (τ, k, i) is the signal at input i, τ steps after a unit impulse
  * at output k. By reciprocity that is the impulse response of the graph itself from input i to output k.
  * @throws ArgumentError for a graph that is not linear and time-invariant
  * @see Wan and Beaufays, 1996, as above
@@ -336,7 +336,7 @@ export function transposedResponse(graph: SignalFlowGraph, T: number): Tensor {
  *
  *   ∂y_k(t)/∂w_ij = Σ_{τ=0}^{t} x̂_i^(k)(τ) x_j(t−τ)
  *
- * For linear time-invariant graphs, from empty lines. O(T²) a weight and output; errors of any loss then need no further sweep.
+ * For linear time-invariant graphs, from empty lines. O(T²) per weight and output; the errors of any loss then need no further sweep.
  * @param xs [T,B,I]
  * @returns for each weight, [T,B,O,…shape of the weight]
  * @see Lee, "Signal flow graphs: computer-aided system analysis and sensitivity calculations", IEEE Transactions on Circuits and Systems 21, 1974 (from memory)

@@ -1,4 +1,4 @@
-/** Signal-flow graphs as recurrences: nodes that add or multiply, edges that weigh, delay and bend. */
+/** Signal-flow graphs as recurrences: nodes add or multiply, edges weigh, delay or apply a function. */
 
 import { checkSizes, checkWhole, optionsOf } from "../../base/checks.ts";
 import type { FloatDType } from "../../base/dtype.ts";
@@ -21,16 +21,16 @@ export interface Instant {
   readonly out: readonly Tensor[];
 }
 
-/** A structure with what is read off it. */
+/** A structure, with facts derived from it. */
 interface Plan {
   readonly structure: FlowStructure;
   readonly order: readonly number[];
   readonly incoming: readonly (readonly number[])[];
-  /** Numbers of the edges that delay: the order of the state. */
+  /** Numbers of the delay edges, in the order of the state. */
   readonly delays: readonly number[];
 }
 
-/** What an edge makes of a signal; a delay gives it away as it is, and later. */
+/** The result of an edge for a signal; a delay returns it unchanged, later. */
 function passed(edge: FlowEdge, x: Tensor, nodes: readonly Tensor[]): Tensor {
   switch (edge.kind) {
     case "gain":
@@ -47,16 +47,16 @@ function passed(edge: FlowEdge, x: Tensor, nodes: readonly Tensor[]): Tensor {
 }
 
 /**
- * A network as a signal-flow graph, built node by node and edge by edge, which is a recurrence: any gradient algorithm and any loss goes with it.
+ * A network as a signal-flow graph, built node by node and edge by edge. It is a recurrence, so any gradient algorithm and any loss works with it.
  *
- *   node: the sum of what its edges bring, or the product (`product`), or a constant
+ *   node: the sum of its incoming signals, or their product (`product`), or a constant
  *   edge: `gain` w∘x, `matrix` Wx, `apply` f(x), `delay` x(t−d), `vary` x∘g(t) with g an input
  *
- * Signals are vectors [B,size]. Edges share weights where they are given the same tensor, and two edges between the same nodes are legal. Weights that are
- * `Parameter`s are trained. x [B,I] holds the inputs side by side in the order of their making, y [B,O] the outputs. The state holds the line of each delay
+ * Signals are vectors [B,size]. Edges share weights if they get the same tensor, and two edges between the same nodes are legal. Weights that are
+ * `Parameter`s are trained. x [B,I] holds the inputs side by side in order of creation, y [B,O] the outputs. The state holds the line of each delay
  * [B,d,size], newest first, in the order of edges; it starts from `initial` [d,size] (default zeros), trained if it is a `Parameter`.
  * @param options dtype (default float32)
- * @throws ArgumentError for names that are taken or unknown and for loops without a delay, ShapeError for sizes that do not fit
+ * @throws ArgumentError for duplicate or unknown names and for loops without a delay, ShapeError for sizes that do not fit
  * @see Wan and Beaufays, "Diagrammatic derivation of gradient algorithms for neural networks", Neural Computation 8, 1996
  * @see Campolucci, Uncini and Piazza, "A signal-flow-graph approach to on-line gradient calculation", Neural Computation 12, 2000
  * @example
@@ -66,7 +66,7 @@ function passed(edge: FlowEdge, x: Tensor, nodes: readonly Tensor[]): Tensor {
  */
 export class SignalFlowGraph extends Cell<readonly Tensor[]> {
   readonly dtype: FloatDType;
-  /** Weights, constants and initial lines by the edge or node that had them first. */
+  /** Weights, constants and initial lines, by the first edge or node that uses them. */
   readonly weights: Map<string, Tensor> = new Map();
   readonly #nodes: FlowNode[] = [];
   readonly #edges: FlowEdge[] = [];
@@ -103,24 +103,24 @@ export class SignalFlowGraph extends Cell<readonly Tensor[]> {
 
   // ---- Building ----
 
-  /** A node whose signal is the sum of what its edges bring. */
+  /** Adds a node whose signal is the sum of its incoming signals. */
   node(name: string, size = 1): this {
     return this.#addNode({ name, size, kind: "sum" });
   }
 
-  /** A node whose signal is the product of what its edges bring, element by element. */
+  /** Adds a node whose signal is the elementwise product of its incoming signals. */
   product(name: string, size = 1): this {
     return this.#addNode({ name, size, kind: "product" });
   }
 
-  /** A node that also reads its part of x. */
+  /** Adds a node that also reads its part of x. */
   input(name: string, size = 1): this {
     this.node(name, size);
     this.#inputs.push(this.#nodes.length - 1);
     return this;
   }
 
-  /** A node of fixed values [size], such as the 1 that biases are gains from. */
+  /** Adds a node with fixed values [size], such as the 1 from which biases are gains. */
   constant(name: string, value: Tensor | number, size = 1): this {
     const values = typeof value === "number" ? full([size], value, this.dtype) : value;
     if (values.rank !== 1) throw new ShapeError(`constant: expected a vector, got ${show(values.shape)}`);
@@ -129,14 +129,14 @@ export class SignalFlowGraph extends Cell<readonly Tensor[]> {
     return this;
   }
 
-  /** Has a node's signal put out. */
+  /** Makes a node's signal an output. */
   output(name: string): this {
     this.#outputs.push(this.#find("output", name));
     this.#plan = null;
     return this;
   }
 
-  /** w∘x with w [size] or [1]; a number is a fixed gain. */
+  /** Adds an edge w∘x with w [size] or [1]; a number is a fixed gain. */
   gain(from: string, to: string, weight: Tensor | number): this {
     const w = typeof weight === "number" ? full([1], weight, this.dtype) : weight;
     const ends = this.#between("gain", from, to, true);
@@ -154,7 +154,7 @@ export class SignalFlowGraph extends Cell<readonly Tensor[]> {
     return this.gain(one, to, b);
   }
 
-  /** Wx with W [size of `to`, size of `from`]. */
+  /** Adds an edge Wx with W [size of `to`, size of `from`]. */
   matrix(from: string, to: string, weight: Tensor): this {
     const ends = this.#between("matrix", from, to, false);
     const [M, N] = [this.#node(ends.to).size, this.#node(ends.from).size];
@@ -164,7 +164,7 @@ export class SignalFlowGraph extends Cell<readonly Tensor[]> {
     return this.#addEdge({ ...ends, kind: "matrix", transposed: false, weight: this.#register(`${from}→${to}`, weight) });
   }
 
-  /** f(x), element by element. */
+  /** Adds an edge f(x), elementwise. */
   apply(from: string, to: string, f: Activation): this {
     return this.#addEdge({ ...this.#between("apply", from, to, true), kind: "function", f: activationOf(f) });
   }
@@ -183,7 +183,7 @@ export class SignalFlowGraph extends Cell<readonly Tensor[]> {
     return this.#addEdge({ ...ends, kind: "delay", steps, initial: start });
   }
 
-  /** x∘g with the signal g of an input that no edge leads to: a gain that changes with time. */
+  /** Adds an edge x∘g, a gain that changes with time: g is the signal of an input node without incoming edges. */
   vary(from: string, to: string, by: string): this {
     const ends = this.#between("vary", from, to, true);
     const g = this.#find("vary", by);
@@ -230,7 +230,7 @@ export class SignalFlowGraph extends Cell<readonly Tensor[]> {
     return ends;
   }
 
-  /** Makes a tensor a part of the module, under one name however many edges share it. */
+  /** Registers a tensor with the module, under one name even if several edges share it. */
   #register(name: string, t: Tensor): Tensor {
     if (!(t instanceof Tensor) || t.dtype !== this.dtype) {
       throw new ArgumentError(

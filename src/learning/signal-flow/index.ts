@@ -1,4 +1,4 @@
-/** Signal-flow graphs: networks as nodes and edges, their transposes, and the gradients that are read off them. */
+/** Signal-flow graphs: networks as nodes and edges, their transposes, and gradients from these. */
 
 export { leeSensitivities, type TransposedGraphOptions, transposedGraph, transposedResponse } from "./gradients.ts";
 export { SignalFlowGraph } from "./graph.ts";

@@ -1,11 +1,11 @@
-/** What a signal-flow graph is, as plain data; and the order in which its nodes can be computed. */
+/** A signal-flow graph as plain data, and the order in which to compute its nodes. */
 
 import { ArgumentError } from "../../base/errors.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 
 /**
- * How a node makes its signal of what its edges bring: their sum, their product, or a value that never changes. "shares" is a product transposed: the sum,
- * and into each edge that leaves goes that signal times the other factors of the product, as they were.
+ * How a node makes its signal from incoming ones: their sum, their product, or a constant. "shares" is a transposed product: the sum,
+ * which each outgoing edge receives multiplied by the other factors of the original product.
  */
 export type NodeKind = "sum" | "product" | "constant" | "shares";
 
@@ -13,12 +13,12 @@ export interface FlowNode {
   readonly name: string;
   readonly size: number;
   readonly kind: NodeKind;
-  /** Of a constant: [size]. */
+  /** The value of a constant, [size]. */
   readonly value?: Tensor;
 }
 
 /**
- * What an edge does to the signal x(t) of the node it leaves. The last two occur in transposed graphs: a factor f′ at the operating point, and
+ * What an edge does to the signal x(t) of its source. The last two occur in transposed graphs: a factor f′ at the operating point, and
  * a step forwards in time.
  */
 export type FlowEdge = { readonly from: number; readonly to: number } & (
@@ -29,22 +29,22 @@ export type FlowEdge = { readonly from: number; readonly to: number } & (
   | { readonly kind: "delay" | "advance"; readonly steps: number; readonly initial: Tensor | null }
 );
 
-/** Nodes and edges by number, and which nodes read from outside and are read. */
+/** Nodes and edges by number, and the nodes that are inputs and outputs. */
 export interface FlowStructure {
   readonly nodes: readonly FlowNode[];
   readonly edges: readonly FlowEdge[];
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
-  /** Signals of a causal graph go forwards in time, those of a transposed one backwards. */
+  /** Signals of a causal graph move forwards in time, those of a transposed one backwards. */
   readonly causal: boolean;
 }
 
-/** Edges that bring their signal at once. */
+/** Edges that bring their signal within the same step. */
 function isInstant(edge: FlowEdge): boolean {
   return edge.kind !== "delay" && edge.kind !== "advance";
 }
 
-/** The nodes whose signals a node waits for. */
+/** The nodes on which a node depends within a step. */
 function waitsFor({ edges, causal }: FlowStructure): number[][] {
   const before: number[][] = [];
   const wait = (node: number, other: number): void => {
@@ -59,7 +59,7 @@ function waitsFor({ edges, causal }: FlowStructure): number[][] {
   return before;
 }
 
-/** A loop among nodes of which each waits for another of them, in the direction of signals. */
+/** Finds a loop among nodes that all depend on each other, in the direction of signals. */
 function loopAmong(left: ReadonlySet<number>, before: readonly number[][]): number[] {
   const path: number[] = [];
   let node = [...left][0] as number;
@@ -71,7 +71,7 @@ function loopAmong(left: ReadonlySet<number>, before: readonly number[][]): numb
 }
 
 /**
- * The nodes in an order in which each comes after those whose signals it needs at the same step.
+ * The nodes, ordered such that each follows those whose signals it needs in the same step.
  * @throws ArgumentError for a loop without a delay, naming its nodes
  */
 export function orderOf(structure: FlowStructure): number[] {
@@ -90,7 +90,7 @@ export function orderOf(structure: FlowStructure): number[] {
   return order;
 }
 
-/** The edges that come to each node, by number. */
+/** The incoming edges of each node, by number. */
 export function incomingEdges({ nodes, edges }: FlowStructure): number[][] {
   const incoming: number[][] = nodes.map(() => []);
   for (const [e, { to }] of edges.entries()) (incoming[to] as number[]).push(e);

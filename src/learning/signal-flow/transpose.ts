@@ -1,4 +1,4 @@
-/** The transposed graph, by the rules of network reciprocity. */
+/** Transposes a graph by the rules of network reciprocity. */
 
 import { checkList, checkObject } from "../../base/checks.ts";
 import type { FlowEdge, FlowNode, FlowStructure, NodeKind } from "./structure.ts";
@@ -24,9 +24,9 @@ function transposedEdge(edge: FlowEdge): FlowEdge {
 }
 
 /**
- * The transposed (adjoint) graph: arrows turned around, inputs for outputs, sums for branches, W for Wᵀ, f′(x(t)) at the operating point for f, for a product
- * the gains by its other factors, and a step forwards in time for a delay. What errors do in it is what backpropagation does:
- * backpropagation through time and temporal backpropagation are read off it. Nodes and edges keep their numbers; transposed twice a graph is itself.
+ * The transposed (adjoint) graph: reverses arrows, swaps inputs and outputs, sums and branches, and replaces W by Wᵀ, f by f′(x(t)) at the operating point, a product
+ * by gains with its other factors, and a delay by a step forwards in time. Running errors through it is backpropagation:
+ * backpropagation through time and temporal backpropagation follow from it. Nodes and edges keep their numbers; transposing twice gives the same graph.
  * @see Wan and Beaufays, "Diagrammatic derivation of gradient algorithms for neural networks", Neural Computation 8, 1996
  * @example transpose(transpose(graph.structure)) // equal to graph.structure
  */
