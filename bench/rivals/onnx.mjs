@@ -1,26 +1,30 @@
 // Small ONNX models, written as protocol buffers by hand. Field numbers are those of onnx.proto3 (github.com/onnx/onnx).
 
-const FLOAT = 1;
-const INT_ATTRIBUTE = 2;
+/** Codes of types: of elements, and of attributes. */
+const TYPES = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10, double: 11 };
+const ATTRIBUTES = { float: 1, int: 2, text: 3, tensor: 4, graph: 5, floats: 6, ints: 7, texts: 8 };
+const ATTRIBUTE_FIELDS = { float: 2, int: 3, text: 4, tensor: 5, graph: 6, floats: 7, ints: 8, texts: 9 };
 
 function varint(value) {
   const bytes = [];
-  for (let rest = value; ; rest = Math.floor(rest / 128)) {
-    if (rest < 128) return [...bytes, rest];
-    bytes.push((rest % 128) | 128);
+  for (let rest = BigInt.asUintN(64, BigInt(value)); ; rest >>= 7n) {
+    if (rest < 128n) return [...bytes, Number(rest)];
+    bytes.push(Number(rest & 127n) | 128);
   }
 }
 
 /** A whole number as field `id`. */
-const int = (id, value) => Uint8Array.from([...varint(8 * id), ...varint(value)]);
+export const int = (id, value) => Uint8Array.from([...varint(8 * id), ...varint(value)]);
+
+const float = (id, value) => joined([Uint8Array.from(varint(8 * id + 5)), new Uint8Array(Float32Array.of(value).buffer)]);
 
 /** Bytes, a text or a message as field `id`. */
-function bytes(id, content) {
+export function bytes(id, content) {
   const body = typeof content === "string" ? new TextEncoder().encode(content) : content;
   return joined([Uint8Array.from([...varint(8 * id + 2), ...varint(body.length)]), body]);
 }
 
-function joined(parts) {
+export function joined(parts) {
   const out = new Uint8Array(parts.reduce((sum, p) => sum + p.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -30,36 +34,62 @@ function joined(parts) {
   return out;
 }
 
-function node(type, inputs, outputs, attributes = {}) {
-  const attribute = ([name, value]) => bytes(5, joined([bytes(1, name), int(3, value), int(20, INT_ATTRIBUTE)]));
+const WRITERS = {
+  float: (id, value) => float(id, value),
+  int: (id, value) => int(id, value),
+  text: (id, value) => bytes(id, value),
+  tensor: (id, value) => bytes(id, value),
+  graph: (id, value) => bytes(id, value),
+  floats: (id, values) => joined(values.map((value) => float(id, value))),
+  ints: (id, values) => joined(values.map((value) => int(id, value))),
+  texts: (id, values) => joined(values.map((value) => bytes(id, value))),
+};
+
+/** Attributes by name: a whole number, or `{ float }`, `{ text }`, `{ ints }` and so on. */
+function attribute(name, value) {
+  const [kind, content] = typeof value === "number" ? ["int", value] : Object.entries(value)[0];
+  return bytes(5, joined([bytes(1, name), WRITERS[kind](ATTRIBUTE_FIELDS[kind], content), int(20, ATTRIBUTES[kind])]));
+}
+
+export function node(type, inputs, outputs, attributes = {}, domain = "") {
   return joined([
     ...inputs.map((name) => bytes(1, name)),
     ...outputs.map((name) => bytes(2, name)),
     bytes(4, type),
-    ...Object.entries(attributes).map(attribute),
+    ...Object.entries(attributes).map(([name, value]) => attribute(name, value)),
+    ...(domain === "" ? [] : [bytes(7, domain)]),
   ]);
 }
 
-function initializer(name, shape, values) {
+/** A TensorProto of a typed array's bytes. */
+export function initializer(name, shape, values, type = "float") {
   const raw = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  return joined([...shape.map((d) => int(1, d)), int(2, FLOAT), bytes(8, name), bytes(9, raw)]);
+  return joined([...shape.map((d) => int(1, d)), int(2, TYPES[type]), bytes(8, name), bytes(9, raw)]);
 }
 
-function valueInfo(name, shape) {
-  const dims = joined(shape.map((d) => bytes(1, int(1, d))));
-  return joined([bytes(1, name), bytes(2, bytes(1, joined([int(1, FLOAT), bytes(2, dims)])))]);
+/** Of float unless the entry says `{ type, shape }`; a text in a shape names a length. */
+function valueInfo(name, info) {
+  const { type = "float", shape } = Array.isArray(info) ? { shape: info } : info;
+  const dims = shape && joined(shape.map((d) => bytes(1, typeof d === "string" ? bytes(2, d) : int(1, d))));
+  const tensor = joined([int(1, TYPES[type]), ...(dims ? [bytes(2, dims)] : [])]);
+  return joined([bytes(1, name), bytes(2, bytes(1, tensor))]);
 }
 
-/** @param {{ nodes: Uint8Array[], initializers?: Uint8Array[], inputs: Record<string, number[]>, outputs: Record<string, number[]> }} graph */
-function model({ nodes, initializers = [], inputs, outputs }) {
-  const graph = joined([
+/** A GraphProto. */
+export function graph({ nodes, initializers = [], inputs, outputs }) {
+  return joined([
     ...nodes.map((n) => bytes(1, n)),
     bytes(2, "graph"),
     ...initializers.map((t) => bytes(5, t)),
     ...Object.entries(inputs).map(([name, shape]) => bytes(11, valueInfo(name, shape))),
     ...Object.entries(outputs).map(([name, shape]) => bytes(12, valueInfo(name, shape))),
   ]);
-  return joined([int(1, 8), bytes(7, graph), bytes(8, joined([bytes(1, ""), int(2, 14)]))]);
+}
+
+/** A ModelProto of that graph. */
+export function model({ opset = 14, ...parts }) {
+  const opsets = [bytes(8, joined([bytes(1, ""), int(2, opset)])), bytes(8, joined([bytes(1, "com.microsoft"), int(2, 1)]))];
+  return joined([int(1, 8), bytes(7, graph(parts)), ...opsets]);
 }
 
 /** C = A·B for n × n matrices. */

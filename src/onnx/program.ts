@@ -6,7 +6,7 @@ import { type Storage, storageCount } from "../tensor/storage.ts";
 import { keep, scope, Tensor } from "../tensor/tensor.ts";
 import { host } from "../wasm/host.ts";
 import type { Graph, Node } from "./model.ts";
-import type { Body, Given, Run } from "./operators/operator.ts";
+import type { Body, Given, Operator, Reading, Run } from "./operators/operator.ts";
 import { operatorOf } from "./operators/table.ts";
 import { type Value, withMostElements } from "./values.ts";
 
@@ -117,7 +117,7 @@ class Compiler {
       return program.asBody(from);
     };
     if (operator === undefined) this.#shared.unsupported.push(node);
-    const run = operator === undefined ? () => [] : this.#readNode(node, operator, { body });
+    const run = operator === undefined ? () => [] : this.#readNode(node, operator, { body, known: (i) => this.#known.get(own[i] ?? -1) });
     const inputs = [...own, ...captured];
     const outputs = node.outputs.map((name) => (name === "" ? -1 : this.#define(name, label)));
     const values = operator === undefined || operator.heavy ? null : this.#folded(run, inputs);
@@ -132,7 +132,7 @@ class Compiler {
     });
   }
 
-  #readNode(node: Node, operator: NonNullable<ReturnType<typeof operatorOf>>, reading: { body: (graph: Graph) => Body }): Run {
+  #readNode(node: Node, operator: Operator, reading: Reading): Run {
     const { label, inputs, attributes } = node;
     const missing = Array.from({ length: operator.least }, (_, i) => inputs[i] ?? "").indexOf("");
     if (missing >= 0) throw new FormatError(`onnx: expected ${operator.least} inputs of ${label}, got none as input ${missing}`);

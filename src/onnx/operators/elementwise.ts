@@ -99,7 +99,7 @@ function fromNumbers(values: ArrayLike<number>, shape: readonly number[], dtype:
 }
 
 /** To the nearest whole number, halves to the even one. */
-function round(x: number): number {
+export function round(x: number): number {
   const below = Math.floor(x);
   if (x - below !== 0.5) return Math.round(x);
   return below % 2 === 0 ? below : below + 1;

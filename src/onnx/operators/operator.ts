@@ -22,6 +22,8 @@ export interface Body {
 export interface Reading {
   /** Makes a subgraph ready. */
   body(graph: Graph): Body;
+  /** An input that is the same at every run; undefined for others. */
+  known(i: number): Value | undefined;
 }
 
 export interface Operator {

@@ -7,6 +7,7 @@ import { indexing } from "./indexing.ts";
 import { normalization } from "./normalization.ts";
 import type { Operator, Operators } from "./operator.ts";
 import { products } from "./products.ts";
+import { microsoft, quantized } from "./quantized.ts";
 import { recurrentLayers } from "./recurrent.ts";
 import { reductions } from "./reductions.ts";
 import { structure } from "./structure.ts";
@@ -22,9 +23,10 @@ const ONNX: Operators = {
   ...windows,
   ...recurrentLayers,
   ...control,
+  ...quantized,
 };
 
-const DOMAINS: Readonly<Record<string, Operators>> = { "": ONNX };
+const DOMAINS: Readonly<Record<string, Operators>> = { "": ONNX, "com.microsoft": microsoft };
 
 /** The operator of a node; undefined for one that is not supported. */
 export function operatorOf({ op, domain }: Node): Operator | undefined {

@@ -1,0 +1,177 @@
+/**
+ * Quantised operators: x = scale·(q - zero point), with q in 8 or 16 bits.
+ *
+ * Products of whole numbers are made in float64, where they are exact. The quantised LSTM gets its weights back as floats once and then
+ * runs as any other: its inputs and states are not rounded to 8 bits as onnxruntime does, so it is the more exact of the two.
+ * @see ONNX, "Operators"; onnxruntime, "Contrib operators", com.microsoft.DynamicQuantizeLSTM (from memory)
+ */
+
+import { DTypeError, ShapeError } from "../../base/errors.ts";
+import { sub } from "../../ops/arithmetic.ts";
+import { reshape } from "../../ops/broadcast.ts";
+import { transpose } from "../../ops/shape.ts";
+import { axisOf, type Shape, show } from "../../tensor/shape.ts";
+import { copyOf } from "../../tensor/strided.ts";
+import { keep, type Tensor, tensor } from "../../tensor/tensor.ts";
+import { elementType, type Node } from "../model.ts";
+import { type FloatType, floats, HostArray, hostArray, numberOf, numbersOf, typeOf, type Value, type WholeType } from "../values.ts";
+import { round } from "./elementwise.ts";
+import { reshaped, zip, zipped } from "./host.ts";
+import { type Given, heavy, type Operators, operator, type Reading, type Run, unsupported } from "./operator.ts";
+import { wholeProduct, wide } from "./products.ts";
+import { recurrentLayers } from "./recurrent.ts";
+
+const RANGES: Partial<Record<WholeType, readonly [least: number, most: number]>> = {
+  uint8: [0, 255],
+  int8: [-128, 127],
+  uint16: [0, 65535],
+  int16: [-32768, 32767],
+};
+
+function rangeOf(type: WholeType): readonly [number, number] {
+  const range = RANGES[type];
+  if (range === undefined) throw new DTypeError(`expected a quantised type of 8 or 16 bits, got ${type}`);
+  return range;
+}
+
+/** One scale or zero point for all, or one for each entry of an axis: as it broadcasts with x. */
+function along(value: Value, x: Value, axis: number): Value {
+  if (value.rank === 0 || (value.rank === 1 && value.size === 1)) return reshaped(value, []);
+  const at = axisOf("axis", axis, x.rank);
+  if (value.rank !== 1 || value.size !== x.shape[at]) {
+    throw new ShapeError(`expected one scale, or ${x.shape[at]} along axis ${at}, got ${show(value.shape)}`);
+  }
+  return reshaped(
+    value,
+    x.shape.map((d, i) => (i === at ? d : 1)),
+  );
+}
+
+function noBlocks(node: Node): void {
+  if (node.attributes.int("block_size", 0) !== 0) unsupported(node, "block_size");
+}
+
+function quantised(x: Value, scale: Value, zero: Value, type: WholeType): HostArray {
+  const [least, most] = rangeOf(type);
+  return zip(type, [x, scale, zero], (v, s, z) => {
+    const q = round(Math.fround((v as number) / (s as number))) + (z as number);
+    return Math.min(Math.max(q, least), most);
+  });
+}
+
+const quantizeLinear = operator(2, (node) => {
+  const { attributes } = node;
+  const axis = attributes.int("axis", 1);
+  const code = attributes.int("output_dtype", 0);
+  attributes.has("saturate");
+  noBlocks(node);
+  const asked = code === 0 ? "uint8" : elementType(code, node.label);
+  return ([x, scale, zero]) => {
+    const type = (zero ? typeOf(zero) : asked) as WholeType;
+    const point = zero ?? new HostArray(type, []);
+    return quantised(x as Value, along(scale as Value, x as Value, axis), along(point, x as Value, axis), type);
+  };
+});
+
+/** scale·(q - zero point) as floats of the scale's type. */
+function dequantised(q: Value, scale: Value, zero: Value | null, axis: number): Tensor {
+  const point = along(zero ?? new HostArray("int32", []), q, axis);
+  const { shape, numbers } = zipped([q, along(scale, q, axis), point], (v, s, z) => ((v as number) - (z as number)) * (s as number));
+  return tensor(numbers, { shape, dtype: typeOf(scale) as FloatType });
+}
+
+const dequantizeLinear = operator(2, (node) => {
+  const axis = node.attributes.int("axis", 1);
+  noBlocks(node);
+  return ([q, scale, zero]) => dequantised(hostArray(q as Value, "x"), scale as Value, zero ?? null, axis);
+});
+
+/** To uint8 by the range of x, which is made to hold 0. */
+const dynamicQuantizeLinear = operator(1, () => ([x]) => {
+  const values = numbersOf(floats(x as Value, "x"));
+  let [low, high] = [0, 0];
+  for (const v of values) [low, high] = [Math.min(low, v), Math.max(high, v)];
+  const scale = Math.fround(Math.fround(high - low) / 255);
+  const point = scale === 0 ? 0 : Math.min(Math.max(round(Math.fround(-low / scale)), 0), 255);
+  const zero = new HostArray("uint8", [], [point]);
+  return [quantised(x as Value, tensor(scale === 0 ? 1 : scale), zero, "uint8"), tensor(scale), zero];
+});
+
+/** Whole numbers without their zero point: one for all, one a row of A, or one a column of B. */
+function centred(q: Value, zero: Value | null | undefined, side: "A" | "B"): Tensor {
+  const x = wide(hostArray(q, side));
+  if (!zero) return x;
+  const point = wide(hostArray(zero, `${side}_zero_point`));
+  if (point.size === 1) return sub(x, reshape(point, []));
+  return sub(x, side === "A" && point.rank === 1 ? reshape(point, [point.size, 1]) : point);
+}
+
+/** A constant's form for the kernels, made at its first use. */
+function onceIf(constant: boolean, make: (inputs: Given) => Tensor): (inputs: Given) => Tensor {
+  let known: Tensor | null = null;
+  return (inputs) => {
+    if (known !== null) return known;
+    const made = make(inputs);
+    if (constant) known = keep(copyOf(made));
+    return known ?? made;
+  };
+}
+
+/** Whether all these inputs are constants or left out. */
+function areKnown(node: Node, { known }: Reading, inputs: readonly number[]): boolean {
+  return inputs.every((i) => (node.inputs[i] ?? "") === "" || known(i) !== undefined);
+}
+
+const matMulInteger = heavy(2, (node, reading) => {
+  const right = onceIf(areKnown(node, reading, [1, 3]), (inputs) => centred(inputs[1] as Value, inputs[3], "B"));
+  return (inputs) => wholeProduct(centred(inputs[0] as Value, inputs[2], "A"), right(inputs), "int32");
+});
+
+const qLinearMatMul = heavy(8, (node, reading) => {
+  const right = onceIf(areKnown(node, reading, [3, 5]), (inputs) => centred(inputs[3] as Value, inputs[5], "B"));
+  return (inputs) => {
+    const [a, aScale, aZero, , bScale, , yScale, yZero] = inputs as Value[] as [Value, Value, Value, Value, Value, Value, Value, Value];
+    const product = wholeProduct(centred(a, aZero, "A"), right(inputs), "int64");
+    const factor = (numberOf(aScale, "a_scale") * numberOf(bScale, "b_scale")) / numberOf(yScale, "y_scale");
+    const type = typeOf(yZero) as WholeType;
+    const [least, most] = rangeOf(type);
+    return zip(type, [product, reshaped(yZero, [])], (v, z) =>
+      Math.min(Math.max(round(Math.fround((v as number) * factor)) + (z as number), least), most),
+    );
+  };
+});
+
+/** W [D,I,4H] and R [D,H,4H] with scales [D] or [D,4H]: as LSTM has them, [D,4H,·]. */
+function lstmWeights(q: Value, scale: Value, zero: Value | null): Tensor {
+  const [D, , width] = q.shape as [number, number, number];
+  const spread = (value: Value): Value => {
+    const shape: Shape = value.size === D ? [D, 1, 1] : [D, 1, width];
+    return reshaped(value, shape);
+  };
+  const point = zero ?? new HostArray("int8", [D]);
+  const { shape, numbers } = zipped([q, spread(scale), spread(point)], (v, s, z) => ((v as number) - (z as number)) * (s as number));
+  return transpose(tensor(numbers, { shape, dtype: typeOf(scale) as FloatType }), 1, 2);
+}
+
+const dynamicQuantizeLstm = heavy(3, (node, reading) => {
+  const lstm = recurrentLayers.LSTM as NonNullable<typeof recurrentLayers.LSTM>;
+  const run: Run = lstm.read(node, reading);
+  const [W, R] = [1, 2].map((i) => {
+    const [scale, zero] = i === 1 ? [8, 9] : [10, 11];
+    return onceIf(areKnown(node, reading, [i, scale, zero]), (inputs) =>
+      lstmWeights(hostArray(inputs[i] as Value, "weights"), inputs[scale] as Value, inputs[zero] ?? null),
+    );
+  }) as [(inputs: Given) => Tensor, (inputs: Given) => Tensor];
+  return (inputs) => run([inputs[0] as Value, W(inputs), R(inputs), ...inputs.slice(3, 8)]);
+});
+
+export const quantized: Operators = {
+  QuantizeLinear: quantizeLinear,
+  DequantizeLinear: dequantizeLinear,
+  DynamicQuantizeLinear: dynamicQuantizeLinear,
+  MatMulInteger: matMulInteger,
+  QLinearMatMul: qLinearMatMul,
+};
+
+/** Of the domain com.microsoft. */
+export const microsoft: Operators = { DynamicQuantizeLSTM: dynamicQuantizeLstm };
