@@ -10,7 +10,7 @@ type Attribute =
 
 type ElementName = "float" | "uint8" | "int8" | "int32" | "int64" | "bool" | "float16" | "double";
 type Dims = readonly (number | string)[];
-type Infos = Readonly<Record<string, Dims | { readonly type?: ElementName; readonly shape?: Dims }>>;
+type Infos = Readonly<Record<string, null | Dims | { readonly type?: ElementName; readonly shape?: Dims }>>;
 
 interface GraphParts {
   readonly nodes: readonly Uint8Array[];

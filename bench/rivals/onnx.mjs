@@ -67,8 +67,9 @@ export function initializer(name, shape, values, type = "float") {
   return joined([...shape.map((d) => int(1, d)), int(2, TYPES[type]), bytes(8, name), bytes(9, raw)]);
 }
 
-/** Of float unless the entry says `{ type, shape }`; a text in a shape names a length. */
+/** Of float unless the entry says `{ type, shape }`, of no type for null; a text in a shape names a length. */
 function valueInfo(name, info) {
+  if (info === null) return bytes(1, name);
   const { type = "float", shape } = Array.isArray(info) ? { shape: info } : info;
   const dims = shape && joined(shape.map((d) => bytes(1, typeof d === "string" ? bytes(2, d) : int(1, d))));
   const tensor = joined([int(1, TYPES[type]), ...(dims ? [bytes(2, dims)] : [])]);

@@ -26,7 +26,8 @@ const ONNX: Operators = {
   ...quantized,
 };
 
-const DOMAINS: Readonly<Record<string, Operators>> = { "": ONNX, "com.microsoft": microsoft };
+/** By domain. */
+export const DOMAINS: Readonly<Record<string, Operators>> = { "": ONNX, "com.microsoft": microsoft };
 
 /** The operator of a node; undefined for one that is not supported. */
 export function operatorOf({ op, domain }: Node): Operator | undefined {

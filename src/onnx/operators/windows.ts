@@ -156,12 +156,16 @@ function global(fn: (x: Tensor, options: { axis: number[]; keepDim: boolean }) =
 /** Where element i of a resized axis lies in the old one. */
 type Place = (i: number, scale: number, n: number, resized: number) => number;
 
+/** A quotient as float32 has it: rounding decides which of two neighbours is the nearest. */
+const quotient = (a: number, b: number): number => Math.fround(a / b);
+const halfPixel = (i: number, scale: number): number => Math.fround(quotient(i + 0.5, scale) - 0.5);
+
 const PLACES: Readonly<Record<string, Place>> = {
-  half_pixel: (i, scale) => (i + 0.5) / scale - 0.5,
-  pytorch_half_pixel: (i, scale, _n, resized) => (resized > 1 ? (i + 0.5) / scale - 0.5 : 0),
-  half_pixel_symmetric: (i, scale, n, resized) => (n / 2) * (1 - resized / (scale * n)) + (i + 0.5) / scale - 0.5,
-  align_corners: (i, _scale, n, resized) => (resized > 1 ? (i * (n - 1)) / (resized - 1) : 0),
-  asymmetric: (i, scale) => i / scale,
+  half_pixel: halfPixel,
+  pytorch_half_pixel: (i, scale, _n, resized) => (resized > 1 ? halfPixel(i, scale) : 0),
+  half_pixel_symmetric: (i, scale, n, resized) => (n / 2) * (1 - quotient(resized, scale * n)) + halfPixel(i, scale),
+  align_corners: (i, _scale, n, resized) => (resized > 1 ? quotient(i * (n - 1), resized - 1) : 0),
+  asymmetric: quotient,
 };
 
 const NEAREST: Readonly<Record<string, (x: number) => number>> = {
