@@ -56,6 +56,8 @@ export interface CapturedBackward extends Compiled {
   readonly tied: number | null;
   /** Which cotangents reach which tensors. */
   readonly reach: Reach;
+  /** What the step's results depend on. */
+  readonly dependence: Reach;
   /** For each input, whether a gradient reaches it; for each fixed tensor, whether the step adds to its gradient. */
   readonly inputs: readonly boolean[];
   readonly fixed: readonly boolean[];

@@ -124,8 +124,21 @@ export function scanCaptured(scan: Scan, cache: CaptureCache): ScanResult {
   const slices = scan.sequences.map((s) => slicesOf(s, grad));
   const begun = begin(scan, slices, cache, grad);
   if ("ys" in begun) return goOnEagerly(scan, slices, begun);
-  const outputs = applyAll(scanOp, inputs, { scan, step: begun });
+  const outputs = withoutTape(applyAll(scanOp, inputs, { scan, step: begun }), scan, begun);
   return { ys: outputs[0] as Tensor, carry: outputs.slice(1, 1 + scan.carry.length) };
+}
+
+/** Takes results off the tape that depend on nothing that needs a gradient, as they do in an eager scan. */
+function withoutTape(outputs: readonly Tensor[], scan: Scan, { backward }: CapturedStep): readonly Tensor[] {
+  if (backward === null) return outputs;
+  const depends = (hasOutput: boolean, last: readonly boolean[]): boolean => {
+    const { inputs, carry, fixed } = reachedIn(lengthOf(scan), backward.dependence, hasOutput, last);
+    return [...inputs, ...fixed].includes(true) || carry.some((reached, i) => reached && wantsGradient(scan.carry[i] as Tensor));
+  };
+  return outputs.map((y, i) => {
+    const last = scan.carry.map((_, k) => k + 1 === i);
+    return i > scan.carry.length || y.node === null || depends(i === 0, last) ? y : y.detach();
+  });
 }
 
 /** Traces the first steps. Returns the program for all steps; or runs the traced ones and returns their results, for the rest to follow. */

@@ -33,19 +33,28 @@ function leavesOf(result: Tensor): Set<Tensor> {
   return leaves;
 }
 
-/** @param summed for each fixed tensor, whether the step adds to its gradient at all */
-export function reachOf(
+/** What gradients reach in a step. @param summed for each fixed tensor, whether the step adds to its gradient at all */
+export function reachOf(spec: StepSpec, forward: ForwardTrace, { reached }: BackwardTrace, summed: readonly boolean[]): Reach {
+  return reachThrough(spec, forward, { inputs: reached, fixed: summed });
+}
+
+/** What a step's results depend on by its tape, whether a rule passes a gradient on or not. */
+export function dependenceOf(spec: StepSpec, forward: ForwardTrace): Reach {
+  const needs = (t: Tensor) => t.requiresGrad;
+  return reachThrough(spec, forward, { inputs: forward.inputs.map(needs), fixed: spec.fixed.map(needs) });
+}
+
+function reachThrough(
   { fixed }: StepSpec,
   { inputs, carry, returned }: ForwardTrace,
-  { reached }: BackwardTrace,
-  summed: readonly boolean[],
+  taken: { readonly inputs: readonly boolean[]; readonly fixed: readonly boolean[] },
 ): Reach {
   const from = (result: Tensor): Reached => {
     const leaves = leavesOf(result);
     return {
-      inputs: inputs.map((x, i) => reached[i] === true && leaves.has(x)),
+      inputs: inputs.map((x, i) => taken.inputs[i] === true && leaves.has(x)),
       carry: carry.map((s) => s.requiresGrad && leaves.has(s)),
-      fixed: fixed.map((p, i) => summed[i] === true && leaves.has(p)),
+      fixed: fixed.map((p, i) => taken.fixed[i] === true && leaves.has(p)),
     };
   };
   return { output: from(returned.y), next: returned.carry.map(from) };

@@ -13,7 +13,7 @@ import { type CapturedBackward, compileCalls, type Derivative, type WholeTrace }
 import { addedProducts, placedProduct } from "./deferred.ts";
 import { outlineOf } from "./outline.ts";
 import type { Address } from "./program.ts";
-import { reachOf } from "./reach.ts";
+import { dependenceOf, reachOf } from "./reach.ts";
 import { LASTING } from "./regions.ts";
 import { type BackwardTrace, type ForwardTrace, Obstacle, type StepResult, type StepSpec } from "./trace.ts";
 
@@ -134,6 +134,7 @@ function compileBackward(trace: WholeTrace, back: BackwardTrace): CapturedBackwa
     deferred: deferred.map((p) => placedProduct(p, locate)),
     tied: back.tied,
     reach: reachOf(trace.spec, trace.forward, back, summed),
+    dependence: dependenceOf(trace.spec, trace.forward),
     inputs: back.reached,
     fixed: summed,
   };

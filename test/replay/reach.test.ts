@@ -134,3 +134,43 @@ it("a delay that no output has seen yet has no gradient in a replay", () => {
   expect(without(cell as never, replayed, 4, 2)).toEqual(without(cell as never, eager, 4, 2));
   expect(without(cell as never, replayed, 3, 1)).toEqual(without(cell as never, eager, 3, 1));
 });
+
+/** Puts out and carries what depends on its parameters, or not. */
+class Cut extends Cell<{ h: Tensor; late: Tensor }> {
+  readonly inputSize = 2;
+  readonly outputSize = 2;
+  readonly w: Parameter = new Parameter(full([2], 0.5, "float64"));
+  output = false;
+  carried = false;
+
+  initialState(batch: number) {
+    return { h: zeros([batch, 2], "float64"), late: zeros([batch, 2], "float64") };
+  }
+
+  step(x: Tensor, { h }: { h: Tensor; late: Tensor }): [Tensor, { h: Tensor; late: Tensor }] {
+    const next = tanh(add(mul(x, this.w), h));
+    const kept = this.carried ? next : next.detach();
+    return [this.output ? next : mul(h, 2), { h: kept, late: h }];
+  }
+}
+
+describe("what depends on nothing that needs a gradient is on no tape", () => {
+  const flags = [false, true];
+  const cases = flags.flatMap((output) => flags.flatMap((carried) => flags.map((start) => ({ output, carried, start }))));
+  it.each(cases)("as in the definition: %o", ({ output, carried, start }) => {
+    const cell = Object.assign(new Cut(), { output, carried });
+    for (const T of [1, 2, 3, 5]) {
+      const [replayedTape, eagerTape] = [replayed, eager].map((scan) => {
+        const h = zeros([2, 2], "float64");
+        const [ys, last] = scan(cell as never, xs(T), { h: start ? track(h) : h, late: zeros([2, 2], "float64") });
+        return [ys, ...stateTensors(last)].map((t) => t.node !== null);
+      });
+      expect(replayedTape, `${T} steps`).toEqual(eagerTape);
+    }
+  });
+
+  it("so its gradient is refused", () => {
+    const cell = new Cut();
+    expect(() => backward(sum(cell.scan(xs(4))[0]))).toThrow(/expected an output that depends on a tensor with requiresGrad/);
+  });
+});
