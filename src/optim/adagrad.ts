@@ -17,7 +17,7 @@ import {
 export interface AdagradOptions extends DecayOptions {
   /** The learning rate of step t is lr/(1 + (t − 1)·lrDecay). */
   readonly lrDecay?: number;
-  /** What the sum of squares starts from. */
+  /** Initial sum of squares. */
   readonly initialAccumulatorValue?: number;
   readonly eps?: number;
 }
@@ -47,7 +47,7 @@ export class Adagrad extends Optimizer<AdagradOptions> {
   protected override update(p: Tensor, g: Tensor, slots: Slots, group: Group<AdagradOptions>): void {
     const { lr, lrDecay, weightDecay, eps } = group;
     const rate = lr / (1 + ((slots.numbers.step as number) - 1) * lrDecay);
-    // The sum of squares is a mean that forgets nothing and takes all.
+    // A sum of squares is a running mean with decay 1 and weight 1.
     call(rmsprop, p.dtype, p.size, rate, signOf(group), weightDecay, 1, 1, eps, 0, p.ptr, g.ptr, addressOf(slots, "sum"), 0, 0);
   }
 }

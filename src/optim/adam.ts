@@ -7,7 +7,7 @@ export interface AdamOptions extends MomentsOptions {
   readonly amsgrad?: boolean;
 }
 
-/** Adam and AdamW: what they do with the weight decay is the difference. */
+/** Adam and AdamW, which differ in their weight decay. */
 abstract class AdamFamily extends Moments<AdamOptions> {
   protected constructor(kind: string, params: Parameters<AdamOptions>, weightDecay: number, options: AdamOptions) {
     super(kind, params, { lr: 1e-3, weightDecay, maximize: false, betas: [0.9, 0.999], eps: 1e-8, amsgrad: false }, options);
@@ -32,7 +32,7 @@ abstract class AdamFamily extends Moments<AdamOptions> {
 }
 
 /**
- * Adam: the running mean of the gradient d over the root of its running mean square, both corrected for their start at 0:
+ * Adam: the running mean of the gradient d over the root of its running mean square, both corrected for starting at 0:
  *
  *     m ← β₁·m + (1 − β₁)·d,  v ← β₂·v + (1 − β₂)·d²
  *     p ← p − lr · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + ε)
@@ -52,7 +52,7 @@ export class Adam extends AdamFamily {
 }
 
 /**
- * Adam whose weight decay is apart from the gradient: p ← (1 − lr·weightDecay)·p before Adam's step. Default weightDecay 0.01.
+ * Adam with decoupled weight decay: p ← (1 − lr·weightDecay)·p before Adam's step. Default weightDecay 0.01.
  * @see Loshchilov, Hutter, "Decoupled weight decay regularization", 2019
  */
 export class AdamW extends AdamFamily {

@@ -14,14 +14,14 @@ export type NormType = 1 | 2 | typeof Number.POSITIVE_INFINITY;
 export interface ClipOptions {
   /** Which norm: 1, 2 (default) or Infinity. */
   readonly normType?: NormType;
-  /** Throws instead of scaling by a norm that is not finite (default false). */
+  /** Whether to throw instead of scaling by a norm that is not finite (default false). */
   readonly errorIfNonfinite?: boolean;
 }
 
 /**
- * Scales all gradients by min(1, maxNorm/(norm + 1e-6)), where norm is that of all of them as one vector.
+ * Scales all gradients by min(1, maxNorm/(norm + 1e-6)), with the norm of all gradients as one vector.
  * @returns the norm before scaling
- * @throws StateError with `errorIfNonfinite`, before anything is changed
+ * @throws StateError with `errorIfNonfinite`, before anything changes
  * @see Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013
  * @example const norm = clipGradNorm(model.parameters(), 1);
  */
@@ -41,7 +41,7 @@ export function clipGradNorm(params: Iterable<Tensor>, maxNorm: number, options:
   return norm;
 }
 
-/** The largest norm that a training loop is given: above 0, Infinity for none. @throws DTypeError, ArgumentError @internal */
+/** Checks a training loop's largest norm: above 0, Infinity for no limit. @throws DTypeError, ArgumentError @internal */
 export function checkClipNorm(op: string, clipNorm: unknown): void {
   if (typeof clipNorm !== "number") throw new DTypeError(`${op}: expected clipNorm as a number, got ${quote(clipNorm)}`);
   if (!(clipNorm > 0)) throw new ArgumentError(`${op}: expected clipNorm above 0, got ${clipNorm}`);
@@ -80,7 +80,7 @@ export function absSum(t: Tensor): number {
   return total;
 }
 
-/** The largest absolute value; NaN if there is one, 0 for no elements. */
+/** The largest absolute value; NaN if any element is NaN, 0 without elements. */
 export function absMax(t: Tensor): number {
   let most = 0;
   for (const x of view(t.dtype, t.ptr, t.size)) most = Math.max(most, Math.abs(x));

@@ -8,9 +8,9 @@ import { call } from "../wasm/host.ts";
 import { axpby } from "../wasm/kernels.gen.ts";
 
 export interface EMAOptions {
-  /** Share of the old average kept at each update (default 0.999). */
+  /** Share of the old average that each update keeps (default 0.999). */
   readonly decay?: number;
-  /** Keeps less at first (default false): update t, counted from 0, has decay min(decay, (1 + t)/(10 + t)), so the first one keeps a tenth. */
+  /** Whether to keep less at first (default false): update t, counted from 0, has decay min(decay, (1 + t)/(10 + t)), so the first keeps a tenth. */
   readonly warmUp?: boolean;
 }
 
@@ -37,7 +37,7 @@ export class EMA {
   readonly #params: readonly Tensor[];
   readonly #averages: readonly Tensor[];
   #updates = 0;
-  /** Whether parameters and averages are exchanged at the moment. */
+  /** Whether parameters and averages are currently exchanged. */
   #swapped = false;
 
   constructor(params: Iterable<Tensor>, options: EMAOptions = {}) {
@@ -65,12 +65,12 @@ export class EMA {
     });
   }
 
-  /** What is averaged. */
+  /** The averaged parameters. */
   get parameters(): readonly Tensor[] {
     return this.#params;
   }
 
-  /** Takes the parameters' present values into the averages. @throws StateError while they are exchanged; DTypeError for a parameter cast since */
+  /** Adds the parameters' present values to the averages. @throws StateError while they are exchanged; DTypeError for a parameter cast since */
   update(): void {
     checkInPlace("EMA.update", this.#params);
     this.#averages.forEach(({ dtype }, i) => {
@@ -85,9 +85,9 @@ export class EMA {
     });
   }
 
-  /** Exchanges parameters and averages. Twice is as before. */
+  /** Exchanges parameters and averages; a second call undoes the first. */
   swap(): void {
-    // A tensor that was released throws before anything is exchanged.
+    // A released tensor throws before anything is exchanged.
     for (const t of [...this.#params, ...this.#averages]) void t.ptr;
     this.#averages.forEach((average, i) => {
       const p = this.#params[i] as Tensor;
@@ -100,14 +100,14 @@ export class EMA {
   }
 
   /**
-   * Runs a function on the averages in place of the parameters; within another such call they are there already. Optimisers refuse to step meanwhile.
+   * Runs a function with the averages in place of the parameters; such calls nest. Meanwhile optimisers refuse to step.
    * @throws StateError when `fn` is asynchronous or a generator
    */
   withAverages<R>(fn: () => R): R {
     return this.#with(true, "EMA.withAverages", fn);
   }
 
-  /** Runs a function on the parameters in their own place, also where averages are in it. @internal */
+  /** Runs a function with the parameters in their own place, even inside `withAverages`. @internal */
   withParameters<R>(fn: () => R): R {
     return this.#with(false, "EMA.withParameters", fn);
   }
@@ -122,17 +122,17 @@ export class EMA {
     }
   }
 
-  /** Where the averages are now. */
+  /** The tensors that hold the averages now. */
   get #present(): readonly Tensor[] {
     return this.#swapped ? this.#params : this.#averages;
   }
 
-  /** The state as it is now; its tensors are the averages themselves. */
+  /** The present state; its tensors are the averages themselves. */
   stateDict(): EMAState {
     return { updates: this.#updates, averages: this.#present };
   }
 
-  /** Whether parameters and averages are exchanged at the moment. */
+  /** Whether parameters and averages are currently exchanged. */
   get swapped(): boolean {
     return this.#swapped;
   }
@@ -155,7 +155,7 @@ export class EMA {
     });
   }
 
-  /** @throws FormatError for averages of other parameters; nothing is changed then */
+  /** @throws FormatError for averages of other parameters; leaves everything unchanged */
   loadStateDict(state: EMAState): void {
     this.checkStateDict(state);
     this.#present.forEach((own, i) => {

@@ -13,17 +13,17 @@ import { type Objective, strongWolfe } from "./line-search.ts";
 import { checkRange, type Group, type OptimizerState, ParameterGroups, type Slots } from "./optimizer.ts";
 
 export interface LBFGSOptions {
-  /** Step length; with a line search the first one tried. */
+  /** Step length; with a line search, the first one tried. */
   readonly lr?: number;
-  /** Iterations of one `step`. */
+  /** Most iterations per `step`. */
   readonly maxIter?: number;
-  /** Evaluations of one `step`; by default 1.25·maxIter. */
+  /** Most evaluations per `step`; default 1.25·maxIter. */
   readonly maxEval?: number;
-  /** Stops when no gradient is larger. */
+  /** Stops when no element of the gradient is larger. */
   readonly toleranceGrad?: number;
-  /** Stops when neither parameters nor loss change by more. */
+  /** Stops when neither the parameters nor the loss change by more. */
   readonly toleranceChange?: number;
-  /** Pairs of step and gradient change that approximate the curvature. */
+  /** Number of pairs of step and gradient change that approximate the curvature. */
   readonly historySize?: number;
   readonly lineSearchFn?: "strongWolfe" | null;
 }
@@ -35,7 +35,7 @@ interface Pair {
   readonly rho: number;
 }
 
-/** What is carried from one iteration to the next; vectors of all parameters after each other. */
+/** The data carried between iterations; vectors join all parameters. */
 interface Memory {
   readonly direction: Tensor;
   readonly gradient: Tensor;
@@ -53,11 +53,11 @@ interface Here {
 }
 
 /**
- * Limited-memory BFGS: Newton's direction with the inverse Hessian of the last steps. For whole batches.
+ * Limited-memory BFGS: Newton's direction with an inverse Hessian from the last steps. For full batches.
  *
  *     d = −H∇f by the two-loop recursion over the pairs (s, y),  p ← p + t·d
  *
- * The step length t is lr (the first: min(1, 1/‖∇f‖₁)·lr), or that of a line search for the strong Wolfe conditions.
+ * The step length t is lr (at first min(1, 1/‖∇f‖₁)·lr), or comes from a line search for the strong Wolfe conditions.
  * Defaults: lr 1, maxIter 20, toleranceGrad 1e-7, toleranceChange 1e-9, historySize 100, no line search.
  * @see Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", 1989
  * @example
@@ -134,7 +134,7 @@ export class LBFGS extends ParameterGroups<LBFGSOptions> {
     return first;
   }
 
-  /** One iteration from a point; null if the direction does not descend. */
+  /** Runs one iteration from a point; null if the direction does not descend. */
   #advance(memory: Memory, from: Here, closure: () => number, last: boolean): { point: Here; evaluations: number } | null {
     const { lr, toleranceChange, lineSearchFn } = this.#options;
     const { direction } = memory;
@@ -148,7 +148,7 @@ export class LBFGS extends ParameterGroups<LBFGSOptions> {
     const evaluate = () => ({ loss: closure(), gradient: this.#gatherGradient() });
     if (lineSearchFn !== "strongWolfe") {
       this.#moveTo(start, memory.stepLength, direction);
-      // The last point is not evaluated: the next step begins with that.
+      // The last point is not evaluated; the next step starts with that.
       return last ? { point: from, evaluations: 0 } : { point: evaluate(), evaluations: 1 };
     }
     const objective: Objective = (t) => {
@@ -212,7 +212,7 @@ export class LBFGS extends ParameterGroups<LBFGSOptions> {
     return this.#gather((p) => p);
   }
 
-  /** One vector of a tensor for each parameter; zeros where there is none. */
+  /** Joins one tensor per parameter into a vector; zeros for a missing one. */
   #gather(partOf: (p: Tensor) => Tensor | null): Tensor {
     const whole = zeros([this.#size], (this.params[0] as Tensor).dtype);
     const target = view(whole.dtype, whole.ptr, whole.size);
@@ -305,7 +305,7 @@ function unpack({ numbers, tensors }: Slots): Memory {
   };
 }
 
-/** Whether the numbers of pairs are those of their vectors, up to the order of summation. @throws FormatError */
+/** Checks that the numbers of pairs match their vectors, up to the order of summation. @throws FormatError */
 function checkPairs(pairs: readonly Pair[], diagonal: number): void {
   const check = (name: string, value: number, right: number) => {
     if (!(Number.isFinite(value) && Math.abs(value - right) <= 1e-4 * value)) {

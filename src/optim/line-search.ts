@@ -1,4 +1,4 @@
-/** A step length for the strong Wolfe conditions: the loss falls enough and the slope is flat enough. */
+/** Finds a step length for the strong Wolfe conditions: the loss falls enough and the slope is flat enough. */
 
 import type { Tensor } from "../tensor/tensor.ts";
 import { absMax, dot } from "./clip.ts";
@@ -19,7 +19,7 @@ export interface Point extends Evaluated {
 
 /** Required share of the predicted decrease. */
 const DECREASE = 1e-4;
-/** Largest share of the first slope that may be left. */
+/** Largest share of the initial slope that may remain. */
 const FLATNESS = 0.9;
 const MAX_EVALUATIONS = 25;
 
@@ -44,7 +44,7 @@ export function strongWolfe(
     const point = objective(at);
     return { ...point, slope: dot(point.gradient, direction) };
   };
-  // A loss that is not a number does not fall, and is never the lower end.
+  // A loss of NaN does not fall, and is never the lower end.
   const falls = (point: Point) => point.loss <= origin.loss + DECREASE * point.t * origin.slope;
   const isFlat = (point: Point) => Math.abs(point.slope) <= -FLATNESS * origin.slope;
   // Rounds count from 0 after the first evaluation.
@@ -78,7 +78,7 @@ export function strongWolfe(
     let next = cubicMinimum(left, right, left.t, right.t);
     const margin = 0.1 * (right.t - left.t);
     const near = Math.min(right.t - next, next - left.t) < margin;
-    // Twice in a row at the edge, or on it: the interpolation makes no progress, so step off the edge.
+    // At or near the edge twice in a row, the interpolation makes no progress: step off the edge.
     if (near && (stuck || next >= right.t || next <= left.t)) {
       next = Math.abs(next - right.t) < Math.abs(next - left.t) ? right.t - margin : left.t + margin;
       stuck = false;

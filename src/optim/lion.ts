@@ -15,17 +15,17 @@ import {
 } from "./optimizer.ts";
 
 export interface LionOptions extends DecayOptions {
-  /** β₁ of the mean whose sign is taken, β₂ of the mean that is kept. */
+  /** β₁ for the mean whose sign is used, β₂ for the mean that is kept. */
   readonly betas?: readonly [number, number];
 }
 
 /**
- * Steps of one size for every element, in the direction of the sign of a running mean of the gradient d:
+ * Steps of the same size for every element, with the sign of a running mean of the gradient d:
  *
  *     u ← sign(β₁·m + (1 − β₁)·d),  p ← (1 − lr·weightDecay)·p − lr·u,  m ← β₂·m + (1 − β₂)·d
  *
- * One moment instead of Adam's two. Rates are 3 to 10 times smaller than Adam's, weight decay as much larger. Defaults: lr 1e-4, betas
- * (0.9, 0.99), weightDecay 0, which is apart from the gradient.
+ * It has one moment instead of Adam's two. Use rates 3 to 10 times smaller than Adam's, and weight decay larger by the same factor. Defaults: lr 1e-4, betas
+ * (0.9, 0.99), weightDecay 0, which is decoupled from the gradient.
  * @see Chen et al., "Symbolic discovery of optimization algorithms", 2023, algorithm 2
  * @example const optimizer = new Lion(model.parameters(), { lr: 3e-4 });
  */

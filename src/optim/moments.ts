@@ -1,4 +1,4 @@
-/** What Adam and its relatives share: two running moments and one update. */
+/** Shared by Adam and its relatives: two running moments and one update. */
 
 import { checkNumber } from "../base/checks.ts";
 import type { DType } from "../base/dtype.ts";
@@ -34,13 +34,13 @@ export interface Coefficients {
   readonly ofGradient?: number;
   readonly scale: number;
   readonly eps: number;
-  /** What is left of the parameter itself: weight decay apart from the gradient. */
+  /** The share of the parameter that remains, for decoupled weight decay. */
   readonly shrink?: number;
-  /** The L2 penalty within the gradient. */
+  /** The L2 penalty, which is part of the gradient. */
   readonly decay?: number;
 }
 
-/** Base of Adam, AdamW, NAdam and RAdam: they differ in their coefficients only. */
+/** Base class of Adam, AdamW, NAdam and RAdam, which differ only in their coefficients. */
 export abstract class Moments<O extends MomentsOptions> extends Optimizer<O> {
   protected override checkGroup(group: Group<O>): void {
     super.checkGroup(group);
@@ -57,12 +57,12 @@ export abstract class Moments<O extends MomentsOptions> extends Optimizer<O> {
     this.updateAll([{ p, g, slots, group }]);
   }
 
-  /** Whether coefficients depend on nothing but the group and the number of the step. */
+  /** Whether coefficients depend only on the group and the number of the step. */
   protected get sharesCoefficients(): boolean {
     return true;
   }
 
-  /** Neighbours with the same coefficients go into one call. The first call is made when nothing can fail any more. */
+  /** Neighbours with equal coefficients share one call. The first call comes when nothing can fail any more. */
   protected override updateAll(updates: readonly Update<O>[]): void {
     const calls: Listed[] = [];
     let last: Update<O> | null = null;
@@ -93,7 +93,7 @@ export abstract class Moments<O extends MomentsOptions> extends Optimizer<O> {
   }
 }
 
-/** What one call of the kernel has for all of its parameters. */
+/** The arguments of a kernel call that all its parameters share. */
 interface Shared extends Required<Coefficients> {
   readonly dtype: DType;
   readonly sign: number;
@@ -101,7 +101,7 @@ interface Shared extends Required<Coefficients> {
   readonly beta2: number;
 }
 
-/** The kernel takes six numbers a parameter, behind ten of its own. */
+/** The kernel takes six numbers per parameter, after ten of its own. */
 const MOST_SLOTS = 6 * Math.floor((ARGUMENT_SLOTS - 10) / 6);
 
 /** One call of the kernel. */

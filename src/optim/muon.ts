@@ -11,7 +11,7 @@ import { type DecayOptions, type Group, type InitialSlots, Optimizer, type Param
 
 export interface MuonOptions extends DecayOptions {
   readonly momentum?: number;
-  /** Looks ahead by the momentum (default true). */
+  /** Whether to look ahead by the momentum (default true). */
   readonly nesterov?: boolean;
 }
 
@@ -19,15 +19,15 @@ const [A, B, C] = [3.4445, -4.775, 2.0315];
 const SWEEPS = 5;
 
 /**
- * Momentum whose direction is made orthogonal: for the gradient d of a matrix p [M,N],
+ * Momentum with an orthogonalised direction: for the gradient d of a matrix p [M,N],
  *
  *     v ← momentum·v + d,  X = (d + momentum·v)/‖·‖,  five times X ← a·X + (b·S + c·S²)·X with S = X·Xᵀ
  *     p ← (1 − lr·weightDecay)·p − lr·√max(1, M/N)·X
  *
- * X comes near to UVᵀ of the singular value decomposition UΣVᵀ: all directions count alike, singular values come to lie about 1 (0.7 to 1.2).
- * For the matrices between layers alone; biases, embeddings and readouts go to AdamW. O(min(M,N)·M·N) a step. Defaults: lr 0.02, momentum 0.95,
- * nesterov true, weightDecay 0, which is apart from the gradient.
- * @throws ShapeError for a parameter that is no matrix
+ * X approximates UVᵀ of the singular value decomposition UΣVᵀ: all directions count alike, with singular values near 1 (0.7 to 1.2).
+ * Use it only for matrices between layers, and AdamW for biases, embeddings and readouts. O(min(M,N)·M·N) per step. Defaults: lr 0.02, momentum 0.95,
+ * nesterov true, weightDecay 0, which is decoupled from the gradient.
+ * @throws ShapeError for a parameter that is not a matrix
  * @see Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024 (constants quoted from memory)
  * @example const matrices = new Muon(rnn.parameters().filter((p) => p.rank === 2), { lr: 0.02 });
  */
@@ -60,7 +60,7 @@ export class Muon extends Optimizer<MuonOptions> {
   }
 }
 
-/** Near to UVᵀ of a matrix UΣVᵀ, by a quintic iteration of Newton and Schulz; zeros of zeros. */
+/** Approximates UVᵀ of a matrix UΣVᵀ by a quintic Newton-Schulz iteration; zeros for a zero matrix. */
 function orthogonalized(G: Tensor): Tensor {
   const wide = G.dim(0) <= G.dim(1);
   const size = norm(G).item();

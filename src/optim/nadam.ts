@@ -4,7 +4,7 @@ import { type Coefficients, Moments, type MomentsOptions } from "./moments.ts";
 import { type Group, type InitialSlots, type Parameters, power, SQUARE } from "./optimizer.ts";
 
 export interface NAdamOptions extends MomentsOptions {
-  /** How fast the momentum grows to β₁. */
+  /** ψ: how fast the momentum grows to β₁. */
   readonly momentumDecay?: number;
 }
 
@@ -35,7 +35,7 @@ export class NAdam extends Moments<NAdamOptions> {
     return { tensors: { expAvg: 0, expAvgSq: 0 }, numbers: { muProduct: 1 }, ranges: { expAvgSq: SQUARE, muProduct: [0, 1] } };
   }
 
-  /** Every parameter has a momentum's product of its own, which a step takes on. */
+  /** Every parameter has its own product of momenta, which each step extends. */
   protected override get sharesCoefficients(): boolean {
     return false;
   }

@@ -1,4 +1,4 @@
-/** What all optimisers share: parameter groups, state, and the walk over both. */
+/** Shared by all optimisers: parameter groups, state, and the walk over both. */
 
 import { checkFlag, checkIterable, checkNames, checkNumber, checkObject, isRecord, withDefaults } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
@@ -11,11 +11,11 @@ import { copyOf, dense } from "../tensor/strided.ts";
 import { keep, refuseForeign, scope, Tensor } from "../tensor/tensor.ts";
 import { cannotReplay } from "../wasm/recorder.ts";
 
-/** Options every optimiser has. */
+/** Options of every optimiser. */
 export interface CommonOptions {
   /** Learning rate. */
   readonly lr?: number;
-  /** Climbs instead of descending. */
+  /** Whether to climb instead of descending. */
   readonly maximize?: boolean;
 }
 
@@ -25,24 +25,24 @@ export interface DecayOptions extends CommonOptions {
   readonly weightDecay?: number;
 }
 
-/** Parameters with options of their own; what is not given comes from the optimiser's. */
+/** Parameters with their own options; other options are the optimiser's. */
 export type GroupOptions<O> = Partial<O> & { readonly params: Iterable<Tensor> };
 
-/** What an optimiser is made from: parameters, or groups of them. */
+/** An optimiser's parameters, plain or in groups. */
 export type Parameters<O> = Iterable<Tensor> | Iterable<GroupOptions<O>>;
 
-/** A group in use: every option has its value, and schedules may change it. */
+/** A group in use, with a value for every option; schedules may change them. */
 export type Group<O> = { -readonly [K in keyof O]-?: Exclude<O[K], undefined> } & { readonly params: readonly Tensor[] };
 
-/** What an optimiser remembers about one parameter. */
+/** An optimiser's memory for one parameter. */
 export interface Slots {
   /** Moments and the like, of the parameter's shape. */
   readonly tensors: Record<string, Tensor>;
-  /** `step`, and other running numbers. */
+  /** `step` and other running numbers. */
   readonly numbers: Record<string, number>;
 }
 
-/** One parameter's part of a step. */
+/** One parameter in a step. */
 export interface Update<O> {
   readonly p: Tensor;
   /** Contiguous. */
@@ -51,17 +51,17 @@ export interface Update<O> {
   readonly group: Group<O>;
 }
 
-/** First values of slots, and what values a saved state may bring. */
+/** Initial values of slots, and the allowed values of a saved state. */
 export interface InitialSlots {
-  /** Each tensor is filled with its number. */
+  /** Initial value of each tensor's elements. */
   readonly tensors: Readonly<Record<string, number>>;
-  /** Running numbers besides `step`. */
+  /** Initial running numbers besides `step`. */
   readonly numbers?: Readonly<Record<string, number>>;
-  /** Least and greatest value of tensors and numbers; whatever is finite where nothing is said. */
+  /** Least and greatest value of tensors and numbers; by default any finite value. */
   readonly ranges?: Readonly<Record<string, readonly [least: number, most: number]>>;
 }
 
-/** Sums and means of squares: they divide, so that one beyond the largest number does no harm. */
+/** Bounds for sums and means of squares. They only divide, so overflow to infinity does no harm. */
 export const SQUARE: readonly [number, number] = [0, Number.POSITIVE_INFINITY];
 
 /** Everything an optimiser needs to continue: numbers, and tensors named `parameter index.slot`. */
@@ -73,7 +73,7 @@ export interface OptimizerState {
   readonly tensors: Readonly<Record<string, Tensor>>;
 }
 
-/** Parameter groups and their saved state; the base of first-order optimisers and of L-BFGS. */
+/** Parameter groups and their saved state: the base class of first-order optimisers and of L-BFGS. */
 export abstract class ParameterGroups<O extends object> {
   /** The optimiser's name in messages and saved states. */
   readonly kind: string;
@@ -113,7 +113,7 @@ export abstract class ParameterGroups<O extends object> {
   /** Checks a group's options, for the constructor, saved states and schedules alike. @throws ArgumentError */
   protected abstract checkGroup(group: Group<O>): void;
 
-  /** Forgets the gradients of all parameters. */
+  /** Clears the gradients of all parameters. */
   zeroGrad(): void {
     for (const p of this.params) {
       p.grad?.dispose();
@@ -121,7 +121,7 @@ export abstract class ParameterGroups<O extends object> {
     }
   }
 
-  /** The state as it is now; its tensors are the optimiser's own, not copies. */
+  /** The present state; its tensors are the optimiser's own, not copies. */
   stateDict(): OptimizerState {
     const numbers: Record<string, number> = {};
     const tensors: Record<string, Tensor> = {};
@@ -134,8 +134,8 @@ export abstract class ParameterGroups<O extends object> {
   }
 
   /**
-   * Goes on from a saved state, whose values are copied. Everything is checked before anything is changed.
-   * @throws FormatError for another optimiser's state, one of other parameters, or values that no state of this one has
+   * Continues from a saved state and copies its values. Checks everything before it changes anything.
+   * @throws FormatError for the state of another optimiser or of other parameters, or for values that no state of this one has
    */
   loadStateDict(state: OptimizerState): void {
     const { kind, groups, numbers, tensors } = (isRecord(state) ? state : {}) as Partial<OptimizerState>;
@@ -162,10 +162,10 @@ export abstract class ParameterGroups<O extends object> {
     });
   }
 
-  /** Whether the loaded slots, one for each parameter, are together what a step needs. @throws FormatError if not */
+  /** Checks that the loaded slots, one per parameter, together suffice for a step. @throws FormatError */
   protected abstract checkSlots(slots: readonly Slots[], groups: readonly Group<O>[]): void;
 
-  /** @throws FormatError for a state tensor that is not like its parameter */
+  /** @throws FormatError for a state tensor unlike its parameter */
   protected checkSlot(key: string, value: Tensor, p: Tensor): void {
     if (sameShape(value.shape, p.shape) && value.dtype === p.dtype) return;
     throw new FormatError(
@@ -173,7 +173,7 @@ export abstract class ParameterGroups<O extends object> {
     );
   }
 
-  /** A group with the options of a saved one, which are not to be trusted. */
+  /** A group with the options of a saved one, which are checked. */
   #readOptions(own: Group<O>, saved: unknown): Group<O> {
     const names = (options: object) =>
       quote(
@@ -214,7 +214,7 @@ export abstract class ParameterGroups<O extends object> {
     return slots;
   }
 
-  /** Which parameter's slot a name "index.slot" means. */
+  /** The parameter and slot that a name "index.slot" refers to. */
   #place(slots: readonly Slots[], key: string): { readonly of: Slots; readonly name: string; readonly p: Tensor } {
     const [, index = "", name = ""] = /^(0|[1-9]\d{0,8})\.(\w+)$/.exec(key) ?? [];
     const at = index === "" ? -1 : Number(index);
@@ -226,7 +226,7 @@ export abstract class ParameterGroups<O extends object> {
   }
 }
 
-/** An optimiser whose step needs the gradients only. */
+/** An optimiser whose step needs only gradients. */
 export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends ParameterGroups<O> {
   /** The first group's learning rate; setting it sets every group's. */
   get lr(): number {
@@ -241,17 +241,17 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends
   protected override checkGroup(group: Group<O>): void {
     const { lr, weightDecay, maximize } = group as unknown as Group<CommonOptions & DecayOptions>;
     checkNumber(this.kind, "lr", lr, { least: 0 });
-    // Not every optimiser has one.
+    // Not every optimiser has this option.
     if ("weightDecay" in group) checkNumber(this.kind, "weightDecay", weightDecay, { least: 0 });
     checkFlag(this.kind, "maximize", maximize);
   }
 
   /**
-   * Changes every parameter that has a gradient, in place.
-   * @param gradients one for each parameter in the order they were given, or null; by default each parameter's `grad`
-   * @param _loss of which these are the gradients, for optimisers that look at it
-   * @throws ShapeError for gradients that are not like their parameters, ArgumentError for a group's option that somebody has set to what
-   *   no constructor takes, as a rate of NaN, StateError while averages are in the parameters' place; nothing is changed then
+   * Updates every parameter that has a gradient, in place.
+   * @param gradients one per parameter in their given order, or null; default each parameter's `grad`
+   * @param _loss the loss with these gradients, for optimisers that use it
+   * @throws ShapeError for gradients unlike their parameters, ArgumentError for a group's option that was set to a value
+   *   that constructors refuse, such as a rate of NaN, StateError while averages are in the parameters' place; all leave everything unchanged
    */
   step(gradients?: readonly (Tensor | null)[], _loss?: number): void {
     if (gradients !== undefined && gradients.length !== this.params.length) {
@@ -277,7 +277,7 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends
     });
   }
 
-  /** Makes the updates, or leaves the running numbers as they were. */
+  /** Makes the updates, or restores the running numbers if that fails. */
   #apply(updates: readonly Update<O>[]): void {
     const before = updates.map(({ slots }) => ({ ...slots.numbers }));
     try {
@@ -295,7 +295,7 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends
     }
   }
 
-  /** What is remembered for a parameter before its first step. */
+  /** The initial slots of a parameter. */
   #blank(p: Tensor, group: Group<O>): Slots {
     const { tensors, numbers } = this.initial(group);
     const slots: Slots = { numbers: { step: 0, ...numbers }, tensors: {} };
@@ -319,13 +319,13 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> extends
     }
   }
 
-  /** Names and first values of what is remembered for a parameter. */
+  /** Names and initial values of a parameter's slots. */
   protected abstract initial(group: Group<O>): InitialSlots;
 
-  /** One step of one parameter; `slots.numbers.step` is already this step's number, from 1. */
+  /** Runs one step of one parameter; `slots.numbers.step` is already this step's number, from 1. */
   protected abstract update(p: Tensor, g: Tensor, slots: Slots, group: Group<O>): void;
 
-  /** One step of every parameter that has a gradient; one after the other, unless a kernel takes several. */
+  /** Runs one step of every parameter that has a gradient; one by one, unless a kernel takes several. */
   protected updateAll(updates: readonly Update<O>[]): void {
     for (const { p, g, slots, group } of updates) this.update(p, g, slots, group);
   }
@@ -343,13 +343,13 @@ function copyOfSlots({ numbers, tensors }: Slots): Slots {
   return { numbers: { ...numbers }, tensors: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, copyOf(t)])) };
 }
 
-/** Slots that outlive the scope they were made in. */
+/** Slots that outlive their scope. */
 function keepSlots(slots: Slots): Slots {
   for (const t of Object.values(slots.tensors)) keep(t);
   return slots;
 }
 
-/** Whether the values of a parameter's slots are such that a step can come of them. @throws FormatError */
+/** Checks that the values of a parameter's slots allow a step. @throws FormatError */
 function checkSlotValues(i: number, { numbers, tensors }: Slots, ranges: NonNullable<InitialSlots["ranges"]>): void {
   const { step = 0, ...others } = numbers;
   if (!(Number.isSafeInteger(step) && step >= 1)) {
@@ -359,7 +359,7 @@ function checkSlotValues(i: number, { numbers, tensors }: Slots, ranges: NonNull
   for (const [name, t] of Object.entries(tensors)) checkRange(`${i}.${name}`, t.data(), ranges[name]);
 }
 
-/** @throws FormatError for the first value outside [least, most]; by default, for one that is not finite */
+/** @throws FormatError for the first value outside [least, most], by default for one that is not finite */
 export function checkRange(key: string, values: ArrayLike<number>, range?: readonly [least: number, most: number]): void {
   const [least, most] = range ?? [-Number.MAX_VALUE, Number.MAX_VALUE];
   for (let k = 0; k < values.length; k++) {
@@ -370,17 +370,17 @@ export function checkRange(key: string, values: ArrayLike<number>, range?: reado
   }
 }
 
-/** The sign of the gradient: −1 climbs. */
+/** The sign of the gradient; −1 climbs. */
 export function signOf(group: { readonly maximize: boolean }): number {
   return group.maximize ? -1 : 1;
 }
 
-/** The address of a remembered tensor; 0 if there is none of this name. */
+/** The address of a slot's tensor; 0 if there is none of this name. */
 export function addressOf(slots: Slots, name: string): number {
   return slots.tensors[name]?.ptr ?? 0;
 }
 
-/** base^n for whole n ≥ 0 by repeated squaring: Math.pow may differ between hosts. */
+/** base^n for whole n ≥ 0 by repeated squaring, since Math.pow may differ between hosts. */
 export function power(base: number, n: number): number {
   let result = 1;
   for (let square = base, left = n; left > 0; left = Math.floor(left / 2), square *= square) {

@@ -18,7 +18,7 @@ export interface RMSpropOptions extends DecayOptions {
   /** Decay of the running averages. */
   readonly alpha?: number;
   readonly eps?: number;
-  /** Divides by the deviation from the mean gradient instead of the root mean square. */
+  /** Whether to divide by the standard deviation of the gradient instead of the root mean square. */
   readonly centered?: boolean;
   readonly momentum?: number;
 }
@@ -48,7 +48,7 @@ export class RMSprop extends Optimizer<RMSpropOptions> {
 
   protected override initial({ centered, momentum }: Group<RMSpropOptions>): InitialSlots {
     const tensors = { squareAvg: 0, ...(centered && { gradAvg: 0 }), ...(momentum > 0 && { momentumBuffer: 0 }) };
-    // Of two infinities, square and mean, the difference is no number.
+    // The difference of two infinities, square and mean, is NaN.
     return { tensors, ranges: { squareAvg: centered ? [0, Number.MAX_VALUE] : SQUARE } };
   }
 

@@ -21,13 +21,13 @@ import {
 } from "./optimizer.ts";
 
 export interface RpropOptions extends CommonOptions {
-  /** Factors of the step size when the gradient turns and when it does not. */
+  /** Factors of the step size when the gradient changes sign and when it does not. */
   readonly etas?: readonly [number, number];
   /** Least and greatest step size. */
   readonly stepSizes?: readonly [number, number];
 }
 
-/** Optimisers whose elements have step sizes of their own, which follow the signs of successive gradients. */
+/** Optimisers with a step size per element, which follows the signs of successive gradients. */
 abstract class SignedSteps extends Optimizer<RpropOptions> {
   protected constructor(kind: string, params: Parameters<RpropOptions>, options: RpropOptions) {
     super(kind, params, { lr: 0.01, maximize: false, etas: [0.5, 1.2], stepSizes: [1e-6, 50] }, options);
@@ -47,11 +47,11 @@ abstract class SignedSteps extends Optimizer<RpropOptions> {
 }
 
 /**
- * Every element has a step size s, which starts at lr and follows the signs of successive gradients; their sizes do not count:
+ * Every element has a step size s, which starts at lr and follows the signs of successive gradients but not their sizes:
  *
  *     s ← s·η⁺ while the sign stays;  s ← s·η⁻ and no step when it turns;  p ← p − sign(d)·s
  *
- * For whole batches. Defaults: lr 0.01, etas (0.5, 1.2), stepSizes (1e-6, 50).
+ * For full batches. Defaults: lr 0.01, etas (0.5, 1.2), stepSizes (1e-6, 50).
  * @see Riedmiller, Braun, "A direct adaptive method for faster backpropagation learning: the RPROP algorithm", 1993 (the Rprop⁻ form without
  *   weight backtracking, which skips the step after a turn)
  */
@@ -72,13 +72,13 @@ export class Rprop extends SignedSteps {
 }
 
 /**
- * iRprop⁺: as `Rprop`, but a step over a minimum is taken back where the loss has risen, and kept where it has not:
+ * iRprop⁺: like `Rprop`, but undoes a step over a minimum if the loss has risen, and keeps it otherwise:
  *
  *     sign stays:  s ← min(s·η⁺, greatest),  Δ = −sign(d)·s
- *     sign turns:  s ← max(s·η⁻, least),     Δ = −Δ of the step before if E > E of the step before, 0 if not;  d is remembered as 0
+ *     sign turns:  s ← max(s·η⁻, least),     Δ = −(previous Δ) if E > previous E, else 0;  d is remembered as 0
  *     else         Δ = −sign(d)·s                     (a gradient of 0, now or remembered)
  *
- * and p ← p + Δ. It needs the loss E of each step: `step(undefined, loss)`, as `fit` calls it. For whole batches. Options and defaults are `Rprop`'s.
+ * and p ← p + Δ. It needs the loss E of each step: `step(undefined, loss)`, as `fit` calls it. For full batches. Options and defaults are `Rprop`'s.
  * @see Igel and Hüsken, "Empirical evaluation of the improved Rprop learning algorithms", Neurocomputing 50, 2003, algorithm 4 (its number
  * from memory; step by step as in Shark, the library of the first author's group)
  * @example
@@ -94,8 +94,8 @@ export class IRprop extends SignedSteps {
   }
 
   /**
-   * @param loss at the parameters as they are, whose gradients these are
-   * @throws ArgumentError for a loss that is not a finite number, and as every optimiser does; nothing is changed then
+   * @param loss the loss at the present parameters, with these gradients
+   * @throws ArgumentError for a loss that is not a finite number, and as every optimiser does; leaves everything unchanged
    */
   override step(gradients?: readonly (Tensor | null)[], loss?: number): void {
     if (!Number.isFinite(loss)) throw new ArgumentError(`IRprop.step: expected the loss as a second argument, got ${quote(loss)}`);

@@ -1,5 +1,5 @@
 /**
- * Learning rates over time: a schedule is a function of the step number and the base rate, nothing more,
+ * Learning rates over time. A schedule is just a function of the step number and the base rate,
  * and `Scheduler` writes its value into an optimiser's groups.
  */
 
@@ -21,18 +21,18 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { metricOf } from "./metric.ts";
 import { power } from "./optimizer.ts";
 
-/** The learning rate of step t = 0, 1, …, from the rate the optimiser was made with. */
+/** The learning rate of step t = 0, 1, …, from the optimiser's original rate. */
 export type Schedule = (step: number, baseLr: number) => number;
 
-/** What has learning rates: every optimiser. */
+/** Anything with learning rates, such as every optimiser. */
 export interface HasRates {
   readonly groups: readonly { lr: number }[];
 }
 
-/** What a schedule's rates are made from. */
+/** Data for a schedule's rates. */
 export interface RatesState {
   readonly baseLrs: readonly number[];
-  /** The factor that others have applied to each group's rate (default 1). */
+  /** The factor by which others have changed each group's rate (default 1). */
   readonly factors?: readonly number[] | undefined;
 }
 
@@ -41,15 +41,15 @@ export interface SchedulerState extends RatesState {
 }
 
 /**
- * The rates of an optimiser's groups under a schedule. A rate that somebody else changes in the meantime stays changed: what it was
- * multiplied by multiplies all later ones.
+ * The rates of an optimiser's groups under a schedule. Changes that others make to a rate persist: the factor
+ * applies to all later rates.
  */
 export class Rates {
   readonly #optimizer: HasRates;
   readonly #schedule: Schedule;
   #baseLrs: readonly number[];
   #factors: readonly number[];
-  /** The rates as they were last written, or found. */
+  /** The rates as last written or found. */
   #written: readonly number[];
 
   constructor(optimizer: HasRates, schedule: Schedule) {
@@ -61,7 +61,7 @@ export class Rates {
     this.#factors = this.#baseLrs.map(() => 1);
   }
 
-  /** Sets every group's rate to that of a step. @throws ArgumentError for a schedule whose value is no rate; nothing is changed then */
+  /** Sets every group's rate for a step. @throws ArgumentError if the schedule's value is no rate; leaves everything unchanged */
   set(step: number): void {
     const factors = this.#presentFactors();
     const written = this.#baseLrs.map((base, i) => rateOf(this.#schedule, step, base) * (factors[i] as number));
@@ -69,7 +69,7 @@ export class Rates {
     this.#write(written);
   }
 
-  /** Remembers the rates; the result puts them back. */
+  /** Remembers the rates; returns a function that restores them. */
   hold(): () => void {
     const [factors, written, present] = [this.#factors, this.#written, this.#present];
     return () => {
@@ -83,7 +83,7 @@ export class Rates {
     return { baseLrs: this.#baseLrs, factors: this.#presentFactors() };
   }
 
-  /** Takes over a state whose groups have the rates that they have now. */
+  /** Takes over a state, for groups with their present rates. */
   load({ baseLrs, factors }: CheckedRates): void {
     this.#baseLrs = baseLrs;
     this.#factors = factors;
@@ -94,12 +94,12 @@ export class Rates {
     return this.#optimizer.groups.map((group) => group.lr);
   }
 
-  /** The factors with what has been done to the rates since they were written. */
+  /** The factors, including changes to the rates since they were written. */
   #presentFactors(): readonly number[] {
     const present = this.#present;
     return this.#factors.map((factor, i) => {
       const [now, before] = [present[i] as number, this.#written[i] as number];
-      // From a rate of 0 no factor leads anywhere else.
+      // A rate of 0 has no factor to another rate.
       return now === before || before === 0 ? factor : factor * (now / before);
     });
   }
@@ -113,11 +113,11 @@ export class Rates {
 }
 
 /**
- * Runs a schedule. The rate of step 0 is set at once; call `step` after each of the optimiser's.
+ * Runs a schedule. It sets the rate of step 0 at once; call `step` after each step of the optimiser.
  *
- * A rate that somebody else changes in the meantime stays changed: what `ReduceLROnPlateau`, or you, multiply it by multiplies
- * all later ones, so that a warm-up and a plateau can be had together.
- * @throws ArgumentError for a schedule whose value is no rate (negative, infinite, not a number); no group is changed then
+ * Changes that others make to a rate persist: a factor applied by `ReduceLROnPlateau`, or by you, multiplies
+ * all later rates, so a warm-up and a plateau work together.
+ * @throws ArgumentError if a schedule's value is no rate (negative, infinite, NaN); changes no group
  * @example
  * const scheduler = new Scheduler(optimizer, warmUp(100, cosineAnnealingLR({ tMax: 1000 })));
  * optimizer.step();
@@ -139,7 +139,7 @@ export class Scheduler {
     return this.#optimizer.groups[0]?.lr ?? Number.NaN;
   }
 
-  /** Goes on to the next step's rate. */
+  /** Sets the next step's rate. */
   step(): void {
     this.#rates.set(this.#step + 1);
     this.#step++;
@@ -149,7 +149,7 @@ export class Scheduler {
     return { step: this.#step, ...this.#rates.state() };
   }
 
-  /** @throws FormatError for a state of other groups or one that no scheduler has; nothing is changed then */
+  /** @throws FormatError for a state of other groups, or an invalid one; leaves everything unchanged */
   loadStateDict(state: SchedulerState): void {
     const rates = readRates("Scheduler", state, this.#optimizer.groups.length);
     const { step } = state;
@@ -167,26 +167,26 @@ export class Scheduler {
   }
 }
 
-/** A schedule's value, if it is a rate. @throws ArgumentError */
+/** Checks that a schedule's value is a rate. @throws ArgumentError */
 function rateOf(schedule: Schedule, step: number, base: number): number {
   const rate = schedule(step, base);
   checkNumber("schedule", `the rate of step ${step}`, rate, { least: 0 });
   return rate;
 }
 
-/** Base rates and factors that have been read. */
+/** Base rates and factors read from a state. */
 export interface CheckedRates {
   readonly baseLrs: readonly number[];
   readonly factors: readonly number[];
 }
 
-/** The base rates and factors of so many groups. @throws FormatError for anything that is not */
+/** Reads the base rates and factors of a number of groups. @throws FormatError for anything else */
 export function readRates(op: string, state: unknown, groups: number): CheckedRates {
   const { baseLrs, factors = new Array<number>(groups).fill(1) } = isRecord(state) ? state : {};
   return { baseLrs: readNumbers(op, "base rates", baseLrs, groups), factors: readNumbers(op, "factors", factors, groups) };
 }
 
-/** A copy of a list of finite numbers of at least 0, one a group. @throws FormatError */
+/** A copy of a list of finite numbers of at least 0, one per group. @throws FormatError */
 function readNumbers(op: string, what: string, value: unknown, groups: number): readonly number[] {
   if (!Array.isArray(value) || value.length !== groups) {
     throw new FormatError(`${op}: expected ${groups} ${what}, got ${Array.isArray(value) ? value.length : quote(value)}`);
@@ -200,7 +200,7 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** base·factor before step `totalIters`, base from there on. By default one rate for ever. */
+/** base·factor before step `totalIters`, then base. By default a constant rate. */
 export function constantLR(options: { readonly factor?: number; readonly totalIters?: number } = {}): Schedule {
   const { factor = 1, totalIters = Number.POSITIVE_INFINITY } = optionsOf("constantLR", options, ["factor", "totalIters"]);
   checkNumber("constantLR", "factor", factor, { least: 0 });
@@ -222,7 +222,7 @@ export function stepLR(options: { readonly stepSize: number; readonly gamma?: nu
   return (t, base) => base * power(gamma, Math.floor(t / stepSize));
 }
 
-/** base·gamma^(milestones reached); gamma 0.1 by default. A milestone given twice counts twice. */
+/** base·gamma^(milestones reached); gamma 0.1 by default. A repeated milestone counts twice. */
 export function multiStepLR(options: { readonly milestones: readonly number[]; readonly gamma?: number }): Schedule {
   const { milestones, gamma = 0.1 } = optionsOf("multiStepLR", options, ["milestones", "gamma"]);
   checkList("multiStepLR", "milestones", milestones);
@@ -239,7 +239,7 @@ export function exponentialLR(options: { readonly gamma: number }): Schedule {
   return (t, base) => base * power(gamma, t);
 }
 
-/** From base·startFactor to base·endFactor in totalIters equal steps; by default from a third to the whole in 5. */
+/** From base·startFactor to base·endFactor in totalIters equal steps; by default from a third to the full rate in 5. */
 export function linearLR(
   options: { readonly startFactor?: number; readonly endFactor?: number; readonly totalIters?: number } = {},
 ): Schedule {
@@ -256,7 +256,7 @@ function anneal(from: number, to: number, progress: number): number {
 }
 
 /**
- * etaMin + (base − etaMin)·(1 + cos(π·t/tMax))/2, rising again after tMax; etaMin 0 by default.
+ * etaMin + (base − etaMin)·(1 + cos(π·t/tMax))/2, which rises again after tMax; etaMin 0 by default.
  * @see Loshchilov, Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017
  */
 export function cosineAnnealingLR(options: { readonly tMax: number; readonly etaMin?: number }): Schedule {
@@ -267,7 +267,7 @@ export function cosineAnnealingLR(options: { readonly tMax: number; readonly eta
 }
 
 /**
- * Cosine annealing that starts again after t0 steps, then after t0·tMult, t0·tMult², …; tMult 1 and etaMin 0 by default.
+ * Cosine annealing that restarts after t0 steps, then after t0·tMult, t0·tMult², …; tMult 1 and etaMin 0 by default.
  * @see Loshchilov, Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017
  */
 export function cosineAnnealingWarmRestarts(options: { readonly t0: number; readonly tMult?: number; readonly etaMin?: number }): Schedule {
@@ -286,10 +286,10 @@ export function cosineAnnealingWarmRestarts(options: { readonly t0: number; read
 }
 
 export interface OneCycleOptions {
-  /** The top, whatever the base rate. */
+  /** The highest rate; the base rate is ignored. */
   readonly maxLr: number;
   readonly totalSteps: number;
-  /** Share of the steps in which the rate rises (default 0.3). */
+  /** Share of the steps during which the rate rises (default 0.3). */
   readonly pctStart?: number;
   /** The first rate is maxLr/divFactor (default 25). */
   readonly divFactor?: number;
@@ -299,7 +299,7 @@ export interface OneCycleOptions {
 }
 
 /**
- * One rise to maxLr, which it reaches in step pctStart·totalSteps − 1, and one fall to almost nothing. The last rate stays after totalSteps,
+ * Rises once to maxLr, which it reaches at step pctStart·totalSteps − 1, then falls to almost nothing. After totalSteps the last rate stays,
  * where PyTorch throws.
  * @see Smith, Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2019
  */
@@ -331,7 +331,7 @@ export function oneCycleLR(options: OneCycleOptions): Schedule {
 }
 
 /**
- * base·(t + 1)/steps in the first steps, then another schedule, whose step 0 is the first one after them.
+ * base·(t + 1)/steps in the first steps, then another schedule, which starts at its step 0.
  * @example const schedule = warmUp(100, cosineAnnealingLR({ tMax: 1000 }));
  */
 export function warmUp(steps: number, next: Schedule = constantLR()): Schedule {
@@ -341,25 +341,25 @@ export function warmUp(steps: number, next: Schedule = constantLR()): Schedule {
 }
 
 export interface PlateauOptions {
-  /** Whether the metric is to fall ("min", default) or to rise. */
+  /** Whether the metric should fall ("min", default) or rise ("max"). */
   readonly mode?: "min" | "max";
-  /** What the rate is multiplied by (default 0.1). */
+  /** Factor of a reduction (default 0.1). */
   readonly factor?: number;
-  /** Steps without improvement that are put up with (default 10). */
+  /** Number of steps without improvement to tolerate (default 10). */
   readonly patience?: number;
-  /** Improvements smaller than this do not count (default 1e-4). */
+  /** Smallest improvement that counts (default 1e-4). */
   readonly threshold?: number;
   /** Whether the threshold is a share of the best value ("rel", default) or a difference. */
   readonly thresholdMode?: "rel" | "abs";
-  /** Steps after a reduction in which nothing is counted (default 0). */
+  /** Steps after a reduction that are not counted (default 0). */
   readonly cooldown?: number;
   readonly minLr?: number;
-  /** Smaller changes of the rate are not made (default 1e-8). */
+  /** Smallest change of the rate; smaller ones are skipped (default 1e-8). */
   readonly eps?: number;
 }
 
 export interface PlateauState {
-  /** The best metric so far, null before there is one. */
+  /** The best metric so far; null before the first. */
   readonly best: number | null;
   readonly badSteps: number;
   readonly coolingSteps: number;
@@ -382,7 +382,7 @@ const PLATEAU: Required<PlateauOptions> = {
  *
  *     min: metric < best − bar,  max: metric > best + bar,  bar = threshold·|best| (rel) or threshold (abs)
  *
- * Deviates: PyTorch's relative bar is threshold·best, which below zero calls every metric, worse ones too, an improvement.
+ * Deviates: PyTorch's relative bar is threshold·best, so for a negative best even some worse metrics count as improvements.
  * @example
  * const plateau = new ReduceLROnPlateau(optimizer, { patience: 3 });
  * plateau.step(validationLoss); // after each evaluation
@@ -412,7 +412,7 @@ export class ReduceLROnPlateau {
 
   /**
    * @param metric this evaluation's value, a number or a tensor of one element
-   * @throws ArgumentError for what is no number; NaN is one
+   * @throws ArgumentError for anything but a number; NaN is allowed
    */
   step(metric: number | Tensor): void {
     const value = metricOf("ReduceLROnPlateau", metric);
@@ -439,7 +439,7 @@ export class ReduceLROnPlateau {
     return { best: this.#best, badSteps: this.#badSteps, coolingSteps: this.#coolingSteps, lrs };
   }
 
-  /** @throws FormatError for a state of other groups or one that no plateau has; nothing is changed then */
+  /** @throws FormatError for a state of other groups, or an invalid one; leaves everything unchanged */
   loadStateDict(state: PlateauState): void {
     const { groups } = this.#optimizer;
     const { best, badSteps, coolingSteps, lrs } = (isRecord(state) ? state : {}) as Partial<PlateauState>;

@@ -16,7 +16,7 @@ import {
 
 export interface SGDOptions extends DecayOptions {
   readonly momentum?: number;
-  /** Share of the new gradient that is left out of the momentum. */
+  /** Share of the new gradient that the momentum leaves out. */
   readonly dampening?: number;
   readonly nesterov?: boolean;
 }

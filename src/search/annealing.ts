@@ -1,4 +1,4 @@
-/** Simulated annealing: a walk that goes downhill always, uphill at times, and less and less so. */
+/** Simulated annealing: a walk that always accepts downhill moves, and uphill ones less and less often. */
 
 import { checkFlag, checkNumber, checkOneOf, checkOptions, checkWhole, finished, withDefaults } from "../base/checks.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
@@ -8,37 +8,37 @@ import type { Random } from "./draws.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { type StopReason, VECTOR_SEARCH, VectorSearch, type VectorSearchOptions } from "./search.ts";
 
-/** The neighbour of a point, drawn by `random`. */
+/** Draws a neighbour of a point with `random`. */
 export type Move = (x: Float64Array, random: Random) => Float64Array;
 
 export interface SimulatedAnnealingOptions extends VectorSearchOptions {
   /** Standard deviation of a move (default 0.1). */
   readonly sigma?: number;
-  /** Whether a move changes all numbers or one, or what it is (default "all"). The detailed balance asks for moves as likely there as back. */
+  /** Whether a move changes all numbers or one, or your own move (default "all"). Detailed balance requires moves that are as likely in both directions. */
   readonly move?: "all" | "one" | Move;
-  /** The first temperature; unless given, that at which a mean climb from `start` is accepted with the probability 0.8. */
+  /** The initial temperature; by default the one at which an average climb from `start` is accepted with probability 0.8. */
   readonly temperature?: number;
-  /** What is left of the temperature after `stepsPerTemperature` moves (default 0.99; 1 keeps it). */
+  /** Factor of the temperature after every `stepsPerTemperature` moves (default 0.99; 1 keeps it constant). */
   readonly cooling?: number;
-  /** (default 1) */
+  /** Moves at each temperature (default 1). */
   readonly stepsPerTemperature?: number;
-  /** Whether sigma follows the share of moves that are accepted, into 23 to 44 % (default false). */
+  /** Whether to adapt sigma so that 23 to 44 % of moves are accepted (default false). */
   readonly adapt?: boolean;
   /** Stops below this temperature: reason "temperature" (default 0). */
   readonly leastTemperature?: number;
 }
 
-/** Neighbours of the start that the first temperature is made from. */
+/** Neighbours of the start that determine the initial temperature. */
 const PROBES = 20;
 /** −ln 0.8 */
 const MEAN_CLIMB = 0.2231435513142097;
-/** Moves between two changes of sigma, their factor, and the shares that need none. */
+/** Moves between two changes of sigma, the factor of a change, and the shares that need none. */
 const WINDOW = 50;
 const FACTOR = 1.2;
 const [FEW, MANY] = [0.23, 0.44];
 
 /**
- * The probability that a move is accepted: min(1, exp(−ΔE/T)); at T = 0 whether it does not climb.
+ * The probability of accepting a move: min(1, exp(−ΔE/T)); at T = 0, 1 unless it climbs.
  * @see Metropolis, Rosenbluth, Rosenbluth, Teller and Teller, "Equation of state calculations by fast computing machines", 1953
  */
 export function acceptanceProbability(climb: number, temperature: number): number {
@@ -47,13 +47,13 @@ export function acceptanceProbability(climb: number, temperature: number): numbe
 }
 
 /**
- * Simulated annealing: x' = x + σ N(0, I) takes the place of x with the probability min(1, exp(−ΔE/T)), and T ← a·T. At one temperature
- * the points visited have the distribution exp(−E/T).
+ * Simulated annealing: x' = x + σ N(0, I) replaces x with probability min(1, exp(−ΔE/T)), and T ← a·T. At a fixed temperature
+ * the visited points have the distribution exp(−E/T).
  *
- * The first generation is the start, with 20 neighbours unless a `temperature` is given; each further one is a single candidate, so that there is
- * nothing to evaluate side by side.
- * @throws ArgumentError for options out of their range; from `ask` and `tell`, when `move` gives numbers that are not finite (DTypeError for what is
- *   no Float64Array, ShapeError for another length)
+ * The first generation is the start, with 20 neighbours unless a `temperature` is given. Each later one is a single candidate, so there is
+ * nothing to evaluate in parallel.
+ * @throws ArgumentError for options out of their range; from `ask` and `tell`, if `move` returns numbers that are not finite (DTypeError for anything
+ *   but a Float64Array, ShapeError for another length)
  * @see Kirkpatrick, Gelatt and Vecchi, "Optimization by simulated annealing", 1983
  * @example new SimulatedAnnealing({ start: flatten(model), sigma: 0.2, cooling: 0.999, maxEvaluations: 10_000 })
  */
@@ -62,7 +62,7 @@ export class SimulatedAnnealing extends VectorSearch {
     Pick<SimulatedAnnealingOptions, "sigma" | "cooling" | "stepsPerTemperature" | "adapt" | "leastTemperature" | "move">
   >;
   #x: Float64Array;
-  /** NaN before it is known. */
+  /** NaN until it is known. */
   #cost = Number.NaN;
   #temperature: number;
   #sigma: number;
@@ -106,7 +106,7 @@ export class SimulatedAnnealing extends VectorSearch {
     this.#probes = temperature === undefined ? PROBES : 0;
   }
 
-  /** The point where the walk is, and its cost (NaN before it is known). */
+  /** The present point of the walk, and its cost (NaN until it is known). */
   get current(): { readonly x: Float64Array; readonly cost: number } {
     return { x: this.#x.slice(), cost: this.#cost };
   }
@@ -150,7 +150,7 @@ export class SimulatedAnnealing extends VectorSearch {
   }
 
   #decide(x: Float64Array, cost: number): void {
-    // Drawn in any case, so that what comes after does not depend on rounding here.
+    // Always drawn, so that later numbers do not depend on rounding here.
     const u = this.draws.uniform();
     const { stepsPerTemperature, cooling } = this.#options;
     this.#moves++;
@@ -191,14 +191,14 @@ export class SimulatedAnnealing extends VectorSearch {
     moved.forEach((value, i) => {
       checkNumber(this.kind, `element ${i} of what move gives`, value);
     });
-    // A copy: the function may write to its array again.
+    // A copy, since the function may reuse its array.
     return moved.slice();
   }
 
   protected override fields(): Fields {
     return {
       x: this.#x,
-      // Known costs, none or one: NaN is no number to save.
+      // Zero or one known costs, since NaN cannot be saved.
       cost: Float64Array.from(Number.isNaN(this.#cost) ? [] : [this.#cost]),
       temperature: this.#temperature,
       sigma: this.#sigma,

@@ -1,4 +1,4 @@
-/** Evolution of cells: graphs that mutate, and are judged by what their cells learn. */
+/** Evolution of cells: graphs mutate and are judged by how well their cells learn. */
 
 import { checkFunction, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
@@ -8,21 +8,21 @@ import { orderOf } from "./ranks.ts";
 import { SEARCH, Search, type SearchOptions, type StopReason } from "./search.ts";
 
 export interface CellEvolutionOptions extends SearchOptions {
-  /** The graph that all begin with (default the simple recurrent cell). */
+  /** The graph from which all start (default the simple recurrent cell). */
   readonly start?: CellGraph;
-  /** Graphs a generation (default 12). */
+  /** Graphs per generation (default 12). */
   readonly population?: number;
-  /** So many of the best live on, with their costs (default 3). */
+  /** Number of the best that survive, with their costs (default 3). */
   readonly elite?: number;
-  /** How many meet to become a parent (default 2). */
+  /** Size of a tournament for a parent (default 2). */
   readonly tournamentSize?: number;
-  /** Mutations of a child: 1 to so many (default 3). */
+  /** Most mutations of a child; each gets 1 up to this many (default 3). */
   readonly mutations?: number;
-  /** No graph has more nodes (default 24). */
+  /** Most nodes of a graph (default 24). */
   readonly maxNodes?: number;
 }
 
-/** What draws whole numbers below n. */
+/** Draws whole numbers below n. */
 type Below = (n: number) => number;
 
 /** Kinds that a node may become. */
@@ -49,7 +49,7 @@ const rewireEdge: Mutation = ({ nodes, edges }, below) => {
   return { nodes, edges: edges.map((e, k) => (k === moved ? { ...e, from } : e)) };
 };
 
-/** A node of any inner kind on an edge. */
+/** Puts a node of any inner kind on an edge. */
 const insertNode: Mutation = ({ nodes, edges }, below) => {
   const split = below(edges.length);
   const edge = edges[split] as CellEdge;
@@ -58,7 +58,7 @@ const insertNode: Mutation = ({ nodes, edges }, below) => {
   return { nodes: [...nodes, pick(INNER, below)], edges: [...rest, { ...edge, to: node }, { from: node, to: edge.to, weighted: false }] };
 };
 
-/** One more weighted sum of inputs and outputs, into a node. */
+/** Adds a weighted sum of inputs and outputs that feeds a node. */
 const addInput: Mutation = ({ nodes, edges }, below) => {
   return { nodes: [...nodes, "input"], edges: [...edges, { from: nodes.length, to: below(nodes.length), weighted: false }] };
 };
@@ -74,7 +74,7 @@ const togglePeephole: Mutation = ({ nodes, edges }, below) => {
   return { nodes, edges: edges.map((e, k) => (k === toggled ? { ...e, weighted: !e.weighted } : e)) };
 };
 
-/** A node and all that leads to it within a step, a second time: the copies read the same memories, and the node's copy goes where it does. */
+/** Copies a node and all that leads to it within a step. The copies read the same memories, and the node's copy feeds the same nodes. */
 const duplicate: Mutation = ({ nodes, edges }, below) => {
   const top = below(nodes.length);
   if (!isInner(nodes[top])) return { nodes, edges };
@@ -94,7 +94,7 @@ const duplicate: Mutation = ({ nodes, edges }, below) => {
 
 const MUTATIONS: readonly Mutation[] = [addEdge, removeEdge, rewireEdge, insertNode, addInput, changeKind, togglePeephole, duplicate];
 
-/** The graph without nodes that lie on no way from an input to the output, and without what a mutation broke: edges twice, into inputs, out of the output. */
+/** Removes nodes that are on no path from an input to the output, and what a mutation broke: duplicate edges, edges into inputs or out of the output. */
 export function repaired({ nodes, edges }: CellGraph): CellGraph {
   const sound = edges.filter((e, k) => {
     const first = edges.findIndex((other) => other.from === e.from && other.to === e.to) === k;
@@ -112,9 +112,9 @@ export function repaired({ nodes, edges }: CellGraph): CellGraph {
 }
 
 /**
- * A graph after one mutation: an edge more, less or moved, a node on an edge, an input more, another kind of node, a weight on an edge or none, a
- * part twice. What leads nowhere is cut away; a mutation that leaves a cycle without memory, or no way to the output, is tried anew.
- * @param below whole numbers below n
+ * A graph after one mutation: adds, removes or moves an edge, puts a node on an edge, adds an input, changes a node's kind, adds or removes an edge's weight, or
+ * duplicates a part. Dead ends are removed. A mutation that leaves a cycle without memory, or no path to the output, is tried again.
+ * @param below draws whole numbers below n
  */
 export function mutateCell(graph: CellGraph, below: (n: number) => number, maxNodes = 24): CellGraph {
   const fault = cellFault(graph);
@@ -128,10 +128,10 @@ export function mutateCell(graph: CellGraph, below: (n: number) => number, maxNo
 }
 
 /**
- * Evolution of cell structures: the best graphs live on, and winners of small tournaments have children with one to some mutations. Candidates
- * are graphs; their cost is what a `GraphCell` of them, trained from new weights, comes to: nothing that was learned is inherited. Of equal costs
- * the smaller graph is the better one.
- * @throws ArgumentError for a graph that is none, and for options out of their range
+ * Evolution of cell structures: the best graphs survive, and winners of small tournaments have children with a few mutations. Candidates
+ * are graphs; their cost is that of a `GraphCell` trained from new weights, so nothing learned is inherited. Among equal costs
+ * the smaller graph wins.
+ * @throws ArgumentError for an invalid graph, and for options out of their range
  * @see Bayer, Wierstra, Togelius and Schmidhuber, "Evolving memory cell structures for sequence learning", 2009
  * Deviates: written from the abstract and from memory; one objective.
  * @example await evolve(new CellEvolution({ maxGenerations: 8 }), (graph) => trainedLoss(new GraphCell({ inputSize: 2, hiddenSize: 8, graph })));
@@ -168,7 +168,7 @@ export class CellEvolution extends Search<CellGraph> {
     const kept = this.#population.length === 0 ? 0 : this.#options.elite;
     const all = [...this.#population.slice(0, kept), ...candidates];
     const known = [...this.#costs.subarray(0, kept), ...costs];
-    // Smaller graphs first, and then by cost, which keeps that order among equals.
+    // Sort by size, then by cost; the second sort is stable, so equals stay sorted by size.
     const bySize = orderOf(all.map((graph) => graph.nodes.length + graph.edges.length));
     const order = orderOf(bySize.map((i) => known[i] as number)).map((k) => bySize[k] as number);
     this.#population = order.map((i) => all[i] as CellGraph);
@@ -179,7 +179,7 @@ export class CellEvolution extends Search<CellGraph> {
     return null;
   }
 
-  /** The population is in order, so that the least place wins. */
+  /** The population is sorted, so the lowest index wins. */
   #child(): CellGraph {
     const { tournamentSize } = this.#options;
     const places = Array.from({ length: tournamentSize }, () => this.draws.below(this.#population.length));

@@ -1,4 +1,4 @@
-/** A cell as a graph of typed nodes, tiled into units, and the recurrence that it is. */
+/** A cell as a graph of typed nodes, tiled into units, and the recurrence that it defines. */
 
 import { checkSizes, isRecord, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
@@ -12,9 +12,9 @@ import { zeros } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /**
- * What a node does with the sum of what comes in: "sum" passes it on, "sigmoid" and "tanh" squash it, "memory" gives it a step later. A
- * "product" multiplies instead of summing. An "input" has no edge coming in: it is W x + R y + b, all weights its own, of the inputs x and the
- * outputs y of all units a step before. The one "output" gives the sum to the outside.
+ * What a node does with the sum of its inputs: "sum" passes it on, "sigmoid" and "tanh" squash it, "memory" delays it by a step. A
+ * "product" multiplies instead of summing. An "input" has no incoming edge: it is W x + R y + b, with weights of its own, of the inputs x and the
+ * previous outputs y of all units. The single "output" returns its sum.
  */
 export type CellNodeKind = "input" | "sum" | "product" | "sigmoid" | "tanh" | "memory" | "output";
 
@@ -23,7 +23,7 @@ export const CELL_NODE_KINDS: readonly CellNodeKind[] = ["input", "sum", "produc
 export interface CellEdge {
   readonly from: number;
   readonly to: number;
-  /** Whether there is a weight of each unit on it, as on a peephole. */
+  /** Whether it has a weight per unit, like a peephole. */
   readonly weighted: boolean;
 }
 
@@ -66,8 +66,8 @@ export const lstmGraph: CellGraph = {
 };
 
 /**
- * The nodes in an order in which each comes after those it reads in the same step; memories and inputs first.
- * @returns null where a cycle passes no memory
+ * The nodes, ordered such that each follows those that it reads in the same step; memories and inputs come first.
+ * @returns null if a cycle passes no memory
  */
 export function evaluationOrder({ nodes, edges }: CellGraph): number[] | null {
   const order = nodes.flatMap((kind, node) => (kind === "memory" || kind === "input" ? [node] : []));
@@ -80,7 +80,7 @@ export function evaluationOrder({ nodes, edges }: CellGraph): number[] | null {
   }
 }
 
-/** Nodes that edges lead to from some of them, these among them; with `back`, nodes that lead to them. */
+/** Nodes reachable from some nodes, including these; with `back`, nodes from which these are reachable. */
 function reached({ edges }: CellGraph, from: readonly number[], back = false): Set<number> {
   const seen = new Set(from);
   for (const node of seen) for (const e of edges) if ((back ? e.to : e.from) === node) seen.add(back ? e.from : e.to);
@@ -89,7 +89,7 @@ function reached({ edges }: CellGraph, from: readonly number[], back = false): S
 
 const ofKind = ({ nodes }: CellGraph, kind: CellNodeKind): number[] => nodes.flatMap((k, node) => (k === kind ? [node] : []));
 
-/** The nodes that lie on a way from an input to the output. */
+/** The nodes on a path from an input to the output. */
 export function usedNodes(graph: CellGraph): number[] {
   const [after, before] = [reached(graph, ofKind(graph, "input")), reached(graph, ofKind(graph, "output"), true)];
   return [...graph.nodes.keys()].filter((node) => after.has(node) && before.has(node));
@@ -118,10 +118,10 @@ export interface GraphCellOptions extends LayerOptions {
 }
 
 /**
- * A layer of units that are copies of a graph, with weights of their own; gradients are the library's. Every input node k has `weightIh.k` [H,I],
- * `weightHh.k` [H,H] and `bias.k` [H], every weighted edge, in order, a weight `peephole.k` [H]; all from U(±1/√H).
- * State: y [B,H], then the memories [B,H] in order of nodes, zeros at first. x [B,I] to y [B,H].
- * @throws ArgumentError for a graph with a cycle without memory, without way from an input to the output, or that is no graph
+ * A layer of units that are copies of a graph, each with its own weights. Every input node k has `weightIh.k` [H,I],
+ * `weightHh.k` [H,H] and `bias.k` [H]; every weighted edge, in order, has a weight `peephole.k` [H]; all from U(±1/√H).
+ * State: y [B,H], then the memories [B,H] in order of nodes, initially zero. From x [B,I] to y [B,H].
+ * @throws ArgumentError for an invalid graph: one with a cycle without memory, or without a path from an input to the output
  * @see Bayer, Wierstra, Togelius and Schmidhuber, "Evolving memory cell structures for sequence learning", 2009
  * Deviates: written from the abstract and from memory; "identity" is a sum of one.
  * @example new GraphCell({ inputSize: 4, hiddenSize: 8, graph: lstmGraph })
@@ -193,7 +193,7 @@ export class GraphCell extends Cell<readonly Tensor[]> {
   }
 }
 
-/** What a node makes of what comes in, at least one tensor. */
+/** The value of a node from its inputs, at least one tensor. */
 function joined(kind: CellNodeKind, parts: readonly Tensor[]): Tensor {
   const all = parts.reduce(kind === "product" ? (a, b) => mul(a, b) : (a, b) => add(a, b));
   if (kind === "sigmoid") return sigmoid(all);

@@ -1,4 +1,4 @@
-/** The evolution strategy whose mutations follow the landscape: covariance matrix adaptation, whole or diagonal, with restarts. */
+/** Covariance matrix adaptation: an evolution strategy whose mutations follow the landscape, with a full or diagonal matrix, and restarts. */
 
 import { checkFlag, checkNumber, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import { symmetricEigen } from "../numerics/eigenvalues.ts";
@@ -9,23 +9,23 @@ import { orderOf } from "./ranks.ts";
 import { type StopReason, VECTOR_SEARCH, VectorSearch, type VectorSearchOptions } from "./search.ts";
 
 export interface CMAESOptions extends VectorSearchOptions {
-  /** The first standard deviation, about a quarter of the range where the best is expected. */
+  /** Initial standard deviation, about a quarter of the range where the optimum is expected. */
   readonly sigma: number;
-  /** λ, candidates a generation (default 4 + ⌊3 ln n⌋). */
+  /** λ, candidates per generation (default 4 + ⌊3 ln n⌋). */
   readonly population?: number;
-  /** Whether the covariance matrix is diagonal: O(n) instead of O(n²) a candidate, for n above some hundreds (default false). */
+  /** Whether the covariance matrix is diagonal, which takes O(n) instead of O(n²) per candidate; for n above a few hundred (default false). */
   readonly diagonal?: boolean;
-  /** How often it starts again with twice the λ when it has converged (default 0). */
+  /** Number of restarts, each with twice the λ, after convergence (default 0). */
   readonly restarts?: number;
-  /** Converged: costs of late that lie within this (default 1e-11). */
+  /** Converged if recent costs lie within this (default 1e-11). */
   readonly tolFun?: number;
-  /** Converged: steps below this times the first sigma (default 1e-11). */
+  /** Converged if steps are below this times the initial sigma (default 1e-11). */
   readonly tolX?: number;
 }
 
 /** The constants of the method for n numbers and λ candidates. */
 export interface Strategy {
-  /** Weights of the best μ, which sum to 1. */
+  /** Weights of the best μ candidates, which sum to 1. */
   readonly weights: Float64Array;
   readonly muEff: number;
   readonly cSigma: number;
@@ -33,16 +33,16 @@ export interface Strategy {
   readonly cC: number;
   readonly c1: number;
   readonly cMu: number;
-  /** The mean length of n normal numbers. */
+  /** The mean length of a vector of n normal numbers. */
   readonly chi: number;
 }
 
-/** Largest condition of the covariance matrix. */
+/** Largest condition number of the covariance matrix. */
 const WORST_CONDITION = 1e14;
-/** Generations whose costs are remembered. */
+/** Number of generations whose costs are kept. */
 const MOST_HISTORY = 20_000;
 
-/** The default constants of the tutorial, eqs. 49 to 58, without negative weights; of a diagonal matrix, learned (n + 2)/3 times as fast. */
+/** The tutorial's default constants, eqs. 49 to 58, without negative weights; a diagonal matrix learns (n + 2)/3 times as fast. */
 export function strategyOf(n: number, lambda: number, diagonal = false): Strategy {
   const mu = Math.floor(lambda / 2);
   const raw = Float64Array.from({ length: mu }, (_, i) => log((lambda + 1) / 2) - log(i + 1));
@@ -59,7 +59,7 @@ export function strategyOf(n: number, lambda: number, diagonal = false): Strateg
   return { weights, muEff, cSigma, dSigma, cC, c1, cMu, chi };
 }
 
-/** A covariance matrix as the method sees it: products with its root and with the inverse of that, and what learning does to it. */
+/** A covariance matrix as the method uses it: products with its root and the root's inverse, and updates. */
 interface Covariance {
   /** C^½ z */
   spread(z: Float64Array): Float64Array;
@@ -71,16 +71,16 @@ interface Covariance {
   readonly variances: Float64Array;
   /** Greatest over least eigenvalue. */
   readonly condition: number;
-  /** Its elements, and the root's where it may be older. */
+  /** Its elements, and those of the root, which may be older. */
   save(): Float64Array[];
 }
 
-/** A whole matrix. The root is worked out anew after `gap` generations only. */
+/** A full matrix. The root is recomputed only every `gap` generations. */
 class FullCovariance implements Covariance {
   readonly #n: number;
   readonly #gap: number;
   readonly #c: Float64Array;
-  /** C^½ and C^−½ as they were, row by row. */
+  /** C^½ and C^−½ as of their last computation, in row-major order. */
   #root: Float64Array;
   #inverse: Float64Array;
   #condition: number;
@@ -108,7 +108,7 @@ class FullCovariance implements Covariance {
   learn(keep: number, terms: readonly (readonly [number, Float64Array])[]): void {
     const [n, c] = [this.#n, this.#c];
     for (let i = 0; i < n; i++) {
-      // The same sum on both sides of the diagonal: symmetric to the bit.
+      // Use the same sum on both sides of the diagonal, so that C is symmetric to the bit.
       for (let j = 0; j <= i; j++) {
         let sum = keep * (c[i * n + j] as number);
         for (const [w, y] of terms) sum += w * ((y[i] as number) * (y[j] as number));
@@ -141,7 +141,7 @@ class FullCovariance implements Covariance {
     const { values, vectors } = symmetricEigen(Array.from({ length: n }, (_, i) => [...this.#c.subarray(i * n, (i + 1) * n)]));
     const [greatest, least] = [values[0] as number, values[n - 1] as number];
     this.#condition = least > 0 ? Math.min(Number.MAX_VALUE, greatest / least) : Number.MAX_VALUE;
-    // Beyond that condition the search stops, by the root that it had.
+    // Beyond this condition number the search stops, with the root that it has.
     if (!(this.#condition <= WORST_CONDITION)) return;
     this.#root = symmetricFrom(values.map(Math.sqrt), vectors);
     this.#inverse = symmetricFrom(
@@ -151,7 +151,7 @@ class FullCovariance implements Covariance {
   }
 }
 
-/** Σ_k λ_k v_k v_kᵀ, row by row. */
+/** Σ_k λ_k v_k v_kᵀ, in row-major order. */
 function symmetricFrom(values: readonly number[], vectors: readonly (readonly number[])[]): Float64Array {
   const n = values.length;
   const out = new Float64Array(n * n);
@@ -209,13 +209,13 @@ class DiagonalCovariance implements Covariance {
 
 const lengthOf = (v: Float64Array): number => Math.sqrt(v.reduce((sum, value) => sum + value * value, 0));
 
-/** The middle value of numbers, the greater of two. */
+/** The median; the greater of two middle values. */
 function middle(values: readonly number[]): number {
   return [...orderOf(values)].map((i) => values[i] as number)[values.length >> 1] as number;
 }
 
 /**
- * CMA-ES: λ candidates x = m + σ C^½ z around the mean m; the best μ move it, their steps y = (x − m)/σ shape C, and the path of the mean says
+ * CMA-ES: λ candidates x = m + σ C^½ z around the mean m. The best μ move the mean, their steps y = (x − m)/σ shape C, and the path of the mean tells
  * whether σ is too small or too large.
  *
  *     m ← m + σ ȳ, ȳ = Σ w_i y_i:λ
@@ -223,14 +223,14 @@ function middle(values: readonly number[]): number {
  *     p_c ← (1 − c_c) p_c + h √(c_c (2 − c_c) μ_eff) ȳ
  *     C ← (1 − c₁ − c_μ) C + c₁ (p_c p_cᵀ + (1 − h) c_c (2 − c_c) C) + c_μ Σ w_i y_i:λ y_i:λᵀ
  *
- * What it does depends on the order of costs alone. It has converged when the costs of late lie within `tolFun` (reason "tolFun"), steps are below
- * `tolX` ("tolX"), the condition of C is beyond 1e14 ("condition"), or medians have not fallen for long ("stagnation"); then it stops, or
- * starts again from `start` with twice the λ. O(n²) a candidate, O(n³) now and then; with `diagonal` O(n). On the ellipsoid of condition 1e6 in ten
- * dimensions it takes the evaluations that Hansen's program purecma prints, 6,510 for a cost of 3e-13: within a quarter, in the median of five runs.
+ * Only the order of costs matters. It has converged when recent costs lie within `tolFun` (reason "tolFun"), steps are below
+ * `tolX` ("tolX"), the condition number of C exceeds 1e14 ("condition"), or medians have not fallen for long ("stagnation"). Then it stops, or
+ * restarts from `start` with twice the λ. O(n²) per candidate, and O(n³) now and then; with `diagonal` O(n). On the ellipsoid of condition 1e6 in ten
+ * dimensions the median of five runs is within a quarter of the evaluations that Hansen's program purecma prints, 6,510 for a cost of 3e-13.
  * @throws ArgumentError for options out of their range
  * @see Hansen, "The CMA evolution strategy: a tutorial", arXiv 1604.00772, 2016; diagonal: Ros and Hansen, "A simple modification in CMA-ES achieving
  *   linear time and space complexity", 2008; restarts: Auger and Hansen, "A restart CMA evolution strategy with increasing population size", 2005
- * Deviates: candidates come from the symmetric root of C, so that they depend on no eigenvector's sign; no negative weights; restarts begin at `start`.
+ * Deviates: candidates come from the symmetric root of C, so they do not depend on an eigenvector's sign; no negative weights; restarts begin at `start`.
  * @example new CMAES({ start: flatten(model), sigma: 0.5, maxEvaluations: 20_000 })
  */
 export class CMAES extends VectorSearch {
@@ -242,7 +242,7 @@ export class CMAES extends VectorSearch {
   #sigma: number;
   #pathSigma: Float64Array;
   #pathC: Float64Array;
-  /** Generations since the last start. */
+  /** Number of generations since the last start. */
   #generation = 0;
   #restarted = 0;
   /** Best and median costs of the generations since the last start, newest last. */
@@ -274,7 +274,7 @@ export class CMAES extends VectorSearch {
     this.#pathC = new Float64Array(n);
   }
 
-  /** The middle of the distribution that candidates are drawn from. */
+  /** The mean of the distribution from which candidates are drawn. */
   get mean(): Float64Array {
     return this.#mean.slice();
   }
@@ -283,17 +283,17 @@ export class CMAES extends VectorSearch {
     return this.#sigma;
   }
 
-  /** λ at present. */
+  /** The present λ. */
   get population(): number {
     return this.#lambda;
   }
 
-  /** Times that it has started again. */
+  /** Number of restarts so far. */
   get restarts(): number {
     return this.#restarted;
   }
 
-  /** The normal numbers of a candidate. */
+  /** Draws the normal numbers of a candidate. */
   protected normals(): Float64Array {
     return this.draws.normals(this.size);
   }
@@ -360,7 +360,7 @@ export class CMAES extends VectorSearch {
     this.#medians = [];
   }
 
-  /** Takes note of a generation's costs, in order. */
+  /** Records a generation's costs, in order. */
   #remember(costs: readonly number[]): void {
     this.#bests.push(costs[0] as number);
     this.#medians.push(costs[costs.length >> 1] as number);
@@ -372,7 +372,7 @@ export class CMAES extends VectorSearch {
     }
   }
 
-  /** Generations before it may be called stagnant. */
+  /** Number of generations before a run may count as stagnant. */
   get #patience(): number {
     return Math.ceil(120 + (30 * this.size) / this.#lambda);
   }
@@ -392,7 +392,7 @@ export class CMAES extends VectorSearch {
     return this.#stagnant() ? { reason: "stagnation", value: this.#generation } : null;
   }
 
-  /** Whether neither the best nor the median costs of the last third are better than those of the first. */
+  /** Whether the last third is better than the first neither in best nor in median costs. */
   #stagnant(): boolean {
     if (this.#bests.length < this.#patience) return false;
     const part = Math.floor(0.3 * this.#bests.length);

@@ -1,21 +1,21 @@
-/** Differential evolution: steps are differences between members of the population, so that they shrink as it does. */
+/** Differential evolution: steps are differences between members of the population, so they shrink with it. */
 
 import { checkNumber, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { type StopReason, VECTOR_SEARCH, VectorSearch, type VectorSearchOptions } from "./search.ts";
 
 export interface DifferentialEvolutionOptions extends VectorSearchOptions {
-  /** The first population is from the box start ± spread (default 1). */
+  /** The first population is drawn from the box start ± spread (default 1). */
   readonly spread?: number;
-  /** Members, at least 4 (default 10 for each number of a candidate, at most 200). */
+  /** Number of members, at least 4 (default 10 per number of a candidate, at most 200). */
   readonly population?: number;
-  /** F, the length of a step in differences (default 0.5). */
+  /** F, the factor of differences (default 0.5). */
   readonly weight?: number;
-  /** CR, the probability that a number is the mutant's (default 0.9). */
+  /** CR, the probability of taking a number from the mutant (default 0.9). */
   readonly crossoverRate?: number;
 }
 
-/** What a trial is made of besides its parent. */
+/** The ingredients of a trial besides its parent. */
 export interface Mutation {
   readonly base: Float64Array;
   readonly plus: Float64Array;
@@ -23,7 +23,7 @@ export interface Mutation {
   readonly weight: number;
 }
 
-/** u_j = base_j + F (plus_j − minus_j) where the random number there is below CR and at j = `sure`; else the parent's. */
+/** u_j = base_j + F (plus_j − minus_j) where the j-th random number is below CR, and at j = `sure`; else the parent's number. */
 export function differentialTrial(
   parent: Float64Array,
   { base, plus, minus, weight }: Mutation,
@@ -36,9 +36,9 @@ export function differentialTrial(
 }
 
 /**
- * Differential evolution DE/rand/1/bin: a trial for each member from three others, which takes its place where it costs no more.
+ * Differential evolution DE/rand/1/bin: makes a trial for each member from three others, which replaces the member if it costs no more.
  *
- *     v = x_r1 + F (x_r2 − x_r3)      u_j = v_j with the probability CR and for one j surely, else x_j
+ *     v = x_r1 + F (x_r2 − x_r3)      u_j = v_j with probability CR, and for one j always; else x_j
  *
  * @throws ArgumentError for options out of their range
  * @see Storn and Price, "Differential evolution - a simple and efficient heuristic for global optimization over continuous spaces", 1997

@@ -1,17 +1,17 @@
-/** Random numbers of a run, one at a time or a vector at once, from one generator whose place can be saved. */
+/** Random numbers of a run, one at a time or as vectors, from one generator whose place can be saved. */
 
 import { Generator } from "../tensor/random.ts";
 import { scope } from "../tensor/tensor.ts";
 import type { FieldReader } from "./fields.ts";
 
-/** Uniform numbers are made in blocks of so many. */
+/** Uniform numbers are made in blocks of this size. */
 const BLOCK = 256;
-/** The generator's bytes, where the block began, and how many of it are used. */
+/** The generator's bytes at the start of the block, and how many numbers of the block are used. */
 const STATE = 26;
 
-/** What draws. A `move` of one's own is given it, too. */
+/** A source of random numbers, also for your own `move`. */
 export interface Random {
-  /** In [0, 1). */
+  /** A uniform number in [0, 1). */
   uniform(): number;
   /** n normal numbers with mean 0 and standard deviation 1. */
   normals(n: number): Float64Array;
@@ -19,12 +19,12 @@ export interface Random {
 
 export class Draws implements Random {
   #generator: Generator;
-  /** Where the generator stood before the present block. */
+  /** The generator's state before the present block. */
   #begun = 0;
   #block: Float64Array = new Float64Array(0);
   #used = 0;
 
-  /** @param generator is left to this object alone */
+  /** @param generator used by this object only */
   constructor(generator: Generator) {
     this.#generator = generator;
   }
@@ -54,7 +54,7 @@ export class Draws implements Random {
     this.#used = 0;
   }
 
-  /** The function that is returned goes back to where it is now. */
+  /** Returns a function that restores the present place. */
   mark(): () => void {
     const [{ state }, begun, block, used] = [this.#generator, this.#begun, this.#block, this.#used];
     return () => {
@@ -65,12 +65,12 @@ export class Draws implements Random {
     };
   }
 
-  /** All there is to it. */
+  /** The complete state. */
   save(): Float64Array {
     return Float64Array.of(...this.#generator.toBytes(), this.#begun, this.#block.length === 0 ? BLOCK : this.#used);
   }
 
-  /** Reads what `save` gave; the function that is returned goes on from there. @throws FormatError */
+  /** Reads the result of `save` and returns a function that continues from there. @throws FormatError */
   read(fields: FieldReader, name: string): () => void {
     const saved = fields.vector(name, STATE);
     const [begun, used] = [saved[STATE - 2] as number, saved[STATE - 1] as number];
@@ -82,7 +82,7 @@ export class Draws implements Random {
       this.#generator = generator;
       const { seed, stream } = generator.state;
       const again = Generator.fromState({ seed, stream, counter: begun });
-      // A block that is used up is not needed any more.
+      // A used-up block need not be restored.
       if (used < BLOCK) this.#block = scope(() => Float64Array.from(again.uniform([BLOCK], 0, 1, "float64").data()));
       else this.#block = new Float64Array(BLOCK);
       this.#begun = begun;

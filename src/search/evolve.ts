@@ -1,4 +1,4 @@
-/** The loop around a search: asks, has candidates evaluated, side by side if need be, and tells. */
+/** The loop around a search: asks, evaluates candidates (in parallel if wanted), and tells. */
 
 import { checkFunction, checkMethods, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
@@ -6,32 +6,32 @@ import { nextTask } from "../base/next-task.ts";
 import { quote } from "../base/quote.ts";
 import type { AskTell, SearchResult, StopReason } from "./search.ts";
 
-/** What an evaluation is told besides its candidate. */
+/** What an evaluation receives besides its candidate. */
 export interface EvaluationContext {
-  /** The number of this evaluation in the run, from 0; the same whatever finishes first. */
+  /** The number of this evaluation in the run, from 0; independent of the order in which evaluations finish. */
   readonly evaluation: number;
-  /** Aborted when the result is not wanted any more. */
+  /** Aborts when the result is no longer wanted. */
   readonly signal: AbortSignal;
 }
 
-/** The cost of a candidate, NaN where it has none. */
+/** The cost of a candidate; NaN if it has none. */
 export type Evaluate<C> = (candidate: C, context: EvaluationContext) => number | Promise<number>;
 
-/** What evaluates elsewhere: threads, or other machines. */
+/** Evaluates elsewhere: in threads, or on other machines. */
 export interface Evaluator<C> {
   evaluate(candidate: C, context: EvaluationContext): Promise<number>;
-  /** How many it evaluates at once. */
+  /** Number of candidates that it evaluates at once. */
   readonly concurrency: number;
 }
 
 export interface EvolveOptions<C> {
-  /** Ends the run after what is under way: it resolves with the reason "aborted", and evaluations that were begun are not told. */
+  /** Ends the run when aborted, after evaluations in progress. It resolves with the reason "aborted" and discards their costs. */
   readonly signal?: AbortSignal;
-  /** No generation is begun that would pass so many evaluations (of the search in all): reason "evaluations". */
+  /** Begins no generation that would exceed this number of evaluations (of the search in total): reason "evaluations". */
   readonly maxEvaluations?: number;
-  /** How many are evaluated at once (default 1, or as many as an evaluator says). */
+  /** Number of candidates to evaluate at once (default 1, or the evaluator's own). */
   readonly concurrency?: number;
-  /** Called after each generation; what it throws ends the run. */
+  /** Called after each generation; an error that it throws ends the run. */
   readonly onGeneration?: (result: SearchResult<C>) => unknown;
 }
 
@@ -40,13 +40,13 @@ export interface EvolveResult<C> extends SearchResult<C> {
 }
 
 /**
- * Runs a search until it stops. Costs are told in the order of candidates, whatever finishes first: results do not depend on `concurrency`, nor
- * on how long an evaluation takes, as long as its cost depends on the candidate alone.
+ * Runs a search until it stops. Costs are told in the order of candidates, so results depend neither on `concurrency` nor
+ * on how long an evaluation takes, as long as a cost depends only on its candidate.
  *
- * An evaluation that fails ends the run, and so does what `onGeneration` throws; the search is left with the candidates that it had asked for, so
- * that calling `evolve` again evaluates these again.
+ * A failing evaluation ends the run, as does an error of `onGeneration`. The search keeps the candidates that it has asked for, so
+ * calling `evolve` again evaluates these again.
  * @param evaluate a function, or an evaluator such as `evaluationThreads` of `tapeloop/node`
- * @throws DTypeError when a cost is no number; ArgumentError for options out of their range; whatever the evaluation throws
+ * @throws DTypeError if a cost is no number; ArgumentError for options out of their range; any error of the evaluation
  * @example
  * const { best, bestCost, stop } = await evolve(new CMAES({ start: flatten(model), sigma: 0.5 }), (v) => cost(unflatten(model, v)), {
  *   maxEvaluations: 10_000,
@@ -101,7 +101,7 @@ interface Batch<C> {
   readonly first: number;
 }
 
-/** The costs of all; null when the run was aborted. The first that fails aborts the others, which are waited for. */
+/** The costs of all candidates; null if the run was aborted. The first failure aborts the others and waits for them. */
 async function evaluateAll<C>(candidates: readonly C[], { run, concurrency, signal, first }: Batch<C>): Promise<number[] | null> {
   const own = new AbortController();
   const abort = () => own.abort(signal?.reason);

@@ -1,6 +1,6 @@
 /**
- * The state of a search: numbers, vectors and lists of vectors by name, and the same as bytes. The bytes are a safetensors file with a
- * checksum, whose tensors are float64: every bit of a number is kept, that of NaN and of infinity, too.
+ * The state of a search: numbers, vectors and lists of vectors by name, also as bytes. The bytes are a safetensors file with a
+ * checksum. Its tensors are float64, so every number keeps its bits, even NaN and infinity.
  */
 
 import { isRecord } from "../base/checks.ts";
@@ -17,7 +17,7 @@ export type Fields = Readonly<Record<string, Field>>;
 const FORMAT = "tapeloop-search-1";
 const METADATA = ["format", "kind", "options", "lists"] as const;
 
-/** What a saved search is told by: its method, and the options that it was made with. */
+/** Identifies a saved search: its method, and the options it was made with. */
 export interface Identity {
   readonly kind: string;
   readonly options: string;
@@ -25,7 +25,7 @@ export interface Identity {
 
 const vectorTensor = (v: Float64Array): Tensor => tensor(v, { shape: [v.length], dtype: "float64" });
 
-/** A field as tensors: a number has no axis, a list has its place in the name. */
+/** A field as tensors: a number has no axis, an element of a list has its index in the name. */
 function tensorsOf([name, field]: readonly [string, Field]): [string, Tensor][] {
   if (typeof field === "number") return [[name, tensor(field, { dtype: "float64" })]];
   if (field instanceof Float64Array) return [[name, vectorTensor(field)]];
@@ -38,7 +38,7 @@ export function fieldsToBytes({ kind, options }: Identity, fields: Fields): Uint
   return scope(() => serializeSealed(new Map(Object.entries(fields).flatMap(tensorsOf)), metadata));
 }
 
-/** Reads what `fieldsToBytes` wrote for a search of the same method and options. @throws FormatError */
+/** Reads the bytes of `fieldsToBytes`, for a search with the same method and options. @throws FormatError */
 export function fieldsFromBytes(expected: Identity, bytes: Uint8Array): FieldReader {
   return scope(() => {
     const { tensors, unreadable, metadata } = parse(bytes);
@@ -63,7 +63,7 @@ function refuse(expected: string, got: unknown): never {
   throw new FormatError(`restore: expected ${shorten(expected)}, got ${typeof got === "string" ? shorten(got) : quote(got)}`);
 }
 
-/** Bounds of numbers; all are finite unless `infinite` is given, which allows +∞ (costs nobody has seen yet). */
+/** Bounds of numbers, which must be finite unless `infinite` allows +∞ (for costs not yet known). */
 export interface FieldRange {
   readonly least?: number;
   readonly most?: number;
@@ -71,7 +71,7 @@ export interface FieldRange {
   readonly infinite?: boolean;
 }
 
-/** Reads fields one by one, each checked; what is there and was not asked for is refused at the end. */
+/** Reads and checks fields one by one; at the end, refuses any that were not asked for. */
 export class FieldReader {
   readonly #plain: ReadonlyMap<string, { readonly rank: number; readonly values: Float64Array }>;
   readonly #lists: Readonly<Record<string, unknown>>;
@@ -90,7 +90,7 @@ export class FieldReader {
     this.#asked = asked;
   }
 
-  /** Reads the fields whose names begin with `prefix` and a dot. */
+  /** A reader of the fields whose names begin with `prefix` and a dot. */
   within(prefix: string): FieldReader {
     return new FieldReader(this.#plain, this.#lists, `${this.#prefix}${prefix}.`, this.#asked);
   }
@@ -101,7 +101,7 @@ export class FieldReader {
     return value as number;
   }
 
-  /** @param length of the vector; any unless given */
+  /** @param length length of the vector; default any */
   vector(name: string, length?: number, range: FieldRange = {}): Float64Array {
     const values = this.#take(name, 1);
     if (length !== undefined && values.length !== length) this.refuse(name, `${length} numbers`, values.length);
@@ -109,11 +109,11 @@ export class FieldReader {
     return values;
   }
 
-  /** Vectors of one length, or of any. @param count of vectors; any unless given */
+  /** Vectors of one length, or of any. @param count number of vectors; default any */
   list(name: string, { count, length, ...range }: FieldRange & { readonly count?: number; readonly length?: number } = {}): Float64Array[] {
     const full = this.#prefix + name;
     const saved = Object.hasOwn(this.#lists, full) ? this.#lists[full] : undefined;
-    // No more than there are: a length of 2³² would be walked through.
+    // Limit the number to those that exist: a claimed length of 2³² would take forever.
     if (!(Number.isSafeInteger(saved) && (saved as number) >= 0 && (saved as number) <= this.#plain.size))
       this.refuse(name, "a list", saved);
     if (count !== undefined && saved !== count) this.refuse(name, `${count} vectors`, saved);
@@ -124,7 +124,7 @@ export class FieldReader {
     return refuse(`${expected} as ${shorten(name)}`, got);
   }
 
-  /** @throws FormatError for anything that nobody has read */
+  /** @throws FormatError for fields that were not read */
   end(): void {
     const unknown = [...this.#plain.keys()].filter((name) => !this.#asked.has(name));
     if (unknown.length > 0) refuse("nothing more", unknown);

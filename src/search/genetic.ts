@@ -1,4 +1,4 @@
-/** The genetic algorithm on weights: one chromosome a network, one gene a connection. */
+/** The genetic algorithm on weights: a chromosome is a network, a gene a connection. */
 
 import { checkFlag, checkFunction, checkNumber, checkOneOf, checkOptions, checkWhole, finished, withDefaults } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
@@ -8,53 +8,53 @@ import { type StopReason, VECTOR_SEARCH, VectorSearch, type VectorSearchOptions 
 import { fitnessOf, pickBy, SELECTIONS, type Selection, selectionProbabilities } from "./selection.ts";
 
 export interface GeneticAlgorithmOptions extends VectorSearchOptions {
-  /** The first chromosomes are from the box start ± spread (default 1). */
+  /** The first chromosomes are drawn from the box start ± spread (default 1). */
   readonly spread?: number;
-  /** Chromosomes (default 50). */
+  /** Number of chromosomes (default 50). */
   readonly population?: number;
-  /** How parents are selected (default "tournament"). "roulette" is the classic one: it takes costs of at least 0. */
+  /** How to select parents (default "tournament"). "roulette" is the classic method and needs costs of at least 0. */
   readonly selection?: Selection;
-  /** How many meet in a tournament (default 3). */
+  /** Size of a tournament (default 3). */
   readonly tournamentSize?: number;
-  /** So many of the best live on (default 1). */
+  /** Number of the best that survive (default 1). */
   readonly elite?: number;
-  /** Whether the elite is evaluated again each time, for costs that are noisy (default false). */
+  /** Whether to evaluate the elite again in each generation, for noisy costs (default false). */
   readonly reevaluate?: boolean;
-  /** (default "uniform") */
+  /** Kind of crossover (default "uniform"). */
   readonly crossover?: "onePoint" | "uniform";
   /** The probability that a child has two parents (default 0.7). */
   readonly crossoverRate?: number;
   /** The probability that a gene mutates (default 1/√genes). */
   readonly mutationRate?: number;
-  /** Standard deviation of what is added to a gene that mutates (default 0.2). */
+  /** Standard deviation of mutations (default 0.2). */
   readonly mutationScale?: number;
-  /** What is left of that scale after a generation (default 0.999). */
+  /** Factor of that scale per generation (default 0.999). */
   readonly mutationDecay?: number;
-  /** The share of the training patterns that the best chromosome has learned, 0 to 1; asked once a generation. */
+  /** Returns the share of the training patterns that the best chromosome has learned, 0 to 1; called once per generation. */
   readonly learned?: (best: Float64Array) => number;
-  /** Stops when that share is reached: reason "learned" (default 1). */
+  /** Stops when `learned` reaches this share: reason "learned" (default 1). */
   readonly learnedShare?: number;
 }
 
-/** A child with the first `cut` genes of a and the others of b. */
+/** A child with the first `cut` genes of a and the rest of b. */
 export function onePointCrossover(a: Float64Array, b: Float64Array, cut: number): Float64Array {
   return a.map((gene, i) => (i < cut ? gene : (b[i] as number)));
 }
 
-/** A child with each gene of a where the number there is below one half, and of b elsewhere. */
+/** A child with each gene from a if its random number is below one half, else from b. */
 export function uniformCrossover(a: Float64Array, b: Float64Array, numbers: ArrayLike<number>): Float64Array {
   return a.map((gene, i) => ((numbers[i] as number) < 0.5 ? gene : (b[i] as number)));
 }
 
 /**
- * A genetic algorithm over parameter vectors: each generation, the elite lives on, and children of selected parents take all other places.
- * A child is a crossover of two parents with the probability `crossoverRate` and else a copy of one; then each gene mutates
- * with the probability `mutationRate` by a normal number.
+ * A genetic algorithm over parameter vectors: in each generation the elite survives, and children of selected parents fill the other places.
+ * A child is a crossover of two parents with probability `crossoverRate`, else a copy of one; then each gene mutates
+ * with probability `mutationRate` by a normal number.
  *
- * With the mean squared error as cost, the fitness of a chromosome is its reciprocal (at most 1e12). Three rules stop it: a share of the
- * training patterns is `learned`, the `target` error is reached, the generations are up (`maxGenerations`).
+ * With the mean squared error as cost, a chromosome's fitness is its reciprocal (at most 1e12). Three rules stop the run: a share of the
+ * training patterns is `learned`, the `target` error is reached, or `maxGenerations` are over.
  * Memory and time per generation: O(population · genes).
- * @throws ArgumentError for options out of their range; from `tell`, for costs below 0 under "roulette", and when `learned` gives anything but a
+ * @throws ArgumentError for options out of their range; from `tell`, for costs below 0 with "roulette", and if `learned` returns anything but a
  *   number from 0 to 1 (StateError for a promise)
  * @see Holland, "Adaptation in natural and artificial systems", 1975; Montana and Davis, "Training feedforward neural networks using genetic
  *   algorithms", 1989; Blanco, Delgado and Pegalajar, "A real-coded genetic algorithm for training recurrent neural networks", 2001
@@ -74,7 +74,7 @@ export class GeneticAlgorithm extends VectorSearch {
   #costs: Float64Array = new Float64Array(0);
   #scale: number;
   #share = 0;
-  /** Of the present population; worked out anew after a restore. */
+  /** Selection probabilities of the present population; recomputed after a restore. */
   #probabilities: Float64Array | null = null;
 
   constructor(options: GeneticAlgorithmOptions) {
@@ -157,7 +157,7 @@ export class GeneticAlgorithm extends VectorSearch {
     return [[slot, this.#population.length === 0 ? this.anywhere(this.#options.spread) : this.#child()]];
   }
 
-  /** The population is kept in order of costs. */
+  /** The population is sorted by cost. */
   protected override digest(candidates: readonly Float64Array[], costs: Float64Array): void {
     const { elite, reevaluate, mutationDecay } = this.#options;
     const first = this.#population.length === 0;
@@ -203,7 +203,7 @@ export class GeneticAlgorithm extends VectorSearch {
           other,
           child.map(() => this.draws.uniform()),
         );
-      // Between the first gene and the last; one gene alone cannot be cut.
+      // Between the first gene and the last; a single gene cannot be cut.
       else child = onePointCrossover(child, other, 1 + this.draws.below(Math.max(1, this.size - 1)));
     }
     const steps = this.draws.normals(this.size);

@@ -1,4 +1,4 @@
-/** Global search by ask and tell: over parameter vectors, over topologies, over cells. */
+/** Global search by ask and tell: over parameter vectors, topologies, and cells. */
 
 export { acceptanceProbability, type Move, SimulatedAnnealing, type SimulatedAnnealingOptions } from "./annealing.ts";
 export { CellEvolution, type CellEvolutionOptions, mutateCell } from "./cell-evolution.ts";

@@ -1,4 +1,4 @@
-/** The network of a genome, run a step at a time. */
+/** The network of a genome, which runs a step at a time. */
 
 import { checkArrayLike, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
@@ -10,11 +10,11 @@ import { elementwise } from "../wasm/kernels.gen.ts";
 import { checkGenome, genomeFault, type NeatGenome } from "./neat.ts";
 
 export interface NeatNetworkOptions {
-  /** σ(4.9 s) or tanh(s) of the sums s (default "sigmoid"). */
+  /** Activation of sums s: σ(4.9 s) or tanh(s) (default "sigmoid"). */
   readonly activation?: "sigmoid" | "tanh";
   /**
-   * "synchronous": every node reads what the others were a step before, so that an input takes a step a layer to come through.
-   * "feedforward": nodes are worked out from the inputs on within a step; what closes a cycle reads the step before (default).
+   * "synchronous": every node reads the others' previous values, so an input takes one step per layer.
+   * "feedforward": nodes are computed from the inputs on within a step; connections that close a cycle read the previous step (default).
    */
   readonly order?: "synchronous" | "feedforward";
 }
@@ -22,7 +22,7 @@ export interface NeatNetworkOptions {
 /** The slope of the paper's sigmoid. */
 const SLOPE = 4.9;
 
-/** A connection between places in the order of evaluation. */
+/** A connection between positions in the order of evaluation. */
 interface Wire {
   readonly from: number;
   readonly to: number;
@@ -32,18 +32,18 @@ interface Wire {
 }
 
 /**
- * A recurrent network as a genome of NEAT describes it. Its state are the values of its nodes.
- * @throws DTypeError for what is no genome; ArgumentError for one whose nodes or connections are none, and for options that are none
+ * A recurrent network described by a genome of NEAT. Its state is the values of its nodes.
+ * @throws DTypeError for anything but a genome; ArgumentError for invalid nodes, connections or options
  */
 export class NeatNetwork {
   readonly genome: NeatGenome;
   readonly #slope: number;
   readonly #code: number;
-  /** Nodes that are worked out, by levels. */
+  /** The computed nodes, by level. */
   readonly #levels: readonly (readonly number[])[];
   readonly #wires: readonly (readonly Wire[])[];
   readonly #place: ReadonlyMap<number, number>;
-  /** Values by node's place: inputs, bias, then level by level. */
+  /** Values by position of the node: inputs, bias, then level by level. */
   #values: Float64Array;
   readonly #sums: Tensor;
 
@@ -78,21 +78,21 @@ export class NeatNetwork {
     this.reset();
   }
 
-  /** What a scope keeps with it. */
+  /** The tensors that a scope keeps with it. */
   [heldTensors](): Iterable<Tensor> {
     return [this.#sums];
   }
 
-  /** All nodes at zero, and the bias at one. */
+  /** Sets all nodes to zero, and the bias to one. */
   reset(): void {
     this.#values = new Float64Array(this.#values.length);
     this.#values[this.genome.inputs] = 1;
   }
 
   /**
-   * One step.
+   * Runs one step.
    * @returns the outputs, fresh
-   * @throws ShapeError for another number of inputs; DTypeError for what is no list of them
+   * @throws ShapeError for another number of inputs; DTypeError for anything but a list
    */
   step(inputs: ArrayLike<number>): Float64Array {
     const { inputs: I, outputs: O } = this.genome;
@@ -119,8 +119,8 @@ export class NeatNetwork {
 }
 
 /**
- * Levels in which nodes can be worked out one after another. A node comes after all that leads to it; in a cycle the node with the lower number
- * comes first. Outputs are where they are reached.
+ * Levels in which nodes can be computed one after another. A node follows all that lead to it; in a cycle the node with the lower number
+ * comes first. Outputs are in the level where they are reached.
  */
 function levelsOf(genome: NeatGenome, computed: readonly number[]): number[][] {
   const open = genome.connections.filter((gene) => gene.enabled && gene.from > genome.inputs && gene.from !== gene.to);
@@ -129,7 +129,7 @@ function levelsOf(genome: NeatGenome, computed: readonly number[]): number[][] {
   while (done.size < computed.length) {
     const rest = computed.filter((node) => !done.has(node));
     const free = rest.filter((node) => open.every((gene) => gene.to !== node || done.has(gene.from)));
-    // All that is left waits for each other: a cycle is opened at its lowest hidden node, or output where there is no other.
+    // The rest depend on each other: open a cycle at its lowest hidden node, or else output.
     const hidden = rest.filter((node) => genome.hidden.includes(node));
     const level = free.length > 0 ? free : [Math.min(...(hidden.length > 0 ? hidden : rest))];
     for (const node of level) done.add(node);

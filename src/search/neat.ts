@@ -1,4 +1,4 @@
-/** NeuroEvolution of augmenting topologies: networks that grow, compared and crossed by the history of their genes. */
+/** NeuroEvolution of augmenting topologies: networks grow, and are compared and crossed by the history of their genes. */
 
 import {
   checkFlag,
@@ -23,12 +23,12 @@ export interface NeatConnection {
   readonly to: number;
   readonly weight: number;
   readonly enabled: boolean;
-  /** The same for the same structure that arose in one generation: by it genes are told to be each other's. */
+  /** Equal for equal structures that arose in one generation; identifies matching genes. */
   readonly innovation: number;
 }
 
 /**
- * A network: nodes 0 … inputs − 1 are the inputs, `inputs` is the bias, then come the outputs; hidden nodes have the numbers after these.
+ * A network: nodes 0 … inputs − 1 are the inputs, node `inputs` is the bias; outputs follow, then hidden nodes.
  * Connections are in order of innovation.
  */
 export interface NeatGenome {
@@ -41,48 +41,48 @@ export interface NeatGenome {
 export interface NEATOptions extends SearchOptions {
   readonly inputs: number;
   readonly outputs: number;
-  /** Genomes a generation (default 150). */
+  /** Genomes per generation (default 150). */
   readonly population?: number;
-  /** The fitness of a cost, at least 0: what species share (default 1/(1 + cost), for costs of at least 0). */
+  /** Fitness from a cost, at least 0, which species share (default 1/(1 + cost), for costs of at least 0). */
   readonly fitness?: (cost: number) => number;
   /** Whether connections may close cycles (default true). */
   readonly recurrent?: boolean;
   /** Coefficients of excess and disjoint genes and of the mean difference of weights in the distance (default 1, 1, 0.4). */
   readonly distance?: readonly [excess: number, disjoint: number, weights: number];
-  /** The distance within which two genomes are of one species, at first or for good (default 3). */
+  /** Largest distance of two genomes of one species; the initial one if `species` adapts it (default 3). */
   readonly threshold?: number;
-  /** The threshold moves by 0.3 a generation towards so many species (default [5, 15]); with null it stays as it is, as in the paper. */
+  /** Target number of species, towards which the threshold moves by 0.3 per generation (default [5, 15]); null keeps the threshold fixed, as in the paper. */
   readonly species?: readonly [least: number, most: number] | null;
   /**
-   * Generations without a better genome after which a species has no more children, unless it has the best of all (default 15). After five more
-   * in which none of all is better, the two best species alone go on, and their count begins anew.
+   * Generations without improvement after which a species has no more children, unless it has the best genome of all (default 15). After five more
+   * without improvement in any species, only the two best species continue, and their count starts again.
    */
   readonly stagnation?: number;
-  /** The part of a species that may become parents (default 0.2). */
+  /** Share of a species that may become parents (default 0.2). */
   readonly survivors?: number;
-  /** The probability that the weights of a child change whose structure does not (default 0.8). */
+  /** Probability of changing the weights of a child whose structure stays (default 0.8). */
   readonly weightRate?: number;
-  /** Standard deviation of a change (default 1.5); new weights have 1. */
+  /** Standard deviation of a change (default 1.5); that of new weights is 1. */
   readonly weightStep?: number;
   /** The probability of a new node (default 0.03). */
   readonly nodeRate?: number;
-  /** The probability of a new connection where no node is new (default 0.05). */
+  /** The probability of a new connection if there is no new node (default 0.05). */
   readonly connectionRate?: number;
 }
 
-/** Of the weights that change, so many are moved; the others are new. */
+/** Share of changing weights that are perturbed; the others are replaced. */
 const MOVED = 0.9;
-/** A gene that a parent has disabled is disabled in the child. */
+/** Probability that a gene disabled in a parent is disabled in the child. */
 const STAYS_DISABLED = 0.75;
-/** Children with one parent alone, and of those with two, whose second is of another species. */
+/** Share of children with only one parent, and among those with two, share whose second parent is of another species. */
 const ONE_PARENT = 0.25;
 const ANOTHER_SPECIES = 0.001;
-/** A species of more than so many keeps its champion as it is. */
+/** Species larger than this keep their champion unchanged. */
 const LARGE = 5;
-/** Genomes with fewer genes count differences whole. */
+/** Genomes with fewer genes do not normalise differences by size. */
 const SMALL_GENOME = 20;
 const THRESHOLD_STEP = 0.3;
-/** The whole population may stand still for so many generations more than a species. */
+/** Number of generations that the whole population may stagnate beyond the limit of a species. */
 const PATIENCE = 5;
 const ATTEMPTS = 20;
 
@@ -98,7 +98,7 @@ export function genomeFault({ inputs, outputs, hidden, connections }: NeatGenome
   return other === -1 ? null : `connection ${other} without weight, or neither enabled nor disabled`;
 }
 
-/** @throws DTypeError for what is no genome */
+/** @throws DTypeError for anything but a genome */
 export function checkGenome(op: string, genome: unknown): void {
   checkObject(op, "a genome", genome);
   const { connections, hidden } = genome as { connections?: unknown; hidden?: unknown };
@@ -132,8 +132,8 @@ export function neatDistance(a: NeatGenome, b: NeatGenome, coefficients: readonl
 }
 
 /**
- * The child of two genomes: of matching genes one at random, of the others those of the fitter. A gene that is disabled in either parent is
- * disabled with the probability 0.75, else enabled: so what was disabled may come back, also where both parents have it disabled.
+ * The child of two genomes: takes matching genes from either at random, the others from the fitter one. A gene disabled in either parent is
+ * disabled with probability 0.75, else enabled, so genes can be enabled again even if both parents have them disabled.
  * @param uniform numbers in [0, 1)
  */
 export function neatCrossover(fitter: NeatGenome, other: NeatGenome, uniform: () => number): NeatGenome {
@@ -149,7 +149,7 @@ export function neatCrossover(fitter: NeatGenome, other: NeatGenome, uniform: ()
   return { ...fitter, connections };
 }
 
-/** Structures that arose in a generation, so that the same ones have the same numbers. */
+/** Structures that arose in a generation, so that equal ones get equal numbers. */
 class Innovations {
   readonly #connections: Map<string, number> = new Map();
   readonly #nodes: Map<number, number> = new Map();
@@ -168,7 +168,7 @@ class Innovations {
     return known;
   }
 
-  /** The node that splits a connection; a new one where the genome has that already. */
+  /** The node that splits a connection; a new one if the genome already has it. */
   node(innovation: number, taken: ReadonlySet<number>): number {
     const known = this.#nodes.get(innovation);
     if (known !== undefined && !taken.has(known)) return known;
@@ -176,7 +176,7 @@ class Innovations {
     return this.nextNode++;
   }
 
-  /** The next generation begins a table of its own. */
+  /** Starts a new table for the next generation. */
   forget(): void {
     this.#connections.clear();
     this.#nodes.clear();
@@ -205,31 +205,31 @@ class Innovations {
   }
 }
 
-/** A species as the next generation needs it. */
+/** A species, as kept for the next generation. */
 interface Species {
-  /** A member, which the next generation is compared with. */
+  /** The member to which the next generation is compared. */
   readonly representative: NeatGenome;
-  /** Possible parents, the best first, and their costs. */
+  /** Possible parents, best first, and their costs. */
   readonly parents: readonly NeatGenome[];
   readonly costs: readonly number[];
   readonly size: number;
-  /** Children in the next generation. */
+  /** Number of children in the next generation. */
   readonly quota: number;
   readonly bestCost: number;
-  /** The generation in which that was reached. */
+  /** The generation that reached it. */
   readonly improved: number;
 }
 
 /**
- * NEAT: networks begin without hidden nodes and grow. Genes have the number of the innovation that they came from, by which networks of
- * different topology are crossed and their distance is taken; those near each other are a species, share their fitness, and have children among
+ * NEAT: networks start without hidden nodes and grow. Genes carry the number of the innovation from which they came. By these numbers, networks with
+ * different topologies are crossed and compared. Similar ones form a species, share their fitness, and have children among
  * themselves in proportion to it.
  *
  * Candidates are genomes; `NeatNetwork` runs them. Memory and time per generation are O(population · (genes + species · genes)).
- * @throws ArgumentError for options out of their range; from `tell`, for costs whose fitness is no number of at least 0
+ * @throws ArgumentError for options out of their range; from `tell`, for costs whose fitness is not a number of at least 0
  * @see Stanley and Miikkulainen, "Evolving neural networks through augmenting topologies", 2002 (parameters from memory)
- * Deviates: the threshold follows the number of species, unless `species` is null; a child's weights stay where its structure changes, as in the
- * authors' program (from memory); weights are changed by normal numbers.
+ * Deviates: the threshold adapts to the number of species, unless `species` is null; a child's weights stay the same if its structure changes, as in the
+ * authors' program (from memory); weights change by normal numbers.
  * @example
  * const search = new NEAT({ inputs: 2, outputs: 1, fitness: (cost) => (4 - cost) ** 2, target: 0.1 });
  * const { best } = await evolve(search, (genome) => errorOf(new NeatNetwork(genome)));
@@ -241,9 +241,9 @@ export class NEAT extends Search<NeatGenome> {
   #species: readonly Species[] = [];
   #threshold: number;
   #generation = 0;
-  /** The least cost of all, and the generation in which it was reached, or in which the search began anew from two species. */
+  /** The lowest cost, and the generation that reached it, or in which the search restarted from two species. */
   #record = { cost: Number.POSITIVE_INFINITY, generation: 0 };
-  /** The species of each slot's parents. */
+  /** The species of the parents in each slot. */
   #origins: Float64Array = new Float64Array(0);
 
   constructor(options: NEATOptions) {
@@ -358,7 +358,7 @@ export class NEAT extends Search<NeatGenome> {
     this.#moveThreshold(found.length);
   }
 
-  /** The species that have children: those that still get better and the one with the best of all, or the best two once nothing does. */
+  /** The species that have children: those that still improve and the one with the best genome, or the best two once nothing improves. */
   #breeding<S extends Species>(found: readonly S[]): readonly S[] {
     const { stagnation } = this.#options;
     const [generation, least] = [this.#generation, Math.min(...found.map((s) => s.costs[0] as number))];
@@ -382,7 +382,7 @@ export class NEAT extends Search<NeatGenome> {
     return null;
   }
 
-  /** Members by species, in the order of the species before; empty ones are gone. */
+  /** Members by species, in the order of the previous species, without empty ones. */
   #speciate(candidates: readonly NeatGenome[]): { readonly members: number[]; readonly before: Species | undefined }[] {
     const groups: { representative: NeatGenome; members: number[]; before: Species | undefined }[] = this.#species.map((before) => ({
       representative: before.representative,
@@ -397,7 +397,7 @@ export class NEAT extends Search<NeatGenome> {
     return groups.filter((g) => g.members.length > 0);
   }
 
-  /** Every input and the bias connected to every output. */
+  /** Connects every input and the bias to every output. */
   #simple(): NeatGenome {
     const { inputs, outputs } = this.#options;
     const weights = this.draws.normals((inputs + 1) * outputs);
@@ -416,13 +416,13 @@ export class NEAT extends Search<NeatGenome> {
     const two = this.draws.below(partners.parents.length);
     const second = partners.parents[two] as NeatGenome;
     const [a, b] = [species.costs[one] as number, partners.costs[two] as number];
-    // Of equal ones the smaller counts as the fitter.
+    // Among equals, the smaller counts as fitter.
     const firstFitter = a < b || (a === b && first.connections.length <= second.connections.length);
     const uniform = () => this.draws.uniform();
     return this.#mutated(firstFitter ? neatCrossover(first, second, uniform) : neatCrossover(second, first, uniform));
   }
 
-  /** One change: of structure, or else of weights. */
+  /** Makes one change, of structure or else of weights. */
   #mutated(genome: NeatGenome): NeatGenome {
     const { nodeRate, connectionRate, weightRate } = this.#options;
     if (this.draws.uniform() < nodeRate) return this.#withNode(genome);
@@ -440,7 +440,7 @@ export class NEAT extends Search<NeatGenome> {
     return { ...genome, connections };
   }
 
-  /** Splits a connection that is enabled and does not come from the bias: into one of weight 1 and one of the old weight. */
+  /** Splits an enabled connection that does not come from the bias into one of weight 1 and one of the old weight. */
   #withNode(genome: NeatGenome): NeatGenome {
     const open = genome.connections.filter((gene) => gene.enabled && gene.from !== genome.inputs);
     if (open.length === 0) return genome;
@@ -578,12 +578,12 @@ function checkSpecies(species: readonly [number, number]): void {
   for (const [i, n] of species.entries()) checkWhole("NEAT", `species[${i}]`, n, { least: i === 0 ? 1 : species[0] });
 }
 
-/** A genome with more genes, all in order of innovation. */
+/** Adds genes to a genome, all in order of innovation. */
 function withGenes(genome: NeatGenome, genes: readonly NeatConnection[], more: readonly NeatConnection[]): NeatGenome {
   return { ...genome, connections: [...genes, ...more].sort((a, b) => a.innovation - b.innovation) };
 }
 
-/** Whether connections, disabled ones among them, lead from one node to another. */
+/** Whether connections, including disabled ones, lead from one node to another. */
 function leads(genome: NeatGenome, from: number, to: number): boolean {
   const seen = new Set([from]);
   for (const node of seen) {
@@ -593,7 +593,7 @@ function leads(genome: NeatGenome, from: number, to: number): boolean {
   return false;
 }
 
-/** Whole parts of `total` in proportion to shares, by the largest remainders; equal parts where all shares are 0. */
+/** Divides `total` into whole parts in proportion to shares, by largest remainders; equal parts if all shares are 0. */
 function apportion(shares: readonly number[], total: number): number[] {
   const sum = shares.reduce((a, b) => a + b, 0);
   const exact = shares.map((share) => (sum > 0 ? (share / sum) * total : total / shares.length));

@@ -1,4 +1,4 @@
-/** The evolution strategy that estimates a gradient from random directions, for parameters by the thousand. */
+/** An evolution strategy that estimates a gradient from random directions, for thousands of parameters. */
 
 import { checkNumber, checkOneOf, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
@@ -11,19 +11,19 @@ import { type StopReason, VECTOR_SEARCH, VectorSearch, type VectorSearchOptions 
 export interface OpenAIESOptions extends VectorSearchOptions {
   /** Standard deviation of the candidates around the parameters (default 0.1). */
   readonly sigma?: number;
-  /** Candidates a generation, an even number (default 50): pairs θ ± σε. */
+  /** Candidates per generation, an even number (default 50): pairs θ ± σε. */
   readonly population?: number;
   /** Learning rate of Adam (default 0.02). */
   readonly lr?: number;
   /** L2 penalty of Adam (default 0.005). */
   readonly weightDecay?: number;
-  /** What stands for the costs: their ranks from −½ to ½, or they themselves (default "ranks"). */
+  /** Whether to use ranks of the costs, from −½ to ½, or the costs themselves (default "ranks"). */
   readonly shaping?: "ranks" | "costs";
 }
 
 /**
- * (1/(nσ)) Σ u_i ε_i: of costs u at θ + σε_i it is an estimate of the gradient of the cost smoothed by a normal distribution of width σ.
- * @param weights u, one a candidate
+ * (1/(nσ)) Σ u_i ε_i. For costs u at θ + σε_i this estimates the gradient of the cost smoothed by a normal distribution of width σ.
+ * @param weights u, one per candidate
  * @param directions ε, as many
  */
 export function directionalGradient(weights: ArrayLike<number>, directions: readonly Float64Array[], sigma: number): Float64Array {
@@ -40,7 +40,7 @@ export function directionalGradient(weights: ArrayLike<number>, directions: read
  *
  *     g = (1/(nσ)) Σ u_i ε_i      θ ← Adam(θ, g)
  *
- * The best candidate is in `result`, θ itself in `mean`. O(n · parameters) a generation. Where a cost is NaN both of its pair are drawn anew.
+ * `result` has the best candidate, `mean` θ itself. O(n · parameters) per generation. If a cost is NaN, its pair is drawn again.
  * @throws ArgumentError for options out of their range; from `tell`, for infinite costs with `shaping: "costs"`
  * @see Salimans, Ho, Chen, Sidor and Sutskever, "Evolution strategies as a scalable alternative to reinforcement learning", arXiv 1703.03864, 2017
  * @example new OpenAIES({ start: flatten(model), sigma: 0.05, population: 200, lr: 0.01 })
@@ -51,7 +51,7 @@ export class OpenAIES extends VectorSearch {
   readonly #shaping: "ranks" | "costs";
   readonly #theta: Tensor;
   readonly #adam: Adam;
-  /** ε of each pair that is asked for. */
+  /** ε of each pair asked for. */
   #directions: Float64Array[] = [];
   #gradient: Float64Array;
 
@@ -72,12 +72,12 @@ export class OpenAIES extends VectorSearch {
     this.#gradient = new Float64Array(this.size);
   }
 
-  /** θ, the middle of the candidates. */
+  /** θ, the centre of the candidates. */
   get mean(): Float64Array {
     return Float64Array.from(this.#theta.data());
   }
 
-  /** The last generation's estimate g; zeros before. */
+  /** The last generation's estimate g; initially zeros. */
   get gradient(): Float64Array {
     return this.#gradient.slice();
   }

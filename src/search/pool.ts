@@ -1,11 +1,11 @@
-/** A pool of workers that evaluate candidates. It knows of no host: what starts a worker is given to it. */
+/** A pool of workers that evaluate candidates, independent of the host: it receives a function that starts a worker. */
 
 import { checkFlag, checkFunction, checkNumber, checkWhole, optionsOf, withDefaults } from "../base/checks.ts";
 import { DTypeError, StateError, WorkerError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
 import type { EvaluationContext, Evaluator } from "./evolve.ts";
 
-/** The address of a module: its URL, or that as text. */
+/** The address of a module: its URL, as an object or as text. */
 export type ModuleAddress = string | { readonly href: string };
 
 /** An address as text. @throws DTypeError */
@@ -16,37 +16,37 @@ export function addressText(op: string, module: ModuleAddress): string {
 }
 
 export interface PoolOptions {
-  /** Workers at once; each is started when there is work for it (default 4). */
+  /** Number of workers; each starts when there is work for it (default 4). */
   readonly workers?: number;
-  /** How often an evaluation is begun again whose worker died or did not answer in time (default 1). */
+  /** Number of retries of an evaluation whose worker died or did not answer in time (default 1). */
   readonly retries?: number;
-  /** Whether one that threw is begun again, too (default false: it would throw again). */
+  /** Whether to retry also an evaluation that threw (default false, since it would throw again). */
   readonly retryErrors?: boolean;
-  /** Milliseconds after which a worker that has not answered is ended; never unless given. */
+  /** Milliseconds after which a worker that has not answered is ended; default never. */
   readonly timeout?: number;
 }
 
 /** The names of `PoolOptions`. @internal */
 export const POOL = ["workers", "retries", "retryErrors", "timeout"] as const;
 
-/** A worker as a host has it. */
+/** A worker of the host. */
 export interface WorkerPort {
   post(message: unknown): void;
-  /** To be called once. `end` is called when the worker has died, with the reason. */
+  /** Call it once. The worker's death calls `end` with the reason. */
   listen(message: (message: unknown) => void, end: (reason: string) => void): void;
   terminate(): unknown;
-  /** Whether it keeps the program running: it should only while it works. */
+  /** Sets whether the worker keeps the program running; it should only while it works. */
   hold?(busy: boolean): void;
 }
 
-/** What a worker is sent: an evaluation. */
+/** The message to a worker: an evaluation. */
 export interface EvaluationRequest {
   readonly job: number;
   readonly candidate: unknown;
   readonly evaluation: number;
 }
 
-/** What a worker answers: a cost, or what was thrown as text. `broken`: the module cannot be used, which no retry mends. */
+/** A worker's answer: a cost, or the thrown error as text. `broken` means that the module cannot be used, so retries are useless. */
 export type EvaluationAnswer =
   | { readonly job: number; readonly cost: unknown }
   | { readonly job: number; readonly error: string; readonly broken: boolean };
@@ -61,7 +61,7 @@ interface Job {
   failures: number;
 }
 
-/** A worker and what it does. */
+/** A worker and its present work. */
 interface Lane {
   readonly port: WorkerPort;
   job: Job | null;
@@ -70,8 +70,8 @@ interface Lane {
 }
 
 /**
- * An evaluator over workers: each has one candidate at a time. One whose worker dies or is too slow is begun again in a new worker, at most
- * `retries` times; then, or when the evaluation throws, its promise rejects with a WorkerError. Nothing is left waiting.
+ * An evaluator over workers, each with one candidate at a time. If a worker dies or is too slow, its candidate is retried in a new worker, at most
+ * `retries` times. After that, or if the evaluation throws, its promise rejects with a WorkerError. No promise stays pending.
  * @throws ArgumentError for options out of their range
  */
 export class EvaluationPool<C> implements Evaluator<C> {
@@ -101,7 +101,7 @@ export class EvaluationPool<C> implements Evaluator<C> {
     this.#options = { retries, retryErrors, timeout };
   }
 
-  /** @throws WorkerError; StateError once it is closed; the signal's reason when it is aborted, which ends the worker */
+  /** @throws WorkerError; StateError once closed; the signal's reason when aborted, which ends the worker */
   evaluate(candidate: C, { evaluation, signal }: EvaluationContext): Promise<number> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw new StateError(`${this.#name}: expected an open pool, got one that was closed`);
@@ -115,7 +115,7 @@ export class EvaluationPool<C> implements Evaluator<C> {
     });
   }
 
-  /** Ends all workers; evaluations under way reject with a StateError. */
+  /** Ends all workers; evaluations in progress reject with a StateError. */
   async close(): Promise<void> {
     this.#closed = true;
     const lanes = [...this.#lanes];
@@ -130,7 +130,7 @@ export class EvaluationPool<C> implements Evaluator<C> {
     await this.close();
   }
 
-  /** Gives work to workers without any. */
+  /** Gives work to idle workers. */
   #assign(): void {
     while (this.#waiting.length > 0) {
       const idle = [...this.#lanes].find((lane) => lane.job === null) ?? (this.#lanes.size < this.concurrency ? this.#start() : null);
@@ -163,7 +163,7 @@ export class EvaluationPool<C> implements Evaluator<C> {
     try {
       lane.port.post(job.request);
     } catch (error) {
-      // A candidate that cannot be sent, to this worker or any other.
+      // A candidate that cannot be sent to any worker.
       this.#free(lane);
       this.#fail(job, `its candidate cannot be sent: ${(error as Error).message}`, false);
     }
@@ -177,7 +177,7 @@ export class EvaluationPool<C> implements Evaluator<C> {
 
   #take(lane: Lane, answer: EvaluationAnswer): void {
     const { job } = lane;
-    // What was answered after the work had been taken from it.
+    // Ignores an answer that arrives after the work was taken away.
     if (job === null || answer.job !== job.id) return;
     this.#free(lane);
     if ("error" in answer) this.#fail(job, `it threw ${shorten(answer.error)}`, this.#options.retryErrors && !answer.broken);
@@ -185,7 +185,7 @@ export class EvaluationPool<C> implements Evaluator<C> {
     this.#assign();
   }
 
-  /** A worker that has died, or has to. */
+  /** Removes a worker that has died or must die. */
   #bury(lane: Lane, reason: string): void {
     if (lane.ended) return;
     const { job } = lane;
@@ -202,7 +202,7 @@ export class EvaluationPool<C> implements Evaluator<C> {
     await lane.port.terminate();
   }
 
-  /** Begins an evaluation again where that may help, before all that wait. */
+  /** Retries an evaluation if that may help, ahead of all waiting ones. */
   #fail(job: Job, reason: string, again: boolean): void {
     if (again && job.failures < this.#options.retries) {
       job.failures++;
@@ -214,7 +214,7 @@ export class EvaluationPool<C> implements Evaluator<C> {
     this.#settle(job, () => job.reject(new WorkerError(message)));
   }
 
-  /** An evaluation whose result nobody wants. */
+  /** Drops an evaluation whose result nobody wants. */
   #drop(job: Job, reason: unknown): void {
     this.#waiting = this.#waiting.filter((other) => other !== job);
     const lane = [...this.#lanes].find((other) => other.job === job);

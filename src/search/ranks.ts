@@ -4,7 +4,7 @@ import { checkArrayLike } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 
-/** Costs that have an order. @throws DTypeError for what are no numbers, ArgumentError for NaN */
+/** Requires costs that can be ordered. @throws DTypeError for anything but numbers, ArgumentError for NaN */
 export function checkCosts(op: string, costs: ArrayLike<number>): void {
   checkArrayLike(op, "costs", costs);
   for (let i = 0; i < costs.length; i++) {
@@ -14,9 +14,9 @@ export function checkCosts(op: string, costs: ArrayLike<number>): void {
   }
 }
 
-/** Places from the least to the greatest cost; of equal ones the first comes first. */
+/** Indices in order of rising cost; equal costs keep their order. */
 export function orderOf(costs: ArrayLike<number>): number[] {
-  // Infinity − Infinity is no number: compared, not subtracted.
+  // Compare, since Infinity − Infinity is NaN.
   return Array.from(costs, (_, i) => i).sort((a, b) => {
     const [x, y] = [costs[a] as number, costs[b] as number];
     return x < y ? -1 : x > y ? 1 : a - b;
@@ -24,8 +24,8 @@ export function orderOf(costs: ArrayLike<number>): number[] {
 }
 
 /**
- * The rank of each cost, 0 for the least; equal ones have the mean of the ranks that they take up.
- * @throws DTypeError for what are no numbers, ArgumentError for NaN
+ * The rank of each cost, 0 for the lowest; equal costs share the mean of their ranks.
+ * @throws DTypeError for anything but numbers, ArgumentError for NaN
  */
 export function averageRanks(costs: ArrayLike<number>): Float64Array {
   checkCosts("averageRanks", costs);
@@ -40,7 +40,7 @@ export function averageRanks(costs: ArrayLike<number>): Float64Array {
   return ranks;
 }
 
-/** Ranks from −½ for the least cost to ½ for the greatest; of one cost alone, 0. @throws DTypeError, ArgumentError as `averageRanks` */
+/** Ranks from −½ for the lowest cost to ½ for the highest; 0 for a single cost. @throws DTypeError, ArgumentError as `averageRanks` */
 export function centredRanks(costs: ArrayLike<number>): Float64Array {
   checkCosts("centredRanks", costs);
   const last = costs.length - 1;

@@ -1,4 +1,4 @@
-/** The contract of global search: ask for candidates, tell what they cost, go on until a reason to stop. */
+/** The contract of global search: ask for candidates, tell their costs, continue until there is a reason to stop. */
 
 import { checkArrayLike, checkList, checkMethods, checkNumber, checkObject, checkWhole } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
@@ -7,56 +7,56 @@ import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { Draws } from "./draws.ts";
 import { type FieldReader, type Fields, fieldsFromBytes, fieldsToBytes } from "./fields.ts";
 
-/** Why a search stops: the rule that fired, by its name, and the number that it looked at. */
+/** Why a search stops: the name of the rule, and the value that it checked. */
 export interface StopReason {
   readonly reason: string;
   readonly value: number;
 }
 
 export interface SearchResult<C> {
-  /** The cheapest candidate so far; null before the first was told. */
+  /** The cheapest candidate so far; null before any cost was told. */
   readonly best: C | null;
-  /** What it costs; Infinity before. */
+  /** Its cost; Infinity before. */
   readonly bestCost: number;
-  /** Costs that were told, those that were no numbers among them. */
+  /** Number of costs told, including NaN. */
   readonly evaluations: number;
-  /** Generations whose costs are all known. */
+  /** Number of generations whose costs are all known. */
   readonly generations: number;
 }
 
-/** What `evolve` needs of a search. Costs are minimised. */
+/** A search, as `evolve` uses it. Costs are minimised. */
 export interface AskTell<C> {
-  /** Candidates whose costs are wanted: the same ones until they are told. */
+  /** Candidates whose costs are wanted; the same ones until they are told. */
   ask(): C[];
-  /** The costs of what was asked for, in order. */
+  /** Tells the costs of the candidates asked for, in order. */
   tell(candidates: readonly C[], costs: ArrayLike<number>): void;
   stop(): StopReason | null;
   readonly result: SearchResult<C>;
 }
 
 export interface SearchOptions {
-  /** Where the run's own generator is split off (default the default generator). */
+  /** The generator from which the run's own is split (default the default generator). */
   readonly generator?: Generator;
-  /** Stops at a best cost of at most this: reason "target". */
+  /** Stops once the best cost is at most this: reason "target". */
   readonly target?: number;
-  /** Stops after so many evaluations: reason "evaluations". */
+  /** Stops after this many evaluations: reason "evaluations". */
   readonly maxEvaluations?: number;
-  /** Stops after so many generations: reason "generations". */
+  /** Stops after this many generations: reason "generations". */
   readonly maxGenerations?: number;
 }
 
 /** The names of `SearchOptions`. @internal */
 export const SEARCH = ["generator", "target", "maxEvaluations", "maxGenerations"] as const;
 
-/** How often a candidate whose cost is NaN is drawn anew; then it counts as the worst. */
+/** How often a candidate whose cost is NaN is drawn again before it counts as the worst. */
 const REDRAWS = 10;
 
 /**
- * Base of all methods. A generation is proposed, asked for, told, and digested once all its costs are known. A candidate whose cost is NaN
- * is drawn anew, at most 10 times, and asked for by the next `ask`; after that its cost counts as infinite.
+ * Base class of all methods. A generation is proposed, asked for, told, and digested once all costs are known. A candidate whose cost is NaN
+ * is drawn again, at most 10 times, and asked for by the next `ask`; after that its cost counts as infinite.
  *
- * `toBytes` holds all there is to a run, generator and pending candidates included: `restore`, on a search made with the same options, goes on
- * to the same bits.
+ * `toBytes` holds the complete run, including generator and pending candidates: `restore`, on a search made with the same options, continues
+ * with the same bits.
  */
 export abstract class Search<C> implements AskTell<C> {
   /** The method's name in messages and saved states. */
@@ -66,7 +66,7 @@ export abstract class Search<C> implements AskTell<C> {
   readonly #identity: string;
   #slots: C[] = [];
   #costs: Float64Array = new Float64Array(0);
-  /** Times that each slot was drawn anew. */
+  /** How often each slot was drawn again. */
   #redraws: Float64Array = new Float64Array(0);
   /** Slots that are asked for. */
   #pending: number[] = [];
@@ -75,7 +75,7 @@ export abstract class Search<C> implements AskTell<C> {
   #evaluations = 0;
   #generations = 0;
 
-  /** @param identity the method's options as plain data: a saved state is for a search with the same ones */
+  /** @param identity the method's options as plain data; a saved state fits only a search with the same options */
   protected constructor(kind: string, options: SearchOptions, identity: Readonly<Record<string, unknown>>) {
     checkObject(kind, "options", options);
     this.kind = kind;
@@ -90,25 +90,25 @@ export abstract class Search<C> implements AskTell<C> {
     this.draws = new Draws((options.generator ?? defaultGenerator()).split());
   }
 
-  /** The candidates of the next generation. Like `redraw`, it may throw: random numbers are then as they were. */
+  /** The candidates of the next generation. Like `redraw`, it may throw, which restores random numbers. */
   protected abstract propose(): C[];
-  /** Another candidate for a slot, and for those that depend on it. */
+  /** Draws another candidate for a slot, and for those that depend on it. */
   protected abstract redraw(slot: number): readonly (readonly [slot: number, candidate: C])[];
-  /** Learns from a generation. What it calls of the user's it calls before it changes anything. @param costs numbers, or +∞ */
+  /** Learns from a generation. Calls functions of the user before it changes anything. @param costs numbers, or +∞ */
   protected abstract digest(candidates: readonly C[], costs: Float64Array): void;
   /** The method's own reasons to stop. */
   protected abstract reason(): StopReason | null;
-  /** A candidate as numbers, and back: how it is copied, compared and saved. */
+  /** Converts a candidate to numbers and back, for copying, comparing and saving. */
   protected abstract pack(candidate: C): Float64Array;
   protected abstract unpack(packed: Float64Array): C;
-  /** Whether numbers are a packed candidate. */
+  /** Whether numbers form a packed candidate. */
   protected abstract isPacked(packed: Float64Array): boolean;
   /** The method's own state. */
   protected abstract fields(): Fields;
-  /** Reads the method's own state; the function that is returned takes it over. @throws FormatError */
+  /** Reads the method's own state and returns a function that takes it over. @throws FormatError */
   protected abstract adopt(fields: FieldReader): () => void;
 
-  /** What a method does not take as a cost. @throws ArgumentError */
+  /** Refuses costs that the method cannot use. @throws ArgumentError */
   protected checkCost(_cost: number): void {}
 
   ask(): C[] {
@@ -122,16 +122,16 @@ export abstract class Search<C> implements AskTell<C> {
   }
 
   /**
-   * @throws StateError when nothing was asked for; ShapeError for another number of candidates or costs; ArgumentError for other candidates than
-   *   those asked for, and for costs of −∞; DTypeError for costs that are no numbers; whatever a function among the options throws.
-   *   Nothing has changed then
+   * @throws StateError if nothing was asked for; ShapeError for another number of candidates or costs; ArgumentError for candidates other than
+   *   those asked for, and for costs of −∞; DTypeError for costs that are no numbers; any error of a function among the options.
+   *   All leave everything unchanged
    */
   tell(candidates: readonly C[], costs: ArrayLike<number>): void {
     this.#check(candidates, costs);
     this.#whole(() => this.#take(costs));
   }
 
-  /** Does something, or, if it throws, nothing. */
+  /** Runs `fn`; if it throws, restores what it changed. */
   #whole<R>(run: () => R): R {
     const undraw = this.draws.mark();
     const [slots, known, redraws, pending] = [this.#slots.slice(), this.#costs.slice(), this.#redraws.slice(), this.#pending];
@@ -204,8 +204,8 @@ export abstract class Search<C> implements AskTell<C> {
   }
 
   /**
-   * Goes on from saved bytes. Everything is checked before anything is changed.
-   * @throws FormatError for what `toBytes` of such a search cannot have written
+   * Continues from saved bytes. Checks everything before it changes anything.
+   * @throws FormatError for bytes that `toBytes` of such a search cannot have written
    */
   restore(bytes: Uint8Array): void {
     const reader = fieldsFromBytes(this.#saved, bytes);
@@ -257,11 +257,11 @@ export abstract class Search<C> implements AskTell<C> {
     this.#bestCost = cost;
   }
 
-  /** Draws slots anew whose cost is NaN; those that were drawn too often cost infinitely much. @returns what is to be asked for */
+  /** Draws slots with cost NaN again; those drawn too often cost infinitely much. @returns the slots to ask for */
   #redrawn(lost: readonly number[]): number[] {
     const again = new Set<number>();
     for (const slot of lost) {
-      // One that depends on a slot before it was drawn anew with it.
+      // A slot that depends on an earlier one was drawn again with it.
       if (again.has(slot)) continue;
       if ((this.#redraws[slot] as number) >= REDRAWS) this.#costs[slot] = Number.POSITIVE_INFINITY;
       else
@@ -299,16 +299,16 @@ function equal(a: Float64Array, b: Float64Array): boolean {
 }
 
 export interface VectorSearchOptions extends SearchOptions {
-  /** Where the search starts, one number a parameter: `flatten(model)`. */
+  /** Starting point of the search, one number per parameter: `flatten(model)`. */
   readonly start: ArrayLike<number>;
 }
 
 /** The names of `VectorSearchOptions`. @internal */
 export const VECTOR_SEARCH = ["start", ...SEARCH] as const;
 
-/** Base of the methods whose candidates are parameter vectors. */
+/** Base class of methods whose candidates are parameter vectors. */
 export abstract class VectorSearch extends Search<Float64Array> {
-  /** Numbers of a candidate. */
+  /** Length of a candidate. */
   readonly size: number;
   protected readonly start: Float64Array;
 
@@ -337,7 +337,7 @@ export abstract class VectorSearch extends Search<Float64Array> {
     return packed.length === this.size;
   }
 
-  /** A point of the box start ± spread, all equally likely. */
+  /** A uniform point of the box start ± spread. */
   protected anywhere(spread: number): Float64Array {
     const at = this.draws.signed(this.size);
     return at.map((u, i) => (this.start[i] as number) + spread * u);

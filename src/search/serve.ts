@@ -1,9 +1,9 @@
-/** A worker's side: evaluates what it is sent, by a function of a module. */
+/** The worker's side: evaluates candidates by a function of a module. */
 
 import { quote, shorten } from "../base/quote.ts";
 import type { EvaluationAnswer, EvaluationRequest } from "./pool.ts";
 
-/** The first message: which function evaluates. */
+/** The first message, which names the function. */
 export interface EvaluationSource {
   /** The module's URL. */
   readonly module: string;
@@ -13,13 +13,13 @@ export interface EvaluationSource {
 
 type Evaluation = (candidate: unknown, context: { readonly evaluation: number }) => unknown;
 
-/** Answers requests one after another. @returns what is to be called with every message */
+/** Answers requests one after another. @returns a function to call with every message */
 export function serve(post: (answer: EvaluationAnswer) => void, load: (module: string) => Promise<Record<string, unknown>>) {
   let evaluation: Promise<Evaluation> | null = null;
   return async (message: unknown): Promise<void> => {
     if (evaluation === null) {
       evaluation = functionOf(message as EvaluationSource, load);
-      // It is asked for by the request that follows.
+      // The next request asks for it.
       evaluation.catch(() => undefined);
       return;
     }

@@ -1,32 +1,32 @@
-/** Particle swarms: each flies on, drawn to the best place it has seen and to the best that its neighbours have. */
+/** Particle swarms: each particle flies on, drawn to the best place it has seen and to its neighbours' best. */
 
 import { checkNumber, checkOneOf, checkOptions, checkWhole, withDefaults } from "../base/checks.ts";
 import type { FieldReader, Fields } from "./fields.ts";
 import { type StopReason, VECTOR_SEARCH, VectorSearch, type VectorSearchOptions } from "./search.ts";
 
 export interface ParticleSwarmOptions extends VectorSearchOptions {
-  /** The first places are from the box start ± spread (default 1); the particles are at rest there. */
+  /** The first positions are drawn from the box start ± spread (default 1); particles start at rest. */
   readonly spread?: number;
-  /** Particles (default 30). */
+  /** Number of particles (default 30). */
   readonly particles?: number;
-  /** Who is neighbour to whom: all, or in a ring the two beside (default "global"). */
+  /** Neighbourhoods: all particles, or in a ring the two adjacent ones (default "global"). */
   readonly topology?: "global" | "ring";
-  /** What is left of the velocity (default 0.7298). */
+  /** Share of the velocity that remains (default 0.7298). */
   readonly inertia?: number;
-  /** Pull of the own best place (default 1.49618). */
+  /** Pull towards the particle's own best place (default 1.49618). */
   readonly cognitive?: number;
-  /** Pull of the neighbours' best place (default 1.49618). */
+  /** Pull towards the neighbours' best place (default 1.49618). */
   readonly social?: number;
 }
 
-/** What pulls at a particle. */
+/** The forces on a particle. */
 export interface Pulls {
   readonly inertia: number;
   readonly cognitive: number;
   readonly social: number;
 }
 
-/** w v + c₁ r₁ (own − x) + c₂ r₂ (best − x), with a random number of each dimension for both pulls. */
+/** w v + c₁ r₁ (own − x) + c₂ r₂ (best − x), with a random number per dimension for each pull. */
 export function swarmVelocity(
   { x, v, own, best }: { readonly x: Float64Array; readonly v: Float64Array; readonly own: Float64Array; readonly best: Float64Array },
   { inertia, cognitive, social }: Pulls,
@@ -41,11 +41,11 @@ export function swarmVelocity(
 }
 
 /**
- * Particle swarm optimisation, all particles at once:
+ * Particle swarm optimisation with synchronous updates:
  *
  *     v ← w v + c₁ r₁∘(own best − x) + c₂ r₂∘(neighbours' best − x)      x ← x + v
  *
- * The defaults are those of the constriction, under which a swarm does not explode. A ring is slower and less easily trapped.
+ * The defaults follow the constriction analysis, so the swarm does not explode. A ring is slower and less easily trapped.
  * @throws ArgumentError for options out of their range
  * @see Kennedy and Eberhart, "Particle swarm optimization", 1995; Clerc and Kennedy, "The particle swarm - explosion, stability, and convergence in a
  *   multidimensional complex space", 2002
@@ -58,7 +58,7 @@ export class ParticleSwarm extends VectorSearch {
   readonly #pulls: Pulls;
   #places: Float64Array[] = [];
   #velocities: Float64Array[] = [];
-  /** Velocities on the way to the places that are asked for. */
+  /** Velocities towards the positions asked for. */
   #next: Float64Array[] = [];
   #bests: Float64Array[] = [];
   #costs: Float64Array = new Float64Array(0);
@@ -108,7 +108,7 @@ export class ParticleSwarm extends VectorSearch {
     return null;
   }
 
-  /** Where particle i comes to next. */
+  /** The next position of particle i. */
   #fly(i: number): Float64Array {
     const x = this.#places[i];
     if (x === undefined) {
@@ -122,7 +122,7 @@ export class ParticleSwarm extends VectorSearch {
     return x.map((at, d) => at + (next[d] as number));
   }
 
-  /** The neighbour of particle i, itself among them, that has seen the best place. */
+  /** The neighbour of particle i, or i itself, that has seen the best place. */
   #leader(i: number): number {
     const n = this.#particles;
     const around = this.#ring ? [(i + n - 1) % n, i, (i + 1) % n] : Array.from(this.#costs.keys());

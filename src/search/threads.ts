@@ -5,15 +5,15 @@ import { optionsOf } from "../base/checks.ts";
 import { addressText, EvaluationPool, type ModuleAddress, POOL, type PoolOptions, type WorkerPort } from "./pool.ts";
 
 export interface WorkerOptions extends PoolOptions {
-  /** The module's export that evaluates: (candidate, { evaluation }) to a cost, or the promise of one (default "evaluate"). */
+  /** Name of the module's export that evaluates: (candidate, { evaluation }) to a cost, or a promise of one (default "evaluate"). */
   readonly name?: string;
 }
 
 /**
- * An evaluator whose threads evaluate by a function that a module exports. Candidates are copied into the thread: vectors, genomes, graphs.
- * Threads start when there is work, and do not keep the program running when there is none; `close` ends them.
- * @param module its URL: `new URL("./cost.js", import.meta.url)`. It has to be in a form that a thread of the host can load
- * @throws ArgumentError for options out of their range; what rejects is a WorkerError (see `EvaluationPool`)
+ * An evaluator with threads that call a function exported by a module. Candidates (vectors, genomes, graphs) are copied into the thread.
+ * Threads start when there is work, and do not keep the program running without work; `close` ends them.
+ * @param module its URL: `new URL("./cost.js", import.meta.url)`, in a form that the host's threads can load
+ * @throws ArgumentError for options out of their range; evaluations reject with a WorkerError (see `EvaluationPool`)
  * @example
  * await using threads = evaluationThreads<Float64Array>(new URL("./cost.js", import.meta.url), { workers: 8 });
  * await evolve(search, threads, { maxEvaluations: 10_000 });

@@ -1,11 +1,11 @@
-/** A module's parameters as one vector: what a search knows of a network. */
+/** A module's parameters as one vector, for a search. */
 
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { checkModule, type Module, type Parameter } from "../nn/module.ts";
 import { assign } from "../tensor/tensor.ts";
 
-/** The parameters that are searched, in the order of the vector. */
+/** The searched parameters, in the order of the vector. */
 function searched(module: Module): Parameter[] {
   checkModule("search", module);
   const named = [...module.namedParameters()].filter(([, p]) => p.requiresGrad);
@@ -14,7 +14,7 @@ function searched(module: Module): Parameter[] {
 
 /**
  * The parameters of a module as one vector: sorted by their names in the state dict (by code units), each in row-major order. Frozen
- * parameters (`requiresGrad = false`) and buffers are left out, a tied parameter is there once.
+ * parameters (`requiresGrad = false`) and buffers are excluded, and a tied parameter occurs once.
  * @example const search = new CMAES({ start: flatten(model), sigma: 0.5 });
  */
 export function flatten(module: Module): Float64Array {
@@ -29,9 +29,9 @@ export function flatten(module: Module): Float64Array {
 }
 
 /**
- * Writes a vector into the parameters that `flatten` reads, rounded to their dtype.
+ * Writes a vector to the parameters that `flatten` reads, rounded to their dtype.
  * @returns the module
- * @throws ShapeError for another number of values, DTypeError for what is no list of numbers; nothing has changed then
+ * @throws ShapeError for another number of values, DTypeError for anything but a list of numbers; both leave the module unchanged
  * @example const cost = (v: Float64Array) => loss(unflatten(model, v));
  */
 export function unflatten<M extends Module>(module: M, vector: ArrayLike<number>): M {

@@ -1,4 +1,4 @@
-/** What a thread of `evaluationThreads` runs. */
+/** The program of a thread of `evaluationThreads`. */
 
 import { parentPort } from "node:worker_threads";
 import { serve } from "./serve.ts";

@@ -1,4 +1,4 @@
-/** What a web worker of `evaluationWorkers` runs. */
+/** The program of a web worker of `evaluationWorkers`. */
 
 import { serve } from "./serve.ts";
 

@@ -26,56 +26,56 @@ import { checkWeights, forgetGradients, generatorsOf, type Weights } from "./mod
 import { type Modes, modesOf, setModes } from "./modes.ts";
 import { NOTHING_YET, type Progress, readProgress, type TrainingStep } from "./progress.ts";
 
-/** A batch may say that it does not continue the one before: the carried state is dropped. */
+/** A batch may declare that it does not continue the previous one, which drops the carried state. */
 export interface Continuing {
   readonly fresh?: boolean;
 }
 
 export interface EarlyStopping {
-  /** Evaluations without improvement after which training ends. */
+  /** Number of evaluations without improvement after which training ends. */
   readonly patience: number;
-  /** What counts as an improvement (default 0: any). */
+  /** Smallest improvement that counts (default 0: any). */
   readonly minDelta?: number;
-  /** Whether the model ends with the weights of its best evaluation (default true). */
+  /** Whether to end with the weights of the best evaluation (default true). */
   readonly restoreBest?: boolean;
 }
 
 export interface FitOptions<M extends Module, B, S extends State> {
   readonly optimizer: Optimizer;
   /**
-   * The scalar to minimise, for one batch. A recurrent model returns its last state too, and gets it back
+   * Computes the scalar to minimise, for one batch. A recurrent model also returns its last state, and gets it back
    * with the next batch, detached (truncated backpropagation through time).
    */
   readonly loss: (model: M, batch: B, state: S | undefined) => Tensor | readonly [loss: Tensor, state: S];
   /**
-   * The rule by which the model's recurrences are differentiated, from `tapeloop/learning`: `rtrl()`, `hybrid(16)`. Backpropagation
-   * through time unless given.
+   * The gradient algorithm of the model's recurrences, from `tapeloop/learning`: `rtrl()`, `hybrid(16)`. Default: backpropagation
+   * through time.
    */
   readonly gradients?: GradientAlgorithm | undefined;
-  /** Ends after this many steps, counted over all resumed runs; otherwise with the batches. */
+  /** Ends after this many steps, counted over all resumed runs; by default with the batches. */
   readonly maxSteps?: number;
-  /** Aborting ends the iteration between two steps by throwing `signal.reason`; iterating again continues without the signal. */
+  /** Aborting it ends the iteration between two steps by throwing `signal.reason`; iterating again continues without the signal. */
   readonly signal?: AbortSignal | undefined;
   /** Largest Euclidean norm of all gradients together. */
   readonly clipNorm?: number;
-  /** The learning rate of each step, counted from 0, from the rate the optimiser was made with. */
+  /** The learning rate of each step, counted from 0, from the optimiser's original rate. */
   readonly schedule?: Schedule;
   /**
-   * Averages of the parameters, taken after every step and kept in checkpoints. The model is evaluated with them in the parameters' place, and the best
-   * weights are those that were evaluated.
+   * Averages of the parameters, updated after every step and kept in checkpoints. Evaluation runs with them in the parameters' place, and the best
+   * weights are the evaluated ones.
    */
   readonly averages?: EMA | undefined;
-  /** A number to minimise, usually on held-out data; runs without recording, in evaluation mode. A value that is not finite is never the best. */
+  /** Computes a number to minimise, usually on held-out data; runs without recording, in evaluation mode. A value that is not finite is never the best. */
   readonly evaluate?: (model: M) => number | Tensor;
-  /** Steps from one evaluation to the next; the last step of all is evaluated in any case. */
+  /** Steps from one evaluation to the next; the very last step is always evaluated. */
   readonly evaluateEvery?: number;
   readonly earlyStopping?: EarlyStopping;
   /**
-   * What dropout and its like draw from, one or several, so that checkpoints hold their places. The default generator and those in public
-   * fields of the model's modules are known without being given.
+   * Generators that dropout and the like draw from, so that checkpoints include their places. The default generator and those in public
+   * fields of the model's modules are included anyway.
    */
   readonly generator?: Generator | readonly Generator[] | undefined;
-  /** A checkpoint to continue from. */
+  /** A checkpoint from which to continue. */
   readonly resume?: Uint8Array | undefined;
 }
 
@@ -99,20 +99,20 @@ const FIT = [
  * Trains a model, one step per iteration. Each step runs in its own scope, so memory stays flat. Between steps,
  * the host handles timers and events.
  *
- * A step trains, clears and clips the model's parameters and all others of the optimiser. Every module keeps its mode:
- * `encoder.eval()` freezes its dropout and running statistics. A model that is wholly in evaluation mode is set to training first.
+ * A step clears, clips and updates the model's parameters and all others of the optimiser. Every module keeps its mode:
+ * `encoder.eval()` freezes its dropout and running statistics. A model that is entirely in evaluation mode is set to training first.
  *
  * A step that fails, or whose loss or gradient is not finite, is undone: parameters, buffers and modes of the
  * model, optimiser, rates, carried state, generators, and the place in the batches. Iterating again retries the same batch.
  *
  * If the batches end before `maxSteps` and the last step was not evaluated, that step is reported again, with its evaluation.
  *
- * @param batches read to their end or to `maxSteps`, in one pass that lasts over all iterations. Checkpoints hold the place in it. To go on
- *   from a checkpoint, an array is read from there, a source with places (`Batches`, as `WindowBatches`) is asked for a pass from there;
- *   of any other iterable, as a generator function's, the batches before the place are made once more and dropped.
- *   Tensors that a batch makes when it is asked for live for its step
+ * @param batches read to their end or to `maxSteps`, in one pass that spans all iterations. Checkpoints hold the place in it. To continue
+ *   from a checkpoint, an array is read from there, and a source with places (`Batches`, such as `WindowBatches`) makes a pass from there;
+ *   any other iterable, such as a generator function's, makes the earlier batches again, and they are dropped.
+ *   Tensors that the iterable makes for a batch live for its step
  * @throws StateError for a loss or gradient that is not finite, naming the step
- * @throws FormatError, ShapeError for a checkpoint of another run; nothing is changed then
+ * @throws FormatError, ShapeError for a checkpoint of another run; leaves everything unchanged
  * @example
  * const training = fit(model, batches, {
  *   optimizer: new Adam(model.parameters(), { lr: 2e-3 }),
@@ -138,7 +138,7 @@ export function fit<M extends Module, B extends object, S extends State = State>
  * The pass over the batches is closed at the end, not at a `break`.
  */
 export class Training<M extends Module, B extends object, S extends State = State> implements AsyncIterable<TrainingStep> {
-  /** Ends the iteration when it aborts, once: a new one can be set before iterating again. */
+  /** Ends the iteration once, when it aborts. Set a new one before iterating again. */
   signal: AbortSignal | undefined;
   readonly #model: M;
   readonly #batches: Iterable<B & Continuing>;
@@ -146,29 +146,29 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   readonly #rates: Rates;
   readonly #shadow = new Shadow();
   #pass: Pass<B & Continuing> | null = null;
-  /** The place of the next batch, null for the start. */
+  /** The place of the next batch; null for the start. */
   #cursor: Cursor | null = null;
-  /** A batch whose step has failed. */
+  /** The batch of a failed step. */
   #untrained: (B & Continuing) | null = null;
-  /** What the batches threw when they were last asked. */
+  /** The error of the last request for a batch. */
   #sourceError: unknown = null;
   #step = 0;
   #over = false;
   #state: S | null = null;
-  /** Whether the carried state comes from a file and no step has used it yet. */
+  /** Whether the carried state comes from a file and is still unused. */
   #untried = false;
   #progress: Progress = NOTHING_YET;
-  /** Modes of the last step. */
+  /** The modules' modes at the last step. */
   #modes: Modes | null = null;
   /** Weights of the best evaluation. */
   #best: Weights = new Map();
-  /** Weights after the last step, once the model has the best ones. */
+  /** Weights after the last step, kept while the model has the best ones. */
   #last: Weights | null = null;
   /** The generators' places before the first batch. */
   readonly #origins: Places;
-  /** What steps and evaluations have drawn from. */
+  /** Generators that steps and evaluations have drawn from. */
   readonly #drawn = new Set<Generator>();
-  /** What the batches have drawn from. */
+  /** Generators that the batches have drawn from. */
   readonly #drawnBySource = new Set<Generator>();
   #extra: Json = null;
 
@@ -188,7 +188,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     if (resume !== undefined) this.#withWeights(() => this.#resume(resume));
   }
 
-  /** Steps done. */
+  /** Number of steps done. */
   get step(): number {
     return this.#step;
   }
@@ -199,7 +199,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     return best === null ? null : { value: best, step: bestStep };
   }
 
-  /** What the caller gave to the checkpoint this training resumed from. */
+  /** The extra data of the checkpoint from which this training resumed. */
   get extra(): Json {
     return this.#extra;
   }
@@ -225,13 +225,13 @@ export class Training<M extends Module, B extends object, S extends State = Stat
 
   /**
    * Everything needed to continue, as one safetensors file: weights, optimiser, carried state, generators, place in the batches, step, counters.
-   * A training resumed from it continues as if it had never stopped, bit for bit. The weights are the parameters' own, also while `averages`
+   * A training resumed from it continues as if it had never stopped, bit for bit. The weights are the parameters' own, even while `averages`
    * are in their place.
-   * @param extra plain data to find again as `extra`
-   * @throws StateError where a generator's place would be lost: of one that steps draw from and that is neither among `generator`, nor in a
-   *   public field of a module of the model, nor the default one; or of one that both the steps and batches without places draw from.
-   *   Also while averages that training does not know, of another `EMA`, are in the parameters' place
-   * @throws ArgumentError for extra data that is not plain
+   * @param extra plain data, available later as `extra`
+   * @throws StateError if a generator's place would be lost: that of a generator that steps draw from and that is neither among `generator`, nor in a
+   *   public field of a module of the model, nor the default one; or of one that both steps and batches without places draw from.
+   *   Also while averages of another `EMA`, which training does not know, are in the parameters' place
+   * @throws ArgumentError unless the extra data is plain
    */
   checkpoint(extra: Json = null): Uint8Array<ArrayBuffer> {
     const { optimizer, averages } = this.#options;
@@ -254,7 +254,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     });
   }
 
-  /** The generators whose places are known, each once, in an order that is the same for the same model. */
+  /** The generators whose places are known, each once, in a fixed order for a given model. */
   #generators(): Generator[] {
     const { generator = [] } = this.#options;
     return [...new Set([generator, generatorsOf(this.#model)].flat())];
@@ -274,7 +274,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     }
   }
 
-  /** Whether nothing is left to do, whatever batches there are. */
+  /** Whether nothing is left to do, even if there are more batches. */
   #isFull(): boolean {
     const { maxSteps = Number.POSITIVE_INFINITY, earlyStopping } = this.#options;
     return this.#step >= maxSteps || (earlyStopping !== undefined && this.#progress.stale >= earlyStopping.patience);
@@ -287,7 +287,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     throw signal.reason;
   }
 
-  /** The end of the training, whose model gets its best weights. */
+  /** Ends the training: the model gets its best weights. */
   #end(): void {
     this.#over = true;
     this.#pass?.return?.();
@@ -298,10 +298,10 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     });
   }
 
-  /** One step, or nothing at all if it fails; null at the end of the batches. */
+  /** Runs one step, or undoes it if it fails; null at the end of the batches. */
   #advance(): TrainingStep | null {
     const failed: { error?: unknown } = {};
-    // A batch whose step has failed outlives the step's scope.
+    // The batch of a failed step outlives the step's scope.
     const outcome = scope((): { done: TrainingStep } | { batch: B & Continuing } | null => {
       const batch = this.#take();
       if (batch === null) return null;
@@ -322,7 +322,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     return outcome.done;
   }
 
-  /** The next batch; null at the end of them. */
+  /** The next batch; null at the end. */
   #take(): (B & Continuing) | null {
     if (this.#untrained !== null) return this.#untrained;
     try {
@@ -336,14 +336,14 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       if (typeof value !== "object" || value === null) throw new DTypeError(`fit: expected batches that are objects, got ${quote(value)}`);
       return value;
     } catch (error) {
-      // An iterator cannot be had anew; anything else is read again from here.
+      // An iterator cannot be restarted; anything else is read again from here.
       if (!("next" in this.#batches)) this.#pass = null;
       this.#sourceError = error;
       throw error;
     }
   }
 
-  /** Runs what makes batches, and notes what they draw from where they are to be made once more. */
+  /** Runs a function that makes batches, and notes their generators if the batches may have to be made again. */
   #watchSource<R>(fn: () => R): R {
     if (hasPlaces(this.#batches)) return fn();
     const moved: Places = new Map();
@@ -354,7 +354,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     }
   }
 
-  /** The pass over the batches. Those that are made once more to come to a place are made as they were the first time. */
+  /** The pass over the batches. Batches that must be made again to reach a place are made exactly as before. */
   #open(): Pass<B & Continuing> {
     if (this.#pass !== null) return this.#pass;
     const places = placesOf(this.#generators());
@@ -367,7 +367,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     return this.#pass;
   }
 
-  /** Runs `fn`; if it fails, the model, the optimiser's parameters, rates and generators are as they were before. */
+  /** Runs `fn`; if it fails, restores the model, the optimiser's parameters, rates and generators. */
   #orNothing<R>(fn: () => R): R {
     const { optimizer } = this.#options;
     const modes = modesOf(this.#model);
@@ -399,7 +399,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       const loss = finite("loss", value.item(), step);
       backward(value);
       const gradNorm = finite("gradient norm", clipGradNorm(params, clipNorm), step);
-      // All that can fail comes before the optimiser's step, or is that.
+      // Everything that can fail comes before the optimiser's step, or is that step.
       const carried = next === null ? null : mapState((s) => copyOf(s), next);
       if (schedule !== undefined) this.#rates.set(this.#step);
       optimizer.step(undefined, loss);
@@ -414,7 +414,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     }
   }
 
-  /** Modules train or evaluate as they are set. A model that is put to evaluation as a whole trains again as it last did. */
+  /** Modules keep their modes. A model that was set to evaluation as a whole returns to its last training modes. */
   #setToTraining(): void {
     if (!this.#model.training) {
       this.#model.train();
@@ -440,7 +440,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     return gradients === undefined ? call() : usingGradients(gradients, this.#model, call);
   }
 
-  /** A file may carry any state; what the model makes of it shows at its first step. */
+  /** A file may contain any state; the first step shows whether the model accepts it. */
   #tryState(batch: B & Continuing, state: S): ReturnType<FitOptions<M, B, S>["loss"]> {
     try {
       return this.#callLoss(batch, state);
@@ -456,7 +456,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     }
   }
 
-  /** Keeps a state beyond its step, and releases the one before. */
+  /** Keeps a state beyond its step, and releases the previous one. */
   #carry(next: S | null): void {
     const before = this.#state;
     this.#state = next;
@@ -465,18 +465,18 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     if (before !== null) for (const t of stateTensors(before)) t.dispose();
   }
 
-  /** Whether the last step is still to be evaluated. */
+  /** Whether the last step still needs an evaluation. */
   #isUnevaluated(): boolean {
     return this.#options.evaluate !== undefined && this.#progress.evaluated < this.#step;
   }
 
-  /** Whether the last step is one after which evaluation has to be, and has not been. */
+  /** Whether an evaluation is due after the last step and has not happened. */
   #isDue(): boolean {
     const { evaluateEvery = Number.POSITIVE_INFINITY, maxSteps } = this.#options;
     return this.#isUnevaluated() && (this.#step % evaluateEvery === 0 || this.#step === maxSteps);
   }
 
-  /** The last step, evaluated. */
+  /** Evaluates the last step. */
   #evaluate(): TrainingStep {
     const { evaluate } = this.#options;
     const modes = modesOf(this.#model);
@@ -495,7 +495,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     return averages === undefined ? fn() : averages.withAverages(fn);
   }
 
-  /** Runs `fn` on the model's own weights. */
+  /** Runs `fn` with the model's own weights. */
   #withWeights<R>(fn: () => R): R {
     const { averages } = this.#options;
     return averages === undefined ? fn() : averages.withParameters(fn);
@@ -519,7 +519,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     this.#best = weights;
   }
 
-  /** Takes over a checkpoint, or nothing of it. */
+  /** Takes over a checkpoint completely, or not at all. */
   #resume(bytes: Uint8Array): void {
     const { optimizer, averages } = this.#options;
     scope(() => {
@@ -540,7 +540,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       if (generators.length !== checkpoint.generators.length) {
         throw new FormatError(`checkpoint: expected the places of ${generators.length} generators, got ${checkpoint.generators.length}`);
       }
-      // Of what knows its places, a wrong one is found at once.
+      // A source that knows its places detects a wrong one at once.
       const pass = hasPlaces(this.#batches) ? passOver(this.#batches, cursor) : null;
       if (cursor !== null && pass === null) cursorField(cursor, "taken", step + 1);
       this.#shadow.take(this.#model.stateDict().values());
@@ -589,12 +589,12 @@ function keepAll(weights: Weights): Weights {
   return weights;
 }
 
-/** Options whatever the model is. */
+/** Options for any type of model. */
 type AnyOptions = {
   readonly [K in keyof FitOptions<Module, object, State>]: K extends "loss" | "evaluate" ? unknown : FitOptions<Module, object, State>[K];
 };
 
-/** Averages of what is not trained would never move. @throws ArgumentError */
+/** Refuses averages of parameters that are not trained, which would never change. @throws ArgumentError */
 function checkAverages({ parameters = [] }: EMA, model: Module, { groups }: Optimizer): void {
   const known = new Set<Tensor>([...model.parameters(), ...groups.flatMap(({ params }) => params)]);
   const strange = parameters.findIndex((p) => !known.has(p));
@@ -647,7 +647,7 @@ function finite(what: string, value: number, step: number): number {
   return value;
 }
 
-/** Tensors in lists and records, as checkpoints can hold them. @throws ArgumentError */
+/** Requires tensors in lists and records, which checkpoints can store. @throws ArgumentError */
 function checkCarried(state: unknown, depth = 0): void {
   if (state instanceof Tensor) return;
   if (typeof state !== "object" || state === null || depth === DEEPEST_STATE) {

@@ -1,4 +1,4 @@
-/** What of a model training looks after: weights, gradients, generators. */
+/** The parts of a model that training manages: weights, gradients, generators. */
 
 import { FormatError, ShapeError } from "../base/errors.ts";
 import { list, quote } from "../base/quote.ts";
@@ -9,7 +9,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 
 export type Weights = ReadonlyMap<string, Tensor>;
 
-/** The generators whose places are known without being told, each once: the default one, and those in public fields of modules. */
+/** The generators found automatically, each once: the default one, and those in public fields of modules. */
 export function generatorsOf(model: Module): Generator[] {
   const fields = Array.from(model.modules(), (m) => Object.values(m).flat() as unknown[]).flat();
   return [...new Set([defaultGenerator(), ...fields.filter((value) => value instanceof Generator)])];
@@ -22,7 +22,7 @@ export function forgetGradients(params: readonly Tensor[]): void {
   }
 }
 
-/** Whether a checkpoint's tensors are a model's, to the dtype, and what is trained is finite. @throws FormatError, ShapeError */
+/** Checks that a checkpoint's tensors match a model's, including dtypes, and that trained ones are finite. @throws FormatError, ShapeError */
 export function checkWeights(what: string, weights: Weights, own: Weights, trained: ReadonlySet<Tensor>): void {
   const unlike = [...own.keys()].filter((name) => !weights.has(name)).concat([...weights.keys()].filter((name) => !own.has(name)));
   if (unlike.length > 0) throw new FormatError(`checkpoint: expected ${what} of this model, got other names: ${list(unlike)}`);

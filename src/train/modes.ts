@@ -1,4 +1,4 @@
-/** Which modules train, kept so that a step that fails changes nothing. */
+/** Remembers which modules train, so that a failing step changes nothing. */
 
 import type { Module } from "../nn/module.ts";
 

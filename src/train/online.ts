@@ -1,4 +1,4 @@
-/** Learning from one sample at a time, in constant memory, while the model runs. */
+/** Learning from one sample at a time while the model runs, in constant memory. */
 
 import { addInPlace } from "../autodiff/accumulate.ts";
 import { backward } from "../autodiff/backward.ts";
@@ -29,14 +29,14 @@ export interface OnlineOptions<M extends Module, B> {
   /** An algorithm that learns sample by sample, from `tapeloop/learning`: `rtrl()`, `truncated({ steps: [16, 4] })`. */
   readonly gradients: GradientAlgorithm;
   /**
-   * The scalar to minimise, for one sample; null if the sample has no target and the model only moves on. Recurrences are
+   * Computes the scalar to minimise, for one sample; null if the sample has no target and the model only moves on. Recurrences are
    * called with one step, xs [1,B,I] or x [B,I], and without a state: each keeps its own. What a loss for `fit` returns
-   * beside the scalar is ignored.
+   * besides the scalar is ignored.
    */
   readonly loss: (model: M, sample: B) => Tensor | null | readonly [loss: Tensor | null, ...rest: unknown[]];
-  /** Sequences side by side (default 1). */
+  /** Number of parallel sequences (default 1). */
   readonly batch?: number;
-  /** Samples whose gradients add up before the optimiser steps (default 1). */
+  /** Number of samples whose gradients add up before the optimiser steps (default 1). */
   readonly updateEvery?: number;
   /** Largest Euclidean norm of all gradients together. */
   readonly clipNorm?: number;
@@ -44,14 +44,14 @@ export interface OnlineOptions<M extends Module, B> {
 
 /**
  * A model that learns while it runs, with one call per sample and constant memory. Everything between the recurrences and the loss
- * (heads, readouts) is trained as usual; the inputs of a recurrence must be data.
+ * (heads, readouts) trains as usual; the inputs of a recurrence must be data.
  *
- * What a sample costs is the algorithm's cost of a step; each states it. Algorithms that send errors back in time (`truncated`, `hybrid`, `crbp`,
- * `transposedGraph` with a window) learn from an error some samples later: `finish` ends a sequence without losing the last ones. Weights move under an influence that was made with earlier
- * ones: for gradients of weights that stand still, `updateEvery` counts the samples of a sequence.
+ * A sample costs as much as a step of the algorithm, which each documents. Algorithms that send errors back in time (`truncated`, `hybrid`, `crbp`,
+ * `transposedGraph` with a window) learn from an error some samples later; `finish` ends a sequence without losing the last ones. Weights change while the influence still stems from earlier
+ * ones: for gradients with fixed weights, set `updateEvery` to the length of a sequence.
  *
- * @throws ArgumentError for an algorithm that cannot go forward in time, for a model without recurrences, and for recurrences that the algorithm
- *   has no meaning for; StateError for ones that do not go step by step (both directions, random numbers)
+ * @throws ArgumentError for an algorithm that cannot work forward in time, for a model without recurrences, and for recurrences for which the algorithm
+ *   is not defined; StateError for ones that cannot run step by step (bidirectional, random numbers)
  * @see Williams and Zipser, "A learning algorithm for continually running fully recurrent neural networks", Neural Computation 1, 1989
  * @example
  * const learning = online(model, { gradients: rtrl(), loss: (m, { x, y }) => mseLoss(m.forward(x), y), optimizer });
@@ -62,22 +62,22 @@ export function online<M extends Module, B>(model: M, options: OnlineOptions<M, 
   return new Online(model, options);
 }
 
-/** A recurrence whose steps are taken by its learner. */
+/** A recurrence whose learner runs its steps. */
 interface Taught {
   readonly recurrence: Recurrence;
   readonly learner: Learner;
 }
 
-/** A model in training from sample to sample; see `online`. */
+/** A model that trains sample by sample; see `online`. */
 export class Online<M extends Module, B> {
   readonly #model: M;
   readonly #options: OnlineOptions<M, B>;
   readonly #taught: readonly Taught[];
   readonly #shadow = new Shadow();
   #samples = 0;
-  /** Samples whose gradients wait for the next update. */
+  /** Number of samples whose gradients wait for the next update. */
   #sinceUpdate = 0;
-  /** Gradients of earlier samples that no update has used. */
+  /** Gradients of earlier samples that no update has used yet. */
   #waiting: (Tensor | null)[] = [];
 
   constructor(model: M, options: OnlineOptions<M, B>) {
@@ -107,21 +107,21 @@ export class Online<M extends Module, B> {
     this.#taught = recurrences.map((recurrence) => ({ recurrence, learner: (gradients.begin as Begin)(recurrence, batch) }));
   }
 
-  /** Samples so far. */
+  /** Number of samples so far. */
   get samples(): number {
     return this.#samples;
   }
 
-  /** The state of each outermost recurrence, in the order of the model's modules; copies. */
+  /** Copies of the state of each outermost recurrence, in the order of the model's modules. */
   get states(): readonly State[] {
     return this.#taught.map(({ learner }) => learner.state);
   }
 
   /**
-   * One sample: the model goes on by one step and learns from it.
-   * @returns the loss; null where there was none
+   * Takes one sample: the model advances by one step and learns from it.
+   * @returns the loss; null if there was none
    * @throws StateError for a loss or gradient that is not finite; ArgumentError for a recurrence that is called twice, with a state, or with more than
-   *   one step. Everything is then as it was before: weights, states, generators
+   *   one step. Errors leave weights, states and generators unchanged
    */
   step(sample: B): number | null {
     const { updateEvery = 1 } = this.#options;
@@ -146,9 +146,9 @@ export class Online<M extends Module, B> {
   }
 
   /**
-   * The end of a sequence: the model learns from errors that still wait, and from gradients that wait for `updateEvery`, then goes back to the first
+   * Ends a sequence: the model learns from waiting errors, and from gradients that wait for `updateEvery`, then returns to the initial
    * states.
-   * @throws StateError for a gradient that is not finite; everything is then as it was before
+   * @throws StateError for a gradient that is not finite; leaves everything unchanged
    */
   finish(): void {
     const params = this.#params();
@@ -164,7 +164,7 @@ export class Online<M extends Module, B> {
     for (const { learner } of this.#taught) learner.reset();
   }
 
-  /** Back to the first states, as at the start of another sequence. Errors that wait, and gradients that wait for `updateEvery`, are dropped. */
+  /** Returns to the initial states, for a new sequence. Drops waiting errors, and gradients that wait for `updateEvery`. */
   reset(): void {
     for (const { learner } of this.#taught) learner.reset();
     this.#samples -= this.#sinceUpdate;
@@ -173,7 +173,7 @@ export class Online<M extends Module, B> {
   }
 
   /**
-   * All that learning goes on with: weights, optimiser, states, influences, as one checkpoint.
+   * Everything needed to continue, as one checkpoint: weights, optimiser, states, influences.
    * @throws StateError between two updates, whose gradients would be lost, and while averages are in the parameters' place
    */
   toBytes(): Uint8Array<ArrayBuffer> {
@@ -194,7 +194,7 @@ export class Online<M extends Module, B> {
     });
   }
 
-  /** Goes on from bytes. @throws FormatError, ShapeError, DTypeError for those of anything else; nothing changes then */
+  /** Continues from bytes. @throws FormatError, ShapeError, DTypeError for any other bytes; leaves everything unchanged */
   fromBytes(bytes: Uint8Array): void {
     checkInPlace("online", this.#params());
     scope(() => {
@@ -246,7 +246,7 @@ export class Online<M extends Module, B> {
     throw new StateError(`online: expected a finite ${what} in sample ${this.#samples + 1}, got ${value}`);
   }
 
-  /** Gradients of errors of earlier samples, or of this one, that fall due with it. */
+  /** Gradients from this or earlier samples' errors that fall due at this sample. */
   #addLate(taken: ReadonlyMap<Learner, TakenStep>): void {
     for (const { recurrence, learner } of this.#taught) addGradients(recurrence.parameters(), taken.get(learner)?.late?.() ?? []);
   }
@@ -259,7 +259,7 @@ export class Online<M extends Module, B> {
     forgetGradients(params);
   }
 
-  /** Adds the gradients that wait to those of this sample. */
+  /** Adds waiting gradients to those of this sample. */
   #mergeWaiting(params: readonly Tensor[]): void {
     params.forEach((p, i) => {
       const waiting = this.#waiting[i] ?? null;
@@ -273,7 +273,7 @@ export class Online<M extends Module, B> {
     this.#waiting = [];
   }
 
-  /** Runs `fn`, with no gradients at first; if it fails, weights, buffers, gradients and generators are as they were before. */
+  /** Runs `fn`, starting without gradients; if it fails, restores weights, buffers, gradients and generators. */
   #orNothing<R>(fn: () => R): R {
     const params = this.#params();
     this.#shadow.take(new Set([...this.#model.stateDict().values(), ...params]));
@@ -311,7 +311,7 @@ interface LearnerParams {
   readonly taken: Map<Learner, TakenStep>;
 }
 
-/** A learner's step as a primitive: inputs are x and the recurrence's parameters; outputs y and the next state's tensors. */
+/** A learner's step as a primitive: its inputs are x and the recurrence's parameters, its outputs y and the next state's tensors. */
 const learnerStep: Primitive<LearnerParams> = {
   name: "learnerStep",
   forward([x], { learner, taken }) {
@@ -328,7 +328,7 @@ const learnerStep: Primitive<LearnerParams> = {
   },
 };
 
-/** Has a recurrence take its steps by its learner, once. */
+/** Makes a recurrence take one step by its learner. */
 function replaceSteps({ recurrence, learner }: Taught, taken: Map<Learner, TakenStep>): () => void {
   const name = recurrence.constructor.name;
   const step = (x: Tensor, state?: State): [y: Tensor, next: State] => {

@@ -1,19 +1,19 @@
-/** The loop's own part of a checkpoint: steps told, evaluations, learning rates. */
+/** The loop's own part of a checkpoint: reported steps, evaluations, learning rates. */
 
 import { isRecord } from "../base/checks.ts";
 import { FormatError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import type { Json } from "../io/checkpoint.ts";
 
-/** What each step reports. */
+/** The report of a step. */
 export interface TrainingStep {
-  /** Steps done, this one included. */
+  /** Number of steps done, including this one. */
   readonly step: number;
   readonly loss: number;
   /** Norm of all gradients, before clipping. */
   readonly gradNorm: number;
   readonly lr: number;
-  /** Result of `evaluate`, after the steps it ran. */
+  /** Result of `evaluate`, at steps that ran it. */
   readonly evaluation?: number;
 }
 
@@ -24,13 +24,13 @@ export interface Progress {
   readonly evaluated: number;
   readonly best: number | null;
   readonly bestStep: number;
-  /** Evaluations since the best. */
+  /** Number of evaluations since the best. */
   readonly stale: number;
 }
 
 export const NOTHING_YET: Progress = { last: null, evaluated: 0, best: null, bestStep: 0, stale: 0 };
 
-/** The progress of a run that has done some steps. @throws FormatError for what no run has written */
+/** Reads the progress of a run after some steps. @throws FormatError for data that no run has written */
 export function readProgress(value: Json, steps: number): Progress {
   const { last = null, evaluated, best = null, bestStep, stale } = isRecord(value) ? value : {};
   const counts = [evaluated, bestStep, stale].every((n) => Number.isSafeInteger(n) && (n as number) >= 0 && (n as number) <= steps);
