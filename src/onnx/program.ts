@@ -18,14 +18,16 @@ interface Call {
   readonly outputs: readonly number[];
 }
 
-/** Elements that all constants made while a model is read may have together, and those of one of them; bytes of memory for that. */
-const FOLDED_ELEMENTS = 2 ** 24;
-const MOST_FOLDED = 2 ** 22;
+/** Elements that may be read and written to compute constants while a model is read, beside some passes over those it holds. */
+const FOLDED_ELEMENTS = 2 ** 22;
+const PASSES = 4;
+/** Elements of one array of the host, and bytes that the memory may grow by. */
+const MOST_FOLDED = 2 ** 20;
 const FOLDED_BYTES = 2 ** 25;
 
 /** What the graphs of one model share while they are compiled. */
 interface Shared {
-  /** Elements that may still be made. */
+  /** Elements that may still be read and written. */
   left: number;
   readonly unsupported: Node[];
   /** The graph's program and those of its subgraphs. */
@@ -46,10 +48,20 @@ function withMemoryFor<R>(bytes: number, fn: () => R): R {
 
 /** Puts a node in front of what went wrong in it. */
 function inNode(error: unknown, label: string): unknown {
-  if (error instanceof Error && "code" in error && !error.message.includes(label)) {
-    error.message = `onnx: ${label}: ${error.message.replace(/^onnx: /, "")}`;
-  }
+  if (isOurs(error) && !error.message.includes(label)) error.message = `onnx: ${label}: ${error.message.replace(/^onnx: /, "")}`;
   return error;
+}
+
+/** Whether it is one of the library's errors. */
+function isOurs(error: unknown): error is Error {
+  return error instanceof Error && "code" in error;
+}
+
+/** Elements that were read and written for new values; what only looks at memory that was there is free. */
+function work(inputs: Given, outputs: readonly (Value | null)[]): number {
+  const storages = new Set(inputs.map((value) => (value instanceof Tensor ? value.storage : null)));
+  const made = outputs.filter((value) => value !== null && !(value instanceof Tensor && storages.has(value.storage)));
+  return made.length === 0 ? 0 : [...inputs, ...made].reduce((sum, value) => sum + (value?.size ?? 0), 0);
 }
 
 class Compiler {
@@ -95,6 +107,7 @@ class Compiler {
   }
 
   compile(graph: Graph): Program {
+    for (const value of graph.constants.values()) this.#shared.left += PASSES * value.size;
     for (const [name, value] of graph.constants) this.#known.set(this.#define(name, "the constants"), value);
     const inputs = graph.inputs.filter(({ name }) => !graph.constants.has(name)).map(({ name }) => this.#define(name, "the inputs"));
     for (const node of graph.nodes) this.#add(node);
@@ -142,7 +155,8 @@ class Compiler {
       if (unread !== undefined) throw new FormatError(`onnx: expected no attribute ${shorten(unread)} of ${label}, got one`);
       return run;
     } catch (error) {
-      throw inNode(error, label);
+      const named = inNode(error, label);
+      throw isOurs(named) && !(named instanceof FormatError) ? new FormatError(named.message, { cause: error }) : named;
     }
   }
 
@@ -154,11 +168,11 @@ class Compiler {
     try {
       const result = withMemoryFor(FOLDED_BYTES, () => withMostElements(MOST_FOLDED, () => scope(() => run(given as Given))));
       const values = Array.isArray(result) ? (result as readonly (Value | null)[]) : [result as Value];
-      for (const value of values) this.#shared.left -= value?.size ?? 0;
+      this.#shared.left -= work(given as Given, values);
       return values;
     } catch (error) {
       // What is wrong with it shows where it is run, if it ever is.
-      if (error instanceof Error && "code" in error) return null;
+      if (isOurs(error)) return null;
       throw error;
     }
   }

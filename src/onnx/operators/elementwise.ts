@@ -119,7 +119,7 @@ function binary(device: (a: Tensor, b: Tensor) => Tensor, host: (a: number, b: n
 function combined(values: readonly Value[], device: (a: Tensor, b: Tensor) => Tensor, host: (a: number, b: number) => number): Value {
   checkTypes(values);
   if (values.every(isDevice)) return (values as Tensor[]).reduce(device);
-  return zip(typeOf(values[0] as Value) as WholeType, values, (...elements) => elements.reduce((x, y) => host(x, y)));
+  return values.reduce((a, b) => zip(typeOf(a) as WholeType, [a, b], host));
 }
 
 /** Any number of operands, one after the other. */
@@ -195,7 +195,7 @@ const choice = plain(3, ([condition, a, b]) => {
   checkTypes([a as Value, b as Value]);
   if (a instanceof Tensor && b instanceof Tensor) return where(mask(condition as Value), a, b);
   const values = [condition, a, b] as Value[];
-  return zip(typeOf(a as Value) as WholeType, values, (holds, x, y) => (holds ? (x as number) : (y as number)));
+  return zip(typeOf(a as Value) as WholeType, values, (holds, x, y) => (holds ? x : y));
 });
 
 // ---- Types ----

@@ -1,5 +1,6 @@
 /** Moving and combining values by position: what works alike on the host's arrays and on tensors. */
 
+import type { TypedArray } from "../../base/dtype.ts";
 import { reshape } from "../../ops/broadcast.ts";
 import { takeRows } from "../../ops/gather.ts";
 import { broadcastShapes, type Shape, sizeOf, stridesOf } from "../../tensor/shape.ts";
@@ -42,8 +43,8 @@ export function take(value: Value, positions: Int32Array, shape: Shape): Value {
   return reshape(takeRows(reshape(value, [value.size]), tensor(positions)), shape);
 }
 
-function gathered(data: Numbers, positions: Int32Array): Numbers {
-  const out = new (data.constructor as new (n: number) => Numbers)(positions.length);
+function gathered<A extends Numbers | TypedArray>(data: A, positions: Int32Array): A {
+  const out = new (data.constructor as new (n: number) => A)(positions.length);
   for (let i = 0; i < out.length; i++) out[i] = data[positions[i] as number] as number;
   return out;
 }
@@ -69,23 +70,21 @@ export function entryOf(value: Value, axis: number, i: number): Value {
   return viewOf(value, value.shape.toSpliced(axis, 1), strides.toSpliced(axis, 1), i * (strides[axis] as number));
 }
 
-/** fn of the elements of values, broadcast. */
-export function zipped(values: readonly Value[], fn: (...elements: number[]) => number): { shape: Shape; numbers: Float64Array } {
+/** fn of the elements of one value, of two or of three, broadcast. */
+export function zipped(values: readonly Value[], fn: (a: number, b: number, c: number) => number): { shape: Shape; numbers: Float64Array } {
   const shape = values.reduce<Shape>((common, { shape }) => broadcastShapes("onnx", common, shape), []);
+  const size = sizeOf(shape);
+  checkRoom(size);
   const columns = values.map((value) => {
     const numbers = numbersOf(value);
-    const same = value.size === sizeOf(shape);
-    return { numbers, positions: same ? null : walk(shape, broadcastStrides(value.shape, shape)) };
+    return value.size === size ? numbers : gathered(numbers, walk(shape, broadcastStrides(value.shape, shape)));
   });
-  const numbers = new Float64Array(sizeOf(shape));
-  for (let i = 0; i < numbers.length; i++) {
-    numbers[i] = fn(...columns.map(({ numbers, positions }) => numbers[positions ? (positions[i] as number) : i] as number));
-  }
-  return { shape, numbers };
+  const [a, b = a, c = a] = columns as [Numbers, Numbers?, Numbers?];
+  return { shape, numbers: Float64Array.from({ length: size }, (_, i) => fn(a[i] as number, b[i] as number, c[i] as number)) };
 }
 
 /** As `zipped`, for whole numbers of a type. */
-export function zip(type: WholeType, values: readonly Value[], fn: (...elements: number[]) => number): HostArray {
+export function zip(type: WholeType, values: readonly Value[], fn: (a: number, b: number, c: number) => number): HostArray {
   const { shape, numbers } = zipped(values, fn);
   return new HostArray(type, shape, numbers);
 }

@@ -54,7 +54,7 @@ function noBlocks(node: Node): void {
 function quantised(x: Value, scale: Value, zero: Value, type: WholeType): HostArray {
   const [least, most] = rangeOf(type);
   return zip(type, [x, scale, zero], (v, s, z) => {
-    const q = round(Math.fround((v as number) / (s as number))) + (z as number);
+    const q = round(Math.fround(v / s)) + z;
     return Math.min(Math.max(q, least), most);
   });
 }
@@ -76,7 +76,7 @@ const quantizeLinear = operator(2, (node) => {
 /** scale·(q - zero point) as floats of the scale's type. */
 function dequantised(q: Value, scale: Value, zero: Value | null, axis: number): Tensor {
   const point = along(zero ?? new HostArray("int32", []), q, axis);
-  const { shape, numbers } = zipped([q, along(scale, q, axis), point], (v, s, z) => ((v as number) - (z as number)) * (s as number));
+  const { shape, numbers } = zipped([q, along(scale, q, axis), point], (v, s, z) => (v - z) * s);
   return tensor(numbers, { shape, dtype: typeOf(scale) as FloatType });
 }
 
@@ -135,9 +135,7 @@ const qLinearMatMul = heavy(8, (node, reading) => {
     const factor = (numberOf(aScale, "a_scale") * numberOf(bScale, "b_scale")) / numberOf(yScale, "y_scale");
     const type = typeOf(yZero) as WholeType;
     const [least, most] = rangeOf(type);
-    return zip(type, [product, reshaped(yZero, [])], (v, z) =>
-      Math.min(Math.max(round(Math.fround((v as number) * factor)) + (z as number), least), most),
-    );
+    return zip(type, [product, reshaped(yZero, [])], (v, z) => Math.min(Math.max(round(Math.fround(v * factor)) + z, least), most));
   };
 });
 
@@ -149,7 +147,7 @@ function lstmWeights(q: Value, scale: Value, zero: Value | null): Tensor {
     return reshaped(value, shape);
   };
   const point = zero ?? new HostArray("int8", [D]);
-  const { shape, numbers } = zipped([q, spread(scale), spread(point)], (v, s, z) => ((v as number) - (z as number)) * (s as number));
+  const { shape, numbers } = zipped([q, spread(scale), spread(point)], (v, s, z) => (v - z) * s);
   return transpose(tensor(numbers, { shape, dtype: typeOf(scale) as FloatType }), 1, 2);
 }
 
