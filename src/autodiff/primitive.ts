@@ -46,7 +46,7 @@ export function applyAll<P>(primitive: Primitive<P>, inputs: Inputs, params: P):
   const level = dualLevel(inputs);
   const outputs = level === 0 ? primitive.forward(inputs, params) : pushForward(primitive, inputs, params, level);
   if (isGradEnabled()) record(primitive, inputs, outputs, params);
-  observer?.ran(primitive as Primitive, inputs, outputs);
+  observer?.ran(primitive as Primitive, inputs, outputs, params);
   return outputs;
 }
 

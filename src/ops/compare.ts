@@ -1,6 +1,7 @@
 /** Comparisons, masks and selection by masks. */
 
 import { closedOp } from "../autodiff/define-op.ts";
+import { observer } from "../autodiff/observer.ts";
 import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { broadcastShapes, type Shape } from "../tensor/shape.ts";
@@ -11,16 +12,22 @@ import { call } from "../wasm/host.ts";
 import { maskLogic } from "../wasm/kernels.gen.ts";
 import { sumTo } from "./broadcast.ts";
 import { asFloat, besideNumber, cast, toCompare } from "./cast.ts";
-import { binaryValue, broadcastTangent, codeFor, commonDType, compute, type Operand, shapeOf, unaryOp } from "./elementwise.ts";
+import { binaryValue, broadcastTangent, codeFor, commonDType, compute, numbersOf, type Operand, shapeOf, unaryOp } from "./elementwise.ts";
 
 // ---------------------------------------------------------------- comparisons (bool, no derivative)
 
 /** Masks compare as the numbers 0 and 1. Integers compare exactly with every number. */
 function compared(name: string, op: number, a: Operand, b: Operand): Tensor {
-  if (typeof b === "number") return typeof a === "number" ? binaryValue(name, op, a, b) : binaryValue(name, op, toCompare(name, a, b), b);
-  if (typeof a === "number") return binaryValue(name, op, a, toCompare(name, b, a));
+  if (typeof b === "number") return typeof a === "number" ? comparison(name, op, a, b) : comparison(name, op, toCompare(name, a, b), b);
+  if (typeof a === "number") return comparison(name, op, a, toCompare(name, b, a));
   const areMasks = commonDType(name, a, b) === "bool";
-  return areMasks ? binaryValue(name, op, cast(a, "int32"), cast(b, "int32")) : binaryValue(name, op, a, b);
+  return areMasks ? comparison(name, op, cast(a, "int32"), cast(b, "int32")) : comparison(name, op, a, b);
+}
+
+function comparison(name: string, op: number, a: Operand, b: Operand): Tensor {
+  const y = binaryValue(name, op, a, b);
+  observer?.found?.("compare", [a, b].filter((x) => typeof x !== "number") as Tensor[], y, { op, ...numbersOf(a, b) });
+  return y;
 }
 
 /** a = b, element by element, as a bool tensor. */
@@ -83,7 +90,9 @@ function combined(name: string, op: number, a: Tensor, b: Tensor): Tensor {
   checkTensor(name, b);
   const shape = broadcastShapes(name, a.shape, b.shape);
   const y = empty(shape, "bool");
-  call(maskLogic, "int32", op, y.size, spread(truth(name, a), shape).ptr, spread(truth(name, b), shape).ptr, y.ptr);
+  const [left, right] = [truth(name, a), truth(name, b)];
+  call(maskLogic, "int32", op, y.size, spread(left, shape).ptr, spread(right, shape).ptr, y.ptr);
+  observer?.found?.(name, [left, right], y, undefined);
   return y;
 }
 

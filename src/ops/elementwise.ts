@@ -147,6 +147,11 @@ export interface Numbers {
 
 const NO_NUMBERS: Numbers = {};
 
+/** The operands that are numbers. @internal */
+export function numbersOf(a: Operand, b: Operand): Numbers {
+  return { ...(typeof a === "number" ? { a } : {}), ...(typeof b === "number" ? { b } : {}) };
+}
+
 /** Applies the derivative with respect to one operand to a cotangent or to stacked tangents. @internal */
 export type BinarySlope = (g: Tensor, y: Tensor, a: Operand, b: Operand) => Tensor | null;
 

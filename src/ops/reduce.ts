@@ -1,6 +1,7 @@
 /** Reductions over axes, and running totals. */
 
 import { closedOp } from "../autodiff/define-op.ts";
+import { observer } from "../autodiff/observer.ts";
 import { apply, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
@@ -147,6 +148,7 @@ function argExtreme(op: string, sign: number, x: Tensor, options: ArgOptions): T
   const y = empty(reducedShape(x.shape, reduction), "int32");
   const seen = axis === undefined ? ([1, x.size, 1] as const) : viewAround(x.shape, axisOf(op, axis, x.rank));
   call(argLargest, x.dtype, ...seen, sign, dense(x).ptr, y.ptr);
+  observer?.found?.(op, [x], y, reduction);
   return y;
 }
 

@@ -175,7 +175,8 @@ function flatStep<S extends State>(cell: Recurrence<S>, like: S, masked: boolean
   };
 }
 
-function scanOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, options: ScanOptions): Scan {
+/** A scan as a step over tensors. @internal */
+export function scanParts<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, options: ScanOptions): Scan {
   const { lengths, reverse = false } = optionsOf("scan", options, SCAN);
   checkSequence("scan", xs, cell.inputSize, lengths);
   const ragged = lengths?.some((n) => n < xs.dim(0)) ?? false;
@@ -193,7 +194,7 @@ function scanOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, opti
 export function scanSteps<S extends State>(cell: Recurrence<S>, xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
   checkRecurrence("scanSteps", cell);
   const start = startOf(cell, xs, state);
-  const { ys, carry } = scanEagerly(scanOf(cell, xs, start, options));
+  const { ys, carry } = scanEagerly(scanParts(cell, xs, start, options));
   return [ys, restoreState(start, carry)];
 }
 
@@ -215,7 +216,7 @@ export abstract class Cell<S extends State = State> extends Module implements Re
    */
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
     const start = startOf(this, xs, state);
-    const { ys, carry } = scanCaptured(scanOf(this, xs, start, options), this.#captures);
+    const { ys, carry } = scanCaptured(scanParts(this, xs, start, options), this.#captures);
     return [ys, restoreState(start, carry)];
   }
 
@@ -229,6 +230,6 @@ export abstract class Cell<S extends State = State> extends Module implements Re
    * Calls the step twice to find out, and restores fields that it sets.
    */
   whyEager(xs: Tensor, state?: S, options: ScanOptions = {}): string | null {
-    return whyEager(scanOf(this, xs, startOf(this, xs, state), options), this.#captures);
+    return whyEager(scanParts(this, xs, startOf(this, xs, state), options), this.#captures);
   }
 }

@@ -8,6 +8,7 @@ import type { LayerOptions } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { dropout } from "../ops/dropout.ts";
+import type { Nonlinearity } from "../ops/recurrent.ts";
 import { cat, select, stack, transpose } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
@@ -263,9 +264,12 @@ export interface RNNFromOptions extends LayersFromOptions, ElmanNetOptions {}
  * @example const { output, state } = new RNN({ inputSize: 4, hiddenSize: 8 }).forward(xs);
  */
 export class RNN extends RecurrentLayers<Tensor> {
+  readonly nonlinearity: Nonlinearity;
+
   constructor(options: RNNOptions) {
     checkOptions("RNN", options, ["nonlinearity", ...STACKED]);
     super("RNN", elmanKind(options.hiddenSize, options), options);
+    this.nonlinearity = options.nonlinearity ?? "tanh";
   }
 
   /**
