@@ -194,7 +194,7 @@ async function coreIsPure() {
 /** ECMAScript leaves the last bits of these to the host. Powers of two and ten by whole numbers are exact everywhere. */
 const LOOSE = /\bMath\.(?:a?cosh?|a?sinh?|a?tanh?|atan2|cbrt|exp|expm1|log|log10|log1p|log2|pow|hypot|random)\b|(?<!\b2|\b10)\*\*/;
 /** Pictures, and numbers that only describe. */
-const DESCRIBES = /^dist\/(plot\/|data\/ngram\.js)/;
+const DESCRIBES = /^dist\/(plot\/|metrics\/|data\/ngram\.js)/;
 
 /** What trains or infers uses the library's own functions, so that its bits are the same on every host. */
 async function bitsAreOurs() {

@@ -13,7 +13,6 @@ type Field = number | Uint8Array;
 const DEEPEST = 100;
 /** Groups of seven bits in the two lower words of a varint. */
 const GROUPS = 4;
-const utf8 = new TextDecoder();
 
 function fail(where: string, expected: string, got: string): never {
   throw new FormatError(`onnx: expected ${expected} in ${where}, got ${got}`);
@@ -109,6 +108,7 @@ export class Message {
   }
 
   texts(number: number): string[] {
+    const utf8 = new TextDecoder();
     return this.#all(number).map((field) => utf8.decode(this.#asBytes(field, number).slice()));
   }
 

@@ -8,8 +8,6 @@ import type { DType } from "../../base/dtype.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-const utf8 = new TextEncoder();
-
 /** ONNX's numbers of element types. */
 export const ELEMENT_TYPES: Readonly<Record<DType | "int64", number>> = { float32: 1, int32: 6, int64: 7, bool: 9, float64: 11 };
 
@@ -47,7 +45,7 @@ function float(field: number, value: number): Bytes {
 
 /** Bytes, a text or a message. */
 function block(field: number, content: Uint8Array | string): Bytes {
-  const body = typeof content === "string" ? utf8.encode(content) : content;
+  const body = typeof content === "string" ? new TextEncoder().encode(content) : content;
   return joined([varint(8 * field + 2), varint(body.length), body]);
 }
 
