@@ -17,9 +17,9 @@ import {
   rowsOf,
 } from "./products.ts";
 
-/** How the kernels have a matrix (assembly/quantized/product.ts): rows of a panel, columns of a block. */
-const PANEL = 16;
-const COLUMNS = 4;
+/** How the kernels have a matrix (assembly/quantized/product.ts): rows of a vector of two columns, and of a panel. */
+const VECTOR = 8;
+const PANEL = 32;
 
 /** More columns would leave too few bits for the numbers that they are multiplied with. */
 export const MOST_COLUMNS = 65_536;
@@ -86,10 +86,10 @@ export class QuantizedMatrix extends Module implements StoredMatrix, Int8Weight 
 
   /** Back to plain rows. */
   toRows(): Int8Rows {
-    const packed = new Int8Array((this.values.data() as Int32Array<ArrayBuffer>).buffer);
+    const packed = new Uint8Array((this.values.data() as Int32Array<ArrayBuffer>).buffer);
     const values = new Int8Array(this.rowCount * this.columns);
     eachElement(this.columns, this.parts, (plain, place) => {
-      values[plain] = packed[place] as number;
+      values[plain] = (packed[place] as number) - offsetAt(place);
     });
     return { columns: this.columns, values, scales: this.scales.data() as Float32Array };
   }
@@ -130,26 +130,33 @@ export class QuantizedMatrix extends Module implements StoredMatrix, Int8Weight 
 
 /** Bytes of some rows in panels. */
 function panelBytes(columns: number, rows: number): number {
-  return Math.ceil(rows / PANEL) * Math.ceil(columns / COLUMNS) * PANEL * COLUMNS;
+  return Math.ceil(rows / VECTOR) * VECTOR * Math.ceil(columns / 2) * 2;
 }
 
 /** Visits every element: its place among plain rows, and that in panels. */
 function eachElement(columns: number, parts: readonly number[], visit: (plain: number, place: number) => void): void {
-  const panel = panelBytes(columns, PANEL);
   let [plain, start] = [0, 0];
   for (const rows of parts) {
+    const whole = rows - (rows % PANEL);
     for (let i = 0; i < rows; i++) {
-      const row = start + Math.floor(i / PANEL) * panel + (i % PANEL) * 2;
-      for (let j = 0; j < columns; j++) visit(plain++, row + (j >> 1) * PANEL * 2 + (j & 1));
+      const height = i < whole ? PANEL : VECTOR;
+      const panel = start + panelBytes(columns, i - (i % height));
+      const lane = panel + ((i % height) - (i % VECTOR)) * 2 + (i & 3) * 4 + (i & 4 ? 0 : 1);
+      for (let j = 0; j < columns; j++) visit(plain++, lane + (j >> 1) * height * 2 + (j & 1) * 2);
     }
     start += panelBytes(columns, rows);
   }
 }
 
-function inPanels(values: Int8Array, columns: number, parts: readonly number[]): Int8Array<ArrayBuffer> {
-  const packed = new Int8Array(parts.reduce((bytes, rows) => bytes + panelBytes(columns, rows), 0));
+/** What is added to an element: low bytes, at even places, have no sign of their own. */
+function offsetAt(place: number): number {
+  return place % 2 === 0 ? 128 : 0;
+}
+
+function inPanels(values: Int8Array, columns: number, parts: readonly number[]): Uint8Array<ArrayBuffer> {
+  const packed = new Uint8Array(parts.reduce((bytes, rows) => bytes + panelBytes(columns, rows), 0));
   eachElement(columns, parts, (plain, place) => {
-    packed[place] = values[plain] as number;
+    packed[place] = (values[plain] as number) + offsetAt(place);
   });
   return packed;
 }

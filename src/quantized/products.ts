@@ -25,9 +25,9 @@ function inferenceOp<P>(name: string, forward: (inputs: Inputs, params: P) => Te
   return { name, forward, vjp: refuse, jvp: refuse, closed: true };
 }
 
-/** Runs a kernel in work space: for `sums` floats, and behind them for a product of m rows of k elements, in int16 with a scale each. */
+/** Runs a kernel in work space: for `sums` floats, and behind them for a product of m rows of k elements, in int16 with two numbers each. */
 function withWork(sums: number, m: number, k: number, run: (work: number) => void): void {
-  const rounded = m * (Math.ceil(k / 8) * 4 + 1);
+  const rounded = m * (Math.ceil(k / 8) * 4 + 2);
   const work = empty([sums + rounded]);
   run(work.ptr);
   work.dispose();
@@ -56,7 +56,7 @@ export function quantizedLinear(x: Tensor, { values, scales }: Int8Weight, bias?
 /** Rows of W by an index that was checked: [...,k]. */
 export function rowsOf({ values, scales }: Int8Weight, index: Tensor, k: number): Tensor {
   const y = empty([...index.shape, k]);
-  call(quantizedRows, "float32", index.size, k, index.ptr, values.ptr, scales.ptr, y.ptr);
+  call(quantizedRows, "float32", index.size, scales.size, k, index.ptr, values.ptr, scales.ptr, y.ptr);
   return y;
 }
 

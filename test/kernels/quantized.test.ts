@@ -8,17 +8,24 @@ import { noise, place, room } from "./memory.ts";
 
 const { fround } = Math;
 
-/** Weights, row-major, as the kernels have them: panels of sixteen rows, in which pairs of columns lie row by row. */
+/**
+ * Weights, row-major, as the kernels have them: vectors of eight rows and two columns, of which the first four rows are high bytes, the others low ones,
+ * plus 128; four vectors side by side, the last ones alone.
+ */
 function panels(w: Int8Array, n: number, k: number): Uint8Array {
-  const blocks = Math.ceil(k / 4);
-  const packed = new Int8Array(Math.ceil(n / 16) * blocks * 64);
+  const pairs = Math.ceil(k / 2);
+  const packed = new Uint8Array(Math.ceil(n / 8) * pairs * 16);
+  const together = Math.floor(n / 32) * 4;
   for (let o = 0; o < n; o++) {
+    const vector = Math.floor(o / 8);
     for (let j = 0; j < k; j++) {
-      const at = (Math.floor(o / 16) * blocks + Math.floor(j / 4)) * 64 + Math.floor((j % 4) / 2) * 32 + (o % 16) * 2 + (j % 2);
-      packed[at] = w[o * k + j] as number;
+      const pair = Math.floor(j / 2);
+      const at = vector < together ? (Math.floor(vector / 4) * pairs + pair) * 4 + (vector % 4) : vector * pairs + pair;
+      const isLow = o % 8 >= 4;
+      packed[at * 16 + (o % 4) * 4 + (j % 2) * 2 + (isLow ? 0 : 1)] = (w[o * k + j] as number) + (isLow ? 128 : 0);
     }
   }
-  return new Uint8Array(packed.buffer);
+  return packed;
 }
 
 /** The nearest whole number, ties to even. */
@@ -45,7 +52,7 @@ function expected(x: number[], w: Int8Array, scales: number[], bias: number[] | 
 function run(m: number, n: number, k: number, x: number[], w: Int8Array, scales: number[], bias: number[] | null): number[] {
   return scope(() => {
     const y = room("float32", m * n);
-    const work = room("float32", m * (Math.ceil(k / 8) * 4 + 1));
+    const work = room("float32", m * (Math.ceil(k / 8) * 4 + 2));
     const at = [place("float32", x), place("bool", panels(w, n, k)), place("float32", scales), bias ? place("float32", bias) : 0] as const;
     call(quantizedProduct, "float32", m, n, k, ...at, y.ptr, work.ptr);
     work.read();
@@ -66,6 +73,9 @@ describe("quantizedProduct", () => {
     [2, 4, 8],
     [5, 52, 9],
     [1, 31, 130],
+    [2, 32, 6],
+    [3, 71, 11],
+    [2, 96, 3],
     [4, 18, 515],
     [1, 5, 1000],
     [1, 3, 65_536],
@@ -118,6 +128,7 @@ describe("quantizedRows, quantizedColumns", () => {
     [1, 1],
     [16, 4],
     [35, 7],
+    [75, 5],
   ])("reads what lies at %i × %i", (n, k) => {
     const [w, scales, bias] = [weights(n, k, 9), noise("float32", n, 10), noise("float32", n, 12)];
     const index = [n - 1, 0, n >> 1];
@@ -125,7 +136,7 @@ describe("quantizedRows, quantizedColumns", () => {
     scope(() => {
       const packed = place("bool", panels(w, n, k));
       const [rows, gathered] = [room("float32", 3 * k), room("float32", 3 * n)];
-      call(quantizedRows, "float32", 3, k, place("int32", index), packed, place("float32", scales), rows.ptr);
+      call(quantizedRows, "float32", 3, n, k, place("int32", index), packed, place("float32", scales), rows.ptr);
       expect(rows.read()).toEqual(
         index.flatMap((o) => Array.from({ length: k }, (_, j) => fround((w[o * k + j] as number) * (scales[o] as number)))),
       );
