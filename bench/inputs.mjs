@@ -34,4 +34,5 @@ export function headWeights(H, O) {
   return { weight: uniform(O * H, 4, bound), bias: uniform(O, 5, bound) };
 }
 
-export const SEEDS = { x: 6, a: 7, b: 8, targets: 9, ids: 10 };
+/** `weights` and on: the parameters of a memory machine, one after the other. */
+export const SEEDS = { x: 6, a: 7, b: 8, targets: 9, ids: 10, weights: 20 };

@@ -10,7 +10,6 @@ import {
   Cell,
   crossEntropy,
   embedding,
-  Generator,
   gruSequence,
   init,
   Linear,
@@ -203,7 +202,8 @@ function ragged({ mode, full, T, B, H }) {
 function memoryMachine({ machine, T, B, N, W, I, O, H }) {
   const sizes = { inputSize: I, outputSize: O, hiddenSize: H, memorySize: N, wordSize: W };
   const controller = machine === "NTM" ? "feedforward" : "lstm";
-  const cell = new { NTM, DNC }[machine]({ ...sizes, controller, generator: new Generator(1) });
+  const cell = new { NTM, DNC }[machine]({ ...sizes, controller });
+  for (const [i, weight] of cell.parameters().entries()) assign(weight, uniform(weight.size, SEEDS.weights + i, 0.1));
   const xs = random([T, B, I], SEEDS.x);
   const targets = tensor(Float32Array.from(whole(T * B * O, SEEDS.targets, 2)), { shape: [T, B, O] });
   const why = cell.whyEager(xs);

@@ -36,6 +36,7 @@ import { memristive } from "./experiments/memristive.ts";
 import { mtrnn } from "./experiments/mtrnn.ts";
 import { multiDimensional } from "./experiments/multi-dimensional.ts";
 import { narx } from "./experiments/narx.ts";
+import { neuralLists } from "./experiments/neural-lists.ts";
 import { parity } from "./experiments/parity.ts";
 import { pearlmutter } from "./experiments/pearlmutter.ts";
 import { pixelRnn } from "./experiments/pixel-rnn.ts";
@@ -91,6 +92,7 @@ export const experiments: readonly Experiment[] = [
   mtrnn,
   multiDimensional,
   narx,
+  neuralLists,
   parity,
   pearlmutter,
   pixelRnn,

@@ -10,7 +10,7 @@ from torch import nn
 
 torch.set_num_threads(1)
 VOCABULARY = 65
-SEEDS = {"x": 6, "a": 7, "b": 8, "targets": 9, "ids": 10}
+SEEDS = {"x": 6, "a": 7, "b": 8, "targets": 9, "ids": 10, "weights": 20}
 
 
 def emit(**line):
@@ -121,7 +121,117 @@ def elman(case):
     return trainer([layer, head], lambda: nn.functional.mse_loss(head(layer(x)[0]), targets))
 
 
-KINDS = {f.__name__: f for f in (gemm, sequence, stream, characters, elman)}
+def similarity(keys, memory):
+    lengths = keys.norm(dim=-1, keepdim=True) * memory.norm(dim=-1).unsqueeze(1)
+    return torch.bmm(keys, memory.transpose(1, 2)) / (lengths + 1e-8)
+
+
+def content(keys, strengths, memory):
+    return torch.softmax(similarity(keys, memory) * strengths.unsqueeze(-1), -1)
+
+
+class Turing(nn.Module):
+    """A neural Turing machine with a feed-forward controller and a head of either kind, as written by hand in PyTorch."""
+
+    def __init__(self, case):
+        super().__init__()
+        self.N, self.W = case["N"], case["W"]
+        W, H = self.W, case["H"]
+        self.sizes = [2 * W, 2, 2, 6, 2, W, W]
+        self.controller = nn.Linear(case["I"] + W, H)
+        self.heads = nn.Linear(H, sum(self.sizes))
+        self.output = nn.Linear(H + W, case["O"])
+
+    def start(self, B):
+        weightings = torch.zeros(B, 2, self.N)
+        weightings[:, :, 0] = 1
+        return torch.full((B, self.N, self.W), 1e-6), weightings, torch.zeros(B, self.W)
+
+    def forward(self, x, state):
+        memory, weightings, read = state
+        B = x.shape[0]
+        h = torch.tanh(self.controller(torch.cat([x, read], 1)))
+        k, beta, g, s, gamma, e, a = self.heads(h).split(self.sizes, 1)
+        found = content(k.reshape(B, 2, self.W), nn.functional.softplus(beta), memory)
+        gated = weightings + torch.sigmoid(g).unsqueeze(2) * (found - weightings)
+        shifts = torch.softmax(s.reshape(B, 2, 3), -1).unsqueeze(2)
+        moved = sum(shifts[..., i] * gated.roll(i - 1, 2) for i in range(3))
+        w = torch.softmax(moved.clamp(min=1e-30).log() * (1 + nn.functional.softplus(gamma)).unsqueeze(2), -1)
+        at = w[:, 1].unsqueeze(2)
+        memory = memory * (1 - at * torch.sigmoid(e).unsqueeze(1)) + at * a.unsqueeze(1)
+        read = torch.bmm(w[:, :1], memory).squeeze(1)
+        return self.output(torch.cat([h, read], 1)), (memory, w, read)
+
+
+class Computer(nn.Module):
+    """A differentiable neural computer with an LSTM and one read head, as written by hand in PyTorch."""
+
+    def __init__(self, case):
+        super().__init__()
+        self.N, self.W, self.H = case["N"], case["W"], case["H"]
+        W, H = self.W, self.H
+        self.sizes = [W, 1, W, 1, W, W, 1, 1, 1, 3]
+        self.controller = nn.LSTMCell(case["I"] + W, H)
+        self.interface = nn.Linear(H, sum(self.sizes))
+        self.output = nn.Linear(H + W, case["O"])
+
+    def start(self, B):
+        zeros = torch.zeros
+        controller = zeros(B, self.H), zeros(B, self.H)
+        rows = [zeros(B, self.N) for _ in range(4)]
+        return zeros(B, self.N, self.W), zeros(B, self.N, self.N), rows, zeros(B, self.W), controller
+
+    def allocation(self, usage):
+        u = 1e-6 + (1 - 1e-6) * usage
+        order = torch.sort((u * 1e5 + 0.5).floor(), dim=1, stable=True).indices
+        rising = u.gather(1, order)
+        before = torch.cat([torch.ones_like(rising[:, :1]), rising[:, :-1]], 1).cumprod(1)
+        return torch.zeros_like(u).scatter(1, order, (1 - rising) * before)
+
+    def forward(self, x, state):
+        memory, links, (usage, precedence, written, reading), read, controller = state
+        controller = self.controller(torch.cat([x, read], 1), controller)
+        h = controller[0]
+        kr, br, k, b, e, v, free, ga, gw, modes = self.interface(h).split(self.sizes, 1)
+        ga, gw = torch.sigmoid(ga), torch.sigmoid(gw)
+        usage = (usage + written * (1 - usage)) * (1 - torch.sigmoid(free) * reading)
+        found = content(k.unsqueeze(1), 1 + nn.functional.softplus(b), memory).squeeze(1)
+        w = gw * (ga * self.allocation(usage) + (1 - ga) * found)
+        at = w.unsqueeze(2)
+        memory = memory * (1 - at * torch.sigmoid(e).unsqueeze(1)) + at * v.unsqueeze(1)
+        links = (1 - at - w.unsqueeze(1)) * links + at * precedence.unsqueeze(1)
+        links = links * (1 - torch.eye(self.N))
+        precedence = (1 - w.sum(1, keepdim=True)) * precedence + w
+        backward, by_content, forward = torch.softmax(modes, 1).split(1, 1)
+        last = reading.unsqueeze(1)
+        back, ahead = torch.bmm(last, links).squeeze(1), torch.bmm(last, links.transpose(1, 2)).squeeze(1)
+        looked = content(kr.unsqueeze(1), 1 + nn.functional.softplus(br), memory).squeeze(1)
+        reading = backward * back + by_content * looked + forward * ahead
+        read = torch.bmm(reading.unsqueeze(1), memory).squeeze(1)
+        rows = [usage, precedence, w, reading]
+        return self.output(torch.cat([h, read], 1)), (memory, links, rows, read, controller)
+
+
+def memoryMachine(case):
+    T, B, O = case["T"], case["B"], case["O"]
+    machine = {"NTM": Turing, "DNC": Computer}[case["machine"]](case)
+    with torch.no_grad():
+        for i, weight in enumerate(machine.parameters()):
+            weight.copy_(uniform(list(weight.shape), SEEDS["weights"] + i, 0.1))
+    x = uniform([T, B, case["I"]], SEEDS["x"])
+    targets = whole([T, B, O], SEEDS["targets"], 2).float()
+
+    def loss():
+        state, ys = machine.start(B), []
+        for t in range(T):
+            y, state = machine(x[t], state)
+            ys.append(y)
+        return nn.functional.binary_cross_entropy_with_logits(torch.stack(ys), targets)
+
+    return trainer([machine], loss)
+
+
+KINDS = {f.__name__: f for f in (gemm, sequence, stream, characters, elman, memoryMachine)}
 
 
 def timed(run, repeats):
