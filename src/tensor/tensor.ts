@@ -112,6 +112,11 @@ if (typeof Symbol.dispose === "symbol") {
   Object.defineProperty(Tensor.prototype, Symbol.dispose, { value: Tensor.prototype.dispose });
 }
 
+// What console.log shows: of Node and Bun, and of Deno.
+for (const name of ["nodejs.util.inspect.custom", "Deno.customInspect"]) {
+  Object.defineProperty(Tensor.prototype, Symbol.for(name), { value: Tensor.prototype.toString });
+}
+
 export interface Tensor {
   [Symbol.dispose](): void;
 }
