@@ -3,6 +3,7 @@
 import type { Experiment } from "./experiment.ts";
 import { approximations } from "./experiments/approximations.ts";
 import { bidirectional } from "./experiments/bidirectional.ts";
+import { boltzmann } from "./experiments/boltzmann.ts";
 import { continuousMemories } from "./experiments/continuous-memories.ts";
 import { continuousTime } from "./experiments/continuous-time.ts";
 import { convLstm } from "./experiments/conv-lstm.ts";
@@ -59,6 +60,7 @@ export const experiments: readonly Experiment[] = [
   // One line each.
   approximations,
   bidirectional,
+  boltzmann,
   continuousMemories,
   continuousTime,
   convLstm,

@@ -128,10 +128,9 @@ function mackeyGlassRun(run: Run) {
     inputSize: 1,
     hiddenSize: units,
     connections: 10,
-    leak: 0.5,
-    spectralRadius: 1.1,
+    leak: 0.6,
+    spectralRadius: 0.9,
     radiusOf: "weights",
-    inputScale: 0.5,
     biasScale: 0.2,
   });
   const { state, meanSquaredError } = net.fit(sequence(xs.slice(0, LEARNED)), sequence(xs.slice(1, LEARNED + 1)), {
@@ -382,7 +381,7 @@ export const echoState: readonly Experiment[] = [
     system: SYSTEM,
     file: FILE,
     paper: "Jaeger, Haas 2004, Harnessing nonlinearity: predicting chaotic systems and saving energy in wireless communication",
-    task: "Mackey-Glass with delay 17: 3,000 steps with 1,000 washed out are learned; then the network reads its own output for 84 steps, from 100 starts 50 steps apart; 400 units, leak 0.5, λ = 1e-10, float64",
+    task: "Mackey-Glass with delay 17: 3,000 steps with 1,000 washed out are learned; then the network reads its own output for 84 steps, from 100 starts 50 steps apart; 400 units, leak 0.6, spectral radius of the weights 0.9, inputs at scale 1, λ = 1e-10, float64",
     reported:
       "log10 NRMSE84 of −4.2 with 1,000 units, 2,400 times better than what had been published before (the factor is the paper's, exponents quoted from memory)",
     claim: "log10 NRMSE84 at most −3; of a linear readout of 50 past values above −1",
@@ -392,6 +391,8 @@ export const echoState: readonly Experiment[] = [
       oneStep: "log10 NRMSE of one step, new values",
       training: "log10 NRMSE of one step, training",
     },
+    remarks:
+      "At a spectral radius of 1.1 and inputs at scale 0.5 the median is as good, but one seed in four ends above −3: what inputs leave behind is remembered longer than it helps. Below λ = 1e-10 the readout fits the rounding of its sums, and runs on its own blow up in most seeds.",
     run: scoped(mackeyGlassRun),
     claims: [{ rate: 0.8, holds: ({ free84, line84 }) => free84 <= -3 && line84 > -1 }],
     learns: ({ free84, line84 }) => free84 < -1.5 && free84 < line84 - 1,

@@ -1,15 +1,18 @@
 /** The Boltzmann machine. */
 
+import { noGrad } from "../autodiff/tape.ts";
 import { checkNumber, checkOneOf, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
-import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { Parameter } from "../nn/module.ts";
 import { add, mul, neg, sub } from "../ops/arithmetic.ts";
 import { reshape, sum } from "../ops/broadcast.ts";
+import { where } from "../ops/compare.ts";
 import { matmul } from "../ops/linear.ts";
 import { logSumExp, mean } from "../ops/reduce.ts";
 import { eye, zeros } from "../tensor/create.ts";
 import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
-import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { show } from "../tensor/shape.ts";
+import { checkTensor, keep, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { DenseCouplings } from "./couplings.ts";
 import { SpinModel } from "./spin-model.ts";
 import { SpinMotion, type SpinSystem } from "./spins.ts";
@@ -23,6 +26,8 @@ export interface BoltzmannMachineOptions {
   readonly hiddenSize?: number;
   /** What units can be: 0 and 1 (default) or ±1. */
   readonly coding?: "binary" | "bipolar";
+  /** bool [N,N], symmetric: which units are coupled (default each with all others). */
+  readonly mask?: Tensor;
   /** Standard deviation of the first weights (default 0.01). */
   readonly std?: number;
   /** Draws the first weights (default the default generator). */
@@ -56,8 +61,10 @@ export function allRows(n: number, low: -1 | 0): Float64Array {
  * `backward` and any optimiser.
  *
  * Parameters, float64: `weight` W [N,N] from N(0, std²), symmetric, which gradients keep so; its diagonal takes no part. `bias` b [N], 0. Each of W_ij and
- * W_ji gets half of the derivative by their common value.
- * @throws ArgumentError for sizes out of their range, another coding, and a negative std
+ * W_ji gets half of the derivative by their common value. Units that a `mask` keeps apart have no coupling, whatever `weight` says; the mask is in the state
+ * dict. Without couplings between visible units and between hidden ones this is a restricted machine (see `RBM`).
+ * @throws ArgumentError for sizes out of their range, another coding, a negative std, and a mask that is not symmetric; DTypeError and ShapeError for
+ *   another mask
  * @see Ackley, Hinton and Sejnowski, "A learning algorithm for Boltzmann machines", 1985
  * @example
  * const machine = new BoltzmannMachine({ visibleSize: 8, hiddenSize: 2 });
@@ -71,6 +78,7 @@ export class BoltzmannMachine extends SpinModel {
   readonly coding: "binary" | "bipolar";
   readonly weight: Parameter;
   readonly bias: Parameter;
+  readonly mask: Tensor | null;
   protected override readonly values: UnitValues;
 
   constructor(options: BoltzmannMachineOptions) {
@@ -80,15 +88,17 @@ export class BoltzmannMachine extends SpinModel {
       visibleSize,
       hiddenSize = 0,
       coding = "binary",
+      mask,
       std = 0.01,
       generator,
-    } = optionsOf(op, options, ["visibleSize", "hiddenSize", "coding", "std", "generator"]);
+    } = optionsOf(op, options, ["visibleSize", "hiddenSize", "coding", "mask", "std", "generator"]);
     checkSizes(op, { visibleSize });
     checkWhole(op, "hiddenSize", hiddenSize);
     checkOneOf(op, "coding", coding, ["binary", "bipolar"]);
     checkNumber(op, "std", std, { least: 0 });
     checkGenerator(op, generator);
     const N = visibleSize + hiddenSize;
+    if (mask !== undefined) checkMask(op, mask, N);
     this.visibleSize = visibleSize;
     this.hiddenSize = hiddenSize;
     this.size = N;
@@ -96,6 +106,7 @@ export class BoltzmannMachine extends SpinModel {
     this.values = coding === "binary" ? "bits" : "spins";
     this.weight = new Parameter(symmetric(N, std, generator ?? defaultGenerator()));
     this.bias = new Parameter(zeros([N], "float64"));
+    this.mask = mask === undefined ? null : keep(tensor(mask.data(), { dtype: "bool", shape: [N, N] }));
   }
 
   /**
@@ -141,9 +152,14 @@ export class BoltzmannMachine extends SpinModel {
 
   /** The energies of states [B,N], float64: [B]; differentiable in weights and biases. @throws ShapeError */
   energies(states: Tensor): Tensor {
-    const W = mul(this.weight, sub(1, eye(this.size, this.size, "float64")));
-    const pairs = sum(mul(matmul(states, W), states), { axis: 1 });
+    const pairs = sum(mul(matmul(states, this.#coupled()), states), { axis: 1 });
     return neg(add(mul(pairs, 0.5), matmul(states, this.bias)));
+  }
+
+  /** W without its diagonal and what the mask leaves out. */
+  #coupled(): Tensor {
+    const W = mul(this.weight, sub(1, eye(this.size, this.size, "float64")));
+    return this.mask === null ? W : where(this.mask, W, 0);
   }
 
   #dataRows(op: string, data: Tensor): Float64Array[] {
@@ -154,7 +170,7 @@ export class BoltzmannMachine extends SpinModel {
 
   protected override system(): SpinSystem {
     const N = this.size;
-    const W = readMatrix("BoltzmannMachine", "weight", this.weight, N, N);
+    const W = scope(() => noGrad(() => readMatrix("BoltzmannMachine", "weight", this.#coupled(), N, N)));
     const bias = readState("BoltzmannMachine", "bias", this.bias, N, "numbers");
     return { couplings: new DenseCouplings("BoltzmannMachine", W, N), bias, low: this.coding === "binary" ? 0 : -1 };
   }
@@ -180,6 +196,17 @@ function sampled({ system, schedule, generator }: Run, clamped: Float64Array): F
     motion.step();
   }
   return state;
+}
+
+function checkMask(op: string, mask: Tensor, N: number): void {
+  checkTensor(op, mask);
+  if (mask.dtype !== "bool") throw new DTypeError(`${op}: expected a mask of bool, got ${mask.dtype}`);
+  if (mask.rank !== 2 || mask.dim(0) !== N || mask.dim(1) !== N)
+    throw new ShapeError(`${op}: expected a mask [${N},${N}], got ${show(mask.shape)}`);
+  const coupled = mask.data();
+  const lone = Array.from(coupled, Boolean).findIndex((c, k) => c !== Boolean(coupled[(k % N) * N + Math.floor(k / N)]));
+  if (lone >= 0)
+    throw new ArgumentError(`${op}: expected a symmetric mask, got one way only between units ${Math.floor(lone / N)} and ${lone % N}`);
 }
 
 function symmetric(N: number, std: number, generator: Generator): Tensor {

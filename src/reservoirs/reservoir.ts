@@ -62,7 +62,7 @@ export interface ReservoirReport {
   readonly weightRadius: number;
   /** Spectral radius of (1 − a) I + a W. */
   readonly effectiveRadius: number;
-  /** Whether the eigenvalue that the radius is set by was found to one part in a thousand; if not, its residual says how well. */
+  /** Whether the eigenvalue that the radius is set by was found as well as `spectrum` means to; if not, its residual says how well. */
   readonly converged: boolean;
   readonly residual: number;
   /** Whether states stay bounded whatever the radius, as with "tanh". */

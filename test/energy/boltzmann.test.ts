@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { backward } from "../../src/autodiff/backward.ts";
-import { ArgumentError, ShapeError } from "../../src/base/errors.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { BoltzmannMachine } from "../../src/energy/boltzmann-machine.ts";
 import { RBM } from "../../src/energy/rbm.ts";
 import type { Parameter } from "../../src/nn/module.ts";
@@ -43,6 +43,39 @@ describe("Boltzmann machine", () => {
     assign(machine.bias, numbers(new Generator(3).normal([N], 0, 0.5, "float64")));
     return machine;
   };
+
+  it("couples what its mask couples: bipartite, it is a restricted machine", () => {
+    const [V, H] = [3, 2];
+    const rbm = new RBM({ visibleSize: V, hiddenSize: H, std: 0.5, dtype: "float64", generator: new Generator(1) });
+    const across = Array.from({ length: V + H }, (_, i) => Array.from({ length: V + H }, (__, j) => i < V !== j < V));
+    const mask = tensor(across, { dtype: "bool" });
+    const machine = new BoltzmannMachine({ visibleSize: V, hiddenSize: H, mask, generator: new Generator(1) });
+    const W = rowsOf(rbm.weight);
+    // What the mask keeps apart may say anything.
+    const weight = across.map((row, i) => row.map((on, j) => (on ? (W[Math.max(i, j) - V]?.[Math.min(i, j)] as number) : 7)));
+    assign(machine.weight, weight.flat());
+    assign(rbm.visibleBias, [0.3, -0.2, 0.1]);
+    assign(rbm.hiddenBias, [0.5, -0.4]);
+    assign(machine.bias, [0.3, -0.2, 0.1, 0.5, -0.4]);
+    const data = float64([
+      [1, 0, 1],
+      [0, 0, 1],
+    ]);
+    const loss = machine.negativeLogLikelihood(data);
+    expectClose([loss.item()], [-rbm.logLikelihood(data).item()], 1e-12);
+    backward(loss);
+    const slopes = rowsOf(machine.weight.grad as Tensor);
+    expect(slopes.flatMap((row, i) => row.filter((_, j) => !across[i]?.[j])).every((d) => d === 0)).toBe(true);
+    const state = float64([1, 1, 0, 1, 0]);
+    expectClose([machine.energy(state)], [machine.energies(float64([[1, 1, 0, 1, 0]])).item()], 1e-12);
+    expect([...machine.stateDict().keys()]).toContain("mask");
+
+    const refused = (m: Tensor) => () => new BoltzmannMachine({ visibleSize: 2, mask: m });
+    expect(refused(tensor([[0, 1], [1, 0]]))).toThrow(DTypeError); // biome-ignore format: a matrix
+    expect(refused(tensor([true, false], { dtype: "bool" }))).toThrow(ShapeError);
+    expect(refused(tensor([[false, true], [false, false]], { dtype: "bool" }))).toThrow("one way only between units 0 and 1"); // biome-ignore format: a matrix
+    expect(refused(null as never)).toThrow(DTypeError);
+  });
 
   it.each([
     ["binary", 0],
