@@ -32,6 +32,8 @@ interface Shared {
   readonly unsupported: Node[];
   /** The graph's program and those of its subgraphs. */
   readonly programs: Program[];
+  /** What nodes derived from constants. */
+  readonly derived: Tensor[];
 }
 
 /** Runs `fn` with the memory that is there and so many bytes more. */
@@ -130,12 +132,18 @@ class Compiler {
       return program.asBody(from);
     };
     if (operator === undefined) this.#shared.unsupported.push(node);
-    const run = operator === undefined ? () => [] : this.#readNode(node, operator, { body, known: (i) => this.#known.get(own[i] ?? -1) });
+    const reading: Reading = { body, known: (i) => this.#known.get(own[i] ?? -1), keep: (t) => this.#derive(t) };
+    const run = operator === undefined ? () => [] : this.#readNode(node, operator, reading);
     const inputs = [...own, ...captured];
     const outputs = node.outputs.map((name) => (name === "" ? -1 : this.#define(name, label)));
     const values = operator === undefined || operator.heavy ? null : this.#folded(run, inputs);
     if (values === null) this.#calls.push({ label, run, inputs, outputs });
     else this.#know(outputs, values);
+  }
+
+  #derive(t: Tensor): Tensor {
+    this.#shared.derived.push(t);
+    return keep(t);
   }
 
   #know(slots: readonly number[], values: readonly (Value | null)[]): void {
@@ -299,16 +307,24 @@ class Slots {
   }
 }
 
+/** A graph ready to be run. */
+export interface Compiled {
+  readonly program: Program;
+  /** All tensors that outlive a run; nodes derive some of them in their first run. */
+  constants(): readonly Tensor[];
+}
+
 /**
  * The calls of a graph, with constants that outlive every scope.
  * @throws FormatError for operators that are not supported, all of them named, and for what is no graph
  */
-export function compile(graph: Graph): Program {
-  const shared: Shared = { left: FOLDED_ELEMENTS, unsupported: [], programs: [] };
+export function compile(graph: Graph): Compiled {
+  const shared: Shared = { left: FOLDED_ELEMENTS, unsupported: [], programs: [], derived: [] };
   const program = new Compiler(shared, null).compile(graph);
   if (shared.unsupported.length === 0) {
-    for (const { constants } of shared.programs) for (const value of constants) if (value instanceof Tensor) keep(value);
-    return program;
+    const constants = new Set(shared.programs.flatMap((each) => [...each.constants].filter((value) => value instanceof Tensor)));
+    for (const t of constants) keep(t);
+    return { program, constants: () => [...constants, ...shared.derived] };
   }
   const named = shared.unsupported.map(({ label, domain }) => `${label} of domain ${shorten(domain === "" ? "ai.onnx" : domain)}`);
   const some = named.slice(0, 8).join(", ") + (named.length > 8 ? ", …" : "");

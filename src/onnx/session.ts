@@ -10,7 +10,8 @@ import { storageCount } from "../tensor/storage.ts";
 import { copyOf } from "../tensor/strided.ts";
 import { checkTensor, scope, type Tensor } from "../tensor/tensor.ts";
 import { type Dimension, parseModel, type ValueInfo } from "./model.ts";
-import { compile, type Program } from "./program.ts";
+import { type Compiled, compile } from "./program.ts";
+import { Replays } from "./replay.ts";
 import { asTensor, type ElementType, HostArray, type Value, type WholeType } from "./values.ts";
 
 /** Tensors by the names that a model gives them. */
@@ -72,16 +73,25 @@ function received({ name, type }: ValueInfo, t: Tensor): Value {
   return new HostArray(whole as WholeType, t.shape, data);
 }
 
+/** An output in memory of its own, neither the inputs' nor the constants': what is older than the run is copied. */
+function ownTensor(value: Value, { name }: ValueInfo, before: number): Tensor {
+  const t = asTensor(value, `output ${shorten(name)}`);
+  return t.storage.serial > before && !t.storage.pinned ? t : copyOf(t);
+}
+
 /** A model from elsewhere, ready to be run; made by `loadModel`. */
 export class Session {
   readonly inputs: readonly ModelValue[];
   readonly outputs: readonly ModelValue[];
-  readonly #program: Program;
+  readonly #replays: Replays;
   readonly #takes: readonly ValueInfo[];
 
   /** @internal */
-  constructor(program: Program, inputs: readonly ValueInfo[], outputs: readonly ValueInfo[]) {
-    this.#program = program;
+  constructor({ program, constants }: Compiled, inputs: readonly ValueInfo[], outputs: readonly ValueInfo[]) {
+    this.#replays = new Replays((given) => {
+      const before = storageCount;
+      return program.run(given).map((value, i) => ownTensor(value, outputs[i] as ValueInfo, before));
+    }, constants);
     this.#takes = inputs;
     this.inputs = inputs.map(described);
     this.outputs = outputs.map(described);
@@ -110,17 +120,13 @@ export class Session {
       checkShape(info, t, sizes);
       return value;
     });
-    return scope(() => noGrad(() => this.#results(given)));
+    const values = scope(() => noGrad(() => this.#replays.run(given)));
+    return Object.fromEntries(this.outputs.map(({ name }, i) => [name, values[i] as Tensor]));
   }
 
-  /** Outputs in memory of their own: neither the inputs' nor the constants'. */
-  #results(given: readonly Value[]): Record<string, Tensor> {
-    const before = storageCount;
-    const values = this.#program.run(given).map((value, i) => {
-      const t = asTensor(value, `output ${shorten(this.outputs[i]?.name ?? "")}`);
-      return t.storage.serial > before && !t.storage.pinned ? t : copyOf(t);
-    });
-    return Object.fromEntries(values.map((t, i) => [(this.outputs[i] as ModelValue).name, t]));
+  /** Why the latest run went call by call; null if it was replayed. */
+  get whyEager(): string | null {
+    return this.#replays.whyEager;
   }
 }
 

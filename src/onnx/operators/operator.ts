@@ -1,6 +1,7 @@
 /** What an operator is: how its node is read once, and what it then does with values. */
 
 import { FormatError } from "../../base/errors.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 import type { Graph, Node } from "../model.ts";
 import { listOf, type Value } from "../values.ts";
 
@@ -24,6 +25,8 @@ export interface Reading {
   body(graph: Graph): Body;
   /** An input that is the same at every run; undefined for others. */
   known(i: number): Value | undefined;
+  /** Makes a tensor that a node derived from constants a constant of the model. */
+  keep(t: Tensor): Tensor;
 }
 
 export interface Operator {

@@ -1,15 +1,17 @@
 /** Matrix products, sums of products by letters, convolutions. */
 
 import { add, mul } from "../../ops/arithmetic.ts";
+import { reshape } from "../../ops/broadcast.ts";
 import { cast } from "../../ops/cast.ts";
 import { conv1d, conv2d } from "../../ops/conv.ts";
 import { einsum } from "../../ops/einsum.ts";
 import { addmm, linear, matmul } from "../../ops/linear.ts";
 import { pad, transpose } from "../../ops/shape.ts";
+import { sizeOf } from "../../tensor/shape.ts";
 import { Tensor, tensor } from "../../tensor/tensor.ts";
 import { floats, HostArray, typeOf, type Value, type WholeType } from "../values.ts";
 import { heavy, type Operators, unsupported } from "./operator.ts";
-import { type Windows, windowsOf } from "./windows.ts";
+import { type Windows, windowed, windowsOf } from "./windows.ts";
 
 /** Whole numbers as float64, in which their products and sums are exact up to 2^53. */
 export function wide(value: Value): Tensor {
@@ -62,6 +64,25 @@ function paddedFor(x: Tensor, { before, after }: Windows): { x: Tensor; padding:
   };
 }
 
+/** Windows of at most so many places are rows of a product with the weight as its packed side, which is worth it where these are few. */
+const FEW_PLACES = 64;
+
+/** A convolution as one product of its windows [N·L,C·K] and its filters. */
+function convolvedRows(x: Tensor, w: Tensor, bias: Tensor | null, of: Windows): Tensor {
+  const { seen } = windowed(x, of, 0);
+  const [N, O] = [x.dim(0), w.dim(0)];
+  const n = of.counts.length;
+  // [N,C,…counts,…kernel] to [N,…counts,C,…kernel].
+  const moved = <T>([first, channels, ...rest]: readonly T[]): T[] => [first as T, ...rest.slice(0, n), channels as T, ...rest.slice(n)];
+  const rows = new Tensor(seen.storage, seen.dtype, moved(seen.shape), moved(seen.strides), seen.offset);
+  const y = linear(
+    reshape(rows, [sizeOf([N, ...of.counts]), sizeOf(w.shape.slice(1))]),
+    reshape(w, [O, sizeOf(w.shape.slice(1))]),
+    bias ?? undefined,
+  );
+  return transpose(reshape(y, [N, sizeOf(of.counts), O]), 1, 2);
+}
+
 const conv = heavy(2, (node) => {
   const groups = node.attributes.int("group", 1);
   const windows = windowsOf(node);
@@ -70,6 +91,9 @@ const conv = heavy(2, (node) => {
     const bias = inputs[2] ? floats(inputs[2], "B") : null;
     if (x.rank !== 3 && x.rank !== 4) unsupported(node, `inputs of ${x.rank} axes`);
     const seen = windows(x.shape.slice(2), w.shape.slice(2));
+    const places = sizeOf([x.dim(0), ...seen.counts]);
+    if (groups === 1 && places > 0 && places <= FEW_PLACES)
+      return reshape(convolvedRows(x, w, bias, seen), [x.dim(0), w.dim(0), ...seen.counts]);
     const { x: source, padding } = paddedFor(x, seen);
     const { strides, dilations } = seen;
     const [stride, dilation, zeros] = [strides, dilations, padding] as [number, number][] as [

@@ -23,11 +23,11 @@ import { packing } from "../../recurrence/packing.ts";
 import { zeros } from "../../tensor/create.ts";
 import { type Shape, sameShape, show } from "../../tensor/shape.ts";
 import { copyOf } from "../../tensor/strided.ts";
-import { keep, type Tensor } from "../../tensor/tensor.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 import type { Attributes, Node } from "../model.ts";
 import { floats, listOf, type Value } from "../values.ts";
 import { ACTIVATIONS, type Activation } from "./activations.ts";
-import { type Given, heavy, type Operator, type Operators } from "./operator.ts";
+import { type Given, heavy, type Operator, type Operators, type Reading } from "./operator.ts";
 
 type Op = "RNN" | "GRU" | "LSTM";
 
@@ -214,21 +214,21 @@ function weightsOf({ W, R, B, P }: Arrays, d: number, { order }: Kind, resetAfte
   };
 }
 
-/** Weights that outlive every scope. */
-function kept(weights: Weights): Weights {
+/** Weights as constants of the model. */
+function kept(weights: Weights, { keep }: Reading): Weights {
   const entries = Object.entries(weights) as [keyof Weights, Tensor | undefined][];
   return Object.fromEntries(entries.map(([name, t]) => [name, t && keep(copyOf(t))])) as unknown as Weights;
 }
 
 /** Constants are arranged once, what a graph computes anew at every run. */
-function arranger(kind: Kind, settings: readonly Settings[]): (arrays: Arrays) => Weights[] {
+function arranger(kind: Kind, settings: readonly Settings[], reading: Reading): (arrays: Arrays) => Weights[] {
   let known: { readonly arrays: Arrays; readonly weights: Weights[] } | null = null;
   const same = (a: Arrays, b: Arrays): boolean => a.W === b.W && a.R === b.R && a.B === b.B && a.P === b.P;
   return (arrays) => {
     if (known !== null && same(known.arrays, arrays)) return known.weights;
     const weights = settings.map(({ resetAfter }, d) => weightsOf(arrays, d, kind, resetAfter));
     const constant = Object.values(arrays).every((t: Tensor | null) => t === null || t.storage.pinned);
-    if (constant) known = { arrays, weights: weights.map(kept) };
+    if (constant) known = { arrays, weights: weights.map((each) => kept(each, reading)) };
     return known?.weights ?? weights;
   };
 }
@@ -302,13 +302,13 @@ function reversed(attributes: Attributes): boolean[] {
 
 function recurrent(op: Op): Operator {
   const kind = KINDS[op];
-  return heavy(3, (node) => {
+  return heavy(3, (node, reading) => {
     const { attributes } = node;
     const reverse = reversed(attributes);
     const settings = settingsOf(node, kind, reverse.length);
     const swapped = attributes.flag("layout");
     const hiddenSize = attributes.int("hidden_size", undefined);
-    const arrange = arranger(kind, settings);
+    const arrange = arranger(kind, settings, reading);
     const runners = settings.map((each) => {
       const fused = kind.fuses(each.names) && each.clip === undefined && !each.inputForget;
       return fused ? kind.fused(each) : kind.stepwise(each);

@@ -92,7 +92,7 @@ function axisWindows(window: AxisWindow, [before, after]: readonly [number, numb
 }
 
 /** x [N,C,…] seen as [N,C,…counts,…kernel], and the axes of the kernel. */
-function windowed(x: Tensor, windows: Windows, around: number): { seen: Tensor; axes: number[] } {
+export function windowed(x: Tensor, windows: Windows, around: number): { seen: Tensor; axes: number[] } {
   const { before, after, beyond, strides, dilations, counts, kernel } = windows;
   const padding = before.map((n, i) => [n, (after[i] as number) + (beyond[i] as number)] as const);
   const source = padding.some(([a, b]) => a + b > 0) ? pad(x, padding, around) : contiguous(x);
