@@ -98,7 +98,8 @@ export class Session {
   }
 
   /**
-   * Runs the model on its inputs. Nothing of it is differentiable.
+   * Runs the model on its inputs. Nothing of it is differentiable. From the second run with the same shapes and the same whole numbers on
+   * (of which there may be 16 in all) it is one call into WebAssembly, unless `whyEager` says otherwise.
    * @param inputs a tensor for each input, by its name; int32 for whole numbers of any width
    * @returns its outputs, by name; whole numbers as int32
    * @throws ArgumentError for a missing or an unknown input

@@ -12,7 +12,7 @@ import { reshape } from "../../ops/broadcast.ts";
 import { transpose } from "../../ops/shape.ts";
 import { axisOf, type Shape, show } from "../../tensor/shape.ts";
 import { copyOf } from "../../tensor/strided.ts";
-import { keep, type Tensor, tensor } from "../../tensor/tensor.ts";
+import { type Tensor, tensor } from "../../tensor/tensor.ts";
 import { elementType, type Node } from "../model.ts";
 import { type FloatType, floats, HostArray, hostArray, numberOf, numbersOf, typeOf, type Value, type WholeType } from "../values.ts";
 import { round } from "./elementwise.ts";
@@ -107,7 +107,7 @@ function centred(q: Value, zero: Value | null | undefined, side: "A" | "B"): Ten
 }
 
 /** A constant's form for the kernels, made at its first use. */
-function onceIf(constant: boolean, make: (inputs: Given) => Tensor): (inputs: Given) => Tensor {
+function onceIf(constant: boolean, { keep }: Reading, make: (inputs: Given) => Tensor): (inputs: Given) => Tensor {
   let known: Tensor | null = null;
   return (inputs) => {
     if (known !== null) return known;
@@ -123,12 +123,12 @@ function areKnown(node: Node, { known }: Reading, inputs: readonly number[]): bo
 }
 
 const matMulInteger = heavy(2, (node, reading) => {
-  const right = onceIf(areKnown(node, reading, [1, 3]), (inputs) => centred(inputs[1] as Value, inputs[3], "B"));
+  const right = onceIf(areKnown(node, reading, [1, 3]), reading, (inputs) => centred(inputs[1] as Value, inputs[3], "B"));
   return (inputs) => wholeProduct(centred(inputs[0] as Value, inputs[2], "A"), right(inputs), "int32");
 });
 
 const qLinearMatMul = heavy(8, (node, reading) => {
-  const right = onceIf(areKnown(node, reading, [3, 5]), (inputs) => centred(inputs[3] as Value, inputs[5], "B"));
+  const right = onceIf(areKnown(node, reading, [3, 5]), reading, (inputs) => centred(inputs[3] as Value, inputs[5], "B"));
   return (inputs) => {
     const [a, aScale, aZero, , bScale, , yScale, yZero] = inputs as Value[] as [Value, Value, Value, Value, Value, Value, Value, Value];
     const product = wholeProduct(centred(a, aZero, "A"), right(inputs), "int64");
@@ -156,7 +156,7 @@ const dynamicQuantizeLstm = heavy(3, (node, reading) => {
   const run: Run = lstm.read(node, reading);
   const [W, R] = [1, 2].map((i) => {
     const [scale, zero] = i === 1 ? [8, 9] : [10, 11];
-    return onceIf(areKnown(node, reading, [i, scale, zero]), (inputs) =>
+    return onceIf(areKnown(node, reading, [i, scale, zero]), reading, (inputs) =>
       lstmWeights(hostArray(inputs[i] as Value, "weights"), inputs[scale] as Value, inputs[zero] ?? null),
     );
   }) as [(inputs: Given) => Tensor, (inputs: Given) => Tensor];
