@@ -18,3 +18,15 @@ function isBuffer(source: unknown): source is ArrayBuffer {
   const tag = Object.prototype.toString.call(source);
   return tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]";
 }
+
+const utf8 = new TextDecoder();
+
+/** The text of UTF-8 bytes; what is none becomes replacement characters. */
+export function textOf(bytes: Uint8Array): string {
+  // Decoders refuse shared memory.
+  return utf8.decode(isShared(bytes.buffer) ? new Uint8Array(bytes) : bytes);
+}
+
+function isShared(buffer: ArrayBufferLike): boolean {
+  return Object.prototype.toString.call(buffer) === "[object SharedArrayBuffer]";
+}

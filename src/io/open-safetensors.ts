@@ -7,7 +7,8 @@ import { ArgumentError, DTypeError, FormatError } from "../base/errors.ts";
 import { list, quote, shorten } from "../base/quote.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { elementsOf, tensorOf } from "./elements.ts";
-import { cannotRead, dataStartOf, type Entry, headerOf } from "./safetensors.ts";
+import { cannotRead } from "./file-tensors.ts";
+import { dataStartOf, type Entry, headerOf } from "./safetensors.ts";
 
 type Bytes = Uint8Array | ArrayBufferLike | ArrayBufferView;
 
@@ -99,7 +100,7 @@ export class SafetensorsFile {
 }
 
 function readable<T>(name: string, read: T | string): T {
-  if (typeof read === "string") throw cannotRead(name, read);
+  if (typeof read === "string") throw cannotRead("safetensors", name, read);
   return read;
 }
 

@@ -17,13 +17,10 @@ import { quote, shorten } from "../base/quote.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { scope, Tensor } from "../tensor/tensor.ts";
 import { elementBytes, FORMAT_NAMES, NAMES, tensorOf } from "./elements.ts";
+import { type FileTensors, sorted } from "./file-tensors.ts";
 import { membersOf, parseJson } from "./json.ts";
 
-export interface Safetensors {
-  /** By name, in the header's order. Asking for a name of `unreadable` throws a FormatError that says why. */
-  readonly tensors: Map<string, Tensor>;
-  /** Tensors of the file that no tensor here can hold, each with the reason: they are left out of `tensors`. */
-  readonly unreadable: ReadonlyMap<string, string>;
+export interface Safetensors extends FileTensors {
   /** Free text by key; an object without prototype. */
   readonly metadata: Record<string, string>;
 }
@@ -42,8 +39,8 @@ function fail(expected: string, got: string): never {
 const OTHERS: readonly (readonly [what: string, ...starts: string[]])[] = [
   ["a page of HTML or XML, as servers answer for a wrong address", "<!", "<html", "<HTML", "<head", "<?xml"],
   ["a pointer of Git LFS, whose file `git lfs pull` fetches", "version https://git-lfs"],
-  ["a zip archive, as torch.save writes; safetensors.torch.save_file writes this format", "PK\x03\x04"],
-  ["a Python pickle; safetensors.torch.save_file writes this format", "\x80\x02", "\x80\x03", "\x80\x04", "\x80\x05"],
+  ["a zip archive, as torch.save writes, which parseTorch reads", "PK\x03\x04"],
+  ["a Python pickle, as torch.save once wrote, which parseTorch reads", "\x80\x02", "\x80\x03", "\x80\x04", "\x80\x05"],
   ["gzip, to be decompressed first", "\x1f\x8b\x08"],
   ["HDF5, as Keras writes", "\x89HDF"],
   ["JSON", '{"', "{}", "{ ", "{\n", "{\r"],
@@ -173,28 +170,6 @@ function readMetadata(value: unknown): Record<string, string> {
   return metadata;
 }
 
-/** Of a tensor that none here can hold. @internal */
-export function cannotRead(name: string, reason: string): FormatError {
-  return new FormatError(`safetensors: ${shorten(name)} cannot be read: ${reason}`);
-}
-
-/** The readable tensors of a file; asking for one of the others says why there is none. */
-class FileTensors extends Map<string, Tensor> {
-  readonly #unreadable: ReadonlyMap<string, string>;
-
-  constructor(tensors: Iterable<[string, Tensor]>, unreadable: ReadonlyMap<string, string>) {
-    super(tensors);
-    this.#unreadable = unreadable;
-  }
-
-  override get(name: string): Tensor | undefined {
-    const found = super.get(name);
-    const reason = found === undefined ? this.#unreadable.get(name) : undefined;
-    if (reason !== undefined) throw cannotRead(name, reason);
-    return found;
-  }
-}
-
 /**
  * Reads a safetensors file: a Uint8Array, an ArrayBuffer or any other view of bytes, which are copied.
  *
@@ -213,12 +188,7 @@ export function parse(source: Uint8Array | ArrayBufferLike | ArrayBufferView): S
   const read = scope(() =>
     entries.map(({ name, dtype, shape, begin, end }) => [name, tensorOf(dtype, shape, data.subarray(begin, end))] as const),
   );
-  const unreadable = new Map(read.filter((pair): pair is [string, string] => typeof pair[1] === "string"));
-  const tensors = new FileTensors(
-    read.filter((pair): pair is [string, Tensor] => typeof pair[1] !== "string"),
-    unreadable,
-  );
-  return { tensors, unreadable, metadata };
+  return { ...sorted("safetensors", read), metadata };
 }
 
 /** Halves of surrogate pairs, which no UTF-8 holds. */

@@ -1,10 +1,13 @@
 /** Every reader of bytes or plain data against damaged and hostile input; see fuzz.ts. */
 
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { Scaler } from "../../src/data/series.ts";
 import { Vocabulary } from "../../src/data/text.ts";
 import { WindowBatches } from "../../src/data/windows.ts";
 import { importWeights } from "../../src/interop/layouts.ts";
+import { parseTorch } from "../../src/interop/torch.ts";
+import { isZip, storedEntries } from "../../src/interop/zip.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../../src/io/checkpoint.ts";
 import { parse, serialize } from "../../src/io/safetensors.ts";
 import { type Learner, rtrl } from "../../src/learning/index.ts";
@@ -27,6 +30,7 @@ import { Generator } from "../../src/tensor/random.ts";
 import { copyOf } from "../../src/tensor/strided.ts";
 import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { online } from "../../src/train/online.ts";
+import { stored, zipOf } from "../interop/torch-bytes.ts";
 import { thrown } from "../thrown.ts";
 import { unsealed } from "../unsealed.ts";
 import { damage, disturb, feed, INPUTS, pick, type Random, textOf } from "./fuzz.ts";
@@ -144,6 +148,30 @@ describe("weights", () => {
           .values(),
       );
     feed(make, files[0] as Uint8Array, 4, (random) => variant(random, files));
+  });
+});
+
+describe("files of PyTorch", () => {
+  const encoded = JSON.parse(readFileSync(new URL("../interop/fixtures/torch-files.json", import.meta.url), "utf8")) as Record<
+    string,
+    string
+  >;
+  const files = ["checkpoint", "state_dict_legacy", "views", "dtypes", "tied"].map((name) =>
+    Uint8Array.from(Buffer.from(encoded[name] as string, "base64")),
+  );
+  const read = (bytes: Uint8Array): void => useUp(new Set(parseTorch(bytes).tensors.values()));
+
+  it("are taken or refused", () => {
+    const taken = feed(read, files[0] as Uint8Array, 5, (random) => damage(random, pick(random, files), files));
+    expect(taken).toBeLessThan(INPUTS);
+  });
+
+  it("with damaged pickles in sound archives", () => {
+    const pickles = files.filter(isZip).map((bytes) => storedEntries("test", bytes).get("archive/data.pkl") as Uint8Array);
+    feed(read, files[0] as Uint8Array, 6, (random) => {
+      const pickle = damage(random, pick(random, pickles), pickles);
+      return zipOf([stored("m/data.pkl", pickle), stored("m/data/0", new Uint8Array(64)), stored("m/data/1", new Uint8Array(8))]);
+    });
   });
 });
 
