@@ -6,7 +6,7 @@ import { checkFlag, checkFunction, checkIterable, checkMethods, checkNumber, che
 import { ArgumentError, DTypeError, FormatError, StateError } from "../base/errors.ts";
 import { nextTask } from "../base/next-task.ts";
 import { quote, shorten } from "../base/quote.ts";
-import { type Cursor, cursorField, hasPlaces, type Pass, passOver } from "../data/batches.ts";
+import { type Cursor, checkEpochs, cursorField, hasPlaces, type Pass, passOver } from "../data/batches.ts";
 import { DEEPEST_STATE, decodeCheckpoint, encodeCheckpoint, type Json } from "../io/checkpoint.ts";
 import type { GradientAlgorithm } from "../learning/algorithm.ts";
 import { usingGradients } from "../learning/using-gradients.ts";
@@ -14,7 +14,6 @@ import { checkInPlace } from "../nn/exchanged.ts";
 import { checkModule, type Module } from "../nn/module.ts";
 import { checkClipNorm, clipGradNorm } from "../optim/clip.ts";
 import type { EMA } from "../optim/ema.ts";
-import { metricOf } from "../optim/metric.ts";
 import { Optimizer } from "../optim/optimizer.ts";
 import { constantLR, Rates, readRates, type Schedule } from "../optim/schedules.ts";
 import { mapState, type State, stateTensors } from "../recurrence/state.ts";
@@ -24,7 +23,8 @@ import { copyOf } from "../tensor/strided.ts";
 import { keep, scope, Tensor } from "../tensor/tensor.ts";
 import { checkWeights, forgetGradients, generatorsOf, type Weights } from "./model-parts.ts";
 import { type Modes, modesOf, setModes } from "./modes.ts";
-import { NOTHING_YET, type Progress, readProgress, type TrainingStep } from "./progress.ts";
+import { NOTHING_YET, type Progress, readEpoch, readProgress, type TrainingStep } from "./progress.ts";
+import { checkMonitor, type Metric, type Monitor, measured, Recorder, type TrainingSummary } from "./summary.ts";
 
 /** A batch may declare that it does not continue the previous one, which drops the carried state. */
 export interface Continuing {
@@ -65,8 +65,15 @@ export interface FitOptions<M extends Module, B, S extends State> {
    * weights are the evaluated ones.
    */
   readonly averages?: EMA | undefined;
-  /** Computes a number to minimise, usually on held-out data; runs without recording, in evaluation mode. A value that is not finite is never the best. */
-  readonly evaluate?: (model: M) => number | Tensor;
+  /** How often to read the batches, an array or a source with places (default 1). `SequenceBatches` and its like have epochs of their own. */
+  readonly epochs?: number;
+  /**
+   * Computes a number to minimise, or several by name, usually on held-out data; runs without recording, in evaluation mode. A value that is not
+   * finite is never the best.
+   */
+  readonly evaluate?: (model: M) => Metric | Readonly<Record<string, Metric>>;
+  /** Which of several numbers tells the best, and whether it is the least or the greatest (default: the first one, the least). */
+  readonly monitor?: Monitor | undefined;
   /** Steps from one evaluation to the next; the very last step is always evaluated. */
   readonly evaluateEvery?: number;
   readonly earlyStopping?: EarlyStopping;
@@ -84,11 +91,13 @@ const FIT = [
   "loss",
   "gradients",
   "maxSteps",
+  "epochs",
   "signal",
   "clipNorm",
   "schedule",
   "averages",
   "evaluate",
+  "monitor",
   "evaluateEvery",
   "earlyStopping",
   "generator",
@@ -96,7 +105,7 @@ const FIT = [
 ] as const;
 
 /**
- * Trains a model, one step per iteration. Each step runs in its own scope, so memory stays flat. Between steps,
+ * Trains a model: awaiting it runs all steps and gives a summary; iterating it runs one step per iteration. Each step runs in its own scope, so memory stays flat. Between steps,
  * the host handles timers and events.
  *
  * A step clears, clips and updates the model's parameters and all others of the optimiser. Every module keeps its mode:
@@ -124,6 +133,9 @@ const FIT = [
  *   clipNorm: 1,
  * });
  * for await (const { step, loss } of training) if (step % 100 === 0) console.log(step, loss);
+ * @example
+ * const { loss, history } = await fit(model, batches, { optimizer, loss: lossOf, epochs: 10 });
+ * await writeFile("loss.svg", lineChart([history.loss]));
  */
 export function fit<M extends Module, B extends object, S extends State = State>(
   model: M,
@@ -134,10 +146,13 @@ export function fit<M extends Module, B extends object, S extends State = State>
 }
 
 /**
- * A training in progress. Iterating again after `break`, an abort or an error continues where it stopped; after the end it does nothing.
+ * A training in progress. It is like a promise of its summary: `await` runs it to its end, and so does returning it from an asynchronous function.
+ * Iterating again after `break`, an abort or an error continues where it stopped; after the end it does nothing.
  * The pass over the batches is closed at the end, not at a `break`.
  */
-export class Training<M extends Module, B extends object, S extends State = State> implements AsyncIterable<TrainingStep> {
+export class Training<M extends Module, B extends object, S extends State = State>
+  implements AsyncIterable<TrainingStep>, PromiseLike<TrainingSummary>
+{
   /** Ends the iteration once, when it aborts. Set a new one before iterating again. */
   signal: AbortSignal | undefined;
   readonly #model: M;
@@ -153,6 +168,9 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   /** The error of the last request for a batch. */
   #sourceError: unknown = null;
   #step = 0;
+  /** Passes over the batches that have ended. */
+  #epoch = 0;
+  #summary: TrainingSummary | null = null;
   #over = false;
   #state: S | null = null;
   /** Whether the carried state comes from a file and is still unused. */
@@ -177,6 +195,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     checkModule("fit", model);
     checkIterable("fit", "batches", batches);
     checkFitOptions(options);
+    if (options.epochs !== undefined && options.epochs !== 1) checkRepeatable(batches);
     if (options.averages !== undefined) checkAverages(options.averages, model, options.optimizer);
     this.#model = model;
     this.#batches = batches;
@@ -202,6 +221,30 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   /** The extra data of the checkpoint from which this training resumed. */
   get extra(): Json {
     return this.#extra;
+  }
+
+  /** Runs all steps that are left. After an error or an abort, awaiting it again goes on. */
+  // biome-ignore lint/suspicious/noThenProperty: a training is meant to be awaited
+  then<R = TrainingSummary, E = never>(
+    onfulfilled?: ((summary: TrainingSummary) => R | PromiseLike<R>) | null,
+    onrejected?: ((reason: unknown) => E | PromiseLike<E>) | null,
+  ): Promise<R | E> {
+    return this.#finish().then(onfulfilled, onrejected);
+  }
+
+  async #finish(): Promise<TrainingSummary> {
+    if (this.#summary !== null) return this.#summary;
+    const history = new Recorder();
+    for await (const step of this) history.add(step);
+    const { last } = this.#progress;
+    this.#summary = { steps: this.#step, reason: this.#reason(), loss: last?.loss ?? null, best: this.best, history: history.lines };
+    return this.#summary;
+  }
+
+  #reason(): TrainingSummary["reason"] {
+    const { maxSteps = Number.POSITIVE_INFINITY } = this.#options;
+    if (this.#step >= maxSteps) return "maxSteps";
+    return this.#isFull() ? "earlyStopping" : "batches";
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TrainingStep, void, undefined> {
@@ -248,7 +291,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
         state: this.#state,
         cursor: this.#cursor,
         generators: this.#generators(),
-        progress: { ...this.#progress, ...this.#rates.state() } as unknown as Json,
+        progress: { ...this.#progress, ...this.#rates.state(), epoch: this.#epoch } as unknown as Json,
         extra,
       });
     });
@@ -332,7 +375,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       else if (this.#sourceError !== null) {
         throw new StateError("fit: expected the batches to go on after their error, got their end", { cause: this.#sourceError });
       }
-      if (done) return null;
+      if (done) return this.#nextEpoch() ? this.#take() : null;
       if (typeof value !== "object" || value === null) throw new DTypeError(`fit: expected batches that are objects, got ${quote(value)}`);
       return value;
     } catch (error) {
@@ -341,6 +384,16 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       this.#sourceError = error;
       throw error;
     }
+  }
+
+  /** Begins to read the batches once more, if that is wanted and there are any. The state of the last batch does not belong to the first. */
+  #nextEpoch(): boolean {
+    if (this.#epoch + 1 >= (this.#options.epochs ?? 1) || this.#cursor === null) return false;
+    this.#epoch++;
+    this.#carry(null);
+    this.#pass = null;
+    this.#cursor = null;
+    return true;
   }
 
   /** Runs a function that makes batches, and notes their generators if the batches may have to be made again. */
@@ -480,14 +533,14 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   #evaluate(): TrainingStep {
     const { evaluate } = this.#options;
     const modes = modesOf(this.#model);
-    const measure = () => noGrad(() => scope(() => metricOf("fit: evaluate", evaluate?.(this.#model))));
-    const evaluation = this.#orNothing(() => {
+    const measure = () => noGrad(() => scope(() => measured(evaluate?.(this.#model), this.#options.monitor)));
+    const { value, metrics } = this.#orNothing(() => {
       this.#model.eval();
       return this.#withAverages(measure);
     });
     setModes(modes);
-    this.#withAverages(() => this.#remember(evaluation));
-    return { ...(this.#progress.last as TrainingStep), evaluation };
+    this.#withAverages(() => this.#remember(value));
+    return { ...(this.#progress.last as TrainingStep), evaluation: value, ...(metrics && { metrics }) };
   }
 
   #withAverages<R>(fn: () => R): R {
@@ -504,9 +557,10 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   #remember(value: number): void {
     const { earlyStopping } = this.#options;
     const { best, stale } = this.#progress;
-    const bar = best === null ? Number.POSITIVE_INFINITY : best - (earlyStopping?.minDelta ?? 0);
+    const sign = this.#options.monitor?.mode === "max" ? -1 : 1;
+    const bar = best === null ? Number.POSITIVE_INFINITY : sign * best - (earlyStopping?.minDelta ?? 0);
     const evaluated = this.#step;
-    if (!(Number.isFinite(value) && value < bar)) {
+    if (!(Number.isFinite(value) && sign * value < bar)) {
       this.#progress = { ...this.#progress, evaluated, stale: stale + 1 };
       return;
     }
@@ -526,6 +580,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       const checkpoint = decodeCheckpoint(bytes);
       const { step, model, best, cursor, state } = checkpoint;
       const progress = readProgress(checkpoint.progress, step);
+      const epoch = readEpoch(checkpoint.progress, Math.max(1, this.#options.epochs ?? 1));
       const rates = readRates("checkpoint", checkpoint.progress, optimizer.groups.length);
       const own = this.#model.stateDict();
       const trained = new Set(optimizer.params);
@@ -558,6 +613,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       this.#pass = pass;
       this.#cursor = cursor;
       this.#step = step;
+      this.#epoch = epoch;
       this.#progress = progress;
       this.#rates.load(rates);
       this.#extra = checkpoint.extra;
@@ -616,6 +672,8 @@ function checkFitOptions({
   generator,
   averages,
   evaluate,
+  epochs,
+  monitor,
 }: AnyOptions): void {
   if (!(optimizer instanceof Optimizer)) {
     throw new DTypeError(`fit: expected an optimizer that takes a step from gradients, as SGD or Adam, got ${quote(optimizer)}`);
@@ -627,6 +685,8 @@ function checkFitOptions({
   if (averages !== undefined)
     checkMethods("fit", "averages, an EMA", averages, ["update", "withAverages", "withParameters", "stateDict", "checkStateDict"]);
   if (maxSteps !== undefined) checkWhole("fit", "maxSteps", maxSteps);
+  if (epochs !== undefined) checkEpochs("fit", epochs);
+  checkMonitor("fit", monitor);
   if (evaluateEvery !== undefined) checkWhole("fit", "evaluateEvery", evaluateEvery, { least: 1 });
   if (clipNorm !== undefined) checkClipNorm("fit", clipNorm);
   if (![generator ?? []].flat().every((g) => g instanceof Generator)) {
@@ -640,6 +700,12 @@ function checkFitOptions({
   if (evaluate === undefined || evaluateEvery === undefined) {
     throw new ArgumentError("fit: expected evaluate and evaluateEvery with earlyStopping, got none");
   }
+}
+
+/** Batches that can be read again, and in whose second pass a place can be found. @throws ArgumentError */
+function checkRepeatable(batches: Iterable<unknown>): void {
+  if (hasPlaces(batches)) return;
+  throw new ArgumentError("fit: expected an array or a source with places, such as SequenceBatches, with epochs, got another iterable");
 }
 
 function finite(what: string, value: number, step: number): number {

@@ -13,8 +13,10 @@ export interface TrainingStep {
   /** Norm of all gradients, before clipping. */
   readonly gradNorm: number;
   readonly lr: number;
-  /** Result of `evaluate`, at steps that ran it. */
+  /** Result of `evaluate`, at steps that ran it; of several numbers the monitored one. */
   readonly evaluation?: number;
+  /** All of them, by name, where there are several. */
+  readonly metrics?: Readonly<Record<string, number>>;
 }
 
 /** The loop's memory of its last step and its evaluations. */
@@ -41,6 +43,13 @@ export function readProgress(value: Json, steps: number): Progress {
   }
   const [e, b, s] = [evaluated, bestStep, stale] as [number, number, number];
   return { last, evaluated: e, best: best as number | null, bestStep: b, stale: s };
+}
+
+/** The number of ended passes over the batches; 0 in files that do not have it. @throws FormatError */
+export function readEpoch(value: Json, epochs: number): number {
+  const epoch = (isRecord(value) ? value.epoch : undefined) ?? 0;
+  if (Number.isSafeInteger(epoch) && (epoch as number) >= 0 && (epoch as number) < epochs) return epoch as number;
+  throw new FormatError(`checkpoint: expected an epoch in [0, ${epochs}), got ${quote(epoch)}`);
 }
 
 function isLast(last: unknown, steps: number): last is TrainingStep | null {
