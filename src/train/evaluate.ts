@@ -1,0 +1,147 @@
+/** A model over a whole source of batches, without training it. */
+
+import { noGrad } from "../autodiff/tape.ts";
+import { checkFunction, checkIterable, checkNumber, checkOptions, finished, isRecord } from "../base/checks.ts";
+import { ArgumentError } from "../base/errors.ts";
+import { list } from "../base/quote.ts";
+import { checkModule, type Module } from "../nn/module.ts";
+import { metricOf } from "../optim/metric.ts";
+import { scope, Tensor } from "../tensor/tensor.ts";
+import { modesOf, setModes } from "./modes.ts";
+import type { Metric } from "./summary.ts";
+
+export interface EvaluateOptions<B> {
+  /**
+   * How much a batch counts in the mean: the number of elements that its metrics are means of. Default: the real steps of a batch of
+   * `SequenceBatches` whose ys are padded, its sequences where they are not, and 1 for other batches.
+   */
+  readonly weight?: (batch: B) => number;
+}
+
+/** Runs `fn` with a model in evaluation mode and without recording. */
+function evaluating<R>(model: Module, fn: () => R): R {
+  const modes = modesOf(model);
+  try {
+    model.eval();
+    return noGrad(fn);
+  } finally {
+    setModes(modes);
+  }
+}
+
+function elementsOf(batch: object): number {
+  const { lengths, targetLengths, ys } = batch as { lengths?: unknown; targetLengths?: unknown; ys?: unknown };
+  if (!Array.isArray(lengths) || !(ys instanceof Tensor)) return 1;
+  return Array.isArray(targetLengths) ? targetLengths.reduce((sum: number, n: number) => sum + n, 0) : lengths.length;
+}
+
+/** Batches that say how often they are read have to end. @throws ArgumentError */
+function checkEnds(op: string, batches: object): void {
+  if ((batches as { epochs?: unknown }).epochs !== Number.POSITIVE_INFINITY) return;
+  throw new ArgumentError(`${op}: expected batches that end, got ones without end: give them epochs: 1`);
+}
+
+/**
+ * Means over all batches of what `measure` returns for one: a number, or several by name. The model is in evaluation mode, nothing is recorded, and
+ * each batch has a scope of its own.
+ * @throws ArgumentError for no batches, for batches without end, and for metrics that are no numbers or have other names than before; StateError
+ *   where `measure` is asynchronous
+ * @example
+ * const { loss, accuracy: right } = evaluate(model, batches, (m, { xs, ys, lengths }) => {
+ *   const logits = m.forward(xs, { lengths });
+ *   return { loss: crossEntropy(logits, ys), accuracy: accuracy(logits, ys) };
+ * });
+ */
+export function evaluate<M extends Module, B extends object, K extends string>(
+  model: M,
+  batches: Iterable<B>,
+  measure: (model: M, batch: B) => Readonly<Record<K, Metric>>,
+  options?: EvaluateOptions<B>,
+): Record<K, number>;
+export function evaluate<M extends Module, B extends object>(
+  model: M,
+  batches: Iterable<B>,
+  measure: (model: M, batch: B) => Metric,
+  options?: EvaluateOptions<B>,
+): number;
+export function evaluate<M extends Module, B extends object>(
+  model: M,
+  batches: Iterable<B>,
+  measure: (model: M, batch: B) => Metric | Readonly<Record<string, Metric>>,
+  options: EvaluateOptions<B> = {},
+): number | Record<string, number> {
+  const op = "evaluate";
+  checkModule(op, model);
+  checkIterable(op, "batches", batches);
+  checkFunction(op, "measure", measure);
+  checkOptions(op, options, ["weight"]);
+  const { weight = elementsOf } = options;
+  checkFunction(op, "weight", weight);
+  checkEnds(op, batches);
+  return evaluating(model, () => {
+    const means = new Means();
+    const pass = batches[Symbol.iterator]();
+    while (scope(() => means.take(pass, (batch) => [finished(op, measure(model, batch)), weight(batch)]))) {}
+    return means.result;
+  });
+}
+
+/** Weighted means of numbers by name, or of one alone. */
+class Means {
+  readonly #sums = new Map<string, number>();
+  #weight = 0;
+  #isAlone = false;
+
+  /** Adds the metrics of the next batch. @returns whether there was one */
+  take<B>(pass: Iterator<B>, measure: (batch: B) => readonly [metrics: unknown, weight: number]): boolean {
+    const { value, done } = pass.next();
+    if (done) return false;
+    const [metrics, weight] = measure(value);
+    checkNumber("evaluate", "a batch's weight", weight, { least: 0 });
+    const isFirst = this.#sums.size === 0;
+    const isAlone = metrics instanceof Tensor || !isRecord(metrics);
+    const numbers = Object.entries(isAlone ? { "": metrics } : metrics);
+    if (!isFirst && (numbers.length !== this.#sums.size || numbers.some(([name]) => !this.#sums.has(name)))) {
+      throw new ArgumentError(`evaluate: expected metrics ${list([...this.#sums.keys()])}, got ${list(numbers.map(([name]) => name))}`);
+    }
+    this.#isAlone = isAlone;
+    for (const [name, metric] of numbers) {
+      const sum = this.#sums.get(name) ?? 0;
+      // What counts for nothing is not a number times zero.
+      this.#sums.set(name, weight === 0 ? sum : sum + weight * metricOf("evaluate", metric));
+    }
+    this.#weight += weight;
+    return true;
+  }
+
+  get result(): number | Record<string, number> {
+    if (this.#sums.size === 0 || this.#weight === 0)
+      throw new ArgumentError("evaluate: expected batches with something that counts, got none");
+    const means = Object.fromEntries(Array.from(this.#sums, ([name, sum]) => [name, sum / this.#weight]));
+    return this.#isAlone ? (means[""] as number) : means;
+  }
+}
+
+/**
+ * What `fn` returns for each batch, in order: the model is in evaluation mode, nothing is recorded, and of each batch only the tensors in the result
+ * are kept.
+ * @throws ArgumentError for batches without end; StateError where `fn` is asynchronous
+ * @example const classes = predict(model, batches, (m, { xs, lengths }) => argmax(m.forward(xs, { lengths }), { axis: -1 }).toArray()).flat();
+ */
+export function predict<M extends Module, B extends object, R>(model: M, batches: Iterable<B>, fn: (model: M, batch: B) => R): R[] {
+  const op = "predict";
+  checkModule(op, model);
+  checkIterable(op, "batches", batches);
+  checkFunction(op, "fn", fn);
+  checkEnds(op, batches);
+  return evaluating(model, () => {
+    const results: R[] = [];
+    const pass = batches[Symbol.iterator]();
+    const next = (): { readonly result: R } | null => {
+      const { value, done } = pass.next();
+      return done ? null : { result: finished(op, fn(model, value)) };
+    };
+    for (let found = scope(next); found !== null; found = scope(next)) results.push(found.result);
+    return results;
+  });
+}
