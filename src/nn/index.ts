@@ -42,7 +42,7 @@ export {
   smoothL1Loss,
 } from "./losses.ts";
 export { type LoadOptions, Module, Parameter } from "./module.ts";
-export { count, freeze, groupsOf, type NamePattern, type PatternOptions, unfreeze } from "./selection.ts";
+export { type CountOptions, count, freeze, groupsOf, type NamePattern, type PatternOptions, unfreeze } from "./selection.ts";
 export { SparseLinear } from "./sparse-linear.ts";
 export { type Summary, type SummaryRow, summary } from "./summary.ts";
 export { withTangents } from "./tangents.ts";

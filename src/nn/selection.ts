@@ -1,6 +1,6 @@
 /** Parameters of a model chosen by their names: counted, frozen, put into groups. */
 
-import { checkList, checkObject } from "../base/checks.ts";
+import { checkList, checkObject, checkOptions } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { checkModule, type Module, type Parameter } from "./module.ts";
@@ -34,12 +34,17 @@ function chosen(op: string, model: Module, pattern: NamePattern | undefined): Pa
   throw new ArgumentError(`${op}: expected a pattern that some parameter fits, such as ${names.join(", ")}, got ${String(pattern)}`);
 }
 
+export interface CountOptions {
+  /** Counts those that are trained alone (default false). */
+  readonly trainable?: boolean;
+}
+
 /**
  * How many numbers a model's parameters hold, each counted once; of those that are trained with `trainable`.
  * @example count(new Linear(4, 3)) // 15
  */
-export function count(model: Module, options: { readonly trainable?: boolean } = {}): number {
-  checkObject("count", "options", options);
+export function count(model: Module, options: CountOptions = {}): number {
+  checkOptions("count", options, ["trainable"]);
   checkModule("count", model);
   const counted = options.trainable === true ? model.parameters().filter((p) => p.requiresGrad) : model.parameters();
   return counted.reduce((sum, p) => sum + p.size, 0);

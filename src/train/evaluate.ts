@@ -71,10 +71,10 @@ export function evaluate<M extends Module, B extends object>(
   options: EvaluateOptions<B> = {},
 ): number | Record<string, number> {
   const op = "evaluate";
+  checkOptions(op, options, ["weight"]);
   checkModule(op, model);
   checkIterable(op, "batches", batches);
   checkFunction(op, "measure", measure);
-  checkOptions(op, options, ["weight"]);
   const { weight = elementsOf } = options;
   checkFunction(op, "weight", weight);
   checkEnds(op, batches);
