@@ -259,7 +259,7 @@ export interface SerializeOptions {
  * @throws ArgumentError for the name that the format reserves, for names or metadata that are no text or hold half a
  *   surrogate pair, and for numbers beyond the range of float16
  * @throws DTypeError, StateError for what is no tensor, or one that was released
- * @example const bytes = serialize(model.stateDict(), { made: "with tapeloop" });
+ * @example const bytes = serializeSafetensors(model.stateDict(), { made: "with tapeloop" });
  */
 export function serialize(
   tensors: ReadonlyMap<string, Tensor>,
