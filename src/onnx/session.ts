@@ -12,6 +12,7 @@ import { checkTensor, scope, type Tensor } from "../tensor/tensor.ts";
 import { type Dimension, parseModel, type ValueInfo } from "./model.ts";
 import { type Compiled, compile } from "./program.ts";
 import { Replays } from "./replay.ts";
+import { ModelStream } from "./stream.ts";
 import { asTensor, type ElementType, HostArray, type Value, type WholeType } from "./values.ts";
 
 /** Tensors by the names that a model gives them. */
@@ -123,6 +124,23 @@ export class Session {
     });
     const values = scope(() => noGrad(() => this.#replays.run(given)));
     return Object.fromEntries(this.outputs.map(({ name }, i) => [name, values[i] as Tensor]));
+  }
+
+  /**
+   * A stream of a model whose outputs feed its inputs, frame by frame; the state goes from one to the next.
+   * @param links the output from which each input of the state takes its next value
+   * @param inputs a frame to begin with: a tensor for every other input, which fixes its form; for an input of the state, where to begin
+   *   (zeros unless given, of length 1 along axes that the model leaves open)
+   * @throws ArgumentError, DTypeError, ShapeError for what does not fit, a state that changes its form among it
+   * @example
+   * const stream = session.stream({ state: "stateN" }, { input: zeros([1, 576]), sr: tensor(16000, { dtype: "int32" }) });
+   * const { output } = stream.step({ input: frame });
+   * const saved = stream.toBytes(); // and later, anywhere: stream.fromBytes(saved)
+   */
+  stream(links: Readonly<Record<string, string>>, inputs: NamedTensors): ModelStream {
+    checkObject("stream", "links", links);
+    checkObject("stream", "inputs", inputs);
+    return new ModelStream(this, links, inputs);
   }
 
   /** Why the latest run went call by call; null if it was replayed. */
