@@ -116,8 +116,9 @@ export class MDRNN extends MultiDimensional<{ readonly h: Tensor }> {
 
   constructor(options: MDRNNOptions) {
     checkOptions("MDRNN", options, ["axes", "inputSize", "hiddenSize", "activation", ...LAYER]);
+    const activation = activationOf(options.activation ?? "tanh");
     super("MDRNN", 1, options);
-    this.#activation = activationOf(options.activation ?? "tanh");
+    this.#activation = activation;
     this.#marks = scope(() => noGrad(() => this.#activation(zeros([1], this.dtype)).item())) !== 0;
   }
 

@@ -1,6 +1,6 @@
 /** Words read letter by letter. */
 
-import { checkList, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkList, checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { Embedding, LAYER, type LayerOptions, Linear, uniformParameter } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
@@ -36,6 +36,7 @@ export class Highway extends Module {
   constructor(size: number, given: HighwayOptions = {}) {
     super();
     const { gateBias = -2, ...options } = optionsOf("Highway", given, ["gateBias", ...LAYER]);
+    checkNumber("Highway", "gateBias", gateBias);
     this.transform = new Linear(size, size, options);
     this.gate = new Linear(size, size, options);
     assign(this.gate.bias as Parameter, new Float64Array(size).fill(gateBias));
@@ -56,7 +57,6 @@ class Filters extends Module {
 
   constructor(width: number, count: number, embeddingSize: number, options: LayerOptions) {
     super();
-    checkSizes("CharacterEncoder", { width, count });
     this.width = width;
     const bound = 1 / Math.sqrt(embeddingSize * width);
     this.weight = uniformParameter([count, embeddingSize, width], bound, options);
@@ -67,6 +67,12 @@ class Filters extends Module {
   forward(x: Tensor): Tensor {
     return amax(conv1d(x, this.weight, this.bias), { axis: 2 });
   }
+}
+
+function checkFilter(filter: readonly [width: number, count: number]): void {
+  checkList("CharacterEncoder", "a filter", filter);
+  const [width, count] = filter;
+  checkSizes("CharacterEncoder", { width, count });
 }
 
 export interface CharacterEncoderOptions extends LayerOptions {
@@ -117,6 +123,9 @@ export class CharacterEncoder extends Module {
     } = optionsOf("CharacterEncoder", given, ["characters", "embeddingSize", "filters", "highways", "outputSize", ...LAYER]);
     checkList("CharacterEncoder", "filters", filters);
     if (filters.length === 0) throw new ArgumentError("CharacterEncoder: expected filters of at least one width, got none");
+    for (const filter of filters) checkFilter(filter);
+    checkSizes("CharacterEncoder", { characters, embeddingSize, outputSize });
+    checkWhole("CharacterEncoder", "highways", highways);
     const features = filters.reduce((sum, [, count]) => sum + count, 0);
     this.outputSize = outputSize;
     this.embedding = new Embedding(characters, embeddingSize, options);

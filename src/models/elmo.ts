@@ -1,6 +1,6 @@
 /** ELMo: language models of both directions, and mixtures of what their layers say of a word. */
 
-import { optionsOf } from "../base/checks.ts";
+import { checkSizes, optionsOf } from "../base/checks.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { LAYER, type LayerOptions, Linear } from "../nn/layers.ts";
 import { crossEntropy } from "../nn/losses.ts";
@@ -67,6 +67,7 @@ export class BidirectionalLanguageModel extends Module {
       ...options
     } = optionsOf("BidirectionalLanguageModel", given, ["encoder", "vocabSize", "hiddenSize", "numLayers", ...LAYER]);
     checkModule("BidirectionalLanguageModel", encoder);
+    checkSizes("BidirectionalLanguageModel", { vocabSize, hiddenSize, numLayers });
     const R = encoder.outputSize;
     if (!(R < hiddenSize))
       throw new ShapeError(`BidirectionalLanguageModel: expected an encoder of less than ${hiddenSize} values, got ${R}`);

@@ -1,7 +1,7 @@
 /** Forecasts of a tree of series, each child's network drawn towards its parent's. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkArrayLike, checkList, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkList, checkNumber, checkObject, checkOptions, checkSizes, checkText, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { LAYER, type LayerOptions, Linear } from "../nn/layers.ts";
@@ -84,6 +84,7 @@ export class HRNN extends Module {
       ...layer
     } = optionsOf("HRNN", options, ["tree", "hiddenSize", "numLayers", "alpha", ...LAYER]);
     checkSizes("HRNN", { hiddenSize, numLayers });
+    checkNumber("HRNN", "alpha", alpha);
     checkList("HRNN", "tree", tree);
     this.alpha = alpha;
     this.#nodes = new Map(tree.map((node) => [node.name, node]));
@@ -147,6 +148,10 @@ export class HRNN extends Module {
 
 /** Names from the root down. */
 function topDown(tree: readonly SeriesNode[]): string[] {
+  for (const node of tree) {
+    checkObject("HRNN", "a series", node);
+    checkText("HRNN", "a series' name", node.name);
+  }
   const names = new Set(tree.map(({ name }) => name));
   if (names.size < tree.length) throw new ArgumentError("HRNN: expected names that differ, got one twice");
   const roots = tree.filter(({ parent }) => parent === undefined);

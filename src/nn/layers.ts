@@ -1,8 +1,7 @@
 /** Linear, Bilinear, Embedding, LayerNorm, Sequential. */
 
-import { checkOptions, checkSizes } from "../base/checks.ts";
+import { checkOptions, checkSizes, checkWhole } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
-import { ArgumentError } from "../base/errors.ts";
 import { embedding } from "../ops/gather.ts";
 import { bilinear, linear } from "../ops/linear.ts";
 import { layerNorm } from "../ops/normalize.ts";
@@ -120,6 +119,7 @@ export class Embedding extends Module {
     super();
     checkSizes("Embedding", { numEmbeddings, embeddingDim });
     checkOptions("Embedding", options, ["paddingIdx", "scaleGradByFreq", ...LAYER]);
+    if (options.paddingIdx !== undefined) checkWhole("Embedding", "paddingIdx", options.paddingIdx, { least: 0, below: numEmbeddings });
     this.numEmbeddings = numEmbeddings;
     this.embeddingDim = embeddingDim;
     this.paddingIdx = options.paddingIdx;
@@ -214,9 +214,6 @@ export class Sequential extends Module {
 function zeroRow(weight: Parameter, row: number): void {
   const values = weight.data();
   const width = weight.dim(1);
-  if (!(Number.isInteger(row) && row >= 0 && row < weight.dim(0))) {
-    throw new ArgumentError(`Embedding: expected paddingIdx in [0, ${weight.dim(0) - 1}], got ${row}`);
-  }
   values.fill(0, row * width, (row + 1) * width);
   assign(weight, values);
 }

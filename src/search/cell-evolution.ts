@@ -145,12 +145,13 @@ export class CellEvolution extends Search<CellGraph> {
     checkOptions("CellEvolution", options, ["start", "population", "elite", "tournamentSize", "mutations", "maxNodes", ...SEARCH]);
     const defaults = { start: elmanGraph, population: 12, elite: 3, tournamentSize: 2, mutations: 3, maxNodes: 24 };
     const { start, population, elite, tournamentSize, mutations, maxNodes } = withDefaults(defaults, options);
-    super("CellEvolution", options, { start, population, elite, tournamentSize, mutations, maxNodes });
     const fault = cellFault(start);
     if (fault !== null) throw new ArgumentError(`CellEvolution: expected a graph of a cell as start, got ${fault}`);
-    checkWhole(this.kind, "population", population, { least: 2 });
-    checkWhole(this.kind, "elite", elite, { least: 1, below: population });
-    for (const [name, value] of Object.entries({ tournamentSize, mutations, maxNodes })) checkWhole(this.kind, name, value, { least: 1 });
+    checkWhole("CellEvolution", "population", population, { least: 2 });
+    checkWhole("CellEvolution", "elite", elite, { least: 1, below: population });
+    for (const [name, value] of Object.entries({ tournamentSize, mutations, maxNodes }))
+      checkWhole("CellEvolution", name, value, { least: 1 });
+    super("CellEvolution", options, { start, population, elite, tournamentSize, mutations, maxNodes });
     this.#options = { start, population, elite, tournamentSize, mutations, maxNodes };
   }
 

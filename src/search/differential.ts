@@ -61,11 +61,11 @@ export class DifferentialEvolution extends VectorSearch {
       crossoverRate: 0.9,
     };
     const { spread, population, weight, crossoverRate } = withDefaults(defaults, options);
+    checkNumber("DifferentialEvolution", "spread", spread, { least: 0 });
+    checkWhole("DifferentialEvolution", "population", population, { least: 4 });
+    checkNumber("DifferentialEvolution", "weight", weight, { above: 0 });
+    checkNumber("DifferentialEvolution", "crossoverRate", crossoverRate, { least: 0, most: 1 });
     super("DifferentialEvolution", options, { spread, population, weight, crossoverRate });
-    checkNumber(this.kind, "spread", spread, { least: 0 });
-    checkWhole(this.kind, "population", population, { least: 4 });
-    checkNumber(this.kind, "weight", weight, { above: 0 });
-    checkNumber(this.kind, "crossoverRate", crossoverRate, { least: 0, most: 1 });
     this.#spread = spread;
     this.#count = population;
     this.#weight = weight;

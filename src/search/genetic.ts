@@ -117,19 +117,19 @@ export class GeneticAlgorithm extends VectorSearch {
       learned,
       ...own
     } = withDefaults(defaults, options);
-    super("GeneticAlgorithm", options, own);
-    checkNumber(this.kind, "spread", own.spread, { least: 0 });
-    checkWhole(this.kind, "population", own.population, { least: 2 });
-    checkOneOf(this.kind, "selection", own.selection, SELECTIONS);
-    checkWhole(this.kind, "tournamentSize", own.tournamentSize, { least: 1 });
-    checkWhole(this.kind, "elite", own.elite, { least: 0, below: own.population });
-    checkFlag(this.kind, "reevaluate", own.reevaluate);
-    checkOneOf(this.kind, "crossover", own.crossover, ["onePoint", "uniform"]);
+    checkNumber("GeneticAlgorithm", "spread", own.spread, { least: 0 });
+    checkWhole("GeneticAlgorithm", "population", own.population, { least: 2 });
+    checkOneOf("GeneticAlgorithm", "selection", own.selection, SELECTIONS);
+    checkWhole("GeneticAlgorithm", "tournamentSize", own.tournamentSize, { least: 1 });
+    checkWhole("GeneticAlgorithm", "elite", own.elite, { least: 0, below: own.population });
+    checkFlag("GeneticAlgorithm", "reevaluate", own.reevaluate);
+    checkOneOf("GeneticAlgorithm", "crossover", own.crossover, ["onePoint", "uniform"]);
     for (const name of ["crossoverRate", "mutationRate", "mutationDecay", "learnedShare"] as const) {
-      checkNumber(this.kind, name, own[name], { least: 0, most: 1 });
+      checkNumber("GeneticAlgorithm", name, own[name], { least: 0, most: 1 });
     }
-    checkNumber(this.kind, "mutationScale", own.mutationScale, { least: 0 });
-    if (learned !== undefined) checkFunction(this.kind, "learned", learned);
+    checkNumber("GeneticAlgorithm", "mutationScale", own.mutationScale, { least: 0 });
+    if (learned !== undefined) checkFunction("GeneticAlgorithm", "learned", learned);
+    super("GeneticAlgorithm", options, own);
     this.#options = own;
     this.#learned = learned;
     this.#scale = own.mutationScale;

@@ -279,19 +279,19 @@ export class NEAT extends Search<NeatGenome> {
       connectionRate: 0.05,
     };
     const { generator: _, target: _t, maxEvaluations: _e, maxGenerations: _m, fitness, ...own } = withDefaults(defaults, options);
-    super("NEAT", options, own);
-    checkFunction(this.kind, "fitness", fitness);
-    checkFlag(this.kind, "recurrent", own.recurrent);
-    checkList(this.kind, "distance", own.distance);
+    checkFunction("NEAT", "fitness", fitness);
+    checkFlag("NEAT", "recurrent", own.recurrent);
+    checkList("NEAT", "distance", own.distance);
     if (own.distance.length !== 3) throw new ShapeError(`NEAT: expected 3 coefficients of the distance, got ${own.distance.length}`);
-    for (const name of ["inputs", "outputs", "population", "stagnation"] as const) checkWhole(this.kind, name, own[name], { least: 1 });
-    for (const [i, c] of own.distance.entries()) checkNumber(this.kind, `distance[${i}]`, c, { least: 0 });
+    for (const name of ["inputs", "outputs", "population", "stagnation"] as const) checkWhole("NEAT", name, own[name], { least: 1 });
+    for (const [i, c] of own.distance.entries()) checkNumber("NEAT", `distance[${i}]`, c, { least: 0 });
     if (own.species !== null) checkSpecies(own.species);
-    checkNumber(this.kind, "threshold", own.threshold, { above: 0 });
-    checkNumber(this.kind, "weightStep", own.weightStep, { least: 0 });
+    checkNumber("NEAT", "threshold", own.threshold, { above: 0 });
+    checkNumber("NEAT", "weightStep", own.weightStep, { least: 0 });
     for (const name of ["survivors", "weightRate", "nodeRate", "connectionRate"] as const) {
-      checkNumber(this.kind, name, own[name], { least: 0, most: 1 });
+      checkNumber("NEAT", name, own[name], { least: 0, most: 1 });
     }
+    super("NEAT", options, own);
     this.#options = own;
     this.#fitness = fitness;
     this.#threshold = own.threshold;

@@ -59,11 +59,12 @@ export class OpenAIES extends VectorSearch {
     checkOptions("OpenAIES", options, ["sigma", "population", "lr", "weightDecay", "shaping", ...VECTOR_SEARCH]);
     const defaults = { sigma: 0.1, population: 50, lr: 0.02, weightDecay: 0.005, shaping: "ranks" as "ranks" | "costs" };
     const { sigma, population, lr, weightDecay, shaping } = withDefaults(defaults, options);
-    super("OpenAIES", options, { sigma, population, lr, weightDecay, shaping });
-    checkNumber(this.kind, "sigma", sigma, { above: 0 });
-    checkWhole(this.kind, "population", population, { least: 2 });
+    checkNumber("OpenAIES", "sigma", sigma, { above: 0 });
+    checkWhole("OpenAIES", "population", population, { least: 2 });
     if (population % 2 !== 0) throw new ArgumentError(`OpenAIES: expected an even population, for pairs, got ${population}`);
-    checkOneOf(this.kind, "shaping", shaping, ["ranks", "costs"]);
+    checkOneOf("OpenAIES", "shaping", shaping, ["ranks", "costs"]);
+    for (const [name, value] of Object.entries({ lr, weightDecay })) checkNumber("OpenAIES", name, value, { least: 0 });
+    super("OpenAIES", options, { sigma, population, lr, weightDecay, shaping });
     this.#sigma = sigma;
     this.#count = population;
     this.#shaping = shaping;

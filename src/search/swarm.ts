@@ -74,11 +74,11 @@ export class ParticleSwarm extends VectorSearch {
       social: 1.49618,
     };
     const { spread, particles, topology, inertia, cognitive, social } = withDefaults(defaults, options);
+    checkNumber("ParticleSwarm", "spread", spread, { least: 0 });
+    checkWhole("ParticleSwarm", "particles", particles, { least: 1 });
+    checkOneOf("ParticleSwarm", "topology", topology, ["global", "ring"]);
+    for (const [name, value] of Object.entries({ inertia, cognitive, social })) checkNumber("ParticleSwarm", name, value, { least: 0 });
     super("ParticleSwarm", options, { spread, particles, topology, inertia, cognitive, social });
-    checkNumber(this.kind, "spread", spread, { least: 0 });
-    checkWhole(this.kind, "particles", particles, { least: 1 });
-    checkOneOf(this.kind, "topology", topology, ["global", "ring"]);
-    for (const [name, value] of Object.entries({ inertia, cognitive, social })) checkNumber(this.kind, name, value, { least: 0 });
     this.#spread = spread;
     this.#particles = particles;
     this.#ring = topology === "ring";

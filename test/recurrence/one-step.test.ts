@@ -19,7 +19,7 @@ function flow(make: Make, scan: Scan, T: number, options: object): (readonly num
   const cell = make({ generator: new Generator(4), dtype: "float64" });
   const xs = new Generator(5).normal([T, 2, cell.inputSize], 0, 1, "float64");
   const [ys] = enableGrad(() => (scan === "scan" ? cell.scan(xs, undefined, options) : scanSteps(cell, xs, undefined, options)));
-  const found = ys.requiresGrad ? gradients([ys], cell.parameters(), [onesLike(ys)]) : cell.parameters().map(() => null);
+  const found = ys.node !== null ? gradients([ys], cell.parameters(), [onesLike(ys)]) : cell.parameters().map(() => null);
   return found.map((g) => g && Array.from(g.data(), Number));
 }
 

@@ -45,6 +45,7 @@ describe.each(cells.map((cell, i) => [`${i}: ${cell.constructor.name}`, cell] as
     ["reversed", 6, { reverse: true }],
     ["full lengths", 6, { lengths: [6, 6] }],
     ["ragged batches", 6, { lengths: [2, 6] }],
+    ["a batch that lacks one step, which is more than there are inputs", 6, { lengths: [5, 6] }],
     ["a sequence without steps", 6, { lengths: [5, 0] }],
     ["ragged batches, reversed", 6, { lengths: [2, 6], reverse: true }],
     ["a single step", 1, {}],
