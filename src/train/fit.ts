@@ -12,15 +12,17 @@ import type { GradientAlgorithm } from "../learning/algorithm.ts";
 import { usingGradients } from "../learning/using-gradients.ts";
 import { checkInPlace } from "../nn/exchanged.ts";
 import { checkModule, type Module } from "../nn/module.ts";
+import { div } from "../ops/arithmetic.ts";
 import { checkClipNorm, clipGradNorm } from "../optim/clip.ts";
 import type { EMA } from "../optim/ema.ts";
-import { Optimizer } from "../optim/optimizer.ts";
+import type { LBFGS } from "../optim/lbfgs.ts";
+import { Optimizer, ParameterGroups } from "../optim/optimizer.ts";
 import { constantLR, Rates, readRates, type Schedule } from "../optim/schedules.ts";
 import { mapState, type State, stateTensors } from "../recurrence/state.ts";
 import { Generator, type GeneratorState, watchGenerators } from "../tensor/random.ts";
 import { Shadow } from "../tensor/shadow.ts";
 import { copyOf } from "../tensor/strided.ts";
-import { keep, scope, Tensor } from "../tensor/tensor.ts";
+import { forEachTensor, keep, scope, Tensor } from "../tensor/tensor.ts";
 import { checkWeights, forgetGradients, generatorsOf, type Weights } from "./model-parts.ts";
 import { type Modes, modesOf, setModes } from "./modes.ts";
 import { NOTHING_YET, type Progress, readEpoch, readProgress, type TrainingStep } from "./progress.ts";
@@ -41,7 +43,8 @@ export interface EarlyStopping {
 }
 
 export interface FitOptions<M extends Module, B, S extends State> {
-  readonly optimizer: Optimizer;
+  /** With `LBFGS` a step runs the loss several times, on the same batches. */
+  readonly optimizer: Optimizer | LBFGS;
   /**
    * Computes the scalar to minimise, for one batch. A recurrent model also returns its last state, and gets it back
    * with the next batch, detached (truncated backpropagation through time).
@@ -65,6 +68,12 @@ export interface FitOptions<M extends Module, B, S extends State> {
    * weights are the evaluated ones.
    */
   readonly averages?: EMA | undefined;
+  /** So many batches make one step, by the mean of their gradients (default 1); the last step of a pass may have fewer. */
+  readonly accumulate?: number;
+  /**
+   * Decides about a step that has failed and was undone: "skip" leaves its batches out and goes on, "throw" (the default) throws the error.
+   */
+  readonly onError?: ((error: unknown, batches: readonly B[]) => "skip" | "throw") | undefined;
   /** How often to read the batches, an array or a source with places (default 1). `SequenceBatches` and its like have epochs of their own. */
   readonly epochs?: number;
   /**
@@ -92,6 +101,8 @@ const FIT = [
   "gradients",
   "maxSteps",
   "epochs",
+  "accumulate",
+  "onError",
   "signal",
   "clipNorm",
   "schedule",
@@ -163,8 +174,10 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   #pass: Pass<B & Continuing> | null = null;
   /** The place of the next batch; null for the start. */
   #cursor: Cursor | null = null;
-  /** The batch of a failed step. */
-  #untrained: (B & Continuing) | null = null;
+  /** Batches that were taken and not trained on: those of a failed step. */
+  #untrained: (B & Continuing)[] = [];
+  /** Steps that failed and were left out. */
+  #skipped = 0;
   /** The error of the last request for a batch. */
   #sourceError: unknown = null;
   #step = 0;
@@ -237,7 +250,14 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     const history = new Recorder();
     for await (const step of this) history.add(step);
     const { last } = this.#progress;
-    this.#summary = { steps: this.#step, reason: this.#reason(), loss: last?.loss ?? null, best: this.best, history: history.lines };
+    this.#summary = {
+      steps: this.#step,
+      reason: this.#reason(),
+      loss: last?.loss ?? null,
+      best: this.best,
+      skipped: this.#skipped,
+      history: history.lines,
+    };
     return this.#summary;
   }
 
@@ -257,7 +277,8 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       this.#obeySignal();
       const done = this.#advance();
       if (done === null) break;
-      if (this.#isDue()) continue;
+      if (done === "skipped") await nextTask();
+      if (done === "skipped" || this.#isDue()) continue;
       yield done;
       await nextTask();
     }
@@ -342,32 +363,51 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   }
 
   /** Runs one step, or undoes it if it fails; null at the end of the batches. */
-  #advance(): TrainingStep | null {
+  #advance(): TrainingStep | "skipped" | null {
     const failed: { error?: unknown } = {};
-    // The batch of a failed step outlives the step's scope.
-    const outcome = scope((): { done: TrainingStep } | { batch: B & Continuing } | null => {
-      const batch = this.#take();
-      if (batch === null) return null;
+    // The batches of a failed step outlive the step's scope.
+    const outcome = scope((): { done: TrainingStep } | { batches: (B & Continuing)[] } | null => {
+      const batches = this.#takeAll();
+      if (batches.length === 0) return null;
       try {
-        return { done: this.#orNothing(() => this.#trainStep(batch)) };
+        return { done: this.#orNothing(() => this.#trainStep(batches)) };
       } catch (error) {
         failed.error = error;
-        return { batch };
+        return { batches };
       }
     });
     if (outcome === null) return null;
-    if ("batch" in outcome) {
-      this.#untrained = outcome.batch;
-      throw failed.error;
+    if ("batches" in outcome) {
+      this.#untrained = outcome.batches;
+      if (this.#options.onError?.(failed.error, outcome.batches) !== "skip") throw failed.error;
+      this.#skipped++;
     }
-    this.#untrained = null;
+    this.#untrained = [];
     this.#cursor = (this.#pass as Pass<B>).cursor;
-    return outcome.done;
+    return "done" in outcome ? outcome.done : "skipped";
   }
 
-  /** The next batch; null at the end. */
-  #take(): (B & Continuing) | null {
-    if (this.#untrained !== null) return this.#untrained;
+  /** The batches of the next step, all of one pass; none at the end. Those that were taken before the source failed are kept. */
+  #takeAll(): (B & Continuing)[] {
+    const { accumulate = 1 } = this.#options;
+    const batches = [...this.#untrained];
+    try {
+      for (let isFirst = batches.length === 0; batches.length < accumulate; isFirst = false) {
+        const batch = this.#take(isFirst);
+        if (batch === null) break;
+        batches.push(batch);
+      }
+    } catch (error) {
+      // A source that is read anew, from the last step on, gives them once more.
+      if (this.#pass !== null) forEachTensor(batches, keep);
+      this.#untrained = this.#pass === null ? [] : batches;
+      throw error;
+    }
+    return batches;
+  }
+
+  /** The next batch; null at the end, of the pass or of all passes. */
+  #take(mayBegin: boolean): (B & Continuing) | null {
     try {
       const pass = this.#open();
       const { value, done } = this.#watchSource(() => pass.next());
@@ -375,7 +415,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       else if (this.#sourceError !== null) {
         throw new StateError("fit: expected the batches to go on after their error, got their end", { cause: this.#sourceError });
       }
-      if (done) return this.#nextEpoch() ? this.#take() : null;
+      if (done) return mayBegin && this.#nextEpoch() ? this.#take(mayBegin) : null;
       if (typeof value !== "object" || value === null) throw new DTypeError(`fit: expected batches that are objects, got ${quote(value)}`);
       return value;
     } catch (error) {
@@ -440,22 +480,18 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     }
   }
 
-  #trainStep(batch: B & Continuing): TrainingStep {
-    const { optimizer, schedule, averages, clipNorm = Number.POSITIVE_INFINITY } = this.#options;
+  #trainStep(batches: readonly (B & Continuing)[]): TrainingStep {
+    const { optimizer, schedule, averages } = this.#options;
     const params = [...new Set([...this.#model.parameters(), ...optimizer.params])];
     checkInPlace("fit", params);
-    forgetGradients(params);
     try {
       this.#setToTraining();
-      const [value, next] = this.#lossOf(batch);
       const step = this.#step + 1;
-      const loss = finite("loss", value.item(), step);
-      backward(value);
-      const gradNorm = finite("gradient norm", clipGradNorm(params, clipNorm), step);
+      const { loss, gradNorm, carried } = this.#differentiate(batches, params, step);
       // Everything that can fail comes before the optimiser's step, or is that step.
-      const carried = next === null ? null : mapState((s) => copyOf(s), next);
       if (schedule !== undefined) this.#rates.set(this.#step);
-      optimizer.step(undefined, loss);
+      if (optimizer instanceof Optimizer) optimizer.step(undefined, loss);
+      else this.#search(optimizer, batches, params);
       averages?.update();
       this.#carry(carried);
       this.#step = step;
@@ -464,6 +500,33 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       return last;
     } finally {
       forgetGradients(params);
+    }
+  }
+
+  /** The mean loss of some batches, with its gradients in the parameters, and the state after the last of them. */
+  #differentiate(batches: readonly (B & Continuing)[], params: readonly Tensor[], step: number): Differentiated<S> {
+    const { clipNorm = Number.POSITIVE_INFINITY } = this.#options;
+    forgetGradients(params);
+    let carried: S | null = this.#state;
+    let total = 0;
+    batches.forEach((batch, i) => {
+      const [value, next] = this.#lossOf(batch, batch.fresh ? null : carried, i === 0);
+      total += finite("loss", value.item(), step);
+      backward(batches.length === 1 ? value : div(value, batches.length));
+      carried = next === null ? null : (mapState((s) => copyOf(s), next) as S);
+    });
+    return { loss: total / batches.length, gradNorm: finite("gradient norm", clipGradNorm(params, clipNorm), step), carried };
+  }
+
+  /** A step of an optimiser that runs the loss as often as it needs. If it fails, the optimiser is as before. */
+  #search(optimizer: LBFGS, batches: readonly (B & Continuing)[], params: readonly Tensor[]): void {
+    const before = optimizer.stateDict();
+    const saved = { ...before, tensors: Object.fromEntries(Object.entries(before.tensors).map(([name, t]) => [name, copyOf(t)])) };
+    try {
+      optimizer.step(() => this.#differentiate(batches, params, this.#step + 1).loss);
+    } catch (error) {
+      optimizer.loadStateDict(saved);
+      throw error;
     }
   }
 
@@ -476,9 +539,8 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     this.#modes = modesOf(this.#model);
   }
 
-  #lossOf(batch: B & Continuing): [loss: Tensor, next: S | null] {
-    const before = batch.fresh ? null : this.#state;
-    const result = this.#untried && before !== null ? this.#tryState(batch, before) : this.#callLoss(batch, before ?? undefined);
+  #lossOf(batch: B & Continuing, before: S | null, isFirst: boolean): [loss: Tensor, next: S | null] {
+    const result = this.#untried && isFirst && before !== null ? this.#tryState(batch, before) : this.#callLoss(batch, before ?? undefined);
     const [value, next = null] = Array.isArray(result) ? (result as [Tensor, (S | null)?]) : [result as Tensor];
     if (!(value instanceof Tensor)) {
       throw new ArgumentError(`fit: expected loss to return a tensor, or a list of a tensor and a state, got ${quote(result)}`);
@@ -624,6 +686,14 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   }
 }
 
+/** A step's loss and gradients. */
+interface Differentiated<S extends State> {
+  readonly loss: number;
+  /** Before clipping. */
+  readonly gradNorm: number;
+  readonly carried: S | null;
+}
+
 type Places = Map<Generator, GeneratorState>;
 
 function placesOf(generators: readonly Generator[]): Places {
@@ -647,11 +717,13 @@ function keepAll(weights: Weights): Weights {
 
 /** Options for any type of model. */
 type AnyOptions = {
-  readonly [K in keyof FitOptions<Module, object, State>]: K extends "loss" | "evaluate" ? unknown : FitOptions<Module, object, State>[K];
+  readonly [K in keyof FitOptions<Module, object, State>]: K extends "loss" | "evaluate" | "onError"
+    ? unknown
+    : FitOptions<Module, object, State>[K];
 };
 
 /** Refuses averages of parameters that are not trained, which would never change. @throws ArgumentError */
-function checkAverages({ parameters = [] }: EMA, model: Module, { groups }: Optimizer): void {
+function checkAverages({ parameters = [] }: EMA, model: Module, { groups }: Optimizer | LBFGS): void {
   const known = new Set<Tensor>([...model.parameters(), ...groups.flatMap(({ params }) => params)]);
   const strange = parameters.findIndex((p) => !known.has(p));
   if (strange < 0) return;
@@ -673,10 +745,12 @@ function checkFitOptions({
   averages,
   evaluate,
   epochs,
+  accumulate,
+  onError,
   monitor,
 }: AnyOptions): void {
-  if (!(optimizer instanceof Optimizer)) {
-    throw new DTypeError(`fit: expected an optimizer that takes a step from gradients, as SGD or Adam, got ${quote(optimizer)}`);
+  if (!((optimizer as unknown) instanceof ParameterGroups)) {
+    throw new DTypeError(`fit: expected an optimizer, such as SGD or Adam, got ${quote(optimizer)}`);
   }
   checkFunction("fit", "loss", loss);
   if (gradients !== undefined) checkMethods("fit", "gradients, a gradient algorithm", gradients, ["scan"]);
@@ -686,6 +760,8 @@ function checkFitOptions({
     checkMethods("fit", "averages, an EMA", averages, ["update", "withAverages", "withParameters", "stateDict", "checkStateDict"]);
   if (maxSteps !== undefined) checkWhole("fit", "maxSteps", maxSteps);
   if (epochs !== undefined) checkEpochs("fit", epochs);
+  if (accumulate !== undefined) checkWhole("fit", "accumulate", accumulate, { least: 1 });
+  if (onError !== undefined) checkFunction("fit", "onError", onError);
   checkMonitor("fit", monitor);
   if (evaluateEvery !== undefined) checkWhole("fit", "evaluateEvery", evaluateEvery, { least: 1 });
   if (clipNorm !== undefined) checkClipNorm("fit", clipNorm);

@@ -77,6 +77,8 @@ export interface TrainingSummary {
   readonly loss: number | null;
   /** The best evaluation and its step. */
   readonly best: { readonly value: number; readonly step: number } | null;
+  /** Steps that failed and that `onError` left out, of this run. */
+  readonly skipped: number;
   /** Of the steps that awaiting ran. */
   readonly history: History;
 }

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { backward } from "../../src/autodiff/backward.ts";
 import { ArgumentError, DTypeError, FormatError } from "../../src/base/errors.ts";
 import { SequenceBatches } from "../../src/data/sequence-batches.ts";
 import { Module, Parameter } from "../../src/nn/module.ts";
 import { mul, square, sub } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/broadcast.ts";
+import { LBFGS } from "../../src/optim/lbfgs.ts";
 import { SGD } from "../../src/optim/sgd.ts";
 import { lineChart } from "../../src/plot/svg.ts";
 import { Generator } from "../../src/tensor/random.ts";
@@ -181,5 +183,143 @@ describe("several metrics", () => {
     await expect(failing({ a: "x" })).rejects.toThrow(ArgumentError);
     expect(() => training(new Line(), [], { monitor: { mode: "best" as never } })).toThrow(ArgumentError);
     expect(() => training(new Line(), [], { monitor: { metric: 5 as never } })).toThrow(DTypeError);
+  });
+});
+
+describe("accumulation", () => {
+  const goals = [{ goal: 1 }, { goal: 5 }, { goal: 3 }, { goal: 9 }, { goal: 2 }];
+
+  it("makes one step of several batches, by the mean of their gradients", async () => {
+    const [one, many] = [new Line(), new Line()];
+    const { history } = await training(one, goals, { accumulate: 2 });
+    // The mean of two squares has its minimum at the mean of the goals; the last step has one batch alone.
+    const means = [{ goal: 3 }, { goal: 6 }, { goal: 2 }];
+    await training(many, means);
+    expect(one.w.item()).toBeCloseTo(many.w.item(), 12);
+    expect(history.loss.y[0]).toBe((49 + 9) / 2);
+    expect(history.loss.x).toEqual([1, 2, 3]);
+  });
+
+  it("carries the state from batch to batch, and does not mix passes", async () => {
+    const seen: (number | null)[] = [];
+    const loss = (m: Line, { goal }: Goal, state: Tensor | undefined) => {
+      seen.push(state === undefined ? null : state.item());
+      return [sum(square(m.w)), tensor([goal])] as const;
+    };
+    const { steps } = await training(new Line(), goals, { accumulate: 2, epochs: 2, loss });
+    expect(seen).toEqual([null, 1, 5, 3, 9, null, 1, 5, 3, 9]);
+    expect(steps).toBe(6);
+  });
+
+  it("goes on from a checkpoint to the bit", async () => {
+    const straight = new Line();
+    await training(straight, goals, { accumulate: 2, epochs: 2 });
+    const [first, second] = [new Line(), new Line()];
+    const run = training(first, goals, { accumulate: 2, epochs: 2 });
+    for await (const { step } of run) if (step === 4) break;
+    await training(second, goals, { accumulate: 2, epochs: 2, resume: run.checkpoint() });
+    expect(second.w.item()).toBe(straight.w.item());
+  });
+
+  it.each([
+    ["a source that is read anew", false],
+    ["an iterator", true],
+  ])("loses and repeats nothing when %s fails", async (_, isIterator) => {
+    let fails = true;
+    const give = (goal: number) => ({ done: false as const, value: { goal, held: tensor([goal]) } });
+    const source = {
+      [Symbol.iterator](): Iterator<Goal> {
+        let n = 0;
+        return {
+          next() {
+            if (n === 1 && fails) throw new Error("no more");
+            return n < 2 ? give(++n) : { done: true, value: undefined };
+          },
+        };
+      },
+    };
+    const once = source[Symbol.iterator]();
+    const iterator = { [Symbol.iterator]: () => iterator, next: () => once.next() };
+    const held: number[] = [];
+    const run = training(new Line(), isIterator ? iterator : source, {
+      accumulate: 2,
+      loss: (m, batch) => {
+        held.push((batch as Goal & { held: Tensor }).held.item());
+        return sum(square(m.w));
+      },
+    });
+    await expect(run).rejects.toThrow("no more");
+    fails = false;
+    expect((await run).steps).toBe(1);
+    expect(held).toEqual([1, 2]);
+  });
+});
+
+describe("a step that fails", () => {
+  const bad = [{ goal: 0 }, { goal: Number.NaN }, { goal: 0 }];
+
+  it("is left out where onError says so", async () => {
+    const model = new Line();
+    const told: string[] = [];
+    const onError = (error: unknown, [batch]: readonly Goal[]) => {
+      told.push(`${(error as Error).message} ${batch?.goal}`);
+      return "skip" as const;
+    };
+    const summary = await training(model, bad, { onError });
+    expect(summary).toMatchObject({ steps: 2, skipped: 1 });
+    expect(model.w.item()).toBe(2);
+    expect(told).toEqual(["fit: expected a finite loss in step 2, got NaN NaN"]);
+  });
+
+  it("ends the training otherwise, and is tried again", async () => {
+    const run = training(new Line(), bad, { onError: () => "throw" });
+    await expect(run).rejects.toThrow("finite loss in step 2");
+    await expect(run).rejects.toThrow("finite loss in step 2");
+    expect((await training(new Line(), [{ goal: Number.NaN }], { onError: () => "skip" })).steps).toBe(0);
+    expect(() => training(new Line(), bad, { onError: "skip" as never })).toThrow(DTypeError);
+    expect(() => training(new Line(), bad, { accumulate: 0 })).toThrow(ArgumentError);
+  });
+});
+
+describe("L-BFGS", () => {
+  it("finds the minimum in a few steps, also of several batches", async () => {
+    const model = new Line();
+    const optimizer = new LBFGS(model.parameters(), { lineSearchFn: "strongWolfe" });
+    const summary = await training(model, [{ goal: 1 }, { goal: 5 }], { optimizer, accumulate: 2, epochs: 2 });
+    expect(model.w.item()).toBeCloseTo(3, 9);
+    expect(summary.history.loss.y[0]).toBe((49 + 9) / 2);
+    expect(summary.history.loss.y[1]).toBeCloseTo(4, 9);
+  });
+
+  it("takes the same steps as by its closure", async () => {
+    const [one, two] = [new Line(), new Line()];
+    await training(one, zeros(3), { optimizer: new LBFGS(one.parameters(), { maxIter: 2, lr: 0.1 }) });
+    const optimizer = new LBFGS(two.parameters(), { maxIter: 2, lr: 0.1 });
+    for (let i = 0; i < 3; i++) {
+      optimizer.step(() => {
+        optimizer.zeroGrad();
+        const loss = sum(square(sub(two.w, 0)));
+        backward(loss);
+        return loss;
+      });
+    }
+    expect(one.w.item()).toBe(two.w.item());
+  });
+
+  it("is as before where the loss fails in the midst of its step", async () => {
+    const model = new Line();
+    const optimizer = new LBFGS(model.parameters(), { maxIter: 5, lr: 0.1 });
+    let calls = 0;
+    const run = training(model, zeros(2), {
+      optimizer,
+      loss: (m) => {
+        if (++calls === 4) throw new Error("mine");
+        return sum(square(m.w));
+      },
+    });
+    await expect(run).rejects.toThrow("mine");
+    expect(model.w.item()).toBe(8);
+    expect(optimizer.stateDict().tensors).toEqual({});
+    expect((await run).steps).toBe(2);
   });
 });
