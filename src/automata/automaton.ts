@@ -1,9 +1,9 @@
-/** Deterministic finite automata: what networks over strings are read out into and built from. */
+/** Deterministic finite automata, which can be extracted from networks over strings and built into them. */
 
 import { checkIterable, checkList, checkObject } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 
-/** States 0 … n−1, of which 0 is the start; symbols 0 … K−1. */
+/** States 0 … n−1, with 0 as the start; symbols 0 … K−1. */
 export interface Automaton {
   readonly symbols: number;
   /** transitions[q][a]: the state after symbol a in state q. */
@@ -46,14 +46,14 @@ export function runAutomaton(automaton: Automaton, word: Iterable<number>): numb
   return q;
 }
 
-/** Whether the automaton takes a string. */
+/** Whether the automaton accepts a string. */
 export function acceptsWord(automaton: Automaton, word: Iterable<number>): boolean {
   checkObject("acceptsWord", "an automaton", automaton);
   return automaton.accepting[runAutomaton(automaton, word)] === true;
 }
 
 /**
- * The smallest automaton of the same language, its states numbered as a breadth-first search meets them;
+ * The smallest automaton of the same language, with states numbered in breadth-first order;
  * so two automata accept the same language if and only if these are equal.
  * @see Moore, "Gedanken-experiments on sequential machines", 1956: partition refinement
  */
@@ -74,7 +74,7 @@ export function minimizeAutomaton(automaton: Automaton): Automaton {
   return { symbols, transitions: explored.transitions, accepting: explored.states.map((b) => accepting[member(b)] === true) };
 }
 
-/** Equal keys to equal numbers. */
+/** Maps equal keys to equal numbers. */
 function numbered(keys: readonly string[]): number[] {
   const known = new Map<string, number>();
   return keys.map((key) => {
@@ -85,7 +85,7 @@ function numbered(keys: readonly string[]): number[] {
 }
 
 /**
- * Breadth-first search from a start: states that `key` calls the same are one, the first reached stands for them.
+ * Breadth-first search from a start. States with equal keys count as one, represented by the first reached.
  * @throws ArgumentError when there are more than `limit` states
  */
 export function explore<S>(
@@ -195,7 +195,7 @@ const tomitaTable: readonly [transitions: number[][], accepting: number[]][] = [
 ];
 
 /**
- * The minimal automata of Tomita's seven languages over {0, 1}; all take the empty string.
+ * The minimal automata of Tomita's seven languages over {0, 1}; all accept the empty string.
  *
  *   1: 1*    2: (10)*    3: no odd run of 1s followed later by an odd run of 0s    4: no 000
  *   5: an even number of 0s and of 1s    6: the numbers of 0s and 1s differ by a multiple of 3    7: 0*1*0*1*

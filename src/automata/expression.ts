@@ -1,13 +1,13 @@
-/** Regular expressions as positions: which letter may follow which, without an automaton in between. */
+/** Regular expressions as positions: which letter may follow which, without building an automaton. */
 
 import { checkText } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 
-/** A place in an expression where a letter stands. */
+/** A position of a letter in an expression. */
 export interface Position {
   readonly letter: string;
-  /** The positions that it may come after; −1 is the beginning of the word. */
+  /** The positions that may precede it; −1 is the beginning of the word. */
   readonly after: readonly number[];
 }
 
@@ -18,7 +18,7 @@ export interface Positions {
   readonly ends: readonly number[];
 }
 
-/** What a part of an expression stands for. */
+/** The language of a part of an expression. */
 interface Part {
   /** Whether it may be empty. */
   readonly empty: boolean;
@@ -26,13 +26,13 @@ interface Part {
   readonly last: readonly number[];
 }
 
-/** Parentheses within parentheses, at most. */
+/** Deepest nesting of parentheses. */
 const DEEPEST = 500;
 const NOTHING: Part = { empty: true, first: [], last: [] };
 
 /**
- * The positions of a regular expression of letters, `|`, `*`, `+`, `?` and parentheses, which mean what they do in JavaScript's expressions.
- * @throws DTypeError for what is no text; ArgumentError for what is no such expression
+ * The positions of a regular expression of letters, `|`, `*`, `+`, `?` and parentheses, with the same meaning as in JavaScript.
+ * @throws DTypeError for anything but text; ArgumentError for anything but such an expression
  * @see Glushkov, "The abstract theory of automata", 1961; McNaughton and Yamada, "Regular expressions and state graphs for automata", 1960
  * @example positionsOf("(ab)*a").ends.length // 1: the a at the end
  */

@@ -1,4 +1,4 @@
-/** Automata read out of networks. */
+/** Extracts automata from networks. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkOptions } from "../base/checks.ts";
@@ -15,9 +15,9 @@ export interface LabelledWord {
 }
 
 export interface ExtractOptions {
-  /** Intervals that each unit's range [0, 1] is cut into at first (default 2). */
+  /** Initial number of intervals into which each unit's range [0, 1] is divided (default 2). */
   readonly levels?: number;
-  /** Strings that the automaton must get right: the number of intervals is raised until it does. */
+  /** Strings that the automaton must classify correctly; the number of intervals rises until it does. */
   readonly examples?: readonly LabelledWord[];
   /** Largest number of intervals tried (default 8). */
   readonly maxLevels?: number;
@@ -26,11 +26,11 @@ export interface ExtractOptions {
 }
 
 /**
- * The minimal automaton that a network's states behave as: the state space is cut into q^N cells, and from the first
- * state found in each cell every symbol is tried, breadth first; a cell is accepting where S_0 > 0.5.
+ * The minimal automaton of a network's behaviour: the state space is divided into q^N cells, and from the first
+ * state found in each cell every symbol is tried, breadth first; a cell is accepting if S_0 > 0.5.
  * @throws ArgumentError when no number of intervals up to `maxLevels` explains the examples, or too many cells are visited
  * @see Giles, Miller, Chen, Chen, Sun and Lee, 1992, section 5
- * Deviates: the number of intervals is raised until the automaton explains the examples; the paper chooses it by hand.
+ * Deviates: the number of intervals rises until the automaton explains the examples; the paper chooses it by hand.
  * @example const automaton = extractAutomaton(cell, { examples });
  */
 export function extractAutomaton(cell: SecondOrderRNN, options: ExtractOptions = {}): Automaton {

@@ -1,4 +1,4 @@
-/** Finite automata: running, minimising and comparing them, building them into networks and reading them out of these. */
+/** Finite automata: running, minimising and comparing them, building them into networks and extracting them from networks. */
 
 export { type Automaton, acceptsWord, differingWord, minimizeAutomaton, runAutomaton, tomita } from "./automaton.ts";
 export { type Position, type Positions, positionsOf } from "./expression.ts";

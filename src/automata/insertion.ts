@@ -1,4 +1,4 @@
-/** Automata built into networks. */
+/** Builds automata into networks. */
 
 import { checkNumber, optionsOf } from "../base/checks.ts";
 import { SecondOrderRNN } from "../cells/simple/second-order.ts";
@@ -8,18 +8,18 @@ import { assign } from "../tensor/tensor.ts";
 import { type Automaton, checkAutomaton } from "./automaton.ts";
 
 export interface InsertOptions extends LayerOptions {
-  /** Rule strength H: the larger, the closer to 0 and 1 the states keep (default 8). */
+  /** Rule strength H: larger values keep states closer to 0 and 1 (default 8). */
   readonly strength?: number;
 }
 
 /**
- * The network that runs a given automaton: unit 0 answers, unit j + 1 is on in state j.
+ * A network that runs a given automaton: unit 0 is the answer, unit j + 1 is on in state j.
  *
  *   W_ijk = H if δ(q_j, a_k) = q_i    W_jjk = −H if δ(q_j, a_k) ≠ q_j    W_0jk = ±H as δ(q_j, a_k) is accepted    b = −H/2
  *
  * @see Omlin and Giles, "Constructing deterministic finite-state automata in recurrent neural networks", 1996, section 3
  * Deviates: unit 0 starts with the answer for the empty string.
- * @throws ArgumentError for an automaton that is none, and for a strength that is not above 0
+ * @throws ArgumentError for an invalid automaton, and for a strength that is not above 0
  * @example const net = insertAutomaton(tomita(4), { strength: 8 });
  */
 export function insertAutomaton(automaton: Automaton, options: InsertOptions = {}): SecondOrderRNN {

@@ -1,4 +1,4 @@
-/** Nets of McCulloch and Pitts, 1943, with circles, and Kleene's theorem of 1956: what they can tell apart are the regular events. */
+/** Nets of McCulloch and Pitts, 1943, with circles, and Kleene's theorem of 1956: they recognise exactly the regular events. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkIterable, checkList, checkText, checkWhole, isRecord, optionsOf } from "../base/checks.ts";
@@ -18,31 +18,31 @@ import { positionsOf } from "./expression.ts";
 /** A unit, by the names of the inputs and units whose pulses reach it. A name given twice stands for two synapses. */
 export interface McCullochPittsUnit {
   readonly excitatory?: readonly string[];
-  /** Any of these, if active, keeps the unit silent whatever else comes. */
+  /** If any of these is active, the unit stays silent. */
   readonly inhibitory?: readonly string[];
-  /** θ: how many excitatory pulses have to come at once (default 1). */
+  /** θ: number of simultaneous excitatory pulses needed (default 1). */
   readonly threshold?: number;
 }
 
 export interface McCullochPittsOptions {
-  /** Names of the lines that come from outside. */
+  /** Names of the input lines. */
   readonly inputs: readonly string[];
   readonly units: Readonly<Record<string, McCullochPittsUnit>>;
-  /** Units that are active before the first step (default none). */
+  /** Units that are initially active (default none). */
   readonly active?: readonly string[];
 }
 
-/** The unit that is active before the first symbol, and the one that tells whether a word is of the language. */
+/** The unit that is active before the first symbol, and the one that tells whether a word belongs to the language. */
 const [START, ANSWER] = ["start", "answer"] as const;
 
 /**
- * A net of all-or-none units, each of which takes one step to answer:
+ * A net of all-or-none units, each of which takes one step to respond:
  *
  *   x_i(t+1) = 1 if no inhibitory line of unit i is active at t and Σ_exc x_j(t) ≥ θ_i, else 0.
  *
- * Circles among the units keep what has happened. Inputs [B,I] other than 0 are pulses; the output [B,N] and the state are the units' activity, 0 or 1,
+ * Circles among the units form its memory. Inputs [B,I] other than 0 are pulses; the output [B,N] and the state are the units' activity, 0 or 1,
  * in the order of `units`. Nothing is trained, and derivatives are zero.
- * @throws ArgumentError for names that nothing has, or two things have, and thresholds that are no whole number of at least 1
+ * @throws ArgumentError for unknown or duplicate names, and thresholds that are not whole numbers of at least 1
  * @see McCulloch and Pitts, "A logical calculus of the ideas immanent in nervous activity", Bulletin of Mathematical Biophysics 5, 1943; Kleene,
  * "Representation of events in nerve nets and finite automata", 1956. From memory.
  * @example
@@ -95,11 +95,11 @@ export class McCullochPittsNetwork extends Cell<Tensor> {
   }
 
   /**
-   * The net that tells the words of a regular expression: one unit for each letter that stands in it, which is active when the word so far may end
-   * there. It fires on its letter if a unit that it may come after was active: as many synapses from the letter as there are such units, and one
+   * A net that recognises the words of a regular expression: one unit per letter in the expression, which is active when the word so far may end
+   * there. It fires on its letter if a unit that may precede it was active: it has as many synapses from the letter as there are such units, and one
    * more is the threshold. The unit "answer" follows one step later.
    * @param alphabet the letters of the input lines, in order
-   * @throws ArgumentError for what is no expression of letters, `|`, `*`, `+`, `?` and parentheses, or one with other letters
+   * @throws ArgumentError for anything but an expression of letters, `|`, `*`, `+`, `?` and parentheses, or one with other letters
    * @see Kleene, 1956, theorem 3; by the positions of Glushkov, 1961
    * @example McCullochPittsNetwork.ofExpression("(ab)*a", "ab").accepts([0, 1, 0]) // true
    */
@@ -110,9 +110,9 @@ export class McCullochPittsNetwork extends Cell<Tensor> {
   }
 
   /**
-   * The net that tells the words of an automaton: one unit for each state and symbol, which is active after that step. The unit "answer" follows one
+   * A net that recognises the words of an automaton: one unit for each state and symbol, which is active after that step. The unit "answer" follows one
    * step later.
-   * @throws ArgumentError for an automaton that is none
+   * @throws ArgumentError for an invalid automaton
    * @see Kleene, "Representation of events in nerve nets and finite automata", 1956
    * @example McCullochPittsNetwork.ofAutomaton(tomita(4)).accepts([0, 1, 0, 0]) // true
    */
@@ -140,8 +140,8 @@ export class McCullochPittsNetwork extends Cell<Tensor> {
   }
 
   /**
-   * Whether a net of `ofExpression` or `ofAutomaton` takes a word of symbols 0 … I − 1: its answer one step after the last.
-   * @throws ArgumentError for symbols that are not there, and for a net without a unit "answer"
+   * Whether a net of `ofExpression` or `ofAutomaton` accepts a word of symbols 0 … I − 1: its answer one step after the last symbol.
+   * @throws ArgumentError for unknown symbols, and for a net without a unit "answer"
    */
   accepts(word: Iterable<number>): boolean {
     checkIterable("accepts", "a word", word);
@@ -216,7 +216,7 @@ function unknown(op: string, what: string, known: readonly string[], got: unknow
   return new ArgumentError(`${op}: expected ${what} among ${list(known)}, got ${quote(got)}`);
 }
 
-/** Rows of numbers, of which there may be none in a row. */
+/** A tensor from rows of numbers, which may be empty. */
 function matrix(rows: readonly (readonly number[])[]): Tensor {
   return keep(tensor(rows.flat(), { shape: [rows.length, rows[0]?.length ?? 0] }));
 }

@@ -1,20 +1,20 @@
-/** What training reads from: sources, passes over them, and places in a pass. */
+/** Sources of batches, passes over them, and places in a pass. */
 
 import { checkWhole, isRecord } from "../base/checks.ts";
 import { FormatError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { scope } from "../tensor/tensor.ts";
 
-/** A place in a source of batches, as plain numbers that can be stored. */
+/** A place in a source of batches, as plain numbers to store. */
 export type Cursor = Readonly<Record<string, number>>;
 
-/** One pass over a source. Its cursor names the batch that comes next. */
+/** One pass over a source. Its cursor points to the next batch. */
 export interface Pass<B> extends IterableIterator<B> {
   readonly cursor: Cursor;
 }
 
 /**
- * A source of batches that knows its places. Every pass is one of its own: passes begin at the start, or where a cursor says,
+ * A source of batches that knows its places. Every pass is independent: passes begin at the start, or at a cursor,
  * and know nothing of each other.
  * @example
  * const pass = source[Symbol.iterator]();
@@ -24,11 +24,11 @@ export interface Pass<B> extends IterableIterator<B> {
  */
 export interface Batches<B> extends Iterable<B> {
   [Symbol.iterator](): Pass<B>;
-  /** A pass that continues from a place. @throws FormatError for a cursor that names none */
+  /** A pass that continues from a place. @throws FormatError for an invalid cursor */
   from(cursor: Cursor): Pass<B>;
 }
 
-/** A cursor's field, whole and in [0, limit). @throws FormatError */
+/** Reads a cursor's field: a whole number in [0, limit). @throws FormatError */
 export function cursorField(cursor: Cursor, name: string, limit: number): number {
   const value = isRecord(cursor) ? cursor[name] : undefined;
   if (typeof value !== "number" || !(Number.isSafeInteger(value) && value >= 0 && value < limit)) {
@@ -39,13 +39,13 @@ export function cursorField(cursor: Cursor, name: string, limit: number): number
   return value;
 }
 
-/** How often to read everything. @throws ArgumentError */
+/** Checks the number of epochs. @throws ArgumentError */
 export function checkEpochs(op: string, epochs: number): number {
   if (epochs !== Number.POSITIVE_INFINITY) checkWhole(op, "epochs", epochs);
   return epochs;
 }
 
-/** What an epoch is made of: items 0 … count − 1, so many at a time. */
+/** The plan of an epoch: items 0 … count − 1, a batch at a time. */
 export interface EpochPlan<B> {
   readonly count: number;
   readonly width: number;
@@ -54,7 +54,7 @@ export interface EpochPlan<B> {
   readonly batch: (epoch: number, start: number, end: number) => B;
 }
 
-/** Epoch after epoch, from the cursor { epoch, position } on. */
+/** A pass over epoch after epoch, from the cursor { epoch, position } on. */
 export class EpochPass<B> implements Pass<B> {
   readonly #plan: EpochPlan<B>;
   #epoch = 0;
@@ -91,7 +91,7 @@ export class EpochPass<B> implements Pass<B> {
   }
 }
 
-/** A pass over what has no places of its own: its batches are counted, { taken }. */
+/** A pass over a source without places; counts its batches, { taken }. */
 class CountedPass<B> implements Pass<B> {
   readonly #iterator: Iterator<B>;
   #taken: number;
@@ -122,7 +122,7 @@ class CountedPass<B> implements Pass<B> {
   }
 }
 
-/** An iterator after its first batches, which are dropped. @throws FormatError where it has not so many */
+/** Drops an iterator's first batches. @throws FormatError if it has fewer */
 function skip<B>(iterator: Iterator<B>, count: number): Iterator<B> {
   for (let i = 0; i < count; i++) {
     const done = scope(() => iterator.next().done === true);
@@ -131,14 +131,14 @@ function skip<B>(iterator: Iterator<B>, count: number): Iterator<B> {
   return iterator;
 }
 
-/** An array's elements from a place on, without what comes before. */
+/** An array's elements from a place on. */
 function* elements<B>(source: readonly B[], from: number): Generator<B, undefined> {
   for (let i = from; i < source.length; i++) yield source[i] as B;
 }
 
 /**
- * A pass over any source, from a place if there is one: an array goes on at it, `Batches` know how to, and of everything else
- * the batches before it are made once more and dropped.
+ * A pass over any source, from a place if given. Arrays and `Batches` continue there; any other source
+ * makes the earlier batches again, and they are dropped.
  * @throws FormatError for a cursor of another kind of source, and for an array that is too short
  */
 export function passOver<B>(source: Iterable<B>, cursor: Cursor | null = null): Pass<B> {
@@ -149,7 +149,7 @@ export function passOver<B>(source: Iterable<B>, cursor: Cursor | null = null): 
   return new CountedPass(elements(source, taken), taken);
 }
 
-/** Whether a pass over a source can begin at any place without what comes before. */
+/** Whether a pass over a source can begin at any place directly. */
 export function hasPlaces(source: Iterable<unknown>): boolean {
   return Array.isArray(source) || isBatches(source);
 }

@@ -1,16 +1,16 @@
-/** Interpolated n-gram models: what a sequence model has to beat. */
+/** Interpolated n-gram models, the baseline for sequence models. */
 
 import { checkArrayLike, checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 
 export interface NgramOptions {
-  /** Symbols looked at, the predicted one included: 1 unigram, 3 trigram. */
+  /** Number of symbols including the predicted one: 1 for unigrams, 3 for trigrams. */
   readonly order: number;
   /** Number of different symbols. */
   readonly vocabSize: number;
 }
 
-/** How often each context of k symbols occurred, alone and with its next symbol. */
+/** Counts of each context of k symbols, alone and with its next symbol. */
 interface Counts {
   readonly contexts: Map<number, number>;
   readonly grams: Map<number, number>;
@@ -19,7 +19,7 @@ interface Counts {
 /**
  * p(c | h) = λ₀/V + Σ_k λ_k · count(h_k c) / count(h_k), with h_k the last k − 1 symbols, k = 1 … order: maximum-likelihood
  * estimates of every order mixed with the uniform distribution. An order whose context was never seen
- * gives its weight to the others in proportion.
+ * passes its weight to the others in proportion.
  *
  * The weights start equal; `tune` fits them to held-out symbols by expectation maximisation, which never lowers
  * their likelihood.
@@ -84,7 +84,7 @@ export class NgramModel {
     return bits / (ids.length - from);
   }
 
-  /** Fits the weights to symbols the counts do not hold: until none moves by more than `tolerance`. */
+  /** Fits the weights to symbols that were not counted, until no weight moves by more than `tolerance`. */
   tune(heldOut: ArrayLike<number>, options: { readonly maxIterations?: number; readonly tolerance?: number } = {}): void {
     checkOptions("tune", options, ["maxIterations", "tolerance"]);
     const { maxIterations = 100, tolerance = 1e-5 } = options;
@@ -109,7 +109,7 @@ function checkIds(ids: ArrayLike<number>, vocabSize: number): void {
   }
 }
 
-/** Contexts of k symbols as numbers in base V, the nearest symbol the lowest digit. */
+/** Contexts of k symbols as numbers in base V, with the nearest symbol as the lowest digit. */
 function count(ids: ArrayLike<number>, k: number, vocabSize: number): Counts {
   const contexts = new Map<number, number>();
   const grams = new Map<number, number>();
@@ -127,7 +127,7 @@ function count(ids: ArrayLike<number>, k: number, vocabSize: number): Counts {
   return { contexts, grams };
 }
 
-/** The weighted sum of the estimates that exist, and the weight they have. */
+/** The weighted sum of existing estimates, and their total weight. */
 function weigh(weights: readonly number[], estimates: readonly (number | null)[]): { total: number; available: number } {
   let total = 0;
   let available = 0;
@@ -140,8 +140,8 @@ function weigh(weights: readonly number[], estimates: readonly (number | null)[]
 }
 
 /**
- * One round of expectation maximisation. An order is drawn until one comes that has an estimate, and that one gives the symbol:
- * so an order with an estimate is expected λ_k·p_k / total times, one without λ_k / available times.
+ * One round of expectation maximisation. The model draws orders until one has an estimate, and that one gives the symbol;
+ * so the expected number of draws is λ_k·p_k / total for an order with an estimate, and λ_k / available for one without.
  */
 function expectedShares(weights: readonly number[], estimates: readonly (readonly (number | null)[])[]): number[] {
   const shares = new Array<number>(weights.length).fill(0);

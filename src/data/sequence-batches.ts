@@ -9,68 +9,68 @@ import { scope, type Tensor } from "../tensor/tensor.ts";
 import { type Batches, type Cursor, checkEpochs, cursorField, EpochPass, type EpochPlan, type Pass } from "./batches.ts";
 import { checkedPadding, padRows, readSequences, readValues, type SequenceData, type SequenceTable, stackRows } from "./sequences.ts";
 
-/** A sequence and what is to be learned about it. */
+/** A sequence and its target. */
 export interface SequenceExample {
-  /** [T,…]: ids, or numbers of every step. */
+  /** [T,…]: ids, or the numbers of each step. */
   readonly xs: SequenceData;
-  /** One number or tensor of the whole, or a sequence of its own. */
+  /** One number or tensor for the whole sequence, or a sequence. */
   readonly ys?: SequenceData;
 }
 
 export interface SequenceBatchesOptions {
-  /** Examples of a batch (B); the last of an epoch may have fewer. */
+  /** Examples per batch (B); the last batch of an epoch may have fewer. */
   readonly batchSize: number;
-  /** Another order in each epoch (default false). */
+  /** Whether to use another order in each epoch (default false). */
   readonly shuffle?: boolean;
-  /** How often to read everything; without end unless given. */
+  /** Number of epochs; default endless. */
   readonly epochs?: number;
-  /** Puts sequences of similar length together, so that little is padded (default false). */
+  /** Whether to batch sequences of similar length, to pad little (default false). */
   readonly bucketByLength?: boolean;
-  /** Leaves out the last batch of an epoch when it has fewer examples than the others (default false). */
+  /** Whether to skip the last batch of an epoch if it is smaller than the others (default false). */
   readonly dropLast?: boolean;
-  /** Whether ys are sequences, "padded", or of one shape, "stacked". Default: numbers are stacked, everything else is padded. */
+  /** Whether ys are sequences ("padded") or have one shape ("stacked"). Default: numbers are stacked, everything else is padded. */
   readonly targets?: "padded" | "stacked";
-  /** Of xs (default: that of typed arrays and tensors; int32 for lists of whole numbers, one a step; else float32). */
+  /** Dtype of xs (default: that of typed arrays and tensors; int32 for lists of whole numbers, one per step; else float32). */
   readonly dtype?: DType;
-  /** Of ys, by the same rule. */
+  /** Dtype of ys, with the same default. */
   readonly targetDtype?: DType;
-  /** What stands after the end of xs (default 0). */
+  /** Padding of xs (default 0). */
   readonly padding?: number;
-  /** What stands after the end of ys (default −100 for whole numbers, which `crossEntropy` ignores, and 0 for others). */
+  /** Padding of ys (default −100 for whole numbers, which `crossEntropy` ignores, else 0). */
   readonly targetPadding?: number;
-  /** Where the order of every epoch comes from (default the default generator). */
+  /** Source of the order of every epoch (default the default generator). */
   readonly generator?: Generator;
 }
 
 export interface SequenceBatch {
   /** [T,B,…], T steps of the longest sequence. */
   readonly xs: Tensor;
-  /** [B,…] where they are stacked, [U,B,…] where they are padded; null for examples without. */
+  /** [B,…] if stacked, [U,B,…] if padded; null for examples without ys. */
   readonly ys: Tensor | null;
-  /** Steps of each sequence in xs: what `scan` takes as `lengths`. */
+  /** Steps of each sequence in xs, the `lengths` for `scan`. */
   readonly lengths: readonly number[];
-  /** Steps of each sequence in ys; null where ys are not padded. */
+  /** Steps of each sequence in ys; null if ys are not padded. */
   readonly targetLengths: readonly number[] | null;
 }
 
-/** Batches sorted by length at a time: enough to pad little, few enough to leave the order random. */
+/** Number of batches sorted by length at a time: enough to pad little, few enough to keep the order random. */
 const POOL = 50;
-/** Blocks of random words that an epoch's order may take. */
+/** Blocks of random words reserved for an epoch's order. */
 const EPOCH_BLOCKS = 2 ** 31;
 
 /**
- * Examples with sequences of different lengths, a batch at a time, padded to its longest. Every iteration is a pass of its own and reads everything
- * anew; its cursor holds the order, too, so that a stored place is the same place in another process.
+ * Batches of examples with sequences of different lengths, padded to the longest in the batch. Every iteration is an independent pass over
+ * everything. Its cursor includes the order, so a stored place is the same in another process.
  *
- * Plain lists of whole numbers become int32, as ids and classes are; typed arrays and tensors keep their dtype; everything else is float32. Examples are
- * read once, and typed arrays among them are not copied.
+ * Plain lists of whole numbers, such as ids and classes, become int32; typed arrays and tensors keep their dtype; everything else is float32. Examples are
+ * read once; typed arrays are not copied.
  * @throws ArgumentError for no examples; ShapeError for sequences without steps or with steps of different shapes
  * @example
  * const batches = new SequenceBatches([{ xs: [3, 1, 4], ys: 0 }, { xs: [1, 5], ys: 1 }], { batchSize: 32, shuffle: true, epochs: 10 });
  * for (const { xs, ys, lengths } of batches) … // xs int32 [T,B], ys int32 [B]
  */
 export class SequenceBatches implements Batches<SequenceBatch> {
-  /** Examples in all. */
+  /** Total number of examples. */
   readonly size: number;
   readonly batchSize: number;
   readonly epochs: number;
@@ -78,9 +78,9 @@ export class SequenceBatches implements Batches<SequenceBatch> {
   readonly #ys: SequenceTable | null;
   readonly #options: { readonly shuffle: boolean; readonly bucketByLength: boolean; readonly dropLast: boolean };
   readonly #padding: number;
-  /** Null where ys are stacked. */
+  /** Null if ys are stacked. */
   readonly #targetPadding: number | null;
-  /** Names the order of all epochs. */
+  /** Determines the order of all epochs. */
   readonly #seed: number;
 
   constructor(examples: readonly SequenceExample[], options: SequenceBatchesOptions) {
@@ -154,7 +154,7 @@ export class SequenceBatches implements Batches<SequenceBatch> {
     return { count: this.#perEpoch, width: this.batchSize, epochs: this.epochs, batch };
   }
 
-  /** The examples in the order in which an epoch reads them. */
+  /** The examples in the order of an epoch. */
   #order(seed: number, epoch: number): Int32Array {
     const { shuffle, bucketByLength } = this.#options;
     if (!shuffle)
@@ -168,7 +168,7 @@ export class SequenceBatches implements Batches<SequenceBatch> {
     const order = draw(this.size);
     if (!bucketByLength) return order;
     const sorted = this.#sorted(order, POOL * this.batchSize);
-    // Whole batches change places; one that is short stays last.
+    // Shuffle whole batches; a short one stays last.
     const whole = Math.floor(this.size / this.batchSize);
     const places = draw(whole);
     const mixed = sorted.slice();
@@ -178,7 +178,7 @@ export class SequenceBatches implements Batches<SequenceBatch> {
     return mixed;
   }
 
-  /** An order in which each so many examples go from short to long. */
+  /** Sorts each run of so many examples from short to long. */
   #sorted(order: Int32Array, pool: number): Int32Array {
     if (!this.#options.bucketByLength) return order;
     const length = (i: number) => (this.#xs.rows[i] as { readonly length: number }).length;

@@ -12,7 +12,7 @@ import { isInt32, readData, type TensorData } from "../tensor/values.ts";
 /** One sequence [T,…]: numbers, lists of numbers, a typed array, or a tensor. */
 export type SequenceData = TensorData | Tensor;
 
-/** A sequence as the host holds it: T rows of one shape. */
+/** A sequence in JavaScript's memory: T rows of one shape. */
 interface Rows {
   readonly length: number;
   readonly values: ArrayLike<number>;
@@ -25,7 +25,7 @@ export interface SequenceTable {
   readonly dtype: DType;
 }
 
-/** One sequence, read. Plain numbers have no dtype of their own. */
+/** Reads one sequence. Plain numbers have no dtype of their own. */
 interface Read extends Rows {
   readonly shape: Shape;
   readonly dtype: DType | null;
@@ -39,7 +39,7 @@ function read(op: string, data: SequenceData): Read {
 }
 
 /**
- * The dtype of all: int32 for plain whole numbers, such as ids and classes; float32 for other plain numbers.
+ * The common dtype: int32 for plain whole numbers, such as ids and classes; float32 for other plain numbers.
  * @throws DTypeError for two dtypes
  */
 function dtypeOf(op: string, parts: readonly Read[]): DType {
@@ -50,7 +50,7 @@ function dtypeOf(op: string, parts: readonly Read[]): DType {
   throw new DTypeError(`${op}: expected sequences of one dtype, ${first}, got ${parts[other]?.dtype} at position ${other}`);
 }
 
-/** Values that all have one shape, number by number. @throws ShapeError, DTypeError */
+/** Reads values that all have one shape. @throws ShapeError, DTypeError */
 export function readValues(op: string, data: readonly SequenceData[], asked?: DType): SequenceTable {
   const parts = data.map((own, i) => read(`${op}: position ${i}`, own));
   const shape = parts[0]?.shape ?? [];
@@ -65,7 +65,7 @@ export function readValues(op: string, data: readonly SequenceData[], asked?: DT
 
 /**
  * Reads sequences once: plain numbers are copied, typed arrays are not.
- * @throws ShapeError for rows of different shapes, and for sequences without steps; DTypeError for what is no number
+ * @throws ShapeError for rows of different shapes, and for sequences without steps; DTypeError for values that are no numbers
  */
 export function readSequences(op: string, sequences: readonly SequenceData[], asked?: DType): SequenceTable {
   const parts = sequences.map((data, i) => read(`${op}: position ${i}`, data));
@@ -102,21 +102,21 @@ export function padRows({ rows, shape, dtype }: SequenceTable, chosen: ArrayLike
 }
 
 export interface PadOptions {
-  /** What stands after the end of a sequence (default 0). */
+  /** Padding after the end of a sequence (default 0). */
   readonly padding?: number;
-  /** Default: that of typed arrays and tensors; of plain lists, int32 for whole numbers a step each, float32 for everything else. */
+  /** Default: that of typed arrays and tensors; for plain lists, int32 for one whole number per step, else float32. */
   readonly dtype?: DType;
 }
 
 export interface PaddedSequences {
   /** [T,B,…], T steps of the longest sequence. */
   readonly padded: Tensor;
-  /** Steps of each sequence: what `scan` takes as `lengths`. */
+  /** Steps of each sequence, the `lengths` for `scan`. */
   readonly lengths: readonly number[];
 }
 
 /**
- * Sequences [Tᵢ,…] side by side, each filled up to the longest.
+ * Puts sequences [Tᵢ,…] side by side, each padded to the longest.
  * @throws ShapeError for no sequences, for one without steps, and for steps of different shapes; DTypeError for what is no number
  * @example
  * const { padded, lengths } = padSequences([[5, 6, 7], [8, 9]]); // int32 [3,2], lengths [3, 2]
@@ -133,14 +133,14 @@ export function padSequences(sequences: readonly SequenceData[], options: PadOpt
   );
 }
 
-/** A number that stands for nothing. @throws ArgumentError for what the dtype cannot hold */
+/** Checks a padding value. @throws ArgumentError for a number that the dtype cannot hold */
 export function checkedPadding(op: string, name: string, padding: number, dtype: DType): number {
   if (dtype === "int32" ? isInt32(padding) : typeof padding === "number") return padding;
   throw new ArgumentError(`${op}: expected ${name} to be a number of the sequences' dtype, ${dtype}, got ${quote(padding)}`);
 }
 
 /**
- * The sequences of a padded tensor, without their padding: views of it.
+ * The sequences of a padded tensor without their padding, as views.
  * @param padded [T,B,…]
  * @returns B tensors [Tᵢ,…]
  * @throws ShapeError for fewer than two axes, and for another number of lengths; ArgumentError for lengths above T

@@ -1,4 +1,4 @@
-/** Numeric series: scaling, and windows with what follows them. */
+/** Numeric series: scaling, and windows with the values that follow them. */
 
 import { checkOptions, checkSizes, checkWhole, isRecord } from "../base/checks.ts";
 import { arrayOf, type FloatDType, isFloat } from "../base/dtype.ts";
@@ -9,15 +9,15 @@ import { show } from "../tensor/shape.ts";
 import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { type Batches, type Cursor, checkEpochs, EpochPass, type Pass } from "./batches.ts";
 
-/** What a scaler knows, as plain data. */
+/** A scaler's parameters, as plain data. */
 export interface ScalerState {
   readonly shift: readonly number[];
   readonly scale: readonly number[];
 }
 
 /**
- * One linear map a feature: y = (x − shift) / scale, features along the last axis.
- * Take it from the training part only, and apply it to the others.
+ * One linear map per feature: y = (x − shift) / scale, with features along the last axis.
+ * Fit it on the training part only, and apply it to the others.
  * @example
  * const scaler = Scaler.standard(train);
  * const prediction = scaler.inverse(model.forward(scaler.transform(x)));
@@ -41,13 +41,13 @@ export class Scaler {
   static standard(x: Tensor): Scaler {
     const columns = columnsOf(x);
     const shift = columns.map(mean);
-    // The mean of equal values is rounded: their deviation is not, and would be what remains of that.
+    // For equal values, rounding of the mean would leave a small deviation instead of 0.
     const isConstant = columns.map((c) => c.every((v) => v === c[0]));
     const scale = columns.map((c, f) => (isConstant[f] ? 1 : Math.sqrt(mean(c.map((v) => squared(v - (shift[f] as number))))) || 1));
     return new Scaler({ shift: shift.map((m, f) => (isConstant[f] ? (columns[f]?.[0] as number) : m)), scale });
   }
 
-  /** The least value to `low`, the greatest to `high`; a constant feature goes to `low`. */
+  /** Maps the least value to `low` and the greatest to `high`; a constant feature goes to `low`. */
   static minMax(x: Tensor, low = 0, high = 1): Scaler {
     if (!(low < high && Number.isFinite(high - low))) throw new ArgumentError(`minMax: expected low < high, got ${low} and ${high}`);
     const bounds = columnsOf(x).map((c) => [c.reduce((a, b) => Math.min(a, b)), c.reduce((a, b) => Math.max(a, b))] as const);
@@ -117,7 +117,7 @@ function columnsOf(x: Tensor): Float64Array[] {
   return columns;
 }
 
-/** A product: what ** gives is left to the host. */
+/** A power by products, since the result of ** depends on the host. */
 function squared(x: number): number {
   return x * x;
 }
@@ -127,21 +127,21 @@ function mean(values: Float64Array): number {
 }
 
 export interface SeriesOptions {
-  /** Steps of a window (T). */
+  /** Steps per window (T). */
   readonly window: number;
-  /** Steps after it that are to be predicted (default 1). */
+  /** Number of steps after it to predict (default 1). */
   readonly horizon?: number;
   /** Steps from one window to the next (default 1). */
   readonly stride?: number;
-  /** Windows at once (B). */
+  /** Windows per batch (B). */
   readonly batch: number;
-  /** Which features are predicted; all unless given. */
+  /** Which features to predict; default all. */
   readonly targets?: readonly number[];
-  /** Seed of a new random order each epoch; in order of time unless given. */
+  /** Seed for a new random order each epoch; default: order of time. */
   readonly shuffle?: number;
-  /** How often to read everything; without end unless given. */
+  /** Number of epochs; default endless. */
   readonly epochs?: number;
-  /** Leaves out the last batch of an epoch when it is smaller than the others. */
+  /** Whether to skip the last batch of an epoch if it is smaller than the others. */
   readonly dropLast?: boolean;
 }
 
@@ -150,12 +150,12 @@ export interface SeriesWindow {
   readonly inputs: Tensor;
   /** [horizon,B,K]: the predicted features in the steps after the window. */
   readonly targets: Tensor;
-  /** Windows do not continue one another. */
+  /** Always true: windows do not continue each other. */
   readonly fresh: true;
 }
 
 /**
- * Windows of a series [N,F] with what follows each, in batches. Every iteration is a pass of its own.
+ * Batches of windows of a series [N,F] with the values that follow them. Every iteration is an independent pass.
  * @throws ArgumentError when the series is shorter than window + horizon
  * @example for (const { inputs, targets } of new SeriesWindows(x, { window: 48, horizon: 12, batch: 32, shuffle: 1, epochs: 1 })) …
  */
@@ -168,7 +168,7 @@ export class SeriesWindows implements Batches<SeriesWindow> {
   readonly #features: number;
   readonly #options: Required<Omit<SeriesOptions, "shuffle" | "epochs" | "dropLast">>;
   readonly #shuffle: number | undefined;
-  /** Windows an epoch hands out. */
+  /** Number of windows per epoch. */
   readonly #used: number;
   /** The order of the latest epoch. */
   #order: { readonly epoch: number; readonly windows: ArrayLike<number> } | null = null;
@@ -223,7 +223,7 @@ export class SeriesWindows implements Batches<SeriesWindow> {
     };
   }
 
-  /** Which window comes at a position of an epoch; the order depends on seed and epoch alone. */
+  /** The window at a position of an epoch; the order depends only on seed and epoch. */
   #window(epoch: number, position: number): number {
     if (this.#shuffle === undefined) return position;
     if (this.#order?.epoch !== epoch) {

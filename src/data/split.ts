@@ -1,4 +1,4 @@
-/** Splits for training, validation and test: in order of time, where what is learned from never follows what is predicted, or at random. */
+/** Splits for training, validation and test: in order of time, so that training data never follow test data, or at random. */
 
 import { checkFunction, checkList, checkMethods, checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
@@ -18,14 +18,14 @@ export interface Split<T> {
 }
 
 export interface SplitOptions {
-  /** Share of the whole, in [0, 1), of the part before the last (default 0.1). */
+  /** Share of the validation part, in [0, 1) (default 0.1). */
   readonly valid?: number;
-  /** Share of the last part (default 0.1). */
+  /** Share of the test part (default 0.1). */
   readonly test?: number;
 }
 
 /**
- * The first part for training, then validation, then test. The last two have ⌊n · share⌋ items, with the share as it is written.
+ * The first part is for training, then validation, then test. The last two have ⌊n · share⌋ items, for the share as written.
  * @throws ArgumentError for shares outside [0, 1) or that leave nothing to train on
  * @example const { train, valid, test } = split(ids, { valid: 0.05, test: 0.05 });
  */
@@ -49,14 +49,14 @@ function cut<T extends Sliceable<T>>(sequence: T, { valid, test }: Required<Spli
 }
 
 export interface RandomSplitOptions<T> extends SplitOptions {
-  /** The class of an item: each class then has the same shares in all parts, as near as whole items allow. */
+  /** Returns the class of an item; each class then has the same shares in all parts, as nearly as whole items allow. */
   readonly stratify?: ((item: T) => string | number | boolean) | undefined;
-  /** Where the order comes from (default the default generator). */
+  /** Source of the order (default the default generator). */
   readonly generator?: Generator;
 }
 
 /**
- * A random part for training, one for validation, one for test. Of things in an order of time use `splitSequence`.
+ * Random parts for training, validation and test. For data in order of time use `splitSequence`.
  * @throws ArgumentError for shares outside [0, 1) or that leave nothing to train on
  * @example const { train, valid, test } = randomSplit(examples, { test: 0.2, stratify: (e) => e.ys, generator: new Generator(1) });
  */
@@ -95,7 +95,7 @@ function groupsOf<T>(items: readonly T[], classOf: (item: T) => unknown): Map<un
   return groups;
 }
 
-/** ⌊x⌋, but n for what is n up to rounding: 100 · 0.29 is 28.999…, and 29 was meant. */
+/** ⌊x⌋, tolerant of rounding: 100 · 0.29 is 28.999… but means 29. */
 function wholePart(x: number): number {
   const near = Math.round(x);
   return Math.abs(x - near) <= 2 * Number.EPSILON * near ? near : Math.floor(x);

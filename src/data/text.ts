@@ -6,14 +6,14 @@ import { quote } from "../base/quote.ts";
 
 export interface VocabularyOptions {
   /**
-   * The symbol for every character outside the vocabulary; null (the default) makes such a character an error.
+   * The symbol for all characters outside the vocabulary; with null (the default) they are errors.
    * It takes id 0.
    */
   readonly unknown?: string | null;
 }
 
 export interface BuildOptions extends VocabularyOptions {
-  /** Characters that occur less often are left out (default 1: none is). */
+  /** Excludes characters that occur less often (default 1: none). */
   readonly minCount?: number;
 }
 
@@ -70,7 +70,7 @@ export class Vocabulary {
     }
   }
 
-  /** The characters of a text in code point order, so that the same characters give the same ids. */
+  /** The characters of a text in code point order, so equal sets of characters give equal ids. */
   static fromText(text: string, options: BuildOptions = {}): Vocabulary {
     checkOptions("fromText", options, ["minCount", "unknown"]);
     const { unknown = null, minCount = 1 } = options;

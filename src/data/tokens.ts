@@ -1,14 +1,14 @@
-/** Words as whole numbers: a vocabulary of tokens, with places for what is unknown, for padding and for the ends of a text. */
+/** Words as whole numbers: a vocabulary of tokens, with special tokens for unknown words, padding and the ends of a text. */
 
 import { checkFunction, checkIterable, checkList, checkOptions, checkText, checkWhole, withDefaults } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 
-/** Tokens that no text contains; null for those that are not wanted. */
+/** Special tokens; null to omit one. */
 export interface SpecialTokens {
-  /** Fills short sequences up (default "<pad>", id 0). */
+  /** Padding of short sequences (default "<pad>", id 0). */
   readonly padding?: string | null;
-  /** Stands for every token outside the vocabulary (default "<unk>"); without it such a token is an error. */
+  /** Replaces all tokens outside the vocabulary (default "<unk>"); without it they are errors. */
   readonly unknown?: string | null;
   /** Begins a sequence (default null). */
   readonly start?: string | null;
@@ -20,21 +20,21 @@ const SPECIALS = ["padding", "unknown", "start", "end"] as const;
 const DEFAULTS: Required<SpecialTokens> = { padding: "<pad>", unknown: "<unk>", start: null, end: null };
 
 export interface TokenBuildOptions extends SpecialTokens {
-  /** Tokens that occur less often are left out (default 1: none is). */
+  /** Excludes tokens that occur less often (default 1: none). */
   readonly minCount?: number;
-  /** At most so many tokens, the most frequent ones, besides the special ones. */
+  /** Largest number of tokens besides the special ones; keeps the most frequent. */
   readonly maxSize?: number;
-  /** Cuts a text into tokens (default `tokenize`). */
+  /** Splits a text into tokens (default `tokenize`). */
   readonly tokenize?: (text: string) => readonly string[];
 }
 
 export interface EncodeOptions {
-  /** Puts the start token before and the end token after, where the vocabulary has them (default true). */
+  /** Whether to add the start and end tokens, if the vocabulary has them (default true). */
   readonly boundaries?: boolean;
 }
 
 /**
- * Runs of letters, digits and apostrophes within them, and every other visible character by itself.
+ * Splits into runs of letters and digits, with apostrophes inside them, and every other visible character.
  * @example tokenize("It's 5 o'clock, sir!") // ["It's", "5", "o'clock", ",", "sir", "!"]
  */
 export function tokenize(text: string): string[] {
@@ -52,7 +52,7 @@ export function tokenize(text: string): string[] {
 export class TokenVocabulary {
   /** The token of each id. */
   readonly tokens: readonly string[];
-  /** The ids of special tokens; null for those that there are not. */
+  /** The ids of special tokens; null for missing ones. */
   readonly paddingId: number | null;
   readonly unknownId: number | null;
   readonly startId: number | null;
@@ -61,8 +61,8 @@ export class TokenVocabulary {
   readonly #tokenize: (text: string) => readonly string[];
 
   /**
-   * @param tokens without the special ones; to read a vocabulary again, keep these and the options
-   * @throws ArgumentError for a token that occurs twice; DTypeError for what is no text
+   * @param tokens the tokens without the special ones; store these and the options to restore a vocabulary
+   * @throws ArgumentError for a token that occurs twice; DTypeError for anything but text
    */
   constructor(tokens: readonly string[], options: SpecialTokens & Pick<TokenBuildOptions, "tokenize"> = {}) {
     const op = "TokenVocabulary";
@@ -83,7 +83,7 @@ export class TokenVocabulary {
   }
 
   /**
-   * The tokens of some texts, the most frequent first, equally frequent ones in the order of their code units.
+   * The tokens of texts, most frequent first; equally frequent ones in order of code units.
    * @param texts texts, or lists of tokens
    */
   static fromTexts(texts: Iterable<string | readonly string[]>, options: TokenBuildOptions = {}): TokenVocabulary {
@@ -96,7 +96,7 @@ export class TokenVocabulary {
     checkFunction("fromTexts", "tokenize", cut);
     const counts = new Map<string, number>();
     for (const text of texts) for (const token of tokensOf("fromTexts", text, cut)) counts.set(token, (counts.get(token) ?? 0) + 1);
-    // A text may hold special tokens, which have their places.
+    // A text may contain special tokens, which already have ids.
     for (const token of specialTokens(own)) counts.delete(token);
     const frequent = [...counts].filter(([, count]) => count >= minCount);
     frequent.sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
@@ -126,7 +126,7 @@ export class TokenVocabulary {
 
   /**
    * The ids of a text or of a list of tokens.
-   * @throws ArgumentError for an unknown token where nothing stands for it
+   * @throws ArgumentError for an unknown token, if the vocabulary has no token for those
    */
   encode(text: string | readonly string[], options: EncodeOptions = {}): Int32Array<ArrayBuffer> {
     checkOptions("encode", options, ["boundaries"]);
@@ -151,7 +151,7 @@ export class TokenVocabulary {
   }
 }
 
-/** The special tokens there are, in the order of their ids. */
+/** The existing special tokens, in order of ids. */
 function specialTokens(options: SpecialTokens): string[] {
   const { padding, unknown, start, end } = withDefaults(DEFAULTS, options);
   return [padding, unknown, start, end].filter((token) => token !== null);

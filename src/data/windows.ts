@@ -7,13 +7,13 @@ import { type Tensor, tensor } from "../tensor/tensor.ts";
 import { type Batches, type Cursor, checkEpochs, EpochPass, type Pass } from "./batches.ts";
 
 export interface WindowOptions {
-  /** Streams read side by side (B). */
+  /** Number of parallel streams (B). */
   readonly batch: number;
-  /** Steps of a window (T). */
+  /** Steps per window (T). */
   readonly window: number;
-  /** How often to read everything; without end unless given. */
+  /** Number of epochs; default endless. */
   readonly epochs?: number;
-  /** Leaves out the last window of an epoch when it is shorter than the others. */
+  /** Whether to skip the last window of an epoch if it is shorter than the others. */
   readonly dropLast?: boolean;
 }
 
@@ -22,11 +22,11 @@ export interface SymbolWindow {
   readonly inputs: Tensor;
   /** The symbol after each [T,B], int32. */
   readonly targets: Tensor;
-  /** Whether the window begins its streams: the state of the window before does not apply. */
+  /** Whether the window begins its streams, so that the previous window's state does not apply. */
   readonly fresh: boolean;
 }
 
-/** The id at a place. Read as it is needed, since a book is long. @throws ArgumentError for what int32 would change */
+/** The id at a place; read on demand, since a book is long. @throws ArgumentError for a number that int32 would change */
 function checkedId(ids: ArrayLike<number>, place: number): number {
   const id = ids[place] as number;
   if ((id | 0) === id) return id;
@@ -35,7 +35,7 @@ function checkedId(ids: ArrayLike<number>, place: number): number {
 
 /**
  * A sequence of ids cut into B parallel streams, read together in windows of T steps. Each window continues the
- * one before, so that the state can be carried while the gradient stops. Every iteration is a pass of its own.
+ * previous one, so the state can be carried on while gradients stop. Every iteration is an independent pass.
  *
  * @see R. J. Williams & J. Peng (1990), An efficient gradient-based algorithm for on-line training of recurrent
  * network trajectories.
@@ -45,13 +45,13 @@ export class WindowBatches implements Batches<SymbolWindow> {
   readonly batch: number;
   readonly window: number;
   readonly epochs: number;
-  /** Steps of each stream in an epoch. */
+  /** Steps per stream and epoch. */
   readonly streamLength: number;
-  /** Where stream b starts, in multiples of b. */
+  /** Distance between the starts of streams. */
   readonly #stride: number;
   readonly #ids: ArrayLike<number>;
 
-  /** @throws ArgumentError when the sequence is too short for one step of every stream */
+  /** @throws ArgumentError if the sequence is too short for one step of every stream */
   constructor(ids: ArrayLike<number>, options: WindowOptions) {
     checkArrayLike("WindowBatches", "ids", ids);
     checkOptions("WindowBatches", options, ["batch", "window", "epochs", "dropLast"]);

@@ -1,4 +1,4 @@
-/** Where a dynamical system rests, and whether it stays there. */
+/** Fixed points of dynamical systems, and their stability. */
 
 import { checkFunction, checkList, checkOneOf, checkOptions, finished } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
@@ -11,7 +11,7 @@ import { jacobian } from "../transforms/transforms.ts";
 /** A differentiable function of a float64 vector [n] to another [n]. */
 export type VectorFunction = (y: Tensor) => Tensor;
 
-/** The same function, refused where it is asynchronous or gives no tensor. @throws StateError, DTypeError */
+/** Wraps a function to refuse asynchronous ones and results that are no tensor. @throws StateError, DTypeError */
 function checked(op: string, f: VectorFunction): VectorFunction {
   checkFunction(op, "f", f);
   return (y) => {
@@ -32,28 +32,28 @@ export function jacobianAt(f: VectorFunction, y: readonly number[]): number[][] 
 
 export interface FixedPoint {
   readonly point: readonly number[];
-  /** Of the Jacobian there, by falling real part. */
+  /** Eigenvalues of the Jacobian there, by falling real part. */
   readonly eigenvalues: readonly ComplexNumber[];
-  /** Whether small deviations die out: all real parts below 0 for a flow, all sizes below 1 for a map. */
+  /** Whether small deviations die out: all real parts are below 0 for a flow, all magnitudes below 1 for a map. */
   readonly stable: boolean;
 }
 
 export interface FixedPointOptions {
-  /** Where Newton's method starts, points [n]. */
+  /** Starting points of Newton's method, each [n]. */
   readonly starts: Matrix;
   /** Whether `f` is dy/dt or the next y (default "flow"). */
   readonly kind?: "flow" | "map";
-  /** The largest |f(y)| (of a map |f(y) − y|) of a fixed point (default 1e-10). */
+  /** The largest |f(y)| (for a map |f(y) − y|) at a fixed point (default 1e-10). */
   readonly tolerance?: number;
-  /** Newton steps from a start (default 100). */
+  /** Most Newton steps from a start (default 100). */
   readonly maxSteps?: number;
 }
 
 const size = (v: readonly number[]) => Math.max(0, ...v.map(Math.abs));
 
 /**
- * The fixed points that Newton's method finds from the given starts, each once, in order of their coordinates:
- * f(y) = 0 of a flow dy/dt = f(y), f(y) = y of a map. Steps are halved until they bring |f| down.
+ * The fixed points that Newton's method finds from the given starts, each once, sorted by coordinates:
+ * f(y) = 0 for a flow dy/dt = f(y), f(y) = y for a map. Steps are halved until they reduce |f|.
  * @throws ArgumentError without starts, or for starts of different lengths
  * @see Strogatz, "Nonlinear dynamics and chaos", 1994, section 6.3
  * @example fixedPoints((y) => sub(tanh(mul(y, 2)), y), { starts: [[-1], [0.1], [1]] }) // two stable, one at 0 that is not
@@ -93,10 +93,10 @@ function valueAt(f: VectorFunction, y: readonly number[]): number[] {
   return scope(() => Array.from(f(tensor([...y], { dtype: "float64" })).data()));
 }
 
-/** A root of f, or null where the method does not get on. */
+/** A root of f, or null if the method makes no progress. */
 function newton(f: VectorFunction, start: readonly number[], tolerance: number, maxSteps: number): readonly number[] | null {
   let [y, value, moved] = [start, valueAt(f, start), Number.POSITIVE_INFINITY];
-  // Near a double root |f| is small long before y is right: steps have to be small, too.
+  // Near a double root |f| is small long before y is accurate, so the step must be small too.
   for (let i = 0; i < maxSteps && !(size(value) <= tolerance && moved <= 1e-8); i++) {
     const step = solve(jacobianAt(f, y), value);
     const next = step && descend(f, y, step, size(value));
@@ -108,7 +108,7 @@ function newton(f: VectorFunction, start: readonly number[], tolerance: number, 
   return size(value) <= tolerance ? y : null;
 }
 
-/** y − λ·step for the first λ = 1, ½, ¼, … that brings |f| below what it was. */
+/** y − λ·step for the first λ = 1, ½, ¼, … that reduces |f|. */
 function descend(f: VectorFunction, y: readonly number[], step: readonly number[], before: number): [number[], number[]] | null {
   for (let lambda = 1; lambda > 1e-6; lambda /= 2) {
     const next = y.map((v, i) => v - lambda * (step[i] as number));

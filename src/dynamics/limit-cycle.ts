@@ -6,19 +6,19 @@ import { ArgumentError } from "../base/errors.ts";
 export interface Oscillation {
   /** Mean time between two upward crossings of the level; null with fewer than two of them. */
   readonly period: number | null;
-  /** Half of the way from the least to the greatest value. */
+  /** Half the difference of the greatest and the least value. */
   readonly amplitude: number;
 }
 
 export interface OscillationOptions {
   /** Time between two samples (default 1). */
   readonly interval?: number;
-  /** What is crossed (default the middle between the least and the greatest value). */
+  /** The level to cross (default the middle between the least and the greatest value). */
   readonly level?: number;
 }
 
 /**
- * Period and amplitude of a sampled oscillation; crossings are found between samples on a straight line. Leave the transient out.
+ * Period and amplitude of a sampled oscillation; crossings between samples are interpolated linearly. Leave out the transient.
  * @throws ArgumentError without samples
  * @example oscillation(samples.slice(5000), { interval: 0.01 }).period
  */

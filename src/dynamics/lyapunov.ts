@@ -1,4 +1,4 @@
-/** How fast neighbouring states of a recurrence part or meet. */
+/** Lyapunov exponents: how fast neighbouring states of a recurrence diverge or converge. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkOptions, checkSizes } from "../base/checks.ts";
@@ -13,7 +13,7 @@ import { eye, zeros } from "../tensor/create.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { jvpStacked } from "../transforms/transforms.ts";
 
-/** A state of a batch of one as a vector [n], and K tangents of it [K,n]. */
+/** A state for a batch of one as a vector [n], and K tangents of it [K,n]. */
 type TangentState = { readonly state: Tensor; readonly tangents: Tensor };
 
 /** Carries tangents along with the state: δ' = (∂next/∂state) δ. */
@@ -44,26 +44,26 @@ class TangentFlow<S extends State> extends Cell<TangentState> {
 }
 
 export interface LyapunovOptions<S extends State> {
-  /** Steps over which growth is measured. */
+  /** Number of steps over which to measure growth. */
   readonly steps: number;
-  /** Steps before that, for the state to reach the attractor (default 0). */
+  /** Number of steps before that, to reach the attractor (default 0). */
   readonly transient?: number;
-  /** The state to start from, of a batch of one (default `initialState(1)`). */
+  /** The starting state, for a batch of one (default `initialState(1)`). */
   readonly state?: S;
   /** The input of every step [1,I] (default zeros). */
   readonly input?: Tensor;
-  /** How many exponents, the largest first (default as many as the state has elements). */
+  /** Number of exponents, largest first (default as many as the state has elements). */
   readonly count?: number;
-  /** Time of a step: exponents are per unit of it (default 1). */
+  /** Time of a step; exponents are per unit of time (default 1). */
   readonly interval?: number;
   /** Steps between two orthonormalisations (default 10). */
   readonly every?: number;
 }
 
 /**
- * The Lyapunov exponents of a recurrence under constant input, by falling size: K tangents are carried along the trajectory by forward
- * differentiation and made orthonormal again and again; λ_k is the mean logarithm of the length that the kth has left.
- * λ₁ > 0 is chaos, λ₁ = 0 a limit cycle of a flow, λ₁ < 0 a fixed point.
+ * The Lyapunov exponents of a recurrence under constant input, largest first. K tangents are carried along the trajectory by forward
+ * differentiation and orthonormalised repeatedly; λ_k is the mean logarithm of the kth tangent's remaining length.
+ * λ₁ > 0 means chaos, λ₁ = 0 a limit cycle of a flow, λ₁ < 0 a fixed point.
  * @throws ArgumentError for counts below 1, or more exponents than the state has elements
  * @see Benettin, Galgani, Giorgilli and Strelcyn, "Lyapunov characteristic exponents for smooth dynamical systems", Meccanica 15, 1980
  * @see Vogt, Puelma Touzel, Shlizerman and Lajoie, "On Lyapunov exponents for RNNs", 2022

@@ -1,4 +1,4 @@
-/** What attending decoders share: the memory of the source, scores, and the weighted mean. */
+/** Shared by decoders with attention: the memory of the source, scores, and the weighted mean. */
 
 import type { DType, FloatDType } from "../base/dtype.ts";
 import { zeroBeyond } from "../nn/padding.ts";
@@ -14,20 +14,20 @@ import { arange, ones, zeros } from "../tensor/create.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 import type { Source } from "./encoder.ts";
 
-/** The state of a decoder that attends. */
+/** The state of a decoder with attention. */
 export type AttentionState<S extends State> = {
   readonly cell: S;
-  /** What the encoder put out, [B,S,E]. */
+  /** The encoder's outputs, [B,S,E]. */
   readonly memory: Tensor;
-  /** What the memory is compared by, [B,S,·]: made of it once for all steps. */
+  /** Keys computed from the memory once for all steps, [B,S,·]. */
   readonly keys: Tensor;
-  /** How many positions there are, int32 [B,1]. */
+  /** Number of source positions, int32 [B,1]. */
   readonly lengths: Tensor;
-  /** Weights of the positions in the last step, [B,S]; zeros before the first. */
+  /** Weights of the positions at the last step, [B,S]; initially zeros. */
   readonly alignment: Tensor;
 };
 
-/** The encoder's outputs as [B,S,E], zero where they are not real, and how many of them are. */
+/** The encoder's outputs as [B,S,E], zero beyond each source's end, and their number. */
 export function memoryOf({ states, lengths }: Source): { memory: Tensor; lengths: Tensor } {
   return {
     memory: contiguous(permute(zeroBeyond(states, lengths), [1, 0, 2])),
@@ -35,7 +35,7 @@ export function memoryOf({ states, lengths }: Source): { memory: Tensor; lengths
   };
 }
 
-/** A state without a source: one position of zeros is attended to. */
+/** A state without a source: attends to one position of zeros. */
 export function sourceless<S extends State>(
   cell: Recurrence<S>,
   batch: number,
@@ -61,12 +61,12 @@ export function positions(S: number, dtype: DType): Tensor {
   return arange(0, S, 1, dtype);
 }
 
-/** Which of S positions there are, bool [B,S], for lengths [B,1]. */
+/** Which of S positions are real, bool [B,S], for lengths [B,1]. */
 export function real(S: number, lengths: Tensor): Tensor {
   return less(positions(S, "int32"), lengths);
 }
 
-/** Softmax over the positions of the mask; exactly 0 at all others. */
+/** Softmax over the positions in the mask; exactly 0 at all others. */
 export function align(scores: Tensor, mask: Tensor): Tensor {
   return softmax(where(mask, scores, Number.NEGATIVE_INFINITY), -1);
 }

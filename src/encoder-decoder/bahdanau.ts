@@ -16,28 +16,28 @@ import { Bridge, Decoder, type EncoderSizes, remainingInput } from "./decoder.ts
 import { type Source, stateSizeOf, vectorOf } from "./encoder.ts";
 
 export interface BahdanauDecoderOptions<S extends State> extends LayerOptions {
-  /** The paper's reads both ways. */
+  /** The encoder's sizes; the paper's encoder is bidirectional. */
   readonly encoder: EncoderSizes;
-  /** Its input is [x; c]; its state begins with the vector s. */
+  /** The cell, with input [x; c]; its state begins with the vector s. */
   readonly cell: Recurrence<S>;
   /** A, units of the alignment model. */
   readonly attentionSize: number;
 }
 
 /**
- * A decoder that looks for the source positions that matter before each step:
+ * A decoder that attends to the source before each step:
  *
  *   a_ij = vᵀ tanh(W s_{i−1} + U e_j)      α_i = softmax_j(a_i)      c_i = Σ_j α_ij e_j
  *   s_i = cell([y_{i−1}; c_i], s_{i−1})      s₀ = tanh(W_s e + b)      output [s_i; y_{i−1}; c_i]
  *
- * where e is the vector of the encoder's last state, which for two directions is the backward one's. Positions past a source's end count exactly 0.
- * `weightQuery` W [A,H] and `weightKey` U [A,E] from N(0, 0.001²), `weightScore` v [1,A] zero, so that all positions count alike at
+ * where e is the vector of the encoder's last state, for two directions that of the backward one. Positions past a source's end have weight 0.
+ * `weightQuery` W [A,H] and `weightKey` U [A,E] from N(0, 0.001²), `weightScore` v [1,A] zero, so all positions count equally at
  * first; `bridge` holds W_s and b. The memory is part of the state and is copied at every step of a scan.
  * @param options x [B,I], I = the cell's inputSize − E, to [B, O + I + E]; state `AttentionState`
- * @throws ArgumentError for a cell whose input has no room beside the context
+ * @throws ArgumentError for a cell whose input has no room besides the context
  * @see Bahdanau, Cho and Bengio, "Neural machine translation by jointly learning to align and translate", 2015, section 3,
  * appendices A.1.2, A.2 and B.1
- * Deviates: the cell is any, with initial weights of its own; W_s has a bias b, and initial weights of its own, too.
+ * Deviates: any cell, with its own initial weights; W_s has a bias b, and its own initial weights.
  * @example new BahdanauDecoder({ encoder, attentionSize: 32, cell: new GRUCell({ inputSize: 16 + encoder.outputSize, hiddenSize: 48 }) })
  */
 export class BahdanauDecoder<S extends State> extends Decoder<AttentionState<S>> {

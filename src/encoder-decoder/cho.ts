@@ -1,4 +1,4 @@
-/** The first RNN encoder-decoder: a summary of the source is seen at every step. */
+/** The first RNN encoder-decoder: every step sees a summary of the source. */
 
 import { checkSizes, optionsOf } from "../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
@@ -15,7 +15,7 @@ import { type Source, vectorOf } from "./encoder.ts";
 
 export interface ContextDecoderOptions<S extends State> extends LayerOptions {
   readonly encoder: EncoderSizes;
-  /** Its input is [x; c]. */
+  /** The cell, with input [x; c]. */
   readonly cell: Recurrence<S>;
   /** C, size of the summary c. */
   readonly contextSize: number;
@@ -25,17 +25,17 @@ export interface ContextDecoderOptions<S extends State> extends LayerOptions {
 export type ContextState<S extends State> = { readonly cell: S; readonly context: Tensor };
 
 /**
- * A decoder that sees a summary of the source at every step, as does what reads it out:
+ * A decoder that sees a summary of the source at every step, as does its readout:
  *
  *   c = tanh(V h_S + b)      s₀ = tanh(V' c + b')      s_i = cell([y_{i−1}; c], s_{i−1})      output [s_i; y_{i−1}; c]
  *
  * `weightContext` V [C,F] of the encoder's last vector h_S [B,F] and `biasContext` b from U(±1/√F); `bridge` holds V' and b'. The
  * paper's readout is a maxout layer (`maxout` of `EncoderDecoder`).
  * @param options x [B,I], I = the cell's inputSize − C, to [B, O + I + C]
- * @throws ArgumentError for a cell whose input has no room beside the context
+ * @throws ArgumentError for a cell whose input has no room besides the context
  * @see Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", 2014, section 2.2,
  * appendix A
- * Deviates: initial weights; the cell is any.
+ * Deviates: initial weights; any cell.
  * @example new ContextDecoder({ encoder, contextSize: 32, cell: new GRUCell({ inputSize: 16 + 32, hiddenSize: 48 }) })
  */
 export class ContextDecoder<S extends State> extends Decoder<ContextState<S>> {

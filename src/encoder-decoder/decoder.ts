@@ -1,4 +1,4 @@
-/** What decoders have in common: they are recurrences that start from a source. */
+/** The base of decoders: recurrences that start from a source. */
 
 import { checkOptions } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
@@ -12,24 +12,24 @@ import { sameShape, show } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Encoder, type Source, stateSizeOf, vectorOf } from "./encoder.ts";
 
-/** The sizes of an encoder that a decoder is made for. */
+/** The sizes of the encoder for a decoder. */
 export type EncoderSizes = Pick<Encoder, "outputSize" | "stateSize">;
 
 /**
- * A recurrence over embedded target symbols that starts from a source. What it needs of the source is part of its state, so that
- * it is stepped, scanned, streamed and reordered like any other.
+ * A recurrence over embedded target symbols that starts from a source. Its state includes what it needs of the source, so
+ * it can be stepped, scanned, streamed and reordered like any other.
  */
 export abstract class Decoder<S extends State = State> extends Cell<S> {
   /** The state before the first symbol of the target. */
   abstract start(source: Source): S;
 
-  /** How much each source position counted in the step that led to this state, [B,S]; null for decoders without attention. */
+  /** The weights of the source positions in the step that led to this state, [B,S]; null for decoders without attention. */
   alignment(_state: S): Tensor | null {
     return null;
   }
 }
 
-/** What is left of a cell's input when `taken` of it are the decoder's own. */
+/** The size of a cell's input without the `taken` values that the decoder supplies. */
 export function remainingInput(op: string, cell: { readonly inputSize: number }, taken: number): number {
   const rest = cell.inputSize - taken;
   if (rest < 1)
@@ -44,7 +44,7 @@ export function stateWith<S extends State>(cell: Recurrence<S>, h: Tensor): S {
   return mapState((t) => (t === vector ? h : t), initial);
 }
 
-/** s₀ = tanh(W h + b), the vector of the first state, of a vector h [B,F]; W [H,F] and b [H] from U(±1/√F). */
+/** The vector of the first state, s₀ = tanh(W h + b), from a vector h [B,F]; W [H,F] and b [H] from U(±1/√F). */
 export class Bridge<S extends State> extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter;
@@ -64,7 +64,7 @@ export class Bridge<S extends State> extends Module {
   }
 }
 
-/** The encoder's last state as the decoder's first. @throws ShapeError when it is not of the cell's form */
+/** The encoder's last state as the decoder's first. @throws ShapeError if it does not have the cell's form */
 export function takenOver<S extends State>(cell: Recurrence<S>, { last, lengths }: Source): S {
   const expected = stateTensors(cell.initialState(lengths.length));
   const got = stateTensors(last);

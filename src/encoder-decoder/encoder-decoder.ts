@@ -1,4 +1,4 @@
-/** Symbols to symbols: embeddings, an encoder, a decoder and a readout as one model. */
+/** A model from symbols to symbols: embeddings, an encoder, a decoder and a readout. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
@@ -26,13 +26,13 @@ import { scheduledSampling } from "../wrappers/modes.ts";
 import type { Decoder } from "./decoder.ts";
 import type { Encoder } from "./encoder.ts";
 
-/** Sequences of symbols, one an element of the batch. */
+/** Sequences of symbols, one per element of the batch. */
 export type Sequences = readonly (readonly number[])[];
 
-/** Class of steps that have no loss. */
+/** Target class of steps without loss. */
 const NO_TARGET = -100;
 
-/** @throws ArgumentError for what is no whole number: int32 would make another symbol of it */
+/** @throws ArgumentError for numbers that are not whole, since int32 would turn them into other symbols */
 function checkSymbols(sequences: Sequences): void {
   sequences.forEach((sequence, b) => {
     const wrong = sequence.findIndex((symbol) => (symbol | 0) !== symbol);
@@ -41,7 +41,7 @@ function checkSymbols(sequences: Sequences): void {
   });
 }
 
-/** Sequences below each other, int32 [T,B], filled up with a value. */
+/** Joins sequences as columns, int32 [T,B], padded with a value. */
 function padded(sequences: Sequences, filling: number): Tensor {
   checkSymbols(sequences);
   const T = Math.max(...sequences.map((s) => s.length));
@@ -50,7 +50,7 @@ function padded(sequences: Sequences, filling: number): Tensor {
   return tensor(values, { shape: [T, B] });
 }
 
-/** Hidden units in pairs, of which the greater counts, then logits: W max(U y + b, U' y + b') + c. */
+/** A maxout layer of paired units, then logits: W max(U y + b, U' y + b') + c. */
 class Maxout extends Module {
   readonly hidden: Linear;
   readonly output: Linear;
@@ -70,36 +70,36 @@ class Maxout extends Module {
 export interface EncoderDecoderOptions<S extends State> extends LayerOptions {
   readonly encoder: Encoder;
   readonly decoder: Decoder<S>;
-  /** How many symbols there are in sources, and in targets with the end symbol. */
+  /** Number of symbols in sources, and in targets including the end symbol. */
   readonly sourceSymbols: number;
   readonly targetSymbols: number;
-  /** The target symbol that stands before the first symbol and after the last (default 0). */
+  /** The target symbol that precedes the first symbol and follows the last (default 0). */
   readonly end?: number;
-  /** Units of a maxout layer before the logits (Cho 2014, Bahdanau 2015); without, the readout is linear. */
+  /** Units of a maxout layer before the logits (Cho 2014, Bahdanau 2015); default: a linear readout. */
   readonly maxout?: number;
 }
 
 export interface SequenceLossOptions {
   /**
-   * Scheduled sampling: probability with which the decoder is given the true symbol before, instead of one drawn from its own
+   * Scheduled sampling: probability that the decoder sees the true previous symbol instead of one drawn from its own
    * distribution (default 1: teacher forcing).
    */
   readonly truth?: number;
-  /** Of these draws. */
+  /** Source of these draws. */
   readonly generator?: Generator;
 }
 
 /**
- * Reads a sequence of symbols and says another:
+ * Reads a sequence of symbols and writes another:
  *
  *   state₀ = start(encode(E x_1, …, E x_S))      y_i, state_i = decoder(E' t_{i−1}, state_{i−1})      p(t_i) = softmax(W y_i + b)
  *
- * t_0 is the end symbol, and it is the last one said. Sequences are given and returned without it. `sourceEmbedding`,
- * `targetEmbedding` and `readout` are made to fit; with `truth` below 1, symbols are drawn from the model in training (scheduled sampling).
+ * t_0 is the end symbol, which is also the last symbol of a target. Sequences are given and returned without it. The model makes `sourceEmbedding`,
+ * `targetEmbedding` and `readout` to fit. With `truth` below 1, training draws symbols from the model (scheduled sampling).
  * @throws ArgumentError for sizes below 1, an end that is no symbol, a batch without sequences
  * @see Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks", 2014; Bengio, Vinyals, Jaitly and Shazeer,
  * "Scheduled sampling for sequence prediction with recurrent neural networks", 2015
- * Deviates: how `truth` falls in the course of training is left to the caller.
+ * Deviates: the caller decides how `truth` falls during training.
  * @example
  * const model = new EncoderDecoder({ encoder, decoder, sourceSymbols: 11, targetSymbols: 11 });
  * const loss = model.loss([[3, 1, 2]], [[2, 1, 3]]);
@@ -144,30 +144,30 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
     return this.decoder.start(this.encoder.encode(this.sourceEmbedding.forward(padded(sources, 0)), lengths));
   }
 
-  /** The decoder's state for a batch, as if sources had said nothing. */
+  /** The decoder's state for a batch without sources. */
   initialState(batch: number): S {
     return this.decoder.initialState(batch);
   }
 
-  /** The symbols before, int32 [B], and a state to logits [B,V] and the next state. */
+  /** From the previous symbols, int32 [B], and a state to logits [B,V] and the next state. */
   step(symbols: Tensor, state: S): [logits: Tensor, next: S] {
     const [y, next] = this.decoder.step(this.targetEmbedding.forward(symbols), state);
     return [this.readout.forward(y), next];
   }
 
-  /** Logits [T,B,V] of targets and the end symbol after them, with the true symbols before each. */
+  /** Logits [T,B,V] for targets and their end symbol, given the true symbols before each. */
   forward(sources: Sequences, targets: Sequences): Tensor {
     const state = this.encode(sources);
     return this.readout.forward(this.decoder.scan(this.targetEmbedding.forward(this.#before(targets)), state)[0]);
   }
 
-  /** What stands before each target symbol and the end, int32 [T,B]. */
+  /** The symbol before each target symbol and the end, int32 [T,B]. */
   #before(targets: Sequences): Tensor {
     const shifted = targets.map((t) => [this.end, ...t]);
     return padded(shifted, this.end);
   }
 
-  /** Mean cross-entropy of the target symbols and the end symbol after them, in nats a symbol. */
+  /** Mean cross-entropy of the target symbols and their end symbol, in nats per symbol. */
   loss(sources: Sequences, targets: Sequences, options: SequenceLossOptions = {}): Tensor {
     checkOptions("loss", options, ["truth", "generator"]);
     const { truth = 1, generator = defaultGenerator() } = options;
@@ -197,7 +197,7 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
   }
 
   /**
-   * Of each pair, how much every source symbol counted when a target symbol (in the end: the end symbol) was said: [T + 1][S].
+   * For each pair, the weights of the source symbols for every target symbol and finally the end symbol: [T + 1][S].
    * @throws ArgumentError for a decoder without attention
    */
   alignments(sources: Sequences, targets: Sequences): number[][][] {

@@ -1,4 +1,4 @@
-/** Encoders: what a decoder is given of a source sequence that any recurrence has read. */
+/** Encoders: read a source sequence with any recurrence, for a decoder. */
 
 import { optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
@@ -9,9 +9,9 @@ import { show } from "../tensor/shape.ts";
 import { scope, Tensor } from "../tensor/tensor.ts";
 import type { StackedLayer } from "../wrappers/stacked.ts";
 
-/** What a decoder is given of a batch of source sequences. */
+/** A batch of encoded source sequences, for a decoder. */
 export interface Source {
-  /** What the encoder put out at each step, [S,B,E]; zero after a sequence's end. */
+  /** The encoder's output at each step, [S,B,E]; zero after a sequence's end. */
   readonly states: Tensor;
   /** Steps of each sequence, at least 1. */
   readonly lengths: readonly number[];
@@ -20,9 +20,9 @@ export interface Source {
 }
 
 /**
- * The vector [B,H] that represents a state: the first tensor of a cell's state (its output, where the state has it), of the
- * backward one of two directions, and of the last one of several layers.
- * @throws ShapeError when it is no vector
+ * The vector [B,H] that represents a state: the first tensor of a cell's state (its output, if the state contains it), of the
+ * backward one for two directions, of the last one for several layers.
+ * @throws ShapeError if it is no vector
  */
 export function vectorOf(state: State): Tensor {
   if (state instanceof Tensor) {
@@ -41,7 +41,7 @@ export function stateSizeOf(cell: { initialState(batch: number): State }): numbe
 }
 
 export interface EncoderOptions {
-  /** Whether sources are read from their ends (default false). */
+  /** Whether to read sources from their ends (default false). */
   readonly reverse?: boolean;
 }
 
@@ -50,7 +50,7 @@ export interface EncoderOptions {
  *
  *   e_j, h_j = recurrence(x_j, h_{j−1}),  or with `reverse`  recurrence(x_j, h_{j+1})
  *
- * Each sequence is read within its own length, so that padding is never seen.
+ * Each sequence is read within its own length, so padding is never seen.
  * @see Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks", 2014, section 3.3 on reversed sources
  * Deviates: none.
  * @example
@@ -61,7 +61,7 @@ export class Encoder extends Module {
   readonly recurrence: StackedLayer<State>;
   readonly reverse: boolean;
   readonly inputSize: number;
-  /** E, size of what is put out for each step. */
+  /** E, size of the output per step. */
   readonly outputSize: number;
   /** Size of the vector of the last state. */
   readonly stateSize: number;
@@ -79,7 +79,7 @@ export class Encoder extends Module {
 
   /**
    * Reads xs [S,B,I].
-   * @throws ArgumentError for sequences of length 0, of which nothing could be said
+   * @throws ArgumentError for sequences of length 0
    */
   encode(xs: Tensor, given?: readonly number[]): Source {
     checkSequence("encode", xs, this.inputSize, given);

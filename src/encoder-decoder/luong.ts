@@ -33,7 +33,7 @@ export type LuongScore = "dot" | "general" | "concat";
 
 export interface LuongDecoderOptions<S extends State> extends LayerOptions {
   readonly encoder: EncoderSizes;
-  /** Its input is [x; h̃], or x without input feeding. */
+  /** The cell, with input [x; h̃], or x without input feeding. */
   readonly cell: Recurrence<S>;
   /** Default "general". "dot" needs a cell whose output has the size of the encoder's. */
   readonly score?: LuongScore;
@@ -41,15 +41,15 @@ export interface LuongDecoderOptions<S extends State> extends LayerOptions {
   readonly attentionSize?: number;
   /** Size of h̃ (default: the size of the cell's output). */
   readonly outputSize?: number;
-  /** Whether the cell sees the last h̃ (default true). */
+  /** Input feeding: whether the cell sees the last h̃ (default true). */
   readonly inputFeeding?: boolean;
-  /** D: only positions within D of a predicted one are attended to (local-p); all of them (global) unless given. */
+  /** D: attends only to positions within D of a predicted one (local-p); default all positions (global). */
   readonly window?: number;
-  /** "state" (default): the encoder's last state is the decoder's first. "linear": tanh(W h + b) of its vector. */
+  /** "state" (default): the decoder starts from the encoder's last state. "linear": from tanh(W h + b) of its vector. */
   readonly start?: "state" | "linear";
 }
 
-/** The state of a decoder that attends, and its last output h̃ [B,O]. */
+/** The state of a decoder with attention, and its last output h̃ [B,O]. */
 export type LuongState<S extends State> = AttentionState<S> & { readonly attentional: Tensor };
 
 /** Where to look: p = S σ(vᵀ tanh(W s)) for s [B,H] and lengths S [B,1]; `weightPosition` W [H,H], `weightPredict` v [1,H] from U(±0.1). */
@@ -69,18 +69,18 @@ class PredictedPosition extends Module {
 }
 
 /**
- * A decoder that looks at the source after each step, with what the step gave:
+ * A decoder that attends to the source after each step, with the step's result:
  *
  *   s_i = cell([y_{i−1}; h̃_{i−1}], s_{i−1})      α_i = softmax_j(score(s_i, e_j))      c_i = Σ_j α_ij e_j      h̃_i = tanh(W_c [c_i; s_i])
  *   score: dot s·e      general sᵀ W_a e      concat vᵀ tanh(W_a [s; e])
  *   local: p_i = S σ(v_pᵀ tanh(W_p s_i)); only |j − p_i| ≤ D count, and α_ij is multiplied by exp(−(j − p_i)²/2σ²), σ = D/2
  *
- * with positions j from 0, and S the length of the source. h̃ is put out; h̃₀ = 0. Positions past a source's end count exactly 0.
+ * with positions j from 0, and S the length of the source. The output is h̃; h̃₀ = 0. Positions past a source's end have weight 0.
  * `weightAlign` W_a ([H,E] for general, [A,H+E] for concat), `weightScore` v [1,A], `weightCombine` W_c [O,E+H],
  * `position.weightPosition` W_p [H,H], `position.weightPredict` v_p [1,H], all from U(±0.1). The memory is part of the state and is copied at every step of a scan.
  * @throws ArgumentError for sizes that do not fit
  * @see Luong, Pham and Manning, "Effective approaches to attention-based neural machine translation", 2015, eq. 5-10, sections 3.1-3.3
- * Deviates: positions count from 0; the cell is any, with its own initial weights; "linear" is not in the paper.
+ * Deviates: positions count from 0; any cell, with its own initial weights; "linear" is not in the paper.
  * @example new LuongDecoder({ encoder, cell: new GRUCell({ inputSize: 16 + 48, hiddenSize: 48 }), start: "linear" })
  */
 export class LuongDecoder<S extends State> extends Decoder<LuongState<S>> {
@@ -174,7 +174,7 @@ export class LuongDecoder<S extends State> extends Decoder<LuongState<S>> {
     return [attentional, { ...state, cell, alignment, attentional }];
   }
 
-  /** The part of the scores that the source alone decides. */
+  /** The part of the scores that depends only on the source. */
   #keys(memory: Tensor): Tensor {
     if (this.weightAlign === null) return memory;
     return linear(memory, this.score === "general" ? this.weightAlign : slice(this.weightAlign, 1, this.cell.outputSize));

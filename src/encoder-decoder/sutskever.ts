@@ -1,4 +1,4 @@
-/** Sequence to sequence without attention: all of the source goes through one state. */
+/** Sequence to sequence without attention: the whole source passes through one state. */
 
 import { checkOneOf, optionsOf } from "../base/checks.ts";
 import { LAYER, type LayerOptions } from "../nn/layers.ts";
@@ -19,13 +19,13 @@ export interface StateDecoderOptions<S extends State> extends LayerOptions {
 }
 
 /**
- * A decoder whose first state is the encoder's last:
+ * A decoder that starts from the encoder's last state:
  *
  *   s₀ = h_S      s_i = cell(y_{i−1}, s_{i−1})      p(y_i) = softmax(W s_i)
  *
  * The paper reads its sources backwards (`reverse` of `Encoder`), draws all parameters from U(±0.08), and searches with a beam.
  * @param options x [B,I] to the cell's output; the cell's state
- * @throws ShapeError from `start` when the states differ in form
+ * @throws ShapeError from `start` if the states differ in form
  * @see Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks", 2014, section 2; figure 1
  * Deviates: initial weights are the cell's own; "linear" is not in the paper.
  * @example new StateDecoder({ encoder, cell: new LSTMCell({ inputSize: 16, hiddenSize: 32 }) })

@@ -23,7 +23,7 @@ import { assign, scope, type Tensor } from "../tensor/tensor.ts";
 /** The LSTM's state; h and c are [B,H]. */
 export type CharState = { readonly h: Tensor; readonly c: Tensor };
 
-/** A window of text: each character's id and that of the one after it, both [T,B]. */
+/** A window of text: the ids of the characters and of their successors, both [T,B]. */
 export interface CharWindow {
   readonly inputs: Tensor;
   readonly targets: Tensor;
@@ -38,7 +38,7 @@ export interface CharModelOptions {
 /**
  * Logits of the next character, for each character of a batch of texts.
  *
- * A one-hot vector times a matrix is one of the matrix' rows: so over whole texts (`forward`) the input's product is a
+ * A one-hot vector times a matrix is a row of the matrix, so over whole texts (`forward`) the input product is a
  * look-up in W_ihᵀ + b. As a recurrence (`step`, `scan`, `Stream`) the model reads the one-hot vectors themselves; in the
  * deterministic build both give the same bits.
  */
@@ -52,7 +52,7 @@ export class CharModel extends Cell<CharState> {
     const generator = new Generator(seed);
     this.lstm = new LSTM({ inputSize: vocabSize, hiddenSize: hidden, generator });
     this.head = new Linear(hidden, vocabSize, { generator });
-    // A one-hot input reads a single row of W_ih: drawn as for an input of many numbers, it would be too faint to learn from.
+    // A one-hot input reads a single row of W_ih; with the usual initial bound it would be too weak to learn from.
     generator.fillUniform(this.#weight("weight_ih_l0"), -1, 1);
     // With variance 1/H the recurrent product neither grows nor fades from step to step.
     const bound = Math.sqrt(3 / hidden);
@@ -99,7 +99,7 @@ export class CharModel extends Cell<CharState> {
   }
 }
 
-/** A state [B,H] as the LSTM has it, [1,B,H]. */
+/** A state [B,H] in the LSTM's form, [1,B,H]. */
 function stacked({ h, c }: CharState): CharState {
   return { h: reshape(h, [1, ...h.shape]), c: reshape(c, [1, ...c.shape]) };
 }
@@ -144,9 +144,9 @@ export function encodeModel(model: CharModel, vocabulary: Vocabulary): Uint8Arra
 }
 
 /**
- * Reads a model file. Nothing is made of it before all sizes are known to agree with each other and with the bytes that are
- * there, and what was made when it fails is released.
- * @throws FormatError for anything `encodeModel` cannot have written
+ * Reads a model file. Builds nothing before all sizes agree with each other and with the number of bytes,
+ * and releases everything if it fails.
+ * @throws FormatError for bytes that `encodeModel` cannot have written
  */
 export function decodeModel(source: Uint8Array | ArrayBufferLike | ArrayBufferView): {
   readonly model: CharModel;
@@ -164,7 +164,7 @@ export function decodeModel(source: Uint8Array | ArrayBufferLike | ArrayBufferVi
   });
 }
 
-/** What a model of these sizes consists of. */
+/** Names and shapes of the tensors of a model with these sizes. */
 function shapesOf(vocabSize: number, hidden: number): ReadonlyMap<string, Shape> {
   const rows = 4 * hidden;
   return new Map<string, Shape>([

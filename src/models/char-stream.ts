@@ -1,4 +1,4 @@
-/** A character model that reads and writes one character after another, with a state that is bytes. */
+/** A character model that reads and writes one character after another, with a state that can be stored as bytes. */
 
 import { checkArrayLike } from "../base/checks.ts";
 import { checksum } from "../base/checksum.ts";
@@ -16,7 +16,7 @@ import type { CharModel, CharState } from "./char-model.ts";
 
 /**
  * Draws the next character's id from its logits: softmax(logits / temperature), without the unknown symbol.
- * One value is drawn from the generator.
+ * Draws one value from the generator.
  */
 export function drawCharacter(logits: ArrayLike<number>, vocabulary: Vocabulary, temperature: number, generator: Generator): number {
   checkArrayLike("drawCharacter", "logits", logits);
@@ -29,7 +29,7 @@ export function drawCharacter(logits: ArrayLike<number>, vocabulary: Vocabulary,
   });
 }
 
-/** The id at share u of the probabilities, leaving one id out. */
+/** The id at the fraction u of the cumulative probabilities, excluding one id. */
 function pick(probabilities: ArrayLike<number>, u: number, excluded: number): number {
   const weight = (id: number) => (id === excluded ? 0 : (probabilities[id] as number));
   let total = 0;
@@ -45,18 +45,18 @@ function pick(probabilities: ArrayLike<number>, u: number, excluded: number): nu
   return last;
 }
 
-/** A number that tells vocabularies apart: of their symbols, in order, and the one for unknown characters. */
+/** A number that identifies a vocabulary, from its symbols in order and the one for unknown characters. */
 function fingerprint({ symbols, unknown }: Vocabulary): number {
   const points = Int32Array.from([...symbols, unknown ?? ""], (symbol) => symbol.codePointAt(0) ?? -1);
   return checksum(new Uint8Array(points.buffer)) | 0;
 }
 
-/** No character has been read. */
+/** Marks that no character has been read. */
 const NOTHING = -1;
 
 /**
- * Reads text and writes its continuation. Its place in a text (hidden state, last character, random numbers) is bytes:
- * one stream serves many texts in turn, each going on where it stopped.
+ * Reads text and writes its continuation. Its place in a text (hidden state, last character, random numbers) can be stored as bytes,
+ * so one stream serves many texts in turn, each continuing where it stopped.
  * @example
  * const stream = new CharStream(model, vocabulary);
  * stream.start(7);
@@ -82,14 +82,14 @@ export class CharStream {
     this.#input = new Float32Array(vocabulary.size);
   }
 
-  /** A new text, with a seed for what will be drawn. */
+  /** Starts a new text, with a seed for the random numbers. */
   start(seed = 0): void {
     this.#generator = new Generator(seed);
     this.#last = NOTHING;
     this.#stream.reset();
   }
 
-  /** @throws ArgumentError for a character outside the vocabulary; nothing is read then */
+  /** @throws ArgumentError for a character outside the vocabulary, before anything is read */
   read(text: string): void {
     for (const id of this.vocabulary.encode(text)) {
       if (this.#last !== NOTHING) this.#advance();
@@ -108,13 +108,13 @@ export class CharStream {
     return text;
   }
 
-  /** Reads the last character: logits of the next. */
+  /** Reads the last character and returns the logits of the next. */
   #advance(): ArrayLike<number> {
     this.#input.fill(0)[this.#last] = 1;
     return this.#stream.step(this.#input);
   }
 
-  /** The place in the text: versioned, with a checksum. */
+  /** The place in the text as bytes, with a version and a checksum. */
   toBytes(): Uint8Array<ArrayBuffer> {
     return scope(() => {
       const { h, c } = this.#stream.state;
@@ -125,7 +125,7 @@ export class CharStream {
     });
   }
 
-  /** Continues from bytes. @throws FormatError for anything that `toBytes` cannot have written with this vocabulary; the place stays as it was */
+  /** Continues from bytes. @throws FormatError for bytes that `toBytes` cannot have written with this vocabulary; leaves the place unchanged */
   fromBytes(bytes: Uint8Array): void {
     scope(() => {
       const one = zeros([1], "int32");

@@ -1,4 +1,4 @@
-/** Words read letter by letter. */
+/** Encodes words letter by letter. */
 
 import { checkList, checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
@@ -14,12 +14,12 @@ import { show } from "../tensor/shape.ts";
 import { assign, type Tensor } from "../tensor/tensor.ts";
 
 export interface HighwayOptions extends LayerOptions {
-  /** What the gate's bias starts from (default −2: nearly everything is carried). */
+  /** Initial bias of the gate (default −2, which carries nearly everything). */
   readonly gateBias?: number;
 }
 
 /**
- * A layer around which its input is carried, as far as a gate lets it:
+ * A layer whose gate carries part of the input around it:
  *
  *   s' = r∘relu(W_h s + b_h) + (1 − r)∘s    r = σ(W_r s + b_r)
  *
@@ -63,7 +63,7 @@ class Filters extends Module {
     this.bias = uniformParameter([count], bound, options);
   }
 
-  /** Where a word answers most: x [N,d,W] to [N,count]. */
+  /** The largest response over a word, from x [N,d,W] to [N,count]. */
   forward(x: Tensor): Tensor {
     return amax(conv1d(x, this.weight, this.bias), { axis: 2 });
   }
@@ -76,30 +76,30 @@ function checkFilter(filter: readonly [width: number, count: number]): void {
 }
 
 export interface CharacterEncoderOptions extends LayerOptions {
-  /** C, how many characters there are, with those that mark the ends of words and fill them up. */
+  /** C, number of characters, including end-of-word marks and padding. */
   readonly characters: number;
   /** d */
   readonly embeddingSize: number;
-  /** How many filters of each width: [[1, 32], [2, 32], …]. */
+  /** Widths and numbers of filters: [[1, 32], [2, 32], …]. */
   readonly filters: readonly (readonly [width: number, count: number])[];
-  /** Highway layers (default 2). */
+  /** Number of highway layers (default 2). */
   readonly highways?: number;
   /** Size of a word's vector. */
   readonly outputSize: number;
 }
 
 /**
- * A vector for each word from its characters alone:
+ * Computes a vector for each word from its characters:
  *
  *   e_i = row c_i of the embedding    f_w = relu(max_i (F_w ⋆ e)_i + b_w) for each width w
  *   s = highways([f_1; f_2; …])       x = W s + b
  *
- * `embedding` [C,d] from N(0, 1); `filters.k.weight` [n,d,w] from U(±1/√(d w)); `highways.k`, `projection` as those layers begin.
- * All positions of a word are read, also those that fill it up to W.
+ * `embedding` [C,d] from N(0, 1); `filters.k.weight` [n,d,w] from U(±1/√(d w)); `highways.k`, `projection` as initialised by these layers.
+ * All positions of a word are read, even its padding up to W.
  * @throws ArgumentError for no filters; forward: DTypeError for ids that are not int32, ShapeError for words shorter than the widest filter
  * @see Kim, Jernite, Sontag and Rush, "Character-aware neural language models", 2016, section 2; Peters et al., "Deep contextualized
  * word representations", 2018, section 3.4: 2,048 filters of widths 1 to 7, two highway layers, a projection to 512
- * Deviates: none of the forms of 2018; that of 2016 has tanh in place of relu.
+ * Deviates: none from the form of 2018; that of 2016 has tanh in place of relu.
  * @example
  * const encoder = new CharacterEncoder({ characters: 30, embeddingSize: 8, filters: [[1, 16], [2, 16]], outputSize: 16 });
  * const words = encoder.forward(ids); // [T,B,W] to [T,B,16]
@@ -134,7 +134,7 @@ export class CharacterEncoder extends Module {
     this.projection = new Linear(features, outputSize, options);
   }
 
-  /** Characters [..., W], int32, to words [..., outputSize]. */
+  /** From characters [..., W], int32, to words [..., outputSize]. */
   forward(ids: Tensor): Tensor {
     const widest = Math.max(...this.filters.map((f) => f.width));
     const W = ids.rank === 0 ? 0 : ids.dim(-1);

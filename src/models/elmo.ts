@@ -1,4 +1,4 @@
-/** ELMo: language models of both directions, and mixtures of what their layers say of a word. */
+/** ELMo: language models in both directions, and mixtures of their layers' vectors for each word. */
 
 import { checkSizes, optionsOf } from "../base/checks.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
@@ -18,30 +18,30 @@ import { show } from "../tensor/shape.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 import { StackedRNN } from "../wrappers/stacked.ts";
 
-/** What turns a word as it is written into a vector: a `CharacterEncoder`, an `Embedding` with a size. */
+/** Maps a written word to a vector: a `CharacterEncoder`, or an `Embedding` with a size. */
 export type WordEncoder = Module & { readonly outputSize: number; forward(ids: Tensor): Tensor };
 
 export interface BidirectionalLanguageModelOptions extends LayerOptions {
   readonly encoder: WordEncoder;
-  /** V, the words that are predicted. */
+  /** V, number of words to predict. */
   readonly vocabSize: number;
-  /** H, cells of each LSTM. */
+  /** H, cells per LSTM. */
   readonly hiddenSize: number;
-  /** L (default 2). */
+  /** L, number of layers (default 2). */
   readonly numLayers?: number;
 }
 
-/** Real words of each sentence. */
+/** Number of real words of each sentence. */
 export type SentenceOptions = Pick<ScanOptions, "lengths">;
 
 /**
- * Two language models, one from left to right and one from right to left, which share how words are read and written and nothing else:
+ * Two language models, one from left to right and one from right to left, which share only the encoder and the softmax of words:
  *
  *   x_t = encoder(word t)    f¹ = LSTM(x)    fˡ = LSTM(fˡ⁻¹) + fˡ⁻¹ for l ≥ 2, and b likewise from the end
  *   p(w_t₊₁ | w_≤t) = softmax(W f^L_t + c)    p(w_t₋₁ | w_≥t) = softmax(W b^L_t + c)
  *
  * The LSTMs have H cells, projected to R, the size of x. `forwardLayers.layers.l`, `backwardLayers.layers.l` (see `LSTMCell`), `softmax` W [V,R].
- * The directions stay apart in all layers: a second layer that read both would be shown the word it has to predict.
+ * The directions stay separate in all layers: a second layer that read both would see the word that it has to predict.
  * @throws ShapeError unless R < H
  * @see Peters, Neumann, Iyyer, Gardner, Clark, Lee and Zettlemoyer, "Deep contextualized word representations", 2018, section 3.1; there
  * L = 2, H = 4096, R = 512
@@ -80,7 +80,7 @@ export class BidirectionalLanguageModel extends Module {
   }
 
   /**
-   * What each layer says of each word, that of the words themselves first.
+   * The vectors of each layer for each word, starting with the words' own.
    * @param xs encoded words [T,B,R]
    * @returns L + 1 tensors [T,B,2R], h_t,0 = [x_t; x_t] and h_t,l = [fˡ_t; bˡ_t]; zeros beyond a sentence's end
    */
@@ -91,8 +91,8 @@ export class BidirectionalLanguageModel extends Module {
   }
 
   /**
-   * Mean negative log-probability of a word from what comes before it, plus that from what comes after it, in nats. A sentence's first word is not
-   * predicted from the left, its last not from the right: marks of both ends are words that the caller adds.
+   * Mean negative log-probability of a word given the words before it, plus that given the words after it, in nats. A sentence's first word is not
+   * predicted from the left, and its last not from the right; the caller may add words that mark both ends.
    * @param xs encoded words [T,B,R], T ≥ 2
    * @param words int32 [T,B]
    */
@@ -120,10 +120,10 @@ export class BidirectionalLanguageModel extends Module {
   }
 }
 
-/** No word. */
+/** Marks the absence of a word. */
 const NONE = -1;
 
-/** The words of each sentence, none beyond its end. */
+/** The words of each sentence, with `none` beyond its end. */
 function realWords(words: Tensor, lengths: readonly number[] | undefined): Tensor {
   if (lengths === undefined) return words;
   const B = words.dim(1);
@@ -133,7 +133,7 @@ function realWords(words: Tensor, lengths: readonly number[] | undefined): Tenso
   );
 }
 
-/** All words but the last step's, none where no word follows. */
+/** All words but those of the last step, with `none` where no word follows. */
 function beforeAnother(words: Tensor): Tensor {
   const [T, B] = words.shape as [number, number];
   const all = words.data();
@@ -144,7 +144,7 @@ function beforeAnother(words: Tensor): Tensor {
 }
 
 /**
- * The vector a task reads for each word, a trained mixture of the layers of a language model:
+ * The vector of each word for a task: a trained mixture of the layers of a language model:
  *
  *   ELMo_t = γ Σ_j softmax(s)_j h_t,j
  *

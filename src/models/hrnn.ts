@@ -1,4 +1,4 @@
-/** Forecasts of a tree of series, each child's network drawn towards its parent's. */
+/** Forecasts for a tree of series, where each child's network is pulled towards its parent's. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkArrayLike, checkList, checkNumber, checkObject, checkOptions, checkSizes, checkText, optionsOf } from "../base/checks.ts";
@@ -18,7 +18,7 @@ import { scope, type Tensor } from "../tensor/tensor.ts";
 /** One series of the tree. */
 export interface SeriesNode {
   readonly name: string;
-  /** The series one level up; the root has none. */
+  /** Name of the series one level up; the root has none. */
   readonly parent?: string;
   /** C, Pearson's correlation with the parent's series; see `correlation`. */
   readonly correlation?: number;
@@ -27,15 +27,15 @@ export interface SeriesNode {
 export interface HRNNOptions extends LayerOptions {
   /** The series, in any order; exactly one without a parent. */
   readonly tree: readonly SeriesNode[];
-  /** Of each series' GRU (default 10). */
+  /** Hidden size of each series' GRU (default 10). */
   readonly hiddenSize?: number;
-  /** Of each series' GRU (default 2). */
+  /** Number of layers of each series' GRU (default 2). */
   readonly numLayers?: number;
-  /** α: how strong the prior is (default 1.5). */
+  /** α: strength of the prior (default 1.5). */
   readonly alpha?: number;
 }
 
-/** A GRU with a linear head: the next value of a series from its last ones. */
+/** A GRU with a linear head, which predicts the next value of a series from its last ones. */
 export class SeriesForecaster extends Module {
   readonly gru: GRU;
   readonly head: Linear;
@@ -55,20 +55,20 @@ export class SeriesForecaster extends Module {
 }
 
 /**
- * Hierarchical recurrent network for inflation components: a tree of series, for each a GRU θ_n whose prior is the parent's.
+ * Hierarchical recurrent network for inflation components: a tree of series, each with a GRU θ_n whose prior is centred at its parent's.
  *
  *   θ_n ~ N(θ_parent(n), 1/τ_n)    τ_n = exp(α + C_n)    loss_n = MSE_n + τ_n Σ (θ_n − θ_parent(n))²
  *
  * The root has no prior. Train in the `order` of the tree from the top, each series with `loss(name, …)` on `forecaster(name)`'s
- * parameters, after `inherit(name)`: parents stand still, no gradient reaches them.
- * @throws ArgumentError for names that occur twice, unknown parents, no root or several, cycles, children without their correlation
+ * parameters, after `inherit(name)`: parents stay fixed, and no gradient reaches them.
+ * @throws ArgumentError for duplicate names, unknown parents, no root or several, cycles, children without a correlation
  * @see Barkan, Benchimol, Caspi, Cohen, Hammer and Koenigstein, "Forecasting CPI inflation components with hierarchical recurrent neural
  * networks", International Journal of Forecasting 39(3), 2023, section 4
  * Deviates: none.
  * @example const model = new HRNN({ tree: [{ name: "all" }, { name: "food", parent: "all", correlation: 0.6 }] });
  */
 export class HRNN extends Module {
-  /** Every series, parents before their children. */
+  /** All series, parents before their children. */
   readonly order: readonly string[];
   readonly alpha: number;
   readonly #nodes: ReadonlyMap<string, SeriesNode>;
@@ -113,7 +113,7 @@ export class HRNN extends Module {
     return scope(() => exp(scalar(this.alpha + (correlation as number), "float64")).item());
   }
 
-  /** Gives a series its parent's parameters to start from: the prior's mean. */
+  /** Initialises a series with its parent's parameters, the prior's mean. */
   inherit(name: string): void {
     const parent = this.parent(name);
     if (parent !== null) this.forecaster(name).loadStateDict(parent.stateDict());
@@ -133,7 +133,7 @@ export class HRNN extends Module {
     );
   }
 
-  /** MSE of the forecasts from windows [T,B,1] of the values [B,1] after them, plus the prior. */
+  /** Mean squared error of forecasts from windows [T,B,1] for the values [B,1] after them, plus the prior. */
   loss(name: string, windows: Tensor, next: Tensor): Tensor {
     const error = mseLoss(this.forecaster(name).forward(windows), next);
     const penalty = this.penalty(name);
@@ -170,7 +170,7 @@ function topDown(tree: readonly SeriesNode[]): string[] {
 }
 
 /**
- * Pearson's correlation of two series over the time they have in common: the last values of the longer one.
+ * Pearson's correlation of two series over their common time; uses the last values of the longer one.
  * @throws ArgumentError for less than two values
  */
 export function correlation(a: ArrayLike<number>, b: ArrayLike<number>): number {
