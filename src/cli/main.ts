@@ -1,25 +1,37 @@
-/** The command line: trains a character model, or continues a prompt with one. */
+/** The command line: trains a character model, continues a prompt with one, and looks into model files. */
 
 import { UserError } from "./errors.ts";
 import { generate } from "./generate.ts";
-import { generateOptions, trainOptions, USAGE } from "./options.ts";
+import { check, convert, info } from "./models.ts";
+import { checkOptions, convertOptions, generateOptions, infoOptions, trainOptions, USAGE } from "./options.ts";
 import { train } from "./train.ts";
 
-async function run(args: readonly string[]): Promise<number> {
-  const [command, ...rest] = args;
-  if (command === "generate") {
-    const options = generateOptions(rest);
-    if (options === null) return help();
-    await generate(options, process.stdout);
-    return 0;
-  }
-  const options = trainOptions(command === "train" ? rest : args);
-  return options === null ? help() : train(options);
+type Args = readonly string[];
+
+/** What runs with options, or shows the help where they ask for it; the exit code is 0 unless it says another. */
+function command<O>(optionsOf: (args: Args) => O | null, run: (options: O) => Promise<unknown>): (args: Args) => Promise<number> {
+  return async (args) => {
+    const options = optionsOf(args);
+    const code = options === null ? process.stdout.write(USAGE) : await run(options);
+    return typeof code === "number" ? code : 0;
+  };
 }
 
-function help(): number {
-  process.stdout.write(USAGE);
-  return 0;
+const out = process.stdout;
+
+const COMMANDS: ReadonlyMap<string, (args: Args) => Promise<number>> = new Map([
+  ["train", command(trainOptions, train)],
+  ["generate", command(generateOptions, (options) => generate(options, out))],
+  ["info", command(infoOptions, (file) => info(file, out))],
+  ["convert", command(convertOptions, (options) => convert(options, out))],
+  ["check", command(checkOptions, (options) => check(options, out))],
+]);
+
+/** Without a command it trains. */
+async function run(args: Args): Promise<number> {
+  const [name = "", ...rest] = args;
+  const named = COMMANDS.get(name);
+  return named ? named(rest) : (COMMANDS.get("train") as (args: Args) => Promise<number>)(args);
 }
 
 /** A reader that stops reading (as `head` does) ends the program without a word. */

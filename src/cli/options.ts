@@ -5,6 +5,9 @@ import { UserError } from "./errors.ts";
 
 export const USAGE = `Usage: npm start -- [options]              trains a character model and continues a prompt
        npm start -- generate [options]    continues a prompt with a trained model
+       tapeloop info FILE                 lists the tensors of a model file
+       tapeloop convert FILE OUT          writes the tensors of a file as safetensors
+       tapeloop check FILE OTHER          compares two files, tensor by tensor
 
 Training
   --text FILE       text to learn from, UTF-8 (default: Moby Dick)
@@ -22,6 +25,11 @@ Generating
   --length N        characters to write (default 400)
   --temperature T   0: always the likeliest character; 1: as learned (default 0.7)
   --seed N          seed of the sample (default 1)
+
+Model files
+  FILE              safetensors; .pt or .pth of torch.save; model.json of TensorFlow.js, its shards beside it; .onnx
+  --float16         convert: floats in half the bytes
+  --tolerance E     check: largest difference that passes (default 0); beyond it the exit code is 1
 
   --help            shows this text
 `;
@@ -47,16 +55,38 @@ export interface GenerateOptions {
   readonly seed: number;
 }
 
+export interface ConvertOptions {
+  readonly source: string;
+  readonly target: string;
+  readonly float16: boolean;
+}
+
+export interface CheckOptions {
+  readonly file: string;
+  readonly reference: string;
+  readonly tolerance: number;
+}
+
 type Values = Readonly<Record<string, string | boolean | undefined>>;
 type Option = NonNullable<ParseArgsConfig["options"]>[string];
 
 const text: Option = { type: "string" };
 const flag: Option = { type: "boolean" };
 
+interface Parsed {
+  readonly values: Values;
+  /** What is no option. */
+  readonly positionals: readonly string[];
+}
+
 /** The options' values by name. @throws UserError for an option that does not exist or lacks its value */
 function read(args: readonly string[], options: Record<string, Option>): Values {
+  return parsed(args, options, false).values;
+}
+
+function parsed(args: readonly string[], options: Record<string, Option>, allowPositionals: boolean): Parsed {
   try {
-    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values as Values;
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals }) as Parsed;
   } catch (error) {
     const reason = (error as Error).message.split(/\.\s|\n/)[0] as string;
     throw new UserError(`${reason.replace(/\.$/, "")} (--help lists the options)`);
@@ -106,4 +136,34 @@ export function generateOptions(args: readonly string[]): GenerateOptions | null
     temperature: numberIn(values, "temperature", 0, 100, false) ?? 0.7,
     seed: numberIn(values, "seed", 0, Number.MAX_SAFE_INTEGER, true) ?? 1,
   };
+}
+
+/** As many files as names for them. @throws UserError */
+function files(command: string, positionals: readonly string[], names: readonly string[]): string[] {
+  if (positionals.length === names.length) return [...positionals];
+  throw new UserError(
+    `${command}: expected ${names.join(" and ")}, got ${positionals.length === 0 ? "none" : positionals.join(" ")} (--help lists the options)`,
+  );
+}
+
+/** @returns null when help is asked for */
+export function infoOptions(args: readonly string[]): string | null {
+  const { values, positionals } = parsed(args, { help: flag }, true);
+  return values.help ? null : (files("info", positionals, ["FILE"])[0] as string);
+}
+
+/** @returns null when help is asked for */
+export function convertOptions(args: readonly string[]): ConvertOptions | null {
+  const { values, positionals } = parsed(args, { float16: flag, help: flag }, true);
+  if (values.help) return null;
+  const [source, target] = files("convert", positionals, ["FILE", "OUT"]) as [string, string];
+  return { source, target, float16: values.float16 === true };
+}
+
+/** @returns null when help is asked for */
+export function checkOptions(args: readonly string[]): CheckOptions | null {
+  const { values, positionals } = parsed(args, { tolerance: text, help: flag }, true);
+  if (values.help) return null;
+  const [file, reference] = files("check", positionals, ["FILE", "OTHER"]) as [string, string];
+  return { file, reference, tolerance: numberIn(values, "tolerance", 0, 1e300, false) ?? 0 };
 }

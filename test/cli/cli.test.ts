@@ -98,6 +98,17 @@ describe("a mistake is told in one line, with exit code 2", () => {
     ["no model", ["generate", "--model", "missing.safetensors"], /missing\.safetensors: there is no such file/],
     ["a model that is none", ["generate", "--model", "garbage.safetensors"], /garbage\.safetensors: safetensors: expected/],
     ["a file of other tensors", ["generate", "--model", "other.safetensors"], /other\.safetensors: model: expected format/],
+    ["info without a file", ["info"], /info: expected FILE, got none/],
+    ["info of a file that is not there", ["info", "missing.pt"], /missing\.pt: there is no such file/],
+    ["info of a folder", ["info", "folder"], /folder: it is a folder/],
+    ["info of garbage", ["info", "garbage.safetensors"], /garbage\.safetensors: safetensors: expected/],
+    [
+      "convert to a format that is not written",
+      ["convert", "other.safetensors", "x.pt"],
+      /x\.pt: expected a name that ends in \.safetensors/,
+    ],
+    ["check with one file", ["check", "other.safetensors"], /check: expected FILE and OTHER, got other\.safetensors/],
+    ["a tolerance that is no number", ["check", "a", "b", "--tolerance", "x"], /--tolerance: expected a number/],
     ["a temperature below zero", ["generate", "--temperature", "-1"], /--temperature/],
   ];
   it.each(cases)("%s", async (_, args, message) => {
@@ -109,7 +120,7 @@ describe("a mistake is told in one line, with exit code 2", () => {
   });
 
   it("help is no mistake", async () => {
-    for (const args of [["--help"], ["generate", "--help"], ["train", "--help"]]) {
+    for (const args of [["--help"], ["generate", "--help"], ["train", "--help"], ["info", "--help"], ["check", "--help"]]) {
       expect(await start(args)).toMatchObject({ code: 0, err: "", out: expect.stringContaining("--resume") });
     }
   });

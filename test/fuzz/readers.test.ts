@@ -6,6 +6,7 @@ import { Scaler } from "../../src/data/series.ts";
 import { Vocabulary } from "../../src/data/text.ts";
 import { WindowBatches } from "../../src/data/windows.ts";
 import { importWeights } from "../../src/interop/layouts.ts";
+import { loadTfjs } from "../../src/interop/tfjs.ts";
 import { parseTorch } from "../../src/interop/torch.ts";
 import { isZip, storedEntries } from "../../src/interop/zip.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../../src/io/checkpoint.ts";
@@ -171,6 +172,27 @@ describe("files of PyTorch", () => {
     feed(read, files[0] as Uint8Array, 6, (random) => {
       const pickle = damage(random, pick(random, pickles), pickles);
       return zipOf([stored("m/data.pkl", pickle), stored("m/data/0", new Uint8Array(64)), stored("m/data/1", new Uint8Array(8))]);
+    });
+  });
+});
+
+describe("models of TensorFlow.js", () => {
+  const models = Object.values(JSON.parse(readFileSync(new URL("../interop/fixtures/tfjs-models.json", import.meta.url), "utf8"))) as {
+    modelTopology: object;
+    weightSpecs: object[];
+    weightData: string;
+  }[];
+  const files = models.map(({ modelTopology, weightSpecs, weightData }) => ({
+    json: { modelTopology, weightsManifest: [{ paths: ["a"], weights: weightSpecs }] } as unknown,
+    shard: Uint8Array.from(Buffer.from(weightData, "base64")) as Uint8Array,
+  }));
+  type File = (typeof files)[number];
+
+  it("are taken or refused", () => {
+    const read = ({ json, shard }: File): void => useUp(loadTfjs(textOf(json), shard).stateDict().values());
+    feed(read, files[0] as File, 7, (random) => {
+      const { json, shard } = pick(random, files);
+      return random(8) === 0 ? { json, shard: damage(random, shard, [shard]) } : { json: disturb(random, json), shard };
     });
   });
 });

@@ -1,0 +1,141 @@
+/** Model files of all formats that are read: what is inside, and its tensors. */
+
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { parseTfjs } from "../interop/tfjs.ts";
+import { parseTorch } from "../interop/torch.ts";
+import { openFile } from "../io/files.ts";
+import { openSafetensors } from "../io/open-safetensors.ts";
+import { parse } from "../io/safetensors.ts";
+import { parseModel } from "../onnx/model.ts";
+import { HostArray } from "../onnx/values.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { fileError, UserError } from "./errors.ts";
+
+export interface Part {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
+/** What a file holds. */
+export interface Contents {
+  readonly format: string;
+  readonly bytes: number;
+  readonly parts: readonly Part[];
+  /** Tensors that cannot be read, and why. */
+  readonly unreadable: ReadonlyMap<string, string>;
+  /** What else is to be told: metadata, inputs, operators. */
+  readonly notes: readonly string[];
+}
+
+/** A file with its tensors. */
+export interface ModelFile extends Contents {
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+type Format = "safetensors" | "torch" | "tfjs" | "onnx";
+
+/** By a file's first bytes; ONNX has none that tell. */
+function formatOf(path: string, start: Uint8Array): Format {
+  if (path.endsWith(".onnx")) return "onnx";
+  if (start[0] === 0x7b) return "tfjs";
+  return (start[0] === 0x50 && start[1] === 0x4b) || start[0] === 0x80 ? "torch" : "safetensors";
+}
+
+/** What is wrong with a file, in one line. */
+function told(path: string, error: unknown): UserError {
+  if (error instanceof UserError) return error;
+  const { code, message } = error as { code?: string; message: string };
+  return code?.startsWith("ERR_") ? new UserError(`${path}: ${message}`, { cause: error }) : fileError(path, error);
+}
+
+const partsOf = (tensors: ReadonlyMap<string, Tensor>): Part[] =>
+  Array.from(tensors, ([name, { dtype, shape }]) => ({ name, dtype, shape }));
+
+const metadataNotes = (metadata: Readonly<Record<string, string>>): string[] =>
+  Object.entries(metadata).map(
+    ([key, value]) => `metadata ${JSON.stringify(key)}: ${JSON.stringify(value.slice(0, 200))}${value.length > 200 ? "…" : ""}`,
+  );
+
+/** What a file holds; of safetensors nothing but the header is read. @throws UserError */
+export async function inspect(path: string): Promise<Contents> {
+  try {
+    const file = await openFile(path);
+    try {
+      const start = await file.read(0, Math.min(file.size, 16));
+      if (formatOf(path, start) !== "safetensors") return await readModel(path);
+      const { info, metadata } = await openSafetensors(file);
+      const parts = Array.from(info, ([name, { dtype, shape }]) => ({ name, dtype, shape }));
+      return { format: "safetensors", bytes: file.size, parts, unreadable: new Map(), notes: metadataNotes(metadata) };
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw told(path, error);
+  }
+}
+
+/** A file with its tensors. @throws UserError */
+export async function readModel(path: string): Promise<ModelFile> {
+  try {
+    const bytes = await readFile(path);
+    return await READERS[formatOf(path, bytes)](path, bytes);
+  } catch (error) {
+    throw told(path, error);
+  }
+}
+
+const READERS: Readonly<Record<Format, (path: string, bytes: Uint8Array) => ModelFile | Promise<ModelFile>>> = {
+  safetensors(_path, bytes) {
+    const { tensors, unreadable, metadata } = parse(bytes);
+    return {
+      format: "safetensors",
+      bytes: bytes.length,
+      parts: partsOf(tensors),
+      unreadable,
+      notes: metadataNotes(metadata),
+      tensors,
+      metadata,
+    };
+  },
+  torch(_path, bytes) {
+    const { tensors, unreadable } = parseTorch(bytes);
+    return { format: "PyTorch", bytes: bytes.length, parts: partsOf(tensors), unreadable, notes: [], tensors, metadata: { format: "pt" } };
+  },
+  async tfjs(path, bytes) {
+    const json = JSON.parse(new TextDecoder().decode(bytes)) as { weightsManifest?: { paths?: string[] }[] };
+    const names = (json.weightsManifest ?? []).flatMap(({ paths = [] }) => paths);
+    const shards = await Promise.all(names.map((name) => readShard(dirname(path), name)));
+    const { tensors } = parseTfjs(bytes, shards);
+    const size = shards.reduce((sum, shard) => sum + shard.length, bytes.length);
+    return { format: "TensorFlow.js", bytes: size, parts: partsOf(tensors), unreadable: new Map(), notes: [], tensors, metadata: {} };
+  },
+  onnx(_path, bytes) {
+    const { nodes, constants, inputs, outputs } = parseModel(bytes);
+    const values = Array.from(constants, ([name, v]) => ({ name, dtype: v instanceof HostArray ? v.type : v.dtype, shape: v.shape }));
+    const tensors = new Map([...constants].filter((entry): entry is [string, Tensor] => !(entry[1] instanceof HostArray)));
+    const counts = new Map<string, number>();
+    for (const { domain, op } of nodes) {
+      const name = domain === "" ? op : `${domain}.${op}`;
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+    const sides = [...inputs.map((v) => ["input", v] as const), ...outputs.map((v) => ["output", v] as const)];
+    const notes = [
+      ...sides.map(
+        ([side, { name, shape }]) => `${side} ${name} ${shape === null ? "of any shape" : `[${shape.map((d) => d ?? "?").join(",")}]`}`,
+      ),
+      `operators: ${Array.from(counts, ([name, n]) => (n === 1 ? name : `${name} ×${n}`)).join(", ")}`,
+    ];
+    return { format: "ONNX", bytes: bytes.length, parts: values, unreadable: new Map(), notes, tensors, metadata: {} };
+  },
+};
+
+/** A shard lies beside its model. */
+async function readShard(folder: string, name: string): Promise<Uint8Array> {
+  const path = join(folder, name);
+  return readFile(path).catch((error: unknown) => {
+    throw fileError(path, error);
+  });
+}
