@@ -232,29 +232,82 @@ export class Attributes {
   }
 }
 
-/** The versions of the domains that a model uses. */
+/** The versions of the domains that a model, or a function, uses. */
 type Versions = ReadonlyMap<string, number>;
 
 /** The newest version of ONNX's own operators that is read. */
 const NEWEST = 23;
+/** Calls of functions within each other, and nodes that come of them in all. */
+const DEEPEST_CALL = 32;
+const MOST_INLINED = 100_000;
 
-function readNode(message: Message, versions: Versions, at: number): Node {
-  const op = message.text(4);
-  const domain = message.text(7);
-  const name = message.text(3);
+/** What the nodes of a graph are read with. A function's are read anew for each call, which they take the place of. */
+interface Reading {
+  readonly versions: Versions;
+  /** By domain and name. */
+  readonly functions: ReadonlyMap<string, Message>;
+  /** What a value is called in the model. */
+  readonly rename: (name: string) => string;
+  /** The attributes of a function's call; null outside of functions. */
+  readonly call: ReadonlyMap<string, Message> | null;
+  readonly depth: number;
+  readonly inlined: { calls: number; nodes: number };
+}
+
+const ownDomain = (domain: string): string => (domain === "ai.onnx" ? "" : domain);
+const functionKey = (domain: string, name: string): string => `${ownDomain(domain)}:${name}`;
+
+/** A node's attributes, with those that refer to a function's in their place. */
+function attributesOf(message: Message, label: string, { call }: Reading): Map<string, Message> {
+  const found = new Map<string, Message>();
+  for (const attribute of message.messages(5, label)) {
+    const referred = attribute.has(21) && call !== null;
+    const value = referred ? call.get(attribute.text(21)) : attribute;
+    if (value !== undefined) found.set(attribute.text(1), value);
+  }
+  return found;
+}
+
+/** A node, or those of the function that it calls. */
+function readNodes(message: Message, reading: Reading, at: number): Node[] {
+  const [op, domain, name] = [message.text(4), message.text(7), message.text(3)];
   const label = `node ${name === "" ? at : quote(name)} (${shorten(domain === "" ? op : `${domain}.${op}`)})`;
-  const attributes = message.messages(5, label).map((attribute) => [attribute.text(1), attribute] as const);
-  const graph: Reader<Graph> = (inner, where) => readGraph(inner, where, versions);
-  const own = domain === "ai.onnx" ? "" : domain;
-  return {
-    label,
-    op,
-    domain: own,
-    version: versions.get(own) ?? 1,
-    inputs: message.texts(1),
-    outputs: message.texts(2),
-    attributes: new Attributes(new Map(attributes), label, graph),
+  const attributes = attributesOf(message, label, reading);
+  const [inputs, outputs] = [1, 2].map((field) => message.texts(field).map(reading.rename)) as [string[], string[]];
+  const body = reading.functions.get(functionKey(domain, op));
+  if (body !== undefined) return readCall(body, label, { inputs, outputs, attributes }, reading);
+  const graph: Reader<Graph> = (inner, where) => readGraph(inner, where, reading);
+  const own = ownDomain(domain);
+  const version = reading.versions.get(own) ?? 1;
+  return [{ label, op, domain: own, version, inputs, outputs, attributes: new Attributes(attributes, label, graph) }];
+}
+
+interface FunctionCall {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: ReadonlyMap<string, Message>;
+}
+
+/** The nodes of a function, with the call's names for its inputs and outputs, and names of their own for what is between. */
+function readCall(body: Message, label: string, call: FunctionCall, reading: Reading): Node[] {
+  const { depth, inlined } = reading;
+  if (depth === DEEPEST_CALL) fail(label, `functions at most ${DEEPEST_CALL} deep`, "a deeper one");
+  const names = new Map<string, string>();
+  for (const [i, name] of body.texts(4).entries()) names.set(name, call.inputs[i] ?? "");
+  for (const [i, name] of body.texts(5).entries()) if (call.outputs[i]) names.set(name, call.outputs[i]);
+  const prefix = `${inlined.calls++}/`;
+  const defaults = body.messages(11, label).map((attribute) => [attribute.text(1), attribute] as const);
+  const nodes = body.messages(7, label);
+  inlined.nodes += nodes.length;
+  if (inlined.nodes > MOST_INLINED) fail(label, `functions of at most ${MOST_INLINED} nodes in all`, "more");
+  const inner: Reading = {
+    ...reading,
+    versions: versionsOf(body.messages(9, label)),
+    rename: (name) => (name === "" ? "" : (names.get(name) ?? prefix + name)),
+    call: new Map([...defaults, ...call.attributes]),
+    depth: depth + 1,
   };
+  return nodes.flatMap((node, i) => readNodes(node, inner, i));
 }
 
 function readDimension(message: Message): Dimension {
@@ -286,38 +339,49 @@ function readValueInfo(message: Message, where: string): ValueInfo {
   };
 }
 
-function readGraph(message: Message, where: string, versions: Versions): Graph {
+function readGraph(message: Message, where: string, reading: Reading): Graph {
   if (message.has(15)) fail(where, "dense constants", "sparse ones");
+  const { rename } = reading;
   const constants = message.messages(5, "a constant").map((constant) => {
     const name = constant.text(8);
-    return [name, readTensor(constant, `constant ${quote(name)}`)] as const;
+    return [rename(name), readTensor(constant, `constant ${quote(name)}`)] as const;
   });
+  const infos = (field: number, what: string): ValueInfo[] =>
+    message.messages(field, what).map((value) => {
+      const info = readValueInfo(value, where);
+      return { ...info, name: rename(info.name) };
+    });
   return {
-    nodes: message.messages(1, "a node").map((node, i) => readNode(node, versions, i)),
+    nodes: message.messages(1, "a node").flatMap((node, i) => readNodes(node, reading, i)),
     constants: new Map(constants),
-    inputs: message.messages(11, "an input").map((input) => readValueInfo(input, where)),
-    outputs: message.messages(12, "an output").map((output) => readValueInfo(output, where)),
+    inputs: infos(11, "an input"),
+    outputs: infos(12, "an output"),
   };
 }
 
-function readVersions(message: Message): Versions {
-  const versions = message.messages(8, "an opset").map((entry) => {
-    const domain = entry.text(1);
-    return [domain === "ai.onnx" ? "" : domain, entry.integer(2)] as const;
-  });
+function versionsOf(opsets: readonly Message[]): Versions {
+  const versions = opsets.map((entry) => [ownDomain(entry.text(1)), entry.integer(2)] as const);
   for (const [domain, version] of versions) {
     if (domain === "" && !(version >= 1 && version <= NEWEST)) fail("the model", `an opset of at most ${NEWEST}`, `${version}`);
   }
   return new Map(versions);
 }
 
-/** The graph of a ModelProto. @throws FormatError for bytes that are none */
+/** The graph of a ModelProto, with the nodes of its functions in place of their calls. @throws FormatError for bytes that are none */
 export function parseModel(source: Uint8Array | ArrayBufferLike | ArrayBufferView): Graph {
   const message = new Message(asBytes("onnx", source), "a model");
-  const versions = readVersions(message);
+  const versions = versionsOf(message.messages(8, "an opset"));
   const graph = message.message(7, "the graph");
   if (graph === undefined) fail("the file", "a model with a graph", "none");
   if (!versions.has("")) fail("the model", "an opset of ONNX's own operators", "none");
-  if (message.has(25)) fail("the model", "no functions of its own", "some");
-  return readGraph(graph, "the graph", versions);
+  const functions = message.messages(25, "a function").map((body) => [functionKey(body.text(10), body.text(1)), body] as const);
+  const rename = (name: string): string => name;
+  return readGraph(graph, "the graph", {
+    versions,
+    functions: new Map(functions),
+    rename,
+    call: null,
+    depth: 0,
+    inlined: { calls: 0, nodes: 0 },
+  });
 }

@@ -300,6 +300,73 @@ describe("files", () => {
   });
 });
 
+describe("functions of a model", () => {
+  /** A FunctionProto of the domain "f" over opset 14; nodes may refer to its attributes. */
+  const fn = (
+    name: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    nodes: readonly Uint8Array[],
+    defaults: readonly Uint8Array[] = [],
+  ) =>
+    bytes(
+      25,
+      joined([
+        bytes(1, name),
+        ...inputs.map((input) => bytes(4, input)),
+        ...outputs.map((output) => bytes(5, output)),
+        ...nodes.map((each) => bytes(7, each)),
+        ...defaults.map((each) => bytes(11, each)),
+        bytes(9, joined([bytes(1, ""), int(2, 14)])),
+        bytes(10, "f"),
+      ]),
+    );
+  /** LeakyRelu whose alpha is the function's attribute slope, 0.5 unless the call says otherwise. */
+  const leaky = joined([node("LeakyRelu", ["a"], ["t"]), bytes(5, joined([bytes(1, "alpha"), bytes(21, "slope"), int(20, 1)]))]);
+  const slope = joined([bytes(1, "slope"), joined([Uint8Array.of(8 * 2 + 5), new Uint8Array(Float32Array.of(0.5).buffer)]), int(20, 1)]);
+  const twice = fn("Twice", ["a", "b"], ["z"], [leaky, node("Add", ["t", "b"], ["u"]), node("Add", ["u", "u"], ["z"])], [slope]);
+  const calls = (nodes: readonly Uint8Array[], ...functions: readonly Uint8Array[]): Uint8Array =>
+    joined([model({ nodes, inputs: { x: [2] }, outputs: { y: null } }), ...functions]);
+  const x = tensor([-2, 4]);
+
+  it("are read in the place of their calls, with the calls' attributes and names that do not meet", () => {
+    const source = calls(
+      [node("Twice", ["x", "x"], ["t"], { slope: { float: 0.25 } }, "f"), node("Twice", ["t", "x"], ["y"], {}, "f")],
+      twice,
+    );
+    // 2·(-0.5 - 2) = -5 and 2·(4 + 4) = 16, then 2·(-2.5 - 2) and 2·(16 + 4).
+    expect(run(source, { x })).toEqual({ y: [-9, 40] });
+  });
+
+  it("call each other, and their branches read what is theirs", () => {
+    const branch = graph({ nodes: [node("Neg", ["t"], ["w"])], inputs: {}, outputs: { w: null } });
+    const choose = fn(
+      "Choose",
+      ["a"],
+      ["z"],
+      [
+        node("Twice", ["a", "a"], ["t"], {}, "f"),
+        node("Constant", [], ["c"], { value: { tensor: initializer("c", [], Uint8Array.of(1), "bool") } }),
+        node("If", ["c"], ["z"], { then_branch: { graph: branch }, else_branch: { graph: branch } }),
+      ],
+    );
+    expect(run(calls([node("Choose", ["x"], ["y"], {}, "f")], twice, choose), { x })).toEqual({ y: [6, -16] });
+  });
+
+  it("that call themselves, or grow without end, are refused", () => {
+    const self = fn("Self", ["a"], ["z"], [node("Self", ["a"], ["z"], {}, "f")]);
+    expect((thrown(() => loadModel(calls([node("Self", ["x"], ["y"], {}, "f")], self))) as Error).message).toContain("at most 32 deep");
+    const growing = Array.from({ length: 30 }, (_, i) => {
+      const next = i === 29 ? node("Neg", ["a"], ["t"]) : node(`F${i + 1}`, ["a"], ["t"], {}, "f");
+      const other = i === 29 ? node("Neg", ["t"], ["z"]) : node(`F${i + 1}`, ["t"], ["z"], {}, "f");
+      return fn(`F${i}`, ["a"], ["z"], [next, other]);
+    });
+    const error = thrown(() => loadModel(calls([node("F0", ["x"], ["y"], {}, "f")], ...growing)));
+    expect(error).toBeInstanceOf(FormatError);
+    expect((error as Error).message).toContain("at most 100000 nodes in all");
+  });
+});
+
 describe("the quantised LSTM", () => {
   it("is the LSTM of the weights its numbers stand for", () => {
     const [T, B, I, H] = [3, 2, 2, 2];
