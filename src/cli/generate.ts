@@ -19,7 +19,7 @@ export interface Sampling {
   readonly seed: number;
 }
 
-/** The model's characters one after another: a step a character, the state carried along. */
+/** Yields the model's characters one by one: one step per character, carrying the state along. */
 export function* characters(model: CharModel, vocabulary: Vocabulary, { prompt, length, temperature, seed }: Sampling): Iterable<string> {
   const generator = new Generator(seed);
   const ids = vocabulary.encode(prompt);
@@ -45,7 +45,7 @@ export function* characters(model: CharModel, vocabulary: Vocabulary, { prompt, 
   }
 }
 
-/** Checks what can only be checked with the vocabulary. */
+/** Checks that need the vocabulary. */
 export function checkPrompt(prompt: string, vocabulary: Vocabulary): void {
   if (prompt === "") throw new UserError("--prompt: expected at least one character, got none");
   try {

@@ -34,7 +34,7 @@ async function run(args: Args): Promise<number> {
   return named ? named(rest) : (COMMANDS.get("train") as (args: Args) => Promise<number>)(args);
 }
 
-/** A reader that stops reading (as `head` does) ends the program without a word. */
+/** Ends the program silently if the reader stops reading, like `head`. */
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
   process.exit(0);

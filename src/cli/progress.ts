@@ -1,10 +1,10 @@
-/** What is shown while training runs. */
+/** Progress display during training. */
 
 const BAR = 24;
-/** Between two lines where nothing can be redrawn. */
+/** Time between two lines if the output cannot be redrawn. */
 const PLAIN_INTERVAL = 10_000;
 const REDRAW_INTERVAL = 100;
-/** Least weight of the newest loss in the running mean shown. */
+/** Least weight of the newest loss in the displayed running mean. */
 const SMOOTHING = 0.02;
 
 /** 75 → 1:15. */
@@ -17,23 +17,23 @@ export function thousands(n: number): string {
   return String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
-/** A bar for the part that is done, 0 to 1. */
+/** A bar for a completed share, 0 to 1. */
 export function progressBar(done: number): string {
   const filled = Math.floor(BAR * done);
   return "█".repeat(filled) + "░".repeat(BAR - filled);
 }
 
 export interface ProgressOptions {
-  /** Steps in all. */
+  /** Total number of steps. */
   readonly total: number;
-  /** Steps done before. */
+  /** Number of steps done before. */
   readonly done: number;
   /** Seconds that training may take; it may end before `total` steps. */
   readonly seconds: number;
   readonly now: () => number;
 }
 
-/** A bar that is redrawn on a terminal; elsewhere a line now and then. */
+/** A bar that is redrawn on a terminal; elsewhere an occasional line. */
 export class Progress {
   readonly #out: NodeJS.WriteStream;
   readonly #options: ProgressOptions;
@@ -50,7 +50,7 @@ export class Progress {
     this.#shown = this.#start;
   }
 
-  /** After each step: its loss in bits per character, and how many characters it read. */
+  /** Call it after each step with its loss in bits per character and its number of characters. */
   update(step: number, bits: number, characters: number): void {
     this.#updates++;
     const weight = Math.max(SMOOTHING, 2 / (this.#updates + 1));
@@ -62,12 +62,12 @@ export class Progress {
     this.#draw(this.#line(step, now));
   }
 
-  /** Writes a line of its own. */
+  /** Writes a separate line. */
   note(line: string): void {
     this.#out.write(this.#out.isTTY ? `\r\x1b[K${line}\n` : `${line}\n`);
   }
 
-  /** Shows the last state and leaves it standing. */
+  /** Shows the final state and keeps it. */
   finish(step: number): void {
     if (this.#updates > 0) this.note(this.#line(step, this.#options.now()));
   }

@@ -1,4 +1,4 @@
-/** The main job: trains a character model on a text, compares it with n-gram models, and lets it write. */
+/** The main job: trains a character model on a text, compares it with n-gram models, and generates text. */
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -29,19 +29,19 @@ const WINDOW = 64;
 const WARM_UP = 50;
 const CLIP_NORM = 1;
 const EVALUATIONS = 10;
-/** Held-out characters read for the curve; the last figure is of all of them. */
+/** Number of held-out characters for the curve; the final figure uses all of them. */
 const QUICK_EVALUATION = 20_000;
 const EVALUATION = { batch: 32, window: 128 };
-/** Steps averaged to a point of the loss curve. */
+/** Steps averaged per point of the loss curve. */
 const POINT = 10;
 const UNKNOWN = "\uFFFD";
-/** Training, at most, unless told otherwise. */
+/** Default time limit of training. */
 const MINUTES = 2.5;
 const STEPS = 7000;
 const HIDDEN = 192;
 const SAMPLE = { length: 300, temperature: 0.7 };
 
-/** The options of a run: part of its checkpoint. */
+/** The options of a run, which are part of its checkpoint. */
 interface Settings {
   /** The text's file; null for the book. */
   readonly text: string | null;
@@ -120,7 +120,7 @@ function checkLength({ title, text }: Corpus, { train, valid, test }: Split<stri
   if (!enough) throw new UserError(`${title}: expected a text of at least ${thousands(least)} characters, got ${thousands(text.length)}`);
 }
 
-/** Without the characters that do not fill all streams: every model is measured on the same ones. */
+/** Drops the characters that do not fill all streams, so every model is measured on the same ones. */
 function wholeStreams(ids: Int32Array): Int32Array {
   return ids.subarray(0, ids.length - ((ids.length - 1) % EVALUATION.batch));
 }
@@ -137,12 +137,12 @@ function baselines({ train, valid, test }: Split<Int32Array>, vocabSize: number)
   });
 }
 
-/** Adam's rate for a width: the wider, the more small steps add up in each sum (Yang et al. 2022, Tensor programs V). */
+/** Adam's rate for a width: in wider models more small steps add up in each sum (Yang et al. 2022, Tensor programs V). */
 function learningRate(hidden: number): number {
   return Math.min(0.04, 0.03 * (192 / hidden));
 }
 
-/** Warms up linearly, then falls along half a cosine to a twentieth. */
+/** A schedule that warms up linearly, then falls along half a cosine to a twentieth. */
 function schedule({ steps, hidden }: Settings): Schedule {
   return warmUp(WARM_UP, cosineAnnealingLR({ tMax: Math.max(1, steps - WARM_UP), etaMin: learningRate(hidden) / 20 }));
 }
@@ -152,7 +152,7 @@ interface Started {
   readonly training: CharTraining;
 }
 
-/** The model and its training, new or from a checkpoint. @throws UserError for a checkpoint that does not fit */
+/** Makes the model and its training, new or from a checkpoint. @throws UserError for a checkpoint that does not fit */
 function start({ settings, vocabulary, ids, paths }: Job, signal: AbortSignal, resume: Uint8Array | undefined): Started {
   const { hidden, seed, steps } = settings;
   const model = new CharModel({ vocabSize: vocabulary.size, hidden, seed });
@@ -176,7 +176,7 @@ function start({ settings, vocabulary, ids, paths }: Job, signal: AbortSignal, r
   }
 }
 
-/** Trains to the end, or until the signal. @returns whether it came to the end */
+/** Trains to the end, or until the signal. @returns whether it finished */
 async function runTraining(job: Job, training: CharTraining, options: TrainOptions, stop: AbortController): Promise<boolean> {
   const { settings, history, paths } = job;
   const seconds = 60 * (options.minutes ?? (options.steps === null ? MINUTES : Number.POSITIVE_INFINITY));
@@ -250,7 +250,7 @@ function report({ ids, baselines, settings }: Job, model: CharModel): string {
   return [`Bits per character on ${thousands(ids.test.length - 1)} characters never trained on:`, ...lines].join("\n");
 }
 
-/** Continues a prompt with the model file alone, in a process of its own. */
+/** Continues a prompt with only the model file, in a separate process. */
 function continueElsewhere(path: string, prompt: string, seed: number): Promise<void> {
   const args = ["generate", "--model", path, "--prompt", prompt, "--length", String(SAMPLE.length), "--seed", String(seed)];
   const child = spawn(process.execPath, [...process.execArgv, fileURLToPath(import.meta.url), ...args], { stdio: "inherit" });
@@ -271,7 +271,7 @@ async function readHeld(path: string): Promise<{ readonly bytes: Uint8Array; rea
   }
 }
 
-/** What this program put into a checkpoint, which may be another program's. */
+/** Reads this program's own data from a checkpoint, which may be another program's. */
 function heldIn({ extra, model }: Checkpoint): Held {
   const { settings, history } = (extra ?? {}) as { readonly [key in keyof Held]?: Partial<Held[key]> | null };
   if (!isSettings(settings) || !isHistory(history)) throw new UserError("expected a checkpoint of this program, got another");

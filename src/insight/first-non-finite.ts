@@ -15,34 +15,34 @@ import { scope, Tensor } from "../tensor/tensor.ts";
 import { type Place, Watch } from "./watch.ts";
 
 export interface NonFiniteOptions {
-  /** What runs in `fn`: without it, modules and steps have no names. */
+  /** The model that `fn` runs; without it, modules and steps have no names. */
   readonly model?: Module;
   /** "nan" ignores infinities, such as the −∞ of masks (default "non-finite"). */
   readonly kind?: "non-finite" | "nan";
 }
 
-/** Where a NaN or infinity came from. */
+/** The origin of a NaN or infinity. */
 export interface NonFinite extends Place {
   /** NaN, +∞ or −∞. */
   readonly value: number;
-  /** The operation that put it out, or was given it. */
+  /** The operation that returned it, or received it. */
   readonly operation: string;
-  /** "forward", or "backward" where it came up in a gradient. */
+  /** "forward", or "backward" if it arose in a gradient. */
   readonly pass: "forward" | "backward";
-  /** Of a gradient: the operation whose derivative it is. */
+  /** For a gradient, the operation whose derivative it is. */
   readonly of: string | null;
-  /** "result" of numbers that were finite; "input" where the operation was given it from outside: data, a parameter. */
+  /** "result" if it arose from finite numbers; "input" if it came from outside: data, a parameter. */
   readonly origin: "result" | "input";
   /** The name of the parameter that held it, or null. */
   readonly parameter: string | null;
-  /** Where it stands in the tensor, and the tensor's shape. */
+  /** Its index in the tensor, and the tensor's shape. */
   readonly index: readonly number[];
   readonly shape: readonly number[];
-  /** All of it in a sentence. */
+  /** All of this in a sentence. */
   readonly message: string;
 }
 
-/** Ends the run at the first one found. */
+/** Thrown to end the run at the first one found. */
 class Found extends Error {
   readonly what: NonFinite;
 
@@ -52,13 +52,13 @@ class Found extends Error {
   }
 }
 
-/** Operations that hand elements on as they are. What a sequence's padding holds goes through these alone, until it is left out. */
+/** Operations that only move elements. A sequence's padding passes only through these, until it is dropped. */
 const MOVES: ReadonlySet<string> = new Set([
   ...["contiguous", "permute", "slice", "embed", "select", "unstack", "stack", "split", "cat", "flip", "roll", "diagonal"],
   ...["reshape", "broadcastTo", "gather", "indexSelect", "cast", "where"],
 ]);
 
-/** The first NaN or infinite element, by its place in row-major order; −1 if there is none. */
+/** Row-major index of the first NaN or infinite element; −1 if there is none. */
 function placeOf(t: Tensor, nanOnly: boolean): number {
   if (!isFloat(t.dtype)) return -1;
   const isWrong = nanOnly ? Number.isNaN : (v: number) => !Number.isFinite(v);
@@ -90,11 +90,11 @@ class Inspector {
   readonly #watch: Watch;
   readonly #nanOnly: boolean;
   readonly #names: ReadonlyMap<Tensor, string>;
-  /** Where each node was recorded. */
+  /** The place where each node was recorded. */
   readonly #places = new WeakMap<Node, Place>();
-  /** The node whose rule runs. */
+  /** The node whose rule is running. */
   #pulled: Node | null = null;
-  /** The first that was given from outside and has only been moved so far. */
+  /** The first one from outside that has only been moved so far. */
   #moved: NonFinite | null = null;
 
   constructor(watch: Watch, nanOnly: boolean, model: Module | undefined) {
@@ -106,7 +106,7 @@ class Inspector {
   ran(primitive: Primitive, inputs: Inputs, outputs: readonly Tensor[]): void {
     const { node } = outputs[0] as Tensor;
     if (this.#pulled === null && node !== null && !this.#places.has(node)) this.#places.set(node, this.#watch.place);
-    // Outputs first: nearly always all of them are numbers, and then inputs need not be looked at.
+    // Check outputs first: they are nearly always finite, and then inputs need no check.
     for (const y of outputs) {
       if (placeOf(y, this.#nanOnly) < 0) continue;
       const given = inputs.find((x) => placeOf(x, this.#nanOnly) >= 0);
@@ -117,7 +117,7 @@ class Inspector {
     }
   }
 
-  /** At the end: what was moved all the way into the result. */
+  /** Called at the end, for a value that was moved all the way into the result. */
   finish(result: unknown): void {
     if (this.#moved !== null && tensorsWithin(result).some((t) => placeOf(t, this.#nanOnly) >= 0)) throw new Found(this.#moved);
   }
@@ -162,17 +162,17 @@ function sentence({ value, operation, of, origin, parameter, module, step, index
 }
 
 /**
- * Runs `fn` operation by operation and finds the first NaN or infinity: the operation that made it of finite numbers, or was given it from
- * outside, with the module, the step of the sequence and the element; null where all is finite. Where `fn` returns a scalar with a gradient,
- * its backward pass is looked through as well; a `backward` that `fn` itself calls is in any case.
+ * Runs `fn` operation by operation and finds the first NaN or infinity: the operation that made it from finite numbers, or received it from
+ * outside, with the module, the step of the sequence and the element; null if all is finite. If `fn` returns a scalar with a gradient,
+ * its backward pass is searched as well, as is any `backward` that `fn` itself calls.
  *
- * What is only moved (reshaped, sliced, selected) is no fault before something is computed with it: padding that `lengths` leaves out may hold anything.
+ * Values that are only moved (reshaped, sliced, selected) count only once something is computed with them: padding that `lengths` excludes may hold anything.
  *
- * Fused kernels run as their basic operations meanwhile, captured scans and layers step by step, so that this takes many times the time of
- * the run that went wrong; values agree with it up to rounding. Random numbers and running statistics are put back afterwards, gradients
- * that `fn` writes are not. The run ends where something is found.
+ * Meanwhile fused kernels run as basic operations, and captured scans and layers step by step, so it takes many times as long as
+ * the original run; values agree up to rounding. Random numbers and running statistics are restored afterwards, but gradients
+ * that `fn` writes are not. The run ends at the first finding.
  * @param fn a loss, or anything made of operations; synchronous
- * @throws StateError for a function that returns a promise; what `fn` throws
+ * @throws StateError for a function that returns a promise; any error of `fn`
  * @example console.log(firstNonFinite(() => mseLoss(model.forward(xs), ys), { model })?.message);
  * // "log in rnn.cell at step 17 made NaN of finite numbers, element [3,2] of [4,8]"
  */
@@ -202,7 +202,7 @@ export function firstNonFinite(fn: () => unknown, options: NonFiniteOptions = {}
   });
 }
 
-/** Runs `fn` and puts back the random numbers it drew and the buffers it wrote to. */
+/** Runs `fn`, then restores the random numbers that it drew and the buffers that it wrote to. */
 function putBackAfter<R>(model: Module | undefined, fn: () => R): R {
   const moved = new Map<Generator, GeneratorState>();
   const buffers = new Shadow();

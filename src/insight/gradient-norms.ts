@@ -1,4 +1,4 @@
-/** How gradients shrink or grow on their way back through time. */
+/** Measures how gradients shrink or grow on their way back through time. */
 
 import { track } from "../autodiff/alias.ts";
 import { gradients } from "../autodiff/sweep.ts";
@@ -16,9 +16,9 @@ import { jvpStacked, vjp } from "../transforms/transforms.ts";
 
 /** ‖∂E/∂s_t‖ of one tensor of the state, or of all. */
 export interface StateGradientNorms {
-  /** Its name in the state, such as "c"; "state" where the state is one tensor, "all" for all of them together. */
+  /** Its name in the state, such as "c"; "state" if the state is a single tensor, "all" for all tensors together. */
   readonly name: string;
-  /** Of the state before step t, and after the last: [T + 1], over the whole batch. */
+  /** Norms for the state before each step t and after the last, [T + 1], over the whole batch. */
   readonly norms: readonly number[];
 }
 
@@ -31,12 +31,12 @@ function namesOf(state: State, prefix = ""): string[] {
 const squares = (t: Tensor | null): number => (t === null ? 0 : Array.from(t.data()).reduce((total, v) => total + v * v, 0));
 
 /**
- * The norms of a loss's gradient by the state at every step, in one backward pass. With a loss of the last step alone they show how much of
- * an error arrives k steps back; a loss of all steps hides the decay. Norms are taken in double precision, gradients in the recurrence's own:
- * what lies below 1e-38 in float32 is 0 here, so that long sequences are better measured in float64.
+ * The norms of a loss's gradient with respect to the state at every step, in one backward pass. With a loss of only the last step they show how much of
+ * an error arrives k steps back; a loss of all steps hides the decay. Norms are computed in double precision, gradients in the recurrence's dtype:
+ * values below 1e-38 become 0 in float32, so use float64 for long sequences.
  * @param xs [T,B,I]
  * @param loss a scalar of the outputs [T,B,O] and the last state
- * @returns the whole state's norms first, then those of each float tensor in it
+ * @returns the norms for the whole state, then those for each of its float tensors
  * @throws ShapeError for xs that do not fit, or a loss that is no scalar
  * @see Hochreiter, "Untersuchungen zu dynamischen neuronalen Netzen", 1991; Bengio, Simard and Frasconi, "Learning long-term dependencies with
  * gradient descent is difficult", 1994; Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013
@@ -63,7 +63,7 @@ export function gradientNorms<S extends State>(
       let held = tracked(state ?? recurrence.initialState(xs.dim(1)));
       const ys = unstack(xs).map((x) => {
         const [y, next] = recurrence.step(x, held);
-        // By name: a step may list its tensors in another order than the state before.
+        // By name, since a step may list its tensors in another order than the previous state.
         held = tracked(mapState((_, t) => t as Tensor, held, next));
         return y;
       });
@@ -80,27 +80,27 @@ export function gradientNorms<S extends State>(
   });
 }
 
-/** The state of a batch of one as a vector, its float tensors alone. */
+/** The float tensors of a state, for a batch of one, as a vector. */
 function checkOne(op: string, xs: Tensor, state: State): void {
   if (xs.dim(1) !== 1) throw new ShapeError(`${op}: expected xs [T,1,I] of one sequence, got a batch of ${xs.dim(1)}`);
   for (const t of stateTensors(state))
     if (!isFloat(t.dtype)) throw new ArgumentError(`${op}: expected a state of floats, got one with a tensor of ${t.dtype}`);
 }
 
-/** The map from the state as a vector to the state after the steps of xs. */
+/** The map from a state to the state after the steps of xs, both as vectors. */
 function flowOf<S extends State>(recurrence: Recurrence<S>, xs: Tensor, like: S): (vector: Tensor) => Tensor {
   return (vector) => stateToVector(recurrence.scan(xs, stateFromVector(vector, like))[1]);
 }
 
 export interface StateJacobianOptions<S extends State> {
-  /** Before the first step, of a batch of one; the initial state unless given. */
+  /** State before the first step, for a batch of one; default the initial state. */
   readonly state?: S;
-  /** By n tangents carried forward (default), by n sweeps back, or as the product of the Jacobians of all steps. */
+  /** Whether to carry n tangents forward (default), sweep back n times, or multiply the Jacobians of all steps. */
   readonly mode?: "forward" | "reverse" | "product";
 }
 
 /**
- * D = ∂s_T/∂s_0 [n,n]: how the state after the steps of xs depends on the one before them, elements in order of structure.
+ * D = ∂s_T/∂s_0 [n,n]: how the state after the steps of xs depends on the one before them, with elements in order of structure.
  * @param xs [T,1,I]
  * @throws ShapeError for more than one sequence, ArgumentError for a state that holds whole numbers
  * @example const D = stateJacobian(cell, xs); // [n,n]
@@ -143,19 +143,19 @@ function stepJacobians<S extends State>(recurrence: Recurrence<S>, xs: Tensor, s
   });
 }
 
-/** How much of a state is left in a later one, by the number of steps between them. */
+/** How much of a state remains in a later one, by the number of steps between them. */
 export interface StateInfluence {
-  /** ln ‖∂s_T/∂s_{T−k}‖₂ for k = 0 … T: the most that a change of the state grows by. −∞ where nothing is left. */
+  /** ln ‖∂s_T/∂s_{T−k}‖₂ for k = 0 … T: the largest growth of a change of the state; −∞ if nothing remains. */
   readonly spectral: readonly number[];
-  /** ln of the root of the sum of squares of its elements. */
+  /** ln of its Frobenius norm. */
   readonly frobenius: readonly number[];
-  /** The first k at which the spectral norm is at most 1/e; null where it is greater throughout. */
+  /** The first k at which the spectral norm is at most 1/e; null if it is always greater. */
   readonly horizon: number | null;
 }
 
 /**
  * Norms of D(T,k) = ∂s_T/∂s_{T−k} = J_{T−1}·…·J_{T−k} against k: the vanishing or exploding gradient of a recurrence itself, without a loss.
- * Logarithms are kept, so that nothing underflows. ‖D‖₂ ≤ Π‖J‖₂, and for tanh units ‖D‖₂ ≤ ‖W‖₂ᵏ. T Jacobians of n tangents each, and T
+ * It works with logarithms, so nothing underflows. ‖D‖₂ ≤ Π‖J‖₂, and for tanh units ‖D‖₂ ≤ ‖W‖₂ᵏ. Costs T Jacobians of n tangents each, and T
  * products of [n,n].
  * @param xs [T,1,I]
  * @throws ShapeError for more than one sequence, ArgumentError for a state that holds whole numbers
@@ -185,7 +185,7 @@ export function stateInfluence<S extends State>(
       const size = Math.sqrt(squares(product));
       spectral.push(scale + Math.log(spectralNorm(product)));
       frobenius.push(scale + Math.log(size));
-      // Of size 1 again; what was taken away is kept as a logarithm.
+      // Normalise to size 1 and keep the factor as a logarithm.
       D =
         size === 0 ? product : tensor(product.data().map((v: number) => v / size) as Float64Array, { shape: [n, n], dtype: product.dtype });
       scale += size === 0 ? 0 : Math.log(size);
@@ -195,7 +195,7 @@ export function stateInfluence<S extends State>(
   });
 }
 
-/** The largest singular value of a matrix, by power iteration on AᵀA from a start that no symmetry of units shares. */
+/** The largest singular value of a matrix, by power iteration on AᵀA from a start without symmetries. */
 function spectralNorm(A: Tensor): number {
   const n = A.dim(1);
   const transposed = transpose(A, 0, 1);

@@ -1,4 +1,4 @@
-/** What was measured, as SVG text. */
+/** Measurements as charts in SVG text. */
 
 import { checkList, checkObject, checkOptions } from "../base/checks.ts";
 import { CHART, type ChartOptions, type Line, lineChart } from "../plot/svg.ts";
@@ -6,8 +6,8 @@ import type { StateInfluence } from "./gradient-norms.ts";
 import type { Saturation } from "./saturation.ts";
 
 /**
- * A chart of norms against the number of steps back, on a scale of powers of ten: one line a name.
- * @param norms [T + 1] as `gradientNorms` gives them, the last step's last
+ * A chart of norms against the number of steps back, on a logarithmic scale, with one line per name.
+ * @param norms [T + 1] as from `gradientNorms`, the last step's last
  * @example const svg = gradientChart({ Elman: elman[0].norms, LSTM: lstm[0].norms });
  */
 export function gradientChart(norms: Readonly<Record<string, readonly number[]>>, options: ChartOptions = {}): string {
@@ -38,7 +38,7 @@ function lineOf(name: string, y: readonly number[]): Line {
 }
 
 /**
- * A chart of saturation: the share of each function's values that are at an end, step by step.
+ * A chart of saturation: the share of each function's values that are saturated, step by step.
  * Functions outside sequences are left out.
  * @example const svg = saturationChart(saturation(model, () => model.forward(xs)));
  */

@@ -1,4 +1,4 @@
-/** How often squashing functions are at their ends, where their slopes are near zero. */
+/** Measures how often activation functions saturate, where their slopes are near zero. */
 
 import type { Inputs, Primitive } from "../autodiff/primitive.ts";
 import { noGrad } from "../autodiff/tape.ts";
@@ -7,7 +7,7 @@ import { checkModule, type Module } from "../nn/module.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { Watch } from "./watch.ts";
 
-/** The ends of each function's values, and which of them are flat. */
+/** The bounds of each function's values, and which of them are flat. */
 const ENDS: Readonly<Record<string, { readonly low: number; readonly high: number; readonly flat: "both" | "low" }>> = {
   tanh: { low: -1, high: 1, flat: "both" },
   sigmoid: { low: 0, high: 1, flat: "both" },
@@ -15,22 +15,22 @@ const ENDS: Readonly<Record<string, { readonly low: number; readonly high: numbe
 };
 
 export interface SaturationOptions {
-  /** Which part of the range of values counts as an end: 0.05 is above 0.95 of a logistic, above 0.9 of tanh (default 0.05). */
+  /** Share of the range of values that counts as saturated: 0.05 means above 0.95 for a logistic, above 0.9 for tanh (default 0.05). */
   readonly margin?: number;
 }
 
-/** One squashing function of a model, over all the calls of its module. */
+/** One activation function of a model, over all calls of its module. */
 export interface Saturation {
-  /** The module's name in the state dict, null outside the model. */
+  /** The module's name in the state dict; null outside the model. */
   readonly module: string | null;
-  /** "tanh", "sigmoid" or "relu", and which of them in the module's step: "sigmoid 1" is the second. */
+  /** "tanh", "sigmoid" or "relu", and its number within the module's step: "sigmoid 1" is the second. */
   readonly name: string;
-  /** Shares of all values at the lower and at the upper end. */
+  /** Shares of all values at the lower and at the upper bound. */
   readonly low: number;
   readonly high: number;
-  /** How many values there were. */
+  /** Number of values. */
   readonly count: number;
-  /** Shares at either end step by step, of the sequences that have not ended; empty outside sequences. */
+  /** Share at either bound, step by step, for sequences that have not ended; empty outside sequences. */
   readonly steps: readonly number[];
 }
 
@@ -42,10 +42,10 @@ interface Tally {
 }
 
 /**
- * Runs `fn` and counts for each tanh, logistic and rectifier of a model how many of its values are at an end, all over and step by step:
- * saturated gates remember or forget for good, saturated units pass no gradient, rectifiers at 0 are dead. Gates that one operation computes
- * together count together. A value counts as low where it is within `margin` of the range's width above its lower end, as high likewise; of
- * rectifiers only exact zeros count. Of a scan with `lengths`, real steps alone count; what stands behind a scan, such as a head, knows no lengths.
+ * Runs `fn` and counts for each tanh, logistic and rectifier of a model how many of its values are saturated, in total and step by step:
+ * saturated gates remember or forget for good, saturated units pass no gradient, rectifiers at 0 are dead. Gates computed by one operation
+ * count together. A value counts as low if it is within `margin` of the range's width above the lower bound, likewise as high; for
+ * rectifiers only exact zeros count. In a scan with `lengths`, only real steps count; parts after a scan, such as a head, do not know the lengths.
  * @param fn a forward pass over the model; synchronous
  * @throws ArgumentError for a margin outside (0, 0.5)
  * @see Karpathy, Johnson and Fei-Fei, "Visualizing and understanding recurrent networks", 2015, section 4.2 (gates below 0.1 and above 0.9)
@@ -59,7 +59,7 @@ export function saturation(model: Module, fn: () => unknown, options: Saturation
   checkNumber("saturation", "margin", margin, { above: 0, below: 0.5 });
   const watch = new Watch();
   const tallies = new Map<string, Tally>();
-  /** How many functions of each name have run in each module since its step began. */
+  /** Number of functions of each name that have run in each module since its step began. */
   const ordinals = new Map<string, { step: number | null; count: number }>();
   const ran = ({ name }: Primitive, _inputs: Inputs, [y]: readonly Tensor[]): void => {
     const ends = ENDS[name];
@@ -90,7 +90,7 @@ export function saturation(model: Module, fn: () => unknown, options: Saturation
   });
 }
 
-/** The values of sequences that have not ended. The batch is the first axis as long as it; values without one belong to all. */
+/** The values of sequences that have not ended. The batch is the first axis of that length; values without such an axis belong to all. */
 function realValues(y: Tensor, running: readonly boolean[] | null): ArrayLike<number> {
   if (running === null) return y.data();
   if (!running.includes(true)) return [];

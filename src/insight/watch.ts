@@ -1,4 +1,4 @@
-/** Where in a model an operation runs: in which module, at which step of which sequence. */
+/** Tracks where in a model an operation runs: in which module, at which step of which sequence. */
 
 import { type Observer, observing } from "../autodiff/observer.ts";
 import type { Module } from "../nn/module.ts";
@@ -8,22 +8,22 @@ import type { Tensor } from "../tensor/tensor.ts";
 
 /** A place in a running model. */
 export interface Place {
-  /** The module's name in the state dict; "" for the model itself, null outside it. */
+  /** The module's name in the state dict; "" for the model itself; null outside it. */
   readonly module: string | null;
   /** The step of the sequence, from 0; null outside sequences. */
   readonly step: number | null;
 }
 
-/** One call of a module's method that has not returned. */
+/** A call of a module's method that has not returned yet. */
 interface Call {
   readonly module: Module;
   readonly path: string;
   readonly method: string;
-  /** Steps taken so far of a scan, and how many there are. */
+  /** Number of steps of a scan so far, and in total. */
   taken: number;
   readonly steps: number;
   readonly reverse: boolean;
-  /** Real steps of each sequence of the batch, where a scan is told them. */
+  /** Real steps of each sequence of the batch, if the scan knows them. */
   readonly lengths: readonly number[] | null;
 }
 
@@ -31,8 +31,8 @@ const METHODS = ["forward", "step", "scan"] as const;
 type Method = (...args: unknown[]) => unknown;
 
 /**
- * Follows the calls of a model's modules. A recurrence that contains no other is scanned step by step meanwhile, as its definition says,
- * so that the step is known.
+ * Follows the calls of a model's modules. Meanwhile a recurrence that contains no other is scanned step by step, by its definition,
+ * so the step is known.
  */
 export class Watch {
   readonly #calls: Call[] = [];
@@ -42,7 +42,7 @@ export class Watch {
     return { module: this.#calls.at(-1)?.path ?? null, step: scan === undefined ? null : stepOf(scan) };
   }
 
-  /** Which sequences of the batch have not ended at this step; null where all of them have as many steps, and outside sequences. */
+  /** Which sequences of the batch have not ended at this step; null if all have the same length, and outside sequences. */
   get running(): readonly boolean[] | null {
     const scan = this.#scan;
     if (scan === undefined || scan.lengths === null) return null;
@@ -50,12 +50,12 @@ export class Watch {
     return scan.lengths.map((length) => step < length);
   }
 
-  /** The innermost scan that has begun to take steps. */
+  /** The innermost scan that has begun its steps. */
   get #scan(): Call | undefined {
     return this.#calls.findLast(({ method, taken }) => method === "scan" && taken > 0);
   }
 
-  /** Runs `fn` with the observer told of every operation, and this watch knowing where it is. */
+  /** Runs `fn` while the observer sees every operation and this watch tracks the place. */
   run<R>(model: Module | undefined, observer: Observer, fn: () => R): R {
     const undo = model === undefined ? [] : Array.from(model.namedModules(), ([path, module]) => this.#follow(path, module)).flat();
     try {
@@ -92,23 +92,23 @@ export class Watch {
   }
 }
 
-/** The step that a scan is at. */
+/** The present step of a scan. */
 function stepOf({ taken, steps, reverse }: Call): number {
   return reverse ? steps - taken : taken - 1;
 }
 
-/** Whether a recurrence is made of others. */
+/** Whether a recurrence contains others. */
 function contains(module: Module): boolean {
   for (const part of module.modules()) if (part !== module && isRecurrence(part)) return true;
   return false;
 }
 
-/** Layers of two directions have no steps. */
+/** Bidirectional layers have no steps. */
 function canStep(module: Module): boolean {
   return (module as { readonly bidirectional?: boolean }).bidirectional !== true;
 }
 
-/** Puts a method in the place of a module's own; the result puts that back. */
+/** Replaces a module's method; returns a function that restores it. */
 function replace(module: Module, name: string, method: Method): () => void {
   const before = Object.getOwnPropertyDescriptor(module, name);
   Object.defineProperty(module, name, { value: method, configurable: true, enumerable: false, writable: true });

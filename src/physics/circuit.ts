@@ -5,23 +5,23 @@ import { ArgumentError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { type Matrix, orthonormalRows } from "../numerics/matrix.ts";
 
-/** A branch: the current in it counts from the first node to the second. */
+/** A branch, whose current is positive from the first node to the second. */
 export type Branch = readonly [from: number, to: number];
 
-/** Nodes 0 … nodes − 1 and the m branches between them; several between the same two are allowed. */
+/** Nodes 0 … nodes − 1 and the m branches between them; several branches between the same two are allowed. */
 export interface Circuit {
   readonly nodes: number;
   readonly branches: readonly Branch[];
 }
 
-/** A tree over all nodes: for each node but the first, the branch that leads to its parent. */
+/** A spanning tree: for each node but the first, the branch to its parent. */
 interface SpanningTree {
   readonly parents: readonly number[];
   readonly branches: readonly number[];
 }
 
 /**
- * Checks that a circuit is whole: known nodes, at least one branch, and a way from every node to every other.
+ * Checks that a circuit is connected and has at least one branch, all between known nodes.
  * @throws ArgumentError @internal
  */
 export function checkCircuit(op: string, circuit: Circuit): void {
@@ -39,7 +39,7 @@ export function checkCircuit(op: string, circuit: Circuit): void {
   if (apart >= 0) throw new ArgumentError(`${op}: expected a connected circuit, got no way from node 0 to node ${apart}`);
 }
 
-/** A breadth-first tree from node 0; nodes that it does not reach have the parent −1. */
+/** A breadth-first tree from node 0; unreached nodes have the parent −1. */
 function spanningTree({ nodes, branches }: Circuit): SpanningTree {
   const parents = new Array<number>(nodes).fill(-1);
   const up = new Array<number>(nodes).fill(-1);
@@ -57,7 +57,7 @@ function spanningTree({ nodes, branches }: Circuit): SpanningTree {
 }
 
 /**
- * Which branch ends where: B [n,m] with −1 where a branch begins and +1 where it ends. Kirchhoff's law of currents is B i = 0.
+ * The incidence matrix B [n,m], with −1 where a branch begins and +1 where it ends. Kirchhoff's current law is B i = 0.
  * @throws ArgumentError for a circuit that is not connected, or has branches to nodes that are not there
  * @example incidenceMatrix({ nodes: 2, branches: [[0, 1], [0, 1]] }) // [[-1, -1], [1, 1]]
  */
@@ -73,7 +73,7 @@ export function incidenceMatrix(circuit: Circuit): number[][] {
 
 /**
  * The fundamental cycles of a spanning tree: A [m−n+1, m], one row for each branch outside the tree, ±1 for the branches on its cycle by their
- * direction. Kirchhoff's law of voltages is A v = 0, and the currents that obey his law of currents are i = Aᵀ j.
+ * direction. Kirchhoff's voltage law is A v = 0, and the currents that obey his current law are i = Aᵀ j.
  * @throws ArgumentError for a circuit that is not connected, or has branches to nodes that are not there
  * @example cycleMatrix({ nodes: 3, branches: [[0, 1], [1, 2], [2, 0]] }) // [[1, 1, 1]]
  */
@@ -86,14 +86,14 @@ export function cycleMatrix(circuit: Circuit): number[][] {
   return outside.map((k) => {
     const [from, to] = branches[k] as Branch;
     const cycle = branches.map((_, j) => (j === k ? 1 : 0));
-    // Along the branch, then up from its end to the root, and down from there to its beginning.
+    // Along the branch, then up from its end to the root, and back down to its beginning.
     climb(circuit, tree, to, 1, cycle);
     climb(circuit, tree, from, -1, cycle);
     return cycle;
   });
 }
 
-/** Adds the way from a node up to the root, as often as `times` says. */
+/** Adds the path from a node up to the root, `times` times. */
 function climb({ branches }: Circuit, tree: SpanningTree, start: number, times: number, cycle: number[]): void {
   for (let node = start; node !== 0; node = tree.parents[node] as number) {
     const k = tree.branches[node] as number;
@@ -107,7 +107,7 @@ function addTo(row: number[], k: number, value: number): void {
 
 /**
  * The projector on the cycles of a circuit: Ω = Aᵀ (A Aᵀ)⁻¹ A [m,m], by orthonormal rows of A. Ω² = Ω = Ωᵀ, and its rank is the number of
- * independent cycles, m − n + 1. The direction of branches changes signs of its rows and columns, the choice of cycles nothing.
+ * independent cycles, m − n + 1. The direction of branches changes the signs of its rows and columns; the choice of cycles changes nothing.
  * @throws ArgumentError for a circuit that is not connected, or has branches to nodes that are not there
  * @see Caravelli, Traversa and Di Ventra, "Complex dynamics of memristive circuits: analytical results and universal slow relaxation", 2017
  * @example cycleProjector({ nodes: 3, branches: [[0, 1], [1, 2], [2, 0]] }) // 1/3 everywhere

@@ -1,4 +1,4 @@
-/** A crossbar of memristors between spiking neurons, which learns from the times of spikes. */
+/** A crossbar of memristors between spiking neurons, which learns from spike times. */
 
 import { checkFlag, checkNumber, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
@@ -9,12 +9,12 @@ import { checkGenerator, defaultGenerator, type Generator } from "../tensor/rand
 import { show } from "../tensor/shape.ts";
 import { assign, checkTensor, keep, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 
-/** How a memristor changes with the times of spikes at its two ends. */
+/** How a memristor changes with spike times at its two ends. */
 export interface SpikeTiming {
-  /** A₊ and τ₊ in s: a spike that comes Δt before one of the neuron adds A₊ exp(−Δt/τ₊) (default 0.005 and 0.02). */
+  /** A₊ and τ₊ in s: an input spike Δt before a spike of the neuron adds A₊ exp(−Δt/τ₊) (default 0.005 and 0.02). */
   readonly potentiation?: number;
   readonly potentiationTime?: number;
-  /** A₋ and τ₋ in s: one that comes Δt after it takes away A₋ exp(−Δt/τ₋) (default 1.05 A₊ and 0.02). */
+  /** A₋ and τ₋ in s: an input spike Δt after it subtracts A₋ exp(−Δt/τ₋) (default 1.05 A₊ and 0.02). */
   readonly depression?: number;
   readonly depressionTime?: number;
 }
@@ -24,17 +24,17 @@ export interface CrossbarOptions extends SpikeTiming {
   readonly outputSize: number;
   /** Time of a step, in s (default 0.001). */
   readonly dt?: number;
-  /** Time constant of the neurons' potential, in s (default 0.02). */
+  /** Time constant of the neurons' potentials, in s (default 0.02). */
   readonly membraneTime?: number;
-  /** Potential at which a neuron fires and starts from 0 again (default 1). */
+  /** Potential at which a neuron fires and resets to 0 (default 1). */
   readonly threshold?: number;
-  /** What a spike through a memristor with w = 1 adds to the potential (default 0.1). */
+  /** Increase of the potential by a spike through a memristor with w = 1 (default 0.1). */
   readonly gain?: number;
-  /** Whether the first neuron of a step to fire sets the others back to 0, and the one with the highest potential is the first (default false). */
+  /** Whether the first neuron to fire in a step, the one with the highest potential, resets the others to 0 (default false). */
   readonly competition?: boolean;
-  /** Part of the memristors, chosen at random, that stay as they are made (default 0). */
+  /** Share of the memristors, chosen at random, that are stuck at their initial state (default 0). */
   readonly defects?: number;
-  /** Bounds of the first states, between which they are uniform (default 0 and 1). */
+  /** Bounds of the uniform initial states (default 0 and 1). */
   readonly low?: number;
   readonly high?: number;
   readonly generator?: Generator;
@@ -42,7 +42,7 @@ export interface CrossbarOptions extends SpikeTiming {
 
 /** The state of a run, in plain arrays. */
 interface Charge {
-  /** What is left of potentials and of the two kinds of pulses after a step. */
+  /** Decay factors per step of potentials and of the two kinds of pulses. */
   readonly left: { readonly potential: number; readonly before: number; readonly after: number };
   readonly weight: Float64Array;
   readonly potential: Float64Array;
@@ -53,19 +53,19 @@ interface Charge {
 /**
  * Memristors w [I,O] in [0, 1] between I lines of spikes and O leaky neurons. In a step, with spikes s [I] of 0 and 1,
  *
- *   p_i ← 1 if s_i = 1, else p_i exp(−dt/τ₊)                   how long ago a line has fired
+ *   p_i ← 1 if s_i = 1, else p_i exp(−dt/τ₊)                   trace of a line's last spike
  *   w_ij ← w_ij − A₋ q_j                      where s_i = 1      after the neuron's last spike
  *   u_j ← u_j exp(−dt/τ_m) + gain Σ_i w_ij s_i                   fires if u_j ≥ threshold: z_j = 1, u_j ← 0
  *   w_ij ← w_ij + A₊ p_i                      where z_j = 1      before the neuron's spike, or with it
  *   q_j ← 1 if z_j = 1, else q_j exp(−dt/τ₋)
  *
- * and w stays within [0, 1]. p and q are the widths of pulses that follow a spike and shrink with time; only where two pulses meet does a memristor
- * see a voltage above its threshold, for as long as the narrower one lasts. A new spike starts its pulses anew, so only the last one counts.
+ * and w stays within [0, 1]. p and q are the widths of pulses that follow a spike and shrink with time. Only while two pulses overlap does a memristor
+ * see a voltage above its threshold, for the duration of the narrower one. A new spike restarts its pulses, so only the last one counts.
  * `weight` w, `potential` u, `before` p, `after` q and `working` (0 where a memristor is stuck) are buffers, so they are in the state dict.
  * @throws ArgumentError for sizes below 1, times, rates and bounds out of their range
  * @see Snider, "Spike-timing-dependent learning in memristive nanodevices", NANOARCH 2008; Snider, "Self-organized computation with unreliable,
  * memristive nanodevices", Nanotechnology 18, 2007. The schedule of pulses is from memory.
- * Deviates: the neurons' integration and reset are the usual leaky ones, and pulses have exact widths, not one of a few slots.
+ * Deviates: neurons are ordinary leaky integrators with a reset, and pulses have exact widths instead of a few slots.
  * @example
  * const crossbar = new MemristiveCrossbar({ inputSize: 50, outputSize: 1 });
  * const fired = crossbar.run(spikes); // spikes [T,50] of 0 and 1 to [T,1]
@@ -136,9 +136,9 @@ export class MemristiveCrossbar extends Module {
   }
 
   /**
-   * Passes spikes [T,I] through the crossbar, one step a row; the neurons' spikes [T,O], float32. Goes on from where the last call ended.
-   * @param options learn: whether memristors change meanwhile (default true)
-   * @throws ShapeError for spikes of another size; ArgumentError for other values than 0 and 1, with nothing changed
+   * Passes spikes [T,I] through the crossbar, one step per row, and returns the neurons' spikes [T,O], float32. Continues where the last call ended.
+   * @param options learn: whether memristors change (default true)
+   * @throws ShapeError for spikes of another size; ArgumentError for values other than 0 and 1; both leave everything unchanged
    */
   run(spikes: Tensor, options: { readonly learn?: boolean } = {}): Tensor {
     const { learn = true } = optionsOf("run", options, ["learn"]);
@@ -163,7 +163,7 @@ export class MemristiveCrossbar extends Module {
     return tensor(Float32Array.from(fired.flat()), { shape: [rows.length, this.outputSize] });
   }
 
-  /** Forgets past spikes: potentials and pulses become 0, memristors stay. */
+  /** Forgets past spikes: sets potentials and pulses to 0, and keeps memristors. */
   reset(): void {
     scope(() => {
       for (const t of [this.potential, this.before, this.after]) assign(t, zeros(t.shape, "float64"));
@@ -181,7 +181,7 @@ export class MemristiveCrossbar extends Module {
     return Array.from({ length: spikes.dim(0) }, (_, t) => [...Array(I).keys()].filter((i) => values[t * I + i] === 1));
   }
 
-  /** One step; memristors change where `working` is 1. */
+  /** Runs one step; memristors change where `working` is 1. */
   #step(lines: readonly number[], charge: Charge, working: Float64Array | null): number[] {
     const { left, weight, potential, before, after } = charge;
     const O = this.outputSize;
@@ -208,7 +208,7 @@ export class MemristiveCrossbar extends Module {
     return Array.from(potential, (_, j) => (firing.includes(j) ? 1 : 0));
   }
 
-  /** The neurons that fire; their potentials are set back, in competition all of them. */
+  /** The neurons that fire. Resets their potentials, or all potentials under competition. */
   #fire(potential: Float64Array): number[] {
     const above = [...potential.keys()].filter((j) => (potential[j] as number) >= this.threshold);
     if (above.length === 0) return above;

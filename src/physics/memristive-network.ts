@@ -19,46 +19,46 @@ import { show } from "../tensor/shape.ts";
 import { checkTensor, type Tensor, tensor } from "../tensor/tensor.ts";
 import { type Circuit, checkCircuit, cycleProjector } from "./circuit.ts";
 
-/** What the memristors of a network have in common. */
+/** Properties shared by all memristors of a network. */
 export interface MemristorOptions {
-  /** The least and the greatest resistance, in ohm where sources are in volt (default 0.1 and 1). */
+  /** The least and the greatest resistance, in ohm if sources are in volt (default 0.1 and 1). */
   readonly on?: number;
   readonly off?: number;
-  /** α, how fast states relax, per unit of time (default 1). Negative values turn the direction round. */
+  /** α, relaxation rate of states, per unit of time (default 1). Negative values reverse the direction. */
   readonly alpha?: number;
-  /** What w = 1 stands for: the resistance `on` (default, as in the later papers) or `off`, as in the paper of 2017. */
+  /** The resistance at w = 1: `on` (default, as in the later papers) or `off`, as in the paper of 2017. */
   readonly full?: "on" | "off";
 }
 
 export interface MemristiveNetworkOptions extends MemristorOptions {
   /** Ω [m,m], symmetric, with eigenvalues in [0, 1]: the projector on the cycles of a circuit, or any other. */
   readonly coupling: Matrix;
-  /** x [m], what drives the states: Ω S/β in a circuit with sources S. */
+  /** x [m], the drive of the states: Ω S/β in a circuit with sources S. */
   readonly drive: ArrayLike<number>;
 }
 
-/** How `trajectory` goes on: explicit Euler steps. */
+/** Options of `trajectory`, which takes explicit Euler steps. */
 export interface TrajectoryOptions {
   readonly steps: number;
   /** Time of a step (default 0.02). */
   readonly dt?: number;
-  /** The drive x [m] at a time, where it changes (default the network's own). */
+  /** The drive x [m] as a function of time (default the network's constant drive). */
   readonly driveAt?: (time: number) => ArrayLike<number>;
 }
 
-/** How `recall` goes on: explicit Euler steps until the states rest. */
+/** Options of `recall`, which takes explicit Euler steps until the states rest. */
 export interface MemristiveRecallOptions {
   /** Time of a step (default 0.02). */
   readonly dt?: number;
-  /** Steps at most (default 5000). */
+  /** Largest number of steps (default 5000). */
   readonly maxSteps?: number;
-  /** A step that moves no state by more than this is rest (default 1e-9). */
+  /** States are at rest if a step moves none by more than this (default 1e-9). */
   readonly tolerance?: number;
   /** Whether to keep the states after every step (default false). */
   readonly trace?: boolean;
 }
 
-/** What became of the states. */
+/** The course of the states. */
 export interface Trajectory {
   readonly times: Float64Array;
   /** [steps + 1, m], the start first. */
@@ -67,7 +67,7 @@ export interface Trajectory {
   readonly energies: Float64Array;
 }
 
-/** Eigenvalues may pass [0, 1] by so much. */
+/** Tolerance for eigenvalues outside [0, 1]. */
 const ROUNDING = 1e-9;
 
 /**
@@ -80,7 +80,7 @@ const ROUNDING = 1e-9;
  *
  *   L(w) = σ (α/3 Σ w³ + (α κ/4) (w²)ᵀ Ω w² − ½ xᵀ w²),    ∇L = −(W + κ W Ω W) dw/dt,
  *
- * which never rises under a constant drive as long as no state is held at 0 or 1. Nothing is asked of Ω but symmetry and 0 ≤ Ω ≤ I. A step costs
+ * which never rises under a constant drive as long as no state is held at 0 or 1. Ω needs only symmetry and 0 ≤ Ω ≤ I. A step costs
  * one system of m equations, O(m³). Float64 throughout.
  * @throws ShapeError for sizes that do not fit; ArgumentError for a coupling that is not symmetric or has eigenvalues outside [0, 1], for numbers
  *   that are not finite, and for resistances that are not 0 < on < off
@@ -136,12 +136,12 @@ export class MemristiveNetwork extends EnergyModel {
     return [...this.#drive];
   }
 
-  /** κ: what the resistance of a memristor with w = 1 exceeds that with w = 0 by, as a part of the latter. */
+  /** κ: the relative change of a memristor's resistance from w = 0 to w = 1. */
   get contrast(): number {
     return this.full === "on" ? (this.on - this.off) / this.off : (this.off - this.on) / this.on;
   }
 
-  /** dw/dt of states w [m], as if nothing held them within [0, 1]. @throws ShapeError, ArgumentError */
+  /** dw/dt of states w [m], without the bounds [0, 1]. @throws ShapeError, ArgumentError */
   slope(state: Tensor): Tensor {
     return tensor(this.#slopeOf(this.read("slope", state), this.#drive));
   }
@@ -158,7 +158,7 @@ export class MemristiveNetwork extends EnergyModel {
   }
 
   /**
-   * The states that a cue [m] comes to rest in.
+   * The states in which the network comes to rest, starting from a cue [m].
    * @throws DTypeError, ShapeError, ArgumentError
    */
   override recall(cue: Tensor, options: MemristiveRecallOptions = {}): Recall {
@@ -177,7 +177,7 @@ export class MemristiveNetwork extends EnergyModel {
   }
 
   /**
-   * The states from a start on, step by step.
+   * The states from a start, step by step.
    * @throws ShapeError, ArgumentError
    */
   trajectory(start: Tensor, options: TrajectoryOptions): Trajectory {
@@ -269,7 +269,7 @@ function checkCoupling(op: string, coupling: Matrix): number {
   return coupling.length;
 }
 
-/** So many finite numbers. @throws DTypeError, ShapeError, ArgumentError */
+/** Checks for a given number of finite numbers. @throws DTypeError, ShapeError, ArgumentError */
 function numbers(op: string, name: string, values: ArrayLike<number>, m: number): number[] {
   checkArrayLike(op, name, values);
   if (values.length !== m) throw new ShapeError(`${op}: expected ${m} numbers of ${name}, got ${values.length}`);
@@ -282,15 +282,15 @@ export interface MemristiveCircuitOptions extends MemristorOptions {
   readonly circuit: Circuit;
   /** S [m]: the voltage in series with each memristor, which drives current along its branch. */
   readonly sources: ArrayLike<number>;
-  /** β, voltage times time that a memristor takes to change from 0 to 1 at w = 0 (default 1). */
+  /** β, the voltage times time in which a memristor at the rate of w = 0 changes from 0 to 1 (default 1). */
   readonly beta?: number;
 }
 
 /**
- * A circuit whose branches are memristors, each in series with a source of voltage: the network whose coupling is the projector Ω on the
+ * A circuit whose branches are memristors, each in series with a voltage source: the network whose coupling is the projector Ω on the
  * circuit's cycles and whose drive is Ω S/β. Its currents obey Kirchhoff's laws, i = (I + κ Ω W)⁻¹ Ω S/R₀ with R₀ the resistance at w = 0, and
- * dw/dt = ±((R₀/β) i − α w). A memristor changes by the direction of its current, so the direction of a branch is the memristor's polarity.
- * @throws ArgumentError for a circuit that is not connected, besides what MemristiveNetwork refuses
+ * dw/dt = ±((R₀/β) i − α w). A memristor's change depends on the direction of its current, so the direction of a branch is the memristor's polarity.
+ * @throws ArgumentError for a circuit that is not connected, and as `MemristiveNetwork` does
  * @see Caravelli, Traversa and Di Ventra, "Complex dynamics of memristive circuits: analytical results and universal slow relaxation", 2017
  * @example
  * const triangle = { nodes: 3, branches: [[0, 1], [1, 2], [2, 0]] } as const;
@@ -342,9 +342,9 @@ function driveOf(coupling: Matrix, sources: readonly number[], beta: number): nu
   return coupling.map((row) => row.reduce((sum, value, j) => sum + value * (sources[j] as number), 0) / beta);
 }
 
-/** Spins that like each other: E(s) = −½ sᵀ J s − hᵀ s for s in {−1,+1}^N. */
+/** An Ising problem: E(s) = −½ sᵀ J s − hᵀ s for s in {−1,+1}^N. */
 export interface IsingProblem {
-  /** J [N,N], symmetric; its diagonal does not count. */
+  /** J [N,N], symmetric; its diagonal is ignored. */
   readonly couplings: Matrix;
   /** h [N] (default zeros). */
   readonly fields?: ArrayLike<number>;
@@ -352,8 +352,8 @@ export interface IsingProblem {
 
 /**
  * The memristive network whose Lyapunov function is an Ising energy wherever all states are 0 or 1: s = 2 w − 1, Ω = (J − λ_min)/(λ_max − λ_min) with
- * the eigenvalues λ of J, and the drive that makes up for what this adds. In that scale L = g E + constant, with g = α χ/(8 (λ_max − λ_min)).
- * Where states come to rest between 0 and 1, their signs are a guess, to be improved by descent.
+ * the eigenvalues λ of J, and a drive that compensates for what this adds. In that scale L = g E + constant, with g = α χ/(8 (λ_max − λ_min)).
+ * If states rest between 0 and 1, their signs are only a guess, which descent can improve.
  * @throws ShapeError for sizes that do not fit; ArgumentError for couplings that are not symmetric, or are all zero
  * @see Caravelli, "Asymptotic behavior of memristive circuits", Entropy 21, 2019 (the Lyapunov function as an Ising energy; from memory)
  * @example
@@ -370,7 +370,7 @@ export function isingNetwork(problem: IsingProblem, options: Omit<MemristorOptio
   if (!(most > least)) throw new ArgumentError(`${op}: expected couplings between spins, got none`);
   const coupling = couplings.map((row, i) => row.map((value, j) => (value - (i === j ? least : 0)) / (most - least)));
   const scale = (alpha * (off - on)) / off / (8 * (most - least));
-  // E = −2 wᵀ J w + cᵀ w + constant with w² = w: what the diagonal of Ω adds to the squares is taken from the linear part.
+  // E = −2 wᵀ J w + cᵀ w + constant with w² = w: subtract from the linear part what the diagonal of Ω adds to the squares.
   const drive = couplings.map((row, i) => {
     const c = 2 * row.reduce((sum, value) => sum + value, 0) - 2 * (fields[i] as number) - 2 * least;
     return 2 * (alpha / 3 - scale * c);

@@ -1,12 +1,12 @@
-/** A single memristor: the linear drift of dopants of Strukov and others, and windows that slow it down near the ends. */
+/** A single memristor: linear dopant drift after Strukov and others, with windows that slow it down near the ends. */
 
 import { checkFunction, checkNumber, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 
-/** What slows the drift near the ends: nothing, Joglekar's 1 − (2w − 1)^2p, or Biolek's 1 − (w − H(−i))^2p with the step function H. */
+/** The window that slows drift near the ends: none, Joglekar's 1 − (2w − 1)^2p, or Biolek's 1 − (w − H(−i))^2p with the step function H. */
 export type MemristorWindow = "none" | "joglekar" | "biolek";
 
 export interface DriftOptions {
-  /** Resistances with w = 1 and with w = 0, in ohm (default 100 and 16000). */
+  /** Resistances at w = 1 and at w = 0, in ohm (default 100 and 16000). */
   readonly on?: number;
   readonly off?: number;
   /** μ of the dopants, in m²/(V s) (default 1e-14). */
@@ -18,7 +18,7 @@ export interface DriftOptions {
   readonly exponent?: number;
 }
 
-/** A course through time, one value a step. */
+/** A course over time, with one value per step. */
 export interface MemristorCourse {
   /** In s. */
   readonly times: Float64Array;
@@ -36,7 +36,7 @@ const WINDOWS: Readonly<Record<MemristorWindow, (w: number, current: number, p: 
   biolek: (w, current, p) => 1 - evenPower(w - (current < 0 ? 1 : 0), p),
 };
 
-/** x^2p by products: the same bits on every host. */
+/** x^2p by products, for the same bits on every host. */
 function evenPower(x: number, p: number): number {
   let power = 1;
   for (let k = 0; k < p; k++) power *= x * x;
@@ -44,13 +44,13 @@ function evenPower(x: number, p: number): number {
 }
 
 /**
- * A memristor with the state w in [0, 1], the doped part of its thickness:
+ * A memristor with state w in [0, 1], the doped share of its thickness:
  *
  *   v = R(w) i,   R(w) = on w + off (1 − w),   dw/dt = (μ on/D²) i · window(w, i)
  *
- * Under an alternating voltage the current passes through zero with it: a pinched loop, which closes as the frequency rises. Explicit Euler steps.
- * Joglekar's window is zero at both ends, so a state that has reached one stays there; Biolek's lets it go when the current turns.
- * @throws ArgumentError for numbers that are not positive, on ≥ off, and another window
+ * Under an alternating voltage the current passes through zero together with it, in a pinched loop that closes as the frequency rises. Takes explicit Euler steps.
+ * Joglekar's window is zero at both ends, so a state that reaches one stays there; Biolek's releases it when the current reverses.
+ * @throws ArgumentError for numbers that are not positive, on ≥ off, and unknown windows
  * @see Strukov, Snider, Stewart and Williams, "The missing memristor found", Nature 453, 2008; Joglekar and Wolf, "The elusive memristor: properties of
  * basic electrical circuits", 2009; Biolek, Biolek and Biolková, "SPICE model of memristor with nonlinear dopant drift", 2009. From memory.
  * @example
@@ -94,7 +94,7 @@ export class Memristor {
     return this.on * w + this.off * (1 - w);
   }
 
-  /** dw/dt of a current, per second. @throws ArgumentError unless w is in [0, 1] and the current finite */
+  /** dw/dt for a current, per second. @throws ArgumentError unless w is in [0, 1] and the current is finite */
   drift(w: number, current: number): number {
     checkNumber("drift", "w", w, { least: 0, most: 1 });
     checkNumber("drift", "the current", current);
@@ -103,7 +103,7 @@ export class Memristor {
   }
 
   /**
-   * What a voltage does to a memristor that starts with the state w.
+   * The course of a memristor that starts at state w, under a voltage.
    * @param voltage in V, at a time in s
    * @throws ArgumentError for a start outside [0, 1], voltages that are not finite, and steps or dt out of their range
    */

@@ -4,7 +4,7 @@ import { checkList, checkObject, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
-/** What is drawn of an automaton: its states 0 … n−1, of which 0 is the start. */
+/** An automaton to draw: states 0 … n−1, with 0 as the start. */
 export interface DrawnAutomaton {
   /** transitions[q][a]: the state after symbol a in state q. */
   readonly transitions: readonly (readonly number[])[];
@@ -12,7 +12,7 @@ export interface DrawnAutomaton {
 }
 
 export interface AutomatonOptions extends Pick<ChartOptions, "title"> {
-  /** What the symbols are called (default their numbers). */
+  /** Names of the symbols (default their numbers). */
   readonly symbols?: readonly string[];
 }
 
@@ -22,9 +22,9 @@ const MARGIN = 74;
 type Point = readonly [x: number, y: number];
 
 /**
- * States on a circle, clockwise from the left; accepting ones have a double ring, the start an arrow of its own. Symbols that lead
- * the same way share an arrow.
- * @throws ArgumentError for no states, and for transitions to states that are not there
+ * Draws states on a circle, clockwise from the left; accepting ones have a double ring, the start has an extra arrow. Symbols that lead
+ * to the same state share an arrow.
+ * @throws ArgumentError for no states, and for transitions to unknown states
  * @example const svg = automatonDiagram(extractAutomaton(cell), { title: "Language 4" });
  */
 export function automatonDiagram(automaton: DrawnAutomaton, options: AutomatonOptions = {}): string {
@@ -69,7 +69,7 @@ function node([x, y]: Point, q: number, accepting: boolean): string {
   return [ring(NODE), accepting ? ring(NODE - 4) : "", text(round(x), round(y + 4), String(q), 'text-anchor="middle"')].join("");
 }
 
-/** A bow to the left of the straight way, so that two states can point at each other. */
+/** A curve to the left of the straight line, so two states can point at each other. */
 function arc([x1, y1]: Point, [x2, y2]: Point, label: string): string {
   const length = Math.hypot(x2 - x1, y2 - y1);
   const [ux, uy] = [(x2 - x1) / length, (y2 - y1) / length];

@@ -5,10 +5,10 @@ import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
 export interface HeatMapOptions extends Omit<ChartOptions, "width" | "height"> {
-  /** What stands under the columns, and before the rows. */
+  /** Labels under the columns, and before the rows. */
   readonly columns?: readonly string[];
   readonly rows?: readonly string[];
-  /** Values of the two ends of the scale (default: least and greatest). */
+  /** Values at the two ends of the scale (default: least and greatest value). */
   readonly range?: readonly [low: number, high: number];
   /** Side of a cell in pixels (default 24). */
   readonly cell?: number;
@@ -22,8 +22,8 @@ const [LOW, HIGH] = [
 ] as const;
 
 /**
- * A matrix as a grid of cells from white (low) to dark blue (high); cells that are not finite are left out.
- * @throws ArgumentError for no cells, rows of different lengths, or labels of another number
+ * Draws a matrix as a grid of cells from white (low) to dark blue (high); cells that are not finite stay empty.
+ * @throws ArgumentError for no cells, rows of different lengths, or a wrong number of labels
  * @example const svg = heatMap(alignment, { columns: source, rows: target, xLabel: "source", yLabel: "target" });
  */
 export function heatMap(matrix: readonly ArrayLike<number>[], options: HeatMapOptions = {}): string {

@@ -5,9 +5,9 @@ import { ArgumentError } from "../base/errors.ts";
 import { picture, text } from "./svg.ts";
 
 export interface ImageGridOptions {
-  /** Pixels in a row of an image. */
+  /** Pixels per row of an image. */
   readonly width: number;
-  /** Images in a row of the grid (default: as many as make it about square). */
+  /** Images per row of the grid (default: about square). */
   readonly columns?: number;
   /** Side of a pixel in the picture (default 8). */
   readonly scale?: number;
@@ -19,9 +19,9 @@ const GAP = 1;
 const TITLE_HEIGHT = 28;
 
 /**
- * Images in rows and columns, 0 white and 1 black.
- * @param images values in [0, 1] (others are cut), row by row; all of one size
- * @throws ArgumentError when there are no images, or they are not whole rows of `width` or differ in size
+ * Draws images in rows and columns; 0 is white and 1 black.
+ * @param images values in [0, 1] (others are clipped) in row-major order, all of one size
+ * @throws ArgumentError if there are no images, or they are not whole rows of `width`, or differ in size
  * @example const svg = imageGrid(samples, { width: 8, columns: 4 });
  */
 export function imageGrid(images: readonly ArrayLike<number>[], options: ImageGridOptions): string {
@@ -53,7 +53,7 @@ export function imageGrid(images: readonly ArrayLike<number>[], options: ImageGr
   ]);
 }
 
-/** One path for each shade but white. */
+/** One path per shade except white. */
 function shades(image: ArrayLike<number>, width: number): string {
   const places = new Map<number, string>();
   for (let k = 0; k < image.length; k++) {

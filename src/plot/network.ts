@@ -4,9 +4,9 @@ import { checkList, checkObject, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
-/** What is drawn of a network. */
+/** A network to draw. */
 export interface DrawnNetwork {
-  /** Nodes stand in columns: layer 0 on the left. */
+  /** Nodes, in columns with layer 0 on the left. */
   readonly nodes: readonly { readonly label: string; readonly layer: number }[];
   readonly edges: readonly { readonly from: number; readonly to: number; readonly weight: number }[];
 }
@@ -16,9 +16,9 @@ const [COLUMN, ROW, MARGIN, TOP] = [120, 58, 46, 40];
 const [POSITIVE, NEGATIVE] = ["#0072b2", "#d55e00"];
 
 /**
- * A network as columns of nodes. Edges are as thick as their weights are large beside the largest, blue for positive and red for negative ones; those
- * that lead back, or within a column, are bent and dashed.
- * @throws ArgumentError for no nodes, and for edges between nodes that are not there
+ * Draws a network as columns of nodes. Edges are as thick as their weights relative to the largest, blue if positive and red if negative. Edges
+ * that lead back, or within a column, are curved and dashed.
+ * @throws ArgumentError for no nodes, and for edges between unknown nodes
  * @example networkDiagram({ nodes: [{ label: "x", layer: 0 }, { label: "y", layer: 1 }], edges: [{ from: 0, to: 1, weight: -2 }] })
  */
 export function networkDiagram(network: DrawnNetwork, options: Pick<ChartOptions, "title"> = {}): string {
@@ -59,7 +59,7 @@ export function networkDiagram(network: DrawnNetwork, options: Pick<ChartOptions
   ]);
 }
 
-/** Straight to the right; back or within a column over a bow; a node to itself by a loop above it. */
+/** Straight to the right; curved back or within a column; a loop above the node to itself. */
 function edgePath([x1, y1]: readonly [number, number], [x2, y2]: readonly [number, number]): string {
   if (x1 === x2 && y1 === y2)
     return `M${round(x1 - 8)} ${round(y1 - 15)}C${round(x1 - 24)} ${round(y1 - 46)} ${round(x1 + 24)} ${round(y1 - 46)} ${round(x1 + 8)} ${round(y1 - 15)}`;

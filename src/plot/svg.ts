@@ -6,7 +6,7 @@ import { ArgumentError } from "../base/errors.ts";
 export interface Line {
   readonly name: string;
   readonly x: ArrayLike<number>;
-  /** As many values as x; a value that is not finite interrupts the line. */
+  /** As many values as in x; a value that is not finite interrupts the line. */
   readonly y: ArrayLike<number>;
   readonly dashed?: boolean;
   readonly color?: string;
@@ -23,7 +23,7 @@ export interface ChartOptions {
 /** The names of `ChartOptions`. @internal */
 export const CHART = ["title", "xLabel", "yLabel", "width", "height"] as const;
 
-/** Told apart also by colour-blind readers: Okabe & Ito (2008), Color universal design. */
+/** Colours that colour-blind readers can distinguish: Okabe & Ito (2008), Color universal design. */
 const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 const MARGIN = { top: 56, right: 20, bottom: 48, left: 64 };
 /** Mean width of a character of the 12 px font, for the legend. */
@@ -31,14 +31,14 @@ const CHARACTER = 6.6;
 
 interface Scale {
   readonly ticks: readonly number[];
-  /** Decimals that tell the ticks apart. */
+  /** Number of decimals that distinguishes the ticks. */
   readonly decimals: number;
   readonly position: (value: number) => number;
 }
 
 /**
  * A line chart with axes, ticks and a legend.
- * @throws ArgumentError when a line's x and y differ in length, or no point is finite
+ * @throws ArgumentError if a line's x and y differ in length, or no point is finite
  * @example const svg = lineChart([{ name: "training", x: steps, y: losses }], { xLabel: "step", yLabel: "loss" });
  */
 export function lineChart(lines: readonly Line[], options: ChartOptions = {}): string {
@@ -74,7 +74,7 @@ export function lineChart(lines: readonly Line[], options: ChartOptions = {}): s
   ]);
 }
 
-/** SVG text of parts on a white ground. */
+/** SVG text of parts on a white background. */
 export function picture(width: number, height: number, title: string | undefined, parts: readonly string[]): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" font-family="system-ui, sans-serif" font-size="12" fill="#222">`,
@@ -89,7 +89,7 @@ export function picture(width: number, height: number, title: string | undefined
 
 type Point = readonly [x: number, y: number];
 
-/** The line's points, cut where one is not finite. */
+/** The line's points, split where one is not finite. */
 function finitePoints({ x, y }: Line): Point[][] {
   const runs: Point[][] = [[]];
   for (let i = 0; i < x.length; i++) {
@@ -105,7 +105,7 @@ function scaleOf(values: readonly number[], from: number, to: number, count: num
   const least = values.reduce((a, b) => Math.min(a, b));
   const greatest = values.reduce((a, b) => Math.max(a, b));
   const size = Math.max(Math.abs(least), Math.abs(greatest));
-  // Below this share of their size numbers have no steps between them; beyond the largest number there is nothing to be told.
+  // A narrower range has no room for steps between its numbers; a wider one overflows.
   const span = least === greatest ? size : Math.max(greatest - least, size * 1e-12);
   const step = niceStep(size === 0 ? 1 : Math.min(Math.max(span, 1e-300), Number.MAX_VALUE), count);
   const first = Math.floor(least / step);
@@ -185,7 +185,7 @@ function round(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
-/** Text as XML; characters XML cannot hold are left out. */
+/** Escapes text for XML; drops characters that XML cannot contain. */
 function escapeXml(content: string): string {
   const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what has to go
