@@ -4,6 +4,7 @@ import { checkFunction, checkOptions, checkWhole, withDefaults } from "../base/c
 import { ArgumentError } from "../base/errors.ts";
 import { CELL_NODE_KINDS, type CellEdge, type CellGraph, type CellNodeKind, cellFault, elmanGraph, usedNodes } from "./cell-graph.ts";
 import type { FieldReader, Fields } from "./fields.ts";
+import { paretoFronts, paretoOrder } from "./pareto.ts";
 import { orderOf } from "./ranks.ts";
 import { SEARCH, Search, type SearchOptions, type StopReason } from "./search.ts";
 
@@ -12,7 +13,9 @@ export interface CellEvolutionOptions extends SearchOptions {
   readonly start?: CellGraph;
   /** Graphs per generation (default 12). */
   readonly population?: number;
-  /** Number of the best that survive, with their costs (default 3). */
+  /** Number of costs of a graph (default 1): its errors on several tasks, say. */
+  readonly objectives?: number;
+  /** Number of the best that survive, with their costs (default 3; half of the population for several objectives). */
   readonly elite?: number;
   /** Size of a tournament for a parent (default 2). */
   readonly tournamentSize?: number;
@@ -130,10 +133,12 @@ export function mutateCell(graph: CellGraph, below: (n: number) => number, maxNo
 /**
  * Evolution of cell structures: the best graphs survive, and winners of small tournaments have children with a few mutations. Candidates
  * are graphs; their cost is that of a `GraphCell` trained from new weights, so nothing learned is inherited. Among equal costs
- * the smaller graph wins.
+ * the smaller graph wins. With several objectives the best are those that no other graph beats in all of them, and among these the ones
+ * with the most room around them (NSGA-II, `paretoOrder`); `front` lists them.
  * @throws ArgumentError for an invalid graph, and for options out of their range
  * @see Bayer, Wierstra, Togelius and Schmidhuber, "Evolving memory cell structures for sequence learning", 2009
- * Deviates: written from the abstract and from memory; one objective.
+ * @see Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II", 2002
+ * Deviates: written from the abstract and from memory.
  * @example await evolve(new CellEvolution({ maxGenerations: 8 }), (graph) => trainedLoss(new GraphCell({ inputSize: 2, hiddenSize: 8, graph })));
  */
 export class CellEvolution extends Search<CellGraph> {
@@ -142,17 +147,28 @@ export class CellEvolution extends Search<CellGraph> {
   #costs: Float64Array = new Float64Array(0);
 
   constructor(options: CellEvolutionOptions = {}) {
-    checkOptions("CellEvolution", options, ["start", "population", "elite", "tournamentSize", "mutations", "maxNodes", ...SEARCH]);
-    const defaults = { start: elmanGraph, population: 12, elite: 3, tournamentSize: 2, mutations: 3, maxNodes: 24 };
-    const { start, population, elite, tournamentSize, mutations, maxNodes } = withDefaults(defaults, options);
+    checkOptions("CellEvolution", options, [
+      "start",
+      "population",
+      "objectives",
+      "elite",
+      "tournamentSize",
+      "mutations",
+      "maxNodes",
+      ...SEARCH,
+    ]);
+    const defaults = { start: elmanGraph, population: 12, objectives: 1, tournamentSize: 2, mutations: 3, maxNodes: 24 };
+    const { start, population, objectives, tournamentSize, mutations, maxNodes, elite: given } = withDefaults(defaults, options);
+    const elite = given ?? (objectives === 1 ? 3 : Math.floor(population / 2));
     const fault = cellFault(start);
     if (fault !== null) throw new ArgumentError(`CellEvolution: expected a graph of a cell as start, got ${fault}`);
     checkWhole("CellEvolution", "population", population, { least: 2 });
     checkWhole("CellEvolution", "elite", elite, { least: 1, below: population });
-    for (const [name, value] of Object.entries({ tournamentSize, mutations, maxNodes }))
+    for (const [name, value] of Object.entries({ objectives, tournamentSize, mutations, maxNodes }))
       checkWhole("CellEvolution", name, value, { least: 1 });
-    super("CellEvolution", options, { start, population, elite, tournamentSize, mutations, maxNodes });
-    this.#options = { start, population, elite, tournamentSize, mutations, maxNodes };
+    const several = objectives === 1 ? {} : { objectives };
+    super("CellEvolution", options, { start, population, elite, tournamentSize, mutations, maxNodes, ...several }, objectives);
+    this.#options = { start, population, objectives, elite, tournamentSize, mutations, maxNodes };
   }
 
   protected override propose(): CellGraph[] {
@@ -167,13 +183,24 @@ export class CellEvolution extends Search<CellGraph> {
 
   protected override digest(candidates: readonly CellGraph[], costs: Float64Array): void {
     const kept = this.#population.length === 0 ? 0 : this.#options.elite;
+    const { objectives } = this;
     const all = [...this.#population.slice(0, kept), ...candidates];
-    const known = [...this.#costs.subarray(0, kept), ...costs];
-    // Sort by size, then by cost; the second sort is stable, so equals stay sorted by size.
+    const known = [...this.#costs.subarray(0, kept * objectives), ...costs];
+    const costsOf = (i: number) => known.slice(i * objectives, (i + 1) * objectives);
+    // Smaller graphs first, and then by cost, which keeps that order among equals.
     const bySize = orderOf(all.map((graph) => graph.nodes.length + graph.edges.length));
-    const order = orderOf(bySize.map((i) => known[i] as number)).map((k) => bySize[k] as number);
+    const order = paretoOrder(bySize.flatMap(costsOf), objectives).map((k) => bySize[k] as number);
     this.#population = order.map((i) => all[i] as CellGraph);
-    this.#costs = Float64Array.from(order, (i) => known[i] as number);
+    this.#costs = Float64Array.from(order.flatMap(costsOf));
+  }
+
+  /** The graphs of the population that no other one beats, with their costs. */
+  get front(): { readonly graph: CellGraph; readonly costs: readonly number[] }[] {
+    const { objectives } = this;
+    const fronts = paretoFronts(this.#costs, objectives);
+    return this.#population.flatMap((graph, i) => {
+      return fronts[i] === 0 ? [{ graph, costs: [...this.#costs.subarray(i * objectives, (i + 1) * objectives)] }] : [];
+    });
   }
 
   protected override reason(): StopReason | null {
@@ -230,7 +257,7 @@ export class CellEvolution extends Search<CellGraph> {
       return this.unpack(packed);
     });
     if (![0, this.#options.population].includes(population.length)) fields.refuse("population", "all graphs or none", population.length);
-    const costs = fields.vector("costs", population.length, { infinite: true });
+    const costs = fields.vector("costs", population.length * this.objectives, { infinite: true });
     return () => {
       this.#population = population;
       this.#costs = costs;

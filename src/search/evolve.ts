@@ -4,7 +4,7 @@ import { checkFunction, checkMethods, checkWhole, optionsOf } from "../base/chec
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { nextTask } from "../base/next-task.ts";
 import { quote } from "../base/quote.ts";
-import type { AskTell, SearchResult, StopReason } from "./search.ts";
+import type { AskTell, Cost, SearchResult, StopReason } from "./search.ts";
 
 /** What an evaluation receives besides its candidate. */
 export interface EvaluationContext {
@@ -14,12 +14,12 @@ export interface EvaluationContext {
   readonly signal: AbortSignal;
 }
 
-/** The cost of a candidate; NaN if it has none. */
-export type Evaluate<C> = (candidate: C, context: EvaluationContext) => number | Promise<number>;
+/** The cost of a candidate, or several for a search with several objectives; NaN if it has none. */
+export type Evaluate<C> = (candidate: C, context: EvaluationContext) => Cost | Promise<Cost>;
 
 /** Evaluates elsewhere: in threads, or on other machines. */
 export interface Evaluator<C> {
-  evaluate(candidate: C, context: EvaluationContext): Promise<number>;
+  evaluate(candidate: C, context: EvaluationContext): Promise<Cost>;
   /** Number of candidates that it evaluates at once. */
   readonly concurrency: number;
 }
@@ -46,7 +46,7 @@ export interface EvolveResult<C> extends SearchResult<C> {
  * A failing evaluation ends the run, as does an error of `onGeneration`. The search keeps the candidates that it has asked for, so
  * calling `evolve` again evaluates these again.
  * @param evaluate a function, or an evaluator such as `evaluationThreads` of `tapeloop/node`
- * @throws DTypeError if a cost is no number; ArgumentError for options out of their range; any error of the evaluation
+ * @throws DTypeError if a cost is no number, nor a list of them; ArgumentError for options out of their range; any error of the evaluation
  * @example
  * const { best, bestCost, stop } = await evolve(new CMAES({ start: flatten(model), sigma: 0.5 }), (v) => cost(unflatten(model, v)), {
  *   maxEvaluations: 10_000,
@@ -102,11 +102,11 @@ interface Batch<C> {
 }
 
 /** The costs of all candidates; null if the run was aborted. The first failure aborts the others and waits for them. */
-async function evaluateAll<C>(candidates: readonly C[], { run, concurrency, signal, first }: Batch<C>): Promise<number[] | null> {
+async function evaluateAll<C>(candidates: readonly C[], { run, concurrency, signal, first }: Batch<C>): Promise<Cost[] | null> {
   const own = new AbortController();
   const abort = () => own.abort(signal?.reason);
   signal?.addEventListener("abort", abort, { once: true });
-  const costs: number[] = new Array(candidates.length).fill(0);
+  const costs: Cost[] = new Array(candidates.length).fill(0);
   const failures: unknown[] = [];
   let next = 0;
   const lane = async (): Promise<void> => {
@@ -127,7 +127,8 @@ async function evaluateAll<C>(candidates: readonly C[], { run, concurrency, sign
   return costs;
 }
 
-function checkCost(cost: unknown): number {
+function checkCost(cost: unknown): Cost {
+  if (Array.isArray(cost) && cost.every((part) => typeof part === "number")) return cost;
   if (typeof cost !== "number") throw new DTypeError(`evolve: expected the evaluation to give a number, got ${quote(cost)}`);
   return cost;
 }

@@ -11,10 +11,12 @@ export { GeneticAlgorithm, type GeneticAlgorithmOptions } from "./genetic.ts";
 export { NEAT, type NEATOptions, type NeatConnection, type NeatGenome, neatCrossover, neatDistance } from "./neat.ts";
 export { NeatNetwork, type NeatNetworkOptions } from "./neat-network.ts";
 export { OpenAIES, type OpenAIESOptions } from "./openai-es.ts";
+export { paretoFronts, paretoOrder } from "./pareto.ts";
 export { EvaluationPool, type ModuleAddress, type PoolOptions, type WorkerPort } from "./pool.ts";
 export { averageRanks, centredRanks } from "./ranks.ts";
 export {
   type AskTell,
+  type Cost,
   Search,
   type SearchOptions,
   type SearchResult,

@@ -4,6 +4,7 @@ import { checkFlag, checkFunction, checkNumber, checkWhole, optionsOf, withDefau
 import { DTypeError, StateError, WorkerError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
 import type { EvaluationContext, Evaluator } from "./evolve.ts";
+import type { Cost } from "./search.ts";
 
 /** The address of a module: its URL, as an object or as text. */
 export type ModuleAddress = string | { readonly href: string };
@@ -55,7 +56,7 @@ interface Job {
   readonly id: number;
   readonly request: EvaluationRequest;
   readonly signal: AbortSignal;
-  readonly resolve: (cost: number) => void;
+  readonly resolve: (cost: Cost) => void;
   readonly reject: (error: unknown) => void;
   readonly onAbort: () => void;
   failures: number;
@@ -102,7 +103,7 @@ export class EvaluationPool<C> implements Evaluator<C> {
   }
 
   /** @throws WorkerError; StateError once closed; the signal's reason when aborted, which ends the worker */
-  evaluate(candidate: C, { evaluation, signal }: EvaluationContext): Promise<number> {
+  evaluate(candidate: C, { evaluation, signal }: EvaluationContext): Promise<Cost> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw new StateError(`${this.#name}: expected an open pool, got one that was closed`);
       signal.throwIfAborted();
@@ -181,7 +182,7 @@ export class EvaluationPool<C> implements Evaluator<C> {
     if (job === null || answer.job !== job.id) return;
     this.#free(lane);
     if ("error" in answer) this.#fail(job, `it threw ${shorten(answer.error)}`, this.#options.retryErrors && !answer.broken);
-    else this.#settle(job, () => job.resolve(answer.cost as number));
+    else this.#settle(job, () => job.resolve(answer.cost as Cost));
     this.#assign();
   }
 

@@ -16,7 +16,7 @@ export interface StopReason {
 export interface SearchResult<C> {
   /** The cheapest candidate so far; null before any cost was told. */
   readonly best: C | null;
-  /** Its cost; Infinity before. */
+  /** Its cost, of several objectives their mean; Infinity before. */
   readonly bestCost: number;
   /** Number of costs told, including NaN. */
   readonly evaluations: number;
@@ -24,12 +24,15 @@ export interface SearchResult<C> {
   readonly generations: number;
 }
 
+/** What a candidate costs: a number, or several for a search with several objectives. */
+export type Cost = number | readonly number[];
+
 /** A search, as `evolve` uses it. Costs are minimised. */
 export interface AskTell<C> {
   /** Candidates whose costs are wanted; the same ones until they are told. */
   ask(): C[];
   /** Tells the costs of the candidates asked for, in order. */
-  tell(candidates: readonly C[], costs: ArrayLike<number>): void;
+  tell(candidates: readonly C[], costs: ArrayLike<Cost>): void;
   stop(): StopReason | null;
   readonly result: SearchResult<C>;
 }
@@ -61,6 +64,8 @@ const REDRAWS = 10;
 export abstract class Search<C> implements AskTell<C> {
   /** The method's name in messages and saved states. */
   readonly kind: string;
+  /** Number of costs of a candidate. */
+  readonly objectives: number;
   protected readonly draws: Draws;
   readonly #options: SearchOptions;
   readonly #identity: string;
@@ -76,9 +81,10 @@ export abstract class Search<C> implements AskTell<C> {
   #generations = 0;
 
   /** @param identity the method's options as plain data; a saved state fits only a search with the same options */
-  protected constructor(kind: string, options: SearchOptions, identity: Readonly<Record<string, unknown>>) {
+  protected constructor(kind: string, options: SearchOptions, identity: Readonly<Record<string, unknown>>, objectives = 1) {
     checkObject(kind, "options", options);
     this.kind = kind;
+    this.objectives = objectives;
     if (options.target !== undefined) checkNumber(kind, "target", options.target);
     for (const name of ["maxEvaluations", "maxGenerations"] as const) {
       const value = options[name];
@@ -94,7 +100,7 @@ export abstract class Search<C> implements AskTell<C> {
   protected abstract propose(): C[];
   /** Draws another candidate for a slot, and for those that depend on it. */
   protected abstract redraw(slot: number): readonly (readonly [slot: number, candidate: C])[];
-  /** Learns from a generation. Calls functions of the user before it changes anything. @param costs numbers, or +∞ */
+  /** Learns from a generation. Calls functions of the user before it changes anything. @param costs numbers, or +∞; those of a candidate together */
   protected abstract digest(candidates: readonly C[], costs: Float64Array): void;
   /** The method's own reasons to stop. */
   protected abstract reason(): StopReason | null;
@@ -114,7 +120,7 @@ export abstract class Search<C> implements AskTell<C> {
   ask(): C[] {
     if (this.#pending.length === 0) {
       this.#slots = this.#whole(() => this.propose());
-      this.#costs = new Float64Array(this.#slots.length).fill(Number.NaN);
+      this.#costs = new Float64Array(this.#slots.length * this.objectives).fill(Number.NaN);
       this.#redraws = new Float64Array(this.#slots.length);
       this.#pending = this.#slots.map((_, i) => i);
     }
@@ -126,7 +132,7 @@ export abstract class Search<C> implements AskTell<C> {
    *   those asked for, and for costs of −∞; DTypeError for costs that are no numbers; any error of a function among the options.
    *   All leave everything unchanged
    */
-  tell(candidates: readonly C[], costs: ArrayLike<number>): void {
+  tell(candidates: readonly C[], costs: ArrayLike<Cost>): void {
     this.#check(candidates, costs);
     this.#whole(() => this.#take(costs));
   }
@@ -151,14 +157,14 @@ export abstract class Search<C> implements AskTell<C> {
     }
   }
 
-  #take(costs: ArrayLike<number>): void {
+  #take(costs: ArrayLike<Cost>): void {
     const told = this.#pending;
     const lost: number[] = [];
     told.forEach((slot, i) => {
-      const cost = costs[i] as number;
-      this.#costs[slot] = cost;
-      if (Number.isNaN(cost)) lost.push(slot);
-      else this.#note(this.#slots[slot] as C, cost);
+      const own = listOf(costs[i] as Cost);
+      this.#costs.set(own, slot * this.objectives);
+      if (own.some(Number.isNaN)) lost.push(slot);
+      else this.#note(this.#slots[slot] as C, own.reduce((a, b) => a + b) / own.length);
     });
     this.#evaluations += told.length;
     this.#pending = this.#redrawn(lost);
@@ -192,7 +198,7 @@ export abstract class Search<C> implements AskTell<C> {
       ...own,
       draws: this.draws.save(),
       slots: this.#slots.map((c) => this.pack(c)),
-      costs: this.#costs.map((cost) => (Number.isNaN(cost) ? -1 : 0)),
+      costs: Float64Array.from(this.#slots, (_, slot) => (this.#isMissing(slot) ? -1 : 0)),
       known: this.#costs.map((cost) => (Number.isNaN(cost) ? 0 : cost)),
       redraws: this.#redraws,
       pending: Float64Array.from(this.#pending),
@@ -217,7 +223,7 @@ export abstract class Search<C> implements AskTell<C> {
       });
     const slots = candidates("slots");
     const missing = reader.vector("costs", undefined, { least: -1, most: 0, whole: true });
-    const known = reader.vector("known", missing.length, { infinite: true });
+    const known = reader.vector("known", missing.length * this.objectives, { infinite: true });
     const redraws = reader.vector("redraws", missing.length, { least: 0, most: REDRAWS, whole: true });
     const pending = reader.vector("pending", undefined, { least: 0, most: slots.length - 1, whole: true });
     const increasing = pending.every((slot, i) => i === 0 || slot > (pending[i - 1] as number));
@@ -234,7 +240,7 @@ export abstract class Search<C> implements AskTell<C> {
     draws();
     own();
     this.#slots = slots;
-    this.#costs = known.map((cost, slot) => (missing[slot] === -1 ? Number.NaN : cost));
+    this.#costs = known.map((cost, i) => (missing[Math.floor(i / this.objectives)] === -1 ? Number.NaN : cost));
     this.#redraws = redraws;
     this.#pending = [...pending];
     this.#best = bests[0] ?? null;
@@ -263,11 +269,11 @@ export abstract class Search<C> implements AskTell<C> {
     for (const slot of lost) {
       // A slot that depends on an earlier one was drawn again with it.
       if (again.has(slot)) continue;
-      if ((this.#redraws[slot] as number) >= REDRAWS) this.#costs[slot] = Number.POSITIVE_INFINITY;
+      if ((this.#redraws[slot] as number) >= REDRAWS) this.#fill(slot, Number.POSITIVE_INFINITY);
       else
         for (const [other, candidate] of this.redraw(slot)) {
           this.#slots[other] = candidate;
-          this.#costs[other] = Number.NaN;
+          this.#fill(other, Number.NaN);
           this.#redraws[other] = (this.#redraws[slot] as number) + (other === slot ? 1 : 0);
           again.add(other);
         }
@@ -275,7 +281,16 @@ export abstract class Search<C> implements AskTell<C> {
     return [...again].sort((a, b) => a - b);
   }
 
-  #check(candidates: readonly C[], costs: ArrayLike<number>): void {
+  /** Gives a slot one cost for all objectives. */
+  #fill(slot: number, cost: number): void {
+    this.#costs.fill(cost, slot * this.objectives, (slot + 1) * this.objectives);
+  }
+
+  #isMissing(slot: number): boolean {
+    return this.#costs.subarray(slot * this.objectives, (slot + 1) * this.objectives).some(Number.isNaN);
+  }
+
+  #check(candidates: readonly C[], costs: ArrayLike<Cost>): void {
     if (this.#pending.length === 0) throw new StateError("tell: expected the costs of what was asked for, got some before anything was");
     checkList("tell", "candidates", candidates);
     checkArrayLike("tell", "costs", costs);
@@ -286,13 +301,26 @@ export abstract class Search<C> implements AskTell<C> {
       if (!equal(this.pack(this.#slots[slot] as C), this.pack(candidates[i] as C))) {
         throw new ArgumentError(`tell: expected the candidates in the order in which they were asked for, got another at ${i}`);
       }
-      const cost = costs[i];
-      if (typeof cost !== "number") throw new DTypeError(`tell: expected numbers as costs, got ${quote(cost)} at ${i}`);
-      if (cost === Number.NEGATIVE_INFINITY) throw new ArgumentError(`tell: expected costs above -Infinity, got it at ${i}`);
-      if (!Number.isNaN(cost)) this.checkCost(cost);
+      this.#checkCosts(costs[i], i);
     });
   }
+
+  /** One number, or one for each objective. */
+  #checkCosts(given: unknown, at: number): void {
+    const { objectives } = this;
+    if (objectives > 1 && !(Array.isArray(given) && given.length === objectives)) {
+      throw new ShapeError(`tell: expected ${objectives} numbers as the costs of each candidate, got ${quote(given)} at ${at}`);
+    }
+    const own: readonly unknown[] = objectives === 1 ? [given] : (given as readonly unknown[]);
+    for (const cost of own) {
+      if (typeof cost !== "number") throw new DTypeError(`tell: expected numbers as costs, got ${quote(cost)} at ${at}`);
+      if (cost === Number.NEGATIVE_INFINITY) throw new ArgumentError(`tell: expected costs above -Infinity, got it at ${at}`);
+      if (!Number.isNaN(cost)) this.checkCost(cost);
+    }
+  }
 }
+
+const listOf = (cost: Cost): readonly number[] => (typeof cost === "number" ? [cost] : cost);
 
 function equal(a: Float64Array, b: Float64Array): boolean {
   return a.length === b.length && a.every((value, i) => Object.is(value, b[i]));
