@@ -1,5 +1,6 @@
 // The edge service end to end: examples/edge-worker on the packed package, asked over HTTP by test/edge/checks.js.
 //
+// After it the voice detector of examples/voice-activity, under workerd and in Chromium (scripts/hosts/voice.mjs).
 // Under workerd users are Durable Objects on the local disk. Ends with `N passed, N failed`.
 
 import { spawn } from "node:child_process";
@@ -10,6 +11,7 @@ import { build } from "esbuild";
 import { NotInstalled, place, root, run } from "./hosts/common.mjs";
 import { installHosts, installPackage } from "./hosts/install.mjs";
 import { bunBinary, denoBinary, nodeBinary } from "./hosts/scripted.mjs";
+import { VOICE_CHECKS } from "./hosts/voice.mjs";
 import { bundleModules, startWorkerd } from "./hosts/workerd.mjs";
 import { readOptions, refuse } from "./options.mjs";
 
@@ -141,18 +143,21 @@ const HOSTS = [
 
 // ---------------------------------------------------------------- the run
 
-const USAGE = `Usage: npm run test:edge -- [options] [NAME ...]   the edge service under every host, or under those of these names
+const NAMES = [...HOSTS.map(({ name }) => name), ...Object.keys(VOICE_CHECKS).map((name) => `voice ${name}`)];
+
+const USAGE = `Usage: npm run test:edge -- [options] [NAME ...]   the edge service and the voice detector under every host, or those of these names
 
   --strict   a host that is not installed is a failure
   --help     shows this text
 
-Hosts: ${HOSTS.map(({ name }) => name).join(", ")}. Ends with "N passed, N failed".
+Hosts: ${NAMES.join(", ")}. Ends with "N passed, N failed".
 `;
 
 const { strict, names } = readOptions("test-edge", USAGE, { strict: { type: "boolean", default: false } }, { named: true });
+const isNamed = (host, name) => host.toLowerCase().includes(name.toLowerCase());
+const isChosen = (host) => names.length === 0 || names.some((name) => isNamed(host, name));
 for (const name of names) {
-  if (HOSTS.some((h) => h.name.toLowerCase().includes(name.toLowerCase()))) continue;
-  refuse("test-edge", `expected some of ${HOSTS.map((h) => h.name).join(", ")}, got ${name}`);
+  if (!NAMES.some((host) => isNamed(host, name))) refuse("test-edge", `expected some of ${NAMES.join(", ")}, got ${name}`);
 }
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
@@ -160,6 +165,11 @@ const counts = { passed: 0, failed: 0, skipped: 0 };
 function say(outcome, text) {
   counts[outcome]++;
   console.log(`${outcome.padEnd(8)}${text}`);
+}
+
+function sayFailure(name, error) {
+  const missing = error instanceof NotInstalled;
+  say(missing && !strict ? "skipped" : "failed", `${name}: ${missing ? `not installed: ${error.message}` : error.stack}`);
 }
 
 async function runChecks(host, running, checks) {
@@ -183,10 +193,17 @@ async function testHost(host, file, checksOf) {
     await running.start();
     await runChecks(host, running, checksOf(running, file));
   } catch (error) {
-    const missing = error instanceof NotInstalled;
-    say(missing && !strict ? "skipped" : "failed", `${host.name}: ${missing ? `not installed: ${error.message}` : error.stack}`);
+    sayFailure(host.name, error);
   } finally {
     await running.stop();
+  }
+}
+
+async function testVoice(name, check) {
+  try {
+    say("passed", `${name}: ${await check(app)}`);
+  } catch (error) {
+    sayFailure(name, error);
   }
 }
 
@@ -196,9 +213,7 @@ for (const name of await readdir(example)) if (name.endsWith(".ts")) await copyF
 await copyFile(join(root, "test/edge/checks.js"), join(app, "checks.js"));
 const { checksOf, makeModel } = await import(pathToFileURL(join(app, "checks.js")).href);
 const file = await makeModel();
-for (const host of HOSTS) {
-  if (names.length === 0 || names.some((name) => host.name.toLowerCase().includes(name.toLowerCase())))
-    await testHost(host, file, checksOf);
-}
+for (const host of HOSTS) if (isChosen(host.name)) await testHost(host, file, checksOf);
+for (const [name, check] of Object.entries(VOICE_CHECKS)) if (isChosen(`voice ${name}`)) await testVoice(`voice ${name}`, check);
 console.log(`\n${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""}`);
 process.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);

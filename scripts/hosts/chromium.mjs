@@ -21,11 +21,11 @@ const PAGE = `<!doctype html>
 <script type="importmap" nonce="page">{ "imports": { "tapeloop": "/node_modules/tapeloop/dist/index.js", "tapeloop/relaxed": "/node_modules/tapeloop/dist/wasm/relaxed.js" } }</script>
 `;
 
-/** Serves the folder of the installed package under a policy that allows scripts and files of its own and, if asked, WebAssembly. */
-async function withServer(wasm, use) {
+/** Serves a folder under a policy that allows scripts and files of its own and, if asked, WebAssembly. */
+async function withServer(folder, wasm, use) {
   const server = createServer(async ({ url }, response) => {
     const path = normalize(new URL(url, "http://localhost").pathname);
-    const body = path === "/" ? PAGE : await readFile(join(app, path)).catch(() => null);
+    const body = path === "/" ? PAGE : await readFile(join(folder, path)).catch(() => null);
     if (body === null) return response.writeHead(404).end();
     const policy = `default-src 'none'; connect-src 'self'; script-src 'self' 'nonce-page' ${wasm ? "'wasm-unsafe-eval'" : ""}`;
     response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "text/html", "content-security-policy": policy }).end(body);
@@ -39,21 +39,26 @@ async function withServer(wasm, use) {
   }
 }
 
+/** Hands `use` a page whose server has this folder. */
+export async function withPage(folder, use, { wasm = true } = {}) {
+  const executablePath = await firstThatExists("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome");
+  const { default: playwright } = await tool("playwright-core/index.js");
+  const browser = await playwright.chromium.launch({ executablePath, args: CHROMIUM_FLAGS });
+  try {
+    return await withServer(folder, wasm, async (address) => {
+      const page = await browser.newPage();
+      await page.goto(address);
+      return use(page);
+    });
+  } finally {
+    await browser.close();
+  }
+}
+
 export const chromium = {
   name: "Chromium",
   relaxed: true,
-  async run(mode, { wasm = true } = {}) {
-    const executablePath = await firstThatExists("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome");
-    const { default: playwright } = await tool("playwright-core/index.js");
-    const browser = await playwright.chromium.launch({ executablePath, args: CHROMIUM_FLAGS });
-    try {
-      return await withServer(wasm, async (address) => {
-        const page = await browser.newPage();
-        await page.goto(address);
-        return page.evaluate((file) => import(file).then((program) => program.exercise()), `/${mode}.js`);
-      });
-    } finally {
-      await browser.close();
-    }
+  run(mode, options) {
+    return withPage(app, (page) => page.evaluate((file) => import(file).then((program) => program.exercise()), `/${mode}.js`), options);
   },
 };
