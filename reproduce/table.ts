@@ -27,6 +27,7 @@ import { historyCompressor } from "./experiments/history-compressor.ts";
 import { indRNN } from "./experiments/ind-rnn.ts";
 import { jordan } from "./experiments/jordan.ts";
 import { linearAdding } from "./experiments/linear-adding.ts";
+import { liquid } from "./experiments/liquid.ts";
 import { localFeedback } from "./experiments/local-feedback.ts";
 import { lstm1997 } from "./experiments/lstm-1997.ts";
 import { lstmCounting } from "./experiments/lstm-counting.ts";
@@ -84,6 +85,7 @@ export const experiments: readonly Experiment[] = [
   indRNN,
   jordan,
   linearAdding,
+  liquid,
   localFeedback,
   lstm1997,
   lstmCounting,

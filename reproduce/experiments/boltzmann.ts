@@ -120,9 +120,9 @@ export const boltzmann: readonly Experiment[] = [
       leastByOne: "least probability, 1 hidden unit",
     },
     remarks:
-      "Steps are proportional to the difference of both phases' means; the paper takes steps of one size by its sign. Noise of the data bounds a completion's probability at 0.73.",
+      "Steps are proportional to the difference of both phases' means; the paper takes steps of one size by its sign. Noise of the data bounds a completion's probability at 0.73. On seeds 0 to 9 four are solved, in 175 to 600 cycles; in the others two units share a code of the hidden ones and are completed by 0.34 each, which 1,000 cycles do not undo. Rates of 0.5, 1, 3 and 4 solve fewer.",
     run: encoderProblem,
-    claims: [{ rate: 0.6, holds: ({ solved, solvedByOne }) => solved === 1 && solvedByOne === 0 }],
-    learns: ({ solved, solvedByOne, least, leastByOne }) => (solved === 1 || least > leastByOne + 0.05) && solvedByOne === 0,
+    claims: [{ rate: 0.8, holds: ({ solved, solvedByOne }) => solved === 1 && solvedByOne === 0 }],
+    learns: ({ solvedByOne, least, leastByOne }) => least > 0.2 && least > leastByOne && solvedByOne === 0,
   }),
 ];

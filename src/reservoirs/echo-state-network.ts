@@ -1,8 +1,10 @@
 /** The echo state network: a reservoir and a linear readout, which alone is trained. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFlag, checkOptions, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
-import { ArgumentError, ShapeError, StateError } from "../base/errors.ts";
+import { checkArrayLike, checkFlag, checkNumber, checkOptions, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import { type FloatDType, isFloat } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import { LAYER, type LayerOptions, Linear, layerOptions } from "../nn/layers.ts";
 import type { Module } from "../nn/module.ts";
 import { fillBeyond } from "../nn/padding.ts";
@@ -10,8 +12,8 @@ import { type Ridge, RidgeRegression } from "../numerics/ridge.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { takeRows } from "../ops/gather.ts";
 import { cat, select, slice } from "../ops/shape.ts";
-import { Cell, checkRecurrence, checkSequence, SCAN, type ScanOptions } from "../recurrence/recurrence.ts";
-import { detachState, type State } from "../recurrence/state.ts";
+import { Cell, checkRecurrence, checkSequence, SCAN, type ScanOptions, startOf } from "../recurrence/recurrence.ts";
+import { detachState, type State, stateTensors } from "../recurrence/state.ts";
 import { ones, zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
 import { assign, checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
@@ -19,6 +21,8 @@ import { Reservoir, refuseMissing } from "./reservoir.ts";
 
 export interface EchoStateNetworkOptions extends LayerOptions {
   readonly outputSize: number;
+  /** That of the reservoir's state, which is the default. */
+  readonly dtype?: FloatDType;
   /** Whether the reservoir also reads the last output, as its last inputs (default false). */
   readonly feedback?: boolean;
   /** Whether the readout also reads the input (default true). */
@@ -75,7 +79,7 @@ export interface AnyReservoir<S extends State> extends Module {
  * The state is that of the reservoir, and y₋₁ with feedback.
  * @param reservoir of inputSize I, with feedback I + O
  * @param options x [B,I] to y [B,O]
- * @throws ShapeError for a reservoir that is too small for the feedback; ArgumentError for sizes below 1
+ * @throws ShapeError for a reservoir that is too small for the feedback; ArgumentError for sizes below 1; DTypeError for another dtype than the reservoir's
  * @see Jaeger, "The echo state approach to analysing and training recurrent neural networks", GMD report 148, 2001; Jaeger and Haas, "Harnessing
  * nonlinearity", Science 304, 2004. Deep: Gallicchio, Micheli and Pedrelli, "Deep reservoir computing", 2017
  * Deviates: the readout is linear (fout is the identity).
@@ -111,7 +115,11 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
     this.reservoir = reservoir;
     this.feedback = feedback;
     this.readInput = readInput;
-    this.readout = new Linear(reservoir.outputSize + (readInput ? I : 0), O, layerOptions(options));
+    const dtype = options.dtype ?? dtypeOf(reservoir);
+    if (dtype !== dtypeOf(reservoir)) {
+      throw new DTypeError(`EchoStateNetwork: expected ${dtypeOf(reservoir)}, as the reservoir has, got ${quote(dtype)}`);
+    }
+    this.readout = new Linear(reservoir.outputSize + (readInput ? I : 0), O, { ...layerOptions(options), dtype });
   }
 
   initialState(batch: number): EchoStateNetworkState<S> {
@@ -126,9 +134,10 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
     return [y, this.feedback ? { reservoir, y } : { reservoir }];
   }
 
-  /** Whether inputs may be missing. */
+  /** Whether inputs may be missing: every layer of the reservoir masks them. */
   get #masks(): boolean {
-    return this.reservoir instanceof Reservoir && this.reservoir.missing === "mask";
+    const layers = [...this.reservoir.modules()].filter((module) => module instanceof Reservoir);
+    return layers.length > 0 && layers.every(({ missing }) => missing === "mask");
   }
 
   /** What the readout reads, for inputs x [...,I] and states h [...,N]. */
@@ -160,7 +169,7 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
     const T = xs.dim(0);
     if (washout >= T) throw new ArgumentError(`fit: expected a washout below the ${T} steps, got ${washout}`);
     const regression = new RidgeRegression(this.readout.inFeatures + 1, this.outputSize);
-    let state = options.state ?? this.initialState(xs.dim(1));
+    let state = startOf(this, xs, options.state);
     for (let from = 0; from < T; from += chunk) {
       const to = Math.min(T, from + chunk);
       state = scope(() =>
@@ -191,10 +200,15 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
     return [this.features(xs, hs), { reservoir: detachState(reservoir), y: select(targets, 0, steps - 1) }];
   }
 
-  /** Takes weights [O, features + 1] row by row, the bias first. */
-  setReadout(weight: Float64Array): void {
+  /**
+   * Takes weights [O, features + 1] row by row, the bias first.
+   * @throws DTypeError for what is no array; ShapeError for another number of weights; ArgumentError for one that is not finite
+   */
+  setReadout(weight: ArrayLike<number>): void {
     const [F, O] = [this.readout.inFeatures, this.outputSize];
+    checkArrayLike("setReadout", "the weights", weight);
     if (weight.length !== O * (F + 1)) throw new ShapeError(`setReadout: expected ${O * (F + 1)} weights, got ${weight.length}`);
+    for (let i = 0; i < weight.length; i++) checkNumber("setReadout", "the weights", weight[i] as number);
     const { bias } = this.readout;
     scope(() => {
       if (bias !== null)
@@ -221,6 +235,17 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
     if (!this.#masks || this.readInput) refuseMissing(op, "xs", xs);
     if (this.feedback) refuseMissing(op, "targets", targets);
   }
+}
+
+/** The dtype of a reservoir's state; float32 where it has none. */
+function dtypeOf<S extends State>(reservoir: AnyReservoir<S>): FloatDType {
+  return (
+    scope(() =>
+      stateTensors(reservoir.initialState(1))
+        .map((s) => s.dtype)
+        .find(isFloat),
+    ) ?? "float32"
+  );
 }
 
 /** Adds the rows whose targets are all numbers, each with a one in front. */

@@ -3,7 +3,7 @@
 import { checkMethods, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { RecursiveLeastSquares } from "../numerics/recursive-least-squares.ts";
-import type { Recurrence } from "../recurrence/recurrence.ts";
+import { type Recurrence, startOf } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { Stream } from "../recurrence/stream.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
@@ -65,7 +65,7 @@ export function fitOnline<S extends State>(
   if (xs.dim(1) !== 1) throw new ArgumentError(`fitOnline: expected one sequence, got a batch of ${xs.dim(1)}`);
   refuseMissing("fitOnline", "targets", targets);
   if (washout >= xs.dim(0)) throw new ArgumentError(`fitOnline: expected a washout below the ${xs.dim(0)} steps, got ${washout}`);
-  const { state = network.initialState(1) } = options;
+  const state = startOf(network, xs, options.state);
   const [T, I, O] = [xs.dim(0), network.inputSize, network.outputSize];
   const dtype = network.readout.weight.dtype as "float32" | "float64";
   const stream = new Stream(network.reservoir as AnyReservoir<S> as unknown as Recurrence<S>, { dtype });

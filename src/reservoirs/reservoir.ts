@@ -37,7 +37,10 @@ export interface ReservoirOptions extends LayerOptions {
   readonly biasScale?: number;
   /** f (default "tanh"). */
   readonly activation?: Activation;
-  /** What an input of NaN is: an error of `scan`, or an input that says nothing at that step (default "refuse"). */
+  /**
+   * What an input of NaN is: an error of `scan` and `fit`, or an input that says nothing at that step (default "refuse"). A single `step`, and so a
+   * `Stream`, does not look: without a mask the state is NaN from then on.
+   */
   readonly missing?: "refuse" | "mask";
 }
 
