@@ -1,5 +1,6 @@
 /** What `npm run conformance` runs, bundled. */
 
+import { kerasChecks } from "./keras-cases.ts";
 import { onnxChecks } from "./onnx-cases.ts";
 import { conformanceFolder } from "./runner.ts";
 import { report, torchChecks } from "./torch.ts";
@@ -10,7 +11,7 @@ export function main(root: string): number {
     const folder = conformanceFolder(root);
     if (folder === null) throw new Error('conformance: expected a folder "torch" in CONFORMANCE_DIR or ../shared/conformance, got none');
     console.log("NAdam is compared with PyTorch 1.13's second denominator, of which PyTorch 2 and this library have another");
-    return report([...torchChecks(folder), ...onnxChecks(folder)], console.log) === 0 ? 0 : 1;
+    return report([...torchChecks(folder), ...onnxChecks(folder), ...kerasChecks(folder)], console.log) === 0 ? 0 : 1;
   } catch (error) {
     console.log(error instanceof Error ? error.message : String(error));
     console.log("0 passed, 1 failed");
