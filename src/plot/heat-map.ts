@@ -2,7 +2,8 @@
 
 import { checkList, checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { type ChartOptions, picture, text } from "./svg.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { type ChartOptions, header, labelsBelow, picture, roomBelow, text, widthOf } from "./svg.ts";
 
 export interface HeatMapOptions extends Omit<ChartOptions, "width" | "height"> {
   /** Labels under the columns, and before the rows. */
@@ -24,17 +25,19 @@ const [LOW, HIGH] = [
 /**
  * Draws a matrix as a grid of cells from white (low) to dark blue (high); cells that are not finite stay empty.
  * @throws ArgumentError for no cells, rows of different lengths, or a wrong number of labels
+ * @param values rows of numbers, or a tensor [M,N]
  * @example const svg = heatMap(alignment, { columns: source, rows: target, xLabel: "source", yLabel: "target" });
  */
-export function heatMap(matrix: readonly ArrayLike<number>[], options: HeatMapOptions = {}): string {
+export function heatMap(values: Tensor | readonly ArrayLike<number>[], options: HeatMapOptions = {}): string {
   checkOptions("heatMap", options, ["columns", "rows", "range", "cell", "title", "xLabel", "yLabel"]);
-  checkList("heatMap", "the matrix", matrix);
-  const { title, xLabel, yLabel, columns, rows, cell = 24 } = options;
+  const matrix = rowsOf(values);
+  const { title, xLabel, yLabel, columns = [], rows = [], cell = 24 } = options;
   const [m, n] = [matrix.length, matrix[0]?.length ?? 0];
   checkMatrix(matrix, options);
-  const [left, top] = [MARGIN.left, MARGIN.top];
+  const widest = Math.ceil(Math.max(0, ...rows.map(widthOf)));
+  const [left, top] = [Math.max(MARGIN.left, 12 + widest + (yLabel === undefined ? 0 : 20)), MARGIN.top];
   const [right, bottom] = [left + n * cell, top + m * cell];
-  const [width, height] = [right + MARGIN.right, bottom + MARGIN.bottom];
+  const [width, height] = [right + MARGIN.right, bottom + MARGIN.bottom + roomBelow(columns, cell)];
   const color = scaleOf(matrix, options.range);
   const cells = matrix.flatMap((row, i) =>
     Array.from(row, (value, j) => {
@@ -44,16 +47,27 @@ export function heatMap(matrix: readonly ArrayLike<number>[], options: HeatMapOp
   );
   const middle = (i: number) => (i + 0.5) * cell;
   return picture(width, height, title, [
-    title === undefined ? "" : text(left, 22, title, 'font-size="15" font-weight="600"'),
+    header(title, left),
     `<g shape-rendering="crispEdges">${cells.join("")}</g>`,
     `<rect x="${left}" y="${top}" width="${n * cell}" height="${m * cell}" fill="none" stroke="#222"/>`,
-    ...(columns ?? []).map((label, j) => text(left + middle(j), bottom + 16, label, 'text-anchor="middle"')),
-    ...(rows ?? []).map((label, i) => text(left - 8, top + middle(i) + 4, label, 'text-anchor="end"')),
+    labelsBelow(columns, { left, right, bottom }, (j) => left + middle(j)),
+    ...rows.map((label, i) => text(left - 8, top + middle(i) + 4, label, 'text-anchor="end"')),
     xLabel === undefined ? "" : text((left + right) / 2, height - 10, xLabel, 'text-anchor="middle"'),
     yLabel === undefined
       ? ""
       : text(16, (top + bottom) / 2, yLabel, `text-anchor="middle" transform="rotate(-90 16 ${(top + bottom) / 2})"`),
   ]);
+}
+
+/** Pictures need no tensors: a tensor is told by its method. @throws DTypeError, ArgumentError for what is no matrix */
+function rowsOf(values: Tensor | readonly ArrayLike<number>[]): readonly ArrayLike<number>[] {
+  const { rank, toArray } = (values ?? {}) as Partial<Tensor>;
+  if (typeof toArray !== "function") {
+    checkList("heatMap", "the matrix", values);
+    return values as readonly ArrayLike<number>[];
+  }
+  if (rank === 2) return (values as Tensor).toArray() as number[][];
+  throw new ArgumentError(`heatMap: expected a matrix, got a tensor of ${rank} axes`);
 }
 
 function checkMatrix(matrix: readonly ArrayLike<number>[], { columns, rows, range }: HeatMapOptions): void {

@@ -23,13 +23,14 @@ export interface ChartOptions {
 /** The names of `ChartOptions`. @internal */
 export const CHART = ["title", "xLabel", "yLabel", "width", "height"] as const;
 
-/** Colours that colour-blind readers can distinguish: Okabe & Ito (2008), Color universal design. */
-const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
+/** Colours that colour-blind readers can distinguish: Okabe & Ito (2008), Color universal design. @internal */
+export const COLORS: readonly string[] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 const MARGIN = { top: 56, right: 20, bottom: 48, left: 64 };
 /** Mean width of a character of the 12 px font, for the legend. */
 const CHARACTER = 6.6;
 
-interface Scale {
+/** @internal */
+export interface Scale {
   readonly ticks: readonly number[];
   /** Number of decimals that distinguishes the ticks. */
   readonly decimals: number;
@@ -45,33 +46,84 @@ export function lineChart(lines: readonly Line[], options: ChartOptions = {}): s
   checkOptions("lineChart", options, CHART);
   checkList("lineChart", "lines", lines);
   for (const line of lines) checkObject("lineChart", "a line", line);
-  const { title, xLabel, yLabel, width = 720, height = 432 } = options;
   for (const { name, x, y } of lines) {
     if (x.length !== y.length) throw new ArgumentError(`lineChart: expected as many x as y in "${name}", got ${x.length} and ${y.length}`);
   }
   const points = lines.map(finitePoints);
   const all = points.flat(2);
   if (all.length === 0) throw new ArgumentError("lineChart: expected at least one finite point, got none");
-  const x = scaleOf(
-    all.map((p) => p[0]),
-    MARGIN.left,
-    width - MARGIN.right,
-    8,
-  );
-  const y = scaleOf(
-    all.map((p) => p[1]),
-    height - MARGIN.bottom,
-    MARGIN.top,
-    6,
-  );
+  const plot = plotOf(options, { x: all.map((p) => p[0]), y: all.map((p) => p[1]) });
   const color = (i: number) => lines[i]?.color ?? (COLORS[i % COLORS.length] as string);
-  return picture(width, height, title, [
-    title === undefined ? "" : text(MARGIN.left, 22, title, 'font-size="15" font-weight="600"'),
-    legend(lines, color, width),
-    xAxis(x, width, height, xLabel),
-    yAxis(y, width, height, yLabel),
-    ...points.map((runs, i) => path(runs, x, y, color(i), lines[i]?.dashed ?? false)),
+  return picture(plot.width, plot.height, options.title, [
+    header(options.title),
+    legend(lines, color, plot.width),
+    axes(plot, options),
+    ...points.map((runs, i) => path(runs, plot.x, plot.y, color(i), lines[i]?.dashed ?? false)),
   ]);
+}
+
+/** Where a chart's values lie. */
+export interface Plot {
+  readonly width: number;
+  readonly height: number;
+  readonly left: number;
+  readonly right: number;
+  readonly bottom: number;
+  readonly x: Scale;
+  readonly y: Scale;
+}
+
+/** What a chart has to show along each axis, and the names below it. */
+interface Shown {
+  readonly x: readonly number[];
+  readonly y: readonly number[];
+  readonly below?: readonly string[];
+}
+
+/** @internal */
+export function plotOf({ width = 720, height = 432 }: ChartOptions, { x, y, below = [] }: Shown): Plot {
+  const [left, right] = [MARGIN.left, width - MARGIN.right];
+  const bottom = height - MARGIN.bottom - roomBelow(below, (right - left) / Math.max(1, below.length));
+  return { width, height, left, right, bottom, x: scaleOf(x, left, right, 8), y: scaleOf(y, bottom, MARGIN.top, 6) };
+}
+
+/** The title's line. @internal */
+export function header(title: string | undefined, left: number = MARGIN.left): string {
+  return title === undefined ? "" : text(left, 22, title, 'font-size="15" font-weight="600"');
+}
+
+/** Both axes with their captions; the x-axis is a bare line where `x` is false. @internal */
+export function axes(plot: Plot, { xLabel, yLabel }: ChartOptions, { x = true }: { readonly x?: boolean } = {}): string {
+  return `${xAxis(plot, xLabel, x)}\n${yAxis(plot, yLabel)}`;
+}
+
+/** The width of a text in pixels, about. @internal */
+export function widthOf(content: string): number {
+  return CHARACTER * content.length;
+}
+
+/** Whether some label is wider than its place. */
+const areAslant = (labels: readonly string[], place: number): boolean => labels.some((label) => widthOf(label) > place - 4);
+
+/** Room that labels need below an axis, besides that of one line. @internal */
+export function roomBelow(labels: readonly string[], place: number): number {
+  if (!areAslant(labels, place)) return 0;
+  return Math.ceil(Math.SQRT1_2 * Math.max(...labels.map(widthOf)));
+}
+
+/** Labels below an axis, aslant where they have no room beside each other. @internal */
+export function labelsBelow(
+  labels: readonly string[],
+  { left, right, bottom }: Pick<Plot, "left" | "right" | "bottom">,
+  at: (i: number) => number,
+): string {
+  const aslant = areAslant(labels, (right - left) / Math.max(1, labels.length));
+  return labels
+    .map((label, i) => {
+      const [x, y] = [round(at(i)), bottom + 16];
+      return text(x, y, label, aslant ? `text-anchor="end" transform="rotate(-45 ${x} ${y})"` : 'text-anchor="middle"');
+    })
+    .join("");
 }
 
 /** SVG text of parts on a white background. */
@@ -129,7 +181,8 @@ function label(value: number, { decimals }: Scale): string {
   return value.toFixed(decimals);
 }
 
-function legend(lines: readonly Line[], color: (i: number) => string, width: number): string {
+/** @internal */
+export function legend(lines: readonly Pick<Line, "name" | "dashed">[], color: (i: number) => string, width: number): string {
   let x = MARGIN.left;
   let y = 40;
   const entries = lines.map((line, i) => {
@@ -146,23 +199,22 @@ function legend(lines: readonly Line[], color: (i: number) => string, width: num
   return `<g>${entries.join("")}</g>`;
 }
 
-function xAxis(scale: Scale, width: number, height: number, name: string | undefined): string {
-  const bottom = height - MARGIN.bottom;
-  const ticks = scale.ticks.map((v) => {
+function xAxis({ x: scale, left, right, bottom, height }: Plot, name: string | undefined, withTicks: boolean): string {
+  const ticks = (withTicks ? scale.ticks : []).map((v) => {
     const x = round(scale.position(v));
     return `<path d="M${x} ${bottom}v5" stroke="#222"/>${text(x, bottom + 18, label(v, scale), 'text-anchor="middle"')}`;
   });
-  const line = `<path d="M${MARGIN.left} ${bottom}H${width - MARGIN.right}" stroke="#222"/>`;
-  const caption = name === undefined ? "" : text((MARGIN.left + width - MARGIN.right) / 2, height - 10, name, 'text-anchor="middle"');
+  const line = `<path d="M${left} ${bottom}H${right}" stroke="#222"/>`;
+  const caption = name === undefined ? "" : text((left + right) / 2, height - 10, name, 'text-anchor="middle"');
   return `<g>${line}${ticks.join("")}${caption}</g>`;
 }
 
-function yAxis(scale: Scale, width: number, height: number, name: string | undefined): string {
+function yAxis({ y: scale, left, right, bottom }: Plot, name: string | undefined): string {
   const ticks = scale.ticks.map((v) => {
     const y = round(scale.position(v));
-    return `<path d="M${MARGIN.left} ${y}H${width - MARGIN.right}" stroke="#ddd"/>${text(MARGIN.left - 8, y + 4, label(v, scale), 'text-anchor="end"')}`;
+    return `<path d="M${left} ${y}H${right}" stroke="#ddd"/>${text(left - 8, y + 4, label(v, scale), 'text-anchor="end"')}`;
   });
-  const middle = round((MARGIN.top + height - MARGIN.bottom) / 2);
+  const middle = round((MARGIN.top + bottom) / 2);
   const caption = name === undefined ? "" : text(16, middle, name, `text-anchor="middle" transform="rotate(-90 16 ${middle})"`);
   return `<g>${ticks.join("")}${caption}</g>`;
 }
@@ -180,6 +232,9 @@ function stroke(color: string, dashed: boolean): string {
 export function text(x: number, y: number, content: string, attributes = ""): string {
   return `<text x="${x}" y="${y}"${attributes === "" ? "" : ` ${attributes}`}>${escapeXml(content)}</text>`;
 }
+
+/** @internal */
+export { round as rounded };
 
 function round(value: number): number {
   return Math.round(value * 100) / 100;
