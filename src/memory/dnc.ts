@@ -9,6 +9,7 @@ import { matmul } from "../ops/linear.ts";
 import { linkStep } from "../ops/links.ts";
 import { exp, log, sigmoid } from "../ops/math.ts";
 import { orderedSums } from "../ops/ordered.ts";
+import { writeRows } from "../ops/rows.ts";
 import { cat, slice, split, squeeze, transpose, unsqueeze, unstack } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
 import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
@@ -170,7 +171,7 @@ export class DNC extends Cell<DNCState> {
     const wanted = add(mul(signals.allocate, allocation(usage)), mul(sub(1, signals.allocate), found));
     const w = mul(signals.writing, wanted);
     const before = this.clearFreed ? mul(state.memory, unsqueeze(retention, 2)) : state.memory;
-    const memory = written(before, w, signals);
+    const memory = writeRows(before, unsqueeze(w, 1), unsqueeze(signals.erase, 1), unsqueeze(signals.vector, 1));
     const links = linkStep(state.links, w, state.precedence);
     const precedence = add(mul(sub(1, sum(w, { axis: 1, keepDim: true })), state.precedence), w);
     const readWeightings = this.#reading(signals, memory, links, state.readWeightings);
@@ -230,11 +231,6 @@ function allocation(usage: Tensor): Tensor {
   // In whole parts: what differs by rounding, or by what EPSILON lets pass, is equal.
   const parts = cast(cast(add(mul(u, USAGE_PARTS), 0.5), "int32"), u.dtype);
   return mul(sub(1, u), exp(orderedSums(log(u), parts)));
-}
-
-function written(memory: Tensor, w: Tensor, { erase, vector }: Signals): Tensor {
-  const at = unsqueeze(w, 2);
-  return add(mul(memory, sub(1, mul(at, unsqueeze(erase, 1)))), mul(at, unsqueeze(vector, 1)));
 }
 
 /** (d_i / max d)^s over its sum, for d [B,R,N] and s [B,R]: a softmax of s log d, in which max d cancels. */

@@ -4,9 +4,9 @@ import { checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import { Linear, layerOptions } from "../nn/layers.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
 import { clamp } from "../ops/compare.ts";
-import { matmul } from "../ops/linear.ts";
 import { log, sigmoid, softplus } from "../ops/math.ts";
-import { cat, pad, roll, slice, split, transpose, unsqueeze, unstack } from "../ops/shape.ts";
+import { writeRows } from "../ops/rows.ts";
+import { cat, pad, roll, slice, split, unsqueeze } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
 import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
@@ -128,7 +128,7 @@ export class NTM extends Cell<NTMState> {
     const gated = add(weightings, mul(unsqueeze(sigmoid(g), 2), sub(byContent, weightings)));
     const moved = shifted(gated, softmax(perHead(s, R + V), -1));
     const w = sharpened(moved, oneplus(gamma));
-    const written = write(memory, slice(w, 1, R, R + V), { erase: sigmoid(perHead(e, V)), add: perHead(a, V) });
+    const written = writeRows(memory, slice(w, 1, R, R + V), sigmoid(perHead(e, V)), perHead(a, V));
     const r = readRows(written, slice(w, 1, 0, R));
     return [this.output.forward(cat([h, r], 1)), { memory: written, weightings: w, read: r, controller: next }];
   }
@@ -144,11 +144,4 @@ function shifted(weightings: Tensor, s: Tensor): Tensor {
 /** w_i^γ / Σ_j w_j^γ, which is a softmax of γ log w: so nothing underflows. */
 function sharpened(weightings: Tensor, gamma: Tensor): Tensor {
   return softmax(mul(log(clamp(weightings, LEAST_WEIGHT)), unsqueeze(gamma, 2)), -1);
-}
-
-/** All heads erase, then all add: weightings [B,V,N], vectors [B,V,W]. */
-function write(memory: Tensor, weightings: Tensor, vectors: { readonly erase: Tensor; readonly add: Tensor }): Tensor {
-  const heads = unstack(weightings, 1).map((w) => unsqueeze(w, 2));
-  const kept = unstack(vectors.erase, 1).reduce((M, e, i) => mul(M, sub(1, mul(heads[i] as Tensor, unsqueeze(e, 1)))), memory);
-  return add(kept, matmul(transpose(weightings), vectors.add));
 }

@@ -23,6 +23,7 @@ import { primitives as ordered } from "./ordered.ts";
 import { primitives as prefixScan } from "./prefix-scan.ts";
 import { primitives as recurrent } from "./recurrent.ts";
 import { primitives as reduce } from "./reduce.ts";
+import { primitives as rows } from "./rows.ts";
 import { primitives as shape } from "./shape.ts";
 import { primitives as softmax } from "./softmax.ts";
 import { primitives as sparse } from "./sparse.ts";
@@ -47,6 +48,7 @@ export const primitives: Readonly<Record<string, Primitive<never>>> = {
   ...prefixScan,
   ...recurrent,
   ...reduce,
+  ...rows,
   ...shape,
   ...softmax,
   ...sparse,

@@ -23,6 +23,7 @@ import { layerNorm } from "../../src/ops/normalize.ts";
 import { orderedSums } from "../../src/ops/ordered.ts";
 import * as scan from "../../src/ops/prefix-scan.ts";
 import { diagonalSequence, elmanSequence, gruSequence, lstmSequence } from "../../src/ops/recurrent.ts";
+import { writeRows } from "../../src/ops/rows.ts";
 import * as softmax from "../../src/ops/softmax.ts";
 import * as sparse from "../../src/ops/sparse.ts";
 import { meanSquaredError } from "../../src/ops/squared-error.ts";
@@ -128,6 +129,13 @@ const cases: Record<string, () => Case> = {
   maxScan: () => both((a, b) => scan.maxScan(a, b, { axis: 1 }), some(2, 4), some(2, 4)),
   orderedSums: () => on((x) => orderedSums(x, tensor([3, 1, 3, 2, 1], { dtype: "float64" })), some(5)),
   linkStep: () => [((l, w, p) => linkStep(l as Tensor, w as Tensor, p as Tensor)) as Case[0], some(2, 3, 3), some(2, 3), some(2, 3)],
+  writeRows: () => [
+    ((...x) => writeRows(...(x as Parameters<typeof writeRows>))) as Case[0],
+    some(1, 3, 2),
+    some(1, 2, 3),
+    some(1, 2, 2),
+    some(1, 2, 2),
+  ],
   softmax: () => on((x) => softmax.softmax(x)),
   logSoftmax: () => on((x) => softmax.logSoftmax(x)),
   crossEntropyWithLogits: () => on((x) => softmax.crossEntropyWithLogits(x, targets)),
