@@ -19,3 +19,13 @@ export {
   type WordEncoder,
 } from "./elmo.ts";
 export { correlation, HRNN, type HRNNOptions, SeriesForecaster, type SeriesNode } from "./hrnn.ts";
+export { type ModelKind, parseModel, registerModel, serializeModel } from "./model-file.ts";
+export {
+  type LayerSpec,
+  type RecurrentSpec,
+  type SequenceForwardOptions,
+  SequenceModel,
+  type SequenceOptions,
+  type SequenceSpec,
+  sequence,
+} from "./sequence.ts";
