@@ -1,7 +1,7 @@
 /** Extracts automata from networks. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkOptions } from "../base/checks.ts";
+import { checkOptions, checkWhole } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { SecondOrderRNN } from "../cells/simple/second-order.ts";
 import { checkRecurrence } from "../recurrence/recurrence.ts";
@@ -37,7 +37,7 @@ export function extractAutomaton(cell: SecondOrderRNN, options: ExtractOptions =
   checkOptions("extractAutomaton", options, ["levels", "examples", "maxLevels", "maxStates"]);
   checkRecurrence("extractAutomaton", cell);
   const { levels = 2, examples = [], maxLevels = Math.max(8, levels), maxStates = 1000 } = options;
-  if (!(Number.isInteger(levels) && levels >= 2)) throw new ArgumentError(`extractAutomaton: expected levels of at least 2, got ${levels}`);
+  checkWhole("extractAutomaton", "levels", levels, { least: 2 });
   for (let q = levels; q <= maxLevels; q++) {
     const found = minimizeAutomaton(cellAutomaton(cell, q, maxStates));
     if (examples.every(({ word, accepted }) => acceptsWord(found, word) === accepted)) return found;

@@ -1,7 +1,7 @@
 /** A model from symbols to symbols: embeddings, an encoder, a decoder and a readout. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkNumber, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import {
@@ -171,7 +171,7 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
   loss(sources: Sequences, targets: Sequences, options: SequenceLossOptions = {}): Tensor {
     checkOptions("loss", options, ["truth", "generator"]);
     const { truth = 1, generator = defaultGenerator() } = options;
-    if (!(truth >= 0 && truth <= 1)) throw new ArgumentError(`loss: expected truth in [0, 1], got ${truth}`);
+    checkNumber("loss", "truth", truth, { least: 0, most: 1 });
     if (sources.length !== targets.length) {
       throw new ArgumentError(`loss: expected as many targets as sources, got ${targets.length} and ${sources.length}`);
     }

@@ -1,7 +1,6 @@
 /** Dropout as modules: active in training, off in evaluation. */
 
-import { optionsOf } from "../base/checks.ts";
-import { ArgumentError } from "../base/errors.ts";
+import { checkNumber, optionsOf } from "../base/checks.ts";
 import { type DropoutOptions, dropout, variationalDropout } from "../ops/dropout.ts";
 import type { Generator } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -18,7 +17,7 @@ export function dropoutOptionsOf(module: Module, generator: Generator | undefine
 }
 
 export function checkProbability(op: string, p: number): number {
-  if (!(p >= 0 && p <= 1)) throw new ArgumentError(`${op}: expected p in [0, 1], got ${p}`);
+  checkNumber(op, "p", p, { least: 0, most: 1 });
   return p;
 }
 

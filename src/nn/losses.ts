@@ -200,9 +200,7 @@ export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntrop
   checkTensor("crossEntropy", input);
   checkTensor("crossEntropy", target);
   const { labelSmoothing = 0 } = options;
-  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
-    throw new ArgumentError(`crossEntropy: expected labelSmoothing in [0, 1], got ${labelSmoothing}`);
-  }
+  checkNumber("crossEntropy", "labelSmoothing", labelSmoothing, { least: 0, most: 1 });
   const { rows, shape } = classRows("crossEntropy", input);
   checkWeight("crossEntropy", options.weight, input, rows.dim(1));
   return isFloat(target.dtype) ? crossEntropyOfProbabilities(input, target, options) : crossEntropyOfClasses(rows, shape, target, options);

@@ -1,8 +1,8 @@
 /** Regularising noise, as functions that draw their masks from a given generator. */
 
-import { checkOptions } from "../base/checks.ts";
+import { checkNumber, checkOptions } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
+import { DTypeError, ShapeError } from "../base/errors.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { axisOf, type Shape, sameShape, show } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -16,7 +16,7 @@ export interface DropoutOptions {
 }
 
 function check(op: string, p: number, ...tensors: Tensor[]): void {
-  if (!(p >= 0 && p <= 1)) throw new ArgumentError(`${op}: expected a probability in [0, 1], got ${p}`);
+  checkNumber(op, "a probability", p, { least: 0, most: 1 });
   for (const x of tensors) if (!isFloat(x.dtype)) throw new DTypeError(`${op}: expected float tensors, got ${x.dtype}`);
 }
 

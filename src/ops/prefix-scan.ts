@@ -1,8 +1,8 @@
 /** Associative recurrences along an axis: in chunks, over complex numbers, with maxima, in log space. */
 
 import { apply, type Primitive } from "../autodiff/primitive.ts";
-import { optionsOf } from "../base/checks.ts";
-import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { checkWhole, optionsOf } from "../base/checks.ts";
+import { ShapeError } from "../base/errors.ts";
 import { axisOf, show } from "../tensor/shape.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import * as code from "../wasm/codes.gen.ts";
@@ -32,7 +32,7 @@ export function chunkedScan(a: Tensor, b: Tensor, options: ChunkedOptions): Tens
   const { axis, chunk } = optionsOf("chunkedScan", options, ["axis", "chunk"]);
   checkTensor("chunkedScan", a);
   checkScanned("chunkedScan", a, b);
-  if (!(Number.isInteger(chunk) && chunk >= 1)) throw new ArgumentError(`chunkedScan: expected chunks of at least one step, got ${chunk}`);
+  checkWhole("chunkedScan", "chunk", chunk, { least: 1 });
   const along = axisOf("chunkedScan", axis, b.rank);
   const n = b.dim(along);
   const chunks = Math.ceil(n / chunk);

@@ -4,6 +4,7 @@ import { composedRules } from "../autodiff/composed.ts";
 import { closedOp } from "../autodiff/define-op.ts";
 import { apply, applyAll, type Inputs, type Primitive } from "../autodiff/primitive.ts";
 import { isGradEnabled } from "../autodiff/tape.ts";
+import { checkNumber } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { full, ones } from "../tensor/create.ts";
 import { axisOf, type Shape, sameShape, show } from "../tensor/shape.ts";
@@ -206,9 +207,7 @@ export function crossEntropyWithLogits(logits: Tensor, targets: Tensor, options:
   const { weight, labelSmoothing = 0, ignoreIndex = DEFAULT_IGNORE } = options;
   checkFloat("crossEntropyWithLogits", logits);
   if (logits.rank === 0) throw new ShapeError("crossEntropyWithLogits: expected logits [..., C], got a scalar");
-  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
-    throw new ArgumentError(`crossEntropyWithLogits: expected labelSmoothing in [0, 1], got ${labelSmoothing}`);
-  }
+  checkNumber("crossEntropyWithLogits", "labelSmoothing", labelSmoothing, { least: 0, most: 1 });
   const classes = dense(targets);
   checkTargets(classes, logits.shape.slice(0, -1), classesOf(logits), ignoreIndex);
   if (weight !== undefined) checkWeight(weight, logits);

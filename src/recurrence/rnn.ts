@@ -1,8 +1,8 @@
 /** RNN, LSTM and GRU layers for whole sequences, stacked or bidirectional, with PyTorch's options and parameter names. */
 
-import { checkOptions, checkSizes } from "../base/checks.ts";
+import { checkNumber, checkOptions, checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
-import { ArgumentError, ShapeError, StateError } from "../base/errors.ts";
+import { ShapeError, StateError } from "../base/errors.ts";
 import { type FromStateDictOptions, fromTensors, type OwnTensors, ownOptions, type StateSource } from "../nn/from-state-dict.ts";
 import type { LayerOptions } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
@@ -98,7 +98,7 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
     checkRecurrentOptions(op, options);
     const { numLayers = 1, dropout = 0, bidirectional = false } = options;
     checkSizes(op, { numLayers });
-    if (!(dropout >= 0 && dropout < 1)) throw new ArgumentError(`${op}: expected dropout in [0, 1), got ${dropout}`);
+    checkNumber(op, "dropout", dropout, { least: 0, below: 1 });
     const directions = bidirectional ? 2 : 1;
     this.inputSize = options.inputSize;
     this.hiddenSize = options.hiddenSize;

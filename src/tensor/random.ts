@@ -7,6 +7,7 @@
  * one word per value (two for float64), and for whole numbers one more for each rejected word.
  */
 
+import { checkNumber } from "../base/checks.ts";
 import { type DType, type FloatDType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
@@ -63,7 +64,7 @@ export class Generator {
    * @param value replaces 1 in float tensors: an inverted dropout mask uses 1/(keep probability)
    */
   bernoulli(shape: Shape, p: number, dtype: DType = "float32", value = 1): Tensor {
-    if (!(p >= 0 && p <= 1)) throw new ArgumentError(`bernoulli: expected a probability in [0, 1], got ${p}`);
+    checkNumber("bernoulli", "a probability", p, { least: 0, most: 1 });
     checkComputable("bernoulli", dtype);
     const t = empty(shape, dtype);
     const chosen = Math.ceil(p * 2 ** 32); // words below this give 1

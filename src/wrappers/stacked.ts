@@ -1,6 +1,6 @@
 /** Stacks recurrences of any kind. */
 
-import { checkList, checkMethods, checkOptions } from "../base/checks.ts";
+import { checkList, checkMethods, checkNumber, checkOptions } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import type { Module } from "../nn/module.ts";
 import { add } from "../ops/arithmetic.ts";
@@ -73,7 +73,7 @@ export class StackedRNN<S extends State = State> extends Cell<readonly S[]> {
     super();
     checkOptions("StackedRNN", options, ["skip", "residual", "dropout", "variational", "generator"]);
     const { skip = false, residual = false, dropout = 0, variational = false } = options;
-    if (!(dropout >= 0 && dropout < 1)) throw new ArgumentError(`StackedRNN: expected dropout in [0, 1), got ${dropout}`);
+    checkNumber("StackedRNN", "dropout", dropout, { least: 0, below: 1 });
     if (skip && residual) throw new ArgumentError("StackedRNN: expected skip or residual, got both");
     checkLayers(layers, skip, residual);
     this.layers = layers;

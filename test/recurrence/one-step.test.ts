@@ -66,6 +66,15 @@ describe("a subclass with a step of its own", () => {
     expect(got).toEqual(expected);
   });
 
+  it("is scanned by it where the step is the object's own", () => {
+    const make: Make = (o) => {
+      const cell = new MinGRU({ ...options, ...o });
+      return Object.assign(cell, { step: (x: Tensor, h: Tensor) => MinGRU.prototype.step.call(cell, x, exchanged(h)) });
+    };
+    expect(flow(make, "scan", 4, {})).toEqual(flow(make, "steps", 4, {}));
+    expect(flow(make, "scan", 4, {})).not.toEqual(flow((o) => new MinGRU({ ...options, ...o }), "scan", 4, {}));
+  });
+
   it.each(Object.keys(mixing).filter((name) => name !== "LSTMCell"))("does not have the independent units of its base: %s", (name) => {
     expect(mixing[name]?.({ generator: new Generator(1) }).independentUnits).toBeUndefined();
     expect(

@@ -1,6 +1,6 @@
 /** The multiple-timescale recurrent network: groups of leaky units, each group with its own time constant. */
 
-import { checkList, checkSizes, checkWhole, optionsOf } from "../../base/checks.ts";
+import { checkList, checkNumber, checkSizes, checkWhole, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -88,7 +88,7 @@ export class MTRNN extends Cell<Tensor> {
     for (const [name, tau] of Object.entries({ io, fast, slow })) {
       if (!(tau >= 1)) throw new ArgumentError(`MTRNN: expected tau.${name} of at least one step, got ${tau}`);
     }
-    if (!(ownInput >= 0 && ownInput <= 1)) throw new ArgumentError(`MTRNN: expected ownInput in [0, 1], got ${ownInput}`);
+    checkNumber("MTRNN", "ownInput", ownInput, { least: 0, most: 1 });
     checkWhole("MTRNN", "sequences", sequences);
     this.#options = options;
     this.inputSize = maps.reduce((a, b) => a + b);
