@@ -1,6 +1,6 @@
 /** Whole models as one file: the weights, and what the model was made from. */
 
-import { checkFunction, checkText, isRecord } from "../base/checks.ts";
+import { checkFunction, checkObject, checkText, isRecord } from "../base/checks.ts";
 import { ArgumentError, FormatError } from "../base/errors.ts";
 import { list, quote, shorten } from "../base/quote.ts";
 import { parseJson } from "../io/json.ts";
@@ -50,6 +50,7 @@ export interface ModelKind {
  */
 export function serializeModel(model: Module, kind?: ModelKind): Uint8Array<ArrayBuffer> {
   checkModule("serializeModel", model);
+  if (kind !== undefined) checkObject("serializeModel", "the model's kind", kind);
   return serializeSealed(model.stateDict(), { model: JSON.stringify({ version: VERSION, ...whatIs(model, kind) }) });
 }
 
