@@ -1,4 +1,4 @@
-/** tapeloop: recurrent networks on a tensor engine of their own. Each family is also a subpath of the package. */
+/** tapeloop: recurrent networks on their own tensor engine. Each family is also a subpath of the package. */
 
 export * from "./autodiff/index.ts";
 export * from "./data/index.ts";

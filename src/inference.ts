@@ -1,7 +1,7 @@
 /**
- * Running recurrent layers and nothing else: a bundle of its own with a small binary, for where every byte is shipped.
+ * Runs recurrent layers and nothing else: a separate bundle with a small binary, for small downloads.
  *
- * float32 only, no gradients, and a memory apart from that of the main entry: import either, not both. A tensor of the one is
+ * It has only float32, no gradients, and a memory separate from that of the main entry, so import one of the two. A tensor of one is
  * refused by the other, with an error that names both.
  *
  * @example

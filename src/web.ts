@@ -1,3 +1,3 @@
-/** What only pages have: evaluation in web workers. */
+/** For pages only: evaluation in web workers. */
 
 export { evaluationWorkers, type WebWorkerOptions } from "./search/web-workers.ts";

@@ -1,4 +1,4 @@
-/** How well classes are told. */
+/** Metrics of classification. */
 
 import { checkNumber, checkOneOf, checkOptions, checkSizes, checkWhole } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
@@ -6,7 +6,7 @@ import { sameShape, show } from "../tensor/shape.ts";
 import { type Elements, MASK, type MaskOptions, places, read, type Values } from "./elements.ts";
 
 export interface ClassMetricOptions extends MaskOptions {
-  /** Targets of this value do not count (default −100, as in `crossEntropy`). */
+  /** Targets with this value do not count (default −100, as in `crossEntropy`). */
   readonly ignoreIndex?: number;
 }
 
@@ -14,20 +14,20 @@ const OPTIONS = [...MASK, "ignoreIndex"] as const;
 
 export interface AverageOptions extends ClassMetricOptions {
   /**
-   * "macro" (default): the mean over classes; "micro": over all elements together; "weighted": the mean weighted by how often a class is the
-   * target. Classes that neither occur nor are predicted are left out.
+   * "macro" (default): the mean over classes; "micro": over all elements together; "weighted": the mean, weighted by how often a class is the
+   * target. Ignores classes that neither occur nor are predicted.
    */
   readonly average?: "macro" | "micro" | "weighted";
-  /** Number of classes (default: one more than the largest that is seen). */
+  /** Number of classes (default: one more than the largest class seen). */
   readonly classes?: number;
 }
 
-/** Scores of classes, whose last axis is the classes', or classes. */
+/** Classes, or scores with the classes on the last axis. */
 interface Predictions {
   readonly classes: number | null;
-  /** The class that is predicted at a place of the targets. */
+  /** The predicted class for an element of the targets. */
   readonly at: (place: number) => number;
-  /** The scores at a place; null where only classes are given. */
+  /** The scores for an element; null if only classes are given. */
   readonly scores: (place: number) => ArrayLike<number>;
 }
 
@@ -45,7 +45,7 @@ function predictionsFor(op: string, predicted: Elements, target: Elements): Pred
   return { classes: C, at: (place) => best(op, scores(place)), scores };
 }
 
-/** The first place of the largest score. @throws ArgumentError for NaN */
+/** The index of the first largest score. @throws ArgumentError for NaN */
 function best(op: string, scores: readonly number[]): number {
   const nan = scores.findIndex(Number.isNaN);
   if (nan >= 0) throw new ArgumentError(`${op}: expected scores that are numbers, got NaN for class ${nan}`);
@@ -67,10 +67,10 @@ function judge(op: string, predicted: Values, target: Values, options: ClassMetr
 }
 
 /**
- * The share of elements whose class is right.
- * @param predicted scores or logits […,C], of which the largest counts, or classes […]
+ * The share of elements with the right class.
+ * @param predicted scores or logits […,C], whose largest counts, or classes […]
  * @param target classes […]
- * @throws ShapeError for other shapes, ArgumentError where no element counts and for scores of NaN
+ * @throws ShapeError for other shapes, ArgumentError if no element counts and for scores of NaN
  * @example accuracy([[0.1, 0.9], [0.8, 0.2]], [1, 1]) // 0.5
  * @example accuracy(logits, targets, { lengths }) // [T,B,C] and [T,B], without padding
  */
@@ -81,7 +81,7 @@ export function accuracy(predicted: Values, target: Values, options: ClassMetric
 }
 
 /**
- * The share of elements whose class is among the k with the largest scores. Of equal scores those of lower classes come first.
+ * The share of elements whose class is among the k largest scores. Among equal scores, lower classes come first.
  * @param scores […,C]
  * @example topKAccuracy([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]], [1, 2], 2) // 0.5
  */
@@ -104,7 +104,7 @@ export function topKAccuracy(scores: Values, target: Values, k: number, options:
 }
 
 /**
- * How often each class is taken for each: the element at row t, column p counts targets t that are predicted as p.
+ * Counts of predictions by class: row t, column p counts targets t predicted as p.
  * @example confusionMatrix([1, 1, 0], [1, 0, 0]) // [[1, 1], [0, 1]]
  */
 export function confusionMatrix(
@@ -131,7 +131,7 @@ function countPairs(op: string, predicted: Values, target: Values, options: Aver
   return matrix;
 }
 
-/** What is known of a class: rightly predicted, predicted at all, and the target. */
+/** Counts of a class: correct predictions, all predictions, and targets. */
 interface Counts {
   readonly hits: number;
   readonly predicted: number;
@@ -166,7 +166,7 @@ function averaged(op: string, score: Score, predicted: Values, target: Values, o
 }
 
 /**
- * Of what is predicted as a class, the share that is of it; 0 for a class that is never predicted.
+ * The share of predictions of a class that are correct; 0 for a class that is never predicted.
  * @example precision([1, 1, 0], [1, 0, 0], { average: "macro" }) // (1/1 + 1/2) / 2
  */
 export function precision(predicted: Values, target: Values, options: AverageOptions = {}): number {
@@ -174,7 +174,7 @@ export function precision(predicted: Values, target: Values, options: AverageOpt
 }
 
 /**
- * Of what is of a class, the share that is predicted as it.
+ * The share of targets of a class that are predicted correctly.
  * @example recall([1, 1, 0], [1, 0, 0]) // (1/2 + 1/1) / 2
  */
 export function recall(predicted: Values, target: Values, options: AverageOptions = {}): number {
@@ -195,7 +195,7 @@ export interface ClassReport {
   readonly precision: number;
   readonly recall: number;
   readonly f1: number;
-  /** How often it is the target. */
+  /** Number of targets of this class. */
   readonly support: number;
 }
 
@@ -215,11 +215,11 @@ export function classReport(
 }
 
 /**
- * The probability that an element of the class has a higher score than one that is not of it, equal scores counted half: the area under the
+ * The probability that a positive element has a higher score than a negative one, counting equal scores half: the area under the
  * receiver operating characteristic.
  * @param scores any numbers […], such as logits
  * @param target 1 or 0, […]
- * @throws ArgumentError where all targets are alike, for other targets than 0 and 1, and for scores of NaN
+ * @throws ArgumentError if all targets are equal, for targets other than 0 and 1, and for scores of NaN
  * @see Hanley and McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC) curve", Radiology 143, 1982
  * @example rocAuc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1]) // 0.75
  */
@@ -241,7 +241,7 @@ export function rocAuc(scores: Values, target: Values, options: MaskOptions = {}
   if (positives === 0 || negatives === 0) {
     throw new ArgumentError(`${op}: expected targets of both kinds, got ${positives} of 1 and ${negatives} of 0`);
   }
-  // The sum of the ranks of the positive ones, equal scores having the mean of their ranks (Mann and Whitney's U).
+  // The sum of the ranks of positive elements, where equal scores share the mean of their ranks (Mann and Whitney's U).
   const order = [...counted].sort((a, b) => (own.values[a] as number) - (own.values[b] as number));
   let ranks = 0;
   for (let start = 0; start < order.length; ) {

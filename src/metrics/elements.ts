@@ -1,4 +1,4 @@
-/** What every metric reads: elements of tensors or lists, without those that do not count. */
+/** Reads the elements of tensors or lists that count for a metric. */
 
 import { checkLengths } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
@@ -7,12 +7,12 @@ import { type Shape, sameShape, show } from "../tensor/shape.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { readData, type TensorData } from "../tensor/values.ts";
 
-/** A tensor, or numbers in lists as `tensor` takes them. */
+/** A tensor, or nested lists of numbers as for `tensor`. */
 export type Values = Tensor | TensorData;
 
 /** Which elements count. */
 export interface MaskOptions {
-  /** Elements that count, in the targets' shape; all unless given. */
+  /** Elements that count, in the targets' shape; default all. */
   readonly mask?: Values | undefined;
   /** For targets [T,B,…]: the steps of each sequence that count. */
   readonly lengths?: readonly number[] | undefined;
@@ -25,7 +25,7 @@ export interface Elements {
   readonly values: ArrayLike<number>;
 }
 
-/** @throws DTypeError for what is no number, ShapeError for ragged lists */
+/** @throws DTypeError for values that are no numbers, ShapeError for ragged lists */
 export function read(op: string, name: string, values: Values): Elements {
   if (values instanceof Tensor) return { shape: values.shape, values: values.data() };
   if (typeof values !== "object" || values === null) {
@@ -34,7 +34,7 @@ export function read(op: string, name: string, values: Values): Elements {
   return readData(`${op}: ${name}`, values, undefined);
 }
 
-/** The places that count among a target's elements. @throws ShapeError, ArgumentError where none does */
+/** The indices of a target's elements that count. @throws ShapeError, ArgumentError if none counts */
 export function places(op: string, { shape, values }: Elements, options: MaskOptions, counts: (value: number) => boolean): number[] {
   const { mask, lengths } = options;
   const chosen = mask === undefined ? null : read(op, "mask", mask);

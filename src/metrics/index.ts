@@ -1,4 +1,4 @@
-/** Measures of what a model says, beside what it should say: plain numbers, with padding left out. */
+/** Metrics that compare predictions with targets, as plain numbers and without padding. */
 
 export {
   type AverageOptions,

@@ -1,11 +1,11 @@
-/** How far numbers are off. */
+/** Metrics of regression and of language models. */
 
 import { checkOptions, checkSizes } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { MASK, type MaskOptions, places, read, type Values } from "./elements.ts";
 
-/** Predictions beside targets, those that count. */
+/** Predictions and targets of the elements that count. */
 function pairs(op: string, predicted: Values, target: Values, options: MaskOptions): [y: number, goal: number][] {
   const [own, goal] = [read(op, "predictions", predicted), read(op, "targets", target)];
   if (!sameShape(own.shape, goal.shape)) {
@@ -21,7 +21,7 @@ function meanOver(list: readonly [number, number][], error: (y: number, goal: nu
 /**
  * Root of the mean squared error.
  * @param predicted numbers in the targets' shape
- * @throws ShapeError for another shape, ArgumentError where no element counts
+ * @throws ShapeError for another shape, ArgumentError if no element counts
  * @example rmse([1, 2], [1, 4]) // √2
  */
 export function rmse(predicted: Values, target: Values, options: MaskOptions = {}): number {
@@ -39,8 +39,8 @@ export function mae(predicted: Values, target: Values, options: MaskOptions = {}
 }
 
 /**
- * Mean absolute error as a share of the target: 0.1 is 10 %.
- * @throws ArgumentError for a target of 0, of which nothing is a share
+ * Mean absolute error relative to the target: 0.1 is 10 %.
+ * @throws ArgumentError for a target of 0
  * @example mape([90, 220], [100, 200]) // 0.1
  */
 export function mape(predicted: Values, target: Values, options: MaskOptions = {}): number {
@@ -52,7 +52,7 @@ export function mape(predicted: Values, target: Values, options: MaskOptions = {
 }
 
 /**
- * Symmetric form: the error as a share of the mean size of both, from 0 to 2; 0 where both are 0.
+ * Its symmetric form: the error relative to the mean size of both, from 0 to 2; 0 where both are 0.
  * @see Makridakis, "Accuracy measures: theoretical and practical concerns", International Journal of Forecasting 9, 1993
  * @example smape([100], [300]) // 1
  */
@@ -64,14 +64,14 @@ export function smape(predicted: Values, target: Values, options: MaskOptions = 
 }
 
 export interface MaseOptions extends MaskOptions {
-  /** Steps of a season: the forecast to beat says what was so many steps before (default 1). */
+  /** Steps per season; the naive forecast repeats the value from this many steps earlier (default 1). */
   readonly season?: number;
 }
 
 /**
- * Mean absolute error over that of the naive forecast within the training series: below 1 the model is better than saying what was a season ago.
- * @param training the series that the model was fitted to, in order of time
- * @throws ArgumentError for a series of no more than a season, or one that repeats itself to the bit
+ * Mean absolute error divided by that of the naive forecast on the training series; below 1 the model beats repeating the last season.
+ * @param training the model's training series, in order of time
+ * @throws ArgumentError for a series no longer than a season, or one that repeats exactly
  * @see Hyndman and Koehler, "Another look at measures of forecast accuracy", International Journal of Forecasting 22, 2006
  * @example mase([5, 6], [5, 7], [1, 2, 3, 4]) // 0.5
  */
@@ -94,7 +94,7 @@ export function mase(predicted: Values, target: Values, training: Values, option
 }
 
 /**
- * What a mean negative log-likelihood in nats, as `crossEntropy` gives it, comes to: the number of equally likely symbols to choose from.
+ * The perplexity of a mean negative log-likelihood in nats, as from `crossEntropy`: the equivalent number of equally likely symbols.
  * @example perplexity(Math.log(8)) // 8
  */
 export function perplexity(loss: number): number {
@@ -102,7 +102,7 @@ export function perplexity(loss: number): number {
 }
 
 /**
- * A mean negative log-likelihood in bits a symbol.
+ * Converts a mean negative log-likelihood in nats to bits per symbol.
  * @example bitsPerSymbol(Math.log(8)) // 3
  */
 export function bitsPerSymbol(loss: number): number {

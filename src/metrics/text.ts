@@ -1,10 +1,10 @@
-/** How far sequences of symbols are from those that were wanted. */
+/** Metrics that compare sequences of symbols with references. */
 
 import { checkFlag, checkList, checkOptions, checkWhole } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 
-/** Symbols in order: characters of a text, words, ids. */
+/** A sequence of symbols: characters of a text, words, ids. */
 export type Symbols = string | ArrayLike<string | number>;
 
 function symbolsOf(op: string, name: string, value: Symbols): readonly (string | number)[] {
@@ -14,7 +14,7 @@ function symbolsOf(op: string, name: string, value: Symbols): readonly (string |
 }
 
 /**
- * The least number of symbols to insert, leave out or replace to make one sequence of another. Texts are compared by characters
+ * The least number of symbols to insert, delete or replace to turn one sequence into another. Texts are compared by characters
  * (code points). O(|a|·|b|) time, O(|b|) memory.
  * @see Levenshtein, "Binary codes capable of correcting deletions, insertions, and reversals", 1966
  * @example editDistance("kitten", "sitting") // 3
@@ -33,7 +33,7 @@ export function editDistance(a: Symbols, b: Symbols): number {
   return row[y.length] as number;
 }
 
-/** Edits of all texts over the symbols of all references. */
+/** Edits of all texts, divided by the number of symbols of all references. */
 function errorRate(op: string, hypotheses: readonly Symbols[], references: readonly Symbols[]): number {
   if (hypotheses.length !== references.length) {
     throw new ShapeError(`${op}: expected as many hypotheses as references, ${references.length}, got ${hypotheses.length}`);
@@ -54,7 +54,7 @@ function texts(op: string, name: string, value: string | readonly string[]): rea
 const wordsOf = (text: string): string[] => text.split(/\s+/u).filter((word) => word !== "");
 
 /**
- * Word error rate: edits over words of the references, all texts together; above 1 where far too much is said.
+ * Word error rate: edits divided by the words of the references, over all texts; above 1 if texts are far too long.
  * @example wordErrorRate("the cat sat", "the cat sat down") // 0.25
  */
 export function wordErrorRate(hypotheses: string | readonly string[], references: string | readonly string[]): number {
@@ -63,7 +63,7 @@ export function wordErrorRate(hypotheses: string | readonly string[], references
 }
 
 /**
- * Character error rate: edits over characters (code points) of the references, all texts together.
+ * Character error rate: edits divided by the characters (code points) of the references, over all texts.
  * @example characterErrorRate("helo", "hello") // 0.2
  */
 export function characterErrorRate(hypotheses: string | readonly string[], references: string | readonly string[]): number {
@@ -79,11 +79,11 @@ export function characterErrorRate(hypotheses: string | readonly string[], refer
 export interface BleuOptions {
   /** Longest n-grams (default 4). */
   readonly maxOrder?: number;
-  /** Adds one to the matches and the counts of n-grams of two and more (Lin and Och, 2004), so that short texts are not all 0 (default false). */
+  /** Whether to add one to the matches and counts of n-grams of two and more (Lin and Och, 2004), so short texts do not all score 0 (default false). */
   readonly smooth?: boolean;
 }
 
-/** How often each n-gram occurs. */
+/** Counts of each n-gram. */
 function ngrams(words: readonly (string | number)[], n: number): Map<string, number> {
   const counts = new Map<string, number>();
   for (let i = 0; i + n <= words.length; i++) {
@@ -93,14 +93,14 @@ function ngrams(words: readonly (string | number)[], n: number): Map<string, num
   return counts;
 }
 
-/** n-grams of a hypothesis that occur in a reference, each at most as often as in the one that has it most. */
+/** Number of n-grams of a hypothesis that occur in a reference, each at most as often as in the reference with most of it. */
 function matches(hypothesis: ReadonlyMap<string, number>, references: readonly ReadonlyMap<string, number>[]): number {
   let found = 0;
   for (const [key, count] of hypothesis) found += Math.min(count, Math.max(...references.map((r) => r.get(key) ?? 0)));
   return found;
 }
 
-/** The reference length nearest to that of a hypothesis; of two equally near the shorter. */
+/** The reference length nearest to that of a hypothesis; the shorter of two equally near. */
 function nearest(length: number, references: readonly number[]): number {
   return references.reduce((a, b) => {
     const [da, db] = [Math.abs(a - length), Math.abs(b - length)];
@@ -109,10 +109,10 @@ function nearest(length: number, references: readonly number[]): number {
 }
 
 /**
- * BLEU of a corpus: the geometric mean of the clipped precisions of n-grams up to 4, times a penalty for brevity; from 0 to 1.
+ * BLEU of a corpus: the geometric mean of the clipped precisions of n-grams up to 4, times a brevity penalty; from 0 to 1.
  * @param hypotheses lists of words (or ids) of each sentence
- * @param references for each sentence one list of words or more
- * @throws ShapeError for another number of references, ArgumentError for a sentence without any
+ * @param references one or more lists of words for each sentence
+ * @throws ShapeError for another number of references, ArgumentError for a sentence without references
  * @see Papineni, Roukos, Ward and Zhu, "BLEU: a method for automatic evaluation of machine translation", 2002, section 2.3
  * @example bleu([["the", "cat", "sat", "down"]], [[["the", "cat", "sat", "down"]]]) // 1
  */
