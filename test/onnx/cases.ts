@@ -188,6 +188,11 @@ add("ConstantOfShape", 9, [i64(2)], { value: { tensor: initializer("v", [1], Flo
 add("Constant", 13, [], { value_floats: { floats: [1, 2.5] } });
 add("Constant", 13, [], { value_int: 7 });
 add("Constant", 13, [], { value: { tensor: initializer("v", [2, 1], Float32Array.of(0.5, 2)) } });
+add("Trilu", 14, [f([2, 3, 4])]);
+add("Trilu", 14, [f([3, 4]), scalar(-1)], { upper: 0 });
+add("Trilu", 14, [whole("int64", [2, 3, 3], 9, 1), scalar(1)]);
+add("EyeLike", 9, [f([2, 3])], { k: 1 });
+add("EyeLike", 9, [f([3, 2])], { k: -1, dtype: 7 });
 add("Range", 11, [scalar(2), scalar(11), scalar(3)]);
 add("Range", 11, [scalar(5, "float"), scalar(0, "float"), scalar(-1.5, "float")]);
 
@@ -209,6 +214,9 @@ add("Scatter", 9, [f([2, 3]), given("int64", [1, 2], [2, 1]), f([2, 1])], { axis
 add("ScatterND", 16, [f([4, 2]), given("int64", [1, 3], [2, 1]), f([2, 2])]);
 add("ScatterND", 16, [f([4]), given("int64", [1, 1, -1], [3, 1]), f([3])], { reduction: { text: "add" } });
 add("ScatterND", 11, [whole("int64", [4], 9), given("int64", [2], [1, 1]), i64(-5)]);
+add("Compress", 11, [f([3, 2]), given("bool", [0, 1, 1])], { axis: 0 });
+add("Compress", 11, [f([2, 3]), given("bool", [0, 1, 0, 0, 1])]);
+add("Compress", 11, [whole("int64", [2, 3], 9), given("bool", [1, 0])], { axis: -1 });
 for (const op of ["ArgMax", "ArgMin"]) {
   add(op, 13, [f([3, 4])], { axis: 1 });
   add(op, 13, [f([3, 4])], { axis: -2, keepdims: 0 });
@@ -243,7 +251,7 @@ for (const op of ["Sum", "Mean", "Max", "Min", "Prod", "SumSquare", "L1", "L2", 
 for (const op of ["Sum", "Max", "Min", "Prod", "Mean"]) add(`Reduce${op}`, 18, [whole("int64", [2, 3], 7), i64(1)]);
 add("ReduceSum", 13, [f([2, 3])], { noop_with_empty_axes: 1 });
 add("ReduceSum", 13, [f([2, 3]), i64(1)]);
-for (const op of ["Softmax", "LogSoftmax"]) {
+for (const op of ["Softmax", "LogSoftmax", "Hardmax"]) {
   add(op, 13, [f([2, 3, 2], 3)], { axis: 1 });
   add(op, 13, [f([2, 3], 3)]);
   add(op, 11, [f([2, 3, 2], 3)]);
@@ -276,6 +284,16 @@ add("Conv", 11, [f([1, 2, 5, 6]), f([3, 2, 3, 2]), f([3])], { pads: { ints: [1, 
 add("Conv", 11, [f([1, 2, 5, 6]), f([2, 1, 3, 3])], { group: 2, dilations: { ints: [1, 2] }, pads: { ints: [1, 1, 1, 1] } });
 for (const auto of ["SAME_UPPER", "SAME_LOWER", "VALID"])
   add("Conv", 11, [f([1, 1, 6]), f([1, 1, 4])], { auto_pad: { text: auto }, strides: { ints: [2] } });
+add("ConvTranspose", 11, [f([1, 2, 4]), f([2, 3, 3]), f([3])], {
+  strides: { ints: [2] },
+  pads: { ints: [1, 0] },
+  output_padding: { ints: [1] },
+});
+add("ConvTranspose", 11, [f([2, 4, 3]), f([4, 1, 3])], { group: 2, dilations: { ints: [2] } });
+add("ConvTranspose", 11, [f([1, 2, 3, 2]), f([2, 2, 2, 3])], { strides: { ints: [2, 3] }, pads: { ints: [1, 0, 0, 1] } });
+add("ConvTranspose", 11, [f([1, 1, 4]), f([1, 1, 3])], { strides: { ints: [2] }, output_shape: { ints: [8] } });
+add("ConvTranspose", 11, [f([1, 1, 4]), f([1, 1, 3])], { strides: { ints: [2] }, auto_pad: { text: "SAME_UPPER" } });
+add("ConvTranspose", 11, [f([1, 1, 5]), f([1, 1, 2])], { pads: { ints: [2, 2] } });
 for (const op of ["MaxPool", "AveragePool"]) {
   add(op, 12, [f([1, 2, 7])], { kernel_shape: { ints: [3] }, strides: { ints: [2] }, pads: { ints: [1, 0] } });
   add(op, 12, [f([1, 2, 5, 6])], { kernel_shape: { ints: [2, 3] }, strides: { ints: [2, 1] }, pads: { ints: [0, 1, 1, 1] } });
@@ -398,7 +416,8 @@ add("DequantizeLinear", 13, [whole("int8", [2, 3], 127, -128), given("float", [0
 add("DynamicQuantizeLinear", 11, [f([2, 5], 3)], {}, 3);
 add("DynamicQuantizeLinear", 11, [f([6], 1, 4)], {}, 3);
 add("MatMulInteger", 10, [whole("uint8", [2, 3], 255), whole("uint8", [3, 2], 255), scalar(12, "uint8"), scalar(200, "uint8")]);
-add("MatMulInteger", 10, [whole("uint8", [2, 3], 255), whole("int8", [3, 2], 127, -128), scalar(12, "uint8"), given("int8", [3, -4])]);
+// Small enough for pairs of products in 16 bits, beyond which onnxruntime saturates on some processors.
+add("MatMulInteger", 10, [whole("uint8", [2, 3], 255), whole("int8", [3, 2], 60, -60), scalar(12, "uint8"), given("int8", [3, -4])]);
 add("MatMulInteger", 10, [whole("uint8", [2, 3], 255), whole("uint8", [3, 2], 255)]);
 add("QLinearMatMul", 10, [
   ...[whole("uint8", [2, 3], 255), scalar(0.02, "float"), scalar(100, "uint8")],

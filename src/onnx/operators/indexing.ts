@@ -29,23 +29,24 @@ function like(value: Value, shape: Shape, numbers: ArrayLike<number>): Value {
 }
 
 /** Entries of an axis by an index of any shape, whose axes come in the axis's place. */
+function entriesOf(x: Value, at: number, given: HostArray): Value {
+  const { shape } = x;
+  const index = counted(given, shape[at] as number);
+  const result = [...shape.slice(0, at), ...index.shape, ...shape.slice(at + 1)];
+  if (x instanceof Tensor && index.size === 1) return reshaped(entryOf(x, at, index.data[0] as number), result);
+  if (x instanceof Tensor) return reshaped(indexSelect(x, at, reshaped(indices(index, "indices"), [index.size]) as Tensor), result);
+  const [n, inner] = [shape[at] as number, sizeOf(shape.slice(at + 1))];
+  const positions = new Int32Array(sizeOf(result));
+  let i = 0;
+  for (let outer = 0; outer < sizeOf(shape.slice(0, at)); outer++) {
+    for (const row of index.data) for (let k = 0; k < inner; k++) positions[i++] = (outer * n + row) * inner + k;
+  }
+  return take(x, positions, result);
+}
+
 const gather = operator(2, ({ attributes }) => {
   const axis = attributes.int("axis", 0);
-  return ([x, given]) => {
-    const { shape, rank } = x as Value;
-    const at = axisOf("axis", axis, rank);
-    const index = counted(hostArray(given as Value, "indices"), shape[at] as number);
-    const result = [...shape.slice(0, at), ...index.shape, ...shape.slice(at + 1)];
-    if (x instanceof Tensor && index.size === 1) return reshaped(entryOf(x, at, index.data[0] as number), result);
-    if (x instanceof Tensor) return reshaped(indexSelect(x, at, reshaped(indices(index, "indices"), [index.size]) as Tensor), result);
-    const [n, inner] = [shape[at] as number, sizeOf(shape.slice(at + 1))];
-    const positions = new Int32Array(sizeOf(result));
-    let i = 0;
-    for (let outer = 0; outer < sizeOf(shape.slice(0, at)); outer++) {
-      for (const row of index.data) for (let k = 0; k < inner; k++) positions[i++] = (outer * n + row) * inner + k;
-    }
-    return take(x as Value, positions, result);
-  };
+  return ([x, given]) => entriesOf(x as Value, axisOf("axis", axis, (x as Value).rank), hostArray(given as Value, "indices"));
 });
 
 /** Where the elements of an index lie in x when each replaces its own coordinate along an axis. */
@@ -294,7 +295,22 @@ const reverseSequence = operator(2, ({ attributes }) => {
   };
 });
 
+/** The entries of an axis, or the elements, where the condition holds; what lies beyond the condition's end is left out. */
+const compress = operator(2, ({ attributes }) => {
+  const axis = attributes.int("axis", undefined);
+  return ([x, condition]) => {
+    const value = x as Value;
+    const flat = axis === undefined ? reshaped(value, [value.size]) : value;
+    const at = axisOf("axis", axis ?? 0, flat.rank);
+    const chosen = Array.from(numbersOf(condition as Value)).flatMap((holds, i) => (holds ? [i] : []));
+    if (chosen.some((i) => i >= (flat.shape[at] as number)))
+      throw new ShapeError(`expected at most ${flat.shape[at]} conditions, got more`);
+    return entriesOf(flat, at, int64s(chosen));
+  };
+});
+
 export const indexing: Operators = {
+  Compress: compress,
   Gather: gather,
   GatherElements: gatherElements,
   GatherND: gatherND,

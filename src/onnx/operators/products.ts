@@ -6,8 +6,8 @@ import { cast } from "../../ops/cast.ts";
 import { conv1d, conv2d } from "../../ops/conv.ts";
 import { einsum } from "../../ops/einsum.ts";
 import { addmm, linear, matmul } from "../../ops/linear.ts";
-import { pad, transpose } from "../../ops/shape.ts";
-import { sizeOf } from "../../tensor/shape.ts";
+import { flip, pad, slice, transpose } from "../../ops/shape.ts";
+import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import { Tensor, tensor } from "../../tensor/tensor.ts";
 import { floats, HostArray, typeOf, type Value, type WholeType } from "../values.ts";
 import { heavy, type Operators, unsupported } from "./operator.ts";
@@ -106,4 +106,74 @@ const conv = heavy(2, (node) => {
   };
 });
 
-export const products: Operators = { MatMul: matMul, Gemm: gemm, Einsum: einsumOperator, Conv: conv };
+/** x [N,C,…] with zeros between neighbours, so that they are `strides` apart. */
+function spread(x: Tensor, strides: Shape): Tensor {
+  if (strides.every((stride) => stride === 1)) return x;
+  const shape = x.shape.slice(2).flatMap((d) => [d, 1]);
+  const amounts = strides.flatMap((stride) => [[0, 0] as const, [0, stride - 1] as const]);
+  const apart = pad(reshape(x, [...x.shape.slice(0, 2), ...shape]), amounts);
+  const joined = reshape(apart, [...x.shape.slice(0, 2), ...x.shape.slice(2).map((d, i) => d * (strides[i] as number))]);
+  // Behind the last element there are none.
+  return x.shape.slice(2).reduce((y, d, i) => slice(y, 2 + i, 0, (d - 1) * (strides[i] as number) + 1), joined);
+}
+
+/** W [C,M/g,…] as the weight [M,C/g,…] of a convolution that goes the other way, with its windows turned round. */
+function turned(w: Tensor, groups: number): Tensor {
+  const [C, M, ...kernel] = w.shape as [number, number, ...number[]];
+  const grouped = transpose(reshape(w, [groups, C / groups, M, ...kernel]), 1, 2);
+  return flip(
+    reshape(grouped, [groups * M, C / groups, ...kernel]),
+    kernel.map((_, i) => 2 + i),
+  );
+}
+
+/** Zeros before and after each axis, or elements taken away where negative. */
+function fitted(x: Tensor, amounts: readonly (readonly [number, number])[]): Tensor {
+  const grown = pad(
+    x,
+    amounts.map(([before, after]) => [Math.max(0, before), Math.max(0, after)]),
+  );
+  return amounts.reduce((y, [before, after], i) => slice(y, 2 + i, Math.max(0, -before), y.dim(2 + i) - Math.max(0, -after)), grown);
+}
+
+/** The transpose of a convolution: a convolution of x with zeros between its elements. */
+const convTranspose = heavy(2, (node) => {
+  const { attributes } = node;
+  const groups = attributes.int("group", 1);
+  const auto = attributes.oneOf("auto_pad", ["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"], "NOTSET");
+  const [given, dilated, pads, extra, wanted] = ["strides", "dilations", "pads", "output_padding", "output_shape"].map((name) =>
+    attributes.ints(name),
+  );
+  attributes.has("kernel_shape");
+  return (inputs) => {
+    const [x, w] = [floats(inputs[0] as Value, "X"), floats(inputs[1] as Value, "W")];
+    if (x.rank !== 3 && x.rank !== 4) unsupported(node, `inputs of ${x.rank} axes`);
+    const axes = x.shape.slice(2);
+    const strides = axes.map((_, i) => given?.[i] ?? 1);
+    const dilation = axes.map((_, i) => dilated?.[i] ?? 1);
+    const amounts = axes.map((d, i) => {
+      const reach = (w.dim(2 + i) - 1) * (dilation[i] as number);
+      const more = extra?.[i] ?? 0;
+      const stride = strides[i] as number;
+      const full = (d - 1) * stride + reach + 1 + more;
+      const size = wanted?.slice(-axes.length)[i] ?? (auto.startsWith("SAME") ? d * stride : undefined);
+      const total = size === undefined ? 0 : full - size;
+      const less = Math.floor(total / 2);
+      const cut = auto === "SAME_UPPER" ? [less, total - less] : [total - less, less];
+      const [before, after] = size === undefined ? [pads?.[i] ?? 0, pads?.[axes.length + i] ?? 0] : cut;
+      return [reach - (before as number), reach - (after as number) + more] as const;
+    });
+    const source = fitted(spread(x, strides), amounts);
+    const bias = inputs[2] ? floats(inputs[2], "B") : null;
+    if (x.rank === 3) return conv1d(source, turned(w, groups), bias, { dilation: dilation[0] as number, groups });
+    return conv2d(source, turned(w, groups), bias, { dilation: dilation as unknown as [number, number], groups });
+  };
+});
+
+export const products: Operators = {
+  ConvTranspose: convTranspose,
+  MatMul: matMul,
+  Gemm: gemm,
+  Einsum: einsumOperator,
+  Conv: conv,
+};

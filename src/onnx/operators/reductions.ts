@@ -2,12 +2,14 @@
 
 import { div, square } from "../../ops/arithmetic.ts";
 import { sum } from "../../ops/broadcast.ts";
+import { cast } from "../../ops/cast.ts";
+import { equal } from "../../ops/compare.ts";
 import { abs, log, sqrt } from "../../ops/math.ts";
-import { amax, amin, logSumExp, mean, norm, prod } from "../../ops/reduce.ts";
+import { amax, amin, argmax, logSumExp, mean, norm, prod } from "../../ops/reduce.ts";
 import type { ReduceOptions } from "../../ops/reduction.ts";
 import { logSoftmax, softmax } from "../../ops/softmax.ts";
 import { axisOf, type Shape, sizeOf } from "../../tensor/shape.ts";
-import { Tensor } from "../../tensor/tensor.ts";
+import { Tensor, tensor } from "../../tensor/tensor.ts";
 import { floats, HostArray, hostArray, type Value } from "../values.ts";
 import { broadcastStrides, reshaped, walk } from "./host.ts";
 import { listInput, type Operator, type Operators, operator, unsupported } from "./operator.ts";
@@ -72,6 +74,16 @@ function normalised(fn: (x: Tensor, axis: number) => Tensor): Operator {
   });
 }
 
+/** 1 at the first of the largest, 0 elsewhere. */
+function hardmax(x: Tensor, axis: number): Tensor {
+  const at = axisOf("axis", axis, x.rank);
+  const places = tensor(
+    Int32Array.from({ length: x.dim(at) }, (_, i) => i),
+    { shape: x.shape.map((d, i) => (i === at ? d : 1)) },
+  );
+  return cast(equal(places, argmax(x, { axis: at, keepDim: true })), x.dtype);
+}
+
 /** x / ‖x‖ along an axis. */
 const lpNormalization = operator(1, (node) => {
   const axis = node.attributes.int("axis", -1);
@@ -96,5 +108,6 @@ export const reductions: Operators = {
   ReduceLogSumExp: reduction(18, logSumExp),
   Softmax: normalised(softmax),
   LogSoftmax: normalised(logSoftmax),
+  Hardmax: normalised(hardmax),
   LpNormalization: lpNormalization,
 };

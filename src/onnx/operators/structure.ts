@@ -6,12 +6,13 @@
  */
 
 import { ArgumentError, ShapeError } from "../../base/errors.ts";
-import { cat, pad } from "../../ops/shape.ts";
+import { cat, pad, tril, triu } from "../../ops/shape.ts";
 import { full } from "../../tensor/create.ts";
 import { axisOf, broadcastShapes, checkShape, type Shape, show, sizeOf, stridesOf } from "../../tensor/shape.ts";
 import { Tensor, tensor } from "../../tensor/tensor.ts";
-import type { Node } from "../model.ts";
+import { elementType, type Node } from "../model.ts";
 import { checkRoom, HostArray, hostArray, int64s, listOf, numberOf, numbersOf, typeOf, type Value } from "../values.ts";
+import { castTo } from "./elementwise.ts";
 import { reshaped, stridesIn, take, viewOf, walk } from "./host.ts";
 import { listInput, type Operators, operator, plain, unsupported } from "./operator.ts";
 
@@ -306,6 +307,40 @@ const padOperator = operator(1, (node) => {
   };
 });
 
+// ---- Triangles ----
+
+/** The upper or lower triangle of each matrix, zeros elsewhere; diagonal k belongs to it. */
+const trilu = operator(1, ({ attributes }) => {
+  const upper = attributes.flag("upper", true);
+  return ([x, diagonal]) => {
+    const value = x as Value;
+    const k = diagonal ? numberOf(diagonal, "k") : 0;
+    if (value instanceof Tensor) return upper ? triu(value, k) : tril(value, k);
+    const [rows, columns] = value.shape.slice(-2) as [number, number];
+    const kept = value.data.map((v, i) => {
+      const off = (i % columns) - (Math.floor(i / columns) % rows);
+      return (upper ? off >= k : off <= k) ? v : 0;
+    });
+    return new HostArray(value.type, value.shape, kept);
+  };
+});
+
+/** Ones on a diagonal, in the shape of a matrix and of its type unless another is named. */
+const eyeLike = operator(1, (node) => {
+  const { attributes } = node;
+  const k = attributes.int("k", 0);
+  const code = attributes.int("dtype", 0);
+  const type = code === 0 ? undefined : elementType(code, node.label);
+  return ([x]) => {
+    const { shape, rank } = x as Value;
+    if (rank !== 2) throw new ShapeError(`expected a matrix, got ${show(shape)}`);
+    const [rows, columns] = shape as [number, number];
+    const ones = new HostArray("bool", shape);
+    for (let i = Math.max(0, -k); i < Math.min(rows, columns - k); i++) ones.data[i * columns + i + k] = 1;
+    return castTo(ones, type ?? typeOf(x as Value));
+  };
+});
+
 // ---- Constants ----
 
 /** Float32 zeros unless the node says otherwise. */
@@ -367,4 +402,6 @@ export const structure: Operators = {
     return () => value;
   }),
   Range: range,
+  Trilu: trilu,
+  EyeLike: eyeLike,
 };
