@@ -117,7 +117,7 @@ export interface PaddedSequences {
 
 /**
  * Puts sequences [Tᵢ,…] side by side, each padded to the longest.
- * @throws ShapeError for no sequences, for one without steps, and for steps of different shapes; DTypeError for what is no number
+ * @throws ShapeError for no sequences, for one without steps, and for steps of different shapes; DTypeError for values that are no numbers
  * @example
  * const { padded, lengths } = padSequences([[5, 6, 7], [8, 9]]); // int32 [3,2], lengths [3, 2]
  */

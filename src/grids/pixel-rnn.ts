@@ -37,7 +37,7 @@ export interface SampleOptions {
   readonly count: number;
   readonly height: number;
   readonly width: number;
-  /** The default generator unless given. */
+  /** Source of random numbers; default: the default generator. */
   readonly generator?: Generator;
 }
 

@@ -1,4 +1,4 @@
-/** Whole models as one file: the weights, and what the model was made from. */
+/** Whole models as one file: the weights, and the data to make the model from. */
 
 import { checkFunction, checkObject, checkText, isRecord } from "../base/checks.ts";
 import { ArgumentError, FormatError } from "../base/errors.ts";
@@ -20,7 +20,7 @@ type Maker = (options: never) => Module;
 const makers = new Map<string, Maker>();
 
 /**
- * Tells `parseModel` how models of a class are made. Call it where the class is defined.
+ * Tells `parseModel` how to make models of a class. Call it where the class is defined.
  * @param kind a name for the class that files keep
  * @throws ArgumentError for a name that is taken
  * @example registerModel("tagger", (options: TaggerOptions) => new Tagger(options));
@@ -32,7 +32,7 @@ export function registerModel<O>(kind: string, make: (options: O) => Module): vo
   makers.set(kind, make as Maker);
 }
 
-/** What a model of a registered class was made from. */
+/** The data from which a model of a registered class was made. */
 export interface ModelKind {
   readonly kind: string;
   /** Plain data, as `make` takes it. */
@@ -40,9 +40,9 @@ export interface ModelKind {
 }
 
 /**
- * A model as the bytes of one safetensors file, from which `parseModel` makes it anew. Other readers of the format find the weights, under their usual
+ * A model as the bytes of one safetensors file, from which `parseModel` makes it again. Other readers of the format find the weights, under their usual
  * names.
- * @param kind for a model of a class of one's own: the name it is registered under, and its options
+ * @param kind for a model of your own class: its registered name, and its options
  * @throws ArgumentError for a model of another class than `SequenceModel` without kind, for a kind that is not registered, and for options that JSON cannot hold
  * @example
  * const bytes = serializeModel(sequence({ inputSize: 3, layers: [{ lstm: 8 }, "last", { linear: 2 }] }));
@@ -62,7 +62,7 @@ function whatIs(model: Module, kind: ModelKind | undefined): { readonly kind: st
   const text = JSON.stringify(kind.options);
   if (text === undefined) throw new ArgumentError(`serializeModel: expected options that JSON can hold, got ${quote(kind.options)}`);
   const options: unknown = JSON.parse(text);
-  // What was made from it has to fit what is saved.
+  // A model made from this data has to fit the saved weights.
   checkWeights(
     scope(() => make(kind.kind, options).stateDict()),
     model.stateDict(),
@@ -73,8 +73,8 @@ function whatIs(model: Module, kind: ModelKind | undefined): { readonly kind: st
 
 /**
  * Makes a model from a file that `serializeModel` has written, in evaluation mode.
- * @throws FormatError for other files, for changed bytes, and for a kind that is not registered here. Nothing is made before the sizes fit the
- *   weights that are there; for a class of one's own that is its maker's matter
+ * @throws FormatError for other files, for changed bytes, and for a kind that is not registered here. Makes nothing before the sizes fit the
+ *   stored weights; for your own classes, that is up to their `make`
  * @example const model = parseModel(await load("model.safetensors")) as SequenceModel;
  */
 export function parseModel(source: Uint8Array | ArrayBufferLike | ArrayBufferView): Module {

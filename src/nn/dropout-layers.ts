@@ -7,7 +7,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { Module } from "./module.ts";
 
 export interface DropoutLayerOptions {
-  /** Where masks come from; the default generator unless given. */
+  /** Source of the dropout masks; default: the default generator. */
   readonly generator?: Generator;
 }
 
@@ -24,7 +24,7 @@ export function checkProbability(op: string, p: number): number {
 /** Sets each element to zero with probability p and scales the others by 1/(1 − p); see `dropout`. */
 export class Dropout extends Module {
   readonly p: number;
-  /** Where masks come from; the default generator unless given. */
+  /** Source of the dropout masks; default: the default generator. */
   readonly generator: Generator | undefined;
 
   constructor(p = 0.5, options: DropoutLayerOptions = {}) {
@@ -42,7 +42,7 @@ export class Dropout extends Module {
 /** Dropout of sequences [T,B,F] with one mask for all steps; see `variationalDropout`. */
 export class VariationalDropout extends Module {
   readonly p: number;
-  /** Where masks come from; the default generator unless given. */
+  /** Source of the dropout masks; default: the default generator. */
   readonly generator: Generator | undefined;
 
   constructor(p = 0.5, options: DropoutLayerOptions = {}) {

@@ -1,4 +1,4 @@
-/** Modules made to fit tensors that are there already. */
+/** Makes modules to fit existing tensors. */
 
 import { checkMap, checkText, withDefaults } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
@@ -8,7 +8,7 @@ import { show } from "../tensor/shape.ts";
 import { scope, Tensor } from "../tensor/tensor.ts";
 import type { Module } from "./module.ts";
 
-/** Tensors by name, or a file of them: what `parseSafetensors`, `load` and `parseTorch` return. */
+/** Tensors by name, or a file of them, as returned by `parseSafetensors`, `load` and `parseTorch`. */
 export type StateSource =
   | ReadonlyMap<string, Tensor>
   | {
@@ -18,17 +18,17 @@ export type StateSource =
     };
 
 export interface FromStateDictOptions {
-  /** What stands before the module's own names, with or without the last dot: "encoder.rnn". Tensors of other names are left alone. */
+  /** Prefix of the module's names, with or without the last dot: "encoder.rnn". Ignores tensors with other names. */
   readonly prefix?: string;
 }
 
-/** The module's own tensors, by the names that it gives them. */
+/** The module's own tensors, by its own names. */
 export type OwnTensors = ReadonlyMap<string, Tensor>;
 
 /**
- * Makes a module of the size of its tensors and fills it.
- * @param make a module of the right sizes, found with `shapeOf`; what else is wrong is told by `loadStateDict`
- * @throws FormatError, ShapeError, DTypeError as `loadStateDict` does; nothing stays allocated then
+ * Makes a module with sizes from its tensors and fills it.
+ * @param make makes a module of the right sizes, from `shapeOf`; `loadStateDict` reports any other fault
+ * @throws FormatError, ShapeError, DTypeError as `loadStateDict` does; leaves nothing allocated
  */
 export function fromTensors<M extends Module>(
   op: string,
@@ -51,7 +51,7 @@ export function fromTensors<M extends Module>(
   });
 }
 
-/** @throws FormatError where there are none, or one cannot be read */
+/** @throws FormatError if there are none, or one cannot be read */
 function tensorsUnder(op: string, source: StateSource, prefix: string): Map<string, Tensor> {
   const file = isFile(source) ? source : { tensors: source };
   checkMap(op, "the tensors", file.tensors);
@@ -60,7 +60,7 @@ function tensorsUnder(op: string, source: StateSource, prefix: string): Map<stri
   }
   const own = new Map<string, Tensor>();
   for (const [name, t] of file.tensors) if (name.startsWith(prefix)) own.set(name.slice(prefix.length), t);
-  // Files that keep one name of a tied tensor say in their metadata which one stands for the others.
+  // The metadata of files that keep only one name of a tied tensor says which one.
   for (const [name, kept] of Object.entries(file.metadata ?? {})) {
     const t = file.tensors.has(kept) ? file.tensors.get(kept) : undefined;
     if (t !== undefined && name.startsWith(prefix) && !file.tensors.has(name)) own.set(name.slice(prefix.length), t);
@@ -74,9 +74,9 @@ function isFile(source: StateSource): source is Extract<StateSource, { readonly 
 }
 
 /**
- * The shape of a tensor by which a module's sizes are known.
- * @param dimensions what its axes are, for the message
- * @throws FormatError where there is none of so many axes, each of at least 1
+ * The shape of a tensor that determines a module's sizes.
+ * @param dimensions names of its axes, for the message
+ * @throws FormatError unless there is one with this many axes, each of at least 1
  */
 export function shapeOf(op: string, own: OwnTensors, name: string, dimensions: readonly string[]): number[] {
   const t = own.get(name);
@@ -91,7 +91,7 @@ export function floatOf(own: OwnTensors, name: string): FloatDType {
   return own.get(name)?.dtype === "float64" ? "float64" : "float32";
 }
 
-/** The options that a module's constructor takes, of those given. */
+/** The given options that the module's constructor takes. */
 export function ownOptions<O extends FromStateDictOptions>({ prefix: _, ...options }: O): Omit<O, "prefix"> {
   return withDefaults({}, options);
 }

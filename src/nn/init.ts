@@ -13,7 +13,7 @@ import { assign, checkTensor, scope, type Tensor } from "../tensor/tensor.ts";
 import { numberOf } from "../tensor/values.ts";
 
 export interface InitOptions {
-  /** Where random values come from; the default generator unless given. */
+  /** Source of random values; default: the default generator. */
   readonly generator?: Generator;
 }
 

@@ -15,7 +15,7 @@ import { storedIn } from "./stored-matrix.ts";
 
 export interface LayerOptions {
   readonly dtype?: FloatDType;
-  /** Where initial values come from; the default generator unless given. */
+  /** Source of initial values; default: the default generator. */
   readonly generator?: Generator;
 }
 
@@ -138,7 +138,7 @@ export class Embedding extends Module {
 
   /**
    * A table of the size of its `weight` [numEmbeddings, embeddingDim], with its values; those of a padding row too.
-   * @throws FormatError for what is no such table
+   * @throws FormatError for anything but such a table
    * @example const table = Embedding.fromStateDict(parseSafetensors(bytes), { prefix: "embedding" });
    */
   static fromStateDict(source: StateSource, options: EmbeddingFromOptions = {}): Embedding {

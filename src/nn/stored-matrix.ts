@@ -1,4 +1,4 @@
-/** Weight matrices in another form than tensors. */
+/** Weight matrices in a form other than tensors. */
 
 import type { FloatDType } from "../base/dtype.ts";
 import type { ElmanOptions, ElmanResult, GruOptions, GruResult, LstmOptions, LstmResult } from "../ops/recurrent.ts";
@@ -6,13 +6,13 @@ import { Tensor } from "../tensor/tensor.ts";
 import type { Module } from "./module.ts";
 
 /**
- * What may stand in the place of a layer's weight [O,I] and makes the layer's products itself (src/quantized). An interface and no class,
- * so that layers bring nothing for it.
+ * Replaces a layer's weight [O,I] and makes the layer's products itself (src/quantized). It is an interface, not a class,
+ * so layers import nothing for it.
  * @internal
  */
 export interface StoredMatrix extends Module {
   readonly dtype: FloatDType;
-  /** x [...,I] to x·Wᵀ + bias [...,O]. */
+  /** From x [...,I] to x·Wᵀ + bias [...,O]. */
   linear(x: Tensor, bias?: Tensor): Tensor;
   /** Rows of W by int32 index of any shape. */
   rowsAt(index: Tensor): Tensor;
@@ -24,7 +24,7 @@ export interface StoredMatrix extends Module {
   gru(gx: Tensor, h0: Tensor, options: GruOptions): GruResult;
 }
 
-/** What stands in a weight's place; null where it is a tensor, as its type says. @internal */
+/** The replacement of a weight; null if it is a tensor, as its type says. @internal */
 export function storedIn(weight: Tensor): StoredMatrix | null {
   return weight instanceof Tensor ? null : (weight as StoredMatrix);
 }

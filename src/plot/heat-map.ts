@@ -59,7 +59,7 @@ export function heatMap(values: Tensor | readonly ArrayLike<number>[], options: 
   ]);
 }
 
-/** Pictures need no tensors: a tensor is told by its method. @throws DTypeError, ArgumentError for what is no matrix */
+/** Recognises a tensor by its method, so pictures need not import tensors. @throws DTypeError, ArgumentError for anything but a matrix */
 function rowsOf(values: Tensor | readonly ArrayLike<number>[]): readonly ArrayLike<number>[] {
   const { rank, toArray } = (values ?? {}) as Partial<Tensor>;
   if (typeof toArray !== "function") {

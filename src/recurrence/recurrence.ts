@@ -145,7 +145,7 @@ export function batchAxesOf(cell: Startable, state: State): number[] {
   return flat(batchAxes(cell, state));
 }
 
-/** The state from which a scan starts: the initial one unless given. @throws ShapeError, DTypeError for one of another structure */
+/** The state from which a scan starts; default: the initial one. @throws ShapeError, DTypeError for one of another structure */
 export function startOf<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S | null | undefined): S {
   checkTensor("scan", xs);
   return state === undefined || state === null ? cell.initialState(xs.dim(1)) : (inOrder(batchAxes(cell, state), state) as S);

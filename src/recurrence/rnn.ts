@@ -124,7 +124,7 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
     return weights;
   }
 
-  /** Puts something in the place of each weight, which may be the weight itself. @internal */
+  /** Replaces each weight, possibly by itself. @internal */
   replaceWeights(replace: (name: string, weight: Parameter) => Parameter): void {
     this.#weights.forEach((directions, layer) => {
       directions.forEach((weights, d) => {

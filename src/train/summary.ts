@@ -1,4 +1,4 @@
-/** What a training came to. */
+/** The result of a training. */
 
 import { checkOneOf, checkOptions, checkText, isRecord } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
@@ -10,9 +10,9 @@ import type { TrainingStep } from "./progress.ts";
 /** A number, or a tensor of one element. */
 export type Metric = number | Tensor;
 
-/** Which metric tells how good a model is. */
+/** Which metric decides how good a model is. */
 export interface Monitor {
-  /** Its name among those that `evaluate` returns; not for a single number. */
+  /** Its name among those that `evaluate` returns; unused for a single number. */
   readonly metric?: string;
   /** Default "min". */
   readonly mode?: "min" | "max";
@@ -26,15 +26,15 @@ export function checkMonitor(op: string, monitor: Monitor | undefined): void {
   if (monitor.mode !== undefined) checkOneOf(op, "monitor.mode", monitor.mode, ["min", "max"]);
 }
 
-/** What an evaluation gave. */
+/** The result of an evaluation. */
 export interface Measured {
   /** The monitored number. */
   readonly value: number;
-  /** All numbers by name; undefined where there is one alone. */
+  /** All numbers by name; undefined for a single number. */
   readonly metrics: Readonly<Record<string, number>> | undefined;
 }
 
-/** Reads what `evaluate` returned. @throws ArgumentError for what is no number, nor numbers by name, and where the monitored one is missing */
+/** Reads the result of `evaluate`. @throws ArgumentError for anything but a number or numbers by name, and if the monitored one is missing */
 export function measured(result: unknown, monitor: Monitor | undefined): Measured {
   const wanted = monitor?.metric;
   if (!isRecord(result) || result instanceof Tensor) {
@@ -51,7 +51,7 @@ export function measured(result: unknown, monitor: Monitor | undefined): Measure
   );
 }
 
-/** A number over steps, as `lineChart` takes it. */
+/** A number over steps, for `lineChart`. */
 export interface HistoryLine {
   readonly name: string;
   /** Steps. */
@@ -59,27 +59,27 @@ export interface HistoryLine {
   readonly y: readonly number[];
 }
 
-/** The course of a training: one line for each number. */
+/** The course of a training, with one line per number. */
 export interface History {
   readonly loss: HistoryLine;
   readonly gradNorm: HistoryLine;
   readonly lr: HistoryLine;
-  /** What `evaluate` returned, by name; a single number is called "evaluation". */
+  /** Results of `evaluate`, by name; a single number is called "evaluation". */
   readonly metrics: Readonly<Record<string, HistoryLine>>;
 }
 
 export interface TrainingSummary {
-  /** Steps in all, those before a resumed checkpoint among them. */
+  /** Total number of steps, including those before a resumed checkpoint. */
   readonly steps: number;
   /** Why it ended: after `maxSteps`, by early stopping, or because there were no more batches. */
   readonly reason: "maxSteps" | "earlyStopping" | "batches";
-  /** The last step's; null without any. */
+  /** That of the last step; null without any step. */
   readonly loss: number | null;
   /** The best evaluation and its step. */
   readonly best: { readonly value: number; readonly step: number } | null;
-  /** Steps that failed and that `onError` left out, of this run. */
+  /** Number of steps of this run that failed and were skipped by `onError`. */
   readonly skipped: number;
-  /** Of the steps that awaiting ran. */
+  /** The history of the steps that awaiting ran. */
   readonly history: History;
 }
 
@@ -106,7 +106,7 @@ export class Recorder {
   readonly #metrics = new Map<string, Growing>();
 
   add({ step, loss, gradNorm, lr, evaluation, metrics }: TrainingStep): void {
-    // A step may be told once more, with its evaluation.
+    // A step may be reported again, with its evaluation.
     if (this.#loss.x.at(-1) !== step) {
       this.#loss.add(step, loss);
       this.#gradNorm.add(step, gradNorm);

@@ -20,7 +20,7 @@ export interface StackedRNNOptions {
   readonly dropout?: number;
   /** Whether one dropout mask serves all steps of a sequence (default false: a fresh mask per step). */
   readonly variational?: boolean;
-  /** Where masks come from; the default generator unless given. */
+  /** Source of the dropout masks; default: the default generator. */
   readonly generator?: Generator;
 }
 
@@ -66,7 +66,7 @@ export class StackedRNN<S extends State = State> extends Cell<readonly S[]> {
   readonly residual: boolean;
   readonly dropout: number;
   readonly variational: boolean;
-  /** Where masks come from; the default generator unless given. */
+  /** Source of the dropout masks; default: the default generator. */
   readonly generator: Generator | undefined;
 
   constructor(layers: readonly StackedLayer<S>[], options: StackedRNNOptions = {}) {

@@ -46,7 +46,7 @@ export class Zoneout<S extends State> extends Cell<S> {
   readonly outputSize: number;
   readonly p: readonly number[];
   readonly cell: Recurrence<S>;
-  /** Where masks come from; the default generator unless given. */
+  /** Source of the dropout masks; default: the default generator. */
   readonly generator: Generator | undefined;
 
   constructor(cell: Recurrence<S>, p: number | readonly number[], options: DropoutLayerOptions = {}) {

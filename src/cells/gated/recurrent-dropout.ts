@@ -28,7 +28,7 @@ export class RecurrentDropoutLSTM extends Cell<LstmState> {
   readonly outputSize: number;
   readonly p: number;
   readonly cell: LSTMCell;
-  /** Where masks come from; the default generator unless given. */
+  /** Source of the dropout masks; default: the default generator. */
   readonly generator: Generator | undefined;
 
   constructor(p: number, options: LSTMCellOptions & DropoutLayerOptions) {
