@@ -61,14 +61,16 @@ export function figuresOf({ lines, starts, sizes, machine, rivals }) {
   return { machine, ceiling, peers, versions, cases, starts, sizes, failures: [...new Set([...failures, ...absent])], notes };
 }
 
-/** Ratios that are targets of their own: W8 custom over fused, W9 ragged over full, both as times of equal work. */
+/** Ratios that are targets of their own: W2 int8 over floats, W8 custom over fused, W9 ragged over full, both as times of equal work. */
 function ratios({ cases }) {
   const rate = (name) => cases.find((c) => c.item.name.startsWith(name))?.rows[0].rate;
   const ratio = (workload, metric, slow, fast) => {
     const value = rate(fast) / rate(slow);
     return value > 0 ? [{ workload, metric, value }] : [];
   };
+  const streams = [256, 512].map((H) => `LSTM ${H}, batch 1, streaming`);
   return [
+    ...streams.flatMap((name) => ratio("W2", `${name}: steps/s with int8 weights over those with floats`, name, `${name}, int8`)),
     ...ratio("W8", "time of the ten-line cell over the fused one", "LSTM 128 in ten lines", "LSTM 128 fused"),
     ...ratio("W9", "time a real step, uniform over full lengths, inference", "LSTM 128, uniform lengths, i", "LSTM 128, full lengths, i"),
     ...ratio("W9", "time a real step, uniform over full lengths, training", "LSTM 128, uniform lengths, t", "LSTM 128, full lengths, t"),

@@ -36,6 +36,7 @@ import {
   zeros,
 } from "tapeloop";
 import { DNC, NTM } from "tapeloop/memory";
+import { quantize } from "tapeloop/quantized";
 import { headWeights, recurrentWeights, SEEDS, uniform, whole } from "./inputs.mjs";
 import { raggedLengths, VOCABULARY } from "./workloads.mjs";
 
@@ -85,8 +86,10 @@ function sequence({ T, B, H }) {
   };
 }
 
-function stream({ H }) {
-  const steps = new Stream(lstmLayer(H, H).eval());
+function stream({ H, int8 = false }) {
+  const layer = lstmLayer(H, H).eval();
+  if (int8) quantize(layer);
+  const steps = new Stream(layer);
   if (steps.whyEager !== null) throw new Error(`Stream runs eagerly: ${steps.whyEager}`);
   const x = uniform(H, SEEDS.x);
   const result = () => {

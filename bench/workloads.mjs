@@ -59,6 +59,13 @@ function stream(H) {
   };
 }
 
+/** The same with int8 weights, 8H² bytes, which are all that counts: no ceiling is measured for whole numbers. Peers run their floats. */
+function int8Stream(H) {
+  const floats = stream(H);
+  const bytes = 8 * H * H;
+  return { ...floats, name: `${floats.name}, int8 weights (peers: floats)`, int8: true, least: ({ read }) => bytes / read(bytes) };
+}
+
 function batch(H) {
   const [T, B] = [50, 32];
   const flop = T * B * (inputPart(4, H, H) + recurrentPart(4, H));
@@ -190,6 +197,7 @@ export const CASES = [
   ...SIZES.map(gemm),
   ...SIZES.map(sequence),
   ...SIZES.map(stream),
+  ...SIZES.map(int8Stream),
   ...[128, 256].map(batch),
   ...[128, 256, 512].map((H) => characters("LSTM", H)),
   characters("GRU", 256),

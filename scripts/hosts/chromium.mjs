@@ -18,7 +18,7 @@ const TYPES = { ".js": "text/javascript", ".html": "text/html", ".wasm": "applic
 const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <title>tapeloop</title>
-<script type="importmap" nonce="page">{ "imports": { "tapeloop": "/node_modules/tapeloop/dist/index.js", "tapeloop/relaxed": "/node_modules/tapeloop/dist/wasm/relaxed.js" } }</script>
+<script type="importmap" nonce="page">{ "imports": { "tapeloop": "/node_modules/tapeloop/dist/index.js", "tapeloop/quantized": "/node_modules/tapeloop/dist/quantized/index.js", "tapeloop/relaxed": "/node_modules/tapeloop/dist/wasm/relaxed.js" } }</script>
 `;
 
 /** Serves a folder under a policy that allows scripts and files of its own and, if asked, WebAssembly. */

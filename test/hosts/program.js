@@ -20,6 +20,7 @@ import {
   Vocabulary,
   WindowBatches,
 } from "tapeloop";
+import { loadQuantized, quantize, serializeQuantized } from "tapeloop/quantized";
 
 const TEXT =
   "the tide comes in and the tide goes out; what the sea brings in the morning the sea takes back at night. " +
@@ -77,6 +78,19 @@ function infer() {
       return whole;
     }),
   );
+}
+
+/** The digest of what the character model with int8 weights says of the text, also after a way through a file. */
+export async function int8Run() {
+  const made = (seed) => new CharModel(24, { generator: new Generator(seed) });
+  const [model, loaded] = [made(9), made(10)];
+  quantize(model);
+  const file = serializeQuantized(model);
+  loadQuantized(loaded, file);
+  const read = (m) => noGrad(() => scope(() => m.forward(tensor(ids.subarray(0, 60), { shape: [20, 3] }))[0].data()));
+  const logits = read(model);
+  check("int8", same(logits, read(loaded)), "expected the loaded model to say what the saved one says");
+  return digest(file, logits);
 }
 
 /** A training that a seed and a size determine to the last bit. */
@@ -180,5 +194,5 @@ export async function exercise() {
   const inferred = (await inference()).infer;
   const trained = await digest(new Float64Array(await trainSaveLoad()));
   const [float32, float64] = [await fixedRun("float32", 1000), await fixedRun("float64", 1000)];
-  return { infer: inferred, train: trained, short: await shortRuns(), float32, float64 };
+  return { infer: inferred, int8: await int8Run(), train: trained, short: await shortRuns(), float32, float64 };
 }
