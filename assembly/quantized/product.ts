@@ -34,11 +34,14 @@ function roundedBytes(k: i32): usize {
   return <usize>((k + 7) & ~7) * 2;
 }
 
-/** The largest magnitude that x is rounded to: k products of it with int8 stay within i32. */
-// @ts-ignore: decorator
-@inline
+/**
+ * The largest magnitude that x is rounded to: k products of it with up to 127 stay within i32. A power of two, so that a one-hot vector gives the
+ * bits of a column.
+ */
 function limitOf(k: i32): f32 {
-  return <f32>min<i64>(32767, 2147483647 / (128 * <i64>k));
+  let limit = 1 << 14;
+  while (limit * k > 1 << 24) limit >>= 1;
+  return <f32>limit;
 }
 
 /** Rounds a row of x to q·scale, q in int16 and zeros beyond its end. Put into `row`: the scale, NaN where an element is not finite, and 128·Σq. */

@@ -135,10 +135,14 @@ export function bitsPerCharacter(model: CharModel, ids: Int32Array, options: { r
 
 const FORMAT = "tapeloop character model 1";
 
-/** The model with its vocabulary, as one safetensors file. */
+/**
+ * The model with its vocabulary, as one safetensors file.
+ * @throws FormatError for a model of another vocabulary's size, and for one with other weights than floats (`serializeQuantized`)
+ */
 export function encodeModel(model: CharModel, vocabulary: Vocabulary): Uint8Array<ArrayBuffer> {
   checkModule("encodeModel", model);
   checkVocabulary("encodeModel", vocabulary);
+  checkShapes(model.stateDict(), shapesOf(vocabulary.size, model.hidden));
   const { symbols, unknown } = vocabulary;
   return serialize(model.stateDict(), { format: FORMAT, vocabulary: JSON.stringify({ symbols, unknown }) });
 }

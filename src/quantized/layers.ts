@@ -19,7 +19,6 @@ interface Kind {
   readonly fields: Readonly<Record<string, string>> | null;
 }
 
-const [LAYER, STACK, CELL] = [["forward"], ["forward", "step", "scan"], ["step", "scan"]];
 const OF_LAYER = { weight: "weight", bias: "bias" };
 const OF_CELL = {
   weightIh: "weight_ih",
@@ -30,11 +29,15 @@ const OF_CELL = {
   weightPeephole: "weight_peephole",
 };
 
-const KINDS: readonly Kind[] = [
-  ...[Linear, Embedding].map((Class) => ({ Class, methods: LAYER, fields: OF_LAYER })),
-  ...[RNN, LSTM, GRU].map((Class) => ({ Class, methods: STACK, fields: null })),
-  ...[RNNCell, LSTMCell, GRUCell].map((Class) => ({ Class, methods: CELL, fields: OF_CELL })),
-];
+/** A function, so that bundles which do not ask for it have none of these classes. */
+function kindOf(module: Module): Kind | undefined {
+  const kinds: Kind[] = [
+    ...[Linear, Embedding].map((Class) => ({ Class, methods: ["forward"], fields: OF_LAYER })),
+    ...[RNN, LSTM, GRU].map((Class) => ({ Class, methods: ["forward", "step", "scan"], fields: null })),
+    ...[RNNCell, LSTMCell, GRUCell].map((Class) => ({ Class, methods: ["step", "scan"], fields: OF_CELL })),
+  ];
+  return kinds.find(({ Class }) => module instanceof Class);
+}
 
 /** The names of weights that are multiplied with; the others are added, or are a factor for each unit. */
 const MATRIX = /^weight(_ih|_hh|_hr)?(_l\d+)?(_reverse)?$/;
@@ -82,7 +85,7 @@ export class Layer {
 
 /** A module as a layer whose weights may be int8, or why it is none; null where it has nothing to do with it. */
 export function layerOf(module: Module): Layer | string | null {
-  const kind = KINDS.find(({ Class }) => module instanceof Class);
+  const kind = kindOf(module);
   if (kind === undefined) return null;
   const { Class, methods } = kind;
   const own = methods.find((method) => !movesAs(module, Class, [method]));

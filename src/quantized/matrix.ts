@@ -57,7 +57,7 @@ export function roundRows(weight: ArrayLike<number>, columns: number): Int8Rows 
 }
 
 /**
- * W ≈ scale·Q, one float scale a row of int8 Q. It multiplies by itself: x is rounded to int16 by its own largest magnitude at every
+ * W ≈ scale·Q, one float scale a row of int8 Q. It multiplies by itself: x is rounded to 15 bits by its own largest magnitude at every
  * call, sums are exact in int32. So they have the same bits everywhere, on the relaxed kernels too. An x that holds a number that is
  * not finite gives NaN.
  */

@@ -84,7 +84,7 @@ function convert<M extends Module>(model: M, { layers, reasons }: Found, made: R
  * layer are a StateError. Biases stay floats, no parameters any more. A layer that cannot be int8 as a whole stays as it is and is listed: in float64, with
  * numbers that are not finite, with more than 65,536 columns, or of a subclass with a forward or step of its own. A second call changes nothing.
  *
- * Inputs are rounded to int16 by the largest of each row at every call (to fewer bits above 512 columns), and sums are exact: outputs
+ * Inputs are rounded to 15 bits by the largest of each row at every call (to fewer above 1,024 columns), and sums are exact: outputs
  * have the same bits on every host, on the relaxed kernels too but for the gates.
  * @throws DTypeError for what is no module
  * @see Wu, Judd, Zhang, Isaev and Micikevicius, "Integer quantization for deep learning inference", 2020, section 3 (symmetric, by row; cited from memory)
@@ -111,7 +111,8 @@ export function quantize<M extends Module>(model: M): Quantization<M> {
 // ---------------------------------------------------------------- files
 
 /** Names in files, and in the state dict. */
-const [VALUES, SCALES] = [".values", ".scales"];
+const VALUES = ".values";
+const SCALES = ".scales";
 
 /**
  * A model with int8 weights as a safetensors file: for the weight NAME the tensors NAME.values (I8 [O,I]) and NAME.scales (F32 [O]);
@@ -135,7 +136,7 @@ export function serializeQuantized(model: Module, metadata: Readonly<Record<stri
 /**
  * Reads what `serializeQuantized` wrote into a model of the same sizes, whose weights may be floats or int8: those that are int8 in the
  * file are int8 then, as after `quantize`. All names and shapes are checked before anything is changed.
- * @throws FormatError for bytes that are no safetensors file, for missing and unknown names, for values that are no int8 and scales that are not finite
+ * @throws FormatError for bytes that are no safetensors file, for missing and unknown names, for values beyond ±127 and scales that are not finite
  * @throws ShapeError, DTypeError for tensors that do not fit
  * @example const model = new CharModel({ vocabSize, hidden: 192 });
  * loadQuantized(model, await readFile("model.safetensors"));
@@ -208,7 +209,7 @@ function checkNames(tensors: ReadonlyMap<string, Tensor>, { weights, floats }: N
 
 function readMatrix(tensors: ReadonlyMap<string, Tensor>, name: string, weight: Weight, { layer, name: own }: Place): QuantizedMatrix {
   const [rows, columns] = weight instanceof QuantizedMatrix ? [weight.rowCount, weight.columns] : (weight.shape as [number, number]);
-  const values = numbersOf(tensors, name + VALUES, [rows, columns], "values in [-128, 127]", (x) => x >= -128 && x <= 127);
+  const values = numbersOf(tensors, name + VALUES, [rows, columns], "values in [-127, 127]", (x) => x >= -127 && x <= 127);
   const scales = numbersOf(tensors, name + SCALES, [rows], "finite scales", Number.isFinite);
   return new QuantizedMatrix({ columns, values: Int8Array.from(values), scales: Float32Array.from(scales) }, layer.partsOf(own, rows));
 }

@@ -37,7 +37,7 @@ function nearest(x: number): number {
 /** What the kernel is to compute, in f32 where it does and in whole numbers where it does. */
 function expected(x: number[], w: Int8Array, scales: number[], bias: number[] | null): number[] {
   const k = x.length;
-  const limit = Math.min(32767, Math.floor((2 ** 31 - 1) / (128 * k)));
+  const limit = 2 ** Math.min(14, 24 - Math.ceil(Math.log2(k)));
   const largest = Math.max(...x.map(Math.abs));
   const inverse = largest >= fround(1e-30) ? fround(limit / largest) : 0;
   const q = x.map((v) => nearest(fround(v * inverse)));
@@ -87,9 +87,18 @@ describe("quantizedProduct", () => {
   });
 
   it.each([511, 512, 513, 4096, 65_536])("keeps the largest sums of %i products within int32", (k) => {
-    for (const weight of [127, -128]) {
+    for (const weight of [127, -127]) {
       const [x, w] = [new Array<number>(k).fill(fround(0.3)), new Int8Array(k).fill(weight)];
       expect(run(1, 1, k, x, w, [1], null)).toEqual(expected(x, w, [1], null));
+    }
+  });
+
+  it("gives one-hot vectors the bits of columns", () => {
+    const [n, k] = [37, 1025];
+    const [w, scales, bias] = [weights(n, k, 6), noise("float32", n, 7), noise("float32", n, 8)];
+    for (const j of [0, 3, 1024]) {
+      const column = scales.map((s, o) => fround((bias[o] as number) + fround((w[o * k + j] as number) * s)));
+      expect(run(1, n, k, new Array(k).fill(0).with(j, 1), w, scales, bias)).toEqual(column);
     }
   });
 

@@ -149,9 +149,9 @@ describe("a file of int8 weights", () => {
     ["other scales", (t) => t.set("head.weight.scales", tensor([1])), FormatError, "expected head.weight.scales [9], got [1]"],
     [
       "numbers beyond int8",
-      (t) => t.set("head.weight.values", tensor(new Int32Array(45).fill(128), { shape: [9, 5] })),
+      (t) => t.set("head.weight.values", tensor(new Int32Array(45).fill(-128), { shape: [9, 5] })),
       FormatError,
-      "in [-128, 127]",
+      "in [-127, 127]",
     ],
     [
       "floats for int8",

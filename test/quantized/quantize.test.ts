@@ -138,7 +138,7 @@ describe("quantized Linear and Embedding", () => {
     const [w, values] = [floats.weight.data(), x.data()];
     for (let r = 0; r < 6; r++) {
       const row = Array.from(values.slice(r * 50, r * 50 + 50), Math.abs);
-      const xStep = Math.max(...row) / 32767;
+      const xStep = Math.max(...row) / 16384;
       for (let o = 0; o < 21; o++) {
         const weights = Array.from(w.slice(o * 50, o * 50 + 50), Math.abs);
         const wStep = Math.max(...weights) / 127;
@@ -210,6 +210,17 @@ describe("quantized recurrent layers", () => {
     }
     expectSame(stateTensors(state), stateTensors(last));
     expectSame(stateTensors((streams[1] as Stream<State>).state), stateTensors(last));
+  });
+
+  it("give one-hot vectors the bits of their indices", () => {
+    const model = new CharModel({ vocabSize: 9, hidden: 21, seed: 4 });
+    quantize(model);
+    const ids = [3, 8, 0, 5];
+    const whole = model.forward(tensor(ids, { shape: [4, 1], dtype: "int32" }))[0].data();
+    const stream = new Stream(model);
+    expect(stream.whyEager).toBe(null);
+    const steps = ids.flatMap((id) => Array.from(stream.step(new Float32Array(9).fill(1, id, id + 1))));
+    expect(steps).toEqual(Array.from(whole));
   });
 
   it("look up one-hot vectors that come as indices", () => {
