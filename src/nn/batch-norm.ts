@@ -1,18 +1,20 @@
-/** Batch normalisation for sequences of different lengths. */
+/** Batch normalisation: as PyTorch has it, and for sequences of different lengths. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkLengths, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkLengths, checkNumber, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ShapeError } from "../base/errors.ts";
 import { add, div, mul, square, sub } from "../ops/arithmetic.ts";
-import { sum } from "../ops/broadcast.ts";
+import { reshape, sum } from "../ops/broadcast.ts";
 import { where } from "../ops/compare.ts";
 import { takeRows } from "../ops/gather.ts";
 import { sqrt } from "../ops/math.ts";
+import { mean, variance } from "../ops/reduce.ts";
 import { unsqueeze } from "../ops/shape.ts";
 import { ones, zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
-import { assign, keep, type Tensor, tensor } from "../tensor/tensor.ts";
+import { assign, checkTensor, keep, type Tensor, tensor } from "../tensor/tensor.ts";
+import { type FromStateDictOptions, floatOf, fromTensors, ownOptions, type StateSource, shapeOf } from "./from-state-dict.ts";
 import { Module, Parameter } from "./module.ts";
 import { runningMask, zeroBeyond } from "./padding.ts";
 
@@ -142,5 +144,114 @@ export class SequenceBatchNorm extends Module {
     }
     assign(this.runningMean, oldMeans);
     assign(this.runningVar, oldVariances);
+  }
+}
+
+export interface BatchNorm1dOptions {
+  /** Added to the variance (default 1e-5). */
+  readonly eps?: number;
+  /** Weight of a batch in the running statistics (default 0.1); with null they are the mean over all batches. */
+  readonly momentum?: number | null;
+  /** Whether there are weight and bias (default true). */
+  readonly affine?: boolean;
+  /** Whether there are running statistics (default true); without them evaluation uses the batch's own, too. */
+  readonly trackRunningStats?: boolean;
+  readonly dtype?: FloatDType;
+}
+
+/** What no tensors tell. */
+export interface BatchNorm1dFromOptions extends FromStateDictOptions, Pick<BatchNorm1dOptions, "eps" | "momentum" | "dtype"> {}
+
+/**
+ * Normalises every feature over the batch, and over time where there is one: y = w∘(x − μ)/√(σ² + ε) + b.
+ *
+ * In training μ and σ² are the batch's own, and move `running_mean` and `running_var` (with unbiased σ²); in evaluation these are used. Names, options and
+ * values are PyTorch's; `num_batches_tracked` is int32. Padding counts: for sequences of different lengths there is `SequenceBatchNorm`.
+ * @see Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift", 2015, algorithm 1
+ * @example const y = new BatchNorm1d(8).forward(x); // [N,8] or [N,8,L]
+ */
+export class BatchNorm1d extends Module {
+  readonly numFeatures: number;
+  readonly eps: number;
+  readonly momentum: number | null;
+  readonly weight: Parameter | null;
+  readonly bias: Parameter | null;
+  readonly runningMean: Tensor | null;
+  readonly runningVar: Tensor | null;
+  readonly numBatchesTracked: Tensor | null;
+
+  constructor(numFeatures: number, options: BatchNorm1dOptions = {}) {
+    super();
+    const op = "BatchNorm1d";
+    const known = optionsOf(op, options, ["eps", "momentum", "affine", "trackRunningStats", "dtype"]);
+    const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true, dtype = "float32" } = known;
+    checkSizes(op, { numFeatures });
+    checkNumber(op, "eps", eps, { least: 0 });
+    if (momentum !== null) checkNumber(op, "momentum", momentum, { least: 0, most: 1 });
+    checkFlag(op, "affine", affine);
+    checkFlag(op, "trackRunningStats", trackRunningStats);
+    this.numFeatures = numFeatures;
+    this.eps = eps;
+    this.momentum = momentum;
+    this.weight = affine ? new Parameter(ones([numFeatures], dtype)) : null;
+    this.bias = affine ? new Parameter(zeros([numFeatures], dtype)) : null;
+    this.runningMean = trackRunningStats ? keep(zeros([numFeatures], dtype)) : null;
+    this.runningVar = trackRunningStats ? keep(ones([numFeatures], dtype)) : null;
+    this.numBatchesTracked = trackRunningStats ? keep(zeros([], "int32")) : null;
+  }
+
+  /** @throws ShapeError for other shapes than [N,C] and [N,C,L], and in training for a single value of each feature */
+  forward(x: Tensor): Tensor {
+    checkTensor("BatchNorm1d", x);
+    if ((x.rank !== 2 && x.rank !== 3) || x.dim(1) !== this.numFeatures) {
+      throw new ShapeError(`BatchNorm1d: expected x [N,${this.numFeatures}] or [N,${this.numFeatures},L], got ${show(x.shape)}`);
+    }
+    const column = (t: Tensor): Tensor => (x.rank === 2 ? t : reshape(t, [this.numFeatures, 1]));
+    const [mean, variance] = this.#statistics(x);
+    const y = div(sub(x, column(mean)), column(sqrt(add(variance, this.eps))));
+    return this.weight === null || this.bias === null ? y : add(mul(y, column(this.weight)), column(this.bias));
+  }
+
+  #statistics(x: Tensor): [mean: Tensor, variance: Tensor] {
+    const { runningMean, runningVar } = this;
+    if (!this.training && runningMean !== null && runningVar !== null) return [runningMean, runningVar];
+    const n = x.size / this.numFeatures;
+    if (this.training && n < 2)
+      throw new ShapeError(`BatchNorm1d: expected more than one value of each feature in training, got ${show(x.shape)}`);
+    const axis = x.rank === 2 ? [0] : [0, 2];
+    const center = mean(x, { axis });
+    const spread = variance(x, { axis, correction: 0 });
+    if (this.training && runningMean !== null && runningVar !== null) this.#remember(center, spread, n, [runningMean, runningVar]);
+    return [center, spread];
+  }
+
+  /** Moves the running statistics towards those of a batch of n values of each feature. */
+  #remember(center: Tensor, spread: Tensor, n: number, [means, variances]: readonly [Tensor, Tensor]): void {
+    const tracked = this.numBatchesTracked as Tensor;
+    const batches = tracked.item() + 1;
+    assign(tracked, [batches]);
+    const share = this.momentum ?? 1 / batches;
+    const moved = (old: Tensor, now: Tensor, factor: number) => {
+      const values = now.data();
+      return Array.from(old.data(), (v, i) => (1 - share) * v + share * factor * (values[i] as number));
+    };
+    assign(means, moved(means, center, 1));
+    assign(variances, moved(variances, spread, n / (n - 1)));
+  }
+
+  /**
+   * A layer of the size of its tensors, with these: `weight` and `bias`, `running_mean`, `running_var` and `num_batches_tracked`, as far as there are any.
+   * @throws FormatError for what are no such tensors
+   * @example const norm = BatchNorm1d.fromStateDict(parseSafetensors(bytes), { prefix: "norm" });
+   */
+  static fromStateDict(source: StateSource, options: BatchNorm1dFromOptions = {}): BatchNorm1d {
+    const op = "BatchNorm1d.fromStateDict";
+    checkOptions(op, options, ["prefix", "eps", "momentum", "dtype"]);
+    return fromTensors(op, source, options, (own) => {
+      const [affine, trackRunningStats] = [own.has("weight"), own.has("running_mean")];
+      const first = affine ? "weight" : "running_mean";
+      const [features] = shapeOf(op, own, first, ["numFeatures"]) as [number];
+      return new BatchNorm1d(features, { affine, trackRunningStats, dtype: floatOf(own, first), ...ownOptions(options) });
+    });
   }
 }

@@ -1,6 +1,21 @@
 /** Modules: layers, recurrences, losses. */
 
-export { type NormalizedSequence, SequenceBatchNorm, type SequenceBatchNormOptions } from "./batch-norm.ts";
+export {
+  BatchNorm1d,
+  type BatchNorm1dFromOptions,
+  type BatchNorm1dOptions,
+  type NormalizedSequence,
+  SequenceBatchNorm,
+  type SequenceBatchNormOptions,
+} from "./batch-norm.ts";
+export {
+  Conv1d,
+  type Conv1dFromOptions,
+  type Conv1dLayerOptions,
+  Conv2d,
+  type Conv2dFromOptions,
+  type Conv2dLayerOptions,
+} from "./convolution.ts";
 export { type CrfLossOptions, type CrfOptions, LinearChainCRF, type RealSteps } from "./crf.ts";
 export { type CtcOptions, ctcLoss } from "./ctc-loss.ts";
 export { Dropout, type DropoutLayerOptions, VariationalDropout } from "./dropout-layers.ts";
