@@ -441,6 +441,16 @@ export function modelOf(
   return scope(() => new KerasModel(new Map(plans.map(({ spec, plan }) => [spec.name, plan.make()] as const)), branches));
 }
 
+/** Which of a layer's arrays a path means: `lstm/lstm_cell/kernel:0` → `kernel`, of a Bidirectional with its direction before it. */
+export function variableOf(path: string, bidirectional: boolean): string {
+  const parts = path.split("/");
+  const variable = (parts.at(-1) as string).replace(/:0$/, "");
+  const direction = bidirectional
+    ? /^(forward|backward)_/.exec(parts.find((part) => /^(forward|backward)_/.test(part)) ?? "")?.[1]
+    : undefined;
+  return direction === undefined ? variable : `${direction}_layer.${variable}`;
+}
+
 /** A layer's description, from JSON. @throws FormatError */
 export function specOf(op: string, value: unknown, otherwise = ""): LayerSpec {
   const { class_name: className, config } = isRecord(value) ? value : {};

@@ -13,7 +13,7 @@ import { parseJson } from "../io/json.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import type { KerasModel } from "./keras-layers.ts";
-import { type Arrays, type KerasOptions, type LayerSpec, modelOf, topologyOf } from "./keras-model.ts";
+import { type Arrays, type KerasOptions, type LayerSpec, modelOf, topologyOf, variableOf } from "./keras-model.ts";
 
 const OP = "loadTfjs";
 
@@ -166,16 +166,9 @@ function byLayer(specs: readonly LayerSpec[], tensors: ReadonlyMap<string, Tenso
     const layer = parts.find((part) => kinds.has(part)) ?? name;
     const arrays = found.get(layer) ?? new Map<string, Tensor>();
     found.set(layer, arrays);
-    const variable = (parts.at(-1) as string).replace(/:0$/, "");
-    const direction = kinds.get(layer) === "Bidirectional" ? directionOf(parts) : "";
-    arrays.set(direction + variable, t);
+    arrays.set(variableOf(name, kinds.get(layer) === "Bidirectional"), t);
   }
   return found;
-}
-
-function directionOf(parts: readonly string[]): string {
-  const part = parts.find((p) => /^(forward|backward)_/.test(p)) ?? "";
-  return part === "" ? "" : `${part.slice(0, part.indexOf("_"))}_layer.`;
 }
 
 /**
