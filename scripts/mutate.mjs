@@ -199,6 +199,12 @@ describe.each = (table) => (name, fn) => table.forEach((row, i) => describe(name
 const matchers = {
   toBe: (a, b) => Object.is(a, b),
   toEqual: (a, b) => { try { assert.deepEqual(a, b); return true; } catch { return false; } },
+  toMatchObject: (a, b) => {
+    const matches = (x, y) => (y !== null && typeof y === "object" && !Array.isArray(y)
+      ? typeof x === "object" && x !== null && Object.keys(y).every((name) => matches(x[name], y[name]))
+      : matchers.toEqual(x, y));
+    return matches(a, b);
+  },
   toBeLessThan: (a, b) => a < b, toBeGreaterThan: (a, b) => a > b, toBeLessThanOrEqual: (a, b) => a <= b, toBeGreaterThanOrEqual: (a, b) => a >= b,
   toBeCloseTo: (a, b, digits = 2) => Math.abs(a - b) < 10 ** -digits / 2,
   toBeNull: (a) => a === null, toBeUndefined: (a) => a === undefined, toBeDefined: (a) => a !== undefined,

@@ -150,6 +150,8 @@ export const liquid: readonly Experiment[] = [
       loosePrevious: "% right, the one before, without connections",
       active: "% of neurons with a trace at the end",
     },
+    remarks:
+      "Columns differ much: the segment before the last is told right in half to four fifths of the trials, by the input and by unconnected neurons in about half. 250 trials are few for a readout of 135 neurons. Without the noise of the readout, unconnected neurons tell that segment too, by traces of 1e-4.",
     run: liquidRun,
     claims: [
       {

@@ -3,6 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { parseSafetensors, serializeSafetensors } from "../../src/io/index.ts";
+import { GRUCell } from "../../src/recurrence/rnn-cells.ts";
 import { Stream } from "../../src/recurrence/stream.ts";
 import { EchoStateNetwork, type EchoStateNetworkOptions } from "../../src/reservoirs/echo-state-network.ts";
 import { fitOnline } from "../../src/reservoirs/fit-online.ts";
@@ -68,6 +69,16 @@ describe("missing inputs of a deep network", () => {
   it("are refused unless every layer masks them", () => {
     expect(() => deep("refuse").scan(gaps)).toThrow(ArgumentError);
     expect(() => deep("refuse").fit(gaps, targets, SHORT)).toThrow(ArgumentError);
+  });
+
+  it("are refused by a reservoir of any kind, and by a readout that reads them", () => {
+    const gru = new GRUCell({ inputSize: 1, hiddenSize: 5, dtype: "float64", generator: new Generator(1) });
+    for (const readInput of [false, true]) {
+      const net = new EchoStateNetwork(gru, { outputSize: 1, readInput });
+      expect(() => net.fit(gaps, targets, SHORT)).toThrow(ArgumentError);
+      expect(() => net.scan(gaps)).toThrow(ArgumentError);
+    }
+    expect(() => network({ readInput: true }, pool({ missing: "mask" })).fit(gaps, targets, SHORT)).toThrow(ArgumentError);
   });
 
   it("masked are inputs of zero", () => {
