@@ -19,10 +19,12 @@ function isBuffer(source: unknown): source is ArrayBuffer {
   return tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]";
 }
 
-const utf8 = new TextDecoder();
+let utf8: TextDecoder | undefined;
 
-/** The text of UTF-8 bytes; what is none becomes replacement characters. */
+/** The text of UTF-8 bytes; invalid ones become replacement characters. */
 export function textOf(bytes: Uint8Array): string {
+  // Made on first use, since importing needs nothing of the host.
+  utf8 ??= new TextDecoder();
   // Decoders refuse shared memory.
   return utf8.decode(isShared(bytes.buffer) ? new Uint8Array(bytes) : bytes);
 }
