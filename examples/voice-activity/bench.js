@@ -1,9 +1,12 @@
 // Time per frame, cold start and bytes shipped beside onnxruntime-node and onnxruntime-web, one thread each, in one run.
 
 import { spawnSync } from "node:child_process";
-import { readFile, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import { modelPath } from "./files.ts";
 
 const RUNTIMES = ["tapeloop", "onnxruntime-node", "onnxruntime-web"];
 const FRAMES = 363;
@@ -29,16 +32,16 @@ async function byOnnxruntime(name, model) {
   };
 }
 
-async function byTapeloop(model) {
-  const { VoiceDetector, VoiceModel } = await import("./detector.ts");
+/** @param module where the detector is: this example's, or a bundle of it */
+async function byTapeloop(model, module = "./detector.ts") {
+  const { VoiceDetector, VoiceModel } = await import(module);
   const detector = new VoiceDetector(new VoiceModel(model));
   return async (samples) => detector.push(samples)[0];
 }
 
-async function detectorOf(name) {
-  const { modelPath } = await import("./files.ts");
+async function detectorOf(name, module) {
   const model = await readFile(modelPath("v5"));
-  return name === "tapeloop" ? byTapeloop(model) : byOnnxruntime(name, model);
+  return name === "tapeloop" ? byTapeloop(model, module) : byOnnxruntime(name, model);
 }
 
 async function frames() {
@@ -47,15 +50,31 @@ async function frames() {
   return Array.from({ length: FRAMES - 1 }, (_, i) => samples.slice(512 * i, 512 * (i + 1)));
 }
 
+/** The detector in one file, as it is shipped. */
+async function bundle(options) {
+  const { build } = await import("esbuild");
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL("detector.ts", import.meta.url))],
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "esm",
+    target: "es2022",
+    logLevel: "error",
+    ...options,
+  });
+  return outputFiles[0].contents;
+}
+
 /** From the start of a process, which has read nothing, to its first probability; less what an empty one takes. */
-function coldStart(name) {
+function coldStart(name, module) {
   const self = fileURLToPath(import.meta.url);
   const flags = [...process.execArgv, self];
   const times = Array.from({ length: 5 }, () => {
     const start = now();
     spawnSync(process.execPath, [...flags, "--nothing"]);
     const empty = now();
-    const { status, stderr } = spawnSync(process.execPath, [...flags, "--first", name], { encoding: "utf8" });
+    const { status, stderr } = spawnSync(process.execPath, [...flags, "--first", name, module], { encoding: "utf8" });
     if (status !== 0) throw new Error(stderr);
     return now() - empty - (empty - start);
   });
@@ -65,7 +84,7 @@ function coldStart(name) {
 /** Milliseconds a frame: medians of rounds in which the runtimes take turns. */
 async function timesPerFrame(names) {
   const sound = await frames();
-  const detectors = await Promise.all(names.map(detectorOf));
+  const detectors = await Promise.all(names.map((runtime) => detectorOf(runtime)));
   const rounds = names.map(() => []);
   for (let round = 0; round <= ROUNDS; round++) {
     for (const [i, frame] of detectors.entries()) {
@@ -82,17 +101,7 @@ const gzipped = async (path) => gzipSync(await readFile(path), { level: 9 }).len
 
 /** What a page or a Worker loads besides the model, gzipped. */
 async function bytesShipped() {
-  const { build } = await import("esbuild");
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL("detector.ts", import.meta.url))],
-    bundle: true,
-    minify: true,
-    write: false,
-    format: "esm",
-    target: "es2022",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["*.wasm"],
-  });
+  const script = await bundle({ conditions: ["workerd", "worker", "browser"], external: ["*.wasm", "*.wasm?module"] });
   const kernels = fileURLToPath(import.meta.resolve("tapeloop/kernels.wasm"));
   const web = fileURLToPath(new URL("node_modules/onnxruntime-web/dist/", import.meta.url));
   const parts = [`${web}ort.wasm.min.mjs`, `${web}ort-wasm-simd-threaded.mjs`, `${web}ort-wasm-simd-threaded.wasm`];
@@ -105,24 +114,28 @@ async function bytesShipped() {
     ),
   );
   return {
-    script: gzipSync(outputFiles[0].contents, { level: 9 }).length,
+    script: gzipSync(script, { level: 9 }).length,
     kernels: await gzipped(kernels),
     web: present.reduce((a, b) => a + b, 0),
   };
 }
 
-const [mode, name] = process.argv.slice(2);
+const [mode, name, given] = process.argv.slice(2);
 if (mode === "--first") {
-  const frame = await detectorOf(name);
+  const frame = await detectorOf(name, given);
   await frame((await frames())[0]);
   process.exit(0);
 }
 if (mode === undefined) {
   const times = await timesPerFrame(RUNTIMES);
+  const folder = await mkdtemp(join(tmpdir(), "voice-activity-"));
+  const module = join(folder, "detector.mjs");
+  await writeFile(module, await bundle({ platform: "node" }));
   for (const [i, runtime] of RUNTIMES.entries()) {
-    const cold = coldStart(runtime);
+    const cold = coldStart(runtime, module);
     console.log(`${runtime}: ${times[i].toFixed(3)} ms a frame (${(times[i] / times[0]).toFixed(2)}), cold start ${cold.toFixed(0)} ms`);
   }
+  await rm(folder, { recursive: true });
   const { script, kernels, web } = await bytesShipped();
   const kB = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
   console.log(
