@@ -5,33 +5,24 @@
  * and detects nothing. The legacy version reads 1536 samples alone. One model serves any number of sounds, each of which has a state.
  */
 
-import { scope, tensor } from "tapeloop";
-import { loadModel, type Session } from "tapeloop/onnx";
+import { tensor, zeros } from "tapeloop";
+import { loadModel, type ModelStream, type Session } from "tapeloop/onnx";
 
 /** Samples a second. */
 export const RATE = 16000;
 
-/** A tensor that goes from frame to frame. */
-interface State {
-  readonly input: string;
-  readonly output: string;
-  readonly shape: readonly number[];
-}
-
 interface Kind {
   readonly frame: number;
+  /** Samples of the frame before that come first. */
   readonly context: number;
-  readonly states: readonly State[];
+  /** The outputs that go to the next frame, by the inputs that take them. */
+  readonly links: Readonly<Record<string, string>>;
 }
 
 /** Versions 5 and 6, and the one before. */
 const KINDS: readonly Kind[] = [
-  { frame: 512, context: 64, states: [{ input: "state", output: "stateN", shape: [2, 1, 128] }] },
-  {
-    frame: 1536,
-    context: 0,
-    states: ["h", "c"].map((input) => ({ input, output: `${input}n`, shape: [2, 1, 64] })),
-  },
+  { frame: 512, context: 64, links: { state: "stateN" } },
+  { frame: 1536, context: 0, links: { h: "hn", c: "cn" } },
 ];
 
 /** A model file, read once. */
@@ -43,7 +34,7 @@ export class VoiceModel {
   constructor(bytes: Uint8Array | ArrayBuffer) {
     this.session = loadModel(bytes);
     const names = this.session.inputs.map(({ name }) => name);
-    const kind = KINDS.find(({ states }) => states.every(({ input }) => names.includes(input)));
+    const kind = KINDS.find(({ links }) => Object.keys(links).every((input) => names.includes(input)));
     if (kind === undefined) throw new TypeError(`model: expected inputs input, sr and state, or h and c, got ${names.join(", ")}`);
     this.kind = kind;
   }
@@ -53,24 +44,22 @@ export class VoiceModel {
   }
 }
 
-const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
-
 /** Listens to one sound, in pieces of any length. */
 export class VoiceDetector {
   readonly #model: VoiceModel;
   /** What the model reads: samples of the frame before, then the frame. */
   readonly #window: Float32Array<ArrayBuffer>;
-  readonly #states: Float32Array<ArrayBuffer>[];
+  readonly #stream: ModelStream;
   /** Samples of the next frame that are there. */
   #filled = 0;
   /** Samples heard so far. */
   heard = 0;
 
   constructor(model: VoiceModel) {
-    const { frame, context, states } = model.kind;
+    const { frame, context, links } = model.kind;
     this.#model = model;
     this.#window = new Float32Array(context + frame);
-    this.#states = states.map(({ shape }) => new Float32Array(sizeOf(shape)));
+    this.#stream = model.session.stream(links, { input: zeros([1, context + frame]), sr: tensor(RATE, { dtype: "int32" }) });
   }
 
   /** The probabilities of the frames that these samples, in [-1, 1], complete. */
@@ -98,20 +87,10 @@ export class VoiceDetector {
   }
 
   #frame(): number {
-    const { session, kind } = this.#model;
-    const { frame, context, states } = kind;
-    const probability = scope(() => {
-      const before = states.map(({ input, shape }, i) => [input, tensor(this.#states[i] as Float32Array, { shape })] as const);
-      const input = tensor(this.#window, { shape: [1, context + frame] });
-      const outputs = session.run({ input, sr: tensor(RATE, { dtype: "int32" }), ...Object.fromEntries(before) });
-      states.forEach(({ output }, i) => {
-        this.#states[i]?.set(outputs[output]?.data() as Float32Array);
-      });
-      return outputs.output?.item() as number;
-    });
-    this.#window.copyWithin(0, frame);
+    const { output } = this.#stream.step({ input: this.#window });
+    this.#window.copyWithin(0, this.#model.frame);
     this.#filled = 0;
-    return probability;
+    return output?.[0] as number;
   }
 }
 
