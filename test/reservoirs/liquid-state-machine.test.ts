@@ -245,6 +245,18 @@ describe("units that fall silent", () => {
     expect((one.toArray() as number[][][])[4]).toEqual(each.toArray());
   });
 
+  it("by hand: another activation, the bias, and steps of silence that end at 0", () => {
+    const layer = new SilencingLayer({ inputSize: 1, hiddenSize: 2, duration: 1, threshold: 0.5, activation: "tanh", dtype: "float64" });
+    assign(layer.weight, [1, 1]);
+    assign(layer.bias, [-2, 0.5]);
+    const [zs, q] = layer.scan(tensor([1, 1, 1], { shape: [3, 1, 1], dtype: "float64" }));
+    const wanted = [1, 1, 1].map((_, t) => [Math.tanh(-1), t === 1 ? 0 : Math.tanh(1.5)]);
+    (zs.toArray() as number[][][]).forEach(([z], t) => {
+      z?.forEach((v, i) => expect(v).toBeCloseTo(wanted[t]?.[i] as number, 12));
+    });
+    expect(q.toArray()).toEqual([[0, 1]]);
+  });
+
   it("tell the order of what they saw: A then B is not B then A", () => {
     const layer = new SilencingLayer({
       inputSize: 4,
