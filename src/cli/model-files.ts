@@ -8,6 +8,7 @@ import { openFile } from "../io/files.ts";
 import { openSafetensors } from "../io/open-safetensors.ts";
 import { parse } from "../io/safetensors.ts";
 import { parseModel } from "../onnx/model.ts";
+import { loadModel } from "../onnx/session.ts";
 import { HostArray } from "../onnx/values.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { fileError, UserError } from "./errors.ts";
@@ -131,6 +132,24 @@ const READERS: Readonly<Record<Format, (path: string, bytes: Uint8Array) => Mode
     return { format: "ONNX", bytes: bytes.length, parts: values, unreadable: new Map(), notes, tensors, metadata: {} };
   },
 };
+
+/**
+ * Runs a model on the inputs among some tensors.
+ * @returns its outputs, by name; null for a file that is no whole model, or where an input is missing
+ * @throws UserError
+ */
+export async function outputsOf(path: string, given: ReadonlyMap<string, Tensor>): Promise<ReadonlyMap<string, Tensor> | null> {
+  if (!path.endsWith(".onnx")) return null;
+  try {
+    const session = loadModel(await readFile(path));
+    const names = session.inputs.map(({ name }) => name);
+    if (!names.every((name) => given.has(name))) return null;
+    const outputs = session.run(Object.fromEntries(names.map((name) => [name, given.get(name) as Tensor])));
+    return new Map([...Object.entries(outputs), ...names.map((name) => [name, given.get(name) as Tensor] as const)]);
+  } catch (error) {
+    throw told(path, error);
+  }
+}
 
 /** A shard lies beside its model. */
 async function readShard(folder: string, name: string): Promise<Uint8Array> {

@@ -7,7 +7,8 @@ export const USAGE = `Usage: npm start -- [options]              trains a charac
        npm start -- generate [options]    continues a prompt with a trained model
        tapeloop info FILE                 lists the tensors of a model file
        tapeloop convert FILE OUT          writes the tensors of a file as safetensors
-       tapeloop check FILE OTHER          compares two files, tensor by tensor
+       tapeloop check FILE OTHER          compares two files, tensor by tensor; or runs an ONNX model on the inputs
+                                          that OTHER holds by name, and compares its outputs with those there
 
 Training
   --text FILE       text to learn from, UTF-8 (default: Moby Dick)

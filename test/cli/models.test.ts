@@ -5,7 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { UserError } from "../../src/cli/errors.ts";
 import { check, convert, info } from "../../src/cli/models.ts";
 import { parse, serialize } from "../../src/io/safetensors.ts";
-import { tensor } from "../../src/tensor/tensor.ts";
+import { exportModel } from "../../src/onnx/index.ts";
+import { add } from "../../src/ops/arithmetic.ts";
+import { LSTM } from "../../src/recurrence/rnn.ts";
+import { Generator } from "../../src/tensor/random.ts";
+import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 
 let folder = "";
 const path = (name: string) => join(folder, name);
@@ -110,5 +114,59 @@ describe("check", () => {
     const { code, out } = await run("other.safetensors", "m.safetensors", 1e9);
     expect(code).toBe(1);
     expect(out).toBe("a.b: missing\nc: not in m.safetensors\nw: [3] for [2]\nlargest error 0, tolerance 1000000000\n");
+  });
+
+  it("runs a model on stored inputs and compares its outputs with the stored ones", async () => {
+    const lstm = new LSTM({ inputSize: 2, hiddenSize: 3, generator: new Generator(1) });
+    const forward = ({ x }: Readonly<Record<string, Tensor>>) => ({
+      y: lstm.forward(x as Tensor).output,
+      last: lstm.forward(x as Tensor).state.h,
+    });
+    await writeFile(path("lstm.onnx"), exportModel(lstm, { inputs: { x: { shape: ["time", "batch", 2] } }, forward }));
+    const x = new Generator(2).normal([4, 3, 2]);
+    const { y } = forward({ x });
+    await writeFile(
+      path("case.safetensors"),
+      serialize(
+        new Map([
+          ["x", x],
+          ["y", y],
+        ]),
+      ),
+    );
+    expect(await run("lstm.onnx", "case.safetensors", 1e-6)).toMatchObject({ code: 0 });
+    await writeFile(
+      path("wrong.safetensors"),
+      serialize(
+        new Map([
+          ["x", x],
+          ["y", add(y, 0.5)],
+        ]),
+      ),
+    );
+    const { code, out } = await run("lstm.onnx", "wrong.safetensors", 1e-6);
+    expect([code, /largest error 0\.5\d* in y, tolerance/.test(out)]).toEqual([1, true]);
+    await writeFile(
+      path("more.safetensors"),
+      serialize(
+        new Map([
+          ["x", x],
+          ["z", y],
+        ]),
+      ),
+    );
+    expect((await run("lstm.onnx", "more.safetensors", 1)).out).toContain("z: missing");
+    await writeFile(
+      path("shape.safetensors"),
+      serialize(
+        new Map([
+          ["x", tensor([1])],
+          ["y", y],
+        ]),
+      ),
+    );
+    await expect(run("lstm.onnx", "shape.safetensors", 1)).rejects.toThrow(/lstm\.onnx: run: expected input x of shape/);
+    // Without its inputs a file is compared by its weights.
+    expect((await run("lstm.onnx", "m.safetensors", 1)).out).toContain("w: missing");
   });
 });
