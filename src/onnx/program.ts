@@ -66,6 +66,11 @@ function work(inputs: Given, outputs: readonly (Value | null)[]): number {
   return made.length === 0 ? 0 : [...inputs, ...made].reduce((sum, value) => sum + (value?.size ?? 0), 0);
 }
 
+/** A node's outputs as a list. */
+function outputsOf(result: ReturnType<Run>): readonly (Value | null)[] {
+  return Array.isArray(result) ? (result as readonly (Value | null)[]) : [result as Value];
+}
+
 class Compiler {
   readonly #outer: Compiler | null;
   readonly #shared: Shared;
@@ -174,8 +179,8 @@ class Compiler {
     // What has no inputs holds its value already.
     if ((inputs.length > 0 && this.#shared.left <= 0) || given.includes(undefined)) return null;
     try {
-      const result = withMemoryFor(FOLDED_BYTES, () => withMostElements(MOST_FOLDED, () => scope(() => run(given as Given))));
-      const values = Array.isArray(result) ? (result as readonly (Value | null)[]) : [result as Value];
+      if (inputs.length === 0) return outputsOf(run([]));
+      const values = outputsOf(withMemoryFor(FOLDED_BYTES, () => withMostElements(MOST_FOLDED, () => scope(() => run(given as Given)))));
       this.#shared.left -= work(given as Given, values);
       return values;
     } catch (error) {
@@ -261,7 +266,7 @@ export class Program {
 function runCall({ label, run, inputs, outputs }: Call, slots: Slots): void {
   try {
     const result = scope(() => run(inputs.map((slot) => (slot < 0 ? null : slots.get(slot)))));
-    const values = Array.isArray(result) ? (result as readonly (Value | null)[]) : [result as Value];
+    const values = outputsOf(result);
     outputs.forEach((slot, i) => {
       if (slot < 0) return;
       const value = values[i];
