@@ -1,10 +1,11 @@
 /** Kosko's bidirectional associative memory, with and without chance. */
 
-import { checkFlag, checkNumber, checkOneOf, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkNumber, checkOneOf, checkOptions, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { zeros } from "../tensor/create.ts";
 import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
 import { assign, checkTensor, keep, type Tensor, tensor } from "../tensor/tensor.ts";
+import { ContinuousHopfield, type ContinuousHopfieldOptions } from "./continuous-hopfield.ts";
 import { DenseCouplings } from "./couplings.ts";
 import { type Recall, recallOf } from "./energy-model.ts";
 import { SpinModel } from "./spin-model.ts";
@@ -136,6 +137,20 @@ export class BAM extends SpinModel {
     const recalled = recallOf(given, this.values, motion, { maxSteps, trace });
     const dtype = stateDType(given, this.values);
     return { ...recalled, a: tensor(state.subarray(0, n), { dtype }), b: tensor(state.subarray(n), { dtype }) };
+  }
+
+  /**
+   * The same memory with graded units that charge each other: da_i/dt = −a_i + Σ_j M_ij S(b_j) + I_i, and likewise b. It is the network of graded units
+   * whose couplings are those of the fields; a state is [A, B] as one vector.
+   * @param options gain, input and step size of `ContinuousHopfield`
+   * @see Kosko, 1988, section IV
+   * @example const { state } = memory.continuous({ gain: 4 }).recall(cue); // potentials [inputSize + outputSize]
+   */
+  continuous(options: Omit<ContinuousHopfieldOptions, "weight"> = {}): ContinuousHopfield {
+    checkOptions("continuous", options, ["input", "gain", "stepSize"]);
+    const [n, p] = [this.inputSize, this.outputSize];
+    const M = readMatrix("BAM", "weight", this.weight, n, p);
+    return new ContinuousHopfield({ ...options, weight: tensor(bipartite(M, n, p), { shape: [n + p, n + p] }) });
   }
 
   protected override system(): SpinSystem {

@@ -25,5 +25,12 @@ export { SherringtonKirkpatrick, type SherringtonKirkpatrickOptions } from "./sh
 export { type AnnealOptions, type SampleOptions, type Samples, SpinModel } from "./spin-model.ts";
 export type { SpinSystem } from "./spins.ts";
 export { overlaps, type UnitValues } from "./states.ts";
+export {
+  type SimulateOptions,
+  SwitchingBAM,
+  type SwitchingBAMOptions,
+  type SwitchingMode,
+  type SwitchingPaths,
+} from "./switching-bam.ts";
 export { SynchronousMemory, type SynchronousRecallOptions, type UnitRule } from "./synchronous.ts";
 export type { SpinRule } from "./unit-motion.ts";
