@@ -20,7 +20,7 @@ phrase() {
   sox "$work/raw.wav" -r $RATE -c 1 -b 32 -e floating-point "$work/voice.wav" silence 1 0.02 0.5% reverse silence 1 0.02 0.5% reverse
   local length; length=$(soxi -s "$work/voice.wav")
   local gain; gain=$(awk -v r="$(rms "$work/voice.wav")" -v n=$NOISE -v s="$snr" 'BEGIN { print n * 10 ^ (s / 20) / r }')
-  sox -R -n -r $RATE -c 1 -b 32 -e floating-point "$work/noise.wav" synth $((length + 2 * GAP))s "$4"noise
+  sox -R -r $RATE -n -c 1 -b 32 -e floating-point "$work/noise.wav" synth $((length + 2 * GAP))s "$4"noise
   local level; level=$(awk -v r="$(rms "$work/noise.wav")" -v n=$NOISE 'BEGIN { print n / r }')
   sox "$work/voice.wav" "$work/placed.wav" vol "$gain" pad ${GAP}s ${GAP}s
   sox -m -v "$level" "$work/noise.wav" -v 1 "$work/placed.wav" "$work/part$k.wav"
