@@ -108,18 +108,87 @@ function distance(a: string, b: string): number {
   return row[y.length] as number;
 }
 
-function unknownName(op: string, options: object, name: string, known: readonly string[]): Error {
-  if (!isPlain(options)) return new DTypeError(`${op}: expected options as a plain object, got ${quote(options)}`);
+function unknownName(op: string, name: string, known: readonly string[]): Error {
   const near = known.filter((other) => distance(name, other) <= 2).sort((a, b) => distance(name, a) - distance(name, b))[0];
   const hint = near === undefined ? "" : `: did you mean ${near}?`;
   return new ArgumentError(`${op}: expected options among ${list(known)}, got ${quote(name)}${hint}`);
 }
 
-/** Refuses unknown names of options, except those set to `undefined`. @throws ArgumentError, with the most similar known name as a hint */
-export function checkNames(op: string, options: object, known: readonly string[]): void {
+/** Options that are true or false wherever they occur, except where a caller of `checkOptions` says so. */
+const FLAGS: ReadonlySet<string> = new Set([
+  "amsgrad",
+  "batchFirst",
+  "bias",
+  "bidirectional",
+  "both",
+  "boundaries",
+  "bucketByLength",
+  "causal",
+  "centered",
+  "centreCrossing",
+  "createGraph",
+  "dropLast",
+  "dynamicSynapses",
+  "elementwiseAffine",
+  "errorIfNonfinite",
+  "float16",
+  "gateRecurrence",
+  "inputFeeding",
+  "inputGate",
+  "joseph",
+  "keepDim",
+  "lattice",
+  "logSpace",
+  "logTarget",
+  "maximize",
+  "nesterov",
+  "noop",
+  "normalize",
+  "outputGate",
+  "peepholes",
+  "recurrent",
+  "requiresGrad",
+  "resetAfter",
+  "residual",
+  "resume",
+  "retryErrors",
+  "reverse",
+  "scaleGradByFreq",
+  "shared",
+  "shuffle",
+  "skip",
+  "smooth",
+  "strict",
+  "timed",
+  "trace",
+  "training",
+  "transposed",
+  "variational",
+  "warmUp",
+  "zeroInfinity",
+]);
+
+/** Checks what the name of an option alone says of its value. */
+function checkKind(op: string, name: string, value: unknown): void {
+  if (FLAGS.has(name)) checkFlag(op, name, value);
+  else if (name === "generator" && typeof (value as { uniform?: unknown } | null)?.uniform !== "function") {
+    throw new DTypeError(`${op}: expected generator to be a Generator, got ${quote(value)}`);
+  }
+}
+
+/**
+ * Refuses unknown names of options, except those set to `undefined`, and values of another kind than a name has everywhere.
+ * @param own names whose values the caller checks, since they are of another kind there
+ * @throws DTypeError for anything but a plain object, whose fields are its own: copies with `{ ...options }` lose others
+ * @throws ArgumentError for an unknown name, with the most similar known name as a hint, and for a flag that is not true or false
+ */
+export function checkNames(op: string, options: object, known: readonly string[], own: readonly string[] = []): void {
+  if (!isPlain(options)) throw new DTypeError(`${op}: expected options as a plain object, got ${quote(options)}`);
   for (const name in options) {
-    if (known.includes(name) || options[name as never] === undefined) continue;
-    throw unknownName(op, options, name, known);
+    const value: unknown = options[name as never];
+    if (value === undefined) continue;
+    if (!known.includes(name)) throw unknownName(op, name, known);
+    if (!own.includes(name)) checkKind(op, name, value);
   }
 }
 
@@ -131,22 +200,27 @@ type Complete<O, N extends readonly string[]> = [NameOf<O>] extends [N[number]] 
 
 /**
  * An object of options with no unknown name. The class or function that the user calls checks; base classes and helpers that read only some options do not.
- * @throws DTypeError for anything but a plain object: a list, a Map, an instance of a class
- * @throws ArgumentError for an unknown name
+ * @throws as `checkNames` does
  */
 export function checkOptions<O extends object, const N extends readonly NameOf<O>[]>(
   op: string,
   options: O,
   known: N & Complete<O, N>,
+  own: readonly NameOf<O>[] = [],
 ): void {
   checkObject(op, "options", options);
   if (Symbol.iterator in options) throw new DTypeError(`${op}: expected options as an object, got ${quote(options)}`);
-  checkNames(op, options, known);
+  checkNames(op, options, known, own);
 }
 
-/** Checks options and returns them, for destructuring: `const { size } = optionsOf("Cell", options, ["size"]);`. @throws as `checkOptions` does */
-export function optionsOf<O extends object, const N extends readonly NameOf<O>[]>(op: string, options: O, known: N & Complete<O, N>): O {
-  checkOptions<O, N>(op, options, known);
+/** Checks options and returns them, for destructuring: `const { size } = optionsOf("Cell", options, ["size"]);`. @throws as `checkNames` does */
+export function optionsOf<O extends object, const N extends readonly NameOf<O>[]>(
+  op: string,
+  options: O,
+  known: N & Complete<O, N>,
+  own: readonly NameOf<O>[] = [],
+): O {
+  checkOptions<O, N>(op, options, known, own);
   return options;
 }
 

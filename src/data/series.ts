@@ -175,7 +175,12 @@ export class SeriesWindows implements Batches<SeriesWindow> {
 
   constructor(series: Tensor, options: SeriesOptions) {
     checkTensor("SeriesWindows", series);
-    checkOptions("SeriesWindows", options, ["window", "horizon", "stride", "batch", "targets", "shuffle", "epochs", "dropLast"]);
+    checkOptions(
+      "SeriesWindows",
+      options,
+      ["window", "horizon", "stride", "batch", "targets", "shuffle", "epochs", "dropLast"],
+      ["shuffle"],
+    );
     const { window, horizon = 1, stride = 1, batch, shuffle, epochs = Number.POSITIVE_INFINITY, dropLast = false } = options;
     checkSizes("SeriesWindows", { window, horizon, stride, batch });
     if (shuffle !== undefined) checkWhole("SeriesWindows", "shuffle", shuffle, {});

@@ -160,9 +160,9 @@ export class HopfieldLayer extends Module {
 
   /** The way back. */
   #join(x: Tensor): Tensor {
-    const [B, , L] = x.shape as [number, number, number];
+    const [B, N, L, d] = x.shape as [number, number, number, number];
     const parts = permute(x, this.batchFirst ? [0, 2, 1, 3] : [2, 0, 1, 3]);
-    return reshape(parts, this.batchFirst ? [B, L, -1] : [L, B, -1]);
+    return reshape(parts, this.batchFirst ? [B, L, N * d] : [L, B, N * d]);
   }
 
   #checkInputs(states: Tensor, stored: Tensor, mask: Tensor | undefined): [B: number, S: number] {

@@ -1,7 +1,7 @@
 /** Recurrent networks over grids with any number of axes, in one direction or in all of them. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkObject, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkNumber, checkObject, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { type Activation, activationOf } from "../cells/activations.ts";
@@ -198,6 +198,7 @@ const total = (parts: readonly Tensor[]): Tensor => parts.reduce((a, b) => add(a
 export class MDLSTM extends GatedGrid {
   constructor(options: MDLSTMOptions) {
     const { axes, hiddenSize: H, forgetBias = 0 } = optionsOf("MDLSTM", options, GATED);
+    checkNumber("MDLSTM", "forgetBias", forgetBias);
     super("MDLSTM", 3 + axes, 2 * axes + 1, options);
     setRange(this.bias, H, (1 + axes) * H, forgetBias);
   }
@@ -233,9 +234,10 @@ export class MDLSTM extends GatedGrid {
  */
 export class StableMDLSTM extends GatedGrid {
   constructor(options: MDLSTMOptions) {
-    checkOptions("StableMDLSTM", options, GATED);
-    super("StableMDLSTM", 4 + options.axes, 3, options);
-    setRange(this.bias, options.hiddenSize, 2 * options.hiddenSize, options.forgetBias ?? 0);
+    const { axes, hiddenSize: H, forgetBias = 0 } = optionsOf("StableMDLSTM", options, GATED);
+    checkNumber("StableMDLSTM", "forgetBias", forgetBias);
+    super("StableMDLSTM", 4 + axes, 3, options);
+    setRange(this.bias, H, 2 * H, forgetBias);
   }
 
   protected advance(x: Tensor, state: MDLSTMState): MDLSTMState {

@@ -1,6 +1,6 @@
 /** LSTM layers over images, whose pixels see only those that precede them in raster order. */
 
-import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkNumber, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { glorotUniform } from "../nn/init.ts";
 import { LAYER, type LayerOptions } from "../nn/layers.ts";
@@ -88,6 +88,7 @@ abstract class PixelLSTM extends LineRule<PixelLSTMState> {
   constructor(op: string, width: number, shifts: readonly number[], options: PixelLSTMOptions) {
     super();
     const { inputChannels, hiddenChannels: H, colors = 1, forgetBias = 1, ...layer } = optionsOf(op, options, PIXEL_LSTM);
+    checkNumber(op, "forgetBias", forgetBias);
     checkSizes(op, { inputChannels, hiddenChannels: H });
     this.#hidden = H;
     this.#shifts = shifts;

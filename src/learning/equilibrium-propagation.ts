@@ -76,6 +76,7 @@ export class EquilibriumNetwork extends Cell<Tensor> implements EnergyRecurrence
     checkSizes("EquilibriumNetwork", { inputSize: I, hiddenSize: H });
     checkOneOf("EquilibriumNetwork", "activation", activation, ["logistic", "tanh"]);
     checkNumber("EquilibriumNetwork", "rate", rate, { above: 0, most: 1 });
+    checkNumber("EquilibriumNetwork", "bound", bound, { least: 0 });
     this.inputSize = I;
     this.outputSize = H;
     this.weightIh = uniformParameter([H, I], bound, options);

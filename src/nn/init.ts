@@ -199,7 +199,7 @@ export interface ChronoOptions extends InitOptions {
  * @see Tallec, Ollivier, "Can recurrent neural networks warp time?", 2018
  */
 export function chrono(bias: Tensor, options: ChronoOptions): Tensor {
-  checkOptions("chrono", options, ["tMax", "gates", "forgetGate", "inputGate", "generator"]);
+  checkOptions("chrono", options, ["tMax", "gates", "forgetGate", "inputGate", "generator"], ["inputGate"]);
   const { tMax, gates = 4, forgetGate = 1, inputGate = 0 } = options;
   if (!(tMax > 2)) throw new ArgumentError(`chrono: expected tMax above 2, got ${tMax}`);
   const hidden = bias.size / gates;

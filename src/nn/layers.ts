@@ -1,6 +1,6 @@
 /** Linear, Bilinear, Embedding, LayerNorm, Sequential. */
 
-import { checkOptions, checkSizes, checkWhole } from "../base/checks.ts";
+import { checkNumber, checkOptions, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { embedding } from "../ops/gather.ts";
 import { bilinear, linear } from "../ops/linear.ts";
@@ -118,15 +118,15 @@ export class Embedding extends Module {
   constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
     super();
     checkSizes("Embedding", { numEmbeddings, embeddingDim });
-    checkOptions("Embedding", options, ["paddingIdx", "scaleGradByFreq", ...LAYER]);
-    if (options.paddingIdx !== undefined) checkWhole("Embedding", "paddingIdx", options.paddingIdx, { least: 0, below: numEmbeddings });
+    const { paddingIdx } = optionsOf("Embedding", options, ["paddingIdx", "scaleGradByFreq", ...LAYER]);
+    if (paddingIdx !== undefined) checkWhole("Embedding", "paddingIdx", paddingIdx, { least: 0, below: numEmbeddings });
     this.numEmbeddings = numEmbeddings;
     this.embeddingDim = embeddingDim;
-    this.paddingIdx = options.paddingIdx;
+    this.paddingIdx = paddingIdx;
     this.scaleGradByFreq = options.scaleGradByFreq ?? false;
     const generator = options.generator ?? defaultGenerator();
     this.weight = new Parameter(generator.normal([numEmbeddings, embeddingDim], 0, 1, options.dtype ?? "float32"));
-    if (options.paddingIdx !== undefined) zeroRow(this.weight, options.paddingIdx);
+    if (paddingIdx !== undefined) zeroRow(this.weight, paddingIdx);
   }
 
   forward(index: Tensor): Tensor {
@@ -167,9 +167,10 @@ export class LayerNorm extends Module {
 
   constructor(normalizedShape: number | Shape, options: LayerNormOptions = {}) {
     super();
-    checkOptions("LayerNorm", options, ["eps", "elementwiseAffine", ...LAYER]);
+    const { eps = 1e-5 } = optionsOf("LayerNorm", options, ["eps", "elementwiseAffine", ...LAYER]);
+    checkNumber("LayerNorm", "eps", eps, { least: 0 });
     this.normalizedShape = typeof normalizedShape === "number" ? [normalizedShape] : normalizedShape;
-    this.eps = options.eps ?? 1e-5;
+    this.eps = eps;
     const affine = options.elementwiseAffine ?? true;
     this.weight = affine ? new Parameter(ones(this.normalizedShape, options.dtype ?? "float32")) : null;
     this.bias = affine ? new Parameter(zeros(this.normalizedShape, options.dtype ?? "float32")) : null;

@@ -120,7 +120,7 @@ function checkLike(name: string, t: Tensor | undefined, x: Tensor, shape: Shape)
  * @param normalizedShape shape of the trailing axes that are normalised together
  */
 export function layerNorm(x: Tensor, normalizedShape: Shape, options: LayerNormOptions = {}): Tensor {
-  checkOptions("layerNorm", options, ["weight", "bias", "eps"]);
+  checkOptions("layerNorm", options, ["weight", "bias", "eps"], ["bias"]);
   checkTensor("layerNorm", x);
   const { weight, bias, eps = 1e-5 } = options;
   checkFloat("layerNorm", x);

@@ -99,7 +99,7 @@ export abstract class ParameterGroups<O extends object> {
     const lists = plain.length > 0 ? [{ params: plain }] : (given as GroupOptions<O>[]);
     const names = Object.keys(defaults);
     checkNames(kind, options, names);
-    for (const { params: _, ...own } of lists as GroupOptions<O>[]) checkNames(`${kind}: a group`, own, names);
+    for (const group of lists as GroupOptions<O>[]) checkNames(`${kind}: a group`, group, ["params", ...names]);
     const common = withDefaults(defaults, options);
     this.groups = lists.map((group) => ({ ...withDefaults(common, group), params: [...group.params] }) as unknown as Group<O>);
     this.params = this.groups.flatMap((group) => group.params);

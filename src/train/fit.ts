@@ -204,7 +204,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   #extra: Json = null;
 
   constructor(model: M, batches: Iterable<B & Continuing>, options: FitOptions<M, B, S>) {
-    checkOptions("fit", options, FIT);
+    checkOptions("fit", options, FIT, ["generator", "resume"]);
     checkModule("fit", model);
     checkIterable("fit", "batches", batches);
     checkFitOptions(options);

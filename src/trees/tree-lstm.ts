@@ -1,6 +1,6 @@
 /** Long short-term memory over trees, with children summed or in order. */
 
-import { checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkNumber, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
 import { add, mul } from "../ops/arithmetic.ts";
@@ -33,6 +33,7 @@ abstract class TreeLSTM extends StructureNetwork<LstmState> {
     super();
     const { inputSize, hiddenSize: H, forgetBias = 1 } = options;
     checkSizes(op, { inputSize, hiddenSize: H });
+    checkNumber(op, "forgetBias", forgetBias);
     this.inputSize = inputSize;
     this.hiddenSize = H;
     this.outputSize = H;

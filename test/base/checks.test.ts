@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { checkNumber, checkOneOf, checkOptions, checkSizes, checkWhole } from "../../src/base/checks.ts";
-import { ArgumentError } from "../../src/base/errors.ts";
+import { ArgumentError, DTypeError } from "../../src/base/errors.ts";
+import { Generator } from "../../src/tensor/random.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
 import { thrown } from "../thrown.ts";
 
@@ -49,10 +50,39 @@ describe("options", () => {
   const KNOWN = ["hiddenSize", "lr"] as const;
   const check = (options: unknown) => () => checkOptions("op", options as { hiddenSize: number; lr?: number }, KNOWN);
 
-  it("have known names; undefined is not given, and a prototype may give", () => {
-    for (const options of [{}, { hiddenSize: 1, lr: undefined }, { hiden: undefined }, Object.create(null), Object.create({ lr: 1 })]) {
+  it("have known names; undefined is not given", () => {
+    for (const options of [{}, { hiddenSize: 1, lr: undefined }, { hiden: undefined }, Object.create(null), Object.freeze({ lr: 1 })]) {
       expect(check(options)).not.toThrow();
     }
+  });
+
+  it("have fields of their own: copies lose those that are inherited", () => {
+    class Config {
+      get lr(): number {
+        return 1;
+      }
+    }
+    for (const options of [Object.create({ lr: 1 }), new Config()]) {
+      expect(check(options)).toThrow(DTypeError);
+      expect(check(options)).toThrow(/^op: expected options as a plain object, got a /);
+      expect(check({ ...options, lr: options.lr })).not.toThrow();
+    }
+  });
+
+  it("are true or false, and generators, where their names say so everywhere, except where a caller checks them", () => {
+    const kinds =
+      (options: object, own: readonly ("bias" | "generator")[] = []) =>
+      () =>
+        checkOptions("op", options as { bias?: unknown; generator?: unknown }, ["bias", "generator"], own);
+    for (const bias of ["false", 0, null, {}]) {
+      expect(kinds({ bias })).toThrow(new ArgumentError(`op: expected bias to be true or false, got ${JSON.stringify(bias)}`));
+      expect(kinds({ bias }, ["bias"])).not.toThrow();
+    }
+    for (const generator of [3, null, "x", []]) {
+      expect(kinds({ generator })).toThrow(new DTypeError(`op: expected generator to be a Generator, got ${JSON.stringify(generator)}`));
+    }
+    expect(kinds({ bias: false, generator: new Generator(1) })).not.toThrow();
+    expect(kinds({ bias: undefined, generator: undefined })).not.toThrow();
   });
 
   it.each([

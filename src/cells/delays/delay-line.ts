@@ -6,6 +6,7 @@ import { mul } from "../../ops/arithmetic.ts";
 import { reshape, sum } from "../../ops/broadcast.ts";
 import { cat, slice, unsqueeze } from "../../ops/shape.ts";
 import { zeros } from "../../tensor/create.ts";
+import { sizeOf } from "../../tensor/shape.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 
 /** Checks numbers of delays: whole numbers of at least 0. @throws ArgumentError */
@@ -30,7 +31,7 @@ export function advance(taps: Tensor): Tensor {
 
 /** Taps side by side, [B,D·n], for a matrix product. */
 export function sideBySide(taps: Tensor): Tensor {
-  return reshape(taps, [taps.dim(0), taps.size / taps.dim(0)]);
+  return reshape(taps, [taps.dim(0), sizeOf(taps.shape.slice(1))]);
 }
 
 /** Σ_d c_d x(t−d) for coefficients [D,…] that broadcast to the signal's shape. */

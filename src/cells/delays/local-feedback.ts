@@ -10,6 +10,7 @@ import { linear } from "../../ops/linear.ts";
 import { tanh } from "../../ops/math.ts";
 import { stack, unsqueeze, unstack } from "../../ops/shape.ts";
 import { Cell } from "../../recurrence/recurrence.ts";
+import { sizeOf } from "../../tensor/shape.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { type Activation, activationOf } from "../activations.ts";
 import { advance, checkDelays, emptyLine, sideBySide, tapsOf, weighTaps } from "./delay-line.ts";
@@ -142,7 +143,7 @@ export class LocalFeedbackLayer extends Cell<LocalFeedbackState> {
 
   /** s [B,O]. */
   #activation(taps: Tensor, recalled: Tensor | null): Tensor {
-    const now = linear(sideBySide(taps), reshape(this.weightIh, [this.outputSize, taps.size / taps.dim(0)]), this.bias);
+    const now = linear(sideBySide(taps), reshape(this.weightIh, [this.outputSize, sizeOf(taps.shape.slice(1))]), this.bias);
     return recalled ? add(now, recalled) : now;
   }
 }

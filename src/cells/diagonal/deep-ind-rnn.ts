@@ -71,6 +71,7 @@ abstract class IndRNNNet extends SequenceCell<readonly Tensor[]> {
     checkOneOf(op, "normAt", place, ["before", "after"]);
     checkRange(op, "lastRecurrentRange", lastRange);
     if (options.weightStd !== undefined) checkNumber(op, "weightStd", options.weightStd, { least: 0 });
+    if (options.normSteps !== undefined) checkSizes(op, { normSteps: options.normSteps });
     // Norms draw no random numbers, so they come first: what they refuse is refused before the layers draw any.
     const isNormal = options.norm !== undefined && options.norm !== "none";
     this.norms = isNormal ? plans.map((plan) => normOf(op, plan.hiddenSize, options)) : [];

@@ -1,7 +1,6 @@
 /** The linear recurrent unit: a diagonal complex recurrence, stable by parametrisation. */
 
-import { checkSizes, optionsOf } from "../../base/checks.ts";
-import { ArgumentError } from "../../base/errors.ts";
+import { checkNumber, checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
 import { add, mul, neg, sub } from "../../ops/arithmetic.ts";
@@ -84,8 +83,9 @@ export class LRU extends SequenceCell<Complex> {
       ...options
     } = optionsOf("LRU", given, ["inputSize", "hiddenSize", "outputSize", "rMin", "rMax", "maxPhase", ...LAYER]);
     checkSizes("LRU", { inputSize, hiddenSize, outputSize });
-    if (!(rMin >= 0 && rMin < rMax && rMax <= 1)) throw new ArgumentError(`LRU: expected 0 ≤ rMin < rMax ≤ 1, got ${rMin} and ${rMax}`);
-    if (!(maxPhase > 0)) throw new ArgumentError(`LRU: expected a positive maxPhase, got ${maxPhase}`);
+    checkNumber("LRU", "rMax", rMax, { above: 0, most: 1 });
+    checkNumber("LRU", "rMin", rMin, { least: 0, below: rMax });
+    checkNumber("LRU", "maxPhase", maxPhase, { above: 0 });
     this.inputSize = inputSize;
     this.outputSize = outputSize;
     this.hiddenSize = hiddenSize;

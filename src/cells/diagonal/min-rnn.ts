@@ -67,6 +67,7 @@ abstract class MinRNN extends SequenceCell<Tensor> {
     this.inputSize = inputSize;
     this.outputSize = hiddenSize;
     this.logSpace = logSpace;
+    if (chunk !== undefined) checkSizes(op, { chunk });
     this.chunk = chunk;
     const bound = 1 / Math.sqrt(inputSize);
     this.weightIh = uniformParameter([(gates + 1) * hiddenSize, inputSize], bound, options);

@@ -70,6 +70,7 @@ export class QRNN extends SequenceCell<QRNNState> {
     this.outputSize = hiddenSize;
     this.width = width;
     this.pooling = pooling;
+    if (chunk !== undefined) checkSizes("QRNN", { chunk });
     this.chunk = chunk;
     const rows = (1 + pooling.length) * hiddenSize;
     const bound = 1 / Math.sqrt(width * inputSize);

@@ -64,6 +64,7 @@ export class SelectiveScan extends SequenceCell<Tensor> {
     this.outputSize = inputSize;
     this.stateSize = stateSize;
     this.rank = rank;
+    if (chunk !== undefined) checkSizes("SelectiveScan", { chunk });
     this.chunk = chunk;
     const { dtype = "float32" } = options;
     this.weightX = uniformParameter([rank + 2 * stateSize, inputSize], 1 / Math.sqrt(inputSize), options);
@@ -154,7 +155,7 @@ export class Mamba extends SequenceCell<MambaState> {
       ...options
     } = optionsOf("Mamba", given, ["expand", "width", "inputSize", "stateSize", "rank", "chunk", ...LAYER]);
     const { stateSize = 16 } = options;
-    checkSizes("Mamba", { inputSize, expand, width, rank, stateSize });
+    checkSizes("Mamba", { inputSize, expand, width, rank, stateSize, chunk: options.chunk ?? 1 });
     const E = expand * inputSize;
     this.inputSize = inputSize;
     this.outputSize = inputSize;

@@ -1,6 +1,6 @@
 /** Long short-term memory as published in 1997: no forget gate, blocks of cells that share their gates. */
 
-import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
+import { checkNumber, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -83,6 +83,7 @@ export class LSTM1997 extends Cell<LSTM1997State> {
       ...LAYER,
     ]);
     checkSizes("LSTM1997", { inputSize: I, blocks: J, cellsPerBlock: S });
+    checkNumber("LSTM1997", "bound", bound, { least: 0 });
     const H = J * S;
     this.inputSize = I;
     this.outputSize = H;

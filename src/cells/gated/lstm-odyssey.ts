@@ -1,6 +1,6 @@
 /** The LSTM with peepholes, and the eight variants to which "a search space odyssey" compared it. */
 
-import { checkSizes, optionsOf } from "../../base/checks.ts";
+import { checkFlag, checkNumber, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { LAYER, type LayerOptions } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -100,6 +100,7 @@ export class OdysseyLSTM extends Cell<OdysseyState> {
     const {
       inputSize: I,
       hiddenSize: H,
+      forgetBias,
       inputGate = true,
       forgetGate = true,
       outputGate = true,
@@ -117,6 +118,8 @@ export class OdysseyLSTM extends Cell<OdysseyState> {
       ...LAYER,
     ]);
     checkSizes("OdysseyLSTM", { inputSize: I, hiddenSize: H });
+    if (forgetBias !== undefined) checkNumber("OdysseyLSTM", "forgetBias", forgetBias);
+    if (forgetGate !== "coupled") checkFlag("OdysseyLSTM", "forgetGate", forgetGate);
     if (forgetGate === "coupled" && !inputGate) throw new ArgumentError("OdysseyLSTM: expected an input gate to couple with, got none");
     this.inputSize = I;
     this.outputSize = H;
@@ -133,7 +136,7 @@ export class OdysseyLSTM extends Cell<OdysseyState> {
     this.weightIh = draw(R * H, I);
     this.weightHh = draw(R * H, H);
     this.bias = new Parameter(zeros([R * H], dtype));
-    if (present.f && options.forgetBias !== undefined) setBlock(this.bias, this.#rows.indexOf("f"), H, options.forgetBias);
+    if (present.f && forgetBias !== undefined) setBlock(this.bias, this.#rows.indexOf("f"), H, forgetBias);
     this.weightPeephole = (options.peepholes ?? true) && G > 0 ? draw(G, H) : null;
     this.weightGates = options.gateRecurrence && G > 0 ? draw(G * H, G * H) : null;
   }

@@ -214,7 +214,7 @@ export class MLSTM extends SequenceCell<MLSTMState> {
 
   /** [T,B,N·d] as [B,N,T,d]. */
   #byHead(x: Tensor): Tensor {
-    return permute(reshape(x, [x.dim(0), x.dim(1), this.heads, -1]), [1, 2, 0, 3]);
+    return permute(reshape(x, [x.dim(0), x.dim(1), this.heads, x.dim(2) / this.heads]), [1, 2, 0, 3]);
   }
 
   whole(xs: Tensor, state: MLSTMState, lengths: Lengths): [ys: Tensor, last: MLSTMState] {

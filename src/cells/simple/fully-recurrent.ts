@@ -1,6 +1,6 @@
 /** Williams and Zipser's continually running network, in which every unit may see every other. */
 
-import { checkSizes, optionsOf } from "../../base/checks.ts";
+import { checkNumber, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError, ShapeError } from "../../base/errors.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
@@ -60,6 +60,7 @@ export class FullyRecurrentNetwork extends Cell<Tensor> {
       inputSize: I,
       units: n,
       outputSize: O = n,
+      bound = 0.5,
     } = optionsOf("FullyRecurrentNetwork", options, [
       "inputSize",
       "units",
@@ -71,6 +72,7 @@ export class FullyRecurrentNetwork extends Cell<Tensor> {
       ...LAYER,
     ]);
     checkSizes("FullyRecurrentNetwork", { inputSize: I, units: n, outputSize: O });
+    checkNumber("FullyRecurrentNetwork", "bound", bound, { least: 0 });
     if (O > n) throw new ArgumentError(`FullyRecurrentNetwork: expected outputSize of at most ${n} units, got ${O}`);
     this.inputSize = I;
     this.outputSize = O;
@@ -85,7 +87,7 @@ export class FullyRecurrentNetwork extends Cell<Tensor> {
     this.#depth = longestPath(instant, n);
     this.mask = keep(cat([cast(slice(mask, 1, 0, I + 1), dtype), tensor(delayed, { shape: [n, n], dtype })], 1));
     this.instant = this.#depth > 0 ? keep(tensor(instant, { shape: [n, n], dtype })) : null;
-    this.weight = uniformParameter(shape, options.bound ?? 0.5, options);
+    this.weight = uniformParameter(shape, bound, options);
   }
 
   initialState(batch: number): Tensor {

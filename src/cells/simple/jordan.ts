@@ -1,6 +1,6 @@
 /** Jordan's sequential networks: their output is their context, directly or through state units. */
 
-import { checkOptions, checkSizes } from "../../base/checks.ts";
+import { checkNumber, checkOptions, checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
@@ -120,9 +120,10 @@ export class JordanSequentialNetwork extends Jordan<JordanState> {
   readonly decay: number;
 
   constructor(options: JordanDecayOptions) {
-    checkOptions("JordanSequentialNetwork", options, ["decay", ...JORDAN]);
-    super("JordanSequentialNetwork", options.outputSize, options);
-    this.decay = options.decay ?? 0.5;
+    const { decay = 0.5, outputSize } = optionsOf("JordanSequentialNetwork", options, ["decay", ...JORDAN]);
+    checkNumber("JordanSequentialNetwork", "decay", decay);
+    super("JordanSequentialNetwork", outputSize, options);
+    this.decay = decay;
   }
 
   initialState(batch: number): JordanState {

@@ -1,6 +1,6 @@
 /** Recurrent multilayer perceptrons. */
 
-import { checkOptions, checkText } from "../../base/checks.ts";
+import { checkNumber, checkOptions, checkText } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Module, type Parameter } from "../../nn/module.ts";
@@ -70,11 +70,13 @@ export class RMLP extends Cell<readonly Tensor[]> {
   constructor(options: RMLPOptions) {
     super();
     checkOptions("RMLP", options, ["layout", "activation", "outputActivation", "initialBound", ...LAYER]);
-    const plan = readLayout(options.layout);
+    const { layout, initialBound } = options;
+    if (initialBound !== undefined) checkNumber("RMLP", "initialBound", initialBound, { least: 0 });
+    const plan = readLayout(layout);
     this.inputSize = (plan[0] as LayerPlan).size;
     this.outputSize = (plan.at(-1) as LayerPlan).size;
     this.layers = plan.slice(1).map((layer, l) => {
-      const bound = options.initialBound ?? 1 / Math.sqrt(layer.size);
+      const bound = initialBound ?? 1 / Math.sqrt(layer.size);
       return new PerceptronLayer((plan[l] as LayerPlan).size, layer, bound, options);
     });
     this.#options = options;

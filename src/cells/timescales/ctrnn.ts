@@ -1,6 +1,6 @@
 /** The continuous-time recurrent network: leaky units, each with its own time constant, and a choice of solvers. */
 
-import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
+import { checkNumber, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -90,9 +90,10 @@ export class CTRNN extends Cell<readonly Tensor[]> {
     checkOneOf("CTRNN", "interpolation", options.interpolation ?? "hold", ["hold", "linear"]);
     const [least, greatest] = options.tau ?? [1, 1];
     for (const [name, value] of Object.entries({ interval, tau: least, tolerance: options.tolerance ?? 1 })) {
-      if (!(value > 0)) throw new ArgumentError(`CTRNN: expected a positive ${name}, got ${value}`);
+      checkNumber("CTRNN", name, value, { above: 0 });
     }
     if (!(greatest >= least)) throw new ArgumentError(`CTRNN: expected tau from least to greatest, got [${least}, ${greatest}]`);
+    checkNumber("CTRNN", "bound", bound, { least: 0 });
     this.inputSize = I;
     this.outputSize = H;
     this.interval = interval;

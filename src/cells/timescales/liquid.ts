@@ -1,6 +1,6 @@
 /** The liquid time-constant network: leaky differential equations whose time constants depend on the input. */
 
-import { checkSizes, optionsOf } from "../../base/checks.ts";
+import { checkNumber, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -34,7 +34,7 @@ export function seenAndTime(input: Tensor, interval: number, timed: boolean): [s
 
 /** Number of visible inputs. @throws ArgumentError if there is nothing but the time, or for an interval that is not positive */
 export function checkTime(op: string, inputSize: number, interval: number, timed: boolean): number {
-  if (!(interval > 0)) throw new ArgumentError(`${op}: expected a positive interval, got ${interval}`);
+  checkNumber(op, "interval", interval, { above: 0 });
   if (timed && inputSize < 2) throw new ArgumentError(`${op}: expected an input beside the time, got inputSize ${inputSize}`);
   return timed ? inputSize - 1 : inputSize;
 }

@@ -68,6 +68,7 @@ export class MTRNN extends Cell<Tensor> {
       fastSize,
       slowSize,
       tau: { io = 2, fast = 5, slow = 70 } = {},
+      bound = 0.025,
       ownInput = 0,
       sequences = 0,
       dtype = "float32",
@@ -88,6 +89,7 @@ export class MTRNN extends Cell<Tensor> {
     for (const [name, tau] of Object.entries({ io, fast, slow })) {
       if (!(tau >= 1)) throw new ArgumentError(`MTRNN: expected tau.${name} of at least one step, got ${tau}`);
     }
+    checkNumber("MTRNN", "bound", bound, { least: 0 });
     checkNumber("MTRNN", "ownInput", ownInput, { least: 0, most: 1 });
     checkWhole("MTRNN", "sequences", sequences);
     this.#options = options;
@@ -99,7 +101,7 @@ export class MTRNN extends Cell<Tensor> {
     const sizes = [...maps, fastSize, slowSize];
     const groups = sizes.flatMap((size, g) => new Array<number>(size).fill(g));
     const N = groups.length;
-    this.weight = uniformParameter([N, N], options.bound ?? 0.025, options);
+    this.weight = uniformParameter([N, N], bound, options);
     this.initialSlow = sequences > 0 ? new Parameter(zeros([sequences, slowSize], dtype)) : null;
     const sees = (to: number, from: number) => to === from || Math.max(to, from) === maps.length || Math.min(to, from) === maps.length;
     const mask = groups.flatMap((to) => groups.map((from) => Number(sees(to, from))));

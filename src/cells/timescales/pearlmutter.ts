@@ -81,6 +81,7 @@ export class PearlmutterNetwork extends Cell<readonly Tensor[]> {
     checkSizes("PearlmutterNetwork", { inputSize: I, hiddenSize: H });
     checkNumber("PearlmutterNetwork", "interval", interval, { above: 0 });
     checkNumber("PearlmutterNetwork", "tau", tau, { above: interval });
+    checkNumber("PearlmutterNetwork", "bound", bound, { least: 0 });
     if (maxDelay !== null) checkNumber("PearlmutterNetwork", "maxDelay", maxDelay, { above: 0 });
     this.inputSize = I;
     this.outputSize = H;

@@ -130,7 +130,7 @@ export interface GruResult {
  * @see Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", 2014
  */
 export function gruSequence(gx: Tensor, weightHh: Tensor, h0: Tensor, options: GruOptions): GruResult {
-  checkOptions("gruSequence", options, ["resetAfter", "bias", ...ROWS]);
+  checkOptions("gruSequence", options, ["resetAfter", "bias", ...ROWS], ["bias"]);
   checkTensor("gruSequence", gx);
   const [inputs, params] = gruArguments(gx, weightHh, h0, options);
   const [ys, h] = applyAll(gruOp, inputs, params) as [Tensor, Tensor];

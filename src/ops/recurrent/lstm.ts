@@ -139,7 +139,7 @@ export interface LstmResult {
  * architectures for large scale acoustic modeling", 2014 (projection)
  */
 export function lstmSequence(gx: Tensor, weightHh: Tensor, h0: Tensor, c0: Tensor, options: LstmOptions): LstmResult {
-  checkOptions("lstmSequence", options, ["peepholes", "weightHr", ...ROWS]);
+  checkOptions("lstmSequence", options, ["peepholes", "weightHr", ...ROWS], ["peepholes"]);
   checkTensor("lstmSequence", gx);
   const [inputs, params] = lstmArguments(gx, weightHh, h0, c0, options);
   const [ys, h, c] = applyAll(lstmOp, inputs, params) as [Tensor, Tensor, Tensor];
