@@ -1,7 +1,7 @@
 /** The usual way to make a primitive: one output, and one rule per input for each mode. */
 
-import { checkObject } from "../base/checks.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { checkObject, finished } from "../base/checks.ts";
+import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { accumulate } from "./accumulate.ts";
 import type { Inputs, Primitive } from "./primitive.ts";
 
@@ -35,8 +35,15 @@ export function closedOp<P = void>(op: Op<P>): Primitive<P> {
   return primitiveOf(op, true);
 }
 
+/** What a rule of one's own gives, which may be anything, as a promise. @throws DTypeError, StateError */
+function checkFound(name: string, found: Tensor | null): Tensor | null {
+  if (found !== null) checkTensor(`a rule of ${name}`, finished(`a rule of ${name}`, found));
+  return found;
+}
+
 function primitiveOf<P>(op: Op<P>, closed: boolean): Primitive<P> {
   const { vjp, jvp } = op;
+  const checked = (found: Tensor | null) => (closed ? found : checkFound(op.name, found));
   const vjpOf = typeof vjp === "function" ? () => vjp : (i: number) => vjp[i] as VjpRule<P>;
   const jvpOf = typeof jvp === "function" ? () => jvp : (i: number) => jvp[i] as JvpRule<P>;
   return {
@@ -47,7 +54,7 @@ function primitiveOf<P>(op: Op<P>, closed: boolean): Primitive<P> {
       const found = new Array<Tensor | null>(inputs.length).fill(null);
       if (!g) return found;
       for (let i = 0; i < inputs.length; i++) {
-        if (needs[i]) found[i] = vjpOf(i)(g, outputs[0] as Tensor, inputs, params, i);
+        if (needs[i]) found[i] = checked(vjpOf(i)(g, outputs[0] as Tensor, inputs, params, i));
       }
       return found;
     },
@@ -56,7 +63,7 @@ function primitiveOf<P>(op: Op<P>, closed: boolean): Primitive<P> {
       for (let i = 0; i < inputs.length; i++) {
         const t = tangents[i];
         if (!t) continue;
-        const part = jvpOf(i)(t, outputs[0] as Tensor, inputs, params, i);
+        const part = checked(jvpOf(i)(t, outputs[0] as Tensor, inputs, params, i));
         if (part !== null) total = total === null ? part : accumulate(total, part);
       }
       return [total];

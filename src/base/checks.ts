@@ -224,6 +224,11 @@ export function optionsOf<O extends object, const N extends readonly NameOf<O>[]
   return options;
 }
 
+/** Refuses arguments after the last one that there is. @throws ArgumentError */
+export function checkNoMore(op: string, more: readonly unknown[]): void {
+  if (more.length > 0) throw new ArgumentError(`${op}: expected no more arguments, got ${quote(more[0])}`);
+}
+
 /** A text. @throws DTypeError */
 export function checkText(op: string, name: string, value: unknown): asserts value is string {
   if (typeof value !== "string") throw new DTypeError(`${op}: expected ${name} as text, got ${quote(value)}`);

@@ -35,7 +35,9 @@ function sketch(value: unknown, depth: number): string {
     const parts = value.slice(0, ENTRIES).map((part) => sketch(part, depth - 1));
     return `[${parts.join(",")}${value.length > ENTRIES ? ",…" : ""}]`;
   }
-  return isPlain(value) ? sketchObject(value, depth) : `a ${shorten(value.constructor.name)}`;
+  return isPlain(value)
+    ? sketchObject(value, depth)
+    : `a ${shorten(value.constructor?.name || Object.prototype.toString.call(value).slice(8, -1))}`;
 }
 
 function sketchObject(value: object, depth: number): string {

@@ -1,5 +1,6 @@
 /** Eligibility propagation. */
 
+import { checkNoMore } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { GradientAlgorithm } from "./algorithm.ts";
 import { forwardAlgorithm } from "./forward.ts";
@@ -30,7 +31,8 @@ import { independentUnits, leakyUnits, localTraces, memoryUnits } from "./local-
  * Deviates: no spiking units.
  * @example fit(model, batches, { gradients: eprop(), … })
  */
-export function eprop(): GradientAlgorithm {
+export function eprop(...more: readonly []): GradientAlgorithm {
+  checkNoMore("eprop", more);
   return forwardAlgorithm("eprop", (setting) => {
     refuseStart(setting);
     const { recurrence } = setting;

@@ -1,6 +1,6 @@
 /** Real-time recurrent learning, backpropagation through time, and everything in between: one recursion over blocks of steps. */
 
-import { checkWhole } from "../base/checks.ts";
+import { checkNoMore, checkWhole } from "../base/checks.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { broadcastTo, reshape } from "../ops/broadcast.ts";
 import { matmul } from "../ops/linear.ts";
@@ -129,6 +129,7 @@ export function hybrid(h: number): GradientAlgorithm {
  * backpropagation algorithm for temporal pattern recognition", Complex Systems 3, 1989
  * @example fit(model, batches, { gradients: rtrl(), … })
  */
-export function rtrl(): GradientAlgorithm {
+export function rtrl(...more: readonly []): GradientAlgorithm {
+  checkNoMore("rtrl", more);
   return forwardAlgorithm("rtrl", exactInfluence);
 }

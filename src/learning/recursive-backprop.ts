@@ -1,6 +1,6 @@
 /** Backpropagation in networks whose synapses are recursive filters: exact, and causal with a truncated future. */
 
-import { checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkNoMore, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { LocalFeedbackLayer, LocalFeedbackNetwork } from "../cells/delays/local-feedback.ts";
@@ -222,7 +222,8 @@ function recursive<Q extends number | null>(name: string, reachOf: (layers: numb
  * @throws ArgumentError for other recurrences, and for feedback of activations or outputs
  * @example fit(net, batches, { gradients: rbp(), … }) // net: LocalFeedbackNetwork
  */
-export function rbp(): GradientAlgorithm {
+export function rbp(...more: readonly []): GradientAlgorithm {
+  checkNoMore("rbp", more);
   return recursive("rbp", (above) => new Array(above).fill(null));
 }
 
@@ -258,6 +259,7 @@ export function crbp(options: CRBPOptions): GradientAlgorithm {
   if (typeof Q !== "number" && !Array.isArray(Q))
     throw new DTypeError(`crbp: expected Q to be a whole number or an array of them, got ${quote(Q)}`);
   const all = typeof Q === "number" ? [Q] : [...Q];
+  if (all.length === 0) throw new ArgumentError("crbp: expected a Q for each layer but the first, got none");
   for (const q of all) checkWhole("crbp", "Q", q);
   const name = `crbp(${all.join(", ")})`;
   const reachOf = (above: number): readonly number[] => {

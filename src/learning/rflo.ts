@@ -1,5 +1,6 @@
 /** Random-feedback local online learning. */
 
+import { checkNoMore } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { GradientAlgorithm } from "./algorithm.ts";
 import { forwardAlgorithm } from "./forward.ts";
@@ -22,7 +23,8 @@ import { leakyUnits, localTraces } from "./local-traces.ts";
  * Deviates: none.
  * @example fit(model, batches, { gradients: rflo(), … })
  */
-export function rflo(): GradientAlgorithm {
+export function rflo(...more: readonly []): GradientAlgorithm {
+  checkNoMore("rflo", more);
   return forwardAlgorithm("rflo", (setting) => {
     refuseStart(setting);
     const units = leakyUnits(setting.recurrence);

@@ -1,5 +1,6 @@
 /** The gradient with which long short-term memory was first trained. */
 
+import { checkNoMore } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { reshape } from "../ops/broadcast.ts";
@@ -101,7 +102,8 @@ function viewOf(recurrence: Recurrence): Recurrence {
  * @throws ArgumentError for anything but an `LSTMCell` or an `LSTM` of one layer and one direction
  * @example fit(model, batches, { gradients: truncatedLstm(), … })
  */
-export function truncatedLstm(): GradientAlgorithm {
+export function truncatedLstm(...more: readonly []): GradientAlgorithm {
+  checkNoMore("truncatedLstm", more);
   return forwardAlgorithm(NAME, influenceOf, { as: viewOf });
 }
 

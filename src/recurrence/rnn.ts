@@ -1,6 +1,6 @@
 /** RNN, LSTM and GRU layers for whole sequences, stacked or bidirectional, with PyTorch's options and parameter names. */
 
-import { checkNumber, checkOptions, checkSizes } from "../base/checks.ts";
+import { checkNoMore, checkNumber, checkOptions, checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ShapeError, StateError } from "../base/errors.ts";
 import { type FromStateDictOptions, fromTensors, type OwnTensors, ownOptions, type StateSource } from "../nn/from-state-dict.ts";
@@ -153,8 +153,9 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
    * @throws ShapeError for a sequence without steps and for shapes that do not fit
    * @throws ArgumentError for lengths outside [0, T], and for indices that are out of range
    */
-  forward(xs: Tensor, options: ForwardOptions<S> = {}): ForwardResult<S> {
+  forward(xs: Tensor, options: ForwardOptions<S> = {}, ...more: readonly []): ForwardResult<S> {
     checkOptions("forward", options, ["state", "lengths"]);
+    checkNoMore("forward", more);
     checkTensor("forward", xs);
     if (xs.rank === (isIndex(xs) ? 1 : 2)) return this.#forwardUnbatched(xs, options);
     const { state: initial, ...scanning } = options;

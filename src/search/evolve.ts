@@ -27,7 +27,10 @@ export interface Evaluator<C> {
 export interface EvolveOptions<C> {
   /** Ends the run when aborted, after evaluations in progress. It resolves with the reason "aborted" and discards their costs. */
   readonly signal?: AbortSignal;
-  /** Begins no generation that would exceed this number of evaluations (of the search in total): reason "evaluations". */
+  /**
+   * Begins no generation that would exceed this number of evaluations (of the search in total): reason "evaluations". The search's own
+   * `maxEvaluations` is looked at after each generation, which may exceed it; given both, whichever is reached first ends the run.
+   */
   readonly maxEvaluations?: number;
   /** Number of candidates to evaluate at once (default 1, or the evaluator's own). */
   readonly concurrency?: number;

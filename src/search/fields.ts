@@ -46,7 +46,7 @@ export function fieldsFromBytes(expected: Identity, bytes: Uint8Array): FieldRea
     if (format !== FORMAT) refuse(`format "${FORMAT}"`, format);
     checkSeal("restore", bytes, metadata, METADATA);
     if (kind !== expected.kind) refuse(`the state of ${expected.kind}`, kind);
-    if (options !== expected.options) refuse(`the state of a search with the options ${expected.options}`, options);
+    if (options !== expected.options) refuseOptions(expected.options, options);
     if (unreadable.size > 0) refuse("numbers that can be read", [...unreadable.keys()]);
     const lengths = parseJson("restore", "the lengths of lists", lists);
     if (!isRecord(lengths)) return refuse("the lengths of lists", lengths);
@@ -57,6 +57,16 @@ export function fieldsFromBytes(expected: Identity, bytes: Uint8Array): FieldRea
     }
     return new FieldReader(plain, lengths);
   });
+}
+
+/** Names the first option that differs. */
+function refuseOptions(expected: string, saved: unknown): never {
+  const read = (text: unknown): unknown => (typeof text === "string" ? parseJson("restore", "the options", text) : text);
+  const [own, got] = [read(expected), read(saved)];
+  if (!isRecord(own) || !isRecord(got)) refuse("the options of a search", got);
+  const differs = [...Object.keys(own), ...Object.keys(got)].find((name) => JSON.stringify(own[name]) !== JSON.stringify(got[name]));
+  if (differs === undefined) refuse("options in the order of this search", saved);
+  refuse(`the state of a search with ${differs} ${quote(own[differs])}`, `one with ${differs} ${quote(got[differs])}`);
 }
 
 function refuse(expected: string, got: unknown): never {

@@ -748,6 +748,7 @@ function checkFitOptions({
   accumulate,
   onError,
   monitor,
+  signal,
 }: AnyOptions): void {
   if (!((optimizer as unknown) instanceof ParameterGroups)) {
     throw new DTypeError(`fit: expected an optimizer, such as SGD or Adam, got ${quote(optimizer)}`);
@@ -768,7 +769,9 @@ function checkFitOptions({
   if (![generator ?? []].flat().every((g) => g instanceof Generator)) {
     throw new ArgumentError(`fit: expected generator to be a Generator or a list of them, got ${quote(generator)}`);
   }
+  if (signal !== undefined) checkMethods("fit", "a signal", signal, ["addEventListener", "removeEventListener"]);
   if (earlyStopping === undefined) return;
+  checkOptions("fit: earlyStopping", earlyStopping, ["patience", "minDelta", "restoreBest"]);
   const { patience, minDelta = 0, restoreBest = true } = earlyStopping;
   checkWhole("fit", "earlyStopping.patience", patience, { least: 1 });
   checkNumber("fit", "earlyStopping.minDelta", minDelta, { least: 0 });

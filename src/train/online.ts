@@ -296,8 +296,13 @@ export class Online<M extends Module, B> {
     try {
       const result = this.#options.loss(this.#model, sample);
       const value: unknown = Array.isArray(result) ? result[0] : result;
-      if (value === null || value instanceof Tensor) return value;
-      throw new ArgumentError(`online: expected loss to return a tensor or null, got ${quote(value)}`);
+      if (value !== null && !(value instanceof Tensor)) {
+        throw new ArgumentError(`online: expected loss to return a tensor or null, got ${quote(value)}`);
+      }
+      if (value !== null && taken.size === 0) {
+        throw new ArgumentError("online: expected loss to run a step of the model's recurrences, got one that runs none");
+      }
+      return value;
     } finally {
       for (const undo of restore) undo();
     }

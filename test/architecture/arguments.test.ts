@@ -2,27 +2,38 @@
 
 import { existsSync, readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { backward } from "../../src/autodiff/backward.ts";
+import { defineOp } from "../../src/autodiff/define-op.ts";
+import { apply } from "../../src/autodiff/primitive.ts";
 import { tomita } from "../../src/automata/automaton.ts";
 import { insertAutomaton } from "../../src/automata/insertion.ts";
 import * as errors from "../../src/base/errors.ts";
+import { ClockworkRNN } from "../../src/cells/index.ts";
 import { fixedPoints, jacobianAt } from "../../src/dynamics/fixed-points.ts";
 import { HistoryCompressor } from "../../src/hierarchies/history-compressor.ts";
 import { Predictor } from "../../src/hierarchies/index.ts";
 import { exportWeights, importWeights } from "../../src/interop/layouts.ts";
+import { crbp, eprop, rbp, rflo, rtrl, truncatedLstm } from "../../src/learning/index.ts";
 import { SequenceBatchNorm } from "../../src/nn/batch-norm.ts";
 import { Dropout, VariationalDropout } from "../../src/nn/dropout-layers.ts";
 import * as initializers from "../../src/nn/init.ts";
 import { Bilinear, Embedding, LayerNorm, Linear } from "../../src/nn/layers.ts";
 import { Parameter } from "../../src/nn/module.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { ReduceLROnPlateau, warmUp } from "../../src/optim/schedules.ts";
 import { SGD } from "../../src/optim/sgd.ts";
 import { imageGrid } from "../../src/plot/images.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
+import { LSTM } from "../../src/recurrence/rnn.ts";
 import { RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { stateTensors } from "../../src/recurrence/state.ts";
+import { NEAT } from "../../src/search/neat.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
+import { fit } from "../../src/train/fit.ts";
+import { online } from "../../src/train/online.ts";
 import { forestOf } from "../../src/trees/structure.ts";
+import { LearnedInitialState, Reversed } from "../../src/wrappers/index.ts";
 import { every } from "../recurrence/every.ts";
 import { thrown } from "../thrown.ts";
 
@@ -107,6 +118,18 @@ describe("arguments after the first, and what callbacks give", () => {
     return new HistoryCompressor({ symbols: 3, gapBits: 4, levels: [any(new Predictor(cell, { outputSize: 3 }))] });
   };
   const start = { starts: [[1]] };
+  /** A function, to be called with whatever. */
+  const call = (fn: unknown) => fn as (...args: unknown[]) => unknown;
+  const lstm = new LSTM({ inputSize: 2, hiddenSize: 2, generator: new Generator(1) });
+  const sequence = () => tensor([[[1, 2]], [[3, 4]]]);
+  const rnn = () => new RNNCell({ inputSize: 2, hiddenSize: 2, generator: new Generator(1) });
+  const fitting = (options: object) => fit(new Linear(2, 1), [{}], { optimizer: optimizer(), loss: () => tensor(0), ...options });
+  const learning = (loss: unknown) => {
+    const model = rnn();
+    return online(model, { optimizer: new SGD(model.parameters(), { lr: 0.1 }), gradients: rtrl(), loss: any(loss) }).step(any({}));
+  };
+  const late = defineOp({ name: "late", forward: ([x]) => any(x), vjp: any(async (g: unknown) => g), jvp: (t) => t });
+  const neat = (inputs: number) => new NEAT({ inputs, outputs: 1, population: 3, generator: new Generator(1) });
 
   it.each<[string, () => unknown, string, string]>([
     ["a layout of no recurrent module", () => exportWeights(any(new Linear(2, 3)), any(undefined)), "DTypeError", "exportWeights: expected an RNN, GRU or LSTM or a cell of one, got Linear"],
@@ -138,9 +161,26 @@ describe("arguments after the first, and what callbacks give", () => {
     ["no value", () => initializers.constant(weight(), any(undefined)), "DTypeError", "constant: expected numbers"],
     ["no columns", () => imageGrid([[1]], { width: 1, columns: 0 }), "ArgumentError", "imageGrid: expected columns to be a whole number of at least 1, got 0"],
     ["no width", () => imageGrid([[1]], { width: 0 }), "ArgumentError", "imageGrid: expected width"],
+    ["no early stopping", () => fitting({ earlyStopping: null }), "DTypeError", "fit: earlyStopping: expected options as an object, got null"],
+    ["no signal", () => fitting({ signal: 1 }), "DTypeError", "fit: expected a signal"],
+    ["no Q", () => crbp({ Q: [] }), "ArgumentError", "crbp: expected a Q for each layer but the first, got none"],
+    ["options of rtrl", () => call(rtrl)({ x: 1 }), "ArgumentError", 'rtrl: expected no more arguments, got {"x":1}'],
+    ["a number for rtrl", () => call(rtrl)(3), "ArgumentError", "rtrl: expected no more arguments, got 3"],
+    ["options of eprop", () => call(eprop)({ x: 1 }), "ArgumentError", "eprop: expected no more arguments"],
+    ["options of rflo", () => call(rflo)({ x: 1 }), "ArgumentError", "rflo: expected no more arguments"],
+    ["options of rbp", () => call(rbp)({ x: 1 }), "ArgumentError", "rbp: expected no more arguments"],
+    ["options of truncatedLstm", () => call(truncatedLstm)({ x: 1 }), "ArgumentError", "truncatedLstm: expected no more arguments"],
+    ["a state beside forward's options", () => call(lstm.forward.bind(lstm))(sequence(), undefined, { lengths: [1] }), "ArgumentError", 'forward: expected no more arguments, got {"lengths":[1]}'],
+    ["no periods", () => new ClockworkRNN(any({ inputSize: 2, hiddenSize: 2 })), "DTypeError", "ClockworkRNN: expected periods to be an array of whole numbers, got undefined"],
+    ["a loss that is a generator", () => learning(function* () { yield 1; }), "ArgumentError", "got a Generator"],
+    ["a loss that runs no recurrence", () => learning(() => sum(weight())), "ArgumentError", "online: expected loss to run a step of the model's recurrences"],
+    ["no options of LearnedInitialState's scan", () => new LearnedInitialState(rnn()).scan(sequence(), undefined, any(null)), "DTypeError", "scan: expected options"],
+    ["no options of Reversed's scan", () => new Reversed(rnn()).scan(sequence(), undefined, any(null)), "DTypeError", "scan: expected options"],
+    ["a rule that gives a promise", () => backward(sum(apply(late, [new Parameter(weight())], undefined))), "StateError", "a rule of late: expected a synchronous function, got a promise"],
+    ["a saved search of other options", () => neat(3).restore(neat(2).toBytes()), "FormatError", "restore: expected the state of a search with inputs 3, got one with inputs 2"],
     ["no scale", () => imageGrid([[1]], { width: 1, scale: Number.NaN }), "ArgumentError", "imageGrid: expected scale"],
-  ])("%s", (_, call, name, message) => {
-    const error = thrown(call) as Error;
+  ])("%s", (_, attempt, name, message) => {
+    const error = thrown(attempt) as Error;
     expect(error).toMatchObject({ name });
     expect(error.message).toContain(message);
   }); // biome-ignore format: a table

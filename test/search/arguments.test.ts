@@ -124,7 +124,7 @@ const SEARCHES = [
 
 describe.each(SEARCHES)("%s", (name, make) => {
   it.each([5, null, {}, "seed"])("takes no %j as a generator", (generator) => {
-    expect(() => make({ generator })).toThrow(`${name}: expected a generator with split, normal, got`);
+    expect(() => make({ generator })).toThrow(`${name}: expected generator to be a Generator, got`);
   });
 
   it("refuses candidates and costs that are none, and changes nothing by it", () => {

@@ -1,6 +1,6 @@
 /** The clockwork RNN. */
 
-import { checkSizes, optionsOf } from "../../base/checks.ts";
+import { checkSizes, checkWholes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
@@ -56,6 +56,7 @@ export class ClockworkRNN extends Cell<ClockworkState> {
       dtype = "float32",
     } = optionsOf("ClockworkRNN", options, ["inputSize", "hiddenSize", "periods", ...LAYER]);
     checkSizes("ClockworkRNN", { inputSize: I, hiddenSize: H });
+    checkWholes("ClockworkRNN", "periods", periods, { least: 1 });
     const size = moduleSize(H, periods);
     const period = Array.from({ length: H }, (_, i) => periods[Math.floor(i / size)] as number);
     const draw = (...shape: number[]): Parameter => uniformParameter(shape, 1 / Math.sqrt(H), options);
