@@ -154,8 +154,8 @@ export class Mamba extends SequenceCell<MambaState> {
       rank = Math.ceil(inputSize / 16),
       ...options
     } = optionsOf("Mamba", given, ["expand", "width", "inputSize", "stateSize", "rank", "chunk", ...LAYER]);
-    const { stateSize = 16 } = options;
-    checkSizes("Mamba", { inputSize, expand, width, rank, stateSize, chunk: options.chunk ?? 1 });
+    const { stateSize = 16, chunk = 1 } = options;
+    checkSizes("Mamba", { inputSize, expand, width, rank, stateSize, chunk });
     const E = expand * inputSize;
     this.inputSize = inputSize;
     this.outputSize = inputSize;
