@@ -8,7 +8,7 @@ import { buildKernels } from "./build-kernels.mjs";
 import { writeDeclarations } from "./declarations.mjs";
 import { readOptions } from "./options.mjs";
 import { pureCalls } from "./pure-calls.mjs";
-import { smallEntry } from "./small-entry.mjs";
+import { SMALL_ENTRIES, smallEntry } from "./small-entry.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
@@ -47,13 +47,19 @@ declare const kernels: WebAssembly.Module;
 export default kernels;
 `;
 
-/** `src/nn/index.ts` → `dist/edge/nn.js`, for every subpath of the package that has an edge form. */
+/** Subpaths of the package that have an edge form. */
+const conditional = Object.values(manifest.exports).filter((e) => e.workerd !== undefined);
+const sourceOf = (entry) => entry.default.replace("./dist/", "src/").replace(/\.js$/, ".ts");
+const isSmall = (entry) => sourceOf(entry) in SMALL_ENTRIES;
+
+/** `src/nn/index.ts` → `dist/edge/nn.js`, for every one that is no small entry. */
 function edgeEntries() {
-  const conditional = Object.values(manifest.exports).filter((e) => e.workerd !== undefined && !e.default.endsWith("/inference.js"));
-  return conditional.map((e) => ({
-    in: e.default.replace("./dist/", "src/").replace(/\.js$/, ".ts"),
-    out: e.workerd.replace("./dist/edge/", "").replace(/\.js$/, ""),
-  }));
+  return conditional
+    .filter((e) => !isSmall(e))
+    .map((e) => ({
+      in: sourceOf(e),
+      out: e.workerd.replace("./dist/edge/", "").replace(/\.js$/, ""),
+    }));
 }
 
 /** The entries share their chunks, and with them the one instance of the kernels. */
@@ -69,14 +75,13 @@ async function edge() {
   await build({ ...options, entryPoints: edgeEntries(), outdir: "dist/edge" });
 }
 
-/** The small entry in its two forms: bundles of their own, around the small binary. */
-async function inference() {
-  for (const [outfile, binary] of [
-    ["dist/inference.js", "binary.inference.ts"],
-    ["dist/edge/inference.js", "binary.inference.edge.ts"],
-  ]) {
-    const options = { ...common, bundle: true, platform: "neutral", minifySyntax: true, plugins: [smallEntry(root, binary)] };
-    await build({ ...options, entryPoints: ["src/inference.ts"], outfile });
+/** The small entries, each in two forms: bundles of their own. */
+async function smallEntries() {
+  const options = { ...common, bundle: true, platform: "neutral", minifySyntax: true };
+  for (const entry of conditional.filter(isSmall)) {
+    const source = sourceOf(entry);
+    await build({ ...options, entryPoints: [source], outfile: entry.default, plugins: [smallEntry(root, source)] });
+    await build({ ...options, entryPoints: [source], outfile: entry.workerd, plugins: [smallEntry(root, source, true)] });
   }
 }
 
@@ -107,7 +112,7 @@ if (cliOnly) {
   await mkdir(join(root, "dist/edge"), { recursive: true });
   await modules();
   await edge();
-  await inference();
+  await smallEntries();
   await commandLine();
   await copyFile(join(root, "build/simd.wasm"), join(root, "dist/kernels.wasm"));
   await copyFile(join(root, "build/inference.wasm"), join(root, "dist/kernels-inference.wasm"));

@@ -1,4 +1,6 @@
-// The small entry: the library without derivatives, around the small binary.
+// The small entries: the library without derivatives.
+//
+// `tapeloop/inference` runs recurrent layers, around the small binary; `tapeloop/onnx/inference` runs ONNX models, around the whole one.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -34,16 +36,24 @@ function withoutRules(code) {
 /** What keeps and follows derivatives: each of these files is replaced by src/autodiff/values-only.ts. */
 const DERIVATIVES = /\/(primitive|define-op|fused|composed|sweep|tape)\.ts$/;
 
+/** By source: what names the entry (in src/base), and what brings its kernels (in src/wasm). */
+export const SMALL_ENTRIES = {
+  "src/inference.ts": { library: "library.inference.ts", binary: "binary.inference" },
+  "src/onnx/inference.ts": { library: "library.onnx.ts", binary: "binary" },
+};
+
 /**
- * esbuild's plugin for the small entry.
- * @param binary the file of src/wasm that brings the kernels
+ * esbuild's plugin for a small entry.
+ * @param source its file, one of SMALL_ENTRIES
+ * @param edge whether its host gives the kernels as a module
  */
-export function smallEntry(root, binary) {
+export function smallEntry(root, source, edge = false) {
+  const { library, binary } = SMALL_ENTRIES[source];
   return {
     name: "small-entry",
     setup(plugin) {
-      plugin.onResolve({ filter: /\/binary\.ts$/ }, () => ({ path: join(root, "src/wasm", binary) }));
-      plugin.onResolve({ filter: /\/base\/library\.ts$/ }, () => ({ path: join(root, "src/base/library.inference.ts") }));
+      plugin.onResolve({ filter: /\/binary\.ts$/ }, () => ({ path: join(root, "src/wasm", `${binary}${edge ? ".edge" : ""}.ts`) }));
+      plugin.onResolve({ filter: /\/base\/library\.ts$/ }, () => ({ path: join(root, "src/base", library) }));
       plugin.onResolve({ filter: DERIVATIVES }, ({ path, resolveDir }) =>
         join(resolveDir, path).startsWith(join(root, "src/autodiff/")) ? { path: join(root, "src/autodiff/values-only.ts") } : undefined,
       );

@@ -5,8 +5,7 @@
  * and detects nothing. The legacy version reads 1536 samples alone. One model serves any number of sounds, each of which has a state.
  */
 
-import { tensor, zeros } from "tapeloop";
-import { loadModel, type ModelStream, type Session } from "tapeloop/onnx";
+import { loadModel, type ModelStream, type Session, tensor, zeros } from "tapeloop/onnx/inference";
 
 /** Samples a second. */
 export const RATE = 16000;

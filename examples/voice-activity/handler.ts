@@ -6,7 +6,7 @@
  *                      certain, and at the end { samples }
  */
 
-import { ArgumentError, FormatError } from "tapeloop";
+import { ArgumentError, FormatError } from "tapeloop/onnx/inference";
 import { errorResponse, HttpError, readBody, shown, urlOf } from "../edge-worker/http.ts";
 import { probabilitiesOf, RATE, VoiceDetector, VoiceModel } from "./detector.ts";
 import { type Segment, Segmenter, segmentsOf } from "./segments.ts";

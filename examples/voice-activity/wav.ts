@@ -1,6 +1,6 @@
 /** Reads WAV files: whole numbers of 8 to 32 bits and floats, any number of channels, which are averaged. */
 
-import { FormatError } from "tapeloop";
+import { FormatError } from "tapeloop/onnx/inference";
 
 export interface Sound {
   /** Samples a second. */

@@ -1,10 +1,11 @@
 /**
- * Operations without derivatives. In the small entry this file replaces the tape, the sweep, forward mode and the makers
+ * Operations without derivatives. In the small entries this file replaces the tape, the sweep, forward mode and the makers
  * of primitives; its build (scripts/small-entry.mjs) drops the rules of operations.
  */
 
 import { checkFunction } from "../base/checks.ts";
 import { StateError } from "../base/errors.ts";
+import { LIBRARY } from "../base/library.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { checkComputable } from "../wasm/host.ts";
 
@@ -46,7 +47,7 @@ export function noGrad<R>(fn: () => R): R {
 
 export function enableGrad<R>(fn: () => R): R {
   checkFunction("enableGrad", "fn", fn);
-  throw new StateError("enableGrad: expected an entry with gradients, got tapeloop/inference");
+  throw new StateError(`enableGrad: expected an entry with gradients, got ${LIBRARY}`);
 }
 
 /** Runs `fn` without recording, and refuses to record. */
@@ -55,7 +56,7 @@ export function withGradMode<R>(on: boolean, fn: () => R): R {
 }
 
 export function gradients(): never {
-  throw new StateError("gradients: expected an entry with gradients, got tapeloop/inference");
+  throw new StateError(`gradients: expected an entry with gradients, got ${LIBRARY}`);
 }
 
 export const Node: { readonly next: number } = { next: 0 };

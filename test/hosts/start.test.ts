@@ -257,9 +257,9 @@ describe("the small entry", () => {
   /** In a realm without even `atob`. */
   async function smallIn(prepare = ""): Promise<SmallLibrary> {
     const script = (await import(new URL("../../scripts/small-entry.mjs", import.meta.url).href)) as {
-      smallEntry(root: string, binary: string): Plugin;
+      smallEntry(root: string, source: string): Plugin;
     };
-    const small = await bundle("src/inference.ts", [script.smallEntry(path(""), "binary.inference.ts")]);
+    const small = await bundle("src/inference.ts", [script.smallEntry(path(""), "src/inference.ts")]);
     return runInContext(`${prepare};${small};library`, createContext({})) as SmallLibrary;
   }
 

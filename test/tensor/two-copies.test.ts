@@ -29,7 +29,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "tapeloop-copies-"));
   one = await bundled("one", "src/index.ts");
   two = await bundled("two", "src/index.ts");
-  small = await bundled("small", "src/inference.ts", [smallEntry(root, "binary.inference.ts") as Plugin]);
+  small = await bundled("small", "src/inference.ts", [smallEntry(root, "src/inference.ts") as Plugin]);
 }, 60_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
