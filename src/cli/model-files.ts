@@ -7,9 +7,9 @@ import { parseTorch } from "../interop/torch.ts";
 import { openFile } from "../io/files.ts";
 import { openSafetensors } from "../io/open-safetensors.ts";
 import { parse } from "../io/safetensors.ts";
-import { parseModel } from "../onnx/model.ts";
+import { type Graph, parseModel } from "../onnx/model.ts";
 import { loadModel } from "../onnx/session.ts";
-import { HostArray } from "../onnx/values.ts";
+import { asTensor, HostArray, typeOf, type Value } from "../onnx/values.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { fileError, UserError } from "./errors.ts";
 
@@ -114,24 +114,56 @@ const READERS: Readonly<Record<Format, (path: string, bytes: Uint8Array) => Mode
     return { format: "TensorFlow.js", bytes: size, parts: partsOf(tensors), unreadable: new Map(), notes: [], tensors, metadata: {} };
   },
   onnx(_path, bytes) {
-    const { nodes, constants, inputs, outputs } = parseModel(bytes);
-    const values = Array.from(constants, ([name, v]) => ({ name, dtype: v instanceof HostArray ? v.type : v.dtype, shape: v.shape }));
-    const tensors = new Map([...constants].filter((entry): entry is [string, Tensor] => !(entry[1] instanceof HostArray)));
-    const counts = new Map<string, number>();
-    for (const { domain, op } of nodes) {
-      const name = domain === "" ? op : `${domain}.${op}`;
-      counts.set(name, (counts.get(name) ?? 0) + 1);
-    }
-    const sides = [...inputs.map((v) => ["input", v] as const), ...outputs.map((v) => ["output", v] as const)];
+    const graph = parseModel(bytes);
+    const { values, operators } = contentsOf(graph);
+    const { tensors, unreadable } = readable(values);
+    const parts = Array.from(tensors, ([name, { shape }]) => ({ name, dtype: typeOf(values.get(name) as Value), shape }));
+    const sides = [...graph.inputs.map((v) => ["input", v] as const), ...graph.outputs.map((v) => ["output", v] as const)];
     const notes = [
       ...sides.map(
         ([side, { name, shape }]) => `${side} ${name} ${shape === null ? "of any shape" : `[${shape.map((d) => d ?? "?").join(",")}]`}`,
       ),
-      `operators: ${Array.from(counts, ([name, n]) => (n === 1 ? name : `${name} ×${n}`)).join(", ")}`,
+      `operators: ${Array.from(operators, ([name, n]) => (n === 1 ? name : `${name} ×${n}`)).join(", ")}`,
     ];
-    return { format: "ONNX", bytes: bytes.length, parts: values, unreadable: new Map(), notes, tensors, metadata: {} };
+    return { format: "ONNX", bytes: bytes.length, parts, unreadable, notes, tensors, metadata: {} };
   },
 };
+
+/** Whole numbers as int32 where they fit. */
+function readable(values: ReadonlyMap<string, Value>): Pick<ModelFile, "tensors" | "unreadable"> {
+  const [tensors, unreadable] = [new Map<string, Tensor>(), new Map<string, string>()];
+  for (const [name, value] of values) {
+    try {
+      tensors.set(name, asTensor(value, name));
+    } catch (error) {
+      unreadable.set(name, (error as Error).message.slice(name.length + 2));
+    }
+  }
+  return { tensors, unreadable };
+}
+
+interface GraphContents {
+  readonly values: Map<string, Value>;
+  /** How often each stands there. */
+  readonly operators: Map<string, number>;
+}
+
+/**
+ * The constants and operators of a graph and of the graphs within its nodes, whose names begin with their place: `y.then_branch.w`. Constants that
+ * nodes hold count where they are weights: floats with axes.
+ */
+function contentsOf(graph: Graph, prefix = "", contents: GraphContents = { values: new Map(), operators: new Map() }): GraphContents {
+  const { values, operators } = contents;
+  for (const [name, value] of graph.constants) values.set(prefix + name, value);
+  for (const { domain, op, outputs, attributes } of graph.nodes) {
+    const name = domain === "" ? op : `${domain}.${op}`;
+    operators.set(name, (operators.get(name) ?? 0) + 1);
+    const value = op === "Constant" ? attributes.tensor("value") : undefined;
+    if (value !== undefined && !(value instanceof HostArray) && value.rank > 0) values.set(`${prefix}${outputs[0]}`, value);
+    for (const [branch, body] of attributes.graphs) contentsOf(body, `${prefix}${outputs.find((o) => o !== "")}.${branch}.`, contents);
+  }
+  return contents;
+}
 
 /**
  * Runs a model on the inputs among some tensors.

@@ -230,6 +230,12 @@ export class Attributes {
     const message = this.#find(name, "graph")?.message(FIELDS.graph, where);
     return this.#graph(message ?? fail(this.#where, `a graph as attribute ${name}`, "none"), where);
   }
+
+  /** All that are graphs, by name: the bodies of a node that has some. */
+  get graphs(): Map<string, Graph> {
+    const names = [...this.#messages].filter(([, message]) => message.has(FIELDS.graph)).map(([name]) => name);
+    return new Map(names.map((name) => [name, this.graph(name)]));
+  }
 }
 
 /** The versions of the domains that a model, or a function, uses. */

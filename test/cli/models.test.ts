@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { graph, initializer, model, node } from "../../bench/rivals/onnx.mjs";
 import { UserError } from "../../src/cli/errors.ts";
 import { check, convert, info } from "../../src/cli/models.ts";
 import { parse, serialize } from "../../src/io/safetensors.ts";
@@ -69,7 +70,51 @@ describe("info", () => {
     );
     await expect(info(path("lost.json"), process.stdout)).rejects.toThrow(/gone\.bin: there is no such file/);
   });
+
+  it("of ONNX, with what is in the graphs within its nodes", async () => {
+    await writeFile(path("branches.onnx"), branches(5n));
+    expect((await told((o) => info(path("branches.onnx"), o))).out).toBe(
+      [
+        `branches.onnx: ONNX, ${branches(5n).length} bytes, 4 tensors of 6 elements`,
+        "input c of any shape",
+        "input x of any shape",
+        "output y of any shape",
+        "operators: If, Constant ×2, Mul, Add, Sub",
+        "  steps            int64    [1]",
+        "  y.then_branch.b  float32  [1]",
+        "  y.then_branch.w  float32  [2]",
+        "  y.else_branch.w  float32  [2]",
+        "",
+      ].join("\n"),
+    );
+    await writeFile(path("far.onnx"), branches(2n ** 40n));
+    expect((await told((o) => info(path("far.onnx"), o))).out).toContain("steps: cannot be read: expected whole numbers within int32");
+  });
 });
+
+/** y = c ? w x + b : x - w, with weights as a node and as constants of the branches. */
+function branches(steps: bigint): Uint8Array {
+  const weight = initializer("", [2], Float32Array.of(0.5, 2));
+  const outputs = { z: null };
+  const then = graph({
+    nodes: [node("Constant", [], ["w"], { value: { tensor: weight } }), node("Mul", ["x", "w"], ["p"]), node("Add", ["p", "b"], ["z"])],
+    initializers: [initializer("b", [1], Float32Array.of(3))],
+    inputs: {},
+    outputs,
+  });
+  const otherwise = graph({
+    nodes: [node("Constant", [], ["unused"], { value_int: 1 }), node("Sub", ["x", "w"], ["z"])],
+    initializers: [initializer("w", [2], Float32Array.of(1, -1))],
+    inputs: {},
+    outputs,
+  });
+  return model({
+    nodes: [node("If", ["c"], ["y"], { then_branch: { graph: then }, else_branch: { graph: otherwise } })],
+    initializers: [initializer("steps", [1], BigInt64Array.of(steps), "int64")],
+    inputs: { c: { type: "bool" }, x: { type: "float" } },
+    outputs: { y: null },
+  });
+}
 
 describe("convert", () => {
   it("writes the tensors of PyTorch's and TensorFlow.js' files as safetensors", async () => {
@@ -80,6 +125,14 @@ describe("convert", () => {
     const { out } = await told((o) => convert({ source: path("model.json"), target: path("tf.safetensors"), float16: false }, o));
     expect(out).toMatch(/^tf\.safetensors: 8 tensors, [\d,]+ bytes\n$/);
     expect(parse(await readFile(path("tf.safetensors"))).tensors.get("first/kernel")?.shape).toEqual([2, 12]);
+  });
+
+  it("writes the weights of ONNX, those of branches and whole numbers among them", async () => {
+    await writeFile(path("branches.onnx"), branches(5n));
+    await told((o) => convert({ source: path("branches.onnx"), target: path("onnx.safetensors"), float16: false }, o));
+    const { tensors } = parse(await readFile(path("onnx.safetensors")));
+    const values = Object.fromEntries(Array.from(tensors, ([name, t]) => [name, t.toArray()]));
+    expect(values).toEqual({ steps: [5], "y.then_branch.w": [0.5, 2], "y.then_branch.b": [3], "y.else_branch.w": [1, -1] });
   });
 
   it("halves floats where asked to, and keeps the metadata", async () => {
