@@ -1,7 +1,7 @@
 /** The Boltzmann machine. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkNumber, checkOneOf, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkNumber, checkOneOf, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { Parameter } from "../nn/module.ts";
 import { add, mul, neg, sub } from "../ops/arithmetic.ts";
@@ -46,9 +46,9 @@ export interface ContrastOptions {
 /** More units than this have too many states. */
 const MOST_UNITS = 16;
 
-/** All 2^n states of n units as rows [2^n, n], the first unit changing fastest. @internal */
-export function allRows(n: number, low: -1 | 0): Float64Array {
-  return Float64Array.from({ length: 2 ** n * n }, (_, k) => ((Math.floor(k / n) >> (k % n)) & 1 ? 1 : low));
+/** All 2^n states of n units as rows [2^n, n], the first unit changing fastest; or `count` of them from one on. @internal */
+export function allRows(n: number, low: -1 | 0, from = 0, count = 2 ** n): Float64Array {
+  return Float64Array.from({ length: count * n }, (_, k) => (((from + Math.floor(k / n)) >> (k % n)) & 1 ? 1 : low));
 }
 
 /**
@@ -112,7 +112,7 @@ export class BoltzmannMachine extends SpinModel {
   /**
    * A loss whose gradient is the learning rule's: the mean energy of states whose visible units are clamped to data [B,V] or [V], less that of states that
    * run freely. Both start at random and are sampled along `temperatures`.
-   * @throws DTypeError, ShapeError, ArgumentError for data of another size or values, and temperatures that are not above 0
+   * @throws DTypeError, ShapeError, ArgumentError for data of another size or values, and temperatures that are none or not above 0
    */
   contrast(data: Tensor, options: ContrastOptions = {}): Tensor {
     const op = "contrast";
@@ -123,6 +123,8 @@ export class BoltzmannMachine extends SpinModel {
     } = optionsOf(op, options, ["temperatures", "chains", "generator"]);
     checkGenerator(op, generator);
     if (chains !== undefined) checkWhole(op, "chains", chains, { least: 1 });
+    checkArrayLike(op, "temperatures", temperatures);
+    if (temperatures.length === 0) throw new ArgumentError(`${op}: expected at least one of temperatures, got none`);
     const schedule = Array.from(temperatures);
     for (const T of schedule) checkNumber(op, "temperatures", T, { above: 0 });
     const rows = this.#dataRows(op, data);

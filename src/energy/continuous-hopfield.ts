@@ -3,8 +3,9 @@
 import { noGrad } from "../autodiff/tape.ts";
 import { checkFlag, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
-import { add, mul } from "../ops/arithmetic.ts";
+import { add, div, mul } from "../ops/arithmetic.ts";
 import { sum } from "../ops/broadcast.ts";
+import { clamp } from "../ops/compare.ts";
 import { abs, exp, log1p, tanh } from "../ops/math.ts";
 import { zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
@@ -158,15 +159,22 @@ class GradedMotion implements Motion {
     const { input, gain } = this.#circuit;
     const [V, x] = [this.#outputs, this.state.map((u) => gain * u)];
     const pairs = -dot(V, this.#currents) / 2 - dot(V, input) / 2;
-    return pairs + (dot(V, x) - logCosh(x)) / gain;
+    return pairs + integrals(x) / gain;
   }
 }
 
-/** Σ ln cosh x: with V = tanh x, ∫₀^V artanh = V x − ln cosh x, without a logarithm of 1 − V². */
-function logCosh(x: Float64Array): number {
+/**
+ * Σ ∫₀^V artanh, which is V x − ln cosh x with V = tanh x. By t = exp(−2|x|), so that no logarithm of 1 − V² is needed and nothing large cancels:
+ * ln 2 − ln(1 + t) − 2|x| t/(1 + t).
+ */
+function integrals(x: Float64Array): number {
   const terms = (): Tensor => {
-    const size = abs(tensor(x));
-    return add(size, log1p(exp(mul(size, -2))));
+    const size = clamp(abs(tensor(x)), 0, FLAT);
+    const t = exp(mul(size, -2));
+    return add(log1p(t), mul(size, div(mul(t, 2), add(t, 1))));
   };
-  return scope(() => noGrad(() => sum(terms()).item())) - x.length * LN2;
+  return x.length * LN2 - scope(() => noGrad(() => sum(terms()).item()));
 }
+
+/** From here on exp(−2|x|) is 0. */
+const FLAT = 1000;

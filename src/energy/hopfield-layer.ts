@@ -132,13 +132,14 @@ export class HopfieldLayer extends Module {
   /**
    * @param states R [L,B,I]
    * @param stored Y [S,B,P] (default the states themselves)
-   * @param mask bool [B,S], true where something is stored that may be found; in every row at least one has to be
+   * @param mask bool [B,S], true where something is stored that may be found, in every row at least once; the others may hold anything, NaN too
    * @returns Z [L,B,I]
    * @throws DTypeError for what is no tensor, and a mask that is not bool; ShapeError for sizes that do not fit
    */
   forward(states: Tensor, stored: Tensor = states, mask?: Tensor): Tensor {
     const [B, S] = this.#checkInputs(states, stored, mask);
-    const [K, V] = [this.#split(this.key.forward(stored)), this.#split(this.value.forward(stored))];
+    const known = mask === undefined ? stored : where(this.#along(mask, B, S), stored, 0);
+    const [K, V] = [this.#split(this.key.forward(known)), this.#split(this.value.forward(known))];
     const masked = mask === undefined ? undefined : reshape(mask, [B, 1, 1, S]);
     let q = this.#split(this.query.forward(states));
     for (let k = 1; k < this.updates; k++) q = matmul(this.#association(q, K, masked), K);
@@ -149,6 +150,11 @@ export class HopfieldLayer extends Module {
   #association(q: Tensor, K: Tensor, mask: Tensor | undefined): Tensor {
     const found = scores(q, K, this.beta);
     return softmax(mask === undefined ? found : where(mask, found, Number.NEGATIVE_INFINITY), -1);
+  }
+
+  /** A mask [B,S] beside the patterns: what is not stored may be anything, NaN among it, and 0 · NaN is NaN. */
+  #along(mask: Tensor, B: number, S: number): Tensor {
+    return reshape(this.batchFirst ? mask : transpose(mask), this.batchFirst ? [B, S, 1] : [S, B, 1]);
   }
 
   /** [L,B,heads·d] to [B,heads,L,d]. */

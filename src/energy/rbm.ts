@@ -5,13 +5,13 @@ import { checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.t
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Parameter } from "../nn/module.ts";
-import { add, neg, sub } from "../ops/arithmetic.ts";
+import { add, mul, neg, sub } from "../ops/arithmetic.ts";
 import { sum } from "../ops/broadcast.ts";
 import { less, where } from "../ops/compare.ts";
 import { linear, matmul } from "../ops/linear.ts";
-import { sigmoid, softplus } from "../ops/math.ts";
+import { exp, sigmoid, softplus } from "../ops/math.ts";
 import { logSumExp, mean } from "../ops/reduce.ts";
-import { transpose } from "../ops/shape.ts";
+import { stack, transpose, unsqueeze } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
@@ -158,14 +158,18 @@ export class RBM extends SpinModel {
     return { loss: sub(mean(this.freeEnergy(v)), mean(this.freeEnergy(moved))), chain: moved };
   }
 
-  /** log Z, a sum over all states of the smaller side; differentiable. @throws ArgumentError for more than 20 units on both sides */
+  /**
+   * log Z, a sum over all states of the smaller side; differentiable. Machines for which that takes more than 2^22 numbers are summed in blocks, and have
+   * first derivatives only. @throws ArgumentError for more than 20 units on both sides
+   */
   logPartition(): Tensor {
     const [V, H] = [this.visibleSize, this.hiddenSize];
     const n = Math.min(V, H);
     if (n > MOST_UNITS) throw new ArgumentError(`logPartition: expected at most ${MOST_UNITS} units on one side, got ${V} and ${H}`);
-    const rows = tensor(allRows(n, 0), { shape: [2 ** n, n], dtype: this.weight.dtype });
-    if (n === V) return logSumExp(neg(this.freeEnergy(rows)));
-    return logSumExp(neg(freeEnergyOf(rows, this.hiddenBias, linear(rows, transpose(this.weight), this.visibleBias))));
+    const side: Side =
+      n === V ? [this.weight, this.visibleBias, this.hiddenBias] : [transpose(this.weight), this.hiddenBias, this.visibleBias];
+    const block = 2 ** Math.min(n, Math.max(0, Math.floor(Math.log2(BLOCK / Math.max(V, H)))));
+    return block === 2 ** n ? partition(side, 0, block) : partitionInBlocks(side, block);
   }
 
   /** The mean of log p(v) over v [B,V], exactly; differentiable. @throws ShapeError; ArgumentError for more than 20 units on both sides */
@@ -185,6 +189,59 @@ export class RBM extends SpinModel {
     const c = readState("RBM", "hiddenBias", this.hiddenBias, H, "numbers");
     return { couplings: new DenseCouplings("RBM", bipartite(M, V, H), V + H), bias: Float64Array.from([...b, ...c]), low: 0 };
   }
+}
+
+/** Numbers at most that a sum over states holds at a time. */
+const BLOCK = 2 ** 22;
+
+/** W [M,n] from the units that are enumerated to the others, and the biases of both. */
+type Side = readonly [weight: Tensor, bias: Tensor, others: Tensor];
+
+function rowsOf(bias: Tensor, from: number, count: number): Tensor {
+  const n = bias.size;
+  return tensor(allRows(n, 0, from, count), { shape: [count, n], dtype: bias.dtype });
+}
+
+/** log Σ exp(−F) over `count` states of a side, from one on. */
+function partition([weight, bias, others]: Side, from: number, count: number): Tensor {
+  const rows = rowsOf(bias, from, count);
+  return logSumExp(neg(freeEnergyOf(rows, bias, linear(rows, weight, others))));
+}
+
+/** The same over all states, block by block. Derivatives are means over the states, which are added up on the way. */
+function partitionInBlocks(side: Side, block: number): Tensor {
+  const states = 2 ** (side[1] as Tensor).size;
+  const [total, ...means] = scope(() =>
+    noGrad(() => {
+      let sums = meansOf(side, 0, block);
+      for (let from = block; from < states; from += block) {
+        const before = sums;
+        sums = scope(() => joined(before, meansOf(side, from, block)));
+        for (const t of before) t.dispose();
+      }
+      return sums;
+    }),
+  );
+  const slopes = side.map((p, i) => sum(mul(sub(p, p.detach()), means[i] as Tensor)));
+  return slopes.reduce((value, slope) => add(value, slope), total as Tensor);
+}
+
+/** log Σ exp(−F) over a block of states, and its derivatives by W and both biases: means of products, of the states, and of the others' probabilities. */
+function meansOf([weight, bias, others]: Side, from: number, count: number): Tensor[] {
+  const rows = rowsOf(bias, from, count);
+  const fields = linear(rows, weight, others);
+  const costs = neg(freeEnergyOf(rows, bias, fields));
+  const total = logSumExp(costs);
+  const p = exp(sub(costs, total));
+  const on = sigmoid(fields);
+  return [total, matmul(transpose(mul(on, unsqueeze(p, 1))), rows), matmul(p, rows), matmul(p, on)];
+}
+
+/** Sums over two blocks as those over both. */
+function joined([a, ...as]: readonly Tensor[], [b, ...bs]: readonly Tensor[]): Tensor[] {
+  const total = logSumExp(stack([a as Tensor, b as Tensor]));
+  const [left, right] = [exp(sub(a as Tensor, total)), exp(sub(b as Tensor, total))];
+  return [total, ...as.map((m, i) => add(mul(m, left), mul(bs[i] as Tensor, right)))];
 }
 
 /** −bᵀx − Σ softplus(fields of the other side) of rows x. */

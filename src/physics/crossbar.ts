@@ -54,10 +54,11 @@ interface Charge {
  * Memristors w [I,O] in [0, 1] between I lines of spikes and O leaky neurons. In a step, with spikes s [I] of 0 and 1,
  *
  *   p_i ← 1 if s_i = 1, else p_i exp(−dt/τ₊)                   trace of a line's last spike
+ *   q_j ← q_j exp(−dt/τ₋)                                        trace of a neuron's last spike
  *   w_ij ← w_ij − A₋ q_j                      where s_i = 1      after the neuron's last spike
  *   u_j ← u_j exp(−dt/τ_m) + gain Σ_i w_ij s_i                   fires if u_j ≥ threshold: z_j = 1, u_j ← 0
  *   w_ij ← w_ij + A₊ p_i                      where z_j = 1      before the neuron's spike, or with it
- *   q_j ← 1 if z_j = 1, else q_j exp(−dt/τ₋)
+ *   q_j ← 1                                   where z_j = 1
  *
  * and w stays within [0, 1]. p and q are the widths of pulses that follow a spike and shrink with time. Only while two pulses overlap does a memristor
  * see a voltage above its threshold, for the duration of the narrower one. A new spike restarts its pulses, so only the last one counts.

@@ -1,23 +1,22 @@
 /** The echo state network: a reservoir and a linear readout, which alone is trained. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkArrayLike, checkFlag, checkNumber, checkOptions, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkFlag, checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import { type FloatDType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { LAYER, type LayerOptions, Linear, layerOptions } from "../nn/layers.ts";
 import type { Module } from "../nn/module.ts";
-import { fillBeyond } from "../nn/padding.ts";
 import { type Ridge, RidgeRegression } from "../numerics/ridge.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { takeRows } from "../ops/gather.ts";
 import { cat, select, slice } from "../ops/shape.ts";
-import { Cell, checkRecurrence, checkSequence, SCAN, type ScanOptions, startOf } from "../recurrence/recurrence.ts";
+import { Cell, checkRecurrence, type ScanOptions, startOf } from "../recurrence/recurrence.ts";
 import { detachState, type State, stateTensors } from "../recurrence/state.ts";
 import { ones, zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
 import { assign, checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
-import { Reservoir, refuseMissing } from "./reservoir.ts";
+import { checkScan, masked, Reservoir, refuseMissing } from "./reservoir.ts";
 
 export interface EchoStateNetworkOptions extends LayerOptions {
   readonly outputSize: number;
@@ -73,7 +72,7 @@ export interface AnyReservoir<S extends State> extends Module {
  *
  *   (h, s') = r([x; y₋₁], s)        y = Wout [x; h] + bout
  *
- * y₋₁ with `feedback` only, x in the readout unless `readInput` is false. Any recurrence is a reservoir: a `Reservoir`; for a deep network a
+ * y₋₁ with `feedback` only, x in the readout unless `readInput` is false, with 0 for inputs that are missing if the reservoir masks them. Any recurrence is a reservoir: a `Reservoir`; for a deep network a
  * `StackedRNN` of several with `skip`, which puts out all layers' states; a `LiquidStateMachine`; an untrained GRU. `readout` [O, I + N] is the
  * only trained part, usually by `fit`, a ridge regression in float64 in one pass. It trains by gradient as well.
  * The state is that of the reservoir, and y₋₁ with feedback.
@@ -142,13 +141,12 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
 
   /** What the readout reads, for inputs x [...,I] and states h [...,N]. */
   features(x: Tensor, h: Tensor): Tensor {
-    return this.readInput ? cat([x, h], -1) : h;
+    if (!this.readInput) return h;
+    return cat([this.#masks ? masked(x) : x, h], -1);
   }
 
   override scan(xs: Tensor, state?: EchoStateNetworkState<S>, options: ScanOptions = {}): [ys: Tensor, last: EchoStateNetworkState<S>] {
-    checkOptions("scan", options, SCAN);
-    checkSequence("scan", xs, this.inputSize, options.lengths);
-    if (!this.#masks) refuseMissing("scan", "xs", fillBeyond(xs, options.lengths));
+    checkScan(xs, this.inputSize, options, this.#masks);
     return super.scan(xs, state, options);
   }
 
@@ -232,7 +230,7 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
       const expected = `xs [T,B,${this.inputSize}] and targets [T,B,${this.outputSize}]`;
       throw new ShapeError(`${op}: expected ${expected}, got ${show(xs.shape)} and ${show(targets.shape)}`);
     }
-    if (!this.#masks || this.readInput) refuseMissing(op, "xs", xs);
+    if (!this.#masks) refuseMissing(op, "xs", xs);
     if (this.feedback) refuseMissing(op, "targets", targets);
   }
 }

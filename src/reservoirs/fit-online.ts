@@ -81,7 +81,7 @@ export function fitOnline<S extends State>(
   for (let t = 0; t < T; t++) {
     const [x, target] = [inputs.subarray(t * I, (t + 1) * I), wanted.subarray(t * O, (t + 1) * O)];
     const h = stream.step([...x, ...last]);
-    const features = [1, ...(network.readInput ? x : []), ...Array.from(h, Number)];
+    const features = [1, ...(network.readInput ? x.map((v) => (Number.isNaN(v) ? 0 : v)) : []), ...Array.from(h, Number)];
     const y = regression.predict(features);
     errors[t] = y.reduce((most, v, o) => Math.max(most, Math.abs(v - (target[o] as number))), 0);
     if (t >= washout && t % every === 0) {

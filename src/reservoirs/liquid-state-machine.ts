@@ -14,7 +14,7 @@ import { clamp, greater, greaterEqual, where } from "../ops/compare.ts";
 import { linear } from "../ops/linear.ts";
 import { cat, contiguous, slice } from "../ops/shape.ts";
 import type { SparseMatrix } from "../ops/sparse.ts";
-import { Cell } from "../recurrence/recurrence.ts";
+import { Cell, type ScanOptions } from "../recurrence/recurrence.ts";
 import { ones, zeros } from "../tensor/create.ts";
 import { defaultGenerator } from "../tensor/random.ts";
 import { keep, type Tensor, tensor } from "../tensor/tensor.ts";
@@ -28,6 +28,7 @@ import {
   synapseConstants,
 } from "./liquid-circuit.ts";
 import { sparseRowsOf } from "./random-matrix.ts";
+import { checkScan } from "./reservoir.ts";
 
 export interface LiquidStateMachineOptions extends LayerOptions {
   /** Channels of input spikes. */
@@ -156,7 +157,7 @@ function collection(n: number, synapses: readonly Synapse[], chosen: (s: Synapse
  * are connected with probability C·exp(−(D/λ)²); with probabilities of 0 none is, and the column is a bank of neurons. Constants are in `neuronConstants` and `synapseConstants`. All is drawn once, from `generator`.
  * `initialState` starts each neuron between reset and threshold. Thresholds have no derivative: gradients are those of the readout.
  * @param options x [B,I], spikes as 0 and 1, to liquid state [B,N]
- * @throws ArgumentError for sizes below 1, options out of range; ShapeError and DTypeError for a grid, amplitudes and synapses of another form
+ * @throws ArgumentError for sizes below 1, options out of range, and in `scan` inputs that are not finite; ShapeError and DTypeError for a grid, amplitudes and synapses of another form
  * @see Maass, Natschläger and Markram, "Real-time computing without stable states", Neural Computation 14, 2002; Markram, Wang and Tsodyks,
  * "Differential signaling via the same axon of neocortical pyramidal neurons", 1998; Rotter and Diesmann, "Exact digital simulation", 1999
  * Deviates: constants are quoted from memory.
@@ -261,6 +262,11 @@ export class LiquidStateMachine extends Cell<LiquidState> {
       resources: add(zeros([batch, S], dtype), 1),
       trace: none(),
     };
+  }
+
+  override scan(xs: Tensor, state?: LiquidState, options: ScanOptions = {}): [ys: Tensor, last: LiquidState] {
+    checkScan(xs, this.inputSize, options, false);
+    return super.scan(xs, state, options);
   }
 
   step(x: Tensor, state: LiquidState): [y: Tensor, next: LiquidState] {

@@ -31,7 +31,7 @@ export interface MemoryCapacityOptions {
 }
 
 export interface MemoryCapacity {
-  /** Σ of all lags: at most the number of units, but for chance. */
+  /** Σ of all lags: at most the number of units, but for chance, which adds about 2·lags/steps. */
   readonly total: number;
   /** r² for a lag of 1, 2, … steps. */
   readonly byLag: readonly number[];

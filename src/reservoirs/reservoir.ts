@@ -88,6 +88,11 @@ function frozen(p: Parameter): Parameter {
   return p;
 }
 
+/** Inputs with 0 where they are missing. */
+export function masked(x: Tensor): Tensor {
+  return where(isMissing(x), 0, x);
+}
+
 /** @throws ArgumentError for a sequence with an element that is NaN or infinite */
 export function refuseMissing(op: string, name: string, xs: Tensor): void {
   const values = xs.data();
@@ -95,6 +100,13 @@ export function refuseMissing(op: string, name: string, xs: Tensor): void {
   if (at < 0) return;
   const step = Math.floor(at / Math.max(1, values.length / xs.dim(0)));
   throw new ArgumentError(`${op}: expected finite numbers in ${name} ${show(xs.shape)}, got ${values[at]} at step ${step}`);
+}
+
+/** Checks the sequence of a `scan`, whose real steps have to be finite unless missing ones are masked. @throws ShapeError, DTypeError, ArgumentError */
+export function checkScan(xs: Tensor, inputSize: number, options: ScanOptions, masks: boolean): void {
+  checkOptions("scan", options, SCAN);
+  checkSequence("scan", xs, inputSize, options.lengths);
+  if (!masks) refuseMissing("scan", "xs", fillBeyond(xs, options.lengths));
 }
 
 /**
@@ -163,8 +175,7 @@ export class Reservoir extends Cell<Tensor> {
 
   /** Win x + W h: what the gain multiplies. */
   net(x: Tensor, h: Tensor): Tensor {
-    const known = this.missing === "mask" ? where(isMissing(x), 0, x) : x;
-    return add(linear(known, this.weightIh), this.weightHh.forward(h));
+    return add(linear(this.missing === "mask" ? masked(x) : x, this.weightIh), this.weightHh.forward(h));
   }
 
   step(x: Tensor, h: Tensor): [y: Tensor, next: Tensor] {
@@ -174,9 +185,7 @@ export class Reservoir extends Cell<Tensor> {
   }
 
   override scan(xs: Tensor, state?: Tensor, options: ScanOptions = {}): [ys: Tensor, last: Tensor] {
-    checkOptions("scan", options, SCAN);
-    checkSequence("scan", xs, this.inputSize, options.lengths);
-    if (this.missing === "refuse") refuseMissing("scan", "xs", fillBeyond(xs, options.lengths));
+    checkScan(xs, this.inputSize, options, this.missing === "mask");
     return super.scan(xs, state, options);
   }
 }

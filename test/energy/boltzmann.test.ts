@@ -6,6 +6,7 @@ import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts"
 import { BoltzmannMachine } from "../../src/energy/boltzmann-machine.ts";
 import { RBM } from "../../src/energy/rbm.ts";
 import type { Parameter } from "../../src/nn/module.ts";
+import { mul } from "../../src/ops/arithmetic.ts";
 import { SGD } from "../../src/optim/sgd.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
@@ -182,6 +183,53 @@ describe("restricted Boltzmann machine", () => {
     return rbm;
   };
 
+  it("sums large machines in blocks: log Z and its gradient, of units on their own in closed form", () => {
+    // 2^12 states × 1100: two blocks. Without couplings Z is a product, and the mean of h vᵀ the product of probabilities.
+    for (const [V, H] of [
+      [1100, 12],
+      [12, 1100],
+    ] as const) {
+      const rbm = new RBM({ visibleSize: V, hiddenSize: H, std: 0, dtype: "float64" });
+      assign(rbm.visibleBias, numbers(new Generator(7).normal([V], 0, 1, "float64")));
+      assign(rbm.hiddenBias, numbers(new Generator(8).normal([H], 0, 1, "float64")));
+      const [b, c] = [numbers(rbm.visibleBias), numbers(rbm.hiddenBias)];
+      const { heap } = rbm.weight.storage;
+      const before = heap.liveBytes;
+      const logZ = rbm.logPartition();
+      // What stays for backward is as large as the weights, not as the states.
+      expect(heap.liveBytes - before).toBeLessThan(2 ** 22);
+      expectClose([logZ.item()], [[...b, ...c].reduce((s, x) => s + Math.log1p(Math.exp(x)), 0)], 1e-9);
+      backward(logZ);
+      const [p, q] = [b, c].map((list) => list.map((x) => 1 / (1 + Math.exp(-x)))) as [number[], number[]];
+      expectClose(numbers(rbm.visibleBias.grad as Tensor), p, 1e-12);
+      expectClose(numbers(rbm.hiddenBias.grad as Tensor), q, 1e-12);
+      expectClose(
+        numbers(rbm.weight.grad as Tensor),
+        q.flatMap((y) => p.map((x) => x * y)),
+        1e-12,
+      );
+    }
+  });
+
+  it("in blocks, is differentiable in couplings as when small", () => {
+    // Units that are cut off add ln 2 each and let the same machine be summed in one sweep and in blocks.
+    const [small, large] = [make(4, 12), new RBM({ visibleSize: 1100, hiddenSize: 12, std: 0, dtype: "float64" })];
+    const W = rowsOf(small.weight);
+    assign(
+      large.weight,
+      W.flatMap((row) => [...row, ...new Array<number>(1096).fill(0)]),
+    );
+    assign(large.visibleBias, [...numbers(small.visibleBias), ...new Array<number>(1096).fill(0)]);
+    assign(large.hiddenBias, numbers(small.hiddenBias));
+    const [a, z] = [small.logPartition(), large.logPartition()];
+    expectClose([z.item()], [a.item() + 1096 * Math.LN2], 1e-9);
+    backward(mul(a, 3));
+    backward(mul(z, 3));
+    const first = rowsOf(large.weight.grad as Tensor).flatMap((row) => row.slice(0, 4));
+    expectClose(first, numbers(small.weight.grad as Tensor), 1e-10);
+    expectClose(numbers(large.hiddenBias.grad as Tensor), numbers(small.hiddenBias.grad as Tensor), 1e-10);
+  });
+
   it("has probabilities, free energies and log Z of enumerated sums, whichever side is smaller", () => {
     for (const [V, H] of [
       [4, 3],
@@ -291,6 +339,21 @@ describe("bad input", () => {
     [() => machine().contrast(tensor([[1, -1]])), ArgumentError, "contrast: expected data to hold 0 and 1, got -1 at position 1"],
     [() => machine().contrast(tensor([[1, 1, 1]])), ShapeError, "contrast: expected data of shape [P,2] or [2], got [1,3]"],
     [() => machine().contrast(tensor([1, 1]), { temperatures: [1, 0] }), ArgumentError, "contrast: expected temperatures above 0, got 0"],
+    [
+      () => machine().contrast(tensor([1, 1]), { temperatures: [] }),
+      ArgumentError,
+      "contrast: expected at least one of temperatures, got none",
+    ],
+    [
+      () => machine().contrast(tensor([1, 1]), { temperatures: tensor([1]) as never }),
+      DTypeError,
+      "contrast: expected temperatures to be an array of numbers, got a Tensor",
+    ],
+    [
+      () => machine().contrast(tensor([1, 1]), { temperatures: 1 as never }),
+      DTypeError,
+      "contrast: expected temperatures to be an array of numbers, got 1",
+    ],
     [
       () => new BoltzmannMachine({ visibleSize: 17 }).negativeLogLikelihood(tensor([new Array(17).fill(1)])),
       ArgumentError,

@@ -1,6 +1,7 @@
 /** Dense, continuous, modern and bidirectional memories. */
 
 import { describe, expect, it } from "vitest";
+import { backward } from "../../src/autodiff/backward.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
 import { BAM } from "../../src/energy/bam.ts";
 import { ContinuousHopfield } from "../../src/energy/continuous-hopfield.ts";
@@ -11,6 +12,8 @@ import { overlaps } from "../../src/energy/states.ts";
 import { div, square, sub } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/broadcast.ts";
 import { sqrt } from "../../src/ops/math.ts";
+import { contiguous, permute } from "../../src/ops/shape.ts";
+import { zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads, grad } from "../../src/transforms/index.ts";
@@ -107,6 +110,14 @@ describe("continuous Hopfield network", () => {
     }
   });
 
+  it.each([1, 30, 1e6, 1e10, 1e300, Number.MAX_VALUE])(
+    "has an energy of ln 2 / λ for a saturated unit on its own, at potential %d",
+    (u) => {
+      const alone = new ContinuousHopfield({ weight: zeros([1, 1]), gain: 20 });
+      expectClose([alone.energy(float64([u])), alone.energy(float64([-u]))], [Math.LN2 / 20, Math.LN2 / 20], 1e-15);
+    },
+  );
+
   it("has the energy of the paper, and moves against its gradient in V", () => {
     const [J, gain] = [rowsOf(weight), 3];
     const I = numbers(new Generator(3).normal([60], 0, 0.3, "float64"));
@@ -194,6 +205,35 @@ describe("modern Hopfield network", () => {
       }
       expectClose(numbers(net.forward(R, Y)), wanted, 1e-12);
     }
+  });
+
+  it.each([false, true])("does not see what a mask leaves out, NaN among it (batchFirst %s)", (batchFirst) => {
+    const net = layer({ updates: 2, batchFirst });
+    const turn = (x: Tensor): Tensor => (batchFirst ? contiguous(permute(x, [1, 0, 2])) : x);
+    const mask = tensor(
+      [
+        [true, false, true, true, false],
+        [true, true, false, true, false],
+      ],
+      { dtype: "bool" },
+    );
+    const hidden = Y.toArray() as number[][][];
+    for (const [s, b] of [
+      [1, 0],
+      [4, 0],
+      [2, 1],
+      [4, 1],
+    ] as const)
+      (hidden[s] as number[][])[b] = [Number.NaN, 1, Number.POSITIVE_INFINITY, Number.NaN];
+    const weights = net.parameters();
+    const results = [Y, tensor(hidden, { dtype: "float64" })].map((stored) => {
+      const out = net.forward(turn(R), turn(stored), mask);
+      for (const p of weights) p.grad = null;
+      backward(sum(square(out)));
+      return [numbers(turn(out)), ...weights.map((p) => numbers(p.grad as Tensor))];
+    });
+    expect(results[1]).toEqual(results[0]);
+    expect(results.flat(2).every(Number.isFinite)).toBe(true);
   });
 
   it("has right gradients, in its inputs and its weights, also masked", () => {

@@ -7,6 +7,7 @@ import { GRUCell } from "../../src/recurrence/rnn-cells.ts";
 import { Stream } from "../../src/recurrence/stream.ts";
 import { EchoStateNetwork, type EchoStateNetworkOptions } from "../../src/reservoirs/echo-state-network.ts";
 import { fitOnline } from "../../src/reservoirs/fit-online.ts";
+import { LiquidStateMachine } from "../../src/reservoirs/liquid-state-machine.ts";
 import { Reservoir, type ReservoirOptions } from "../../src/reservoirs/reservoir.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
@@ -71,14 +72,33 @@ describe("missing inputs of a deep network", () => {
     expect(() => deep("refuse").fit(gaps, targets, SHORT)).toThrow(ArgumentError);
   });
 
-  it("are refused by a reservoir of any kind, and by a readout that reads them", () => {
+  it("are refused by a reservoir of any kind", () => {
     const gru = new GRUCell({ inputSize: 1, hiddenSize: 5, dtype: "float64", generator: new Generator(1) });
     for (const readInput of [false, true]) {
       const net = new EchoStateNetwork(gru, { outputSize: 1, readInput });
       expect(() => net.fit(gaps, targets, SHORT)).toThrow(ArgumentError);
       expect(() => net.scan(gaps)).toThrow(ArgumentError);
     }
-    expect(() => network({ readInput: true }, pool({ missing: "mask" })).fit(gaps, targets, SHORT)).toThrow(ArgumentError);
+    const liquid = new LiquidStateMachine({ inputSize: 1, grid: [2, 1, 1], dtype: "float64", generator: new Generator(1) });
+    expect(() => liquid.scan(gaps)).toThrow("got NaN at step 3");
+  });
+
+  it("masked are zero to the readout, too", () => {
+    const net = network({ readInput: true }, pool({ missing: "mask" }));
+    const filled = sequence(numbers(gaps).map((x) => (Number.isNaN(x) ? 0 : x)));
+    fitOnline(net, gaps, targets);
+    const learned = numbers(net.readout.weight);
+    fitOnline(net, filled, targets);
+    expect(numbers(net.readout.weight)).toEqual(learned);
+    net.fit(gaps, targets, SHORT);
+    const fitted = numbers(net.readout.weight);
+    net.fit(filled, targets, SHORT);
+    expect(numbers(net.readout.weight)).toEqual(fitted);
+    const ys = numbers(net.scan(gaps)[0]);
+    expect(ys.every(Number.isFinite)).toBe(true);
+    expect(ys).toEqual(numbers(net.scan(filled)[0]));
+    const stream = new Stream(net);
+    expect(numbers(gaps).map((x) => stream.step([x])[0])).toEqual(ys);
   });
 
   it("masked are inputs of zero", () => {
