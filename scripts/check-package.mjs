@@ -232,7 +232,7 @@ function importIsInert() {
 /** An import of one name brings its own family's floors and nothing beside them. */
 const SHAKEN = [
   { name: "LSTM", allowed: /^dist\/(recurrence|nn|replay|ops|autodiff|transforms|tensor|wasm|base)\// },
-  { name: "Adam", allowed: /^dist\/(optim|nn\/module|ops|autodiff|tensor|wasm|base)\b/ },
+  { name: "Adam", allowed: /^dist\/(optim|nn\/module|nn\/exchanged|ops|autodiff|tensor|wasm|base)\b/ },
   { name: "tensor", allowed: /^dist\/(autodiff|tensor|wasm|base)\// },
 ];
 

@@ -22,6 +22,7 @@ const ofHost = (path, otherwise) => {
 const DECLARED = {
   "NoInfer<T>": "[T][T extends any ? 0 : never]",
   AbortSignal: ofHost("AbortSignal", "object"),
+  Blob: ofHost("Blob", "never"),
   Response: ofHost("Response", "never"),
   BufferSource: "ArrayBuffer | ArrayBufferView",
   WebAssemblyModule: ofHost("WebAssembly.Module", "object"),

@@ -84,8 +84,8 @@ const sizeOfAll = (tensors: readonly Tensor[]): number => tensors.reduce((total,
 const withCommas = (n: number): string => String(n).replace(/\B(?=(\d{3})+$)/g, ",");
 
 function bytesText(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`;
-  return bytes < 1024 ** 2 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
+  if (bytes < 2 ** 10) return `${bytes} B`;
+  return bytes < 2 ** 20 ? `${(bytes / 2 ** 10).toFixed(1)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
 function tableOf(name: string, { rows, parameters, trainable, buffers, bytes }: Omit<Summary, "toString">): string {
