@@ -425,6 +425,49 @@ add("QLinearMatMul", 10, [
   ...[scalar(0.1, "float"), scalar(110, "uint8")],
 ]);
 
+// ---- Corners ----
+
+add("ConvInteger", 10, [whole("uint8", [2, 3, 7], 255), whole("int8", [4, 3, 3], 60, -60), scalar(12, "uint8"), scalar(3, "int8")], {
+  pads: { ints: [2, 1] },
+  strides: { ints: [2] },
+});
+add("ConvInteger", 10, [whole("uint8", [1, 4, 5, 6], 255), whole("uint8", [2, 2, 3, 2], 255), scalar(200, "uint8"), scalar(7, "uint8")], {
+  group: 2,
+  pads: { ints: [1, 0, 1, 1] },
+  dilations: { ints: [1, 2] },
+});
+add("ConvInteger", 10, [whole("uint8", [1, 1, 5], 255), whole("uint8", [1, 1, 2], 255)], { auto_pad: { text: "SAME_UPPER" } });
+add(
+  "QLinearConv",
+  10,
+  [
+    ...[whole("uint8", [2, 3, 6], 255), scalar(0.02, "float"), scalar(100, "uint8")],
+    ...[whole("int8", [4, 3, 3], 60, -60), given("float", [0.03, 0.01, 0.02, 0.04]), given("int8", [0, 0, 0, 0])],
+    ...[scalar(0.1, "float"), scalar(110, "uint8"), whole("int32", [4], 900, -900)],
+  ],
+  { pads: { ints: [1, 1] } },
+);
+add("QLinearConv", 10, [
+  ...[whole("uint8", [1, 2, 4, 4], 255), scalar(0.02, "float"), scalar(100, "uint8")],
+  ...[whole("uint8", [3, 2, 2, 2], 255), scalar(0.03, "float"), scalar(120, "uint8")],
+  ...[scalar(0.1, "float"), scalar(110, "uint8")],
+]);
+add("QLinearMatMul", 10, [
+  ...[whole("uint8", [2, 3], 255), scalar(0.02, "float"), scalar(100, "uint8")],
+  ...[whole("int8", [3, 2], 60, -60), given("float", [0.03, 0.01]), given("int8", [3, -4])],
+  ...[scalar(0.1, "float"), scalar(110, "uint8")],
+]);
+add("DynamicQuantizeLinear", 11, [given("float", [0, 0, 0])], {}, 3);
+add("DynamicQuantizeLinear", 11, [f([4], 1, -3)], {}, 3);
+for (const op of ["Sum", "Mean", "Max", "Prod", "SumSquare", "L1", "L2", "LogSum", "LogSumExp"]) {
+  add(`Reduce${op}`, 18, [f([2, 3], 1, op === "LogSum" ? 2 : 0), given("int64", [])], { noop_with_empty_axes: 1 });
+}
+add("ReduceSumSquare", 18, [whole("int32", [2, 3], 9, -9), given("int64", [])], { noop_with_empty_axes: 1 });
+for (const op of ["Max", "Min"]) add(`Reduce${op}`, 18, [f([2, 0, 3]), i64(1)]);
+add("LayerNormalization", 17, [f([2, 3, 4]), f([1]), f([4])]);
+add("LayerNormalization", 17, [f([2, 3, 4]), f([4]), f([3, 1])], { axis: 1 });
+layer({ op: "GRU", attributes: { activations: { texts: ["sigmoid", "TANH"] } } });
+
 // ---- Models ----
 
 const ARRAYS = {

@@ -1,7 +1,7 @@
 /** Normalisation, as a trained model applies it. */
 
 import { add, div, mul, square, sub } from "../../ops/arithmetic.ts";
-import { reshape } from "../../ops/broadcast.ts";
+import { broadcastTo, reshape } from "../../ops/broadcast.ts";
 import { rsqrt, sqrt } from "../../ops/math.ts";
 import { layerNorm } from "../../ops/normalize.ts";
 import { mean, variance } from "../../ops/reduce.ts";
@@ -25,7 +25,11 @@ const layerNormalization = operator(2, (node) => {
     const x = floats(inputs[0] as Value, "x");
     const at = axisOf("axis", axis, x.rank);
     const shape = x.shape.slice(at);
-    const y = layerNorm(x, shape, { weight: given(inputs, 1), bias: given(inputs, 2), eps });
+    const [weight, bias] = [1, 2].map((i) => {
+      const t = given(inputs, i);
+      return t && broadcastTo(t, shape);
+    });
+    const y = layerNorm(x, shape, { weight, bias, eps });
     if (node.outputs.length === 1) return y;
     const axes = { axis: shape.map((_, i) => at + i), keepDim: true };
     return [y, mean(x, axes), rsqrt(add(variance(x, { ...axes, correction: 0 }), eps))];

@@ -9,6 +9,7 @@ import { addmm, linear, matmul } from "../../ops/linear.ts";
 import { flip, pad, slice, transpose } from "../../ops/shape.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import { Tensor, tensor } from "../../tensor/tensor.ts";
+import type { Node } from "../model.ts";
 import { floats, HostArray, typeOf, type Value, type WholeType } from "../values.ts";
 import { heavy, type Operators, unsupported } from "./operator.ts";
 import { type Windows, windowed, windowsOf } from "./windows.ts";
@@ -83,12 +84,11 @@ function convolvedRows(x: Tensor, w: Tensor, bias: Tensor | null, of: Windows): 
   return transpose(reshape(y, [N, sizeOf(of.counts), O]), 1, 2);
 }
 
-const conv = heavy(2, (node) => {
+/** What a node of windows and groups makes of x [N,C,…], a weight and a bias. */
+export function convolution(node: Node): (x: Tensor, w: Tensor, bias: Tensor | null) => Tensor {
   const groups = node.attributes.int("group", 1);
   const windows = windowsOf(node);
-  return (inputs) => {
-    const [x, w] = [floats(inputs[0] as Value, "X"), floats(inputs[1] as Value, "W")];
-    const bias = inputs[2] ? floats(inputs[2], "B") : null;
+  return (x, w, bias) => {
     if (x.rank !== 3 && x.rank !== 4) unsupported(node, `inputs of ${x.rank} axes`);
     const seen = windows(x.shape.slice(2), w.shape.slice(2));
     const places = sizeOf([x.dim(0), ...seen.counts]);
@@ -104,6 +104,11 @@ const conv = heavy(2, (node) => {
     if (x.rank === 3) return conv1d(source, w, bias, { stride: stride[0], dilation: dilation[0], padding: zeros[0], groups });
     return conv2d(source, w, bias, { stride, dilation, padding: zeros, groups });
   };
+}
+
+const conv = heavy(2, (node) => {
+  const convolved = convolution(node);
+  return ([x, w, bias]) => convolved(floats(x as Value, "X"), floats(w as Value, "W"), bias ? floats(bias, "B") : null);
 });
 
 /** x [N,C,…] with zeros between neighbours, so that they are `strides` apart. */

@@ -8,7 +8,7 @@
 
 import { DTypeError, ShapeError } from "../../base/errors.ts";
 import { sub } from "../../ops/arithmetic.ts";
-import { reshape } from "../../ops/broadcast.ts";
+import { matmul } from "../../ops/linear.ts";
 import { transpose } from "../../ops/shape.ts";
 import { axisOf, type Shape, show } from "../../tensor/shape.ts";
 import { copyOf } from "../../tensor/strided.ts";
@@ -18,7 +18,7 @@ import { type FloatType, floats, HostArray, hostArray, numberOf, numbersOf, type
 import { round } from "./elementwise.ts";
 import { reshaped, zip, zipped } from "./host.ts";
 import { type Given, heavy, type Operators, operator, type Reading, type Run, unsupported } from "./operator.ts";
-import { wholeProduct, wide } from "./products.ts";
+import { convolution, wholeProduct, wide } from "./products.ts";
 import { recurrentLayers } from "./recurrent.ts";
 
 const RANGES: Partial<Record<WholeType, readonly [least: number, most: number]>> = {
@@ -91,19 +91,18 @@ const dynamicQuantizeLinear = operator(1, () => ([x]) => {
   const values = numbersOf(floats(x as Value, "x"));
   let [low, high] = [0, 0];
   for (const v of values) [low, high] = [Math.min(low, v), Math.max(high, v)];
-  const scale = Math.fround(Math.fround(high - low) / 255);
-  const point = scale === 0 ? 0 : Math.min(Math.max(round(Math.fround(-low / scale)), 0), 255);
-  const zero = new HostArray("uint8", [], [point]);
-  return [quantised(x as Value, tensor(scale === 0 ? 1 : scale), zero, "uint8"), tensor(scale), zero];
+  // Any scale fits nothing but zeros; onnxruntime's is 1.
+  const scale = Math.fround(Math.fround(high - low) / 255) || 1;
+  const zero = new HostArray("uint8", [], [Math.min(Math.max(round(Math.fround(-low / scale)), 0), 255)]);
+  return [quantised(x as Value, tensor(scale), zero, "uint8"), tensor(scale), zero];
 });
 
-/** Whole numbers without their zero point: one for all, one a row of A, or one a column of B. */
-function centred(q: Value, zero: Value | null | undefined, side: "A" | "B"): Tensor {
+/** Whole numbers without their zero point: one for all, or as many as an axis has entries. */
+function centred(q: Value, zero: Value | null | undefined, side: string, axis: number): Tensor {
   const x = wide(hostArray(q, side));
   if (!zero) return x;
   const point = wide(hostArray(zero, `${side}_zero_point`));
-  if (point.size === 1) return sub(x, reshape(point, []));
-  return sub(x, side === "A" && point.rank === 1 ? reshape(point, [point.size, 1]) : point);
+  return sub(x, point.rank > 1 ? point : (along(point, x, axis) as Tensor));
 }
 
 /** A constant's form for the kernels, made at its first use. */
@@ -123,19 +122,44 @@ function areKnown(node: Node, { known }: Reading, inputs: readonly number[]): bo
 }
 
 const matMulInteger = heavy(2, (node, reading) => {
-  const right = onceIf(areKnown(node, reading, [1, 3]), reading, (inputs) => centred(inputs[1] as Value, inputs[3], "B"));
-  return (inputs) => wholeProduct(centred(inputs[0] as Value, inputs[2], "A"), right(inputs), "int32");
+  const right = onceIf(areKnown(node, reading, [1, 3]), reading, (inputs) => centred(inputs[1] as Value, inputs[3], "B", -1));
+  return (inputs) => wholeProduct(centred(inputs[0] as Value, inputs[2], "A", -2), right(inputs), "int32");
 });
 
+/** Sums of whole numbers as those of the output: y = sum·(scale of a · scale of b / scale of y) + zero point. */
+function requantised(sums: Tensor, aScale: Value, bScale: Value, yScale: Value, zero: Value): HostArray {
+  const type = typeOf(zero) as WholeType;
+  const [least, most] = rangeOf(type);
+  const ratio = numberOf(aScale, "the scale of a") / numberOf(yScale, "the scale of y");
+  const point = numberOf(zero, "the zero point of y");
+  return zip(type, [sums, bScale], (v, scale) => Math.min(Math.max(round(Math.fround(v * ratio * scale)) + point, least), most));
+}
+
 const qLinearMatMul = heavy(8, (node, reading) => {
-  const right = onceIf(areKnown(node, reading, [3, 5]), reading, (inputs) => centred(inputs[3] as Value, inputs[5], "B"));
+  const right = onceIf(areKnown(node, reading, [3, 5]), reading, (inputs) => centred(inputs[3] as Value, inputs[5], "B", -1));
   return (inputs) => {
     const [a, aScale, aZero, , bScale, , yScale, yZero] = inputs as Value[] as [Value, Value, Value, Value, Value, Value, Value, Value];
-    const product = wholeProduct(centred(a, aZero, "A"), right(inputs), "int64");
-    const factor = (numberOf(aScale, "a_scale") * numberOf(bScale, "b_scale")) / numberOf(yScale, "y_scale");
-    const type = typeOf(yZero) as WholeType;
-    const [least, most] = rangeOf(type);
-    return zip(type, [product, reshaped(yZero, [])], (v, z) => Math.min(Math.max(round(Math.fround(v * factor)) + z, least), most));
+    const sums = matmul(centred(a, aZero, "A", -2), right(inputs));
+    return requantised(sums, aScale, bScale.rank > 1 ? bScale : along(bScale, sums, -1), yScale, yZero);
+  };
+});
+
+const convInteger = heavy(2, (node, reading) => {
+  const convolved = convolution(node);
+  const weight = onceIf(areKnown(node, reading, [1, 3]), reading, (inputs) => centred(inputs[1] as Value, inputs[3], "w", 0));
+  return (inputs) => {
+    const sums = convolved(centred(inputs[0] as Value, inputs[2], "x", 1), weight(inputs), null);
+    return new HostArray("int32", sums.shape, sums.data());
+  };
+});
+
+const qLinearConv = heavy(8, (node, reading) => {
+  const convolved = convolution(node);
+  const weight = onceIf(areKnown(node, reading, [3, 5]), reading, (inputs) => centred(inputs[3] as Value, inputs[5], "w", 0));
+  return (inputs) => {
+    const [x, xScale, xZero, , wScale, , yScale, yZero] = inputs as Value[] as [Value, Value, Value, Value, Value, Value, Value, Value];
+    const sums = convolved(centred(x, xZero, "x", 1), weight(inputs), inputs[8] ? wide(inputs[8]) : null);
+    return requantised(sums, xScale, along(wScale, sums, 1), yScale, yZero);
   };
 });
 
@@ -169,6 +193,8 @@ export const quantized: Operators = {
   DynamicQuantizeLinear: dynamicQuantizeLinear,
   MatMulInteger: matMulInteger,
   QLinearMatMul: qLinearMatMul,
+  ConvInteger: convInteger,
+  QLinearConv: qLinearConv,
 };
 
 /** Of the domain com.microsoft. */

@@ -168,11 +168,16 @@ function activationsOf(node: Node, names: readonly string[]): Activation[] {
   });
 }
 
+/** An activation's name as it is written here: onnxruntime reads it in any case. */
+function spelled(name: string): string {
+  return Object.keys(ACTIVATIONS).find((known) => known.toLowerCase() === name.toLowerCase()) ?? name;
+}
+
 /** What every direction does. */
 function settingsOf(node: Node, { activations: usual }: Kind, directions: number): Settings[] {
   const { attributes } = node;
   const all = Array.from({ length: directions }, () => usual).flat();
-  const names = attributes.texts("activations") ?? all;
+  const names = attributes.texts("activations")?.map(spelled) ?? all;
   if (names.length !== all.length) throw new FormatError(`onnx: expected ${all.length} activations of ${node.label}, got ${list(names)}`);
   const activations = activationsOf(node, names);
   const clip = attributes.float("clip", undefined);

@@ -7,6 +7,7 @@ import { equal } from "../../ops/compare.ts";
 import { abs, log, sqrt } from "../../ops/math.ts";
 import { amax, amin, argmax, logSumExp, mean, norm, prod } from "../../ops/reduce.ts";
 import type { ReduceOptions } from "../../ops/reduction.ts";
+import { pad } from "../../ops/shape.ts";
 import { logSoftmax, softmax } from "../../ops/softmax.ts";
 import { axisOf, type Shape, sizeOf } from "../../tensor/shape.ts";
 import { Tensor, tensor } from "../../tensor/tensor.ts";
@@ -43,6 +44,10 @@ function reducedOnHost(
 }
 
 function reduction(since: number, device: Reduce, host?: HostReduction): Operator {
+  const reduced = (x: Value, axis: readonly number[], keepDim: boolean): Value =>
+    host !== undefined && !(x instanceof Tensor && x.dtype !== "bool")
+      ? reducedOnHost(hostArray(x, "x"), axis, keepDim, host)
+      : device(floats(x, "x"), { axis, keepDim });
   return operator(1, (node) => {
     const keepDim = node.attributes.flag("keepdims", true);
     const none = node.attributes.flag("noop_with_empty_axes");
@@ -50,14 +55,20 @@ function reduction(since: number, device: Reduce, host?: HostReduction): Operato
     return (inputs) => {
       const [x] = inputs as [Value];
       const given = axes(inputs) ?? [];
-      if (given.length === 0 && none) return x;
+      // Over no axes, that is over one of length 1, squares and logarithms are taken all the same.
+      if (given.length === 0 && none) return reduced(reshaped(x, [...x.shape, 1]), [x.rank], false);
       const axis = given.length === 0 ? x.shape.map((_, i) => i) : given.map((a) => axisOf("axes", a, x.rank));
-      if (host !== undefined && !(x instanceof Tensor && x.dtype !== "bool")) {
-        return reducedOnHost(hostArray(x, "x"), axis, keepDim, host);
-      }
-      return device(floats(x, "x"), { axis, keepDim });
+      return reduced(x, axis, keepDim);
     };
   });
+}
+
+/** The largest or smallest of none is an infinity. */
+function orNone(reduce: Reduce, none: number): Reduce {
+  return (x, options) => {
+    const grown = x.shape.map((d, i) => [0, Number(d === 0 && (options.axis as number[]).includes(i))] as const);
+    return reduce(grown.some(([, after]) => after > 0) ? pad(x, grown, none) : x, options);
+  };
 }
 
 /** Along an axis; before 13, over all axes from it on as one. */
@@ -98,8 +109,8 @@ const lpNormalization = operator(1, (node) => {
 export const reductions: Operators = {
   ReduceSum: reduction(13, sum, { start: 0, next: (a, b) => a + b }),
   ReduceMean: reduction(18, mean, { start: 0, next: (a, b) => a + b, end: (total, n) => Math.trunc(total / n) }),
-  ReduceMax: reduction(18, amax, { start: Number.NEGATIVE_INFINITY, next: Math.max }),
-  ReduceMin: reduction(18, amin, { start: Number.POSITIVE_INFINITY, next: Math.min }),
+  ReduceMax: reduction(18, orNone(amax, Number.NEGATIVE_INFINITY), { start: Number.NEGATIVE_INFINITY, next: Math.max }),
+  ReduceMin: reduction(18, orNone(amin, Number.POSITIVE_INFINITY), { start: Number.POSITIVE_INFINITY, next: Math.min }),
   ReduceProd: reduction(18, prod, { start: 1, next: (a, b) => a * b }),
   ReduceSumSquare: reduction(18, (x, o) => sum(square(x), o), { start: 0, next: (a, b) => a + b * b }),
   ReduceL1: reduction(18, (x, o) => sum(abs(x), o), { start: 0, next: (a, b) => a + Math.abs(b) }),
