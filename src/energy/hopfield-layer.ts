@@ -19,6 +19,8 @@ function checkPair(op: string, state: Tensor, patterns: Tensor, beta: number): v
   checkTensor(op, state);
   checkTensor(op, patterns);
   checkNumber(op, "beta", beta, { above: 0 });
+  if (state.dtype !== patterns.dtype)
+    throw new DTypeError(`${op}: expected patterns of ${state.dtype}, as the states, got ${patterns.dtype}`);
   const [d, rank] = [state.shape.at(-1), state.rank];
   const batch = sameShape(state.shape.slice(0, -2), patterns.shape.slice(0, -2));
   if (rank >= 2 && patterns.rank === rank && patterns.shape.at(-1) === d && batch && patterns.dim(-2) > 0) return;

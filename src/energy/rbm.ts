@@ -2,8 +2,8 @@
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
-import type { FloatDType } from "../base/dtype.ts";
-import { ArgumentError, ShapeError } from "../base/errors.ts";
+import type { DType, FloatDType } from "../base/dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { Parameter } from "../nn/module.ts";
 import { add, mul, neg, sub } from "../ops/arithmetic.ts";
 import { sum } from "../ops/broadcast.ts";
@@ -109,19 +109,19 @@ export class RBM extends SpinModel {
     this.hiddenBias = new Parameter(zeros([hiddenSize], dtype));
   }
 
-  /** P(h = 1 | v) [B,H] of v [B,V]. @throws ShapeError */
+  /** P(h = 1 | v) [B,H] of v [B,V]. @throws DTypeError, ShapeError */
   hiddenProbabilities(v: Tensor): Tensor {
     this.#checkVisible("hiddenProbabilities", v);
     return sigmoid(linear(v, this.weight, this.hiddenBias));
   }
 
-  /** P(v = 1 | h) [B,V] of h [B,H]. @throws ShapeError */
+  /** P(v = 1 | h) [B,V] of h [B,H]. @throws DTypeError, ShapeError */
   visibleProbabilities(h: Tensor): Tensor {
-    checkRows("visibleProbabilities", "h", h, this.hiddenSize);
+    checkRows("visibleProbabilities", "h", h, this.hiddenSize, this.weight.dtype);
     return sigmoid(linear(h, transpose(this.weight), this.visibleBias));
   }
 
-  /** F(v) [B] of v [B,V]; differentiable. @throws ShapeError */
+  /** F(v) [B] of v [B,V]; differentiable. @throws DTypeError, ShapeError */
   freeEnergy(v: Tensor): Tensor {
     this.#checkVisible("freeEnergy", v);
     return freeEnergyOf(v, this.visibleBias, linear(v, this.weight, this.hiddenBias));
@@ -154,6 +154,7 @@ export class RBM extends SpinModel {
     const { k = 1, chain = v, generator } = optionsOf("contrastiveDivergence", options, ["k", "chain", "generator"]);
     checkWhole("contrastiveDivergence", "k", k, { least: 1 });
     this.#checkVisible("contrastiveDivergence", v);
+    this.#checkVisible("contrastiveDivergence", chain, "chain");
     const moved = this.gibbs(chain, { steps: k, ...(generator !== undefined && { generator }) });
     return { loss: sub(mean(this.freeEnergy(v)), mean(this.freeEnergy(moved))), chain: moved };
   }
@@ -177,8 +178,8 @@ export class RBM extends SpinModel {
     return neg(add(mean(this.freeEnergy(v)), this.logPartition()));
   }
 
-  #checkVisible(op: string, v: Tensor): void {
-    checkRows(op, "v", v, this.visibleSize);
+  #checkVisible(op: string, v: Tensor, name = "v"): void {
+    checkRows(op, name, v, this.visibleSize, this.weight.dtype);
   }
 
   protected override system(): SpinSystem {
@@ -255,8 +256,9 @@ function draw(p: Tensor, generator: Generator): Tensor {
   return where(less(generator.uniform(p.shape, 0, 1, p.dtype as FloatDType), p), one, 0);
 }
 
-function checkRows(op: string, name: string, x: Tensor, features: number): void {
+function checkRows(op: string, name: string, x: Tensor, features: number, dtype: DType): void {
   checkTensor(op, x);
+  if (x.dtype !== dtype) throw new DTypeError(`${op}: expected ${name} of ${dtype}, got ${x.dtype}`);
   if (x.rank === 2 && x.shape[1] === features && x.shape[0] !== 0) return;
   throw new ShapeError(`${op}: expected ${name} of shape [B,${features}] with B of at least 1, got ${show(x.shape)}`);
 }

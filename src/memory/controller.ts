@@ -1,7 +1,7 @@
 /** What drives a memory: a recurrence that is fed the input and what was read last. */
 
 import { checkOneOf, checkSizes, optionsOf } from "../base/checks.ts";
-import { ArgumentError } from "../base/errors.ts";
+import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { LAYER, type LayerOptions, Linear, layerOptions } from "../nn/layers.ts";
 import { tanh } from "../ops/math.ts";
 import { Cell, checkRecurrence, type Recurrence } from "../recurrence/recurrence.ts";
@@ -39,6 +39,9 @@ export function controllerOf(op: string, options: MemoryOptions, readSize: numbe
   const made = controller(sizes);
   checkRecurrence(op, made);
   if (made.inputSize !== inputSize) throw new ArgumentError(`${op}: expected a controller with ${inputSize} inputs, got ${made.inputSize}`);
+  const dtype = options.dtype ?? "float32";
+  const other = made.parameters().find((p) => p.dtype !== dtype);
+  if (other !== undefined) throw new DTypeError(`${op}: expected a controller of ${dtype}, got a parameter of ${other.dtype}`);
   return made;
 }
 

@@ -156,8 +156,8 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
    * when all is known, and rounded to its dtype: use float64 where errors are to be small.
    * @param xs [T,B,I]
    * @param targets [T,B,O]
-   * @throws ShapeError for other shapes; ArgumentError for a washout that leaves nothing, inputs that are not finite (unless the reservoir
-   *   masks them), targets of NaN with feedback; StateError for a λ too small
+   * @throws ShapeError for other shapes; ArgumentError for a washout that leaves nothing, inputs and targets that are not finite (but for
+   *   NaN in inputs that the reservoir masks, and in targets without feedback); StateError for a λ too small
    */
   fit(xs: Tensor, targets: Tensor, options: FitReadoutOptions<S> = {}): ReadoutFit<S> {
     const { washout = 100, ridge = "gcv", chunk = 256 } = optionsOf("fit", options, ["washout", "ridge", "state", "chunk"]);
@@ -230,8 +230,8 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
       const expected = `xs [T,B,${this.inputSize}] and targets [T,B,${this.outputSize}]`;
       throw new ShapeError(`${op}: expected ${expected}, got ${show(xs.shape)} and ${show(targets.shape)}`);
     }
-    if (!this.#masks) refuseMissing(op, "xs", xs);
-    if (this.feedback) refuseMissing(op, "targets", targets);
+    refuseMissing(op, "xs", xs, this.#masks);
+    refuseMissing(op, "targets", targets, !this.feedback);
   }
 }
 

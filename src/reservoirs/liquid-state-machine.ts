@@ -154,7 +154,7 @@ function collection(n: number, synapses: readonly Synapse[], chosen: (s: Synapse
  *
  * Between two steps membranes and currents follow their exact solution, so a step may be as long as one tells spikes apart. A spike arrives
  * after its delay, at least one step, at the beginning of a step; input spikes arrive at the beginning of theirs. Neurons 20 % of which inhibit stand on a grid and
- * are connected with probability C·exp(−(D/λ)²); with probabilities of 0 none is, and the column is a bank of neurons. Constants are in `neuronConstants` and `synapseConstants`. All is drawn once, from `generator`.
+ * are connected with probability C·exp(−(D/λ)²); with probabilities of 0 none is, and the column is a bank of neurons. Constants are in `neuronConstants` and `synapseConstants`. All is drawn once, from `generator`, the number of synapses too: a state dict fits a machine drawn from the same seed.
  * `initialState` starts each neuron between reset and threshold. Thresholds have no derivative: gradients are those of the readout.
  * @param options x [B,I], spikes as 0 and 1, to liquid state [B,N]
  * @throws ArgumentError for sizes below 1, options out of range, and in `scan` inputs that are not finite; ShapeError and DTypeError for a grid, amplitudes and synapses of another form

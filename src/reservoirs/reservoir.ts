@@ -93,20 +93,21 @@ export function masked(x: Tensor): Tensor {
   return where(isMissing(x), 0, x);
 }
 
-/** @throws ArgumentError for a sequence with an element that is NaN or infinite */
-export function refuseMissing(op: string, name: string, xs: Tensor): void {
+/** @throws ArgumentError for a sequence with an element that is NaN or infinite; with `gaps`, only for infinite ones */
+export function refuseMissing(op: string, name: string, xs: Tensor, gaps = false): void {
   const values = xs.data();
-  const at = values.findIndex((v) => !Number.isFinite(v));
+  const at = values.findIndex((v) => !Number.isFinite(v) && !(gaps && Number.isNaN(v)));
   if (at < 0) return;
   const step = Math.floor(at / Math.max(1, values.length / xs.dim(0)));
-  throw new ArgumentError(`${op}: expected finite numbers in ${name} ${show(xs.shape)}, got ${values[at]} at step ${step}`);
+  const expected = gaps ? "finite numbers or NaN" : "finite numbers";
+  throw new ArgumentError(`${op}: expected ${expected} in ${name} ${show(xs.shape)}, got ${values[at]} at step ${step}`);
 }
 
-/** Checks the sequence of a `scan`, whose real steps have to be finite unless missing ones are masked. @throws ShapeError, DTypeError, ArgumentError */
+/** Checks the sequence of a `scan`, whose real steps have to be finite, or NaN where that is masked. @throws ShapeError, DTypeError, ArgumentError */
 export function checkScan(xs: Tensor, inputSize: number, options: ScanOptions, masks: boolean): void {
   checkOptions("scan", options, SCAN);
   checkSequence("scan", xs, inputSize, options.lengths);
-  if (!masks) refuseMissing("scan", "xs", fillBeyond(xs, options.lengths));
+  refuseMissing("scan", "xs", fillBeyond(xs, options.lengths), masks);
 }
 
 /**

@@ -362,6 +362,17 @@ describe("bad input", () => {
     [() => new RBM({ visibleSize: 2, hiddenSize: 0 }), ArgumentError, "RBM: expected hiddenSize"],
     [() => rbm().freeEnergy(tensor([1, 0])), ShapeError, "freeEnergy: expected v of shape [B,2] with B of at least 1, got [2]"],
     [() => rbm().contrastiveDivergence(tensor([[1, 0]]), { k: 0 }), ArgumentError, "contrastiveDivergence: expected k"],
+    [() => rbm().freeEnergy(float64([[1, 0]])), DTypeError, "freeEnergy: expected v of float32, got float64"],
+    [
+      () => rbm().contrastiveDivergence(tensor([[true, false]], { dtype: "bool" })),
+      DTypeError,
+      "contrastiveDivergence: expected v of float32, got bool",
+    ],
+    [
+      () => rbm().contrastiveDivergence(tensor([[1, 0]]), { chain: tensor([[1, 0, 1]]) }),
+      ShapeError,
+      "contrastiveDivergence: expected chain of shape [B,2] with B of at least 1, got [1,3]",
+    ],
     [
       () => new RBM({ visibleSize: 21, hiddenSize: 30 }).logPartition(),
       ArgumentError,

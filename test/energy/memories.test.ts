@@ -393,6 +393,11 @@ describe("bad input", () => {
     [() => modernHopfieldUpdate(x, float64([[1, 2, 3]]), 1), ShapeError, "modernHopfieldUpdate: expected states"],
     [() => modernHopfieldEnergy(x, x, 0), ArgumentError, "modernHopfieldEnergy: expected beta above 0, got 0"],
     [
+      () => modernHopfieldUpdate(tensor([[1]]), float64([[1]]), 1),
+      DTypeError,
+      "modernHopfieldUpdate: expected patterns of float32, as the states, got float64",
+    ],
+    [
       () => new HopfieldLayer({ inputSize: 5, heads: 2 }),
       ArgumentError,
       "HopfieldLayer: expected hiddenSize (inputSize / heads unless given)",

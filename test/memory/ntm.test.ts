@@ -186,6 +186,9 @@ describe("NTM", () => {
     expect(() => machine({ controller: () => new GRUCell({ inputSize: 2, hiddenSize: 3 }) })).toThrow(
       /expected a controller with 5 inputs, got 2/,
     );
+    expect(() => machine({ controller: (sizes) => new GRUCell({ ...sizes, dtype: "float32" }) })).toThrow(
+      "NTM: expected a controller of float64, got a parameter of float32",
+    );
     expect(() => machine({ readHeads: 0 })).toThrow(/expected readHeads to be a whole number of at least 1, got 0/);
     expect(() => machine({ shiftRange: -1 })).toThrow(/expected shiftRange to be a whole number of at least 0, got -1/);
   });

@@ -83,6 +83,18 @@ describe("missing inputs of a deep network", () => {
     expect(() => liquid.scan(gaps)).toThrow("got NaN at step 3");
   });
 
+  it("are NaN: what is infinite is refused by name, masked or not, as input and as target", () => {
+    const broken = sequence(numbers(xs).map((x, t) => (t === 7 ? Number.POSITIVE_INFINITY : x)));
+    const net = network({}, pool({ missing: "mask" }));
+    expect(() => net.scan(broken)).toThrow("scan: expected finite numbers or NaN in xs [60,1,1], got Infinity at step 7");
+    expect(() => net.reservoir.scan(broken)).toThrow("scan: expected finite numbers or NaN in xs [60,1,1], got Infinity at step 7");
+    expect(() => net.fit(broken, targets, SHORT)).toThrow("fit: expected finite numbers or NaN in xs [60,1,1], got Infinity at step 7");
+    expect(() => net.fit(xs, broken, SHORT)).toThrow("fit: expected finite numbers or NaN in targets [60,1,1], got Infinity at step 7");
+    expect(() => network().fit(xs, broken, SHORT)).toThrow(
+      "fit: expected finite numbers or NaN in targets [60,1,1], got Infinity at step 7",
+    );
+  });
+
   it("masked are zero to the readout, too", () => {
     const net = network({ readInput: true }, pool({ missing: "mask" }));
     const filled = sequence(numbers(gaps).map((x) => (Number.isNaN(x) ? 0 : x)));
