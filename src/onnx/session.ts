@@ -117,7 +117,7 @@ export class Session {
       const { name } = info;
       if (!Object.hasOwn(inputs, name)) throw new ArgumentError(`run: expected a tensor as input ${shorten(name)}, got none`);
       const t: unknown = inputs[name];
-      checkTensor("run", t);
+      checkTensor(`run: input ${shorten(name)}`, t);
       const value = received(info, t);
       checkShape(info, t, sizes);
       return value;

@@ -51,7 +51,7 @@ export class ModelStream {
   /** @internal */
   constructor(session: Session, links: Readonly<Record<string, string>>, inputs: NamedTensors) {
     checkLinks(session, links);
-    for (const t of Object.values(inputs)) checkTensor("stream", t);
+    for (const [name, t] of Object.entries(inputs)) checkTensor(`stream: input ${shorten(name)}`, t);
     const isState = (name: string): boolean => Object.hasOwn(links, name);
     this.#session = session;
     this.#links = Object.entries(links);

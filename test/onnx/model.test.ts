@@ -172,7 +172,7 @@ describe("sessions", () => {
     [{ x: ints([1, 2], [1, 2]), mask: ints([1]) }, "expected input x of float32, got int32"],
     [{ x: tensor([1, 2]), mask: ints([1]) }, "expected input x of shape [batch,2], got [2]"],
     [{ x, mask: ints([1, 2]) }, "expected input mask of shape [batch=1], got [2]"],
-    [{ x: 3, mask: ints([1]) }, "expected a tensor, got a number"],
+    [{ x: 3, mask: ints([1]) }, "run: input x: expected a tensor, got a number"],
   ])("refuse other inputs: %#", (inputs, message) => {
     expect((thrown(() => session.run(inputs as never)) as Error).message).toContain(message);
   });

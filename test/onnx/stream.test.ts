@@ -105,6 +105,7 @@ describe("a stream of a model", () => {
     [() => session.stream({ h: "h2" }, { x: zeros([1, I]), n: number(2) }), 'expected "h" linked to one of y, total, h1, c1, got "h2"'],
     [() => session.stream(links, { x: zeros([1, I]) }), "expected a tensor as input n, got none"],
     [() => session.stream(links, { x: zeros([1, I + 1]), n: number(2) }), "expected input x of shape [batch=1,3], got [1,4]"],
+    [() => session.stream(links, { x: 3 as never, n: number(2) }), "stream: input x: expected a tensor, got a number"],
     [() => session.stream({ h: "y", c: "total" }, { x: zeros([1, I]), n: number(2) }), "expected total for c [1,1,4], got []"],
     [() => streamed().step({ x: [1, 2] }), "expected 3 values for x, got [1,2]"],
     [() => streamed().step({ z: [1, 2, 3] }), 'expected inputs x, n, got "z"'],
