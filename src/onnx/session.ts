@@ -154,6 +154,7 @@ export class Session {
  *
  * The graph is read once. Constant parts are computed then, weights brought into the kernels' order, and at every run memory is released
  * after its last use. Halves are widened to float32. Whole numbers stay on the host, where int64 is exact up to 2^53.
+ * A constant that is an input, too, as older files list all of them, stays a constant.
  * @param source the bytes of the .onnx file
  * @throws FormatError for bytes that are no such model, and for operators that are not supported: each is named with its node and domain
  * @throws DTypeError for what is no bytes

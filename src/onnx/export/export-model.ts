@@ -190,6 +190,7 @@ const unequal = (T: number, B: number): number[] => Array.from({ length: B }, (_
 /**
  * A model as the bytes of an .onnx file, which ONNX Runtime and `loadModel` run. Layers RNN, LSTM and GRU become ONNX's own; every other recurrence
  * becomes a Scan over its step. Lengths that have names, such as those of time and batch, stay open.
+ * In float64 ONNX Runtime (1.30) runs such Scans, but not ONNX's layers, which it has for float32 alone.
  *
  * The model runs twice on inputs of two sizes, in evaluation mode, and what it does is written down: so what depends on values
  * of the inputs on the host cannot be exported.
