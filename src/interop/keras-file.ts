@@ -188,8 +188,8 @@ function open({ File }: Hdf5Reader, bytes: Uint8Array): Hdf5Node {
  * const y = model.forward(x);
  */
 export function loadKeras(source: Uint8Array | ArrayBufferLike | ArrayBufferView, options: KerasFileOptions): KerasModel {
-  const bytes = asBytes(OP, source);
   const { hdf5, hardSigmoid, config } = optionsOf(OP, options, ["hdf5", "hardSigmoid", "config"]);
+  const bytes = asBytes(OP, source);
   checkObject(OP, "hdf5", hdf5);
   checkFunction(OP, "hdf5.File", hdf5.File);
   const archive = isZip(bytes) ? readArchive(bytes) : null;
