@@ -140,6 +140,6 @@ describe.each([
     expect(() => build({ timed: true, inputSize: 1 })).toThrow("expected an input beside the time");
     expect(build({ timed: true, inputSize: 2 }).scan(full([1, 1, 2], 1, "float64"))[0].shape).toEqual([1, 1, 4]);
     expect(build({ inputSize: 1 }).scan(full([1, 1, 1], 1, "float64"))[0].shape).toEqual([1, 1, 4]);
-    for (const interval of [0, -1, Number.NaN]) expect(() => build({ interval })).toThrow("expected a positive interval");
+    for (const interval of [0, -1, Number.NaN]) expect(() => build({ interval })).toThrow("expected interval above 0");
   });
 });
