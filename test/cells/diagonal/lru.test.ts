@@ -53,11 +53,9 @@ describe("LRU", () => {
   it("learns to echo", () => expect(echoError(build({ inputSize: 2, hiddenSize: 16, dtype: "float32" }))).toBeLessThan(0.02));
 
   it.each([
-    [0.9, 0.9],
-    [-0.1, 0.9],
-    [0.5, 1.1],
-    [0.9, 0.5],
-  ])("refuses a ring from %d to %d", (rMin, rMax) =>
-    expect(() => build({ rMin, rMax })).toThrow(`LRU: expected 0 ≤ rMin < rMax ≤ 1, got ${rMin} and ${rMax}`),
-  );
+    [0.9, 0.9, "rMin in [0, 0.9), got 0.9"],
+    [-0.1, 0.9, "rMin in [0, 0.9), got -0.1"],
+    [0.5, 1.1, "rMax in (0, 1], got 1.1"],
+    [0.9, 0.5, "rMin in [0, 0.5), got 0.9"],
+  ])("refuses a ring from %d to %d", (rMin, rMax, said) => expect(() => build({ rMin, rMax })).toThrow(`LRU: expected ${said}`));
 });
