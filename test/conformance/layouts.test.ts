@@ -22,8 +22,8 @@ import { storedTensors } from "./onnx-cases.ts";
 import { conformanceFolder } from "./runner.ts";
 
 const folder = conformanceFolder(fileURLToPath(new URL("../..", import.meta.url)));
-const has = (path: string): boolean => folder !== null && existsSync(join(folder, path));
-const at = (...path: string[]): string => join(folder as string, ...path);
+const has = (path: string): boolean => existsSync(join(folder, path));
+const at = (...path: string[]): string => join(folder, ...path);
 
 // ---- ONNX ----
 

@@ -84,15 +84,16 @@ function checksOf(folder: string, group: string, compute: Group): Check[] {
 }
 
 /**
- * Where the data is: the environment's CONFORMANCE_DIR, or beside the repository; null when there is none.
+ * Where the data is: the environment's CONFORMANCE_DIR, or shared/conformance beside the repository, or else `cases`, a part of it.
  * @throws Error when the environment names a folder without data
  */
-export function conformanceFolder(root: string): string | null {
+export function conformanceFolder(root: string): string {
   const given = process.env.CONFORMANCE_DIR;
   const folder = given ?? join(root, "../shared/conformance");
   if (existsSync(join(folder, "torch"))) return folder;
-  if (given === undefined) return null;
-  throw new Error(`conformance: expected a folder "torch" in CONFORMANCE_DIR, got none in ${given}`);
+  if (given !== undefined) throw new Error(`conformance: expected a folder "torch" in CONFORMANCE_DIR, got none in ${given}`);
+  console.warn("conformance: the cases in test/conformance/cases only; CONFORMANCE_DIR names a folder with more");
+  return join(root, "test/conformance/cases");
 }
 
 function readTensors(file: string): Named {
