@@ -19,6 +19,17 @@ function isBuffer(source: unknown): source is ArrayBuffer {
   return tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]";
 }
 
+/** Bytes one after another, in an array of their own. */
+export function joinBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
 let utf8: TextDecoder | undefined;
 
 /** The text of UTF-8 bytes; invalid ones become replacement characters. */

@@ -4,7 +4,7 @@
  * @see TensorFlow.js, tfjs-core/src/io/types.ts (WeightsManifestConfig) and io_utils.ts (decodeWeights)
  */
 
-import { asBytes, textOf } from "../base/bytes.ts";
+import { asBytes, joinBytes, textOf } from "../base/bytes.ts";
 import { isRecord, optionsOf } from "../base/checks.ts";
 import { FormatError } from "../base/errors.ts";
 import { quote, shorten } from "../base/quote.ts";
@@ -66,17 +66,6 @@ function shardBytes(shards: Shards, paths: readonly string[]): Uint8Array[] {
   return paths.map((path) =>
     Object.hasOwn(shards, path) ? asBytes(OP, shards[path]) : fail(`a shard ${shorten(path)}`, Object.keys(shards)),
   );
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0] as Uint8Array;
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }
 
 interface Weight {
@@ -143,10 +132,10 @@ export function parseTfjs(modelJson: ModelJson, shards: Shards): TfjsFile {
   const byGroup = parts.length === paths.length;
   return scope(() => {
     const tensors = new Map<string, Tensor>();
-    let rest = joined(byGroup ? [] : parts);
+    let rest = joinBytes(byGroup ? [] : parts);
     let next = 0;
     for (const group of groups) {
-      const bytes = byGroup ? joined(parts.slice(next, next + group.paths.length)) : rest;
+      const bytes = byGroup ? joinBytes(parts.slice(next, next + group.paths.length)) : rest;
       next += group.paths.length;
       const used = readGroup(group, bytes, tensors);
       if (byGroup && used !== bytes.length) fail(`${used} bytes in ${group.paths.join(", ")}`, bytes.length);

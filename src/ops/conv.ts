@@ -46,7 +46,7 @@ export type Conv2dOptions = ConvOptions<Pair, Pair>;
 const CONV = ["stride", "padding", "dilation", "groups", "causal"] as const;
 
 /** The windows along one axis. */
-interface AxisWindows {
+export interface AxisWindows {
   /** Length of the axis, of the kernel, and number of windows. */
   readonly size: number;
   readonly kernel: number;

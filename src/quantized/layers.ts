@@ -2,6 +2,7 @@
 
 import { Embedding, Linear } from "../nn/layers.ts";
 import type { Module, Parameter } from "../nn/module.ts";
+import { WEIGHT_NAMES } from "../recurrence/kinds.ts";
 import { movesAs } from "../recurrence/recurrence.ts";
 import { GRU, LSTM, RNN } from "../recurrence/rnn.ts";
 import { GRUCell, LSTMCell, RNNCell } from "../recurrence/rnn-cells.ts";
@@ -20,21 +21,12 @@ interface Kind {
 }
 
 const OF_LAYER = { weight: "weight", bias: "bias" };
-const OF_CELL = {
-  weightIh: "weight_ih",
-  weightHh: "weight_hh",
-  biasIh: "bias_ih",
-  biasHh: "bias_hh",
-  weightHr: "weight_hr",
-  weightPeephole: "weight_peephole",
-};
-
 /** A function, so that bundles which do not ask for it have none of these classes. */
 function kindOf(module: Module): Kind | undefined {
   const kinds: Kind[] = [
     ...[Linear, Embedding].map((Class) => ({ Class, methods: ["forward"], fields: OF_LAYER })),
     ...[RNN, LSTM, GRU].map((Class) => ({ Class, methods: ["forward", "step", "scan"], fields: null })),
-    ...[RNNCell, LSTMCell, GRUCell].map((Class) => ({ Class, methods: ["step", "scan"], fields: OF_CELL })),
+    ...[RNNCell, LSTMCell, GRUCell].map((Class) => ({ Class, methods: ["step", "scan"], fields: WEIGHT_NAMES })),
   ];
   return kinds.find(({ Class }) => module instanceof Class);
 }

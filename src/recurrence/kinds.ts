@@ -29,6 +29,16 @@ export interface RecurrentWeights {
   readonly weightPeephole: Parameter | null;
 }
 
+/** PyTorch's name of each weight. */
+export const WEIGHT_NAMES: Readonly<Record<keyof RecurrentWeights, string>> = {
+  weightIh: "weight_ih",
+  weightHh: "weight_hh",
+  biasIh: "bias_ih",
+  biasHh: "bias_hh",
+  weightHr: "weight_hr",
+  weightPeephole: "weight_peephole",
+};
+
 export interface RecurrentOptions extends LayerOptions {
   readonly inputSize: number;
   readonly hiddenSize: number;

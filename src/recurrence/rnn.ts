@@ -31,6 +31,7 @@ import {
   type RecurrentKind,
   type RecurrentOptions,
   type RecurrentWeights,
+  WEIGHT_NAMES,
 } from "./kinds.ts";
 import { packing } from "./packing.ts";
 import { type PlanOptions, planScan } from "./plan.ts";
@@ -64,18 +65,8 @@ export interface ForwardResult<S> {
   readonly state: S;
 }
 
-/** PyTorch's name of each weight. */
-const NAMES: Readonly<Record<keyof RecurrentWeights, string>> = {
-  weightIh: "weight_ih",
-  weightHh: "weight_hh",
-  biasIh: "bias_ih",
-  biasHh: "bias_hh",
-  weightHr: "weight_hr",
-  weightPeephole: "weight_peephole",
-};
-
 function nameOf(key: keyof RecurrentWeights, layer: number, direction: number): string {
-  return `${NAMES[key]}_l${layer}${direction === 1 ? "_reverse" : ""}`;
+  return `${WEIGHT_NAMES[key]}_l${layer}${direction === 1 ? "_reverse" : ""}`;
 }
 
 class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
@@ -117,7 +108,7 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
 
   #addWeights(layer: number, direction: number, options: StackedOptions): RecurrentWeights {
     const weights = makeWeights(this.#kind, layer === 0 ? this.inputSize : this.outputSize, options);
-    for (const key of Object.keys(NAMES) as (keyof RecurrentWeights)[]) {
+    for (const key of Object.keys(WEIGHT_NAMES) as (keyof RecurrentWeights)[]) {
       const parameter = weights[key];
       if (parameter) this.register(nameOf(key, layer, direction), parameter);
     }

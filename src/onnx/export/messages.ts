@@ -4,6 +4,7 @@
  * @see Google, "Protocol Buffers: Encoding"; field numbers are those of onnx.proto3 (from memory)
  */
 
+import { joinBytes } from "../../base/bytes.ts";
 import type { DType } from "../../base/dtype.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -13,16 +14,6 @@ export const ELEMENT_TYPES: Readonly<Record<DType | "int64", number>> = { float3
 
 /** The kinds of an attribute. */
 const [FLOAT, INT, STRING, GRAPH, INTS, STRINGS] = [1, 2, 3, 5, 7, 8] as const;
-
-function joined(parts: readonly Uint8Array[]): Bytes {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}
 
 /** A whole number of 64 bits; negative ones take ten bytes. */
 function varint(value: number): Bytes {
@@ -35,18 +26,18 @@ function varint(value: number): Bytes {
   return Uint8Array.from([...bytes, Number(rest)]);
 }
 
-const int = (field: number, value: number): Bytes => joined([varint(8 * field), varint(value)]);
+const int = (field: number, value: number): Bytes => joinBytes([varint(8 * field), varint(value)]);
 
 function float(field: number, value: number): Bytes {
   const body = new Uint8Array(4);
   new DataView(body.buffer).setFloat32(0, value, true);
-  return joined([varint(8 * field + 5), body]);
+  return joinBytes([varint(8 * field + 5), body]);
 }
 
 /** Bytes, a text or a message. */
 function block(field: number, content: Uint8Array | string): Bytes {
   const body = typeof content === "string" ? new TextEncoder().encode(content) : content;
-  return joined([varint(8 * field + 2), varint(body.length), body]);
+  return joinBytes([varint(8 * field + 2), varint(body.length), body]);
 }
 
 /** An attribute without its name. */
@@ -64,25 +55,25 @@ export const attribute = {
 export type Attributes = Readonly<Record<string, Attribute>>;
 
 export function nodeMessage(op: string, inputs: readonly string[], outputs: readonly string[], attributes: Attributes): Bytes {
-  return joined([
+  return joinBytes([
     ...inputs.map((name) => block(1, name)),
     ...outputs.map((name) => block(2, name)),
     block(3, `${op}_${outputs[0]}`),
     block(4, op),
-    ...Object.entries(attributes).map(([name, parts]) => block(5, joined([block(1, name), ...parts]))),
+    ...Object.entries(attributes).map(([name, parts]) => block(5, joinBytes([block(1, name), ...parts]))),
   ]);
 }
 
 /** A constant tensor. @param raw its elements, little-endian */
 export function tensorMessage(name: string, type: DType | "int64", shape: readonly number[], raw: Uint8Array): Bytes {
-  return joined([...shape.map((d) => int(1, d)), int(2, ELEMENT_TYPES[type]), block(8, name), block(9, raw)]);
+  return joinBytes([...shape.map((d) => int(1, d)), int(2, ELEMENT_TYPES[type]), block(8, name), block(9, raw)]);
 }
 
 /** A value that a graph takes or gives. @param shape lengths and names of lengths; null where it is open */
 export function valueMessage(name: string, type: DType | "int64", shape: readonly (number | string)[] | null): Bytes {
   const dims = shape?.map((d) => block(1, typeof d === "number" ? int(1, d) : block(2, d)));
-  const held = joined([int(1, ELEMENT_TYPES[type]), ...(dims === undefined ? [] : [block(2, joined(dims))])]);
-  return joined([block(1, name), block(2, block(1, held))]);
+  const held = joinBytes([int(1, ELEMENT_TYPES[type]), ...(dims === undefined ? [] : [block(2, joinBytes(dims))])]);
+  return joinBytes([block(1, name), block(2, block(1, held))]);
 }
 
 export interface GraphParts {
@@ -94,7 +85,7 @@ export interface GraphParts {
 }
 
 export function graphMessage({ name, nodes, constants, inputs, outputs }: GraphParts): Bytes {
-  return joined([
+  return joinBytes([
     ...nodes.map((part) => block(1, part)),
     block(2, name),
     ...constants.map((part) => block(5, part)),
@@ -105,5 +96,5 @@ export function graphMessage({ name, nodes, constants, inputs, outputs }: GraphP
 
 /** A whole file. @param opset the version of ONNX's own operators */
 export function modelMessage(graph: Uint8Array, opset: number): Bytes {
-  return joined([int(1, 8), block(2, "tapeloop"), block(7, graph), block(8, joined([block(1, ""), int(2, opset)]))]);
+  return joinBytes([int(1, 8), block(2, "tapeloop"), block(7, graph), block(8, joinBytes([block(1, ""), int(2, opset)]))]);
 }

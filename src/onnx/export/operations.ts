@@ -2,6 +2,7 @@
 
 import type { DType } from "../../base/dtype.ts";
 import { broadcastTo, reshape } from "../../ops/broadcast.ts";
+import type { AxisWindows } from "../../ops/conv.ts";
 import type { SparsePattern } from "../../ops/sparse.ts";
 import { eye, full, zeros } from "../../tensor/create.ts";
 import type { Shape } from "../../tensor/shape.ts";
@@ -253,15 +254,6 @@ const layerNorm: Emit = (g, x, op) => {
   const inputs = [x[0] as string, scale, ...(biased ? [x.at(-1) as string] : [])];
   return [g.add("LayerNormalization", inputs, { axis: attribute.int(-shape.length), epsilon: attribute.float(eps) })];
 };
-
-interface AxisWindows {
-  readonly size: number;
-  readonly kernel: number;
-  readonly count: number;
-  readonly stride: number;
-  readonly dilation: number;
-  readonly before: number;
-}
 
 /** Zeros after an axis: as many as before, or what keeps its size. */
 function zerosAfter(op: Pair, i: 0 | 1): number {
