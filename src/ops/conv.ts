@@ -45,7 +45,7 @@ export type Conv2dOptions = ConvOptions<Pair, Pair>;
 
 const CONV = ["stride", "padding", "dilation", "groups", "causal"] as const;
 
-/** The windows along one axis. */
+/** The windows along one axis. @internal */
 export interface AxisWindows {
   /** Length of the axis, of the kernel, and number of windows. */
   readonly size: number;

@@ -23,7 +23,7 @@ export {
   notEqual,
   where,
 } from "./compare.ts";
-export { type AxisWindows, type Conv1dOptions, type Conv2dOptions, conv1d, conv2d } from "./conv.ts";
+export { type Conv1dOptions, type Conv2dOptions, conv1d, conv2d } from "./conv.ts";
 export {
   type DropoutOptions,
   dropout,

@@ -54,7 +54,7 @@ export interface FreeRunOptions<S extends State> {
  * @param x [B,I], the first input
  * @returns ys [steps,B,O] and the last state
  * @throws ArgumentError for less than one step; ShapeError if inputs and outputs differ in size and `decode` is missing
- * @example const [ys] = freeRun(net, start, 100, { decode: (y) => oneHot(argmax(y, { axis: 1 })) });
+ * @example const [ys] = freeRun(net, start, 100, { decode: (y) => oneHot(argmax(y, { axis: 1 }), y.dim(1)) });
  */
 export function freeRun<S extends State>(
   recurrence: Recurrence<S>,
