@@ -52,7 +52,7 @@ function told(path: string, error: unknown): UserError {
   return code?.startsWith("ERR_") ? new UserError(`${path}: ${message}`, { cause: error }) : fileError(path, error);
 }
 
-const partsOf = (tensors: ReadonlyMap<string, Tensor>): Part[] =>
+const partsOf = (tensors: ReadonlyMap<string, Omit<Part, "name">>): Part[] =>
   Array.from(tensors, ([name, { dtype, shape }]) => ({ name, dtype, shape }));
 
 const metadataNotes = (metadata: Readonly<Record<string, string>>): string[] =>
@@ -68,8 +68,7 @@ export async function inspect(path: string): Promise<Contents> {
       const start = await file.read(0, Math.min(file.size, 16));
       if (formatOf(path, start) !== "safetensors") return await readModel(path);
       const { info, metadata } = await openSafetensors(file);
-      const parts = Array.from(info, ([name, { dtype, shape }]) => ({ name, dtype, shape }));
-      return { format: "safetensors", bytes: file.size, parts, unreadable: new Map(), notes: metadataNotes(metadata) };
+      return { format: "safetensors", bytes: file.size, parts: partsOf(info), unreadable: new Map(), notes: metadataNotes(metadata) };
     } finally {
       await file.close();
     }

@@ -1,6 +1,5 @@
 /** Keras's recurrent cells with any of its activations, in its layout of weights. */
 
-import { isRecord } from "../base/checks.ts";
 import { Module, Parameter } from "../nn/module.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
 import { clamp } from "../ops/compare.ts";
@@ -47,7 +46,7 @@ const HARD_SIGMOIDS: Readonly<Record<HardSigmoid, Activation>> = {
 export function activationOf(name: unknown, hard: HardSigmoid): Activation | null {
   if (name === null || name === undefined) return ACTIVATIONS.linear as Activation;
   if (name === "hard_sigmoid") return HARD_SIGMOIDS[hard];
-  return typeof name === "string" && Object.hasOwn(ACTIVATIONS, name) && !isRecord(name) ? (ACTIVATIONS[name] as Activation) : null;
+  return typeof name === "string" && Object.hasOwn(ACTIVATIONS, name) ? (ACTIVATIONS[name] as Activation) : null;
 }
 
 export type Kind = "SimpleRNN" | "LSTM" | "GRU";
@@ -65,6 +64,18 @@ export interface KerasCellOptions {
   readonly recurrentActivation: Activation;
 }
 
+/** c' = σ(f)∘c + σ(i)∘φ(g) and h' = σ(o)∘φ(c'), for the sums of i f g o side by side on axis 1, `size` each. */
+function lstmStep(
+  sums: Tensor,
+  c: Tensor,
+  size: number,
+  { activation, recurrentActivation: gate }: Pick<KerasCellOptions, "activation" | "recurrentActivation">,
+): [h: Tensor, c: Tensor] {
+  const [i, f, g, o] = split(sums, size, 1) as [Tensor, Tensor, Tensor, Tensor];
+  const next = add(mul(gate(f), c), mul(gate(i), activation(g)));
+  return [mul(gate(o), activation(next)), next];
+}
+
 type Step = (cell: KerasCell, x: Tensor, state: readonly Tensor[]) => Tensor[];
 
 const STEPS: Readonly<Record<Kind, Step>> = {
@@ -72,15 +83,8 @@ const STEPS: Readonly<Record<Kind, Step>> = {
     return [cell.activation(add(cell.inputs(x), matmul(h as Tensor, cell.recurrentKernel)))];
   },
   LSTM(cell, x, [h, c]) {
-    const [i, f, g, o] = split(add(cell.inputs(x), matmul(h as Tensor, cell.recurrentKernel)), cell.outputSize, 1) as [
-      Tensor,
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
-    const { activation, recurrentActivation: gate } = cell;
-    const next = add(mul(gate(f), c as Tensor), mul(gate(i), activation(g)));
-    return [mul(gate(o), activation(next)), next];
+    const sums = add(cell.inputs(x), matmul(h as Tensor, cell.recurrentKernel));
+    return lstmStep(sums, c as Tensor, cell.outputSize, cell);
   },
   GRU(cell, x, [h]) {
     const { activation, recurrentActivation: gate, outputSize: H } = cell;
@@ -187,9 +191,6 @@ export class KerasConvCell extends Module {
   step(x: Tensor, [h, c]: readonly Tensor[]): [h: Tensor, c: Tensor] {
     const fromState = conv2d(h as Tensor, this.weightHh, null, { padding: "same" });
     const sums = add(conv2d(x, this.weightIh, this.bias, { padding: this.padding }), fromState);
-    const [i, f, g, o] = split(sums, this.weightHh.dim(1), 1) as [Tensor, Tensor, Tensor, Tensor];
-    const { activation, recurrentActivation: gate } = this;
-    const next = add(mul(gate(f), c as Tensor), mul(gate(i), activation(g)));
-    return [mul(gate(o), activation(next)), next];
+    return lstmStep(sums, c as Tensor, this.weightHh.dim(1), this);
   }
 }

@@ -12,7 +12,7 @@ import { parseJson } from "../io/json.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import type { KerasModel } from "./keras-layers.ts";
-import { type Arrays, type KerasOptions, type LayerSpec, modelOf, topologyOf, variableOf } from "./keras-model.ts";
+import { type Arrays, DIRECTIONS, type KerasOptions, type LayerSpec, modelOf, topologyOf, variableOf } from "./keras-model.ts";
 import { isZip, storedEntries } from "./zip.ts";
 
 const OP = "loadKeras";
@@ -120,7 +120,7 @@ function layerArrays(group: Hdf5Node, name: string, className: string, config: R
   const arrays = new Map<string, Tensor>();
   if (className === "Bidirectional") {
     const { class_name: inner, config: own } = isRecord(config.layer) ? config.layer : {};
-    for (const direction of ["forward_layer", "backward_layer"]) {
+    for (const direction of DIRECTIONS) {
       const part = at(group, direction);
       if (part === null) continue;
       const held = layerArrays(part, `${name}/${direction}`, String(inner), isRecord(own) ? own : {});

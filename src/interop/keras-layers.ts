@@ -142,12 +142,7 @@ export class KerasBatchNorm extends KerasLayer {
   }
 
   forward(x: Tensor): Tensor {
-    checkTensor(this.name, x);
-    if (this.axis !== null && x.rank !== this.axis + 1) {
-      throw new ShapeError(
-        `${shorten(this.name)}: expected x of ${this.axis + 1} axes, whose last one is normalised, got ${show(x.shape)}`,
-      );
-    }
+    checkLast(this.name, x, this.axis);
     const normal = div(sub(x, this.movingMean), sqrt(add(this.movingVariance, this.epsilon)));
     const scaled = this.gamma === null ? normal : mul(normal, this.gamma);
     return this.beta === null ? scaled : add(scaled, this.beta);

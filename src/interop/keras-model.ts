@@ -1,9 +1,10 @@
 /** Keras models from the description of their layers and the arrays of their weights. */
 
 import { checkList, checkObject, checkOneOf, isRecord, optionsOf } from "../base/checks.ts";
-import { type FloatDType, isFloat } from "../base/dtype.ts";
+import { isFloat } from "../base/dtype.ts";
 import { FormatError } from "../base/errors.ts";
 import { list, quote, shorten } from "../base/quote.ts";
+import { floatOf } from "../nn/from-state-dict.ts";
 import { Embedding, LayerNorm, Linear } from "../nn/layers.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { permute, transpose } from "../ops/shape.ts";
@@ -84,6 +85,12 @@ class Builder {
     return this.spec.config[setting];
   }
 
+  /** A setting, or its default if it is left out; null stays null. */
+  given(setting: string, otherwise: unknown): unknown {
+    const value = this.get(setting);
+    return value === undefined ? otherwise : value;
+  }
+
   size(setting: string): number {
     const value = this.get(setting);
     const whole = Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) < 2 ** 31;
@@ -100,7 +107,7 @@ class Builder {
     return Number.isFinite(value) ? (value as number) : this.refuse(setting, "as a number", value);
   }
 
-  /** A number, or a list of so many that are the same. */
+  /** One whole number an axis, or a single one for all axes. */
   extent(setting: string, axes: number, otherwise: number): number[] {
     const value = this.get(setting) ?? otherwise;
     const values = Array.isArray(value) ? value : new Array<unknown>(axes).fill(value);
@@ -109,7 +116,7 @@ class Builder {
   }
 
   word<T extends string>(setting: string, words: readonly T[], otherwise: T): T {
-    const value = this.get(setting) === undefined ? otherwise : this.get(setting);
+    const value = this.given(setting, otherwise);
     return words.includes(value as T) ? (value as T) : this.refuse(setting, `as one of ${words.join(", ")}`, value);
   }
 
@@ -121,7 +128,7 @@ class Builder {
   }
 
   activation(setting: string, otherwise: string | null): Activation {
-    const value = this.get(setting) === undefined ? otherwise : this.get(setting);
+    const value = this.given(setting, otherwise);
     return activationOf(value, this.hard) ?? this.refuse(setting, "that is known", value);
   }
 
@@ -142,10 +149,6 @@ class Builder {
   optional(name: string): Tensor | null {
     return this.arrays.has(name) ? this.copy(name) : null;
   }
-
-  dtypeOf(name: string): FloatDType {
-    return this.arrays.get(name)?.dtype === "float64" ? "float64" : "float32";
-  }
 }
 
 function biasShape(b: Builder, size: number): Record<string, Shape> {
@@ -159,9 +162,11 @@ function densePlan(b: Builder): Plan {
   return {
     shapes: { kernel: [inFeatures, units], ...biasShape(b, units) },
     make() {
-      const linear = new Linear(inFeatures, units, { bias: b.arrays.has("bias"), dtype: b.dtypeOf("kernel") });
-      const weight: [string, Tensor][] = [["weight", transpose(b.array("kernel"))]];
-      linear.loadStateDict(new Map(b.arrays.has("bias") ? [...weight, ["bias", b.array("bias")]] : weight));
+      const bias = b.arrays.has("bias");
+      const linear = new Linear(inFeatures, units, { bias, dtype: floatOf(b.arrays, "kernel") });
+      const weights = new Map([["weight", transpose(b.array("kernel"))]]);
+      if (bias) weights.set("bias", b.array("bias"));
+      linear.loadStateDict(weights);
       return new KerasDense(b.name, linear, activation);
     },
   };
@@ -173,7 +178,7 @@ function embeddingPlan(b: Builder): Plan {
   return {
     shapes: { embeddings: [rows, columns] },
     make() {
-      const embedding = new Embedding(rows, columns, { dtype: b.dtypeOf("embeddings") });
+      const embedding = new Embedding(rows, columns, { dtype: floatOf(b.arrays, "embeddings") });
       embedding.loadStateDict(new Map([["weight", b.array("embeddings")]]));
       return new KerasEmbedding(b.name, embedding, maskZero);
     },
@@ -204,7 +209,7 @@ function layerNormPlan(b: Builder): Plan {
   return {
     shapes: affineShapes(b, size),
     make() {
-      const dtype = b.dtypeOf(source);
+      const dtype = floatOf(b.arrays, source);
       const norm = new LayerNorm(size, { eps, dtype });
       norm.loadStateDict(
         new Map([
@@ -263,16 +268,13 @@ function sequenceOptions(b: Builder): KerasSequenceOptions {
 
 /** Activations of the library's own cells, which have kernels of their own: tanh and sigmoid, or of a SimpleRNN tanh or relu. */
 function hasKernel(b: Builder, kind: Kind): boolean {
-  const activation = b.get("activation") ?? (b.get("activation") === null ? "linear" : "tanh");
+  const activation = b.given("activation", "tanh");
   if (kind === "SimpleRNN") return activation === "tanh" || activation === "relu";
-  return activation === "tanh" && recurrentName(b) === "sigmoid";
+  return activation === "tanh" && b.given("recurrent_activation", RECURRENT_ACTIVATION) === RECURRENT_ACTIVATION;
 }
 
-/** Keras's default since version 2.3; files name it in any case. */
-function recurrentName(b: Builder): unknown {
-  const given = b.get("recurrent_activation");
-  return given === undefined ? "sigmoid" : given;
-}
+/** Keras's default since version 2.3. Files always name it. */
+const RECURRENT_ACTIVATION = "sigmoid";
 
 const recurrentPlan =
   (kind: Kind) =>
@@ -283,7 +285,7 @@ const recurrentPlan =
     const resetAfter = kind === "GRU" && b.flag("reset_after", b.arrays.get("bias")?.rank === 2);
     const bias = b.flag("use_bias", true) ? { bias: resetAfter ? [2, rows] : [rows] } : {};
     const activation = b.activation("activation", "tanh");
-    const recurrentActivation = b.activation("recurrent_activation", "sigmoid");
+    const recurrentActivation = b.activation("recurrent_activation", RECURRENT_ACTIVATION);
     const options = sequenceOptions(b);
     const own = hasKernel(b, kind);
     return {
@@ -296,7 +298,13 @@ const recurrentPlan =
   };
 
 function ownCell(b: Builder, kind: Kind, inputSize: number, hiddenSize: number, resetAfter: boolean): Recurrence<State> {
-  const sizes = { inputSize, hiddenSize, bias: b.arrays.has("bias"), biases: resetAfter ? 2 : 1, dtype: b.dtypeOf("kernel") } as const;
+  const sizes = {
+    inputSize,
+    hiddenSize,
+    bias: b.arrays.has("bias"),
+    biases: resetAfter ? 2 : 1,
+    dtype: floatOf(b.arrays, "kernel"),
+  } as const;
   const made = {
     LSTM: () => new LSTMCell(sizes),
     GRU: () => new GRUCell({ ...sizes, resetAfter }),
@@ -335,8 +343,8 @@ function convLstmPlan(b: Builder): Plan {
   };
 }
 
-/** "forward_layer.kernel" and "backward_layer.kernel". */
-const DIRECTIONS = ["forward_layer", "backward_layer"] as const;
+/** The parts of a Bidirectional, before the names of their arrays: "forward_layer.kernel". */
+export const DIRECTIONS = ["forward_layer", "backward_layer"] as const;
 
 function bidirectionalPlan(op: string, b: Builder): Plan {
   const mergeMode = b.word("merge_mode", MERGES, "concat");
@@ -443,11 +451,8 @@ export function modelOf(
 
 /** Which of a layer's arrays a path means: `lstm/lstm_cell/kernel:0` → `kernel`, of a Bidirectional with its direction before it. */
 export function variableOf(path: string, bidirectional: boolean): string {
-  const parts = path.split("/");
-  const variable = (parts.at(-1) as string).replace(/:0$/, "");
-  const direction = bidirectional
-    ? /^(forward|backward)_/.exec(parts.find((part) => /^(forward|backward)_/.test(part)) ?? "")?.[1]
-    : undefined;
+  const variable = path.slice(path.lastIndexOf("/") + 1).replace(/:0$/, "");
+  const direction = bidirectional ? /(?:^|\/)(forward|backward)_/.exec(path)?.[1] : undefined;
   return direction === undefined ? variable : `${direction}_layer.${variable}`;
 }
 

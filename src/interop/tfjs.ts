@@ -38,9 +38,15 @@ function fail(expected: string, got: unknown): never {
   throw new FormatError(`${OP}: expected ${expected}, got ${quote(got)}`);
 }
 
+/** Whether a value is an object and not bytes. Asks for the tag, since buffers of another realm fail `instanceof`. */
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return Object.prototype.toString.call(value) === "[object Object]";
+}
+
 function objectOf(source: ModelJson): Readonly<Record<string, unknown>> {
-  const isObject = isRecord(source) && !ArrayBuffer.isView(source) && Object.prototype.toString.call(source) === "[object Object]";
-  const value = isObject ? source : parseJson(OP, "a model file", typeof source === "string" ? source : textOf(asBytes(OP, source)));
+  const value = isObject(source)
+    ? source
+    : parseJson(OP, "a model file", typeof source === "string" ? source : textOf(asBytes(OP, source)));
   return isRecord(value) ? value : fail("a model file with an object", value);
 }
 
@@ -61,8 +67,7 @@ function shardBytes(shards: Shards, paths: readonly string[]): Uint8Array[] {
     if (shards.length !== paths.length) fail(`${paths.length} shards, for ${paths.join(", ")}`, shards.length);
     return shards.map((shard) => asBytes(OP, shard));
   }
-  if (ArrayBuffer.isView(shards) || !isRecord(shards) || Object.prototype.toString.call(shards) !== "[object Object]")
-    return [asBytes(OP, shards)];
+  if (!isObject(shards)) return [asBytes(OP, shards)];
   return paths.map((path) =>
     Object.hasOwn(shards, path) ? asBytes(OP, shards[path]) : fail(`a shard ${shorten(path)}`, Object.keys(shards)),
   );

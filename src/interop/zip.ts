@@ -53,7 +53,7 @@ export function storedEntries(op: string, bytes: Uint8Array): Map<string, Uint8A
   const byPlace = [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end);
   byPlace.forEach(({ name, begin }, i) => {
     const before = byPlace[i - 1];
-    if (before !== undefined && begin < before.end) fail(op, `entries side by side`, `${quote(name)} over ${quote(before.name)}`);
+    if (before !== undefined && begin < before.end) fail(op, "entries side by side", `${quote(name)} over ${quote(before.name)}`);
   });
   const found = new Map<string, Uint8Array>();
   for (const { name, begin, end } of entries) {

@@ -53,8 +53,8 @@ function likeness(bytes: Uint8Array): string {
   return found ? ` (it looks like ${found[0]})` : "";
 }
 
-/** Bytes of the length that stands before the header. @internal */
-export const LENGTH_BYTES = 8;
+/** Bytes of the length that stands before the header. */
+const LENGTH_BYTES = 8;
 
 /**
  * Where the data begins in a file of so many bytes.
@@ -291,10 +291,10 @@ export function serializeWritten(entries: readonly Written[], metadata: Readonly
   const headerBytes = Math.ceil(json.length / 8) * 8;
   if (headerBytes > HEADER_LIMIT)
     throw new ArgumentError(`safetensors: expected a header of at most ${HEADER_LIMIT} bytes, got ${headerBytes}`);
-  const dataStart = 8 + headerBytes;
+  const dataStart = LENGTH_BYTES + headerBytes;
   const bytes = new Uint8Array(dataStart + dataBytes);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  bytes.fill(0x20, 8, dataStart).set(json, 8);
+  bytes.fill(0x20, LENGTH_BYTES, dataStart).set(json, LENGTH_BYTES);
   let at = dataStart;
   for (const entry of ordered) {
     const data = entry.bytes();
