@@ -183,6 +183,8 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   #step = 0;
   /** Passes over the batches that have ended. */
   #epoch = 0;
+  /** The run of an `await`; others that wait meanwhile share it. */
+  #running: Promise<TrainingSummary> | null = null;
   #summary: TrainingSummary | null = null;
   #over = false;
   #state: S | null = null;
@@ -242,7 +244,10 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     onfulfilled?: ((summary: TrainingSummary) => R | PromiseLike<R>) | null,
     onrejected?: ((reason: unknown) => E | PromiseLike<E>) | null,
   ): Promise<R | E> {
-    return this.#finish().then(onfulfilled, onrejected);
+    this.#running ??= this.#finish().finally(() => {
+      this.#running = null;
+    });
+    return this.#running.then(onfulfilled, onrejected);
   }
 
   async #finish(): Promise<TrainingSummary> {

@@ -7,6 +7,7 @@ import { exp, log } from "../numerics/scalar.ts";
 import type { State } from "../recurrence/state.ts";
 import { Shadow } from "../tensor/shadow.ts";
 import { type Continuing, type FitOptions, fit } from "./fit.ts";
+import { modesOf, setModes } from "./modes.ts";
 
 export interface RateRangeOptions<M extends Module, B, S extends State>
   extends Pick<FitOptions<M, B, S>, "loss" | "clipNorm" | "gradients"> {
@@ -57,6 +58,7 @@ export async function findLearningRate<M extends Module, B extends object, S ext
   checkWhole(op, "steps", steps, { least: FIRST_STEPS });
   const growth = log(to / from) / (steps - 1);
   const run = fit(model, batches, { ...training, maxSteps: steps, schedule: (step) => from * exp(step * growth) });
+  const modes = modesOf(model);
   const shadow = new Shadow();
   shadow.take(new Set([...model.stateDict().values(), ...options.optimizer.params]));
   const range = new Range();
@@ -67,6 +69,7 @@ export async function findLearningRate<M extends Module, B extends object, S ext
     if (!(error instanceof StateError) || range.rates.length < FIRST_STEPS) throw error;
   } finally {
     shadow.putBack();
+    setModes(modes);
   }
   if (range.rates.length < FIRST_STEPS) {
     throw new ArgumentError(`${op}: expected batches for at least ${FIRST_STEPS} steps, got ${range.rates.length}`);

@@ -115,9 +115,11 @@ describe("findLearningRate", () => {
   it("goes through a range of rates and leaves the model as it was", async () => {
     const model = new Tagger();
     const before = Array.from(model.stateDict().values(), (t) => Array.from(t.data()));
+    model.eval();
     const optimizer = new Adam(model.parameters());
     const { rates, losses, suggestion } = await findLearningRate(model, endless(), { optimizer, loss, from: 1e-5, to: 10, steps: 60 });
     expect(Array.from(model.stateDict().values(), (t) => Array.from(t.data()))).toEqual(before);
+    expect(model.training).toBe(false);
     expect(rates[0]).toBeCloseTo(1e-5, 12);
     expect(rates.every((rate, i) => i === 0 || Math.abs(rate / (rates[i - 1] as number) - 10 ** (6 / 59)) < 1e-6)).toBe(true);
     expect(losses.length).toBe(rates.length);

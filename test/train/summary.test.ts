@@ -65,6 +65,13 @@ describe("awaiting a training", () => {
     expect(await run).toBe(summary);
   });
 
+  it("gives one summary with all steps to everyone who waits", async () => {
+    const run = training(new Line(), zeros(4));
+    const [one, other] = await Promise.all([run, run]);
+    expect(one.history.loss.x).toEqual([1, 2, 3, 4]);
+    expect(other).toBe(one);
+  });
+
   it("goes on after an abort", async () => {
     const abort = new AbortController();
     const run = training(new Line(), zeros(4), {
