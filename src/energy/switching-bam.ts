@@ -1,4 +1,4 @@
-/** A bidirectional associative memory whose weights, delays and noise change by chance, as a Markov chain says. */
+/** A bidirectional associative memory whose weights, delays and noise switch at random, with a Markov chain. */
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkList, checkNumber, checkObject, checkOptions, checkWhole, optionsOf } from "../base/checks.ts";
@@ -19,7 +19,7 @@ export interface SwitchingMode {
   readonly toB: Tensor;
   /** D, of both fields (default 1). */
   readonly decay?: number;
-  /** τ and δ: how old the outputs are that field A and field B get (default 0). */
+  /** τ and δ: the age of the outputs that reach field A and field B (default 0). */
   readonly delayToA?: number;
   readonly delayToB?: number;
   /** σ (default 0). */
@@ -28,7 +28,7 @@ export interface SwitchingMode {
 
 export interface SwitchingBAMOptions {
   readonly modes: readonly SwitchingMode[];
-  /** Q: rates of leaving a mode for another, row by row; the diagonal takes no part. Not for a single mode. */
+  /** Q: rates from the row's mode to the column's; the diagonal is ignored. A single mode needs none. */
   readonly rates?: readonly (readonly number[])[];
   /** Time of a step (default 0.01). Delays are rounded to steps. */
   readonly stepSize?: number;
@@ -71,8 +71,8 @@ interface Plain {
  *     da = [−D_r a + W_r f(b(t − τ_r))] dt + σ_r a dw        f = tanh
  *     db = [−D_r b + V_r f(a(t − δ_r))] dt + σ_r b dw'
  *
- * by the method of Euler and Maruyama; before the start the fields were what they are at it. The chain's times of stay are drawn exactly, and it changes at
- * the next step. w and w' are independent. For a single mode without delay and noise it is the continuous BAM.
+ * by the Euler-Maruyama method. Before the start, the fields are constant at their first values. The times that the chain stays in a mode are drawn exactly; it
+ * changes at the next step. w and w' are independent. For a single mode without delay and noise it is the continuous BAM.
  * @throws ShapeError, DTypeError, ArgumentError for weights of other shapes, negative rates, delays or noise
  * @see Rakkiyappan, Chandrasekar, Lakshmanan and Park, "Exponential stability for Markovian jumping stochastic BAM neural networks with mode-dependent
  *   probabilistic time-varying delays and impulse control", Complexity 20, 2015. From memory.
@@ -139,12 +139,7 @@ export class SwitchingBAM {
     const P = a.shape[0] ?? 0;
     const fields = { a: readMatrix(op, "a", a, P, this.inputSize), b: readMatrix(op, "b", b, P, this.outputSize) };
     const run = new Paths(this.#modes, this.#rates, fields, { P, dt: this.stepSize, mode, generator: generator ?? defaultGenerator() });
-    const kept: SwitchingPaths & { times: number[]; as: Tensor[]; bs: Tensor[]; modes: number[][] } = {
-      times: [],
-      as: [],
-      bs: [],
-      modes: [],
-    };
+    const kept = { times: [] as number[], as: [] as Tensor[], bs: [] as Tensor[], modes: [] as number[][] };
     const keepState = (step: number) => {
       kept.times.push(step * this.stepSize);
       kept.as.push(tensor(run.a.slice(), { shape: [P, this.inputSize] }));
@@ -217,6 +212,7 @@ class Paths {
   readonly #oldB: History;
   readonly #exponentials: Variates;
   readonly #uniforms: Variates;
+  readonly #isNoisy: boolean;
 
   constructor(
     modes: readonly Plain[],
@@ -227,6 +223,7 @@ class Paths {
     this.#modes = modes;
     this.#rates = rates;
     this.#setting = setting;
+    this.#isNoisy = modes.some(({ noise }) => noise > 0);
     this.a = a.slice();
     this.b = b.slice();
     this.modes = new Array<number>(setting.P).fill(setting.mode);
@@ -245,8 +242,7 @@ class Paths {
 
   step(): void {
     const { P, dt, generator } = this.#setting;
-    const isNoisy = this.#modes.some(({ noise }) => noise > 0);
-    const shocks = isNoisy ? (scope(() => generator.normal([2 * P], 0, Math.sqrt(dt), "float64").data()) as Float64Array) : null;
+    const shocks = this.#isNoisy ? (scope(() => generator.normal([2 * P], 0, Math.sqrt(dt), "float64").data()) as Float64Array) : null;
     const [n, p] = [this.a.length / P, this.b.length / P];
     const [a, b] = [this.a.slice(), this.b.slice()];
     for (let path = 0; path < P; path++) {

@@ -3,7 +3,7 @@
 import { checkNumber, checkOneOf, checkOptions, checkSizes, checkWhole } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { type Elements, MASK, type MaskOptions, places, read, type Values } from "./elements.ts";
+import { type Elements, MASK, type MaskOptions, places, read, readAlike, type Values } from "./elements.ts";
 
 export interface ClassMetricOptions extends MaskOptions {
   /** Targets with this value do not count (default −100, as in `crossEntropy`). */
@@ -27,8 +27,8 @@ interface Predictions {
   readonly classes: number | null;
   /** The predicted class for an element of the targets. */
   readonly at: (place: number) => number;
-  /** The scores for an element; null if only classes are given. */
-  readonly scores: (place: number) => ArrayLike<number>;
+  /** The scores for an element; none if only classes are given. @throws ArgumentError for NaN */
+  readonly scores: (place: number) => readonly number[];
 }
 
 function predictionsFor(op: string, predicted: Elements, target: Elements): Predictions {
@@ -41,14 +41,17 @@ function predictionsFor(op: string, predicted: Elements, target: Elements): Pred
     const wanted = `classes ${show(target.shape)} as the targets, or scores [${[...target.shape, "C"].join(",")}]`;
     throw new ShapeError(`${op}: expected ${wanted}, got ${show(shape)}`);
   }
-  const scores = (place: number) => Array.from({ length: C }, (_, c) => values[place * C + c] as number);
-  return { classes: C, at: (place) => best(op, scores(place)), scores };
+  const scores = (place: number) => {
+    const own = Array.from({ length: C }, (_, c) => values[place * C + c] as number);
+    const nan = own.findIndex(Number.isNaN);
+    if (nan >= 0) throw new ArgumentError(`${op}: expected scores that are numbers, got NaN for class ${nan}`);
+    return own;
+  };
+  return { classes: C, at: (place) => best(scores(place)), scores };
 }
 
-/** The index of the first largest score. @throws ArgumentError for NaN */
-function best(op: string, scores: readonly number[]): number {
-  const nan = scores.findIndex(Number.isNaN);
-  if (nan >= 0) throw new ArgumentError(`${op}: expected scores that are numbers, got NaN for class ${nan}`);
+/** The index of the first largest score. */
+function best(scores: readonly number[]): number {
   return scores.reduce((most, score, c) => (score > (scores[most] as number) ? c : most), 0);
 }
 
@@ -94,11 +97,10 @@ export function topKAccuracy(scores: Values, target: Values, k: number, options:
   checkWhole(op, "k", k, { least: 1, most: classes });
   const isAmong = (place: number): boolean => {
     const own = predictions.scores(place);
-    best(op, own as number[]);
     const c = goal.values[place] as number;
     checkWhole(op, "a target", c, { least: 0, below: classes });
     const before = (score: number, other: number) => score > (own[c] as number) || (score === own[c] && other < c);
-    return Array.prototype.filter.call(own, before).length < k;
+    return own.filter(before).length < k;
   };
   return counted.filter(isAmong).length / counted.length;
 }
@@ -226,10 +228,7 @@ export function classReport(
 export function rocAuc(scores: Values, target: Values, options: MaskOptions = {}): number {
   const op = "rocAuc";
   checkOptions(op, options, MASK);
-  const [own, goal] = [read(op, "scores", scores), read(op, "targets", target)];
-  if (!sameShape(own.shape, goal.shape)) {
-    throw new ShapeError(`${op}: expected scores of the targets' shape ${show(goal.shape)}, got ${show(own.shape)}`);
-  }
+  const [own, goal] = readAlike(op, "scores", scores, target);
   const counted = places(op, goal, options, () => true);
   for (const i of counted) {
     const label = goal.values[i] as number;

@@ -34,6 +34,13 @@ export function read(op: string, name: string, values: Values): Elements {
   return readData(`${op}: ${name}`, values, undefined);
 }
 
+/** Reads two lots of values of one shape. @throws DTypeError, ShapeError */
+export function readAlike(op: string, name: string, values: Values, target: Values): [own: Elements, goal: Elements] {
+  const [own, goal] = [read(op, name, values), read(op, "targets", target)];
+  if (sameShape(own.shape, goal.shape)) return [own, goal];
+  throw new ShapeError(`${op}: expected ${name} of the targets' shape ${show(goal.shape)}, got ${show(own.shape)}`);
+}
+
 /** The indices of a target's elements that count. @throws ShapeError, ArgumentError if none counts */
 export function places(op: string, { shape, values }: Elements, options: MaskOptions, counts: (value: number) => boolean): number[] {
   const { mask, lengths } = options;

@@ -2,15 +2,12 @@
 
 import { checkOptions, checkSizes } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
-import { sameShape, show } from "../tensor/shape.ts";
-import { MASK, type MaskOptions, places, read, type Values } from "./elements.ts";
+import { show } from "../tensor/shape.ts";
+import { MASK, type MaskOptions, places, read, readAlike, type Values } from "./elements.ts";
 
 /** Predictions and targets of the elements that count. */
 function pairs(op: string, predicted: Values, target: Values, options: MaskOptions): [y: number, goal: number][] {
-  const [own, goal] = [read(op, "predictions", predicted), read(op, "targets", target)];
-  if (!sameShape(own.shape, goal.shape)) {
-    throw new ShapeError(`${op}: expected predictions of the targets' shape ${show(goal.shape)}, got ${show(own.shape)}`);
-  }
+  const [own, goal] = readAlike(op, "predictions", predicted, target);
   return places(op, goal, options, () => true).map((i) => [own.values[i] as number, goal.values[i] as number]);
 }
 

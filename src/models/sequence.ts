@@ -1,4 +1,4 @@
-/** Models said in a line: layers on top of each other, over sequences. */
+/** Models over sequences, described as a list of layers. */
 
 import { checkNumber, checkOptions, checkWhole, isRecord } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
@@ -19,7 +19,7 @@ import { softmax } from "../ops/softmax.ts";
 import { GRU, LSTM, RNN } from "../recurrence/rnn.ts";
 import type { Generator } from "../tensor/random.ts";
 import type { Shape } from "../tensor/shape.ts";
-import { checkTensor, type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkTensor, Tensor, tensor } from "../tensor/tensor.ts";
 
 /** Options of recurrent layers, as in `LSTM`. */
 export interface RecurrentSpec {
@@ -281,7 +281,7 @@ export class SequenceModel extends Module {
     let flow: Flow = { value: xs, lengths: options.lengths, last: null };
     for (const { run } of this.#stages) {
       const next = run(flow);
-      flow = "value" in next ? (next as Flow) : { ...flow, value: next as Tensor, last: null };
+      flow = next instanceof Tensor ? { ...flow, value: next, last: null } : next;
     }
     return flow.value;
   }

@@ -4,7 +4,20 @@ import { checkList, checkObject, checkOptions, checkWhole, isRecord } from "../b
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { axes, CHART, type ChartOptions, COLORS, header, type Line, labelsBelow, legend, picture, plotOf, rounded } from "./svg.ts";
+import {
+  axes,
+  CHART,
+  type ChartOptions,
+  COLORS,
+  colorsOf,
+  header,
+  type Line,
+  labelsBelow,
+  legend,
+  picture,
+  plotOf,
+  rounded,
+} from "./svg.ts";
 
 /** Values by name. @throws DTypeError, ArgumentError */
 function barsOf(bars: Readonly<Record<string, number>>): [string, number][] {
@@ -17,7 +30,7 @@ function barsOf(bars: Readonly<Record<string, number>>): [string, number][] {
 }
 
 /**
- * Bars from 0, one for each name; names that have no room beside each other stand aslant.
+ * Bars from 0, one for each name; names that do not fit side by side are slanted.
  * @throws ArgumentError for no bars, or for values that are not finite
  * @example const svg = barChart({ LSTM: 0.91, GRU: 0.89, Elman: 0.62 }, { title: "accuracy" });
  */
@@ -25,10 +38,9 @@ export function barChart(bars: Readonly<Record<string, number>>, options: ChartO
   checkOptions("barChart", options, CHART);
   const entries = barsOf(bars);
   const names = entries.map(([name]) => name);
-  const slot = (left: number, right: number) => (right - left) / entries.length;
   const plot = plotOf(options, { x: [0, entries.length], y: [0, ...entries.map(([, value]) => value)], below: names });
   const { left, right, y } = plot;
-  const width = slot(left, right);
+  const width = (right - left) / entries.length;
   const zero = y.position(0);
   const rects = entries.map(([, value], i) => {
     const [a, b] = [zero, y.position(value)].sort((p, q) => p - q) as [number, number];
@@ -61,7 +73,7 @@ export function scatterChart(groups: readonly Omit<Line, "dashed">[], options: C
   const all = points.flat();
   if (all.length === 0) throw new ArgumentError("scatterChart: expected at least one finite point, got none");
   const plot = plotOf(options, { x: all.map((p) => p[0]), y: all.map((p) => p[1]) });
-  const color = (i: number) => groups[i]?.color ?? (COLORS[i % COLORS.length] as string);
+  const color = colorsOf(groups);
   const dots = points.map((own, i) => {
     const circles = own.map(([px, py]) => `<circle cx="${rounded(plot.x.position(px))}" cy="${rounded(plot.y.position(py))}" r="2.5"/>`);
     return `<g fill="${color(i)}" fill-opacity="0.7">${circles.join("")}</g>`;

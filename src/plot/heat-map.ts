@@ -3,7 +3,7 @@
 import { checkList, checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type ChartOptions, header, labelsBelow, picture, roomBelow, text, widthOf } from "./svg.ts";
+import { type ChartOptions, captionBelow, captionBeside, header, labelsBelow, picture, roomBelow, text, widthOf } from "./svg.ts";
 
 export interface HeatMapOptions extends Omit<ChartOptions, "width" | "height"> {
   /** Labels under the columns, and before the rows. */
@@ -52,10 +52,8 @@ export function heatMap(values: Tensor | readonly ArrayLike<number>[], options: 
     `<rect x="${left}" y="${top}" width="${n * cell}" height="${m * cell}" fill="none" stroke="#222"/>`,
     labelsBelow(columns, { left, right, bottom }, (j) => left + middle(j)),
     ...rows.map((label, i) => text(left - 8, top + middle(i) + 4, label, 'text-anchor="end"')),
-    xLabel === undefined ? "" : text((left + right) / 2, height - 10, xLabel, 'text-anchor="middle"'),
-    yLabel === undefined
-      ? ""
-      : text(16, (top + bottom) / 2, yLabel, `text-anchor="middle" transform="rotate(-90 16 ${(top + bottom) / 2})"`),
+    captionBelow(xLabel, (left + right) / 2, height - 10),
+    captionBeside(yLabel, (top + bottom) / 2),
   ]);
 }
 

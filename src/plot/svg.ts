@@ -25,6 +25,12 @@ export const CHART = ["title", "xLabel", "yLabel", "width", "height"] as const;
 
 /** Colours that colour-blind readers can distinguish: Okabe & Ito (2008), Color universal design. @internal */
 export const COLORS: readonly string[] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
+
+/** The colour of each line: its own, or the next of `COLORS`. @internal */
+export function colorsOf(lines: readonly Pick<Line, "color">[]): (i: number) => string {
+  return (i) => lines[i]?.color ?? (COLORS[i % COLORS.length] as string);
+}
+
 const MARGIN = { top: 56, right: 20, bottom: 48, left: 64 };
 /** Mean width of a character of the 12 px font, for the legend. */
 const CHARACTER = 6.6;
@@ -53,7 +59,7 @@ export function lineChart(lines: readonly Line[], options: ChartOptions = {}): s
   const all = points.flat(2);
   if (all.length === 0) throw new ArgumentError("lineChart: expected at least one finite point, got none");
   const plot = plotOf(options, { x: all.map((p) => p[0]), y: all.map((p) => p[1]) });
-  const color = (i: number) => lines[i]?.color ?? (COLORS[i % COLORS.length] as string);
+  const color = colorsOf(lines);
   return picture(plot.width, plot.height, options.title, [
     header(options.title),
     legend(lines, color, plot.width),
@@ -102,7 +108,7 @@ export function widthOf(content: string): number {
   return CHARACTER * content.length;
 }
 
-/** Whether some label is wider than its place. */
+/** Whether some label is wider than its place, so that all are slanted. */
 const areAslant = (labels: readonly string[], place: number): boolean => labels.some((label) => widthOf(label) > place - 4);
 
 /** Room that labels need below an axis, besides that of one line. @internal */
@@ -111,7 +117,7 @@ export function roomBelow(labels: readonly string[], place: number): number {
   return Math.ceil(Math.SQRT1_2 * Math.max(...labels.map(widthOf)));
 }
 
-/** Labels below an axis, aslant where they have no room beside each other. @internal */
+/** Labels below an axis, slanted if they do not fit side by side. @internal */
 export function labelsBelow(
   labels: readonly string[],
   { left, right, bottom }: Pick<Plot, "left" | "right" | "bottom">,
@@ -120,7 +126,7 @@ export function labelsBelow(
   const aslant = areAslant(labels, (right - left) / Math.max(1, labels.length));
   return labels
     .map((label, i) => {
-      const [x, y] = [round(at(i)), bottom + 16];
+      const [x, y] = [rounded(at(i)), bottom + 16];
       return text(x, y, label, aslant ? `text-anchor="end" transform="rotate(-45 ${x} ${y})"` : 'text-anchor="middle"');
     })
     .join("");
@@ -201,26 +207,34 @@ export function legend(lines: readonly Pick<Line, "name" | "dashed">[], color: (
 
 function xAxis({ x: scale, left, right, bottom, height }: Plot, name: string | undefined, withTicks: boolean): string {
   const ticks = (withTicks ? scale.ticks : []).map((v) => {
-    const x = round(scale.position(v));
+    const x = rounded(scale.position(v));
     return `<path d="M${x} ${bottom}v5" stroke="#222"/>${text(x, bottom + 18, label(v, scale), 'text-anchor="middle"')}`;
   });
   const line = `<path d="M${left} ${bottom}H${right}" stroke="#222"/>`;
-  const caption = name === undefined ? "" : text((left + right) / 2, height - 10, name, 'text-anchor="middle"');
-  return `<g>${line}${ticks.join("")}${caption}</g>`;
+  return `<g>${line}${ticks.join("")}${captionBelow(name, (left + right) / 2, height - 10)}</g>`;
 }
 
 function yAxis({ y: scale, left, right, bottom }: Plot, name: string | undefined): string {
   const ticks = scale.ticks.map((v) => {
-    const y = round(scale.position(v));
+    const y = rounded(scale.position(v));
     return `<path d="M${left} ${y}H${right}" stroke="#ddd"/>${text(left - 8, y + 4, label(v, scale), 'text-anchor="end"')}`;
   });
-  const middle = round((MARGIN.top + bottom) / 2);
-  const caption = name === undefined ? "" : text(16, middle, name, `text-anchor="middle" transform="rotate(-90 16 ${middle})"`);
-  return `<g>${ticks.join("")}${caption}</g>`;
+  const middle = rounded((MARGIN.top + bottom) / 2);
+  return `<g>${ticks.join("")}${captionBeside(name, middle)}</g>`;
+}
+
+/** The caption of an x-axis; none without a name. @internal */
+export function captionBelow(name: string | undefined, x: number, y: number): string {
+  return name === undefined ? "" : text(x, y, name, 'text-anchor="middle"');
+}
+
+/** The caption of a y-axis, from bottom to top; none without a name. @internal */
+export function captionBeside(name: string | undefined, y: number): string {
+  return name === undefined ? "" : text(16, y, name, `text-anchor="middle" transform="rotate(-90 16 ${y})"`);
 }
 
 function path(runs: readonly (readonly Point[])[], x: Scale, y: Scale, color: string, dashed: boolean): string {
-  const place = ([px, py]: Point) => `${round(x.position(px))} ${round(y.position(py))}`;
+  const place = ([px, py]: Point) => `${rounded(x.position(px))} ${rounded(y.position(py))}`;
   const d = runs.map((run) => `M${run.map(place).join("L")}`).join("");
   return d === "" ? "" : `<path d="${d}" ${stroke(color, dashed)}/>`;
 }
@@ -233,10 +247,8 @@ export function text(x: number, y: number, content: string, attributes = ""): st
   return `<text x="${x}" y="${y}"${attributes === "" ? "" : ` ${attributes}`}>${escapeXml(content)}</text>`;
 }
 
-/** @internal */
-export { round as rounded };
-
-function round(value: number): number {
+/** To hundredths of a pixel. @internal */
+export function rounded(value: number): number {
   return Math.round(value * 100) / 100;
 }
 

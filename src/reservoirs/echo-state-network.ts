@@ -94,6 +94,8 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
   readonly readout: Linear;
   readonly feedback: boolean;
   readonly readInput: boolean;
+  /** Whether inputs may be missing: every layer of the reservoir masks them. */
+  readonly #masks: boolean;
 
   constructor(reservoir: AnyReservoir<S>, options: EchoStateNetworkOptions) {
     super();
@@ -114,9 +116,12 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
     this.reservoir = reservoir;
     this.feedback = feedback;
     this.readInput = readInput;
-    const dtype = options.dtype ?? dtypeOf(reservoir);
-    if (dtype !== dtypeOf(reservoir)) {
-      throw new DTypeError(`EchoStateNetwork: expected ${dtypeOf(reservoir)}, as the reservoir has, got ${quote(dtype)}`);
+    const layers = [...reservoir.modules()].filter((module) => module instanceof Reservoir);
+    this.#masks = layers.length > 0 && layers.every(({ missing }) => missing === "mask");
+    const own = dtypeOf(reservoir);
+    const dtype = options.dtype ?? own;
+    if (dtype !== own) {
+      throw new DTypeError(`EchoStateNetwork: expected ${own}, as the reservoir has, got ${quote(dtype)}`);
     }
     this.readout = new Linear(reservoir.outputSize + (readInput ? I : 0), O, { ...layerOptions(options), dtype });
   }
@@ -131,12 +136,6 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
     const [h, reservoir] = this.reservoir.step(read, state.reservoir as never);
     const y = this.readout.forward(this.features(x, h));
     return [y, this.feedback ? { reservoir, y } : { reservoir }];
-  }
-
-  /** Whether inputs may be missing: every layer of the reservoir masks them. */
-  get #masks(): boolean {
-    const layers = [...this.reservoir.modules()].filter((module) => module instanceof Reservoir);
-    return layers.length > 0 && layers.every(({ missing }) => missing === "mask");
   }
 
   /** What the readout reads, for inputs x [...,I] and states h [...,N]. */

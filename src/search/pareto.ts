@@ -41,15 +41,16 @@ function dominates(costs: Costs, i: number, j: number): boolean {
 export function paretoFronts(costs: ArrayLike<number>, objectives: number): number[] {
   const all = costsOf("paretoFronts", costs, objectives);
   const places = Array.from({ length: all.count }, (_, i) => i);
-  const better = places.map((i) => places.filter((j) => dominates(all, i, j)));
-  const above = places.map((i) => places.filter((j) => dominates(all, j, i)).length);
+  const worse = places.map((i) => places.filter((j) => dominates(all, i, j)));
+  const above = new Array<number>(all.count).fill(0);
+  for (const j of worse.flat()) above[j] = (above[j] as number) + 1;
   const fronts = new Array<number>(all.count).fill(0);
   let front = places.filter((i) => above[i] === 0);
   for (let rank = 0; front.length > 0; rank++) {
     const next: number[] = [];
     for (const i of front) {
       fronts[i] = rank;
-      for (const j of better[i] as number[]) {
+      for (const j of worse[i] as number[]) {
         above[j] = (above[j] as number) - 1;
         if (above[j] === 0) next.push(j);
       }
