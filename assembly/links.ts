@@ -45,7 +45,7 @@ export function linkStepGrad<T>(
   }
 }
 
-/** Adds what row i means to all of dw and dp; gives what is due to w[i] as the one that was written after others. */
+/** Adds what row i of the links contributes to dw and dp, but for its share of dw[i], which it returns. */
 function gradientOfRow<T>(n: i32, i: i32, links: usize, w: usize, p: usize, g: usize, dlinks: usize, dw: usize, dp: usize): T {
   const written = load<T>(at<T>(w, i));
   const kept = v128.splat<T>(<T>1 - written);

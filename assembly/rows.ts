@@ -28,7 +28,7 @@ export function writeRows<T>(batch: i32, heads: i32, rows: i32, width: i32, M: u
   }
 }
 
-/** What all heads but one leave of some numbers of a row; w points to the row's weight of the first head. */
+/** Some numbers v of a row after all heads but one have erased; w points to the row's weight of the first head. */
 // @ts-ignore: decorator
 @inline
 function keptBut<T>(but: i32, heads: i32, rows: i32, width: i32, w: usize, erase: usize, j: i32, v: v128): v128 {
@@ -69,7 +69,7 @@ export function writeRowsGrad<T>(
   }
 }
 
-/** Adds what a row means to derase and dadd of a head; gives the gradient of the head's weight of the row. */
+/** Adds what a row contributes to derase and dadd of a head; returns the gradient of the head's weight of the row. */
 function gradientsOfHead<T>(
   k: i32, heads: i32, rows: i32, width: i32, M: usize, w: usize, erase: usize, add: usize, g: usize, derase: usize, dadd: usize,
 ): T {

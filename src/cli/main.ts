@@ -8,16 +8,20 @@ import { train } from "./train.ts";
 
 type Args = readonly string[];
 
-/** What runs with options, or shows the help where they ask for it; the exit code is 0 unless it says another. */
+const out = process.stdout;
+
+/** Runs with the options that it reads, or shows the help if they ask for it. The exit code is the number that `run` gives, or 0. */
 function command<O>(optionsOf: (args: Args) => O | null, run: (options: O) => Promise<unknown>): (args: Args) => Promise<number> {
   return async (args) => {
     const options = optionsOf(args);
-    const code = options === null ? process.stdout.write(USAGE) : await run(options);
+    if (options === null) {
+      out.write(USAGE);
+      return 0;
+    }
+    const code = await run(options);
     return typeof code === "number" ? code : 0;
   };
 }
-
-const out = process.stdout;
 
 const COMMANDS: ReadonlyMap<string, (args: Args) => Promise<number>> = new Map([
   ["train", command(trainOptions, train)],

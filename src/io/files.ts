@@ -119,7 +119,7 @@ function machine(): Promise<string> {
   return machineKnown;
 }
 
-/** Nobody leaves a file alone for so long that he is writing. */
+/** A temporary file that nobody wrote to for so long has no writer any more. */
 const ABANDONED_MS = 10 * 60_000;
 
 /** Milliseconds, at a write's beginning. */

@@ -20,6 +20,6 @@ export function oneHot(index: Tensor, classes: number, dtype: DType = "float32")
   checkTensor("oneHot", index);
   checkSizes("oneHot", { classes });
   const names = arange(0, classes, 1, "int32");
-  // Taking its own name from the list refuses an index that has none.
+  // Taking rows of 0, 1, … gives the index itself, and refuses one that is out of range.
   return cast(equal(unsqueeze(takeRows(names, index), -1), names), dtype);
 }

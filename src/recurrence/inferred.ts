@@ -27,14 +27,14 @@ export interface InferredStack {
 
 const NAME = /^(?:weight|bias)_[a-z]+_l(\d+)(_reverse)?$/;
 
-/** Layers and directions by name. A layer has at least one tensor: a number beyond that is a name to be refused, not a size. */
+/** Layers and directions by name. Each layer has at least one tensor, so a larger number comes from a wrong name and is no size. */
 export function inferStack(own: OwnTensors): InferredStack {
   const names = [...own.keys()].flatMap((name) => [NAME.exec(name) ?? []]);
   const last = names.reduce((most, [, layer]) => Math.max(most, Number(layer ?? 0)), 0);
   return { numLayers: 1 + Math.min(last, own.size), bidirectional: names.some(([, , reverse]) => reverse !== undefined) };
 }
 
-/** What the weights of a file may fall short of those of a module that is made to name what is missing. */
+/** A module is made although weights are missing, so that `loadStateDict` can name them: with at most SPARE times the elements there are, and SMALL more. */
 const SPARE = 4;
 const SMALL = 2 ** 16;
 

@@ -100,7 +100,7 @@ class FusedCell<S extends State> extends Module implements Recurrence<S> {
   }
 }
 
-/** What no weights tell. */
+/** Options that the weights do not tell. */
 export interface CellFromOptions extends FromStateDictOptions, LayerOptions, Pick<RecurrentOptions, "biases"> {}
 
 const FROM = ["prefix", "biases", "dtype", "generator"] as const;

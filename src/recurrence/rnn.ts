@@ -233,7 +233,7 @@ function swapLeading(x: Tensor): Tensor {
   return transpose(x, 0, 1);
 }
 
-/** What no weights tell. */
+/** Options that the weights do not tell. */
 export interface LayersFromOptions extends FromStateDictOptions, LayerOptions, Pick<StackedOptions, "biases" | "batchFirst" | "dropout"> {}
 
 const FROM = ["prefix", "biases", "dtype", "generator", "batchFirst", "dropout"] as const;
