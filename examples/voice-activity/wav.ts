@@ -61,7 +61,7 @@ function nameAt(file: DataView, at: number): string {
   return String.fromCharCode(...new Uint8Array(file.buffer, file.byteOffset + at, 4));
 }
 
-export function isWav(bytes: Uint8Array): boolean {
+function isWav(bytes: Uint8Array): boolean {
   const file = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return file.byteLength >= 12 && nameAt(file, 0) === "RIFF" && nameAt(file, 8) === "WAVE";
 }

@@ -5,12 +5,11 @@
 
 import { asBytes } from "../base/bytes.ts";
 import { type FloatDType, isFloat } from "../base/dtype.ts";
-import { FormatError } from "../base/errors.ts";
 import { bfloatToNumber, halfToNumber } from "../base/half.ts";
 import { list, quote, shorten } from "../base/quote.ts";
 import { checkShape, type Shape, show, sizeOf } from "../tensor/shape.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
-import { Message } from "./protobuf.ts";
+import { fail, Message } from "./protobuf.ts";
 import { type ElementType, HostArray, type Value } from "./values.ts";
 
 /** How elements of a type are written as raw bytes, and in which field of a TensorProto otherwise. */
@@ -38,13 +37,9 @@ const FORMATS: Readonly<Record<number, Format>> = {
   16: { name: "BFLOAT16", type: "float32", bytes: 2, read: (d, at) => bfloatToNumber(d.getUint16(at, true)), field: 5 },
 };
 
-function fail(where: string, expected: string, got: string): never {
-  throw new FormatError(`onnx: expected ${expected} in ${where}, got ${got}`);
-}
-
 function formatOf(code: number, where: string): Format {
-  const known = Object.values(FORMATS).map((format) => format.name);
-  return FORMATS[code] ?? fail(where, `elements of ${known.join(", ")}`, `type ${code}`);
+  const names = (): string[] => Object.values(FORMATS).map(({ name }) => name);
+  return FORMATS[code] ?? fail(where, `elements of ${names().join(", ")}`, `type ${code}`);
 }
 
 /** The type that a code of the format stands for here: half floats are float32. @throws FormatError for types that are not supported */
@@ -91,7 +86,7 @@ function floatTensor(raw: Uint8Array | undefined, dtype: FloatDType, width: numb
 }
 
 /** The value of a TensorProto. @throws FormatError */
-export function readTensor(message: Message, where: string): Value {
+function readTensor(message: Message, where: string): Value {
   const format = formatOf(message.integer(2), where);
   if (message.integer(14) !== 0) fail(where, "data inside the file", "data in another file");
   const shape = shapeOf(message.integers(1), where);
@@ -145,7 +140,7 @@ export interface Node {
 
 type Reader<T> = (message: Message, where: string) => T;
 
-/** The fields of an AttributeProto by its type's code, for those types that may stand in each other's place: none. */
+/** The kinds of an attribute: the code that its type has, and the field of an AttributeProto that holds its value. */
 const KINDS = { float: 1, int: 2, text: 3, tensor: 4, graph: 5, floats: 6, ints: 7, texts: 8 } as const;
 const FIELDS = { float: 2, int: 3, text: 4, tensor: 5, graph: 6, floats: 7, ints: 8, texts: 9 } as const;
 type Kind = keyof typeof KINDS;

@@ -5,6 +5,7 @@
  * @see Google, "Protocol Buffers: Encoding" (from memory)
  */
 
+import { textOf } from "../base/bytes.ts";
 import { FormatError } from "../base/errors.ts";
 
 /** A varint, or the bytes of any other field. */
@@ -14,7 +15,8 @@ const DEEPEST = 100;
 /** Groups of seven bits in the two lower words of a varint. */
 const GROUPS = 4;
 
-function fail(where: string, expected: string, got: string): never {
+/** Refuses what the bytes say. @throws FormatError */
+export function fail(where: string, expected: string, got: string): never {
   throw new FormatError(`onnx: expected ${expected} in ${where}, got ${got}`);
 }
 
@@ -108,8 +110,7 @@ export class Message {
   }
 
   texts(number: number): string[] {
-    const utf8 = new TextDecoder();
-    return this.#all(number).map((field) => utf8.decode(this.#asBytes(field, number).slice()));
+    return this.#all(number).map((field) => textOf(this.#asBytes(field, number)));
   }
 
   text(number: number): string {

@@ -24,7 +24,7 @@ const MOST_WHOLE = 16;
  * What decides, besides values of floats, which calls a run makes: shapes and whole numbers. Null where these are many.
  * Models whose calls depend on floats show it when they are captured, since the host reads those.
  */
-export function outlineOf(inputs: readonly Value[]): string | null {
+function outlineOf(inputs: readonly Value[]): string | null {
   let whole = 0;
   const parts = inputs.map((value) => {
     if (value instanceof Tensor) return `${value.dtype}${show(value.shape)}`;
@@ -45,7 +45,7 @@ function room(bytes: number): Tensor {
 }
 
 /** A captured run, bound to memory of its own. */
-export class Replay {
+class Replay {
   readonly #inputs: readonly Tensor[];
   /** Overwritten by the next run. */
   readonly #outputs: readonly Tensor[];

@@ -13,7 +13,7 @@ import { type Dimension, parseModel, type ValueInfo } from "./model.ts";
 import { type Compiled, compile } from "./program.ts";
 import { Replays } from "./replay.ts";
 import { ModelStream } from "./stream.ts";
-import { asTensor, type ElementType, HostArray, type Value, type WholeType } from "./values.ts";
+import { asTensor, type ElementType, HostArray, NARROW_RANGES, type Value, type WholeType } from "./values.ts";
 
 /** Tensors by the names that a model gives them. */
 export type NamedTensors = Readonly<Record<string, Tensor>>;
@@ -37,10 +37,7 @@ function described({ name, type, shape }: ValueInfo): ModelValue {
 
 /** Least and most of the whole numbers narrower than int32, and of those without a sign. */
 const RANGES: Partial<Record<ElementType, readonly [number, number]>> = {
-  uint8: [0, 255],
-  int8: [-128, 127],
-  uint16: [0, 65535],
-  int16: [-32768, 32767],
+  ...NARROW_RANGES,
   uint32: [0, 2 ** 31 - 1],
   uint64: [0, 2 ** 31 - 1],
 };

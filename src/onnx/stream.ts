@@ -39,10 +39,22 @@ function checkLinks({ inputs, outputs }: Session, links: Readonly<Record<string,
   }
 }
 
+/** The values of an input as a tensor of its form. @throws ShapeError, DTypeError */
+function asForm(name: string, values: Frame, form: Tensor): Tensor {
+  if (values instanceof Tensor) {
+    checkForm("step", shorten(name), values, form);
+    return values;
+  }
+  if (values?.length !== form.size) throw new ShapeError(`step: expected ${form.size} values for ${shorten(name)}, got ${quote(values)}`);
+  return tensor(values as number[], { shape: form.shape, dtype: form.dtype });
+}
+
 /** A model that is run frame by frame; made by `Session.stream`. */
 export class ModelStream {
   readonly #session: Session;
   readonly #links: readonly (readonly [input: string, output: string])[];
+  /** The names of the outputs that are not of the state. */
+  readonly #results: readonly string[];
   readonly #initial: NamedTensors;
   readonly #state: NamedTensors;
   /** What the next frame is where the caller does not say. */
@@ -55,9 +67,11 @@ export class ModelStream {
     const isState = (name: string): boolean => Object.hasOwn(links, name);
     this.#session = session;
     this.#links = Object.entries(links);
+    const states = new Set(Object.values(links));
+    this.#results = session.outputs.map(({ name }) => name).filter((name) => !states.has(name));
     this.#frame = kept(Object.fromEntries(Object.entries(inputs).filter(([name]) => !isState(name))));
-    const states = session.inputs.filter(({ name }) => isState(name));
-    this.#initial = scope(() => kept(Object.fromEntries(states.map((info) => [info.name, inputs[info.name] ?? blank(info)]))));
+    const begun = session.inputs.filter(({ name }) => isState(name));
+    this.#initial = scope(() => kept(Object.fromEntries(begun.map((info) => [info.name, inputs[info.name] ?? blank(info)]))));
     this.#state = kept(this.#initial);
     scope(() => this.#next());
   }
@@ -84,28 +98,20 @@ export class ModelStream {
    */
   step(inputs: Readonly<Record<string, Frame>>): Record<string, TypedArray> {
     return scope(() => {
-      const given = Object.entries(inputs).map(([name, values]) => [this.#formOf(name), this.#asTensor(name, values)] as const);
+      const given = Object.entries(inputs).map(([name, values]) => {
+        const form = this.#formOf(name);
+        return [form, asForm(name, values, form)] as const;
+      });
       for (const [form, t] of given) copyInto(form, t);
       const outputs = this.#next();
       for (const [input, output] of this.#links) copyInto(this.#state[input] as Tensor, outputs[output] as Tensor);
-      const states = new Set(this.#links.map(([, output]) => output));
-      return Object.fromEntries(Object.entries(outputs).flatMap(([name, t]) => (states.has(name) ? [] : [[name, t.data()]])));
+      return Object.fromEntries(this.#results.map((name) => [name, (outputs[name] as Tensor).data()]));
     });
   }
 
   #formOf(name: string): Tensor {
     if (Object.hasOwn(this.#frame, name)) return this.#frame[name] as Tensor;
     throw new ArgumentError(`step: expected inputs ${list(Object.keys(this.#frame))}, got ${quote(name)}`);
-  }
-
-  #asTensor(name: string, values: Frame): Tensor {
-    const form = this.#formOf(name);
-    if (values instanceof Tensor) {
-      checkForm("step", shorten(name), values, form);
-      return values;
-    }
-    if (values?.length !== form.size) throw new ShapeError(`step: expected ${form.size} values for ${shorten(name)}, got ${quote(values)}`);
-    return tensor(values as number[], { shape: form.shape, dtype: form.dtype });
   }
 
   /** The state, by the names of the inputs that take it; copies. */

@@ -29,6 +29,14 @@ export type WholeType = keyof typeof ARRAYS;
 export type FloatType = "float32" | "float64";
 export type ElementType = WholeType | FloatType;
 
+/** Least and most of the whole numbers of 8 and 16 bits. */
+export const NARROW_RANGES: Partial<Record<WholeType, readonly [least: number, most: number]>> = {
+  uint8: [0, 255],
+  int8: [-128, 127],
+  uint16: [0, 65535],
+  int16: [-32768, 32767],
+};
+
 export type Numbers = InstanceType<(typeof ARRAYS)[WholeType]>;
 
 /** Elements that an array of the host may have; fewer while a model is read. */
@@ -112,9 +120,14 @@ export function numberOf(value: Value, what: string): number {
   return numbersOf(value)[0] as number;
 }
 
+/** Whether kernels compute with a value: whole numbers and what belongs to them stay with the host. */
+export function isDevice(value: Value | null): value is Tensor {
+  return value instanceof Tensor && value.dtype !== "bool";
+}
+
 /** A float tensor. @throws DTypeError */
 export function floats(value: Value, what: string): Tensor {
-  if (value instanceof Tensor && value.dtype !== "bool") return value;
+  if (isDevice(value)) return value;
   throw new DTypeError(`${what}: expected floats, got ${typeOf(value)}`);
 }
 

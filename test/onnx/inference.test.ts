@@ -33,7 +33,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const DTYPES: Readonly<Record<string, "float32" | "float64" | "bool">> = { float: "float32", double: "float64", bool: "bool" };
 
-/** What a library makes of a node, three times: call by call, captured, replayed. Elements as bytes, or the error's words. */
+/** What a library makes of a node, three times: call by call, captured, replayed. Elements are bytes. */
 function outputsOf(library: typeof Small, spec: OperatorCase, constants: ReadonlySet<number>): unknown {
   const tensorOf = ({ type, shape, values }: Input) => library.tensor([...values], { shape, dtype: DTYPES[type] ?? "int32" });
   return library.scope(() => {

@@ -2,7 +2,7 @@
 
 import { noGrad } from "../../autodiff/tape.ts";
 import { checkFunction, checkList, checkOptions, checkText, isRecord } from "../../base/checks.ts";
-import type { DType } from "../../base/dtype.ts";
+import { type DType, isFloat } from "../../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../base/errors.ts";
 import { quote } from "../../base/quote.ts";
 import { checkModule, type Module } from "../../nn/module.ts";
@@ -58,8 +58,6 @@ interface Run {
   readonly events: readonly Event[];
 }
 
-const NO_NAMES: readonly string[] = [];
-
 function checkInputs(inputs: ExportOptions["inputs"]): void {
   if (!isRecord(inputs) || Object.keys(inputs).length === 0) {
     throw new ArgumentError(`exportModel: expected inputs by name, got ${quote(inputs)}`);
@@ -80,7 +78,7 @@ function checkInputs(inputs: ExportOptions["inputs"]): void {
 function needed(events: readonly Event[], outputs: readonly Tensor[]): Event[] {
   const wanted = new Set(outputs.map(placeOf));
   const kept: Event[] = [];
-  for (const event of [...events].reverse()) {
+  for (const event of events.toReversed()) {
     if (!event.outputs.some((t) => wanted.has(placeOf(t)))) continue;
     for (const t of event.kind === "operation" ? readBy(event) : inputsOf(event)) wanted.add(placeOf(t));
     kept.push(
@@ -144,7 +142,7 @@ class Exporter {
   /** The name of a tensor; one that nothing has computed is a constant. */
   value(g: Graph, t: Tensor, other: Tensor): string {
     const known = g.get(t) ?? this.#written.get(t);
-    if (known !== undefined && known !== null) return known;
+    if (known !== undefined) return known;
     const name = this.#constant(t, other);
     this.#written.set(t, name);
     return name;
@@ -180,7 +178,7 @@ function firstOfEqual(t: Tensor, axis: number): Tensor {
 
 /** Small values that differ from run to run; zeros for whole numbers, which may be indices. */
 function sample(shape: readonly number[], dtype: DType, seed: number): Tensor {
-  if (dtype === "float32" || dtype === "float64") return new Generator(seed).normal(shape, 0, 0.1, dtype);
+  if (isFloat(dtype)) return new Generator(seed).normal(shape, 0, 0.1, dtype);
   return zeros(shape, dtype);
 }
 
@@ -275,7 +273,7 @@ function firstThatWorks(module: Module, options: Complete, sizes: Sizes): Uint8A
 function written(module: Module, options: Complete, sizes: Sizes, scans: Scans): Uint8Array<ArrayBuffer> {
   const [first, second] = [0, 1].map((run) => runOnce(module, options, sizes, run as 0 | 1, scans)) as [Run, Run];
   const { inputs, lengths } = options;
-  const reserved = [...Object.keys(inputs), ...(lengths === undefined ? NO_NAMES : [lengths.name]), ...first.outputs.map(([name]) => name)];
+  const reserved = [...Object.keys(inputs), ...(lengths === undefined ? [] : [lengths.name]), ...first.outputs.map(([name]) => name)];
   const twice = reserved.find((name, i) => reserved.indexOf(name) !== i);
   if (twice !== undefined)
     throw new ArgumentError(`exportModel: expected inputs and outputs with names of their own, got ${quote(twice)} twice`);

@@ -1,6 +1,6 @@
 /** A graph of ONNX's operators as it grows: values have names, and open lengths are worked out where they are needed. */
 
-import type { DType } from "../../base/dtype.ts";
+import { arrayOf, type DType } from "../../base/dtype.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { type Dimension, isConstant } from "./dimensions.ts";
@@ -25,13 +25,13 @@ export class Model {
   readonly constants: Uint8Array[] = [];
   readonly root: Graph = new Graph(this);
   readonly #axes: ReadonlyMap<string, Axis>;
-  readonly #lists = new Map<string, string>();
-  readonly #lengths = new Map<string, string>();
-  readonly #taken = new Set<string>();
+  /** The names of what is written once, however often it is asked for, by kind and value. */
+  readonly #once = new Map<string, string>();
+  readonly #taken: Set<string>;
 
   constructor(axes: ReadonlyMap<string, Axis>, names: Iterable<string>) {
     this.#axes = axes;
-    for (const name of names) this.#taken.add(name);
+    this.#taken = new Set(names);
   }
 
   /** A name that nothing has. */
@@ -43,33 +43,35 @@ export class Model {
   }
 
   tensor(wish: string, t: Tensor): string {
+    return this.#constant(wish, t.dtype, t.shape, rawOf(t));
+  }
+
+  #constant(wish: string, type: DType | "int64", shape: readonly number[], raw: Uint8Array): string {
     const name = this.name(wish);
-    this.constants.push(tensorMessage(name, t.dtype, t.shape, rawOf(t)));
+    this.constants.push(tensorMessage(name, type, shape, raw));
+    return name;
+  }
+
+  /** What `write` wrote for a key. */
+  #written(key: string, write: () => string): string {
+    const known = this.#once.get(key);
+    if (known !== undefined) return known;
+    const name = write();
+    this.#once.set(key, name);
     return name;
   }
 
   /** A number of a dtype, without axes. */
   number(value: number, dtype: DType): string {
-    const key = `${dtype} ${Object.is(value, -0) ? "-0" : value}`;
-    const known = this.#lists.get(key);
-    if (known !== undefined) return known;
-    const name = this.name("number");
-    const raw = dtype === "float32" ? Float32Array.of(value) : dtype === "float64" ? Float64Array.of(value) : Int32Array.of(value);
-    const bytes = dtype === "bool" ? Uint8Array.of(value) : new Uint8Array(raw.buffer);
-    this.constants.push(tensorMessage(name, dtype, [], bytes));
-    this.#lists.set(key, name);
-    return name;
+    return this.#written(`${dtype} ${Object.is(value, -0) ? "-0" : value}`, () => {
+      const raw = arrayOf(dtype, 1).fill(value);
+      return this.#constant("number", dtype, [], new Uint8Array(raw.buffer));
+    });
   }
 
   /** Whole numbers as operators take them: a constant int64. */
   list(values: readonly number[], shape: readonly number[] = [values.length]): string {
-    const key = `[${values.join()}] ${shape.join()}`;
-    const known = this.#lists.get(key);
-    if (known !== undefined) return known;
-    const name = this.name("list");
-    this.constants.push(tensorMessage(name, "int64", shape, int64(values)));
-    this.#lists.set(key, name);
-    return name;
+    return this.#written(`[${values.join()}] ${shape.join()}`, () => this.#constant("list", "int64", shape, int64(values)));
   }
 
   /** The same, some of them open lengths. */
@@ -91,13 +93,11 @@ export class Model {
   }
 
   #length(name: string): string {
-    const known = this.#lengths.get(name);
-    if (known !== undefined) return known;
-    const { input, axis } = this.#axes.get(name) as Axis;
-    const shape = this.root.add("Shape", [input]);
-    const value = this.root.add("Gather", [shape, this.list([axis])], { axis: attribute.int(0) });
-    this.#lengths.set(name, value);
-    return value;
+    return this.#written(`length ${name}`, () => {
+      const { input, axis } = this.#axes.get(name) as Axis;
+      const shape = this.root.add("Shape", [input]);
+      return this.root.add("Gather", [shape, this.list([axis])], { axis: attribute.int(0) });
+    });
   }
 }
 
@@ -105,12 +105,11 @@ export class Model {
 export class Graph {
   readonly model: Model;
   readonly #nodes: Uint8Array[] = [];
-  readonly #values = new Map<string, string>();
+  readonly #values: Map<string, string>;
 
   constructor(model: Model, outer?: Graph) {
     this.model = model;
-    if (outer === undefined) return;
-    this.#values = new Map(outer.#values);
+    this.#values = new Map(outer === undefined ? [] : outer.#values);
   }
 
   /** Adds a node with one output. @returns the output's name */
@@ -135,9 +134,9 @@ export class Graph {
     this.#values.set(placeOf(t), name);
   }
 
-  /** The name of a tensor, or of one with the same elements in the same place; null if it has none. */
-  get(t: Tensor): string | null {
-    return this.#values.get(placeOf(t)) ?? null;
+  /** The name of a tensor, or of one with the same elements in the same place; undefined if it has none. */
+  get(t: Tensor): string | undefined {
+    return this.#values.get(placeOf(t));
   }
 
   message(

@@ -90,12 +90,16 @@ interface Walk {
   readonly outputsBack: readonly boolean[];
 }
 
-function lists(node: Node, names: readonly [string, string], lengths: readonly [number, number]): [number[], number[]] {
-  return names.map((name, i) => {
-    const list = node.attributes.ints(name) ?? new Array<number>(lengths[i] as number).fill(0);
-    if (list.length !== lengths[i]) throw new ArgumentError(`expected ${lengths[i]} ${name}, got ${list.length}`);
-    return list;
-  }) as [number[], number[]];
+/** One number for each of some sequences; zeros where left out. */
+function oneEach({ attributes }: Node, name: string, length: number): number[] {
+  const list = attributes.ints(name) ?? new Array<number>(length).fill(0);
+  if (list.length !== length) throw new ArgumentError(`expected ${length} ${name}, got ${list.length}`);
+  return list;
+}
+
+/** Which of some sequences are walked backwards. */
+function backwards(node: Node, name: string, length: number): boolean[] {
+  return oneEach(node, name, length).map((d) => d === 1);
 }
 
 function scanned(body: Body, inputs: Given, states: readonly Value[], sequences: readonly Value[], walk: Walk): Value[] {
@@ -120,14 +124,16 @@ function plainScan(node: Node, reading: Reading) {
   const body = reading.body(node.attributes.graph("body"));
   const m = node.attributes.int("num_scan_inputs", 1);
   const states = body.inputs - m;
-  const sizes: [number, number] = [m, body.outputs - states];
-  const [inputAxes, outputAxes] = lists(node, ["scan_input_axes", "scan_output_axes"], sizes);
-  const [inputsBack, outputsBack] = lists(node, ["scan_input_directions", "scan_output_directions"], sizes).map((list) =>
-    list.map((d) => d === 1),
-  ) as [boolean[], boolean[]];
+  const outputs = body.outputs - states;
+  const walk = {
+    inputAxes: oneEach(node, "scan_input_axes", m),
+    outputAxes: oneEach(node, "scan_output_axes", outputs),
+    inputsBack: backwards(node, "scan_input_directions", m),
+    outputsBack: backwards(node, "scan_output_directions", outputs),
+  };
   return (inputs: Given) => {
     const own = inputs.slice(0, body.inputs) as Value[];
-    return scanned(body, inputs, own.slice(0, states), own.slice(states), { inputAxes, outputAxes, inputsBack, outputsBack });
+    return scanned(body, inputs, own.slice(0, states), own.slice(states), walk);
   };
 }
 
@@ -136,10 +142,10 @@ function batchedScan(node: Node, reading: Reading) {
   const body = reading.body(node.attributes.graph("body"));
   const m = node.attributes.int("num_scan_inputs", 1);
   const states = body.inputs - m;
-  const [back] = lists(node, ["directions", "directions"], [m, m]);
+  const inputsBack = backwards(node, "directions", m);
   const outputs = body.outputs - states;
   const zeros = new Array<number>(Math.max(m, outputs)).fill(0);
-  const walk = { inputAxes: zeros, outputAxes: zeros, inputsBack: back.map((d) => d === 1), outputsBack: zeros.map(() => false) };
+  const walk = { inputAxes: zeros, outputAxes: zeros, inputsBack, outputsBack: zeros.map(() => false) };
   return (inputs: Given) => {
     const [lengths, ...own] = inputs.slice(0, 1 + body.inputs) as [Value | null, ...Value[]];
     const [first] = own as [Value];

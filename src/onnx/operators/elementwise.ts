@@ -49,6 +49,7 @@ import {
   type FloatType,
   floats,
   HostArray,
+  isDevice,
   mask,
   numberOf,
   numbersOf,
@@ -58,12 +59,7 @@ import {
 } from "../values.ts";
 import { hardSigmoid, thresholdedRelu } from "./activations.ts";
 import { zip, zipped } from "./host.ts";
-import { type Given, type Operator, type Operators, operator, plain, type Run } from "./operator.ts";
-
-/** Whether kernels compute with a value: whole numbers and what belongs to them stay with the host. */
-function isDevice(value: Value | null): value is Tensor {
-  return value instanceof Tensor && value.dtype !== "bool";
-}
+import { type Given, type Operator, type Operators, operator, plain } from "./operator.ts";
 
 function checkTypes(values: readonly Value[]): void {
   const [first, ...rest] = values.map(typeOf);
@@ -258,11 +254,10 @@ const isInfinite = operator(1, ({ attributes }) => {
 /** Without effect outside of training; the mask says that everything stays. */
 const dropout = operator(1, (node) => {
   for (const name of ["ratio", "seed", "is_test"]) node.attributes.has(name);
-  const run: Run = ([x, , training]) => {
+  return ([x, , training]) => {
     if (training && numberOf(training, "training_mode") !== 0) throw new DTypeError("expected training_mode false, got true");
     return node.outputs.length > 1 ? [x as Value, zip("bool", [x as Value], () => 1)] : (x as Value);
   };
-  return run;
 });
 
 const identity = plain(1, ([x]) => x as Value);

@@ -3,7 +3,7 @@
 import type { TypedArray } from "../../base/dtype.ts";
 import { reshape } from "../../ops/broadcast.ts";
 import { takeRows } from "../../ops/gather.ts";
-import { broadcastShapes, type Shape, sizeOf, stridesOf } from "../../tensor/shape.ts";
+import { axisOf, broadcastShapes, type Shape, sizeOf, stridesOf } from "../../tensor/shape.ts";
 import { Tensor, tensor } from "../../tensor/tensor.ts";
 import { checkRoom, HostArray, type Numbers, numbersOf, type Value, type WholeType } from "../values.ts";
 
@@ -27,9 +27,8 @@ export function walk(shape: Shape, strides: Shape, offset = 0): Int32Array {
   return positions;
 }
 
-/** The strides with which a shape is read as a larger one: 0 along axes that are repeated. */
-export function broadcastStrides(from: Shape, to: Shape): number[] {
-  const own = stridesOf(from);
+/** The strides with which a shape of these strides is read as a larger one: 0 along axes that are repeated. */
+export function broadcastStrides(from: Shape, own: Shape, to: Shape): number[] {
   const lead = to.length - from.length;
   return to.map((_, axis) => (axis < lead || from[axis - lead] === 1 ? 0 : (own[axis - lead] as number)));
 }
@@ -64,6 +63,18 @@ export function reshaped(value: Value, shape: Shape): Value {
   return value instanceof Tensor ? reshape(value, shape) : new HostArray(value.type, shape, value.data);
 }
 
+/** As a matrix: the axes before `axis` are its rows, the others its columns. */
+export function flattened(value: Value, axis: number): Value {
+  const { shape, rank } = value;
+  const at = axis === rank ? rank : axisOf("axis", axis, rank);
+  return reshaped(value, [sizeOf(shape.slice(0, at)), sizeOf(shape.slice(at))]);
+}
+
+/** A value made of numbers like another. */
+export function like(value: Value, shape: Shape, numbers: Float64Array): Value {
+  return value instanceof Tensor ? tensor(numbers, { shape, dtype: value.dtype }) : new HostArray(value.type, shape, numbers);
+}
+
 /** Entry i of an axis, which is dropped: seen, not copied, of a tensor. */
 export function entryOf(value: Value, axis: number, i: number): Value {
   const strides = stridesIn(value);
@@ -77,7 +88,7 @@ export function zipped(values: readonly Value[], fn: (a: number, b: number, c: n
   checkRoom(size);
   const columns = values.map((value) => {
     const numbers = numbersOf(value);
-    return value.size === size ? numbers : gathered(numbers, walk(shape, broadcastStrides(value.shape, shape)));
+    return value.size === size ? numbers : gathered(numbers, walk(shape, broadcastStrides(value.shape, stridesOf(value.shape), shape)));
   });
   const [a, b = a, c = a] = columns as [Numbers, Numbers?, Numbers?];
   return { shape, numbers: Float64Array.from({ length: size }, (_, i) => fn(a[i] as number, b[i] as number, c[i] as number)) };

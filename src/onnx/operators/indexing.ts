@@ -4,9 +4,9 @@ import { ArgumentError, ShapeError } from "../../base/errors.ts";
 import { indexSelect } from "../../ops/gather.ts";
 import { argmax, argmin } from "../../ops/reduce.ts";
 import { axisOf, type Shape, sameShape, show, sizeOf, stridesOf } from "../../tensor/shape.ts";
-import { Tensor, tensor } from "../../tensor/tensor.ts";
-import { HostArray, hostArray, indices, int64s, listOf, numberOf, numbersOf, typeOf, type Value } from "../values.ts";
-import { entryOf, reshaped, take } from "./host.ts";
+import { Tensor } from "../../tensor/tensor.ts";
+import { checkRoom, HostArray, hostArray, indices, int64s, isDevice, listOf, numberOf, numbersOf, typeOf, type Value } from "../values.ts";
+import { entryOf, like, reshaped, take } from "./host.ts";
 import { type Operators, operator, plain } from "./operator.ts";
 
 /** Indices of an axis of n elements, none negative. */
@@ -20,12 +20,6 @@ function counted(index: HostArray, n: number): HostArray {
         Float64Array.from(index.data, (i) => (i < 0 ? i + n : i)),
       )
     : index;
-}
-
-/** A value made of numbers like another. */
-function like(value: Value, shape: Shape, numbers: ArrayLike<number>): Value {
-  if (value instanceof HostArray) return new HostArray(value.type, shape, numbers);
-  return tensor(Float64Array.from(numbers), { shape, dtype: value.dtype });
 }
 
 /** Entries of an axis by an index of any shape, whose axes come in the axis's place. */
@@ -76,8 +70,8 @@ const gatherElements = operator(2, ({ attributes }) => {
   };
 });
 
-/** The first elements of the blocks that rows of coordinates lead to, and the blocks' size; `batch` leading axes are shared. */
-function blocks({ shape }: Value, index: HostArray, batch: number): { starts: number[]; block: number; depth: number } {
+/** Where the elements of the blocks lie that rows of coordinates lead to, and the blocks' shape; `batch` leading axes are shared. */
+function blocks({ shape }: Value, index: HostArray, batch: number): { positions: Int32Array; block: Shape } {
   const depth = index.shape.at(-1) ?? 0;
   if (index.rank === 0 || batch + depth > shape.length) {
     throw new ShapeError(`expected at most ${shape.length - batch} coordinates, got indices ${show(index.shape)}`);
@@ -99,7 +93,9 @@ function blocks({ shape }: Value, index: HostArray, batch: number): { starts: nu
     }
     return at;
   });
-  return { starts, block: sizeOf(shape.slice(batch + depth)), depth };
+  const block = shape.slice(batch + depth);
+  const size = sizeOf(block);
+  return { positions: Int32Array.from(starts.flatMap((start) => Array.from({ length: size }, (_, k) => start + k))), block };
 }
 
 const gatherND = operator(2, ({ attributes }) => {
@@ -107,9 +103,8 @@ const gatherND = operator(2, ({ attributes }) => {
   return ([x, given]) => {
     const value = x as Value;
     const index = hostArray(given as Value, "indices");
-    const { starts, block, depth } = blocks(value, index, batch);
-    const positions = Int32Array.from(starts.flatMap((start) => Array.from({ length: block }, (_, k) => start + k)));
-    return take(value, positions, [...index.shape.slice(0, -1), ...value.shape.slice(batch + depth)]);
+    const { positions, block } = blocks(value, index, batch);
+    return take(value, positions, [...index.shape.slice(0, -1), ...block]);
   };
 });
 
@@ -149,8 +144,7 @@ const scatterElements = operator(3, ({ attributes }) => {
 const scatterND = operator(3, ({ attributes }) => {
   const reduction = attributes.oneOf("reduction", reductionNames, "none");
   return ([x, given, updates]) => {
-    const { starts, block } = blocks(x as Value, hostArray(given as Value, "indices"), 0);
-    const positions = starts.flatMap((start) => Array.from({ length: block }, (_, k) => start + k));
+    const { positions } = blocks(x as Value, hostArray(given as Value, "indices"), 0);
     return written(x as Value, positions, updates as Value, reduction);
   };
 });
@@ -186,9 +180,7 @@ function argument(sign: 1 | -1) {
       const at = axisOf("axis", axis, value.rank);
       const shape = keep ? value.shape.with(at, 1) : value.shape.toSpliced(at, 1);
       if (value.shape[at] === 0) throw new ShapeError(`expected elements along axis ${at}, got ${show(value.shape)}`);
-      if (value instanceof Tensor && value.dtype !== "bool" && !last) {
-        return new HostArray("int64", shape, Float64Array.from((sign > 0 ? argmax : argmin)(value, { axis: at }).data()));
-      }
+      if (isDevice(value) && !last) return new HostArray("int64", shape, (sign > 0 ? argmax : argmin)(value, { axis: at }).data());
       const data = numbersOf(value);
       const out = new HostArray("int64", shape);
       rowsAlong(value.shape, at, (place, row, n) => {
@@ -246,7 +238,8 @@ const oneHot = operator(3, ({ attributes }) => {
     const at = axisOf("axis", axis, index.rank + 1);
     const shape = index.shape.toSpliced(at, 0, n);
     const [off, on] = numbersOf(values as Value) as unknown as [number, number];
-    const out = new Float64Array(new HostArray("int64", shape).data).fill(off);
+    checkRoom(sizeOf(shape));
+    const out = new Float64Array(sizeOf(shape)).fill(off);
     const inner = sizeOf(index.shape.slice(at));
     numbersOf(index).forEach((entry, i) => {
       const place = entry < 0 ? entry + n : entry;

@@ -12,7 +12,7 @@ import { Tensor, tensor } from "../../tensor/tensor.ts";
 import type { Node } from "../model.ts";
 import { floats, HostArray, typeOf, type Value, type WholeType } from "../values.ts";
 import { heavy, type Operators, unsupported } from "./operator.ts";
-import { type Windows, windowed, windowsOf } from "./windows.ts";
+import { autoPadOf, halvesOf, type Windows, windowed, windowsOf } from "./windows.ts";
 
 /** Whole numbers as float64, in which their products and sums are exact up to 2^53. */
 export function wide(value: Value): Tensor {
@@ -145,7 +145,7 @@ function fitted(x: Tensor, amounts: readonly (readonly [number, number])[]): Ten
 const convTranspose = heavy(2, (node) => {
   const { attributes } = node;
   const groups = attributes.int("group", 1);
-  const auto = attributes.oneOf("auto_pad", ["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"], "NOTSET");
+  const auto = autoPadOf(node);
   const [given, dilated, pads, extra, wanted] = ["strides", "dilations", "pads", "output_padding", "output_shape"].map((name) =>
     attributes.ints(name),
   );
@@ -162,11 +162,9 @@ const convTranspose = heavy(2, (node) => {
       const stride = strides[i] as number;
       const full = (d - 1) * stride + reach + 1 + more;
       const size = wanted?.slice(-axes.length)[i] ?? (auto.startsWith("SAME") ? d * stride : undefined);
-      const total = size === undefined ? 0 : full - size;
-      const less = Math.floor(total / 2);
-      const cut = auto === "SAME_UPPER" ? [less, total - less] : [total - less, less];
-      const [before, after] = size === undefined ? [pads?.[i] ?? 0, pads?.[axes.length + i] ?? 0] : cut;
-      return [reach - (before as number), reach - (after as number) + more] as const;
+      const fixed = [pads?.[i] ?? 0, pads?.[axes.length + i] ?? 0] as const;
+      const [before, after] = size === undefined ? fixed : halvesOf(full - size, auto);
+      return [reach - before, reach - after + more] as const;
     });
     const source = fitted(spread(x, strides), amounts);
     const bias = inputs[2] ? floats(inputs[2], "B") : null;

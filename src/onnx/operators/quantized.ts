@@ -14,22 +14,26 @@ import { axisOf, type Shape, show } from "../../tensor/shape.ts";
 import { copyOf } from "../../tensor/strided.ts";
 import { type Tensor, tensor } from "../../tensor/tensor.ts";
 import { elementType, type Node } from "../model.ts";
-import { type FloatType, floats, HostArray, hostArray, numberOf, numbersOf, typeOf, type Value, type WholeType } from "../values.ts";
+import {
+  type FloatType,
+  floats,
+  HostArray,
+  hostArray,
+  NARROW_RANGES,
+  numberOf,
+  numbersOf,
+  typeOf,
+  type Value,
+  type WholeType,
+} from "../values.ts";
 import { round } from "./elementwise.ts";
 import { reshaped, zip, zipped } from "./host.ts";
 import { type Given, heavy, type Operators, operator, type Reading, type Run, unsupported } from "./operator.ts";
 import { convolution, wholeProduct, wide } from "./products.ts";
 import { recurrentLayers } from "./recurrent.ts";
 
-const RANGES: Partial<Record<WholeType, readonly [least: number, most: number]>> = {
-  uint8: [0, 255],
-  int8: [-128, 127],
-  uint16: [0, 65535],
-  int16: [-32768, 32767],
-};
-
 function rangeOf(type: WholeType): readonly [number, number] {
-  const range = RANGES[type];
+  const range = NARROW_RANGES[type];
   if (range === undefined) throw new DTypeError(`expected a quantised type of 8 or 16 bits, got ${type}`);
   return range;
 }
@@ -73,17 +77,20 @@ const quantizeLinear = operator(2, (node) => {
   };
 });
 
-/** scale·(q - zero point) as floats of the scale's type. */
-function dequantised(q: Value, scale: Value, zero: Value | null, axis: number): Tensor {
-  const point = along(zero ?? new HostArray("int32", []), q, axis);
-  const { shape, numbers } = zipped([q, along(scale, q, axis), point], (v, s, z) => (v - z) * s);
+/** scale·(q - zero point) as floats of the scale's type, broadcast. */
+function dequantised(q: Value, scale: Value, zero: Value): Tensor {
+  const { shape, numbers } = zipped([q, scale, zero], (v, s, z) => (v - z) * s);
   return tensor(numbers, { shape, dtype: typeOf(scale) as FloatType });
 }
 
 const dequantizeLinear = operator(2, (node) => {
   const axis = node.attributes.int("axis", 1);
   noBlocks(node);
-  return ([q, scale, zero]) => dequantised(hostArray(q as Value, "x"), scale as Value, zero ?? null, axis);
+  return ([x, scale, zero]) => {
+    const q = hostArray(x as Value, "x");
+    const point = along(zero ?? new HostArray("int32", []), q, axis);
+    return dequantised(q, along(scale as Value, q, axis), point);
+  };
 });
 
 /** To uint8 by the range of x, which is made to hold 0. */
@@ -105,8 +112,14 @@ function centred(q: Value, zero: Value | null | undefined, side: string, axis: n
   return sub(x, point.rank > 1 ? point : (along(point, x, axis) as Tensor));
 }
 
-/** A constant's form for the kernels, made at its first use. */
-function onceIf(constant: boolean, { keep }: Reading, make: (inputs: Given) => Tensor): (inputs: Given) => Tensor {
+/** What is made of some inputs: once, at its first use, where all of them are constants or left out. */
+function madeOf(
+  node: Node,
+  { known: constantAt, keep }: Reading,
+  read: readonly number[],
+  make: (inputs: Given) => Tensor,
+): (inputs: Given) => Tensor {
+  const constant = read.every((i) => (node.inputs[i] ?? "") === "" || constantAt(i) !== undefined);
   let known: Tensor | null = null;
   return (inputs) => {
     if (known !== null) return known;
@@ -116,13 +129,8 @@ function onceIf(constant: boolean, { keep }: Reading, make: (inputs: Given) => T
   };
 }
 
-/** Whether all these inputs are constants or left out. */
-function areKnown(node: Node, { known }: Reading, inputs: readonly number[]): boolean {
-  return inputs.every((i) => (node.inputs[i] ?? "") === "" || known(i) !== undefined);
-}
-
 const matMulInteger = heavy(2, (node, reading) => {
-  const right = onceIf(areKnown(node, reading, [1, 3]), reading, (inputs) => centred(inputs[1] as Value, inputs[3], "B", -1));
+  const right = madeOf(node, reading, [1, 3], (inputs) => centred(inputs[1] as Value, inputs[3], "B", -1));
   return (inputs) => wholeProduct(centred(inputs[0] as Value, inputs[2], "A", -2), right(inputs), "int32");
 });
 
@@ -136,7 +144,7 @@ function requantised(sums: Tensor, aScale: Value, bScale: Value, yScale: Value, 
 }
 
 const qLinearMatMul = heavy(8, (node, reading) => {
-  const right = onceIf(areKnown(node, reading, [3, 5]), reading, (inputs) => centred(inputs[3] as Value, inputs[5], "B", -1));
+  const right = madeOf(node, reading, [3, 5], (inputs) => centred(inputs[3] as Value, inputs[5], "B", -1));
   return (inputs) => {
     const [a, aScale, aZero, , bScale, , yScale, yZero] = inputs as Value[] as [Value, Value, Value, Value, Value, Value, Value, Value];
     const sums = matmul(centred(a, aZero, "A", -2), right(inputs));
@@ -146,7 +154,7 @@ const qLinearMatMul = heavy(8, (node, reading) => {
 
 const convInteger = heavy(2, (node, reading) => {
   const convolved = convolution(node);
-  const weight = onceIf(areKnown(node, reading, [1, 3]), reading, (inputs) => centred(inputs[1] as Value, inputs[3], "w", 0));
+  const weight = madeOf(node, reading, [1, 3], (inputs) => centred(inputs[1] as Value, inputs[3], "w", 0));
   return (inputs) => {
     const sums = convolved(centred(inputs[0] as Value, inputs[2], "x", 1), weight(inputs), null);
     return new HostArray("int32", sums.shape, sums.data());
@@ -155,7 +163,7 @@ const convInteger = heavy(2, (node, reading) => {
 
 const qLinearConv = heavy(8, (node, reading) => {
   const convolved = convolution(node);
-  const weight = onceIf(areKnown(node, reading, [3, 5]), reading, (inputs) => centred(inputs[3] as Value, inputs[5], "w", 0));
+  const weight = madeOf(node, reading, [3, 5], (inputs) => centred(inputs[3] as Value, inputs[5], "w", 0));
   return (inputs) => {
     const [x, xScale, xZero, , wScale, , yScale, yZero] = inputs as Value[] as [Value, Value, Value, Value, Value, Value, Value, Value];
     const sums = convolved(centred(x, xZero, "x", 1), weight(inputs), inputs[8] ? wide(inputs[8]) : null);
@@ -171,8 +179,7 @@ function lstmWeights(q: Value, scale: Value, zero: Value | null): Tensor {
     return reshaped(value, shape);
   };
   const point = zero ?? new HostArray("int8", [D]);
-  const { shape, numbers } = zipped([q, spread(scale), spread(point)], (v, s, z) => (v - z) * s);
-  return transpose(tensor(numbers, { shape, dtype: typeOf(scale) as FloatType }), 1, 2);
+  return transpose(dequantised(q, spread(scale), spread(point)), 1, 2);
 }
 
 const dynamicQuantizeLstm = heavy(3, (node, reading) => {
@@ -180,7 +187,7 @@ const dynamicQuantizeLstm = heavy(3, (node, reading) => {
   const run: Run = lstm.read(node, reading);
   const [W, R] = [1, 2].map((i) => {
     const [scale, zero] = i === 1 ? [8, 9] : [10, 11];
-    return onceIf(areKnown(node, reading, [i, scale, zero]), reading, (inputs) =>
+    return madeOf(node, reading, [i, scale, zero], (inputs) =>
       lstmWeights(hostArray(inputs[i] as Value, "weights"), inputs[scale] as Value, inputs[zero] ?? null),
     );
   }) as [(inputs: Given) => Tensor, (inputs: Given) => Tensor];

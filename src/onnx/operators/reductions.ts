@@ -9,10 +9,10 @@ import { amax, amin, argmax, logSumExp, mean, norm, prod } from "../../ops/reduc
 import type { ReduceOptions } from "../../ops/reduction.ts";
 import { pad } from "../../ops/shape.ts";
 import { logSoftmax, softmax } from "../../ops/softmax.ts";
-import { axisOf, type Shape, sizeOf } from "../../tensor/shape.ts";
-import { Tensor, tensor } from "../../tensor/tensor.ts";
-import { floats, HostArray, hostArray, type Value } from "../values.ts";
-import { broadcastStrides, reshaped, walk } from "./host.ts";
+import { axisOf, type Shape, stridesOf } from "../../tensor/shape.ts";
+import { type Tensor, tensor } from "../../tensor/tensor.ts";
+import { floats, HostArray, hostArray, isDevice, type Value } from "../values.ts";
+import { broadcastStrides, flattened, reshaped, walk } from "./host.ts";
 import { listInput, type Operator, type Operators, operator, unsupported } from "./operator.ts";
 
 type Reduce = (x: Tensor, options: ReduceOptions) => Tensor;
@@ -33,7 +33,7 @@ function reducedOnHost(
   const kept = shape.map((d, axis) => (axes.includes(axis) ? 1 : d));
   const out = new HostArray(type, kept);
   const totals = new Float64Array(out.size).fill(start);
-  const target = walk(shape, broadcastStrides(kept, shape));
+  const target = walk(shape, broadcastStrides(kept, stridesOf(kept), shape));
   target.forEach((to, i) => {
     totals[to] = next(totals[to] as number, data[i] as number);
   });
@@ -45,9 +45,7 @@ function reducedOnHost(
 
 function reduction(since: number, device: Reduce, host?: HostReduction): Operator {
   const reduced = (x: Value, axis: readonly number[], keepDim: boolean): Value =>
-    host !== undefined && !(x instanceof Tensor && x.dtype !== "bool")
-      ? reducedOnHost(hostArray(x, "x"), axis, keepDim, host)
-      : device(floats(x, "x"), { axis, keepDim });
+    host !== undefined && !isDevice(x) ? reducedOnHost(hostArray(x, "x"), axis, keepDim, host) : device(floats(x, "x"), { axis, keepDim });
   return operator(1, (node) => {
     const keepDim = node.attributes.flag("keepdims", true);
     const none = node.attributes.flag("noop_with_empty_axes");
@@ -77,10 +75,8 @@ function normalised(fn: (x: Tensor, axis: number) => Tensor): Operator {
     const axis = attributes.int("axis", version < 13 ? 1 : -1);
     if (version >= 13) return ([x]) => fn(floats(x as Value, "x"), axis);
     return ([x]) => {
-      const { shape, rank } = x as Value;
-      const at = axis === rank ? rank : axisOf("axis", axis, rank);
-      const rows = reshaped(floats(x as Value, "x"), [sizeOf(shape.slice(0, at)), sizeOf(shape.slice(at))]);
-      return reshaped(fn(rows as Tensor, 1), shape);
+      const rows = flattened(floats(x as Value, "x"), axis) as Tensor;
+      return reshaped(fn(rows, 1), (x as Value).shape);
     };
   });
 }

@@ -13,7 +13,7 @@ import { Tensor, tensor } from "../../tensor/tensor.ts";
 import { elementType, type Node } from "../model.ts";
 import { checkRoom, HostArray, hostArray, int64s, listOf, numberOf, numbersOf, typeOf, type Value } from "../values.ts";
 import { castTo } from "./elementwise.ts";
-import { reshaped, stridesIn, take, viewOf, walk } from "./host.ts";
+import { broadcastStrides, flattened, like, reshaped, stridesIn, take, viewOf, walk } from "./host.ts";
 import { listInput, type Operators, operator, plain, unsupported } from "./operator.ts";
 
 function axesOf(axes: readonly number[], rank: number): number[] {
@@ -40,11 +40,7 @@ const reshape = operator(2, ({ attributes }) => {
 
 const flatten = operator(1, ({ attributes }) => {
   const axis = attributes.int("axis", 1);
-  return ([x]) => {
-    const { shape, rank } = x as Value;
-    const at = axis === rank ? rank : axisOf("axis", axis, rank);
-    return reshaped(x as Value, [sizeOf(shape.slice(0, at)), sizeOf(shape.slice(at))]);
-  };
+  return ([x]) => flattened(x as Value, axis);
 });
 
 const squeeze = operator(1, (node) => {
@@ -97,10 +93,7 @@ const transpose = operator(1, ({ attributes }) => {
 /** x repeated along axes of length 1: seen so, not copied. */
 function expanded(x: Value, shape: Shape): Value {
   checkShape("expand", shape);
-  const own = stridesIn(x);
-  const lead = shape.length - x.rank;
-  const strides = shape.map((_, axis) => (axis < lead || x.shape[axis - lead] === 1 ? 0 : (own[axis - lead] as number)));
-  return viewOf(x, shape, strides);
+  return viewOf(x, shape, broadcastStrides(x.shape, stridesIn(x), shape));
 }
 
 const expand = plain(2, ([x, shape]) =>
@@ -282,8 +275,11 @@ function padded(x: Value, before: readonly number[], after: readonly number[], m
   const positions = gridOf(x.shape, places);
   if (mode !== "constant") return take(x, positions, total);
   const source = numbersOf(x);
-  const values = Float64Array.from(positions, (at) => (at < 0 ? value : (source[at] as number)));
-  return x instanceof Tensor ? tensor(values, { shape: total, dtype: x.dtype }) : new HostArray(x.type, total, values);
+  return like(
+    x,
+    total,
+    Float64Array.from(positions, (at) => (at < 0 ? value : (source[at] as number))),
+  );
 }
 
 const padOperator = operator(1, (node) => {
@@ -378,8 +374,7 @@ const range = plain(3, (inputs) => {
   if (!Number.isFinite(count)) throw new ArgumentError(`expected finite bounds and a step other than 0, got ${start}, ${limit}, ${delta}`);
   checkRoom(count);
   const values = Float64Array.from({ length: count }, (_, i) => start + i * delta);
-  const [like] = inputs as [Value];
-  return like instanceof Tensor ? tensor(values, { dtype: like.dtype }) : new HostArray(like.type, [count], values);
+  return like(inputs[0] as Value, [count], values);
 });
 
 export const structure: Operators = {

@@ -26,11 +26,23 @@ export interface Windows {
   readonly beyond: Shape;
 }
 
-type AutoPad = "NOTSET" | "VALID" | "SAME_UPPER" | "SAME_LOWER";
+const AUTO_PADS = ["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"] as const;
+export type AutoPad = (typeof AUTO_PADS)[number];
+
+export function autoPadOf({ attributes }: Node): AutoPad {
+  return attributes.oneOf<AutoPad>("auto_pad", AUTO_PADS, "NOTSET");
+}
+
+/** Padding before and after an axis; an odd one goes to the end for SAME_UPPER, to the beginning otherwise. */
+export function halvesOf(total: number, auto: AutoPad): readonly [before: number, after: number] {
+  const less = Math.floor(total / 2);
+  return auto === "SAME_UPPER" ? [less, total - less] : [total - less, less];
+}
 
 /** Reads the attributes that convolutions and pools share; the result takes the sizes of x and, of a convolution, of its weight. */
-export function windowsOf({ attributes }: Node): (sizes: Shape, kernel?: Shape) => Windows {
-  const auto = attributes.oneOf<AutoPad>("auto_pad", ["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"], "NOTSET");
+export function windowsOf(node: Node): (sizes: Shape, kernel?: Shape) => Windows {
+  const { attributes } = node;
+  const auto = autoPadOf(node);
   const [given, strides, dilations, pads] = ["kernel_shape", "strides", "dilations", "pads"].map((name) => attributes.ints(name));
   const ceil = attributes.flag("ceil_mode");
   return (sizes, own) => {
@@ -75,9 +87,7 @@ const reach = ({ kernel, dilation }: AxisWindow): number => (kernel - 1) * dilat
 /** As many windows as strides fit into the axis. */
 function samePads(window: AxisWindow, auto: AutoPad): readonly [number, number] {
   const { size, stride } = window;
-  const total = Math.max((Math.ceil(size / stride) - 1) * stride + reach(window) - size, 0);
-  const less = Math.floor(total / 2);
-  return auto === "SAME_UPPER" ? [less, total - less] : [total - less, less];
+  return halvesOf(Math.max((Math.ceil(size / stride) - 1) * stride + reach(window) - size, 0), auto);
 }
 
 function axisWindows(window: AxisWindow, [before, after]: readonly [number, number], ceil: boolean): AxisWindows {
