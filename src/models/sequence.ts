@@ -1,6 +1,6 @@
 /** Models over sequences, described as a list of layers. */
 
-import { checkNumber, checkOptions, checkWhole, isRecord } from "../base/checks.ts";
+import { checkLengths, checkNumber, checkOptions, checkWhole, isRecord } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { list, quote } from "../base/quote.ts";
@@ -29,7 +29,7 @@ export interface RecurrentSpec {
 }
 
 /**
- * A layer, as plain data. Sizes are those of the outputs; what comes in is known.
+ * A layer, as plain data. Sizes are those of the outputs; input sizes follow from the layer before.
  *
  * `"last"` is the last state of the recurrent layer before, or the last real step; `"mean"` is the mean over the real steps. Both make one
  * vector of a sequence.
@@ -252,7 +252,7 @@ export class SequenceModel extends Module {
   readonly #stages: readonly Stage[];
   readonly #dtype: FloatDType;
 
-  /** @throws ArgumentError, DTypeError for layers that are none, before a weight is made */
+  /** @throws ArgumentError, DTypeError for invalid layers, before a weight is made */
   constructor(options: SequenceOptions) {
     super();
     checkOptions("sequence", options, ["inputSize", "layers", "dtype", "generator"]);
@@ -274,11 +274,14 @@ export class SequenceModel extends Module {
   /**
    * @param xs [T,B,I], or int32 ids [T,B] for a model that begins with an embedding
    * @returns [T,B,O], or [B,O] after `"last"` or `"mean"`
+   * @throws ShapeError for another number of lengths than B; ArgumentError for lengths outside [0, T]
    */
   forward(xs: Tensor, options: SequenceForwardOptions = {}): Tensor {
     checkTensor("forward", xs);
     checkOptions("forward", options, ["lengths"]);
-    let flow: Flow = { value: xs, lengths: options.lengths, last: null };
+    const { lengths } = options;
+    if (lengths !== undefined) checkLengths("forward", lengths, xs.dim(1), xs.dim(0));
+    let flow: Flow = { value: xs, lengths, last: null };
     for (const { run } of this.#stages) {
       const next = run(flow);
       flow = next instanceof Tensor ? { ...flow, value: next, last: null } : next;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ArgumentError, DTypeError, FormatError } from "../../src/base/errors.ts";
+import { ArgumentError, DTypeError, FormatError, ShapeError } from "../../src/base/errors.ts";
 import { parse, serialize } from "../../src/io/safetensors.ts";
 import { parseModel, registerModel, SequenceModel, sequence, serializeModel } from "../../src/models/index.ts";
 import { Embedding, Linear } from "../../src/nn/layers.ts";
@@ -74,6 +74,12 @@ describe("sequence", () => {
     for (let t = 2; t < 5; t++) for (let k = 0; k < 4; k++) values[(t * 3 + 1) * 4 + k] = Number.NaN;
     const dirty = tensor(values, { shape: [5, 3, 4] });
     expect(model.forward(dirty, { lengths }).data()).toEqual(model.forward(clean, { lengths }).data());
+  });
+
+  it.each(["last", "mean"] as const)("refuses lengths that are not those of its sequences before %s", (layer) => {
+    const model = sequence({ inputSize: 4, layers: [layer] });
+    expect(() => model.forward(xs(), { lengths: [6, 2, 4] })).toThrow(ArgumentError);
+    expect(() => model.forward(xs(), { lengths: [5] })).toThrow(ShapeError);
   });
 
   it("refuses layers that are none, before a weight is drawn", () => {
