@@ -34,7 +34,7 @@ export function read(op: string, name: string, values: Values): Elements {
   return readData(`${op}: ${name}`, values, undefined);
 }
 
-/** Reads two lots of values of one shape. @throws DTypeError, ShapeError */
+/** Reads values and targets of the same shape. @throws DTypeError, ShapeError */
 export function readAlike(op: string, name: string, values: Values, target: Values): [own: Elements, goal: Elements] {
   const [own, goal] = [read(op, name, values), read(op, "targets", target)];
   if (sameShape(own.shape, goal.shape)) return [own, goal];

@@ -159,7 +159,7 @@ export interface BatchNorm1dOptions {
   readonly dtype?: FloatDType;
 }
 
-/** What no tensors tell. */
+/** Options that tensors do not determine. */
 export interface BatchNorm1dFromOptions extends FromStateDictOptions, Pick<BatchNorm1dOptions, "eps" | "momentum" | "dtype"> {}
 
 /**
@@ -240,8 +240,8 @@ export class BatchNorm1d extends Module {
   }
 
   /**
-   * A layer of the size of its tensors, with these: `weight` and `bias`, `running_mean`, `running_var` and `num_batches_tracked`, as far as there are any.
-   * @throws FormatError for what are no such tensors
+   * Makes a layer from its tensors: `weight` and `bias`, `running_mean`, `running_var` and `num_batches_tracked`, as far as there are any.
+   * @throws FormatError for anything but such tensors
    * @example const norm = BatchNorm1d.fromStateDict(parseSafetensors(bytes), { prefix: "norm" });
    */
   static fromStateDict(source: StateSource, options: BatchNorm1dFromOptions = {}): BatchNorm1d {

@@ -14,7 +14,7 @@ const CONV = ["stride", "padding", "dilation", "groups", "causal"] as const;
 export interface Conv1dLayerOptions extends BiasOptions, Conv1dOptions {}
 export interface Conv2dLayerOptions extends BiasOptions, Conv2dOptions {}
 
-/** Options that no weights tell: `groups` among them, and whatever moves the window. */
+/** Options that weights do not determine: `groups`, and those of the window. */
 export interface Conv1dFromOptions extends FromStateDictOptions, LayerOptions, Conv1dOptions {}
 export interface Conv2dFromOptions extends FromStateDictOptions, LayerOptions, Conv2dOptions {}
 
@@ -32,10 +32,10 @@ function checkChannels(op: string, { inChannels, outChannels, groups }: Sizes): 
   }
 }
 
-/** Options of the operation, without those that are not given. */
+/** The given options of the operation. */
 function windowOf<O extends object>(options: O): Pick<O, Extract<keyof O, (typeof CONV)[number]>> {
   return Object.fromEntries(
-    CONV.flatMap((name) => (name in options && options[name as never] !== undefined ? [[name, options[name as never]]] : [])),
+    CONV.flatMap((name) => (options[name as never] === undefined ? [] : [[name, options[name as never]]])),
   ) as never;
 }
 
@@ -75,8 +75,8 @@ export class Conv1d extends Module {
   }
 
   /**
-   * A layer of the size of its weights, with these weights: `weight` [O,C/groups,K], and `bias` if there is one.
-   * @throws FormatError for what are no such weights
+   * Makes a layer from its weights: `weight` [O,C/groups,K], and `bias` if there is one.
+   * @throws FormatError for anything but such weights
    * @example const layer = Conv1d.fromStateDict(parseSafetensors(bytes), { prefix: "conv", padding: 1 });
    */
   static fromStateDict(source: StateSource, options: Conv1dFromOptions = {}): Conv1d {
@@ -129,8 +129,8 @@ export class Conv2d extends Module {
   }
 
   /**
-   * A layer of the size of its weights, with these weights: `weight` [O,C/groups,KH,KW], and `bias` if there is one.
-   * @throws FormatError for what are no such weights
+   * Makes a layer from its weights: `weight` [O,C/groups,KH,KW], and `bias` if there is one.
+   * @throws FormatError for anything but such weights
    * @example const layer = Conv2d.fromStateDict(parseSafetensors(bytes), { prefix: "conv", stride: 2 });
    */
   static fromStateDict(source: StateSource, options: Conv2dFromOptions = {}): Conv2d {

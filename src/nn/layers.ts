@@ -36,7 +36,7 @@ export function uniformParameter(shape: Shape, bound: number, options: LayerOpti
   return new Parameter((options.generator ?? defaultGenerator()).uniform(shape, -bound, bound, options.dtype ?? "float32"));
 }
 
-/** What no weights tell. */
+/** Options of a layer made from its weights. */
 export interface LayerFromOptions extends FromStateDictOptions, LayerOptions {}
 
 const FROM = ["prefix", ...LAYER] as const;
@@ -65,8 +65,8 @@ export class Linear extends Module {
   }
 
   /**
-   * A layer of the size of its weights, with these weights: `weight` [outFeatures, inFeatures], and `bias` if there is one.
-   * @throws FormatError for what are no such weights
+   * Makes a layer from its weights: `weight` [outFeatures, inFeatures], and `bias` if there is one.
+   * @throws FormatError for anything but such weights
    * @example const head = Linear.fromStateDict(parseSafetensors(bytes), { prefix: "head" });
    */
   static fromStateDict(source: StateSource, options: LayerFromOptions = {}): Linear {
@@ -137,7 +137,7 @@ export class Embedding extends Module {
   }
 
   /**
-   * A table of the size of its `weight` [numEmbeddings, embeddingDim], with its values; those of a padding row too.
+   * Makes a table from its `weight` [numEmbeddings, embeddingDim]. A padding row keeps its values, too.
    * @throws FormatError for anything but such a table
    * @example const table = Embedding.fromStateDict(parseSafetensors(bytes), { prefix: "embedding" });
    */
@@ -181,8 +181,8 @@ export class LayerNorm extends Module {
   }
 
   /**
-   * A layer over the axes of its `weight`, with this weight and the `bias` beside it.
-   * @throws FormatError for what are no such weights
+   * Makes a layer from its `weight`, which has the axes to normalise over, and `bias`.
+   * @throws FormatError for anything but such weights
    * @example const norm = LayerNorm.fromStateDict(parseSafetensors(bytes), { prefix: "norm", eps: 1e-6 });
    */
   static fromStateDict(source: StateSource, options: LayerNormFromOptions = {}): LayerNorm {

@@ -35,7 +35,7 @@ function elementsOf(batch: object): number {
   return Array.isArray(targetLengths) ? targetLengths.reduce((sum: number, n: number) => sum + n, 0) : lengths.length;
 }
 
-/** Batches that say how often they are read have to end. @throws ArgumentError */
+/** Refuses batches with endless `epochs`. @throws ArgumentError */
 function checkEnds(op: string, batches: object): void {
   if ((batches as { epochs?: unknown }).epochs !== Number.POSITIVE_INFINITY) return;
   throw new ArgumentError(`${op}: expected batches that end, got ones without end: give them epochs: 1`);
@@ -107,7 +107,7 @@ class Means {
     this.#isAlone = isAlone;
     for (const [name, metric] of numbers) {
       const sum = this.#sums.get(name) ?? 0;
-      // What counts for nothing is not a number times zero.
+      // A weight of 0 leaves the metric out, which may be NaN there.
       this.#sums.set(name, weight === 0 ? sum : sum + weight * metricOf("evaluate", metric));
     }
     this.#weight += weight;

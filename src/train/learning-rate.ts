@@ -30,7 +30,7 @@ export interface RateRange {
   readonly suggestion: number;
 }
 
-/** Of the running mean of the losses. */
+/** Share of the old mean that the running mean of the losses keeps at each step. */
 const SMOOTHING = 0.9;
 /** A loss of so many times the least one has blown up, after the first steps. */
 const BLOWN_UP = 4;
@@ -39,7 +39,7 @@ const FIRST_STEPS = 10;
 /**
  * Tries learning rates: trains with a rate that grows by the same factor at every step, until the loss blows up. The model is as before when it is
  * done.
- * @throws ArgumentError for batches that end before ten steps, and for a range that is none
+ * @throws ArgumentError for batches that end before ten steps, and for an empty range
  * @see Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3; smoothing and suggestion as in
  * fastai (from memory)
  * @example
