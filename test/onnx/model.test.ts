@@ -300,6 +300,43 @@ describe("files", () => {
   });
 });
 
+describe("numbers that no model may have", () => {
+  const x = tensor([[[1, 2, 3, 4]]]);
+  const one = (op: string, attributes: Parameters<typeof node>[3], list: readonly number[] | null, outputs = ["y"]): Uint8Array =>
+    model({
+      nodes: [node(op, list === null ? ["x"] : ["x", "list"], outputs, attributes)],
+      initializers: list === null ? [] : [initializer("list", [list.length], i64(...list), "int64")],
+      inputs: { x: [1, 1, 4] },
+      outputs: Object.fromEntries(outputs.map((name) => [name, null])),
+    });
+  const pool = (attributes: object) => one("MaxPool", { kernel_shape: { ints: [2] }, ...attributes }, null);
+
+  it.each([
+    ["dilations of a pool", pool({ dilations: { ints: [-16] } }), "expected dilations to be whole numbers of at least 1, got -16"],
+    ["strides of a pool", pool({ strides: { ints: [0] } }), "expected strides to be whole numbers of at least 1, got 0"],
+    ["kernels of a pool", pool({ kernel_shape: { ints: [-1] } }), "expected kernel_shape to be whole numbers of at least 1, got -1"],
+    ["pads of a pool", pool({ pads: { ints: [-1, 1] } }), "expected pads to be whole numbers of at least 0, got -1"],
+    ["parts", one("Split", { axis: 2 }, [64, -60], ["y", "z"]), "expected split to be whole numbers of at least 0, got -60"],
+    ["lengths", one("ReverseSequence", { time_axis: 2, batch_axis: 1 }, [9]), "expected lengths to be whole numbers in [0, 4], got 9"],
+  ])("are refused, as what they would read is not x: %s", (_, source, message) => {
+    expect((thrown(() => loadModel(source).run({ x })) as Error).message).toContain(message);
+  });
+
+  it("as a depth are refused", () => {
+    const source = model({
+      nodes: [node("OneHot", ["x", "depth", "values"], ["y"])],
+      initializers: [initializer("depth", [], i64(-3), "int64"), initializer("values", [2], f32(0, 1))],
+      inputs: { x: { type: "int64", shape: [2] } },
+      outputs: { y: null },
+    });
+    expect(thrown(() => loadModel(source).run({ x: ints([0, 1]) }))).toMatchObject({ code: "ERR_SHAPE" });
+  });
+
+  it("name axes from the end where they are negative", () => {
+    expect(run(one("Transpose", { perm: { ints: [0, -1, 1] } }, null), { x })).toEqual({ y: [[[1], [2], [3], [4]]] });
+  });
+});
+
 describe("functions of a model", () => {
   /** A FunctionProto of the domain "f" over opset 14; nodes may refer to its attributes. */
   const fn = (

@@ -1,9 +1,10 @@
 /** Operators that read and write by index, and those that find indices. Negative indices count from the end. */
 
+import { checkLengths } from "../../base/checks.ts";
 import { ArgumentError, ShapeError } from "../../base/errors.ts";
 import { indexSelect } from "../../ops/gather.ts";
 import { argmax, argmin } from "../../ops/reduce.ts";
-import { axisOf, type Shape, sameShape, show, sizeOf, stridesOf } from "../../tensor/shape.ts";
+import { axisOf, checkShape, type Shape, sameShape, show, sizeOf, stridesOf } from "../../tensor/shape.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import { checkRoom, HostArray, hostArray, indices, int64s, isDevice, listOf, numberOf, numbersOf, typeOf, type Value } from "../values.ts";
 import { entryOf, like, reshaped, take } from "./host.ts";
@@ -237,6 +238,7 @@ const oneHot = operator(3, ({ attributes }) => {
     const index = given as Value;
     const at = axisOf("axis", axis, index.rank + 1);
     const shape = index.shape.toSpliced(at, 0, n);
+    checkShape("depth", shape);
     const [off, on] = numbersOf(values as Value) as unknown as [number, number];
     checkRoom(sizeOf(shape));
     const out = new Float64Array(sizeOf(shape)).fill(off);
@@ -273,12 +275,14 @@ const cumSum = operator(2, ({ attributes }) => {
 
 /** The first `lengths` entries of an axis of each sequence in reverse order. */
 const reverseSequence = operator(2, ({ attributes }) => {
-  const [time, batch] = [attributes.int("time_axis", 0), attributes.int("batch_axis", 1)];
+  const axes = [attributes.int("time_axis", 0), attributes.int("batch_axis", 1)];
   return ([x, lengths]) => {
     const value = x as Value;
+    const [time, batch] = axes.map((axis) => axisOf("axis", axis, value.rank)) as [number, number];
     const strides = stridesOf(value.shape);
     const ends = listOf(lengths as Value, "sequence_lens");
     const [n, b] = [value.shape[time] as number, value.shape[batch] as number];
+    checkLengths("sequence_lens", ends, b, n);
     const positions = Int32Array.from({ length: value.size }, (_, i) => {
       const t = Math.floor(i / (strides[time] as number)) % n;
       const end = ends[Math.floor(i / (strides[batch] as number)) % b] as number;

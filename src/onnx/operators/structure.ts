@@ -5,6 +5,7 @@
  * Squeeze, Unsqueeze and Split from 13.
  */
 
+import { checkWholes } from "../../base/checks.ts";
 import { ArgumentError, ShapeError } from "../../base/errors.ts";
 import { cat, pad, tril, triu } from "../../ops/shape.ts";
 import { full } from "../../tensor/create.ts";
@@ -77,8 +78,8 @@ const transpose = operator(1, ({ attributes }) => {
   const perm = attributes.ints("perm");
   return ([x]) => {
     const { shape, rank } = x as Value;
-    const axes = perm ?? shape.map((_, i) => rank - 1 - i);
-    if (axes.length !== rank || new Set(axesOf(axes, rank)).size !== rank) {
+    const axes = axesOf(perm ?? shape.map((_, i) => rank - 1 - i), rank);
+    if (axes.length !== rank || new Set(axes).size !== rank) {
       throw new ArgumentError(`expected perm to name each of ${rank} axes once, got ${show(axes)}`);
     }
     const strides = stridesIn(x as Value);
@@ -170,6 +171,7 @@ const split = operator(1, (node) => {
     const at = axisOf("axis", axis, x.rank);
     const n = x.shape[at] as number;
     const counts = sizes(inputs) ?? evenSizes(n, parts);
+    checkWholes("split", "split", counts);
     if (counts.reduce((a, b) => a + b, 0) !== n) throw new ShapeError(`expected parts that add up to ${n}, got ${show(counts)}`);
     let start = 0;
     return counts.map((count) => {

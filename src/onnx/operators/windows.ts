@@ -1,5 +1,6 @@
 /** Windows over the spatial axes of [N,C,…]: pooling and resizing. */
 
+import { checkWholes } from "../../base/checks.ts";
 import { ShapeError } from "../../base/errors.ts";
 import { div } from "../../ops/arithmetic.ts";
 import { sum } from "../../ops/broadcast.ts";
@@ -45,6 +46,11 @@ export function windowsOf(node: Node): (sizes: Shape, kernel?: Shape) => Windows
   const auto = autoPadOf(node);
   const [given, strides, dilations, pads] = ["kernel_shape", "strides", "dilations", "pads"].map((name) => attributes.ints(name));
   const ceil = attributes.flag("ceil_mode");
+  // Windows are views, which would show what lies around x.
+  checkWholes("windows", "kernel_shape", given ?? [], { least: 1 });
+  checkWholes("windows", "strides", strides ?? [], { least: 1 });
+  checkWholes("windows", "dilations", dilations ?? [], { least: 1 });
+  checkWholes("windows", "pads", pads ?? []);
   return (sizes, own) => {
     const kernel = given ?? own ?? [];
     const n = sizes.length;
