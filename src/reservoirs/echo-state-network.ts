@@ -16,7 +16,7 @@ import { detachState, type State, stateTensors } from "../recurrence/state.ts";
 import { ones, zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
 import { assign, checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
-import { checkScan, masked, Reservoir, refuseMissing } from "./reservoir.ts";
+import { checkScan, masked, Reservoir, refuseMissing, withNoise } from "./reservoir.ts";
 
 export interface EchoStateNetworkOptions extends LayerOptions {
   readonly outputSize: number;
@@ -151,7 +151,7 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
 
   /**
    * Fits the readout by ridge regression, in one pass: λ counts for all weights, that of the bias among them. With feedback the reservoir reads
-   * the targets in place of the outputs (teacher forcing). Steps whose targets are NaN are run and left out of the fit. The readout is changed
+   * the targets in place of the outputs (teacher forcing). Reservoirs with `noise` add it. Steps whose targets are NaN are run and left out of the fit. The readout is changed
    * when all is known, and rounded to its dtype: use float64 where errors are to be small.
    * @param xs [T,B,I]
    * @param targets [T,B,O]
@@ -186,14 +186,15 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
 
   /** Features of all steps, the reservoir being fed with the targets; and the state after them. */
   #forced(xs: Tensor, targets: Tensor, state: EchoStateNetworkState<S>): [features: Tensor, next: EchoStateNetworkState<S>] {
+    const run = (inputs: Tensor) => withNoise(this.reservoir, () => this.reservoir.scan(inputs, state.reservoir as never));
     if (!this.feedback) {
-      const [hs, reservoir] = this.reservoir.scan(xs, state.reservoir as never);
+      const [hs, reservoir] = run(xs);
       return [this.features(xs, hs), { reservoir: detachState(reservoir) }];
     }
     const steps = xs.dim(0);
     const first = reshape(state.y as Tensor, [1, ...(state.y as Tensor).shape]);
     const before = steps === 1 ? first : cat([first, slice(targets, 0, 0, steps - 1)], 0);
-    const [hs, reservoir] = this.reservoir.scan(cat([xs, before], 2), state.reservoir as never);
+    const [hs, reservoir] = run(cat([xs, before], 2));
     return [this.features(xs, hs), { reservoir: detachState(reservoir), y: select(targets, 0, steps - 1) }];
   }
 

@@ -8,7 +8,7 @@ import type { State } from "../recurrence/state.ts";
 import { Stream } from "../recurrence/stream.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
 import type { AnyReservoir, EchoStateNetwork, EchoStateNetworkState } from "./echo-state-network.ts";
-import { refuseMissing } from "./reservoir.ts";
+import { refuseMissing, withNoise } from "./reservoir.ts";
 
 export interface FitOnlineOptions<S extends State> {
   /** What the reservoir reads as its last output, in a network with feedback: the target, or its own output, as FORCE does (default "target"). */
@@ -37,7 +37,7 @@ export interface OnlineFit<S extends State> {
  * `feedback: "target"`, it ends where `fit` does with the same λ. With `feedback: "output"` the network runs on its own output while it learns,
  * which is FORCE: errors are kept small from the first steps on by fast updates, so that the network learns at the states that it will visit when it runs
  * freely. For that λ is that of Sussillo and Abbott's α, and reservoirs are chaotic at first (a spectral radius of 1.2 to 1.6).
- * One sequence; the regression and its outputs are in float64. Costs a step of the reservoir and O(F²).
+ * Reservoirs with `noise` add it. One sequence; the regression and its outputs are in float64. Costs a step of the reservoir and O(F²).
  * @param xs [T,1,I] (I may be 0 in a network that runs on its feedback alone)
  * @param targets [T,1,O]
  * @returns errors, and the state: from there the network can run freely
@@ -68,7 +68,8 @@ export function fitOnline<S extends State>(
   const state = startOf(network, xs, options.state);
   const [T, I, O] = [xs.dim(0), network.inputSize, network.outputSize];
   const dtype = network.readout.weight.dtype as "float32" | "float64";
-  const stream = new Stream(network.reservoir as AnyReservoir<S> as unknown as Recurrence<S>, { dtype });
+  const { reservoir: pool } = network;
+  const stream = withNoise(pool, () => new Stream(pool as AnyReservoir<S> as unknown as Recurrence<S>, { dtype }));
   stream.state = state.reservoir;
   const regression = new RecursiveLeastSquares(network.readout.inFeatures + 1, O, {
     ...(options.ridge !== undefined && { ridge: options.ridge }),
@@ -78,7 +79,7 @@ export function fitOnline<S extends State>(
   let last: Float64Array = network.feedback ? Float64Array.from((state.y as Tensor).data(), Number) : new Float64Array(0);
   const errors = new Float64Array(T);
   const changes = new Float64Array(T);
-  for (let t = 0; t < T; t++) {
+  const learn = (t: number): void => {
     const [x, target] = [inputs.subarray(t * I, (t + 1) * I), wanted.subarray(t * O, (t + 1) * O)];
     const h = stream.step([...x, ...last]);
     const features = [1, ...(network.readInput ? x.map((v) => (Number.isNaN(v) ? 0 : v)) : []), ...Array.from(h, Number)];
@@ -90,7 +91,10 @@ export function fitOnline<S extends State>(
       changes[t] = Math.sqrt(regression.weight.reduce((sum, w, i) => sum + (w - (before[i] as number)) ** 2, 0));
     }
     if (network.feedback) last = feedback === "output" ? y : target;
-  }
+  };
+  withNoise(pool, () => {
+    for (let t = 0; t < T; t++) learn(t);
+  });
   network.setReadout(regression.weight);
   const { state: reservoir } = stream;
   const after = network.feedback ? { reservoir, y: tensor([...last], { shape: [1, O], dtype }) } : { reservoir };

@@ -63,6 +63,6 @@ export function intrinsicPlasticity(reservoir: Reservoir, xs: Tensor, options: I
     }
     assign(reservoir.gain, gain);
     assign(reservoir.bias, bias);
-    return add(mul(before, 1 - reservoir.leak), mul(rates, reservoir.leak));
+    return reservoir.moved(before, rates);
   }
 }

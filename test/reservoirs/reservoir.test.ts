@@ -218,3 +218,77 @@ describe("intrinsic plasticity", () => {
     expect(() => intrinsicPlasticity(make(), new Generator(3).uniform([5, 2, 1], -1, 1, "float64"))).toThrow(ShapeError);
   });
 });
+
+describe("noise in the state", () => {
+  const xs = new Generator(7).uniform([12, 2, 1], -1, 1, "float64");
+
+  it("is off in step, scan and streams, and draws nothing there", () => {
+    const [quiet, loud] = [make(), make({ noise: 0.1 })];
+    const before = loud.generator.state;
+    expect(numbers(loud.scan(xs)[0])).toEqual(numbers(quiet.scan(xs)[0]));
+    expect(loud.generator.state).toEqual(before);
+    expect(new Stream(loud).whyEager).toBeNull();
+  });
+
+  it("asked for, is added to what f says, uniform up to ν, and scaled like it: by what an equal generator draws", () => {
+    for (const options of [{ noise: 0.1 }, { noise: 0.02, leak: 0.3 }]) {
+      const loud = make(options);
+      const plain = make({ ...options, noise: 0 });
+      loud.noisy = true;
+      // Weights are drawn from the same seed, so both generators stand at the same place.
+      const [hs] = loud.scan(xs);
+      let h = plain.initialState(2);
+      const rows = hs.toArray() as number[][][];
+      rows.forEach((row, t) => {
+        const [quiet] = plain.step(tensor((xs.toArray() as number[][][])[t] as number[][], { dtype: "float64" }), h);
+        const drawn = plain.generator.uniform([2, 20], -options.noise, options.noise, "float64").toArray() as number[][];
+        const want = (quiet.toArray() as number[][]).map((r, b) => r.map((v, i) => v + plain.leak * (drawn[b]?.[i] as number)));
+        row.flat().forEach((v, i) => {
+          expect(Math.abs(v - (want.flat()[i] as number)) <= 1e-15).toBe(true);
+        });
+        h = tensor(row, { dtype: "float64" });
+      });
+    }
+  });
+
+  it("asked for, is in a stream as well, new at every step", () => {
+    const loud = make({ noise: 0.1, spectralRadius: 0 });
+    loud.noisy = true;
+    const stream = new Stream(loud);
+    const [a, b] = [Array.from(stream.step([0]), Number), Array.from(stream.step([0]), Number)];
+    expect(a).not.toEqual(b);
+    for (const v of [...a, ...b]) expect(Math.abs(v) <= 0.1).toBe(true);
+  });
+
+  it("is no negative number, and no text", () => {
+    expect(() => make({ noise: -0.1 })).toThrow("Reservoir: expected noise of at least 0, got -0.1");
+    expect(() => make({ noise: Number.NaN })).toThrow(ArgumentError);
+  });
+});
+
+describe("a rate besides the leak", () => {
+  it("multiplies what f says: Jaeger's and Haas's equation, worked out by hand", () => {
+    const r = make({ leak: 0.4, rate: 0.5, hiddenSize: 3, connections: 2, biasScale: 0.2 });
+    const W = toDense(r.weightHh).toArray() as number[][];
+    const [win, b] = [numbers(r.weightIh), numbers(r.bias)];
+    const h = [0.3, -0.2, 0.9];
+    const [y] = r.step(tensor([[0.7]], { dtype: "float64" }), tensor([h], { dtype: "float64" }));
+    numbers(y).forEach((v, i) => {
+      const net = (win[i] as number) * 0.7 + (b[i] as number) + h.reduce((sum, hj, j) => sum + (W[i]?.[j] as number) * hj, 0);
+      expect(Math.abs(v - (0.6 * (h[i] as number) + 0.5 * Math.tanh(net))) <= 1e-15).toBe(true);
+    });
+  });
+
+  it("equal to the leak is what the leak alone is; the radius asked for is that of (1 − a) I + γ W", () => {
+    expect(numbers(make({ leak: 0.3, rate: 0.3 }).weightHh.values)).toEqual(numbers(make({ leak: 0.3 }).weightHh.values));
+    const r = make({ leak: 0.4, rate: 0.7, spectralRadius: 0.95 });
+    const all = eigenvalues(toDense(r.weightHh).toArray() as number[][]);
+    const radius = Math.max(...all.map(({ re, im }) => Math.sqrt((0.6 + 0.7 * re) ** 2 + (0.7 * im) ** 2)));
+    expect(Math.abs(radius - 0.95) <= 1e-9).toBe(true);
+    expect(Math.abs(r.report.effectiveRadius - radius) <= 1e-9).toBe(true);
+    expect(Math.abs(r.report.weightRadius - Math.max(...all.map(({ re, im }) => Math.sqrt(re * re + im * im)))) <= 1e-9).toBe(true);
+    const weights = make({ leak: 0.4, rate: 0.7, spectralRadius: 0.95, radiusOf: "weights" });
+    expect(Math.abs(weights.report.weightRadius - 0.95) <= 1e-9).toBe(true);
+    expect(() => make({ rate: 0 })).toThrow("Reservoir: expected rate above 0, got 0");
+  });
+});

@@ -145,3 +145,44 @@ describe("what is no state or no weight", () => {
     expect(numbers(net.readout.bias as Tensor)).toEqual([0]);
   });
 });
+
+describe("noise while a readout is fitted", () => {
+  it("shrinks the weights as a ridge of its variance does, and is off again afterwards", () => {
+    // Units without weights between them: features are tanh(w x) + ν, so XᵀX grows by rows · ν²/3 on the diagonal of the states.
+    const rows = 4000;
+    const inputs = new Generator(21).uniform([rows, 1, 1], -1, 1, "float64");
+    const options = { hiddenSize: 1, spectralRadius: 0, connections: 1 };
+    const net = network({ readInput: false }, pool({ ...options, noise: 0.3 }));
+    net.fit(inputs, inputs, { washout: 0, ridge: 0 });
+    const w = numbers(net.reservoir.scan(inputs)[0]);
+    const u = numbers(inputs);
+    const [wu, ww] = [w.reduce((sum, v, i) => sum + v * (u[i] as number), 0), w.reduce((sum, v) => sum + v * v, 0)];
+    const want = wu / (ww + (rows * 0.3 ** 2) / 3);
+    const got = numbers(net.readout.weight)[0] as number;
+    expect(Math.abs(got - want) <= 0.03 * Math.abs(want), `${got} ${want}`).toBe(true);
+    expect(Math.abs(want) < 0.95 * Math.abs(wu / ww)).toBe(true);
+    expect((net.reservoir as Reservoir).noisy).toBe(false);
+    // What it is used on has no noise.
+    expect(numbers(net.scan(inputs)[0])).toEqual(numbers(net.scan(inputs)[0]));
+  });
+
+  it("reaches every layer of a deep network, and is off after a failure", () => {
+    const layers = [pool({ noise: 0.1 }), pool({ inputSize: 21, noise: 0.1 }, 5)];
+    const deep = new EchoStateNetwork(new StackedRNN(layers, { skip: true }), { outputSize: 1 });
+    const quiet = new EchoStateNetwork(new StackedRNN([pool(), pool({ inputSize: 21 }, 5)], { skip: true }), { outputSize: 1 });
+    deep.fit(xs, targets, SHORT);
+    quiet.fit(xs, targets, SHORT);
+    expect(numbers(deep.readout.weight)).not.toEqual(numbers(quiet.readout.weight));
+    expect(() => deep.fit(xs, targets, { ...SHORT, state: {} as never })).toThrow(/expected/);
+    expect(layers.map((layer) => layer.noisy)).toEqual([false, false]);
+  });
+
+  it("is there online as well, and off again afterwards", () => {
+    const [loud, quiet] = [network({}, pool({ noise: 0.3 })), network({}, pool())];
+    const a = fitOnline(loud, xs, xs);
+    const b = fitOnline(quiet, xs, xs);
+    expect(numbers(loud.readout.weight)).not.toEqual(numbers(quiet.readout.weight));
+    expect(a.errors.every(Number.isFinite) && b.errors.every(Number.isFinite)).toBe(true);
+    expect((loud.reservoir as Reservoir).noisy).toBe(false);
+  });
+});
