@@ -4,6 +4,8 @@
  */
 
 import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+import * as jsfive from "jsfive";
 import { describe, expect, it } from "vitest";
 import { DTypeError, FormatError } from "../../src/base/errors.ts";
 import { type Hdf5Node, type Hdf5Reader, loadKeras } from "../../src/interop/keras-file.ts";
@@ -154,6 +156,35 @@ describe.each(Object.keys(models))("loadKeras predicts what the model predicts: 
       expectPredicts(loadKeras(archive(saved), { hdf5, hardSigmoid }), saved, name === "embedding");
       expectPredicts(loadKeras(bytes, { hdf5, hardSigmoid, config: saved.modelTopology }), saved, name === "embedding");
     }
+  });
+});
+
+/** The same models in files that HDF5's own library wrote (fixtures/keras_files.py). */
+const { files } = JSON.parse(readFileSync(new URL("fixtures/keras-files.json", import.meta.url), "utf8")) as {
+  files: Record<string, { keras2: string; keras3: string; compressed: string }>;
+};
+const unpacked = (file: string): Uint8Array => gunzipSync(Buffer.from(file, "base64"));
+
+describe.each(Object.keys(files))("loadKeras reads, by jsfive, files that h5py wrote: %s", (name) => {
+  const saved = models[name] as Saved;
+  const { keras2: whole, keras3: weights, compressed } = files[name] as (typeof files)[string];
+
+  it("of Keras 2", () => {
+    expectPredicts(loadKeras(unpacked(whole), { hdf5: jsfive as Hdf5Reader }), saved, name === "embedding");
+  });
+
+  it.each([
+    ["plain", weights],
+    ["in compressed chunks", compressed],
+  ])("of Keras 3, %s", (_, file) => {
+    const options = { hdf5: jsfive as Hdf5Reader, hardSigmoid: "keras2" as const };
+    expectPredicts(loadKeras(unpacked(file), { ...options, config: saved.modelTopology }), saved, name === "embedding");
+    const archived = zipOf([
+      stored("metadata.json", JSON.stringify({ keras_version: "3.5.0" })),
+      stored("config.json", JSON.stringify(saved.modelTopology)),
+      stored("model.weights.h5", unpacked(file)),
+    ]);
+    expectPredicts(loadKeras(archived, options), saved, name === "embedding");
   });
 });
 
