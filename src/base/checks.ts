@@ -234,6 +234,13 @@ export function checkText(op: string, name: string, value: unknown): asserts val
   if (typeof value !== "string") throw new DTypeError(`${op}: expected ${name} as text, got ${quote(value)}`);
 }
 
+/** An array of texts. @throws DTypeError */
+export function checkTexts(op: string, name: string, values: unknown): asserts values is readonly string[] {
+  checkList(op, name, values);
+  const wrong = values.findIndex((value) => typeof value !== "string");
+  if (wrong >= 0) throw new DTypeError(`${op}: expected ${name} as texts, got ${quote(values[wrong])} at position ${wrong}`);
+}
+
 /** A function. @throws DTypeError */
 export function checkFunction(op: string, name: string, value: unknown): void {
   if (typeof value !== "function") throw new DTypeError(`${op}: expected ${name} to be a function, got ${quote(value)}`);

@@ -452,7 +452,8 @@ export function modelOf(
 /** Which of a layer's arrays a path means: `lstm/lstm_cell/kernel:0` → `kernel`, of a Bidirectional with its direction before it. */
 export function variableOf(path: string, bidirectional: boolean): string {
   const variable = path.slice(path.lastIndexOf("/") + 1).replace(/:0$/, "");
-  const direction = bidirectional ? /(?:^|\/)(forward|backward)_/.exec(path)?.[1] : undefined;
+  // The last part that names a direction: the layer's own name may begin like one.
+  const direction = bidirectional ? /^(?:.*\/)?(forward|backward)_/.exec(path)?.[1] : undefined;
   return direction === undefined ? variable : `${direction}_layer.${variable}`;
 }
 

@@ -111,12 +111,20 @@ const MOST_OUTLINES = 4;
 /** A captured run, what a run gave that came only once, or why it cannot be captured. */
 type Known = Replay | readonly Form[] | string;
 
+/** Why a run goes call by call by what is known of its outline; null if it is replayed. */
+function whyEagerOf(known: Known | undefined): string | null {
+  if (known instanceof Replay) return null;
+  return typeof known === "string" ? known : "its inputs are new";
+}
+
 /** The captured runs of a model, by outline. A run is captured when its outline comes for the second time. */
 export class Replays {
   /** Latest last. */
   readonly #known = new Map<string, Known>();
   readonly #compute: Compute;
   readonly #fixed: () => readonly Tensor[];
+  /** Why the latest run went call by call; null if it was replayed. */
+  whyEager: string | null = "it has not run yet";
 
   /** @param fixed the model's constants, all of them known after one run */
   constructor(compute: Compute, fixed: () => readonly Tensor[]) {
@@ -124,18 +132,15 @@ export class Replays {
     this.#fixed = fixed;
   }
 
-  /** Why the latest run went call by call; null if it was replayed. */
-  get whyEager(): string | null {
-    const latest = [...this.#known.values()].at(-1);
-    if (latest instanceof Replay) return null;
-    return typeof latest === "string" ? latest : "its inputs are new";
-  }
-
   run(given: readonly Value[]): Tensor[] {
     const outline = outlineOf(given);
-    if (outline === null || recording !== null) return this.#compute(given);
+    if (outline === null || recording !== null) {
+      this.whyEager = outline === null ? `it takes more than ${MOST_WHOLE} whole numbers` : "the call around it is being traced";
+      return this.#compute(given);
+    }
     let known = this.#known.get(outline);
     if (typeof known === "object" && !(known instanceof Replay)) known = this.#captured(given, known);
+    this.whyEager = whyEagerOf(known);
     const outputs = known instanceof Replay ? known.run(given) : this.#compute(given);
     this.#remember(outline, known ?? outputs.map(({ dtype, shape }) => ({ dtype, shape })));
     return outputs;

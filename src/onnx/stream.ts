@@ -1,5 +1,6 @@
 /** Models run frame by frame, with a state that their outputs hand to their inputs. */
 
+import { checkObject } from "../base/checks.ts";
 import type { TypedArray } from "../base/dtype.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { list, quote, shorten } from "../base/quote.ts";
@@ -59,6 +60,7 @@ export class ModelStream {
   readonly #state: NamedTensors;
   /** What the next frame is where the caller does not say. */
   readonly #frame: NamedTensors;
+  #whyEager: string | null = null;
 
   /** @internal */
   constructor(session: Session, links: Readonly<Record<string, string>>, inputs: NamedTensors) {
@@ -79,6 +81,7 @@ export class ModelStream {
   /** The outputs for the present frame and state, of which those of the state have its form. */
   #next(): NamedTensors {
     const outputs = this.#session.run({ ...this.#frame, ...this.#state });
+    this.#whyEager = this.#session.whyEager;
     for (const [input, output] of this.#links) {
       checkForm("stream", `${shorten(output)} for ${shorten(input)}`, outputs[output] as Tensor, this.#state[input] as Tensor);
     }
@@ -87,7 +90,7 @@ export class ModelStream {
 
   /** Why the latest frame was run call by call; null if it was replayed, as frames are from the third on where that can be. */
   get whyEager(): string | null {
-    return this.#session.whyEager;
+    return this.#whyEager;
   }
 
   /**
@@ -97,6 +100,7 @@ export class ModelStream {
    * @throws ArgumentError, DTypeError, ShapeError for what does not fit; the state stays as it was
    */
   step(inputs: Readonly<Record<string, Frame>>): Record<string, TypedArray> {
+    checkObject("step", "inputs", inputs);
     return scope(() => {
       const given = Object.entries(inputs).map(([name, values]) => {
         const form = this.#formOf(name);

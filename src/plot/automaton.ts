@@ -1,6 +1,6 @@
 /** Finite automata as SVG text. */
 
-import { checkList, checkObject, optionsOf } from "../base/checks.ts";
+import { checkList, checkObject, checkText, checkTexts, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
@@ -32,6 +32,10 @@ export function automatonDiagram(automaton: DrawnAutomaton, options: AutomatonOp
   checkObject("automatonDiagram", "an automaton", automaton);
   const { transitions, accepting } = automaton;
   checkList("automatonDiagram", "transitions", transitions);
+  for (const row of transitions) checkList("automatonDiagram", "the transitions of a state", row);
+  checkList("automatonDiagram", "accepting", accepting);
+  if (symbols !== undefined) checkTexts("automatonDiagram", "symbols", symbols);
+  if (title !== undefined) checkText("automatonDiagram", "title", title);
   const n = transitions.length;
   const unknown = transitions.flat().find((q) => !Number.isInteger(q) || q < 0 || q >= n);
   if (n === 0 || unknown !== undefined) {

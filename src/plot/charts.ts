@@ -1,6 +1,6 @@
 /** Bars, points and histograms as SVG text. */
 
-import { checkList, checkObject, checkOptions, checkWhole, isRecord } from "../base/checks.ts";
+import { checkArrayLike, checkOptions, checkWhole, isRecord } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -9,6 +9,8 @@ import {
   CHART,
   type ChartOptions,
   COLORS,
+  checkChart,
+  checkLines,
   colorsOf,
   header,
   type Line,
@@ -36,6 +38,7 @@ function barsOf(bars: Readonly<Record<string, number>>): [string, number][] {
  */
 export function barChart(bars: Readonly<Record<string, number>>, options: ChartOptions = {}): string {
   checkOptions("barChart", options, CHART);
+  checkChart("barChart", options);
   const entries = barsOf(bars);
   const names = entries.map(([name]) => name);
   const plot = plotOf(options, { x: [0, entries.length], y: [0, ...entries.map(([, value]) => value)], below: names });
@@ -61,12 +64,8 @@ export function barChart(bars: Readonly<Record<string, number>>, options: ChartO
  */
 export function scatterChart(groups: readonly Omit<Line, "dashed">[], options: ChartOptions = {}): string {
   checkOptions("scatterChart", options, CHART);
-  checkList("scatterChart", "groups", groups);
-  for (const group of groups) {
-    checkObject("scatterChart", "a group", group);
-    if (group.x.length === group.y.length) continue;
-    throw new ArgumentError(`scatterChart: expected as many x as y in "${group.name}", got ${group.x.length} and ${group.y.length}`);
-  }
+  checkChart("scatterChart", options);
+  checkLines("scatterChart", groups);
   const points = groups.map(({ x, y }) =>
     Array.from(x, (value, i) => [value, y[i] as number] as const).filter((p) => p.every(Number.isFinite)),
   );
@@ -86,9 +85,34 @@ export function scatterChart(groups: readonly Omit<Line, "dashed">[], options: C
   ]);
 }
 
+/** Bins in a picture at most. */
+const MOST_BINS = 10_000;
+
 export interface HistogramOptions extends ChartOptions {
-  /** Number of bins (default: Sturges' rule, ⌈log₂ n⌉ + 1). */
+  /** Number of bins, 10,000 at most (default: Sturges' rule, ⌈log₂ n⌉ + 1). */
   readonly bins?: number;
+}
+
+/** Bins of equal width: how many values each holds, and where it begins. */
+interface Bins {
+  readonly counts: readonly number[];
+  readonly edge: (i: number) => number;
+}
+
+/** Counts in halves of the values, since the range of all floats would overflow. */
+function binsOf(values: readonly number[], bins: number): Bins {
+  const least = values.reduce((a, b) => Math.min(a, b)) / 2;
+  const most = values.reduce((a, b) => Math.max(a, b)) / 2;
+  // Bins are as wide as an axis can show; those of a single value are 1 wide.
+  const finest = 1e-12 * Math.max(Math.abs(least), Math.abs(most));
+  const width = Math.max(most === least ? 0.5 : (most - least) / bins, finest, 1e-300);
+  const start = Math.min(least, Math.max(-Number.MAX_VALUE / 2, Number.MAX_VALUE / 2 - bins * width));
+  const counts = new Array<number>(bins).fill(0);
+  for (const value of values) {
+    const bin = Math.min(bins - 1, Math.floor((value / 2 - start) / width));
+    counts[bin] = (counts[bin] as number) + 1;
+  }
+  return { counts, edge: (i) => 2 * Math.min(start + i * width, Number.MAX_VALUE / 2) };
 }
 
 /**
@@ -98,25 +122,16 @@ export interface HistogramOptions extends ChartOptions {
  */
 export function histogram(values: Tensor | ArrayLike<number>, options: HistogramOptions = {}): string {
   checkOptions("histogram", options, [...CHART, "bins"]);
+  checkChart("histogram", options);
   const list = typeof (values as Partial<Tensor> | null)?.data === "function" ? (values as Tensor).data() : (values as ArrayLike<number>);
-  if (typeof list !== "object" || typeof list?.length !== "number")
-    throw new DTypeError(`histogram: expected numbers, got ${quote(values)}`);
+  checkArrayLike("histogram", "values", list);
   const finite = Array.prototype.filter.call(list, Number.isFinite) as number[];
   if (finite.length === 0) throw new ArgumentError("histogram: expected at least one finite value, got none");
   const { bins = Math.ceil(Math.log2(finite.length)) + 1, ...chart } = options;
-  checkWhole("histogram", "bins", bins, { least: 1 });
-  const [least, most] = finite.reduce(
-    ([a, b], v) => [Math.min(a, v), Math.max(b, v)],
-    [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
-  );
-  const width = most === least ? 1 : (most - least) / bins;
-  const counts = new Array<number>(bins).fill(0);
-  for (const value of finite) {
-    const bin = Math.min(bins - 1, Math.floor((value - least) / width));
-    counts[bin] = (counts[bin] as number) + 1;
-  }
-  const plot = plotOf(chart, { x: [least, least + bins * width], y: [0, ...counts] });
-  const [zero, at] = [plot.y.position(0), (i: number) => plot.x.position(least + i * width)];
+  checkWhole("histogram", "bins", bins, { least: 1, most: MOST_BINS });
+  const { counts, edge } = binsOf(finite, bins);
+  const plot = plotOf(chart, { x: [edge(0), edge(bins)], y: [0, ...counts] });
+  const [zero, at] = [plot.y.position(0), (i: number) => plot.x.position(edge(i))];
   const rects = counts.map((count, i) => {
     const top = plot.y.position(count);
     return `<rect x="${rounded(at(i))}" y="${rounded(top)}" width="${rounded(Math.max(0, at(i + 1) - at(i) - 0.5))}" height="${rounded(zero - top)}" fill="${COLORS[0]}"/>`;

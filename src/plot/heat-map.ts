@@ -1,9 +1,21 @@
 /** Matrices as SVG text: alignments, weights, images. */
 
-import { checkList, checkOptions } from "../base/checks.ts";
+import { checkArrayLike, checkList, checkNumber, checkOptions, checkTexts } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type ChartOptions, captionBelow, captionBeside, header, labelsBelow, picture, roomBelow, text, widthOf } from "./svg.ts";
+import {
+  type ChartOptions,
+  captionBelow,
+  captionBeside,
+  checkChart,
+  header,
+  labelsBelow,
+  picture,
+  roomBelow,
+  text,
+  widthOf,
+} from "./svg.ts";
 
 export interface HeatMapOptions extends Omit<ChartOptions, "width" | "height"> {
   /** Labels under the columns, and before the rows. */
@@ -30,6 +42,7 @@ const [LOW, HIGH] = [
  */
 export function heatMap(values: Tensor | readonly ArrayLike<number>[], options: HeatMapOptions = {}): string {
   checkOptions("heatMap", options, ["columns", "rows", "range", "cell", "title", "xLabel", "yLabel"]);
+  checkChart("heatMap", options);
   const matrix = rowsOf(values);
   const { title, xLabel, yLabel, columns = [], rows = [], cell = 24 } = options;
   const [m, n] = [matrix.length, matrix[0]?.length ?? 0];
@@ -68,16 +81,22 @@ function rowsOf(values: Tensor | readonly ArrayLike<number>[]): readonly ArrayLi
   throw new ArgumentError(`heatMap: expected a matrix, got a tensor of ${rank} axes`);
 }
 
-function checkMatrix(matrix: readonly ArrayLike<number>[], { columns, rows, range }: HeatMapOptions): void {
+function checkMatrix(matrix: readonly ArrayLike<number>[], { columns, rows, range, cell }: HeatMapOptions): void {
+  for (const row of matrix) checkArrayLike("heatMap", "a row", row);
   const [m, n] = [matrix.length, matrix[0]?.length ?? 0];
   if (n === 0) throw new ArgumentError("heatMap: expected at least one cell, got none");
   const other = matrix.find((row) => row.length !== n);
   if (other !== undefined) throw new ArgumentError(`heatMap: expected rows of ${n} cells, got one of ${other.length}`);
+  if (columns !== undefined) checkTexts("heatMap", "columns", columns);
+  if (rows !== undefined) checkTexts("heatMap", "rows", rows);
+  if (cell !== undefined) checkNumber("heatMap", "cell", cell, { above: 0 });
   if (columns !== undefined && columns.length !== n)
     throw new ArgumentError(`heatMap: expected ${n} columns, got ${columns.length} labels`);
   if (rows !== undefined && rows.length !== m) throw new ArgumentError(`heatMap: expected ${m} rows, got ${rows.length} labels`);
-  if (range !== undefined && !(range[0] < range[1]))
-    throw new ArgumentError(`heatMap: expected a range low < high, got ${range.join(", ")}`);
+  if (range === undefined) return;
+  checkList("heatMap", "range", range);
+  if (!(range.length === 2 && range.every(Number.isFinite) && range[0] < range[1]))
+    throw new ArgumentError(`heatMap: expected a range low < high, got ${quote(range)}`);
 }
 
 /** From a value to its colour. */

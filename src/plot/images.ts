@@ -1,6 +1,6 @@
 /** Small images side by side, as SVG text. */
 
-import { checkList, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkList, checkNumber, checkText, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { picture, text } from "./svg.ts";
 
@@ -30,6 +30,8 @@ export function imageGrid(images: readonly ArrayLike<number>[], options: ImageGr
   checkWhole("imageGrid", "width", width, { least: 1 });
   if (columns !== undefined) checkWhole("imageGrid", "columns", columns, { least: 1 });
   checkNumber("imageGrid", "scale", scale, { above: 0 });
+  if (title !== undefined) checkText("imageGrid", "title", title);
+  for (const image of images) checkArrayLike("imageGrid", "an image", image);
   const size = images[0]?.length ?? 0;
   const height = size / width;
   if (!(Number.isInteger(height) && height > 0) || images.some((image) => image.length !== size)) {

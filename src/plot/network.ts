@@ -1,6 +1,6 @@
 /** Networks of any topology as SVG text. */
 
-import { checkList, checkObject, optionsOf } from "../base/checks.ts";
+import { checkList, checkNumber, checkObject, checkText, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
@@ -27,6 +27,16 @@ export function networkDiagram(network: DrawnNetwork, options: Pick<ChartOptions
   const { nodes, edges } = network;
   checkList("networkDiagram", "nodes", nodes);
   checkList("networkDiagram", "edges", edges);
+  if (title !== undefined) checkText("networkDiagram", "title", title);
+  for (const node of nodes) {
+    checkObject("networkDiagram", "a node", node);
+    checkText("networkDiagram", "the label of a node", node.label);
+    checkNumber("networkDiagram", "the layer of a node", node.layer);
+  }
+  for (const edge of edges) {
+    checkObject("networkDiagram", "an edge", edge);
+    checkNumber("networkDiagram", "the weight of an edge", edge.weight);
+  }
   if (nodes.length === 0) throw new ArgumentError("networkDiagram: expected at least one node, got none");
   const unknown = edges.flatMap(({ from, to }) => [from, to]).find((node) => nodes[node] === undefined);
   if (unknown !== undefined)
@@ -41,10 +51,10 @@ export function networkDiagram(network: DrawnNetwork, options: Pick<ChartOptions
       places.set(node, [MARGIN + c * COLUMN, TOP + NODE + (row + (most - column.length) / 2) * ROW]);
     });
   });
-  const largest = Math.max(...edges.map((e) => Math.abs(e.weight)), 1e-12);
+  const largest = edges.reduce((most, { weight }) => Math.max(most, Math.abs(weight)), 1e-12);
   const drawn = edges.map(({ from, to, weight }) => {
     const [a, b] = [places.get(from), places.get(to)] as [readonly [number, number], readonly [number, number]];
-    const stroke = `fill="none" stroke="${weight < 0 ? NEGATIVE : POSITIVE}" stroke-width="${round(0.6 + (2.6 * Math.abs(weight)) / largest)}"`;
+    const stroke = `fill="none" stroke="${weight < 0 ? NEGATIVE : POSITIVE}" stroke-width="${round(0.6 + 2.6 * (Math.abs(weight) / largest))}"`;
     return `<path d="${edgePath(a, b)}" ${stroke}${b[0] > a[0] ? "" : ' stroke-dasharray="5 3"'} marker-end="url(#tip)"/>`;
   });
   return picture(Math.max(width, 240), height, title, [

@@ -1,7 +1,8 @@
 /** Line charts as SVG text. */
 
-import { checkList, checkObject, checkOptions } from "../base/checks.ts";
+import { checkArrayLike, checkFlag, checkList, checkNumber, checkObject, checkOptions, checkText } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
 
 export interface Line {
   readonly name: string;
@@ -32,8 +33,33 @@ export function colorsOf(lines: readonly Pick<Line, "color">[]): (i: number) => 
 }
 
 const MARGIN = { top: 56, right: 20, bottom: 48, left: 64 };
+/** A side of a picture in pixels at most. */
+const LARGEST = 1e5;
 /** Mean width of a character of the 12 px font, for the legend. */
 const CHARACTER = 6.6;
+
+/** Captions are texts, and sides have room for the margins. @throws DTypeError, ArgumentError @internal */
+export function checkChart(op: string, { title, xLabel, yLabel, width, height }: ChartOptions): void {
+  for (const [name, value] of Object.entries({ title, xLabel, yLabel })) if (value !== undefined) checkText(op, name, value);
+  if (width !== undefined) checkNumber(op, "width", width, { above: MARGIN.left + MARGIN.right, most: LARGEST });
+  if (height !== undefined) checkNumber(op, "height", height, { above: MARGIN.top + MARGIN.bottom, most: LARGEST });
+}
+
+/** Names, and as many x as y. @throws DTypeError, ArgumentError @internal */
+export function checkLines(op: string, lines: readonly Line[]): void {
+  checkList(op, "lines", lines);
+  for (const line of lines) {
+    checkObject(op, "a line", line);
+    const { name, x, y, color, dashed } = line;
+    checkText(op, "the name of a line", name);
+    if (color !== undefined) checkText(op, "the color of a line", color);
+    if (dashed !== undefined) checkFlag(op, "dashed", dashed);
+    checkArrayLike(op, `x of ${quote(name)}`, x);
+    checkArrayLike(op, `y of ${quote(name)}`, y);
+    if (x.length === y.length) continue;
+    throw new ArgumentError(`${op}: expected as many x as y in ${quote(name)}, got ${x.length} and ${y.length}`);
+  }
+}
 
 /** @internal */
 export interface Scale {
@@ -50,11 +76,8 @@ export interface Scale {
  */
 export function lineChart(lines: readonly Line[], options: ChartOptions = {}): string {
   checkOptions("lineChart", options, CHART);
-  checkList("lineChart", "lines", lines);
-  for (const line of lines) checkObject("lineChart", "a line", line);
-  for (const { name, x, y } of lines) {
-    if (x.length !== y.length) throw new ArgumentError(`lineChart: expected as many x as y in "${name}", got ${x.length} and ${y.length}`);
-  }
+  checkChart("lineChart", options);
+  checkLines("lineChart", lines);
   const points = lines.map(finitePoints);
   const all = points.flat(2);
   if (all.length === 0) throw new ArgumentError("lineChart: expected at least one finite point, got none");

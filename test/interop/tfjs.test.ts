@@ -74,6 +74,13 @@ describe("loadTfjs computes what TensorFlow.js computes", () => {
     for (const m of forms) expectClose(m.forward(inputOf(model, false)), model.output);
   });
 
+  it.each(["forward_both", "backward_both"])("with both directions of a layer called %s", (called) => {
+    const text = JSON.stringify(saved("bidirectional"));
+    const first = saved("bidirectional").modelTopology.config.layers[0]?.config.name as string;
+    const model = JSON.parse(text.replaceAll(`"${first}"`, `"${called}"`).replaceAll(`"${first}/`, `"${called}/`)) as Saved;
+    expectClose(load(model).forward(inputOf(model, false)), model.output);
+  });
+
   it("from several groups of the manifest", () => {
     const model = saved("lstm");
     const bytes = dataOf(model);

@@ -137,6 +137,7 @@ describe("runs that cannot be captured", () => {
     for (let k = 0; k < 3; k++) {
       const ids = whole(...Array.from({ length: 20 }, (_, i) => (i * 7 + k) % 30));
       expect(elements(session, { ids })).toEqual(elements(loadModel(embedded), { ids }));
+      expect(session.whyEager).toBe("it takes more than 16 whole numbers");
     }
   });
 
@@ -149,6 +150,7 @@ describe("runs that cannot be captured", () => {
     });
     const session = loadModel(doubled);
     for (let k = 0; k < 3; k++) elements(session, { x: tensor([[1, 2]]) });
+    const reasons: (string | null)[] = [];
     class Doubling extends Cell<Tensor> {
       readonly inputSize = 2;
       readonly outputSize = 2;
@@ -157,10 +159,12 @@ describe("runs that cannot be captured", () => {
       }
       step(x: Tensor): [Tensor, Tensor] {
         const { y } = session.run({ x });
+        reasons.push(session.whyEager);
         return [y as Tensor, y as Tensor];
       }
     }
     const xs = tensor(wave(10, 0), { shape: [5, 1, 2] });
     expect(Array.from(new Doubling().scan(xs)[0].data())).toEqual(Array.from(wave(10, 0), (v) => 2 * v));
+    expect(reasons.at(0)).toBe("the call around it is being traced");
   });
 });

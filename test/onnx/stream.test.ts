@@ -82,6 +82,15 @@ describe("a stream of a model", () => {
     expect(begun.state.h?.toArray()).toEqual(h.toArray());
   });
 
+  it("says why its own frames are not replayed, whatever runs between them", () => {
+    const own = loadModel(gated);
+    const stream = own.stream(links, { x: zeros([1, I]), n: number(2) });
+    for (let t = 0; t < 3; t++) stream.step({ x: frame(t) });
+    const state = zeros([1, 2, H]);
+    own.run({ x: zeros([2, I]), n: number(2), h: state, c: state });
+    expect([own.whyEager, stream.whyEager]).toEqual(["its inputs are new", null]);
+  });
+
   it("takes tensors, and keeps what is not given", () => {
     const stream = streamed();
     const [first, second] = [0, 0].map(() => stream.step({ x: tensor(frame(0), { shape: [1, I] }) }).y);
@@ -109,6 +118,8 @@ describe("a stream of a model", () => {
     [() => session.stream({ h: "y", c: "total" }, { x: zeros([1, I]), n: number(2) }), "expected total for c [1,1,4], got []"],
     [() => streamed().step({ x: [1, 2] }), "expected 3 values for x, got [1,2]"],
     [() => streamed().step({ z: [1, 2, 3] }), 'expected inputs x, n, got "z"'],
+    [() => streamed().step(undefined as never), "step: expected inputs as an object, got undefined"],
+    [() => streamed().step({ x: null as never }), "step: expected 3 values for x, got null"],
     [() => streamed().step({ n: tensor([2], { shape: [] }) }), "expected n of int32, got float32"],
   ])("refuses what does not fit: %#", (make, message) => {
     expect((thrown(make) as Error).message).toContain(message);

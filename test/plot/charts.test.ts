@@ -1,7 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { ArgumentError, DTypeError } from "../../src/base/errors.ts";
-import { barChart, heatMap, histogram, lineChart, scatterChart } from "../../src/plot/index.ts";
+import {
+  automatonDiagram,
+  barChart,
+  heatMap,
+  histogram,
+  imageGrid,
+  lineChart,
+  networkDiagram,
+  scatterChart,
+} from "../../src/plot/index.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
+import { thrown } from "../thrown.ts";
 
 interface Rect {
   readonly x: number;
@@ -92,6 +102,86 @@ describe("histogram", () => {
     expect(() => histogram(null as never)).toThrow(DTypeError);
     expect(() => histogram([1], { bins: 0 })).toThrow(ArgumentError);
   });
+});
+
+const LARGEST = Number.MAX_VALUE;
+/** Values, and how many of two bins hold some. */
+const EXTREMES: readonly (readonly [values: readonly number[], filled: number])[] = [
+  [[1e308, -1e308], 2],
+  [[-LARGEST, 0, LARGEST], 2],
+  [[LARGEST], 1],
+  [[-LARGEST], 1],
+  [[LARGEST, LARGEST * (1 - 2 ** -53)], 1],
+  [[0, 1e308], 2],
+  [[5e-324, 0], 1],
+  [[5e-324], 1],
+  [[1e-310, 2e-310], 1],
+  [[1, 1 + 2 ** -52], 1],
+  [[1e20, 1e20 + 20_000], 1],
+  [[0], 1],
+];
+
+describe.each(EXTREMES)("the values %j", (values, filled) => {
+  it.each([
+    ["barChart", () => barChart(Object.fromEntries(values.map((v, i) => [`bar ${i}`, v])))],
+    ["lineChart", () => lineChart([{ name: "a", x: values, y: values }])],
+    ["scatterChart", () => scatterChart([{ name: "a", x: values, y: values }])],
+    ["histogram", () => histogram(values)],
+    ["histogram of 40 bins", () => histogram(values, { bins: 40 })],
+    ["heatMap", () => heatMap([values])],
+  ])("are within the picture of %s", (_, draw) => {
+    const svg = draw();
+    expect(svg).not.toMatch(/NaN|Infinity/);
+    const numbers = Array.from(svg.matchAll(/ (?:x|y|cx|cy|width|height)="([^"]+)"/g), ([, n]) => Number(n));
+    expect(numbers.filter((n) => !(n >= 0 && n <= 720))).toEqual([]);
+  });
+
+  it("are counted in bins that show", () => {
+    const shown = bars(histogram(values, { bins: 2 })).filter(({ height }) => height > 0);
+    expect(shown.map(({ width }) => width > 0)).toEqual(new Array(filled).fill(true));
+  });
+});
+
+it("charts refuse sides without room, and captions that are no texts", () => {
+  const draw = (options: object) => [
+    () => barChart({ a: 1 }, options),
+    () => scatterChart([{ name: "a", x: [1], y: [1] }], options),
+    () => histogram([1], options),
+    () => lineChart([{ name: "a", x: [1], y: [1] }], options),
+  ];
+  for (const options of [{ width: 84 }, { height: Number.NaN }, { height: -1 }, { width: 1e9 }])
+    for (const call of draw(options)) expect(call).toThrow(ArgumentError);
+  for (const options of [{ title: 3 }, { xLabel: null }, { yLabel: {} }])
+    for (const call of draw(options)) expect(call).toThrow(DTypeError);
+  expect(() => histogram([1], { bins: 2 ** 32 })).toThrow("bins to be a whole number in [1, 10000]");
+});
+
+it.each([
+  ["a line of no x", () => lineChart([{ name: "a", y: [1] } as never]), DTypeError, 'x of "a" to be an array of numbers, got undefined'],
+  ["a line of no name", () => lineChart([{ x: [1], y: [1] } as never]), DTypeError, "the name of a line as text"],
+  ["a group of no colour", () => scatterChart([{ name: "a", x: [1], y: [1], color: 3 as never }]), DTypeError, "the color of a line"],
+  ["a range of one", () => heatMap([[1]], { range: [1] as never }), ArgumentError, "a range low < high, got [1]"],
+  ["a range of all", () => heatMap([[1]], { range: [0, Number.POSITIVE_INFINITY] }), ArgumentError, "a range low < high"],
+  ["a range of none", () => heatMap([[1]], { range: 1 as never }), DTypeError, "range to be an array"],
+  ["no cell", () => heatMap([[1]], { cell: Number.NaN }), ArgumentError, "cell above 0"],
+  ["columns of numbers", () => heatMap([[1]], { columns: [1] as never }), DTypeError, "columns as texts, got 1 at position 0"],
+  ["no rows", () => heatMap([null as never]), DTypeError, "a row to be an array of numbers, got null"],
+  ["no transitions", () => automatonDiagram({ transitions: [0] as never, accepting: [] }), DTypeError, "the transitions of a state"],
+  ["no accepting", () => automatonDiagram({ transitions: [[0]] } as never), DTypeError, "accepting to be an array"],
+  ["symbols of numbers", () => automatonDiagram({ transitions: [[0]], accepting: [] }, { symbols: [1] as never }), DTypeError, "symbols as texts"],
+  ["no image", () => imageGrid([null as never], { width: 1 }), DTypeError, "an image to be an array of numbers"],
+  ["no node", () => networkDiagram({ nodes: [null as never], edges: [] }), DTypeError, "a node as an object"],
+  ["no weight", () => networkDiagram({ nodes: [{ label: "a", layer: 0 }], edges: [{ from: 0, to: 0, weight: Number.NaN }] }), ArgumentError, "the weight of an edge that is finite"],
+])("%s is refused", (_, draw, kind, message) => {
+  const error = thrown(draw) as Error;
+  expect(error).toBeInstanceOf(kind);
+  expect(error.message).toContain(message);
+}); // biome-ignore format: a table
+
+it("edges of the largest weights are drawn", () => {
+  const nodes = ["a", "b"].map((label, layer) => ({ label, layer }));
+  const svg = networkDiagram({ nodes, edges: [{ from: 0, to: 1, weight: 1e308 }] });
+  expect(svg).toContain('stroke-width="3.2"');
 });
 
 describe("heatMap", () => {
