@@ -1,5 +1,6 @@
 /** Metrics that compare predictions with targets, as plain numbers and without padding. */
 
+export { type BootstrapOptions, bootstrapInterval } from "./bootstrap.ts";
 export {
   type AverageOptions,
   accuracy,
