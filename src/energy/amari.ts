@@ -2,7 +2,7 @@
 
 import { checkFlag, optionsOf } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { assign, type Tensor } from "../tensor/tensor.ts";
 import { addOuter } from "./hopfield.ts";
 import { readPatterns } from "./states.ts";
 import { SynchronousMemory, type UnitRule } from "./synchronous.ts";
@@ -17,7 +17,7 @@ const TIE = 1e-13;
  *
  * with patterns ξ stored by their correlations, W = (1/N) Σ_μ ξ^μ ξ^μᵀ without its diagonal, and sequences by those of each pattern with the next,
  * W = (1/N) Σ_μ ξ^(μ+1) ξ^μᵀ. Shown one pattern of a sequence the net runs through the others; a cyclic one comes back, and `recall` tells its
- * period. It holds cyclic sequences of about 0.27 N random patterns. `weight` W [N,N] is float64 and in the state dict.
+ * period; `backward` gives the net that runs through them the other way. It holds cyclic sequences of about 0.27 N random patterns. `weight` W [N,N] is float64 and in the state dict.
  * @throws ArgumentError for a size that is no whole number of at least 1
  * @see Amari, "Learning patterns and pattern sequences by self-organizing nets of threshold elements", IEEE Transactions on Computers C-21, 1972; capacity of
  * sequences: Düring, Coolen and Sherrington, "Phase diagram and storage capacity of sequence processing neural networks", 1998. From memory.
@@ -56,6 +56,22 @@ export class AmariNetwork extends SynchronousMemory {
       }
     });
     return this;
+  }
+
+  /**
+   * The same memory with its weights transposed, which runs through sequences from their ends to their beginnings: what Kosko's temporal associative
+   * memory does with M = Σ_k X_kᵀ X_(k+1) from either side. A copy: what is stored later is not in it.
+   * @see Kosko, "Bidirectional associative memories", 1988, section V
+   * @example const { states } = net.backward().recall(last, { trace: true });
+   */
+  backward(): AmariNetwork {
+    const [W, N] = [this.couplings(), this.size];
+    const other = new AmariNetwork({ size: N });
+    assign(
+      other.weight,
+      W.map((_, at) => W[(at % N) * N + Math.floor(at / N)] as number),
+    );
+    return other;
   }
 
   protected override rule(): UnitRule {

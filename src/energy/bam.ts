@@ -5,9 +5,10 @@ import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { zeros } from "../tensor/create.ts";
 import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
 import { assign, checkTensor, keep, type Tensor, tensor } from "../tensor/tensor.ts";
-import { ContinuousHopfield, type ContinuousHopfieldOptions } from "./continuous-hopfield.ts";
+import { AdaptiveMotion } from "./adaptive-bam.ts";
+import { ContinuousHopfield, type ContinuousHopfieldOptions, GRADED } from "./continuous-hopfield.ts";
 import { DenseCouplings } from "./couplings.ts";
-import { type Recall, recallOf } from "./energy-model.ts";
+import { type Recall, recallOf, settle } from "./energy-model.ts";
 import { SpinModel } from "./spin-model.ts";
 import { SpinMotion, type SpinSystem } from "./spins.ts";
 import { readMatrix, readPatterns, readState, stateDType, type UnitValues } from "./states.ts";
@@ -36,6 +37,30 @@ export interface AssociateOptions {
   readonly maxSteps?: number;
   readonly trace?: boolean;
   readonly generator?: Generator;
+}
+
+export interface AdaptOptions {
+  /** Steps at most (default 2000). */
+  readonly maxSteps?: number;
+  /** λ of the units' S(x) = tanh(λx) (default 1). */
+  readonly gain?: number;
+  /** ε, how fast weights follow beside potentials (default 0.1). */
+  readonly rate?: number;
+  /** Time of a step; unless given, 0.5 / (1 + λ (n + p) max(1, |M|)), at most 0.05. */
+  readonly stepSize?: number;
+  /** Neither potentials nor weights move by more than this in a step at rest (default 1e-6). */
+  readonly tolerance?: number;
+}
+
+/** How fields and weights came to rest. */
+export interface Adaptation {
+  /** Potentials of both fields at the end, float64. */
+  readonly a: Tensor;
+  readonly b: Tensor;
+  readonly steps: number;
+  readonly converged: boolean;
+  /** Before the first step and after each. */
+  readonly energies: readonly number[];
 }
 
 /** A recall, with its last state in two. */
@@ -142,15 +167,45 @@ export class BAM extends SpinModel {
   /**
    * The same memory with graded units that charge each other: da_i/dt = −a_i + Σ_j M_ij S(b_j) + I_i, and likewise b. It is the network of graded units
    * whose couplings are those of the fields; a state is [A, B] as one vector.
-   * @param options gain, input and step size of `ContinuousHopfield`
+   * @param options input, gain, resistance, capacitance and step size of `ContinuousHopfield`
    * @see Kosko, 1988, section IV
    * @example const { state } = memory.continuous({ gain: 4 }).recall(cue); // potentials [inputSize + outputSize]
    */
   continuous(options: Omit<ContinuousHopfieldOptions, "weight"> = {}): ContinuousHopfield {
-    checkOptions("continuous", options, ["input", "gain", "stepSize"]);
+    checkOptions("continuous", options, GRADED);
     const [n, p] = [this.inputSize, this.outputSize];
     const M = readMatrix("BAM", "weight", this.weight, n, p);
     return new ContinuousHopfield({ ...options, weight: tensor(bipartite(M, n, p), { shape: [n + p, n + p] }) });
+  }
+
+  /**
+   * Learns a pair while it is presented (adaptive BAM): inputs I on field A and J on field B charge graded units, these charge each other through M,
+   * and M follows what it sees, dM_ij/dt = ε (−M_ij + S(a_i) S(b_j)). An energy of potentials and weights falls all the way. What was in M fades as
+   * 1 − ε dt a step, so several pairs are shown in turn, each for a few steps of a small ε; shown until rest, one pair replaces all.
+   * @param inputs I [n] and J [p], any numbers; what is left out is 0
+   * @throws DTypeError, ShapeError, ArgumentError for inputs of other sizes and options out of their range, with nothing learned
+   * @see Kosko, "Adaptive bidirectional associative memories", Applied Optics 26, 1987. From memory.
+   * @example memory.adapt({ a, b }); // 1 and -1, say
+   */
+  adapt(inputs: BAMCue, options: AdaptOptions = {}): Adaptation {
+    const op = "adapt";
+    const { a, b } = optionsOf(op, inputs, ["a", "b"]);
+    const names = ["maxSteps", "gain", "rate", "stepSize", "tolerance"] as const;
+    const { maxSteps = 2000, gain = 1, rate = 0.1, stepSize, tolerance = 1e-6 } = optionsOf(op, options, names);
+    checkWhole(op, "maxSteps", maxSteps);
+    for (const [name, value] of Object.entries({ gain, rate, stepSize: stepSize ?? 1 })) checkNumber(op, name, value, { above: 0 });
+    checkNumber(op, "tolerance", tolerance, { least: 0 });
+    const [n, p] = [this.inputSize, this.outputSize];
+    const input = new Float64Array(n + p);
+    if (a !== undefined) input.set(readState(op, "a", a, n, "numbers"));
+    if (b !== undefined) input.set(readState(op, "b", b, p, "numbers"), n);
+    const M = readMatrix(op, "weight", this.weight, n, p);
+    const largest = M.reduce((most, w) => Math.max(most, Math.abs(w)), 1);
+    const dt = stepSize ?? Math.min(0.05, 0.5 / (1 + gain * (n + p) * largest));
+    const motion = new AdaptiveMotion({ sizes: [n, p], input, gain, rate, stepSize: dt }, new Float64Array(n + p), M);
+    const { steps, converged, energies } = settle(motion, { maxSteps, tolerance });
+    assign(this.weight, motion.weight);
+    return { a: tensor(motion.state.slice(0, n)), b: tensor(motion.state.slice(n)), steps, converged, energies };
   }
 
   protected override system(): SpinSystem {

@@ -1,9 +1,9 @@
 /** Hopfield's network of graded units, 1984. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFlag, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkFlag, checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { ShapeError } from "../base/errors.ts";
-import { add, div, mul } from "../ops/arithmetic.ts";
+import { add, div, mul, sub } from "../ops/arithmetic.ts";
 import { sum } from "../ops/broadcast.ts";
 import { clamp } from "../ops/compare.ts";
 import { abs, exp, log1p, tanh } from "../ops/math.ts";
@@ -21,7 +21,11 @@ export interface ContinuousHopfieldOptions {
   readonly input?: Tensor;
   /** λ (default 20). */
   readonly gain?: number;
-  /** Time of a step, in units of RC; unless given, the smaller of 0.05 and 1 / (1 + λ max_i Σ_j |W_ij|), which cannot overshoot. */
+  /** R, one for all units or one for each [N] (default 1). */
+  readonly resistance?: number | ArrayLike<number>;
+  /** C, likewise (default 1). */
+  readonly capacitance?: number | ArrayLike<number>;
+  /** Time of a step; unless given, the least of 0.05 R_i C_i and C_i / (1/R_i + λ max_k Σ_j |W_kj|), which cannot overshoot. */
   readonly stepSize?: number;
 }
 
@@ -37,15 +41,15 @@ export interface ContinuousRecallOptions {
 /**
  * Units with graded outputs, charged by each other:
  *
- *     du_i/dt = Σ_j W_ij V_j − u_i + I_i,   V_i = tanh(λ u_i)
- *     E = −½ VᵀWV − IᵀV + Σ_i (1/λ) ∫₀^{V_i} artanh(v) dv
+ *     C_i du_i/dt = Σ_j W_ij V_j − u_i/R_i + I_i,   V_i = tanh(λ u_i)
+ *     E = −½ VᵀWV − IᵀV + Σ_i (1/λR_i) ∫₀^{V_i} artanh(v) dv
  *
- * in units in which R = C = 1, by Euler's method. A state is the potentials u [N]; `outputs` gives V. E falls along every path. With a high gain the
- * resting states are near those of the network of 1982; with λ|W| < 1 there is only u = 0 without input.
+ * by Euler's method. C sets how fast each unit follows, R how much input it needs, and so where it comes to rest. A state is the potentials u [N]; `outputs` gives V. E falls along every path. With a high gain the
+ * resting states are near those of the network of 1982; with λR|W| < 1 there is only u = 0 without input.
  *
  * `weight` and `input` are float64 and in the state dict.
- * @throws DTypeError, ShapeError, ArgumentError for weights that are not square, finite and symmetric, an input of another size, and a gain or step that
- *   is not above 0
+ * @throws DTypeError, ShapeError, ArgumentError for weights that are not square, finite and symmetric, an input of another size, and a gain, step, R or C
+ *   that is not above 0
  * @see Hopfield, "Neurons with graded response have collective computational properties like those of two-state neurons", 1984, eq. 5-7
  * @example
  * const net = new ContinuousHopfield({ weight: new Hopfield({ size: 100 }).store(patterns).weight });
@@ -57,13 +61,16 @@ export class ContinuousHopfield extends EnergyModel {
   readonly weight: Tensor;
   readonly input: Tensor;
   readonly gain: number;
+  /** R and C of each unit [N]. */
+  readonly resistance: Float64Array;
+  readonly capacitance: Float64Array;
   readonly #stepSize: number | undefined;
   protected override readonly values: UnitValues = "numbers";
 
   constructor(options: ContinuousHopfieldOptions) {
     super();
     const op = "ContinuousHopfield";
-    const { weight, input, gain = 20, stepSize } = optionsOf(op, options, ["weight", "input", "gain", "stepSize"]);
+    const { weight, input, gain = 20, resistance = 1, capacitance = 1, stepSize } = optionsOf(op, options, ["weight", ...GRADED]);
     checkTensor(op, weight);
     const N = weight.shape[0] ?? 0;
     if (N === 0) throw new ShapeError(`${op}: expected weight [N,N], got ${show(weight.shape)}`);
@@ -72,6 +79,8 @@ export class ContinuousHopfield extends EnergyModel {
     const W = readMatrix(op, "weight", weight, N, N);
     const I = input === undefined ? null : readState(op, "input", input, N, "numbers");
     this.size = N;
+    this.resistance = forUnits(op, "resistance", resistance, N);
+    this.capacitance = forUnits(op, "capacitance", capacitance, N);
     this.gain = gain;
     this.#stepSize = stepSize;
     this.weight = keep(tensor(W, { shape: [N, N] }));
@@ -102,8 +111,13 @@ export class ContinuousHopfield extends EnergyModel {
   protected override motion(u: Float64Array): Motion {
     const couplings = this.#couplings();
     const I = readState("ContinuousHopfield", "input", this.input, this.size, "numbers");
-    const dt = this.#stepSize ?? Math.min(0.05, 1 / (1 + this.gain * couplings.reach));
-    return new GradedMotion({ couplings, input: I, gain: this.gain, dt }, u);
+    const { gain, resistance, capacitance } = this;
+    const safe = capacitance.map((C, i) => {
+      const R = resistance[i] as number;
+      return Math.min(0.05 * R * C, C / (1 / R + gain * couplings.reach));
+    });
+    const dt = this.#stepSize ?? safe.reduce((least, step) => Math.min(least, step));
+    return new GradedMotion({ couplings, input: I, gain, resistance, capacitance, dt }, u);
   }
 
   #couplings(): DenseCouplings {
@@ -112,10 +126,24 @@ export class ContinuousHopfield extends EnergyModel {
   }
 }
 
+/** The names of options besides the weights. @internal */
+export const GRADED = ["input", "gain", "resistance", "capacitance", "stepSize"] as const;
+
+/** A positive number for each unit. @throws DTypeError, ShapeError, ArgumentError */
+function forUnits(op: string, name: string, given: number | ArrayLike<number>, N: number): Float64Array {
+  if (typeof given !== "number") checkArrayLike(op, name, given);
+  const values = typeof given === "number" ? new Float64Array(N).fill(given) : Float64Array.from(given);
+  if (values.length !== N) throw new ShapeError(`${op}: expected a ${name} for each of ${N} units, got ${values.length}`);
+  for (const value of values) checkNumber(op, name, value, { above: 0 });
+  return values;
+}
+
 interface Circuit {
   readonly couplings: DenseCouplings;
   readonly input: Float64Array;
   readonly gain: number;
+  readonly resistance: Float64Array;
+  readonly capacitance: Float64Array;
   readonly dt: number;
 }
 
@@ -145,9 +173,11 @@ class GradedMotion implements Motion {
   }
 
   step(): number {
+    const { resistance, capacitance, dt } = this.#circuit;
     let most = 0;
     for (let i = 0; i < this.state.length; i++) {
-      const change = this.#circuit.dt * ((this.#currents[i] as number) - (this.state[i] as number));
+      const charge = (this.#currents[i] as number) - (this.state[i] as number) / (resistance[i] as number);
+      const change = (dt / (capacitance[i] as number)) * charge;
       this.state[i] = (this.state[i] as number) + change;
       most = Math.max(most, Math.abs(change));
     }
@@ -156,24 +186,24 @@ class GradedMotion implements Motion {
   }
 
   energy(): number {
-    const { input, gain } = this.#circuit;
-    const [V, x] = [this.#outputs, this.state.map((u) => gain * u)];
+    const { input, gain, resistance } = this.#circuit;
+    const V = this.#outputs;
     const pairs = -dot(V, this.#currents) / 2 - dot(V, input) / 2;
-    return pairs + integrals(x) / gain;
+    return pairs + charging(this.state, gain, resistance);
   }
 }
 
 /**
- * Σ ∫₀^V artanh, which is V x − ln cosh x with V = tanh x. By t = exp(−2|x|), so that no logarithm of 1 − V² is needed and nothing large cancels:
- * ln 2 − ln(1 + t) − 2|x| t/(1 + t).
+ * Σ_i (1/λR_i) ∫₀^{V_i} artanh, of potentials u; the integral is V x − ln cosh x with x = λu and V = tanh x. By t = exp(−2|x|), so that no logarithm of
+ * 1 − V² is needed and nothing large cancels: ln 2 − ln(1 + t) − 2|x| t/(1 + t). @internal
  */
-function integrals(x: Float64Array): number {
-  const terms = (): Tensor => {
-    const size = clamp(abs(tensor(x)), 0, FLAT);
+export function charging(u: Float64Array, gain: number, resistance: Float64Array): number {
+  const integrals = (): Tensor => {
+    const size = clamp(abs(tensor(u.map((v) => gain * v))), 0, FLAT);
     const t = exp(mul(size, -2));
-    return add(log1p(t), mul(size, div(mul(t, 2), add(t, 1))));
+    return sub(LN2, add(log1p(t), mul(size, div(mul(t, 2), add(t, 1)))));
   };
-  return x.length * LN2 - scope(() => noGrad(() => sum(terms()).item()));
+  return scope(() => noGrad(() => sum(div(integrals(), tensor(resistance.map((R) => gain * R)))).item()));
 }
 
 /** From here on exp(−2|x|) is 0. */

@@ -1,6 +1,6 @@
 /** Hopfield's associative memory, 1982, with three rules by which it stores patterns. */
 
-import { checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 import { zeros } from "../tensor/create.ts";
 import { assign, keep, type Tensor } from "../tensor/tensor.ts";
 import { DenseCouplings } from "./couplings.ts";
@@ -70,6 +70,8 @@ export interface HopfieldOptions {
   readonly size: number;
   /** How patterns are stored (default "hebb"). */
   readonly rule?: keyof typeof RULES;
+  /** Whether units see themselves by W_ii (default false). With it patterns that are stored stay fixed points, and attract from less far. */
+  readonly diagonal?: boolean;
 }
 
 /**
@@ -78,7 +80,9 @@ export interface HopfieldOptions {
  *     s_i ← sgn(Σ_j W_ij s_j − θ_i), where a tie leaves s_i as it was        E = −½ sᵀWs + θᵀs
  *
  * Asynchronous updates never raise E and end in a fixed point. Synchronous ones (Little, 1974) end in a fixed point or a cycle of two.
- * The diagonal of `weight` takes no part in updates and energy.
+ * The diagonal of `weight` takes no part in updates and energy, unless `diagonal` is true. A projector's holds states fast: with it basins of attraction
+ * are gone at N/2 patterns, without it they shrink to nothing only towards N (Kanter and Sompolinsky, 1987). At a temperature it makes no difference, since
+ * W_ii s_i² does not depend on s.
  *
  * Rules: "hebb", W = XᵀX / N, recalls some 0.138 N random patterns with few errors; "storkey" holds about twice as many and needs, like "hebb", one pass
  * over them and local fields only; "pseudo-inverse" projects onto the patterns, so that any that are linearly independent are fixed points.
@@ -89,6 +93,7 @@ export interface HopfieldOptions {
  * @see Storkey, "Increasing the capacity of a Hopfield network without sacrificing functionality", 1997
  * @see Personnaz, Guyon and Dreyfus, "Collective computational properties of neural networks: new learning mechanisms", 1986; the projector grows
  *   pattern by pattern, by Gram and Schmidt
+ * @see Kanter and Sompolinsky, "Associative recall of memory without errors", 1987 (the diagonal; from memory)
  * @example
  * const memory = new Hopfield({ size: 64 });
  * memory.store(tensor([letterA, letterB])); // ±1
@@ -98,14 +103,17 @@ export class Hopfield extends SpinModel {
   override readonly size: number;
   readonly weight: Tensor;
   readonly threshold: Tensor;
+  readonly diagonal: boolean;
   readonly #rule: StorageRule;
 
   constructor(options: HopfieldOptions) {
     super();
-    const { size, rule = "hebb" } = optionsOf("Hopfield", options, ["size", "rule"]);
+    const { size, rule = "hebb", diagonal = false } = optionsOf("Hopfield", options, ["size", "rule", "diagonal"]);
     checkWhole("Hopfield", "size", size, { least: 1 });
     checkOneOf("Hopfield", "rule", rule, Object.keys(RULES) as (keyof typeof RULES)[]);
+    checkFlag("Hopfield", "diagonal", diagonal);
     this.size = size;
+    this.diagonal = diagonal;
     this.#rule = RULES[rule];
     this.weight = keep(zeros([size, size], "float64"));
     this.threshold = keep(zeros([size], "float64"));
@@ -128,6 +136,7 @@ export class Hopfield extends SpinModel {
     const N = this.size;
     const threshold = readState("Hopfield", "threshold", this.threshold, N, "numbers");
     const W = readMatrix("Hopfield", "weight", this.weight, N, N);
-    return { couplings: new DenseCouplings("Hopfield", W, N), bias: threshold.map((theta) => -theta), low: -1 };
+    const own = this.diagonal ? { own: Float64Array.from({ length: N }, (_, i) => W[i * N + i] as number) } : {};
+    return { couplings: new DenseCouplings("Hopfield", W, N), bias: threshold.map((theta) => -theta), low: -1, ...own };
   }
 }

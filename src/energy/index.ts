@@ -2,7 +2,15 @@
 
 export { AmariNetwork } from "./amari.ts";
 export { Associatron, type AssociatronOptions } from "./associatron.ts";
-export { type AssociateOptions, type Association, BAM, type BAMCue, type BAMOptions } from "./bam.ts";
+export {
+  type Adaptation,
+  type AdaptOptions,
+  type AssociateOptions,
+  type Association,
+  BAM,
+  type BAMCue,
+  type BAMOptions,
+} from "./bam.ts";
 export { BoltzmannMachine, type BoltzmannMachineOptions, type ContrastOptions } from "./boltzmann-machine.ts";
 export { ContinuousHopfield, type ContinuousHopfieldOptions, type ContinuousRecallOptions } from "./continuous-hopfield.ts";
 export { type Bond, type Couplings, SparseCouplings, squareLattice } from "./couplings.ts";

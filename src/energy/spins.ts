@@ -10,6 +10,11 @@ export interface SpinSystem {
   readonly bias: Float64Array;
   /** The lower of a unit's two values; the upper one is 1. */
   readonly low: -1 | 0;
+  /**
+   * J_ii [N], for units of ±1 that see themselves (default 0). E has −½ Σ J_ii of them, whatever the state, so without chance alone they make a difference:
+   * a unit turns only against |l_i| > J_ii.
+   */
+  readonly own?: Float64Array;
 }
 
 /** Fields this near to 0, as parts of the greatest there can be, are ties. */
@@ -19,7 +24,7 @@ const REFRESH = 1000;
 
 /** E = −½ sᵀJs − hᵀs. */
 export function spinEnergy(system: SpinSystem, state: Float64Array): number {
-  return energyFrom(state, fieldsOf(system, state), system.bias);
+  return energyFrom(state, fieldsOf(system, state), system);
 }
 
 /** l_i = Σ_j J_ij s_j + h_i. */
@@ -29,8 +34,8 @@ export function fieldsOf({ couplings, bias }: SpinSystem, state: Float64Array): 
   return fields;
 }
 
-function energyFrom(state: Float64Array, fields: Float64Array, bias: Float64Array): number {
-  let sum = 0;
+function energyFrom(state: Float64Array, fields: Float64Array, { bias, own }: SpinSystem): number {
+  let sum = own === undefined ? 0 : own.reduce((all, J) => all + J, 0);
   for (let i = 0; i < state.length; i++) sum += (state[i] as number) * ((fields[i] as number) + (bias[i] as number));
   return -sum / 2;
 }
@@ -58,15 +63,16 @@ export class SpinMotion extends UnitMotion {
   }
 
   override energy(): number {
-    return energyFrom(this.state, this.#fields, this.#system.bias);
+    return energyFrom(this.state, this.#fields, this.#system);
   }
 
   protected override gap(i: number): number {
     return this.#height * (this.#fields[i] as number);
   }
 
-  protected override tie(): number {
-    return this.#tie;
+  protected override tie(i: number): number {
+    const { own } = this.#system;
+    return own === undefined ? this.#tie : this.#tie + this.#height * (own[i] as number);
   }
 
   protected override turn(i: number): void {

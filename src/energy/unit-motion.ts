@@ -51,7 +51,7 @@ export abstract class UnitMotion implements Motion {
   abstract energy(): number;
   /** By how much the energy of unit i's upper value lies below that of its lower one, the others as they are. */
   protected abstract gap(i: number): number;
-  /** Gaps of at most this are ties, which rounding made. */
+  /** Gaps of at most this are ties, which rounding made, or not enough to turn a unit that holds on to itself. */
   protected abstract tie(i: number): number;
   /** Gives unit i its other value. */
   protected abstract turn(i: number): void;

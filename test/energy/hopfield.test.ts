@@ -76,6 +76,60 @@ describe("storage rules", () => {
   });
 });
 
+describe("the diagonal", () => {
+  const N = 100;
+  const many = (P: number) => randomPatterns(11, P, N);
+  /** The share of patterns that come back from a cue with `flipped` units turned. */
+  const recalled = (P: number, flipped: number, diagonal: boolean): number => {
+    const patterns = many(P);
+    const net = new Hopfield({ size: N, rule: "pseudo-inverse", diagonal }).store(float64(patterns));
+    const back = patterns.filter((p, k) => {
+      const cue = p.map((v, i) => ((i * 7 + k) % N < flipped ? -v : v));
+      return Array.from(net.recall(float64(cue), { generator: new Generator(k) }).state.data(), Number).every((v, i) => v === p[i]);
+    });
+    return back.length / P;
+  };
+
+  it("of a projector keeps patterns fixed, and takes their basins away at N/2", () => {
+    expect([recalled(60, 0, true), recalled(60, 0, false)]).toEqual([1, 1]);
+    // A unit that is turned has the field ξ (1 − 2 W_ii), and W_ii is near P/N.
+    expect(recalled(60, 1, true)).toBeLessThan(0.1);
+    expect(recalled(40, 1, true)).toBeGreaterThan(0.9);
+    expect(recalled(60, 3, false)).toBeGreaterThan(0.8);
+  });
+
+  it("has a part in updates and energy: the plain rule, step by step", () => {
+    const J = randomCouplings(7, 12).map((row, i) => row.map((v, j) => (i === j ? 1 + i / 4 : v)));
+    const net = new Hopfield({ size: 12, diagonal: true });
+    assign(net.weight, J.flat());
+    for (const s of randomPatterns(9, 20, 12)) {
+      const field = (state: readonly number[], i: number) => (J[i] as number[]).reduce((sum, w, j) => sum + w * (state[j] as number), 0);
+      expectClose([net.energy(float64(s))], [-0.5 * s.reduce((sum, v, i) => sum + v * field(s, i), 0)], 1e-11);
+      const all = net.recall(float64(s), { updates: "synchronous", maxSteps: 1 });
+      expect(Array.from(all.state.data(), Number)).toEqual(s.map((_, i) => Math.sign(field(s, i))));
+      const turned = [...s];
+      for (let i = 0; i < 12; i++) turned[i] = Math.sign(field(turned, i));
+      const one = net.recall(float64(s), { order: "sequential", maxSteps: 1 });
+      expect(Array.from(one.state.data(), Number)).toEqual(turned);
+      expectClose([one.energies[1] as number], [net.energy(one.state)], 1e-11);
+    }
+  });
+
+  it("makes no difference to chances: energies differ by a constant", () => {
+    const J = randomCouplings(7, 6).map((row, i) => row.map((v, j) => (i === j ? 3 : v)));
+    const [held, free] = [new Hopfield({ size: 6, diagonal: true }), new Hopfield({ size: 6 })];
+    for (const net of [held, free]) assign(net.weight, J.flat());
+    expectClose(Array.from(held.enumerate().probabilities(1)), Array.from(free.enumerate().probabilities(1)), 1e-12);
+    expectClose(
+      Array.from(held.enumerate().energies),
+      Array.from(free.enumerate().energies, (E) => E - 9),
+      1e-11,
+    );
+    const run = (net: Hopfield) => net.sample(float64([1, 1, -1, 1, -1, 1]), { sweeps: 50, temperature: 2, generator: new Generator(1) });
+    expect(Array.from(run(held).state.data())).toEqual(Array.from(run(free).state.data()));
+  });
+});
+
 describe("energy and updates", () => {
   const J = randomCouplings(7, 20);
   const theta = Array.from(new Generator(8).normal([20], 0, 1, "float64").data(), Number);

@@ -3,6 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { backward } from "../../src/autodiff/backward.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
+import { AdaptiveMotion } from "../../src/energy/adaptive-bam.ts";
 import { BAM } from "../../src/energy/bam.ts";
 import { ContinuousHopfield } from "../../src/energy/continuous-hopfield.ts";
 import { DenseAssociativeMemory } from "../../src/energy/dense-memory.ts";
@@ -136,6 +137,39 @@ describe("continuous Hopfield network", () => {
       const slope = (at(1e-6) - at(-1e-6)) / 2e-6;
       expectClose([((next[i] as number) - (u[i] as number)) / 1e-3], [-slope], 1e-7);
     }
+  });
+
+  it("with R and C of its own for each unit: the paper's equation and energy, worked out in plain loops", () => {
+    const [J, gain, N] = [rowsOf(weight), 3, 60];
+    const [R, C] = [3, 4].map((seed) => numbers(new Generator(seed).uniform([N], 0.2, 3, "float64"))) as [number[], number[]];
+    const I = numbers(new Generator(3).normal([N], 0, 0.3, "float64"));
+    const model = new ContinuousHopfield({ weight, gain, input: float64(I), resistance: R, capacitance: C, stepSize: 1e-3 });
+    const u = numbers(new Generator(4).normal([N], 0, 0.2, "float64"));
+    const V = u.map((x) => Math.tanh(gain * x));
+    const flow = (i: number) => (J[i] as number[]).reduce((sum, w, j) => (i === j ? sum : sum + w * (V[j] as number)), 0);
+    const wanted = V.reduce((E, v, i) => {
+      const integral = v * Math.atanh(v) + 0.5 * Math.log(1 - v * v);
+      return E - 0.5 * v * flow(i) - (I[i] as number) * v + integral / (gain * (R[i] as number));
+    }, 0);
+    expectClose([model.energy(float64(u))], [wanted], 1e-9);
+    const next = u.map((x, i) => x + (1e-3 / (C[i] as number)) * (flow(i) - x / (R[i] as number) + (I[i] as number)));
+    expectClose(numbers(model.recall(float64(u), { maxSteps: 1 }).state), next, 1e-14);
+    // Without a step size of its own the energy falls however unequal the units are.
+    const slow = new ContinuousHopfield({ weight, gain, input: float64(I), resistance: R, capacitance: C });
+    const { energies, converged, state } = slow.recall(float64(u), { maxSteps: 20_000 });
+    expect(converged).toBe(true);
+    expectFalling(energies, 1e-9);
+    // Capacitances have no part in where it rests.
+    const fast = new ContinuousHopfield({ weight, gain, input: float64(I), resistance: R });
+    expectClose(numbers(fast.recall(state, { maxSteps: 20_000 }).state), numbers(state), 1e-3);
+  });
+
+  it("of one unit charges to R I with the time constant RC", () => {
+    const one = new ContinuousHopfield({ weight: zeros([1, 1]), input: float64([2]), resistance: 3, capacitance: 0.5, stepSize: 1e-3 });
+    const { states } = one.recall(float64([0]), { maxSteps: 1500, tolerance: 0, trace: true });
+    const course = numbers(states as Tensor);
+    expectClose([course[1500] as number], [6 * (1 - Math.exp(-1))], 1e-3);
+    expect(one.resistance).toEqual(Float64Array.of(3));
   });
 
   it("with a low gain forgets everything", () => {
@@ -341,6 +375,80 @@ describe("bidirectional associative memory", () => {
     }
   });
 
+  it("adapts by Kosko's equations, down an energy of potentials and weights of which they are the slopes", () => {
+    const [n, p, gain, rate] = [3, 2, 1.5, 0.3];
+    const draw = (seed: number, size: number) => numbers(new Generator(seed).normal([size], 0, 0.5, "float64"));
+    const [input, start, M] = [draw(1, n + p), draw(2, n + p), draw(3, n * p)];
+    const motionAt = (u: readonly number[], weight: readonly number[]) =>
+      new AdaptiveMotion({ sizes: [n, p], input: Float64Array.from(input), gain, rate, stepSize: 1e-3 }, Float64Array.from(u), Float64Array.from(weight));
+    const S = start.map((u) => Math.tanh(gain * u));
+    const at = (i: number, j: number) => M[i * p + j] as number;
+    // The paper's energy, term by term.
+    let E = 0;
+    S.forEach((s, k) => {
+      E += (s * Math.atanh(s) + 0.5 * Math.log(1 - s * s)) / gain - (input[k] as number) * s;
+    });
+    for (let i = 0; i < n; i++) for (let j = 0; j < p; j++) E += 0.5 * at(i, j) ** 2 - (S[i] as number) * at(i, j) * (S[n + j] as number);
+    const motion = motionAt(start, M);
+    expectClose([motion.energy()], [E], 1e-12);
+    motion.step();
+    const energyAt = (V: readonly number[], weight: readonly number[]) => motionAt(V.map((v) => Math.atanh(v) / gain), weight).energy();
+    const slope = (list: readonly number[], k: number, of: (changed: number[]) => number) => {
+      const moved = (d: number) => of(list.map((v, i) => (i === k ? v + d : v)));
+      return (moved(1e-6) - moved(-1e-6)) / 2e-6;
+    };
+    for (let k = 0; k < n + p; k++) {
+      expectClose([((motion.state[k] as number) - (start[k] as number)) / 1e-3], [-slope(S, k, (V) => energyAt(V, M))], 1e-8);
+    }
+    for (let k = 0; k < n * p; k++) {
+      expectClose([((motion.weight[k] as number) - (M[k] as number)) / 1e-3], [-rate * slope(M, k, (W) => energyAt(S, W))], 1e-8);
+    }
+  }); // biome-ignore format: long
+
+  it("adapts to a pair until both rest: M = S(a)ᵀS(b), then recalls it from parts", () => {
+    const [a, b] = [randomPatterns(5, 1, 8)[0] as number[], randomPatterns(6, 1, 5)[0] as number[]];
+    const memory = new BAM({ inputSize: 8, outputSize: 5 });
+    assign(memory.weight, numbers(new Generator(3).normal([40], 0, 0.3, "float64")));
+    const done = memory.adapt({ a: tensor(a), b: tensor(b) }, { maxSteps: 20_000, tolerance: 1e-10 });
+    expect(done.converged).toBe(true);
+    expectFalling(done.energies, 1e-12);
+    const [Sa, Sb] = [numbers(done.a).map(Math.tanh), numbers(done.b).map(Math.tanh)];
+    const M = rowsOf(memory.weight);
+    Sa.forEach((s, i) => {
+      expectClose(
+        M[i] as number[],
+        Sb.map((t) => s * t),
+        1e-6,
+      );
+      const wanted = (M[i] as number[]).reduce((sum, w, j) => sum + w * (Sb[j] as number), a[i] as number);
+      expectClose([numbers(done.a)[i] as number], [wanted], 1e-6);
+    });
+    const damaged = a.map((v, i) => (i < 2 ? -v : v));
+    expect(numbers(memory.associate({ a: tensor(damaged) }).b)).toEqual(b);
+  });
+
+  it("adapts to pairs shown in turn, for a few steps of a small rate each", () => {
+    const [as, bs] = [randomPatterns(7, 3, 24), randomPatterns(8, 3, 20)];
+    const memory = new BAM({ inputSize: 24, outputSize: 20 });
+    const shown = { maxSteps: 40, rate: 0.02, stepSize: 0.05, gain: 2 };
+    for (let round = 0; round < 10; round++) as.forEach((a, k) => void memory.adapt({ a: tensor(a), b: tensor(bs[k] as number[]) }, shown));
+    as.forEach((a, k) => {
+      expect(numbers(memory.associate({ a: tensor(a) }).b)).toEqual(bs[k]);
+      expect(numbers(memory.associate({ b: tensor(bs[k] as number[]) }).a)).toEqual(a);
+    });
+    const before = numbers(memory.weight);
+    expect(() => memory.adapt({ a: tensor([1]) })).toThrow("adapt: expected a of shape [24], got [1]");
+    expect(() => memory.adapt({}, { rate: 0 })).toThrow("adapt: expected rate above 0, got 0");
+    expect(numbers(memory.weight)).toEqual(before);
+    // Nothing shown: weights fade by 1 − ε dt a step.
+    memory.adapt({}, { maxSteps: 1, rate: 0.5, stepSize: 0.1 });
+    expectClose(
+      numbers(memory.weight),
+      before.map((w) => 0.95 * w),
+      1e-12,
+    );
+  }); // biome-ignore format: long
+
   it("with chance is a Markov chain to exp(−E/T) / Z", () => {
     const memory = new BAM({ inputSize: 3, outputSize: 2, coding: "binary" });
     assign(memory.weight, [1, -0.5, 0.3, 0.8, -1.2, 0.4]);
@@ -390,6 +498,16 @@ describe("bad input", () => {
       "expected finite symmetric couplings",
     ],
     [() => new ContinuousHopfield({ weight: tensor([[0]]), gain: 0 }), ArgumentError, "ContinuousHopfield: expected gain above 0, got 0"],
+    [
+      () => new ContinuousHopfield({ weight: tensor([[0]]), resistance: [1, 2] }),
+      ShapeError,
+      "ContinuousHopfield: expected a resistance for each of 1 units, got 2",
+    ],
+    [
+      () => new ContinuousHopfield({ weight: tensor([[0]]), capacitance: -1 }),
+      ArgumentError,
+      "ContinuousHopfield: expected capacitance above 0, got -1",
+    ],
     [() => modernHopfieldUpdate(x, float64([[1, 2, 3]]), 1), ShapeError, "modernHopfieldUpdate: expected states"],
     [() => modernHopfieldEnergy(x, x, 0), ArgumentError, "modernHopfieldEnergy: expected beta above 0, got 0"],
     [

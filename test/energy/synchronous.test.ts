@@ -53,6 +53,31 @@ describe("Amari's network", () => {
     expect(open.update(tensor(patterns[3] as number[])).toArray()).toEqual(patterns[4]);
   });
 
+  it("runs backwards by its transpose: Kosko's temporal associative memory, by his matrix worked out in plain loops", () => {
+    // A cycle of three lists of ten bits, as ±1.
+    const cycle = ["1010101010", "1100110011", "1110001110"].map((bits) => [...bits].map((bit) => 2 * Number(bit) - 1));
+    const net = new AmariNetwork({ size: 10 }).storeSequence(tensor(cycle), { cyclic: true });
+    const M = Array.from({ length: 10 }, (_, i) =>
+      Array.from({ length: 10 }, (__, j) => cycle.reduce((sum, x, k) => sum + (x[i] as number) * (cycle[(k + 1) % 3]?.[j] as number), 0)),
+    );
+    const signs = (fields: readonly number[], old: readonly number[]) => fields.map((f, i) => (f === 0 ? (old[i] as number) : Math.sign(f)));
+    const forth = (s: readonly number[]) => signs(s.map((_, j) => s.reduce((sum, v, i) => sum + v * (M[i]?.[j] as number), 0)), s);
+    const back = (s: readonly number[]) => signs(M.map((row) => row.reduce((sum, w, j) => sum + w * (s[j] as number), 0)), s);
+    const backward = net.backward();
+    for (const [k, x] of cycle.entries()) {
+      expect(net.update(tensor(x)).toArray()).toEqual(forth(x));
+      expect(backward.update(tensor(x)).toArray()).toEqual(back(x));
+      expect(forth(x)).toEqual(cycle[(k + 1) % 3]);
+      expect(back(x)).toEqual(cycle[(k + 2) % 3]);
+    }
+    expect(backward.recall(tensor(cycle[0] as number[]))).toMatchObject({ period: 3 });
+    // A copy: more patterns do not reach it.
+    const before = backward.weight.toArray();
+    net.store(tensor(cycle));
+    expect(backward.weight.toArray()).toEqual(before);
+    expect(backward.backward().weight.toArray()).not.toEqual(net.weight.toArray());
+  }); // biome-ignore format: long
+
   it("blinks where units disagree, and ties leave a unit as it was", () => {
     const net = new AmariNetwork({ size: 2 });
     expect(net.recall(tensor([1, -1]))).toMatchObject({ converged: true, period: 1, steps: 1 });
