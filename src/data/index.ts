@@ -7,6 +7,7 @@ export {
   SequenceBatches,
   type SequenceBatchesOptions,
   type SequenceExample,
+  type TargetsOf,
 } from "./sequence-batches.ts";
 export { type PaddedSequences, type PadOptions, padSequences, type SequenceData, unpad } from "./sequences.ts";
 export { Scaler, type ScalerState, type SeriesOptions, type SeriesWindow, SeriesWindows } from "./series.ts";

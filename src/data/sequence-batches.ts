@@ -42,16 +42,23 @@ export interface SequenceBatchesOptions {
   readonly generator?: Generator;
 }
 
-export interface SequenceBatch {
+export interface SequenceBatch<Y extends Tensor | null = Tensor | null> {
   /** [T,B,…], T steps of the longest sequence. */
   readonly xs: Tensor;
   /** [B,…] if stacked, [U,B,…] if padded; null for examples without ys. */
-  readonly ys: Tensor | null;
+  readonly ys: Y;
   /** Steps of each sequence in xs, the `lengths` for `scan`. */
   readonly lengths: readonly number[];
   /** Steps of each sequence in ys; null if ys are not padded. */
   readonly targetLengths: readonly number[] | null;
 }
+
+/** What batches have of the targets of examples: null where examples have none. */
+export type TargetsOf<E extends SequenceExample> = E extends { readonly ys: SequenceData }
+  ? Tensor
+  : "ys" extends keyof E
+    ? Tensor | null
+    : null;
 
 /** Number of batches sorted by length at a time: enough to pad little, few enough to keep the order random. */
 const POOL = 50;
@@ -69,7 +76,7 @@ const EPOCH_BLOCKS = 2 ** 31;
  * const batches = new SequenceBatches([{ xs: [3, 1, 4], ys: 0 }, { xs: [1, 5], ys: 1 }], { batchSize: 32, shuffle: true, epochs: 10 });
  * for (const { xs, ys, lengths } of batches) … // xs int32 [T,B], ys int32 [B]
  */
-export class SequenceBatches implements Batches<SequenceBatch> {
+export class SequenceBatches<E extends SequenceExample = SequenceExample> implements Batches<SequenceBatch<TargetsOf<E>>> {
   /** Total number of examples. */
   readonly size: number;
   readonly batchSize: number;
@@ -83,7 +90,7 @@ export class SequenceBatches implements Batches<SequenceBatch> {
   /** Determines the order of all epochs. */
   readonly #seed: number;
 
-  constructor(examples: readonly SequenceExample[], options: SequenceBatchesOptions) {
+  constructor(examples: readonly E[], options: SequenceBatchesOptions) {
     const op = "SequenceBatches";
     checkOptions(op, options, [
       "batchSize",
@@ -135,21 +142,21 @@ export class SequenceBatches implements Batches<SequenceBatch> {
     return this.#options.dropLast ? this.size - (this.size % this.batchSize) : this.size;
   }
 
-  [Symbol.iterator](): Pass<SequenceBatch> {
+  [Symbol.iterator](): Pass<SequenceBatch<TargetsOf<E>>> {
     return new OrderedPass(this.#plan(this.#seed), this.#seed);
   }
 
   /** @throws FormatError */
-  from(cursor: Cursor): Pass<SequenceBatch> {
+  from(cursor: Cursor): Pass<SequenceBatch<TargetsOf<E>>> {
     const seed = cursorField(cursor, "seed", 2 ** 31);
     return new OrderedPass(this.#plan(seed), seed, cursor);
   }
 
-  #plan(seed: number): EpochPlan<SequenceBatch> {
+  #plan(seed: number): EpochPlan<SequenceBatch<TargetsOf<E>>> {
     let order: { readonly epoch: number; readonly of: Int32Array } | null = null;
-    const batch = (epoch: number, start: number, end: number): SequenceBatch => {
+    const batch = (epoch: number, start: number, end: number) => {
       if (order?.epoch !== epoch) order = { epoch, of: this.#order(seed, epoch) };
-      return this.#batch(order.of.subarray(start, end));
+      return this.#batch(order.of.subarray(start, end)) as SequenceBatch<TargetsOf<E>>;
     };
     return { count: this.#perEpoch, width: this.batchSize, epochs: this.epochs, batch };
   }
@@ -197,10 +204,10 @@ export class SequenceBatches implements Batches<SequenceBatch> {
 }
 
 /** Epoch after epoch, with a cursor that names the order. */
-class OrderedPass extends EpochPass<SequenceBatch> {
+class OrderedPass<B extends SequenceBatch> extends EpochPass<B> {
   readonly #seed: number;
 
-  constructor(plan: EpochPlan<SequenceBatch>, seed: number, cursor?: Cursor) {
+  constructor(plan: EpochPlan<B>, seed: number, cursor?: Cursor) {
     super(plan, cursor);
     this.#seed = seed;
   }

@@ -26,7 +26,7 @@ import { forEachTensor, keep, scope, Tensor } from "../tensor/tensor.ts";
 import { checkWeights, forgetGradients, generatorsOf, type Weights } from "./model-parts.ts";
 import { type Modes, modesOf, setModes } from "./modes.ts";
 import { NOTHING_YET, type Progress, readEpoch, readProgress, type TrainingStep } from "./progress.ts";
-import { checkMonitor, type Metric, type Monitor, measured, Recorder, type TrainingSummary } from "./summary.ts";
+import { checkMonitor, type History, type Metric, type Monitor, measured, Recorder, type TrainingSummary } from "./summary.ts";
 
 /** A batch may declare that it does not continue the previous one, which drops the carried state. */
 export interface Continuing {
@@ -186,6 +186,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   /** The run of an `await`; others that wait meanwhile share it. */
   #running: Promise<TrainingSummary> | null = null;
   #summary: TrainingSummary | null = null;
+  readonly #history = new Recorder();
   #over = false;
   #state: S | null = null;
   /** Whether the carried state comes from a file and is still unused. */
@@ -233,6 +234,11 @@ export class Training<M extends Module, B extends object, S extends State = Stat
     return best === null ? null : { value: best, step: bestStep };
   }
 
+  /** The course of the steps so far, those before a resumed checkpoint excepted. */
+  get history(): History {
+    return this.#history.lines;
+  }
+
   /** The extra data of the checkpoint from which this training resumed. */
   get extra(): Json {
     return this.#extra;
@@ -252,8 +258,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
 
   async #finish(): Promise<TrainingSummary> {
     if (this.#summary !== null) return this.#summary;
-    const history = new Recorder();
-    for await (const step of this) history.add(step);
+    for await (const _ of this);
     const { last } = this.#progress;
     this.#summary = {
       steps: this.#step,
@@ -261,7 +266,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       loss: last?.loss ?? null,
       best: this.best,
       skipped: this.#skipped,
-      history: history.lines,
+      history: this.#history.lines,
     };
     return this.#summary;
   }
@@ -275,7 +280,7 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   async *[Symbol.asyncIterator](): AsyncGenerator<TrainingStep, void, undefined> {
     while (!this.#over) {
       if (this.#isDue()) {
-        yield this.#evaluate();
+        yield this.#noted(this.#evaluate());
         await nextTask();
       }
       if (this.#isFull()) break;
@@ -284,12 +289,17 @@ export class Training<M extends Module, B extends object, S extends State = Stat
       if (done === null) break;
       if (done === "skipped") await nextTask();
       if (done === "skipped" || this.#isDue()) continue;
-      yield done;
+      yield this.#noted(done);
       await nextTask();
     }
     if (this.#over) return;
-    if (this.#isUnevaluated()) yield this.#evaluate();
+    if (this.#isUnevaluated()) yield this.#noted(this.#evaluate());
     this.#end();
+  }
+
+  #noted(step: TrainingStep): TrainingStep {
+    this.#history.add(step);
+    return step;
   }
 
   /**

@@ -79,7 +79,7 @@ export interface TrainingSummary {
   readonly best: { readonly value: number; readonly step: number } | null;
   /** Number of steps of this run that failed and were skipped by `onError`. */
   readonly skipped: number;
-  /** The history of the steps that awaiting ran. */
+  /** The course of the steps of this run, whether awaited or iterated. */
   readonly history: History;
 }
 

@@ -1,10 +1,10 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, expectTypeOf, it } from "vitest";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../../src/base/errors.ts";
 import { passOver } from "../../src/data/batches.ts";
 import { type SequenceBatch, SequenceBatches, type SequenceExample } from "../../src/data/sequence-batches.ts";
 import { padSequences, unpad } from "../../src/data/sequences.ts";
 import { Generator } from "../../src/tensor/random.ts";
-import { tensor } from "../../src/tensor/tensor.ts";
+import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
 
 /** Example i has 1 + (7·i mod 5) steps, all of value i, and the target i. */
 const examples = (n: number): SequenceExample[] =>
@@ -15,6 +15,16 @@ const read = (batches: Iterable<SequenceBatch>) =>
 const idsOf = (batches: Iterable<SequenceBatch>) => Array.from(batches, ({ ys }) => [...(ys as NonNullable<typeof ys>).data()]);
 
 describe("padSequences", () => {
+  it("have targets exactly where the examples have them", () => {
+    const targets = <E extends SequenceExample>(list: readonly E[]) =>
+      Array.from(new SequenceBatches(list, { batchSize: 1, epochs: 1 }), ({ ys }) => ys);
+    expectTypeOf(targets([{ xs: [1], ys: 2 }])).toEqualTypeOf<Tensor[]>();
+    expectTypeOf(targets([{ xs: [1] }])).toEqualTypeOf<null[]>();
+    expectTypeOf(targets(examples(1))).toEqualTypeOf<(Tensor | null)[]>();
+    expect(targets([{ xs: [1], ys: 2 }]).map((ys) => ys.toArray())).toEqual([[2]]);
+    expect(targets([{ xs: [1] }])).toEqual([null]);
+  });
+
   it("fills up to the longest and gives the lengths", () => {
     const { padded, lengths } = padSequences([[5, 6, 7], [8], [9, 10]]);
     expect(padded.dtype).toBe("int32");

@@ -57,11 +57,13 @@ describe("awaiting a training", () => {
     expect(await stopped).toMatchObject({ steps: 3, reason: "earlyStopping", best: { value: 1, step: 1 } });
   });
 
-  it("gives the same summary each time, and what is left after some steps were iterated", async () => {
+  it("gives the same summary each time, with the steps that were iterated before", async () => {
     const run = training(new Line(), zeros(4));
+    expect(run.history.loss.x).toEqual([]);
     for await (const { step } of run) if (step === 2) break;
+    expect(run.history.loss).toEqual({ name: "loss", x: [1, 2], y: [64, 16] });
     const summary = await run;
-    expect([summary.steps, summary.history.loss.x]).toEqual([4, [3, 4]]);
+    expect([summary.steps, summary.history.loss.x]).toEqual([4, [1, 2, 3, 4]]);
     expect(await run).toBe(summary);
   });
 
