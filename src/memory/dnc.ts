@@ -1,20 +1,24 @@
 /** The differentiable neural computer: a memory that allocates its rows and remembers in which order they were written. */
 
-import { checkFlag, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import type { DType } from "../base/dtype.ts";
 import { Linear, layerOptions } from "../nn/layers.ts";
-import { add, mul, sub } from "../ops/arithmetic.ts";
-import { sum } from "../ops/broadcast.ts";
+import { add, mul, neg, sub } from "../ops/arithmetic.ts";
+import { broadcastTo, reshape, sum } from "../ops/broadcast.ts";
 import { cast } from "../ops/cast.ts";
+import { clamp, equal, less, notEqual, where } from "../ops/compare.ts";
+import { gatherWithin, scatterSumWithin } from "../ops/gather.ts";
 import { matmul } from "../ops/linear.ts";
-import { linkStep } from "../ops/links.ts";
+import { linkedRows, linkStep } from "../ops/links.ts";
 import { exp, log, sigmoid } from "../ops/math.ts";
 import { orderedSums } from "../ops/ordered.ts";
 import { writeRows } from "../ops/rows.ts";
 import { cat, slice, split, squeeze, transpose, unsqueeze, unstack } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
 import { Cell, type Recurrence } from "../recurrence/recurrence.ts";
-import type { State } from "../recurrence/state.ts";
-import { zeros } from "../tensor/create.ts";
+import { mapState, type State } from "../recurrence/state.ts";
+import { arange, ones, zeros } from "../tensor/create.ts";
+import { copyOf } from "../tensor/strided.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { contentWeightings, oneplus, perHead, readRows } from "./addressing.ts";
 import { controllerOf, MEMORY, type MemoryOptions } from "./controller.ts";
@@ -32,11 +36,15 @@ export interface DNCOptions extends MemoryOptions {
   readonly clearFreed?: boolean;
   /** Whether steps along the links can be sharpened (default false). */
   readonly sharpLinks?: boolean;
+  /** K: only the K strongest links of each row are kept, in memory that grows with N·K; all of them unless given. 8 is the paper's. */
+  readonly sparseLinks?: number;
+  /** The controller's output and state, and the output y, are limited to ±this; nothing is unless given. 20 is that of the authors' program. */
+  readonly clip?: number;
 }
 
 /**
  * Memory M [B,N,W], usage u [B,N], precedence p [B,N], links L [B,N,N], weightings of the write head [B,N] and of the read heads [B,R,N], what was
- * read last [B,R·W], and the controller's state.
+ * read last [B,R·W], and the controller's state. Of sparse links, [B,N,K] are kept, and the row that each leads to in `linkedRows` [B,N,K].
  */
 export type DNCState<S extends State = State> = {
   readonly memory: Tensor;
@@ -47,6 +55,7 @@ export type DNCState<S extends State = State> = {
   readonly readWeightings: Tensor;
   readonly read: Tensor;
   readonly controller: S;
+  readonly linkedRows?: Tensor;
 };
 
 /** Keys [B,K,W], strengths [B,K], masks [B,K,W] or null. */
@@ -70,6 +79,9 @@ interface Signals {
   /** Backward and forward, [B,R] each. */
   readonly sharpness: readonly Tensor[] | null;
 }
+
+/** Links of all rows [B,N,N], or some of them [B,N,K] and the rows that they lead to. */
+type Links = Pick<DNCState, "links" | "linkedRows">;
 
 /** Keeps usages from 0 where they are multiplied, and links that lead nowhere from a division by 0. */
 const EPSILON = 1e-6;
@@ -95,13 +107,16 @@ const USAGE_PARTS = 1e5;
  *   clearFreed      M = ψ∘M₋₁∘(1 − w eᵀ) + w vᵀ
  *   sharpLinks      s = 1 + softplus for each head backward, then forward: (d_i / max d)^s / Σ_j (d_j / max d)^s in place of d = Lᵀ w^r₋₁ and L w^r₋₁
  *
- * Memory and time of the links go with N². Numbers in keys and rows may be as large as 10¹⁸ in float32.
+ * Memory of the links goes with N², unless `sparseLinks` is given: then with N·K. Of w and p₋₁ the K largest numbers alone make links, and the K
+ * strongest links of each row stay. `clip` limits h, the controller's state and y. Numbers in keys and rows may be as large as 10¹⁸ in float32.
  * @param options x [B,I] to y [B,O], logits where the task is one of symbols; state `DNCState`
- * @throws ArgumentError for sizes below 1, an unknown controller, one whose inputs are not I + R·W, and options that are no flags
+ * @throws ArgumentError for sizes below 1, an unknown controller, one whose inputs are not I + R·W, a clip that is not above 0, and options that are
+ * no flags
  * @see Graves, Wayne et al., "Hybrid computing using a neural network with dynamic external memory", 2016, Methods; Csordás and Schmidhuber,
  * "Improving differentiable neural computers through memory masking, de-allocation, and link distribution sharpness control", 2019
  * Deviates: in the product a usage u counts as 10⁻⁶ + (1 − 10⁻⁶) u, as in the authors' program, and 10⁻⁶ is added to d where links are sharpened;
- * unlike there, gradients pass through w₋₁ in u; initial weights are those of PyTorch's layers; biases are part of all maps.
+ * unlike there, gradients pass through w₋₁ in u; the paper also divides the K largest of w and p₋₁ by their sums, which would undo a closed write
+ * gate, and drops links below 1/K; initial weights are those of PyTorch's layers; biases are part of all maps.
  * @example const computer = new DNC({ inputSize: 9, outputSize: 8, hiddenSize: 64, memorySize: 16, wordSize: 16, readHeads: 4, sharpLinks: true });
  */
 export class DNC extends Cell<DNCState> {
@@ -113,17 +128,31 @@ export class DNC extends Cell<DNCState> {
   readonly maskedLookUp: boolean;
   readonly clearFreed: boolean;
   readonly sharpLinks: boolean;
+  readonly sparseLinks: number | null;
+  readonly clip: number | null;
   readonly controller: Recurrence;
   readonly interface: Linear;
   readonly output: Linear;
 
   constructor(options: DNCOptions) {
     super();
-    const names = ["memorySize", "wordSize", "readHeads", "maskedLookUp", "clearFreed", "sharpLinks", ...MEMORY] as const;
+    const names = [
+      "memorySize",
+      "wordSize",
+      "readHeads",
+      "maskedLookUp",
+      "clearFreed",
+      "sharpLinks",
+      "sparseLinks",
+      "clip",
+      ...MEMORY,
+    ] as const;
     const { memorySize: N, wordSize: W, readHeads: R = 1 } = optionsOf("DNC", options, names);
-    const { maskedLookUp = false, clearFreed = false, sharpLinks = false } = options;
+    const { maskedLookUp = false, clearFreed = false, sharpLinks = false, sparseLinks, clip } = options;
     checkSizes("DNC", { memorySize: N, wordSize: W, readHeads: R });
     for (const [name, flag] of Object.entries({ maskedLookUp, clearFreed, sharpLinks })) checkFlag("DNC", name, flag);
+    if (sparseLinks !== undefined) checkWhole("DNC", "sparseLinks", sparseLinks, { least: 1, most: N });
+    if (clip !== undefined) checkNumber("DNC", "clip", clip, { above: 0 });
     this.controller = controllerOf("DNC", options, R * W);
     this.inputSize = options.inputSize;
     this.outputSize = options.outputSize;
@@ -133,6 +162,8 @@ export class DNC extends Cell<DNCState> {
     this.maskedLookUp = maskedLookUp;
     this.clearFreed = clearFreed;
     this.sharpLinks = sharpLinks;
+    this.sparseLinks = sparseLinks ?? null;
+    this.clip = clip ?? null;
     const H = this.controller.outputSize;
     const length = this.#sizes.reduce((a, b) => a + b);
     this.interface = new Linear(H, length, layerOptions(options));
@@ -146,24 +177,27 @@ export class DNC extends Cell<DNCState> {
     return [R * W, R, W, 1, W, W, R, 1, 1, 3 * R, ...fixes];
   }
 
-  /** Zeros. */
+  /** Zeros; sparse links lead from each row to itself, which stands for none. */
   initialState(batch: number): DNCState {
-    const { memorySize: N, wordSize: W, readHeads: R } = this;
-    const start = (...shape: number[]) => zeros([batch, ...shape], this.output.weight.dtype);
+    const { memorySize: N, wordSize: W, readHeads: R, sparseLinks: K } = this;
+    const { dtype } = this.output.weight;
+    const start = (...shape: number[]) => zeros([batch, ...shape], dtype);
     return {
       memory: start(N, W),
       usage: start(N),
       precedence: start(N),
-      links: start(N, N),
+      links: start(N, K ?? N),
       writeWeighting: start(N),
       readWeightings: start(R, N),
       read: start(R * W),
       controller: this.controller.initialState(batch),
+      ...(K !== null && { linkedRows: copyOf(broadcastTo(rowNumbers(N, dtype), [batch, N, K])) }),
     };
   }
 
   step(x: Tensor, state: DNCState): [y: Tensor, next: DNCState] {
-    const [h, controller] = this.controller.step(cat([x, state.read], 1), state.controller);
+    const [output, moved] = this.controller.step(cat([x, state.read], 1), state.controller);
+    const [h, controller] = [this.#clipped(output), mapState((s) => this.#clipped(s), moved)];
     const signals = this.#signals(h);
     const retention = unstack(sub(1, mul(unsqueeze(signals.free, 2), state.readWeightings)), 1).reduce((a, b) => mul(a, b));
     const usage = mul(usageAfter(state.usage, state.writeWeighting), retention);
@@ -172,12 +206,23 @@ export class DNC extends Cell<DNCState> {
     const w = mul(signals.writing, wanted);
     const before = this.clearFreed ? mul(state.memory, unsqueeze(retention, 2)) : state.memory;
     const memory = writeRows(before, unsqueeze(w, 1), unsqueeze(signals.erase, 1), unsqueeze(signals.vector, 1));
-    const links = linkStep(state.links, w, state.precedence);
+    const linked = this.#linked(state, w);
     const precedence = add(mul(sub(1, sum(w, { axis: 1, keepDim: true })), state.precedence), w);
-    const readWeightings = this.#reading(signals, memory, links, state.readWeightings);
+    const readWeightings = this.#reading(signals, memory, linked, state.readWeightings);
     const read = readRows(memory, readWeightings);
-    const y = this.output.forward(cat([h, read], 1));
-    return [y, { memory, usage, precedence, links, writeWeighting: w, readWeightings, read, controller }];
+    const y = this.#clipped(this.output.forward(cat([h, read], 1)));
+    const { links, ...rows } = linked;
+    return [y, { memory, usage, precedence, links, writeWeighting: w, readWeightings, read, controller, ...rows }];
+  }
+
+  #clipped(x: Tensor): Tensor {
+    return this.clip === null ? x : clamp(x, -this.clip, this.clip);
+  }
+
+  #linked({ links, linkedRows: rows, precedence }: DNCState, w: Tensor): Links {
+    if (this.sparseLinks === null) return { links: linkStep(links, w, precedence) };
+    const [writing, before] = [w, precedence].map((v) => largest(v, this.sparseLinks as number)) as [Tensor, Tensor];
+    return sparseLinkStep({ links, linkedRows: rows as Tensor }, writing, before);
   }
 
   #signals(h: Tensor): Signals {
@@ -201,11 +246,12 @@ export class DNC extends Cell<DNCState> {
     };
   }
 
-  #reading({ read, modes, sharpness }: Signals, memory: Tensor, links: Tensor, last: Tensor): Tensor {
+  #reading({ read, modes, sharpness }: Signals, memory: Tensor, linked: Links, last: Tensor): Tensor {
     const [backward, content, forward] = split(modes, 1, 2) as [Tensor, Tensor, Tensor];
-    const [back, ahead] = [matmul(last, links), matmul(last, transpose(links))].map((d, way) =>
-      sharpness === null ? d : sharpened(d, sharpness[way] as Tensor),
-    ) as [Tensor, Tensor];
+    const [back, ahead] = alongLinks(linked, last).map((d, way) => (sharpness === null ? d : sharpened(d, sharpness[way] as Tensor))) as [
+      Tensor,
+      Tensor,
+    ];
     return add(add(mul(backward, back), mul(content, lookUp(memory, read))), mul(forward, ahead));
   }
 }
@@ -236,4 +282,38 @@ function allocation(usage: Tensor): Tensor {
 /** (d_i / max d)^s over its sum, for d [B,R,N] and s [B,R]: a softmax of s log d, in which max d cancels. */
 function sharpened(d: Tensor, s: Tensor): Tensor {
   return softmax(mul(log(add(d, EPSILON)), unsqueeze(s, 2)), -1);
+}
+
+/** 0 … N − 1 as a column, [N,1]. */
+function rowNumbers(N: number, dtype: DType): Tensor {
+  return unsqueeze(arange(0, N, 1, dtype), 1);
+}
+
+/** x [B,N] with all but its K largest numbers at 0; of equal ones the first stay. */
+function largest(x: Tensor, K: number): Tensor {
+  const larger = orderedSums(ones(x.shape, x.dtype), neg(x));
+  return where(less(larger, K), x, 0);
+}
+
+/** Lists of links after a write: those that stay move on as all would, and those that come begin. */
+function sparseLinkStep({ links, linkedRows: rows }: Required<Links>, w: Tensor, precedence: Tensor): Links {
+  const [B, N, K] = links.shape as [number, number, number];
+  const next = linkedRows(rows, links, w, precedence);
+  const places = reshape(next, [B, 1, N * K]);
+  const [to, before] = [w, precedence].map((x) => reshape(gatherWithin(unsqueeze(x, 1), places), [B, N, K])) as [Tensor, Tensor];
+  const from = unsqueeze(w, 2);
+  const stayed = mul(sub(sub(1, from), to), where(equal(next, rows), links, 0));
+  const isOther = notEqual(next, rowNumbers(N, links.dtype));
+  return { links: where(isOther, add(stayed, mul(from, before)), 0), linkedRows: next };
+}
+
+/** Lᵀ w and L w for weightings w [B,R,N]. */
+function alongLinks({ links, linkedRows: rows }: Links, w: Tensor): [back: Tensor, ahead: Tensor] {
+  if (rows === undefined) return [matmul(w, links), matmul(w, transpose(links))];
+  const [B, N, K] = links.shape as [number, number, number];
+  const R = w.dim(1);
+  const places = broadcastTo(reshape(rows, [B, 1, N * K]), [B, R, N * K]);
+  const each = unsqueeze(links, 1);
+  const ahead = sum(mul(each, reshape(gatherWithin(w, places), [B, R, N, K])), { axis: -1 });
+  return [scatterSumWithin(reshape(mul(each, unsqueeze(w, 3)), [B, R, N * K]), places, N), ahead];
 }

@@ -17,6 +17,8 @@ import { call, view } from "../wasm/host.ts";
 import { addElements, addRows, gatherElements, gatherRows, scatterElements } from "../wasm/kernels.gen.ts";
 import { mul } from "./arithmetic.ts";
 import { broadcastTo, reshape } from "./broadcast.ts";
+import { cast } from "./cast.ts";
+import { clamp } from "./compare.ts";
 import { permute, select, slice, unsqueeze } from "./shape.ts";
 
 /** Sizes of the axes before, at and after one axis, as the kernels see a tensor. */
@@ -227,6 +229,24 @@ export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tenso
   checkSource("scatterAdd", x, index, source);
   const where = checkElementIndex("scatterAdd", x, axis, index);
   return apply(scatterAddOp, [source, x], { ...where, shape: x.shape });
+}
+
+/** int32 indices for axis 2 of x [A,B,N]: each in the range, whatever it is, so that no host reads them and a step that makes them can be captured. */
+function indexWithin(places: Tensor, n: number): ElementIndex {
+  return { axis: 2, index: dense(cast(clamp(places, 0, n - 1), "int32")) };
+}
+
+/**
+ * y[a,b,i] = x[a,b,places[a,b,i]] for x [A,B,N] and whole numbers in float places [A,B,M]; those out of range count as the nearest that is not.
+ * @internal
+ */
+export function gatherWithin(x: Tensor, places: Tensor): Tensor {
+  return apply(gatherOp, [x], indexWithin(places, x.dim(2)));
+}
+
+/** The transpose of `gatherWithin`: y[a,b,j] = Σ x[a,b,i] over all i whose place is j, for x [A,B,M]: [A,B,n]. @internal */
+export function scatterSumWithin(x: Tensor, places: Tensor, n: number): Tensor {
+  return apply(scatterAddOp, [x], { ...indexWithin(places, n), shape: [...x.shape.slice(0, 2), n] });
 }
 
 // ---------------------------------------------------------------- rows

@@ -1,6 +1,7 @@
 /** The links of a memory that remembers in which order its rows were written, moved on by one write. */
 
 import { fusedOp } from "../autodiff/fused.ts";
+import { observer } from "../autodiff/observer.ts";
 import { apply, type Primitive } from "../autodiff/primitive.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
 import { arange } from "../tensor/create.ts";
@@ -58,6 +59,30 @@ export function linkStep(links: Tensor, w: Tensor, precedence: Tensor): Tensor {
   }
   for (const x of [w, precedence]) if (x.dtype !== links.dtype) throw new DTypeError(`linkStep: expected ${links.dtype}, got ${x.dtype}`);
   return apply(linkStepOp, [links, w, precedence], undefined);
+}
+
+/**
+ * The rows that each row is linked to after a write, [B,N,K], for lists of at most K links a row in place of all N: rows, links [B,N,K], a write
+ * weighting w [B,N] and the precedence p [B,N] before it. Of the links before it and of those that it makes, w_i p_j, the K strongest of each row stay,
+ * and those that were there keep their place. No derivative. Numbers that are no row count as row 0; a row that is linked to itself has a free place.
+ * @throws ShapeError, DTypeError for other shapes, and unless all are of one float dtype
+ * @example linkedRows(tensor([[[0], [1]]]), zeros([1, 2, 1]), tensor([[0, 1]]), tensor([[1, 0]])); // [[[0], [0]]]: row 1 follows row 0
+ * @internal
+ */
+export function linkedRows(rows: Tensor, links: Tensor, w: Tensor, precedence: Tensor): Tensor {
+  checkFloat("linkedRows", rows);
+  const [B, N, K] = rows.shape as [number, number, number];
+  if (rows.rank !== 3 || !sameShape(links.shape, rows.shape) || [w, precedence].some((x) => !sameShape(x.shape, [B, N]))) {
+    const got = [rows, links, w, precedence].map((x) => show(x.shape));
+    throw new ShapeError(`linkedRows: expected rows and links [B,N,K], w and precedence [B,N], got ${got.join(", ")}`);
+  }
+  for (const x of [links, w, precedence])
+    if (x.dtype !== rows.dtype) throw new DTypeError(`linkedRows: expected ${rows.dtype}, got ${x.dtype}`);
+  const next = empty(rows.shape, rows.dtype);
+  const [from, values, writing, p] = [rows, links, w, precedence].map(dense) as [Tensor, Tensor, Tensor, Tensor];
+  call(kernels.linkedRows, rows.dtype, B, N, K, from.ptr, values.ptr, writing.ptr, p.ptr, next.ptr);
+  observer?.found?.("linkedRows", [rows, links, w, precedence], next, undefined);
+  return next;
 }
 
 /** The primitives of this file, by name. */

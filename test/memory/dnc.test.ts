@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest";
+import { gradients } from "../../src/autodiff/sweep.ts";
 import { DNC, type DNCOptions, type DNCState } from "../../src/memory/dnc.ts";
-import { mul } from "../../src/ops/arithmetic.ts";
+import { add, mul } from "../../src/ops/arithmetic.ts";
+import { sum } from "../../src/ops/broadcast.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { assign, type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { checkGrads } from "../../src/transforms/check-grads.ts";
 import { checkGradients, checkStepsEqualScan, expectClose } from "../cells/acceptance.ts";
-import { type Equations, holdAgainst } from "../oracle/equations.ts";
+import { type Equations, holdAgainst, numbersOf } from "../oracle/equations.ts";
 import { each, logistic, part, plus, type Vector } from "../oracle/numbers.ts";
 import { affine, controllerBy, cut, rowsOf, softmax, softplus } from "./machines.ts";
 
@@ -30,11 +33,23 @@ function allocate(usage: Vector): number[] {
   return a;
 }
 
+/** The K largest numbers alone, of equal ones the first. */
+function largest(values: Vector, K: number): number[] {
+  const kept = values
+    .map((_, i) => i)
+    .sort((i, j) => (values[j] as number) - (values[i] as number) || i - j)
+    .slice(0, K);
+  return values.map((v, i) => (kept.includes(i) ? v : 0));
+}
+
 /** The Methods, and eq. 4, 7 and 10 of Csordás and Schmidhuber (2019) where their options are on. */
 const equations = (cell: DNC): Equations => {
   const { memorySize: N, wordSize: W, readHeads: R } = cell;
   return (p, x, [memory, usage, precedence, links, writeWeighting, readWeightings, read, ...state]) => {
-    const [h, next] = controllerBy(cell.controller, p, [...x, ...(read as Vector)], state);
+    const most = cell.clip ?? Infinity;
+    const clip = (values: Vector) => values.map((v) => Math.max(-most, Math.min(most, v)));
+    const [output, moved] = controllerBy(cell.controller, p, [...x, ...(read as Vector)], state);
+    const [h, next] = [clip(output), moved.map(clip)];
     const fixes = [cell.maskedLookUp ? (R + 1) * W : 0, cell.sharpLinks ? 2 * R : 0];
     const [keys, strengths, key, strength, e, v, f, ga, gw, pi, masks, s] = cut(affine(p, "interface", h), [
       R * W, R, W, 1, W, W, R, 1, 1, 3 * R, ...fixes,
@@ -60,8 +75,13 @@ const equations = (cell: DNC): Equations => {
       }),
     );
     const p0 = precedence as Vector;
+    const K = cell.sparseLinks ?? N;
+    const [wK, pK] = [largest(w, K), largest(p0, K)];
     const L1 = L.map((row, i) =>
-      row.map((l, j) => (i === j ? 0 : (1 - (w[i] as number) - (w[j] as number)) * l + (w[i] as number) * (p0[j] as number))),
+      largest(
+        row.map((l, j) => (i === j ? 0 : (1 - (wK[i] as number) - (wK[j] as number)) * l + (wK[i] as number) * (pK[j] as number))),
+        K,
+      ),
     );
     const free = 1 - w.reduce((total, wi) => total + wi, 0);
     const p1 = each((pi0, wi) => free * pi0 + wi, p0, w);
@@ -83,7 +103,7 @@ const equations = (cell: DNC): Equations => {
       return each((bi, ci, fi) => back * bi + content * ci + ahead * fi, b, found, forward);
     });
     const r1 = wr1.flatMap((weights) => transposedRead(M1, weights));
-    return [affine(p, "output", [...h, ...r1]), [M1.flat(), u, p1, L1.flat(), w, wr1.flat(), r1, ...next]];
+    return [clip(affine(p, "output", [...h, ...r1])), [M1.flat(), u, p1, L1.flat(), w, wr1.flat(), r1, ...next]];
   };
 };
 
@@ -98,8 +118,21 @@ const kinds: [string, Partial<DNCOptions>][] = [
   ["freed rows cleared", { controller: "feedforward", clearFreed: true }],
   ["sharp links", { controller: "feedforward", readHeads: 2, sharpLinks: true }],
   ["all fixes", FIXES],
+  ["an LSTM, clipped", { clip: 0.3 }],
   ["one row of one number", { controller: "feedforward", memorySize: 1, wordSize: 1 }],
 ];
+
+/** Links in lists as all of them, of one sequence. */
+function allLinks({ links, linkedRows }: DNCState): number[] {
+  const [N, K] = [links.dim(1), links.dim(2)];
+  const all = new Array<number>(N * N).fill(0);
+  const [values, rows] = [links.data(), (linkedRows as Tensor).data()];
+  for (let at = 0; at < N * K; at++) {
+    const place = Math.floor(at / K) * N + Number(rows[at]);
+    all[place] = (all[place] as number) + Number(values[at]);
+  }
+  return all;
+}
 
 const bias = (cell: DNC) => cell.interface.bias as Tensor;
 
@@ -113,6 +146,54 @@ describe("DNC", () => {
   it.each(kinds)("is the paper's equations, values and derivatives, with %s", (_, options) => {
     const cell = computer(options);
     holdAgainst(cell, equations(cell), { low: 0, seed: 2 });
+  });
+
+  it.each([1, 2, 3])("keeps the %i strongest links of each row: the equations over plain numbers", (K) => {
+    const cell = computer({ memorySize: 5, readHeads: 2, controller: "feedforward", sharpLinks: true, sparseLinks: K });
+    const g = new Generator(4);
+    for (const p of cell.parameters()) assign(p, g.uniform(p.shape, -2, 2, "float64"));
+    const [p, step] = [
+      numbersOf(new Map([...cell.namedParameters()].map(([name, t]) => [name, Array.from(t.data(), Number)]))),
+      equations(cell),
+    ];
+    // Usages that differ, so that their order is no matter of rounding.
+    const usage = [0.5, 0.1, 0.9, 0.3, 0.7];
+    let state: DNCState = { ...cell.initialState(1), usage: tensor([usage], { dtype: "float64" }) };
+    let byHand: readonly Vector[] = [10, 5, 5, 25, 5, 10, 4].map((n, i) => (i === 1 ? usage : new Array<number>(n).fill(0)));
+    for (let t = 0; t < 8; t++) {
+      const x = g.uniform([1, 2], -1, 1, "float64");
+      const [y, next] = cell.step(x, state);
+      const [expected, after] = step(p, Array.from(x.data(), Number), byHand);
+      expectClose(y, expected, 1e-9);
+      expectClose(allLinks(next), after[3] as Vector, 1e-9);
+      [state, byHand] = [next, after];
+    }
+  });
+
+  it("computes the same from lists that hold all links, values and derivatives", () => {
+    const xs = new Generator(6).uniform([7, 2, 2], -2, 2, "float64");
+    const [all, lists] = [computer(FIXES), computer({ ...FIXES, sparseLinks: 4 })].map((cell) => {
+      for (const p of cell.parameters()) assign(p, new Generator(p.size).uniform(p.shape, -1, 1, "float64"));
+      const [ys] = cell.scan(xs);
+      const slopes = gradients([ys], cell.parameters(), [new Generator(7).uniform(ys.shape, -1, 1, "float64")]);
+      return [ys, ...slopes].map((t) => Array.from((t as Tensor).data(), Number));
+    }) as [number[][], number[][]];
+    for (const [i, values] of lists.entries()) expectClose(values, all[i] as number[], 1e-10);
+  });
+
+  it("has derivatives of few links in both modes, and runs captured", () => {
+    const cell = computer({ controller: "feedforward", hiddenSize: 2, sharpLinks: true, sparseLinks: 2 });
+    for (const p of cell.parameters()) assign(p, new Generator(p.size).uniform(p.shape, -1, 1, "float64"));
+    const usage = tensor([[0.9, 0.1, 0.5, 0.3], [0.2, 0.4, 0.6, 0.8]], { dtype: "float64" }); // biome-ignore format: rows
+    const state = cell.scan(new Generator(8).uniform([6, 2, 2], -1, 1, "float64"), { ...cell.initialState(2), usage })[1];
+    const varied = [state.links, state.precedence, state.readWeightings, state.memory, new Generator(9).uniform([2, 2], -1, 1, "float64")];
+    expect(Array.from(state.links.data()).filter((l) => l > 0).length).toBeGreaterThan(3);
+    const outputs = (links: Tensor, precedence: Tensor, readWeightings: Tensor, memory: Tensor, x: Tensor) => {
+      const [y, next] = cell.step(x, { ...state, links, precedence, readWeightings, memory });
+      return add(sum(mul(y, y)), sum(mul(next.links, add(next.linkedRows as Tensor, 1))));
+    };
+    checkGrads(outputs as (...inputs: Tensor[]) => Tensor, varied);
+    checkStepsEqualScan(cell, { state: cell.initialState(2) });
   });
 
   it.each(kinds)("has steps that equal its scan, captured, with %s", (_, options) => {
@@ -200,6 +281,8 @@ describe("DNC", () => {
 
   it("refuses options that are none", () => {
     expect(() => computer({ sharpLinks: 1 as never })).toThrow("DNC: expected sharpLinks to be true or false, got 1");
+    expect(() => computer({ sparseLinks: 5 })).toThrow("DNC: expected sparseLinks to be a whole number in [1, 4], got 5");
+    expect(() => computer({ clip: 0 })).toThrow("DNC: expected clip above 0, got 0");
     expect(() => computer({ memorySize: 0 })).toThrow("DNC: expected memorySize to be a whole number of at least 1, got 0");
   });
 });

@@ -329,6 +329,16 @@ test("only the last of the elements that meet in a scatter has a gradient", () =
   expect(ds?.toArray()).toEqual([0, 0, 5, 7]);
 });
 
+test("indices that are limited to their range in place of being checked, and the transpose", () => {
+  const x = tensor([[[1, 2, 3], [4, 5, 6]]], { dtype: "float64" }); // biome-ignore format: rows
+  const places = tensor([[[2, 0, 7, -1], [NaN, 1.5, 1, Infinity]]], { dtype: "float64" }); // biome-ignore format: rows
+  expect(ops.gatherWithin(x, places).toArray()).toEqual([[[3, 1, 3, 1], [4, 5, 5, 6]]]); // biome-ignore format: rows
+  const y = tensor([[[1, 2, 4, 8], [1, 2, 4, 8]]], { dtype: "float64" }); // biome-ignore format: rows
+  expect(ops.scatterSumWithin(y, places, 3).toArray()).toEqual([[[10, 0, 5], [1, 6, 8]]]); // biome-ignore format: rows
+  checkGrads((v) => ops.gatherWithin(v as Tensor, places), [x], { order: 2 });
+  checkGrads((v) => square(ops.scatterSumWithin(v as Tensor, places, 3)), [y], { order: 2 });
+});
+
 describe("errors", () => {
   const x = tensorOf(grid([2, 3]));
   const ints = (values: number[], shape = [values.length]): Tensor => tensor(Int32Array.from(values), { shape });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { gradients } from "../../src/autodiff/sweep.ts";
 import { DTypeError, ShapeError } from "../../src/base/errors.ts";
-import { linkStep } from "../../src/ops/links.ts";
+import { linkedRows, linkStep } from "../../src/ops/links.ts";
 import { transpose } from "../../src/ops/shape.ts";
 import { zeros } from "../../src/tensor/create.ts";
 import { requireGrad, type Tensor, tensor } from "../../src/tensor/tensor.ts";
@@ -125,4 +125,36 @@ test("other shapes and dtypes are refused", () => {
   expect(() => linkStep(zeros([1, 3, 2]), zeros([1, 3]), zeros([1, 3]))).toThrow(ShapeError);
   expect(() => linkStep(zeros([1, 3, 3]), zeros([1, 3]), zeros([3]))).toThrow(ShapeError);
   expect(() => linkStep(zeros([1, 3, 3]), zeros([1, 3], "float64"), zeros([1, 3]))).toThrow(DTypeError);
+});
+
+describe.each(FLOATS)("rows of sparse links, %s", (dtype) => {
+  const of = (values: number[], ...shape: number[]) => tensor(values, { shape, dtype });
+
+  test("the strongest stay in their places, new ones take those of the weakest", () => {
+    // Row 0 is linked to 1 and 2, row 1 to 0, row 2 to nothing; a row itself is a free place.
+    const rows = of([1, 2, 0, 1, 2, 2], 1, 3, 2);
+    const links = of([0.1, 0.6, 0.5, 0, 0, 0], 1, 3, 2);
+    // Row 0 is written after row 1, which is stronger than what it had; nothing else changes.
+    expect(linkedRows(rows, links, of([0.5, 0, 0], 1, 3), of([0, 0.9, 0], 1, 3)).toArray()).toEqual([[[1, 2], [0, 1], [2, 2]]]);
+    // Row 2 is written after rows 0 and 1, which come in order.
+    expect(linkedRows(rows, links, of([0, 0, 1], 1, 3), of([0.3, 0.4, 0.2], 1, 3)).toArray()).toEqual([[[1, 2], [0, 1], [0, 1]]]);
+    // One place: the stronger of two.
+    expect(linkedRows(of([0, 1, 2], 1, 3, 1), zeros([1, 3, 1], dtype), of([0, 0, 1], 1, 3), of([0.3, 0.4, 0.2], 1, 3)).toArray()).toEqual([[[0], [1], [1]]]);
+  }); // biome-ignore format: rows
+
+  test("what is no row, and what is no number, reads nothing beyond the memory", () => {
+    const rows = of([NaN, -1, 1e30, 7, Infinity, 0.5], 1, 3, 2);
+    const next = linkedRows(rows, of([NaN, 1, 1, 1, 1, 1], 1, 3, 2), of([NaN, 1, 1], 1, 3), of([NaN, 1, Infinity], 1, 3));
+    expect([...next.data()].every((row) => row >= 0 && row < 3)).toBe(true);
+    expect(linkedRows(zeros([0, 3, 2], dtype), zeros([0, 3, 2], dtype), zeros([0, 3], dtype), zeros([0, 3], dtype)).shape).toEqual([
+      0, 3, 2,
+    ]);
+  });
+
+  test("other shapes are refused", () => {
+    const [lists, vectors] = [zeros([1, 3, 2], dtype), zeros([1, 3], dtype)];
+    expect(() => linkedRows(lists, zeros([1, 3, 1], dtype), vectors, vectors)).toThrow(ShapeError);
+    expect(() => linkedRows(lists, lists, vectors, zeros([1, 2], dtype))).toThrow(ShapeError);
+    expect(() => linkedRows(lists, lists, vectors, zeros([1, 3], "int32"))).toThrow(DTypeError);
+  });
 });
