@@ -269,8 +269,8 @@ function checkCoupling(op: string, coupling: Matrix): number {
   return coupling.length;
 }
 
-/** Checks for a given number of finite numbers. @throws DTypeError, ShapeError, ArgumentError */
-function numbers(op: string, name: string, values: ArrayLike<number>, m: number): number[] {
+/** Checks for a given number of finite numbers. @throws DTypeError, ShapeError, ArgumentError @internal */
+export function numbers(op: string, name: string, values: ArrayLike<number>, m: number): number[] {
   checkArrayLike(op, name, values);
   if (values.length !== m) throw new ShapeError(`${op}: expected ${m} numbers of ${name}, got ${values.length}`);
   const read = Array.from(values);
