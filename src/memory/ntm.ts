@@ -1,10 +1,10 @@
 /** The neural Turing machine: a controller with heads that move over a memory. */
 
-import { checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import { Linear, layerOptions } from "../nn/layers.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
 import { clamp } from "../ops/compare.ts";
-import { log, sigmoid, softplus } from "../ops/math.ts";
+import { log, sigmoid, softplus, tanh } from "../ops/math.ts";
 import { writeRows } from "../ops/rows.ts";
 import { cat, pad, roll, slice, split, unsqueeze } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
@@ -26,6 +26,10 @@ export interface NTMOptions extends MemoryOptions {
   readonly writeHeads?: number;
   /** By how many rows a head can move in one step, either way (default 1). */
   readonly shiftRange?: number;
+  /** Whether keys go through tanh (default false). */
+  readonly tanhKeys?: boolean;
+  /** Whether the vectors that are added go through tanh (default false). */
+  readonly tanhAdded?: boolean;
 }
 
 /** Memory [B,N,W], weightings of the read heads and then of the write heads [B,R+V,N], what was read last [B,R·W], and the controller's state. */
@@ -53,9 +57,9 @@ const LEAST_WEIGHT = 1e-30;
  * Rows count in a circle; s_k moves a head on by k rows. All heads look for their rows in M₋₁; reading follows writing. `heads` maps h to
  * [k; β; g; s; γ] of all heads, read heads first, one kind after the other, then [e; a] of the write heads; `output` is W_y, b_y. At first all rows
  * hold 10⁻⁶, all heads stand on row 0, and nothing was read; `LearnedInitialState` learns other starts. Numbers in keys and rows may be as large as 10¹⁸
- * in float32; weights below 10⁻³⁰ count as 10⁻³⁰ in (9).
+ * in float32; weights below 10⁻³⁰ count as 10⁻³⁰ in (9). With `tanhKeys` and `tanhAdded`, as in other implementations, k and a are tanh of these numbers.
  * @param options x [B,I] to y [B,O], logits where the task is one of bits; state `NTMState`
- * @throws ArgumentError for sizes below 1, an unknown controller, and one whose inputs are not I + R·W
+ * @throws ArgumentError for sizes below 1, an unknown controller, one whose inputs are not I + R·W, and options that are no flags
  * @see Graves, Wayne and Danihelka, "Neural Turing machines", 2014, eq. 2-9; Collier and Beel, "Implementing neural Turing machines", 2018, for
  * the constant start
  * Deviates: the paper leaves the order of reading and writing open, and its first state; the ε of (6) and the softplus are not in it; equation
@@ -70,16 +74,20 @@ export class NTM extends Cell<NTMState> {
   readonly readHeads: number;
   readonly writeHeads: number;
   readonly shiftRange: number;
+  readonly tanhKeys: boolean;
+  readonly tanhAdded: boolean;
   readonly controller: Recurrence;
   readonly heads: Linear;
   readonly output: Linear;
 
   constructor(options: NTMOptions) {
     super();
-    const names = ["memorySize", "wordSize", "readHeads", "writeHeads", "shiftRange", ...MEMORY] as const;
+    const names = ["memorySize", "wordSize", "readHeads", "writeHeads", "shiftRange", "tanhKeys", "tanhAdded", ...MEMORY] as const;
     const { memorySize: N, wordSize: W, readHeads: R = 1, writeHeads: V = 1, shiftRange = 1 } = optionsOf("NTM", options, names);
     checkSizes("NTM", { memorySize: N, wordSize: W, readHeads: R, writeHeads: V });
     checkWhole("NTM", "shiftRange", shiftRange);
+    const { tanhKeys = false, tanhAdded = false } = options;
+    for (const [name, flag] of Object.entries({ tanhKeys, tanhAdded })) checkFlag("NTM", name, flag);
     this.controller = controllerOf("NTM", options, R * W);
     this.inputSize = options.inputSize;
     this.outputSize = options.outputSize;
@@ -88,6 +96,8 @@ export class NTM extends Cell<NTMState> {
     this.readHeads = R;
     this.writeHeads = V;
     this.shiftRange = shiftRange;
+    this.tanhKeys = tanhKeys;
+    this.tanhAdded = tanhAdded;
     const H = this.controller.outputSize;
     const length = this.#sizes.reduce((a, b) => a + b);
     this.heads = new Linear(H, length, layerOptions(options));
@@ -124,11 +134,12 @@ export class NTM extends Cell<NTMState> {
       Tensor,
       Tensor,
     ];
-    const byContent = contentWeightings(memory, perHead(k, R + V), softplus(beta));
+    const keys = this.tanhKeys ? tanh(k) : k;
+    const byContent = contentWeightings(memory, perHead(keys, R + V), softplus(beta));
     const gated = add(weightings, mul(unsqueeze(sigmoid(g), 2), sub(byContent, weightings)));
     const moved = shifted(gated, softmax(perHead(s, R + V), -1));
     const w = sharpened(moved, oneplus(gamma));
-    const written = writeRows(memory, slice(w, 1, R, R + V), sigmoid(perHead(e, V)), perHead(a, V));
+    const written = writeRows(memory, slice(w, 1, R, R + V), sigmoid(perHead(e, V)), perHead(this.tanhAdded ? tanh(a) : a, V));
     const r = readRows(written, slice(w, 1, 0, R));
     return [this.output.forward(cat([h, r], 1)), { memory: written, weightings: w, read: r, controller: next }];
   }

@@ -19,7 +19,9 @@ function cosine(u: Vector, v: Vector): number {
 }
 
 /** Equations 2 to 9 of Graves, Wayne and Danihelka (2014), head by head and row by row. */
-const equations = ({ memorySize: N, wordSize: W, readHeads: R, writeHeads: V, shiftRange: n, controller }: NTM): Equations => {
+const equations = (cell: NTM): Equations => {
+  const { memorySize: N, wordSize: W, readHeads: R, writeHeads: V, shiftRange: n, controller } = cell;
+  const bounded = (isBounded: boolean, values: Vector) => (isBounded ? values.map(Math.tanh) : values);
   return (p: Numbers, x, [memory, weightings, read, ...state]) => {
     const [h, next] = controllerBy(controller, p, [...x, ...(read as Vector)], state);
     const heads = R + V;
@@ -29,7 +31,7 @@ const equations = ({ memorySize: N, wordSize: W, readHeads: R, writeHeads: V, sh
     ]; // biome-ignore format: a list
     const M = rowsOf(memory as Vector, N);
     const w = Array.from({ length: heads }, (_, head) => {
-      const content = softmax(M.map((row) => softplus(beta[head] as number) * cosine(part(k, head, heads), row)));
+      const content = softmax(M.map((row) => softplus(beta[head] as number) * cosine(bounded(cell.tanhKeys, part(k, head, heads)), row)));
       const gate = logistic(g[head] as number);
       const gated = each((c, before) => gate * c + (1 - gate) * before, content, part(weightings as Vector, head, heads));
       const shift = softmax(part(s, head, heads));
@@ -44,11 +46,12 @@ const equations = ({ memorySize: N, wordSize: W, readHeads: R, writeHeads: V, sh
       const total = powers.reduce((sum, v) => sum + v, 0);
       return powers.map((v) => v / total);
     });
+    const added = bounded(cell.tanhAdded, a);
     const written = M.map((row, i) =>
       row.map((value, j) => {
         let kept = value;
         for (let v = 0; v < V; v++) kept *= 1 - (w[R + v]?.[i] as number) * logistic(e[v * W + j] as number);
-        for (let v = 0; v < V; v++) kept += (w[R + v]?.[i] as number) * (a[v * W + j] as number);
+        for (let v = 0; v < V; v++) kept += (w[R + v]?.[i] as number) * (added[v * W + j] as number);
         return kept;
       }),
     );
@@ -65,6 +68,7 @@ const kinds: [string, Partial<NTMOptions>][] = [
   ["two heads that read and three that write", { controller: "feedforward", readHeads: 2, writeHeads: 3 }],
   ["long moves", { controller: "feedforward", shiftRange: 3 }],
   ["no moves", { controller: "feedforward", shiftRange: 0 }],
+  ["keys and added vectors through tanh", { controller: "feedforward", tanhKeys: true, tanhAdded: true }],
   ["one row of one number", { controller: "feedforward", memorySize: 1, wordSize: 1 }],
 ];
 
@@ -181,6 +185,7 @@ describe("NTM", () => {
     expect(cell.controller).toBeInstanceOf(GRUCell);
     expect(cell.whyEager(new Generator(1).uniform([4, 2, 2], -1, 1, "float64"))).toBeNull();
     expect(() => machine({ controller: "gru" as never })).toThrow(ArgumentError);
+    expect(() => machine({ tanhKeys: "yes" as never })).toThrow('NTM: expected tanhKeys to be true or false, got "yes"');
     expect(() => machine({ controller: "gru" as never })).toThrow(/expected controller to be one of "lstm", "feedforward", got "gru"/);
     expect(() => machine({ controller: () => 3 as never })).toThrow(DTypeError);
     expect(() => machine({ controller: () => new GRUCell({ inputSize: 2, hiddenSize: 3 }) })).toThrow(
