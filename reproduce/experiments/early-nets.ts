@@ -8,7 +8,8 @@ import { type DrawnNetwork, networkDiagram } from "../../src/plot/network.ts";
 import { lineChart } from "../../src/plot/svg.ts";
 import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, mean, type Run, share } from "../experiment.ts";
-import { type Dice, streams } from "../tasks/dice.ts";
+import { Dice, streams } from "../tasks/dice.ts";
+import { damaged, recallGrid, SIDE, textures } from "../tasks/letters.ts";
 
 function patterns(dice: Dice, P: number, N: number): Tensor {
   return tensor(
@@ -105,6 +106,17 @@ function sequenceOverlap(dice: Dice, N: number, load: number): { moving: number;
   });
 }
 
+/** Five patterns as a cycle, shown a damaged one: the states after each step forwards, and by the transposed weights backwards. */
+function oneByOne(dice: Dice): string {
+  const net = new AmariNetwork({ size: SIDE * SIDE }).storeSequence(tensor([...textures]), { cyclic: true });
+  const cue = tensor(damaged(textures[0] as Float64Array, 0.2, dice));
+  const recalls = [net, net.backward()].map((memory) => {
+    const { states } = memory.recall(cue, { trace: true, maxSteps: 7 });
+    return (states as Tensor).toArray() as number[][];
+  });
+  return recallGrid(recalls, "A cycle of five patterns, forwards and backwards");
+}
+
 function sequences(run: Run) {
   const { training: dice } = streams(run.seed);
   const N = run.short ? 200 : 500;
@@ -122,6 +134,7 @@ function sequences(run: Run) {
     { title: "Cyclic sequences in Amari's network", xLabel: "patterns per unit", yLabel: "overlap with the pattern that is due" },
   );
   run.picture("load", line);
+  run.picture("recall", oneByOne(new Dice(run.seed)));
   const overlapsByLoad = Object.fromEntries(names.map((name, k) => [name, found[k]?.moving])) as Record<keyof typeof LOADS, number>;
   return { ...overlapsByLoad, resting: found[0]?.resting as number };
 }

@@ -23,6 +23,7 @@ import { Generator } from "../../src/tensor/random.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { type Experiment, experiment, mean, type Run, share } from "../experiment.ts";
 import { Dice } from "../tasks/dice.ts";
+import { damaged, letters, recallGrid, SIDE } from "../tasks/letters.ts";
 
 /** P random patterns [P,N] of ±1, float64. */
 function randomPatterns(dice: Dice, P: number, N: number): Tensor {
@@ -76,28 +77,22 @@ function hopfieldCapacity(run: Run) {
     return mean(ends.map(({ state }, p) => overlaps(row(patterns, p), state)[0] as number));
   });
   run.picture("overlap", lineChart([{ name: `N = ${N}`, x: LOADS, y: found }], { xLabel: "patterns / N", yLabel: "overlap at rest" }));
-  run.picture("recall", recallStepByStep(dice));
+  run.picture("recall", recallStepByStep(new Dice(run.seed)));
   const [at08, at12, at14, at16, at20] = found as [number, number, number, number, number];
   return { at08, at12, at14, at16, at20, error: errorRatio / firstStepError(0.2) };
 }
 
-/** Three letters of 8 × 8, each with a quarter of its pixels turned: the states after each update of all units. */
+/** The states of a traced recall, one after the other. */
+const statesOf = ({ states }: { readonly states: Tensor | null }): number[][] => (states as Tensor).toArray() as number[][];
+
+/** Letters with a quarter of their pixels turned: the states after each update of all units. */
 function recallStepByStep(dice: Dice): string {
-  const letters = [
-    "########...##......##......##......##......##......##......##...",
-    "##......##......##......##......##......##......################",
-    "..####...##..##.##....####....####....####....##.##..##...####..",
-  ].map((letter) => Float64Array.from(letter, (c) => (c === "#" ? 1 : -1)));
-  const net = new Hopfield({ size: 64, rule: "pseudo-inverse" }).store(tensor(letters));
-  const columns = 4;
-  const images = letters.flatMap((letter) => {
-    const cue = tensor(letter.map((v) => (dice.chance(0.25) ? -v : v)));
-    const { states, steps } = net.recall(cue, { updates: "synchronous", trace: true, maxSteps: columns - 1 });
-    const values = Array.from(states?.data() ?? [], (v) => (1 + Number(v)) / 2);
-    // What rests early stays as it is.
-    return Array.from({ length: columns }, (_, k) => values.slice(64 * Math.min(k, steps), 64 * Math.min(k, steps) + 64));
+  const net = new Hopfield({ size: SIDE * SIDE, rule: "pseudo-inverse" }).store(tensor([...letters]));
+  const recalls = letters.slice(0, 3).map((letter) => {
+    const cue = tensor(damaged(letter, 0.25, dice));
+    return statesOf(net.recall(cue, { updates: "synchronous", trace: true, maxSteps: 3 }));
   });
-  return imageGrid(images, { width: 8, columns, title: "Damaged letters, recalled update by update" });
+  return recallGrid(recalls, "Damaged letters, recalled update by update");
 }
 
 function hopfieldRules(run: Run) {
@@ -166,6 +161,7 @@ function isingOnsager(run: Run) {
       { width: L, columns: 2, scale: 4, title: "Spins at T = 2.0 and 2.6" },
     ),
   );
+  run.picture("quench", quench(new Dice(run.seed)));
   return {
     critical: zeroOfLine(TEMPERATURES, differences),
     m20: cold.m,
@@ -175,6 +171,15 @@ function isingOnsager(run: Run) {
     meanField26: meanField(2.6),
   };
 }
+
+/** A lattice from random spins to T = 1: after 0, 1, 4, 16, 64 and 256 sweeps. */
+function quench({ generator }: Dice): string {
+  const L = 48;
+  const lattice = Ising.lattice({ rows: L });
+  const states = [sub(mul(generator.bernoulli([L * L], 0.5), 2), 1)];
+  for (const sweeps of [1, 3, 12, 48, 192]) states.push(lattice.sample(states.at(-1) as Tensor, { temperature: 1, sweeps, generator }).state);
+  return imageGrid(states.map((s) => Float64Array.from(s.data(), (v) => (1 + Number(v)) / 2)), { width: L, columns: 6, scale: 3, title: "From random spins to T = 1: after 0, 1, 4, 16, 64 and 256 sweeps" });
+} // biome-ignore format: long
 
 interface Cell {
   readonly m: number;
@@ -220,6 +225,7 @@ function denseCapacity(run: Run) {
   };
   const tried = run.short ? 5 : 30;
   run.picture("landscape", energyLandscape());
+  run.picture("recall", denseRecall(new Dice(run.seed)));
   // The paper's noise beside a signal of 1, of variance 3!! P / N², turns one of N units.
   const predicted = (1 - erfc(Math.sqrt((N * N) / (2 * 3 * 400))) / 2) ** N;
   return {
@@ -253,8 +259,39 @@ function energyLandscape(): string {
   );
 }
 
+/** Letters among a hundred random patterns, with some pixels turned: the cue, a sweep by the fourth power, and three sweeps by the second. */
+function denseRecall(dice: Dice): string {
+  const others = randomPatterns(dice, 100, SIDE * SIDE).toArray() as number[][];
+  const patterns = tensor([...letters.map((letter) => Array.from(letter)), ...others]);
+  const recalls = letters.map((letter) => {
+    const cue = tensor(damaged(letter, 0.15, dice));
+    const sweeps = (power: number, maxSteps: number) => {
+      const states = statesOf(new DenseAssociativeMemory({ patterns, power }).recall(cue, { trace: true, maxSteps, generator: dice.generator }));
+      return Array.from({ length: maxSteps }, (_, k) => states[Math.min(k + 1, states.length - 1)] as number[]);
+    };
+    return [Array.from(cue.data(), Number), ...sweeps(4, 1), ...sweeps(2, 3)];
+  });
+  return recallGrid(recalls, "5 of 105 patterns: cue; n = 4; n = 2, sweep by sweep");
+} // biome-ignore format: long
+
+/** Letters in field A that recall their neighbours in field B: the cue in A and nothing in B, then B, A, B, A. */
+function bamRecall(dice: Dice): string {
+  const N = SIDE * SIDE;
+  const partners = letters.map((_, k) => letters[(k + 1) % letters.length] as Float64Array);
+  const [As, Bs] = [letters.slice(0, 3), partners.slice(0, 3)];
+  const memory = new BAM({ inputSize: N, outputSize: N }).store(tensor(As), tensor(Bs));
+  const recalls = As.map((letter) => {
+    const sweeps = statesOf(memory.associate({ a: tensor(damaged(letter, 0.2, dice)) }, { trace: true }));
+    // A sweep updates B and then A.
+    const [a, b] = [sweeps.map((s) => s.slice(0, N)), sweeps.map((s) => s.slice(N))];
+    return a.flatMap((field, k) => (k === 0 ? [field] : [b[k] as number[], field])).slice(0, 5);
+  });
+  return recallGrid(recalls, "Pairs of letters: cue in field A, then B, A, B, A");
+}
+
 function bamCapacity(run: Run) {
   const dice = new Dice(run.seed);
+  run.picture("recall", bamRecall(new Dice(run.seed)));
   const N = 100;
   const signs = (x: Tensor) => Array.from(x.data(), (v) => Math.sign(Number(v)));
   const rounds = run.short ? 2 : 10;

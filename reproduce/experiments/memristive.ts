@@ -107,7 +107,13 @@ function circuits(run: Run) {
 
 function draw(run: Run, states: readonly (readonly number[])[], energies: Float64Array): void {
   const x = Array.from(energies, (_, k) => k * DT);
-  run.picture("lyapunov", lineChart([{ name: "L(w)", x, y: energies }], { title: "The Lyapunov function of a memristive circuit", xLabel: "time", yLabel: "L" }));
+  const held = states.findIndex((w) => w.some((v) => v === 0 || v === 1));
+  const free = held < 0 ? states.length : held + 1;
+  const parts = [
+    { name: "all memristors between 0 and 1: falls", x: x.slice(0, free), y: energies.slice(0, free) },
+    { name: "some held at 0 or 1: no bound on it", x: x.slice(free - 1), y: energies.slice(free - 1), dashed: true },
+  ];
+  run.picture("lyapunov", lineChart(parts, { title: "The Lyapunov function of a memristive circuit", xLabel: "time", yLabel: "L" }));
   const m = (states[0] as readonly number[]).length;
   const lines = Array.from({ length: m }, (_, i) => ({ name: String(i), x, y: states.map((row) => row[i] as number) }));
   run.picture("states", lineChart(lines, { title: "Its memristors, from the middle to rest", xLabel: "time", yLabel: "w" }));

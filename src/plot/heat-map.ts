@@ -50,7 +50,9 @@ export function heatMap(values: Tensor | readonly ArrayLike<number>[], options: 
   const widest = Math.ceil(Math.max(0, ...rows.map(widthOf)));
   const [left, top] = [Math.max(MARGIN.left, 12 + widest + (yLabel === undefined ? 0 : 20)), MARGIN.top];
   const [right, bottom] = [left + n * cell, top + m * cell];
-  const [width, height] = [right + MARGIN.right, bottom + MARGIN.bottom + roomBelow(columns, cell)];
+  // A bold title of 15 pixels, by widths of ordinary letters of 12.
+  const titled = title === undefined ? 0 : left + 1.35 * widthOf(title);
+  const [width, height] = [Math.ceil(Math.max(right, titled)) + MARGIN.right, bottom + MARGIN.bottom + roomBelow(columns, cell)];
   const color = scaleOf(matrix, options.range);
   const cells = matrix.flatMap((row, i) =>
     Array.from(row, (value, j) => {

@@ -2,7 +2,7 @@
 
 import { checkArrayLike, checkList, checkNumber, checkText, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
-import { picture, text } from "./svg.ts";
+import { picture, text, widthOf } from "./svg.ts";
 
 export interface ImageGridOptions {
   /** Pixels per row of an image. */
@@ -19,7 +19,7 @@ const GAP = 1;
 const TITLE_HEIGHT = 28;
 
 /**
- * Draws images in rows and columns; 0 is white and 1 black.
+ * Draws images in rows and columns; 0 is white and 1 black. The picture is at least as wide as its title.
  * @param images values in [0, 1] (others are clipped) in row-major order, all of one size
  * @throws ArgumentError if there are no images, or they are not whole rows of `width`, or differ in size
  * @example const svg = imageGrid(samples, { width: 8, columns: 4 });
@@ -42,7 +42,7 @@ export function imageGrid(images: readonly ArrayLike<number>[], options: ImageGr
   const across = columns ?? Math.ceil(Math.sqrt(images.length));
   const top = title === undefined ? 0 : TITLE_HEIGHT;
   const [stepX, stepY] = [(width + GAP) * scale, (height + GAP) * scale];
-  const totalWidth = across * stepX + GAP * scale;
+  const totalWidth = Math.max(across * stepX + GAP * scale, title === undefined ? 0 : 2 * GAP * scale + (14 / 12) * widthOf(title));
   const totalHeight = top + Math.ceil(images.length / across) * stepY + GAP * scale;
   return picture(totalWidth, totalHeight, title, [
     `<rect width="${totalWidth}" height="${totalHeight}" fill="#ddd"/>`,

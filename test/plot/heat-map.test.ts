@@ -35,6 +35,13 @@ describe("heatMap", () => {
     expect(svg).toMatch(/^<svg [\s\S]*<\/svg>\n$/);
   });
 
+  it("is wide enough for its title", () => {
+    const width = (title: string) => Number(/width="(\d+)"/.exec(heatMap([[1]], { title }))?.[1]);
+    // Bold letters of 15 pixels are some 8 wide.
+    expect(width("x".repeat(60))).toBeGreaterThan(60 * 8);
+    expect(width("x")).toBe(width(""));
+  });
+
   it("says what it cannot draw", () => {
     expect(() => heatMap([])).toThrow(ArgumentError);
     expect(() => heatMap([[1, 2], [1]])).toThrow("rows of 2 cells, got one of 1");

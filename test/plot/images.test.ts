@@ -26,6 +26,14 @@ describe("imageGrid", () => {
     expect(imageGrid(images, { width: 1, scale: 1, title: "1 < 2" })).toMatch(/height="33"[\s\S]*<title>1 &lt; 2<\/title>/);
   });
 
+  it("is wide enough for its title, and no wider than its images without one", () => {
+    const width = (title?: string) => Number(/width="(\d+(?:\.\d+)?)"/.exec(imageGrid([[1]], { width: 1, scale: 8, ...(title && { title }) }))?.[1]);
+    expect(width()).toBe(24);
+    expect(width("a")).toBe(24);
+    // Letters of 14 pixels are some 7 wide.
+    expect(width("x".repeat(60))).toBeGreaterThan(60 * 7);
+  }); // biome-ignore format: long
+
   it("refuses images that do not fit", () => {
     expect(() => imageGrid([], { width: 2 })).toThrow(/expected images of equal size in rows of 2/);
     expect(() => imageGrid([[1, 2, 3]], { width: 2 })).toThrow(/got sizes 3/);
