@@ -30,7 +30,7 @@ it("finds programs, each with its number", () => {
   expect(new Set(names.map((name) => name.slice(0, 2))).size).toBe(names.length);
 });
 
-describe.each(programs(examples))("examples/%s", (name) => {
+describe.each(programs(examples))("examples/%s", { timeout: 300_000 }, (name) => {
   const folder = `${examples}${name}`;
   const program = async (): Promise<Run> => (await import(`${folder}/main.ts`)).run;
 
