@@ -78,7 +78,7 @@ class Errors {
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
 /** Batches of the windows that end in these months. */
-function batchesOf(errors: Errors, ends: readonly number[], options: { shuffle?: boolean; epochs: number }): SequenceBatches {
+function batchesOf(errors: Errors, ends: readonly number[], options: { shuffle?: boolean; epochs: number }) {
   return new SequenceBatches(
     ends.map((t) => errors.example(t)),
     { batchSize: 32, targets: "stacked", dtype: "float32", targetDtype: "float32", ...options },
