@@ -2,6 +2,7 @@
 
 export { backward } from "./backward.ts";
 export { defineOp, type JvpRule, type Op, type VjpRule } from "./define-op.ts";
+export { gate } from "./observer.ts";
 export { apply, applyAll, type Evaluation, type Inputs, type Primitive } from "./primitive.ts";
 export { gradients, type SweepOptions } from "./sweep.ts";
 export { enableGrad, noGrad } from "./tape.ts";

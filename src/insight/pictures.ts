@@ -1,7 +1,14 @@
 /** Measurements as charts in SVG text. */
 
-import { checkList, checkObject, checkOptions } from "../base/checks.ts";
-import { CHART, type ChartOptions, type Line, lineChart } from "../plot/svg.ts";
+import { checkList, checkObject, checkOptions, checkWhole } from "../base/checks.ts";
+import { ArgumentError } from "../base/errors.ts";
+import { quote } from "../base/quote.ts";
+import { reshape } from "../ops/broadcast.ts";
+import { select } from "../ops/shape.ts";
+import { heatMapDrawing } from "../plot/heat-map.ts";
+import { CHART, type ChartOptions, column, type Drawing, type Line, lineChart } from "../plot/svg.ts";
+import { scope, type Tensor } from "../tensor/tensor.ts";
+import type { GateTrace } from "./gates.ts";
 import type { StateInfluence } from "./gradient-norms.ts";
 import type { Saturation } from "./saturation.ts";
 
@@ -49,4 +56,43 @@ export function saturationChart(rows: readonly Saturation[], options: ChartOptio
   const drawn = rows.filter(({ steps }) => steps.length > 0);
   const lines = drawn.map(({ module, name, steps }) => lineOf(`${module ?? ""} ${name}`.trim(), steps));
   return lineChart(lines, { xLabel: "step", yLabel: "saturated share", ...options });
+}
+
+export interface GateChartOptions extends Pick<ChartOptions, "title"> {
+  /** Which sequence of the batch to draw (default 0). */
+  readonly sequence?: number;
+  /** The gates to draw (default: all), from the top down. */
+  readonly gates?: readonly string[];
+}
+
+/** The room for one gate's units, and for all steps, in pixels. */
+const ROOM = { height: 160, width: 800 };
+
+/**
+ * A picture of gates over time: one heat map for each gate, units from the top down and steps from left to right, white for the gate's least
+ * value and dark for its greatest; gates between 0 and 1 are white at 0 and dark at 1. Steps after a sequence's end stay blank.
+ * @throws ArgumentError for a sequence outside the batch, and for gates that the trace has not
+ * @example const svg = gateChart(gateTrace(model, () => model.forward(xs))[0], { gates: ["i", "f", "o"] });
+ */
+export function gateChart(trace: GateTrace, options: GateChartOptions = {}): string {
+  checkOptions("gateChart", options, ["sequence", "gates", "title"]);
+  checkObject("gateChart", "a trace", trace);
+  checkObject("gateChart", "a trace's gates", trace.gates);
+  const { sequence = 0, gates = Object.keys(trace.gates) } = options;
+  const title = options.title ?? [trace.module, trace.layer].filter(Boolean).join(" ");
+  checkList("gateChart", "gates", gates);
+  checkWhole("gateChart", "sequence", sequence, { least: 0 });
+  const drawings = gates.map((name) => gateDrawing(name, trace.gates[name], sequence));
+  return column(drawings, title === "" ? undefined : title);
+}
+
+function gateDrawing(name: string, values: Tensor | undefined, sequence: number): Drawing {
+  if (values === undefined) throw new ArgumentError(`gateChart: expected gates of the trace, got ${quote(name)}`);
+  const [T, B] = values.shape as [number, number];
+  if (sequence >= B) throw new ArgumentError(`gateChart: expected a sequence below ${B}, got ${sequence}`);
+  const units = scope(() => reshape(select(values, 1, sequence), [T, -1])).toArray() as number[][];
+  const rows = (units[0] ?? []).map((_, unit) => units.map((step) => step[unit] as number));
+  const cell = Math.max(1, Math.min(24, Math.floor(ROOM.height / rows.length), Math.floor(ROOM.width / T)));
+  const within = rows.flat().every((v) => !(v < 0 || v > 1));
+  return heatMapDrawing(rows, { title: name, xLabel: "step", yLabel: "unit", cell, ...(within && { range: [0, 1] as const }) });
 }

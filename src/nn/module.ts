@@ -6,7 +6,7 @@ import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "
 import { isPlain, list, quote, shorten } from "../base/quote.ts";
 import { heldTensors } from "../tensor/parts.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { assign, checkTensor, keep, refuseForeign, requireGrad, Tensor } from "../tensor/tensor.ts";
+import { assign, checkTensor, keep, refuseForeign, requireGrad, showAsText, Tensor } from "../tensor/tensor.ts";
 
 /** A trainable tensor: a leaf that needs a gradient and outlives every scope. */
 export class Parameter extends Tensor {
@@ -200,7 +200,24 @@ export abstract class Module {
       p.grad = null;
     }
   }
+
+  /** The tree of its parts, with the shapes of tensors: what `console.log` shows in Node, Bun and Deno. */
+  toString(): string {
+    return this.#tree("\n", []);
+  }
+
+  #tree(newLine: string, above: readonly Module[]): string {
+    if (above.includes(this)) return `${this.constructor.name}, which is above`;
+    const below = `${newLine}  `;
+    const lines = Array.from(this.#parts(), ([name, part]) => {
+      const what = part instanceof Tensor ? `${part.dtype}${show(part.shape)}` : part.#tree(below, [...above, this]);
+      return `${below}${name}: ${what}`;
+    });
+    return this.constructor.name + lines.join("");
+  }
 }
+
+showAsText(Module.prototype);
 
 /** Requires a module of this copy of the library. @throws DTypeError, StateError */
 export function checkModule(op: string, value: unknown): asserts value is Module {

@@ -9,6 +9,7 @@ import {
   captionBelow,
   captionBeside,
   checkChart,
+  type Drawing,
   header,
   labelsBelow,
   picture,
@@ -43,6 +44,12 @@ const [LOW, HIGH] = [
 export function heatMap(values: Tensor | readonly ArrayLike<number>[], options: HeatMapOptions = {}): string {
   checkOptions("heatMap", options, ["columns", "rows", "range", "cell", "title", "xLabel", "yLabel"]);
   checkChart("heatMap", options);
+  const { width, height, parts } = heatMapDrawing(values, options);
+  return picture(width, height, options.title, parts);
+}
+
+/** A heat map before it is text. @internal */
+export function heatMapDrawing(values: Tensor | readonly ArrayLike<number>[], options: HeatMapOptions): Drawing {
   const matrix = rowsOf(values);
   const { title, xLabel, yLabel, columns = [], rows = [], cell = 24 } = options;
   const [m, n] = [matrix.length, matrix[0]?.length ?? 0];
@@ -61,7 +68,7 @@ export function heatMap(values: Tensor | readonly ArrayLike<number>[], options: 
     }),
   );
   const middle = (i: number) => (i + 0.5) * cell;
-  return picture(width, height, title, [
+  const parts = [
     header(title, left),
     `<g shape-rendering="crispEdges">${cells.join("")}</g>`,
     `<rect x="${left}" y="${top}" width="${n * cell}" height="${m * cell}" fill="none" stroke="#222"/>`,
@@ -69,7 +76,8 @@ export function heatMap(values: Tensor | readonly ArrayLike<number>[], options: 
     ...rows.map((label, i) => text(left - 8, top + middle(i) + 4, label, 'text-anchor="end"')),
     captionBelow(xLabel, (left + right) / 2, height - 10),
     captionBeside(yLabel, (top + bottom) / 2),
-  ]);
+  ];
+  return { width, height, parts };
 }
 
 /** Recognises a tensor by its method, so pictures need not import tensors. @throws DTypeError, ArgumentError for anything but a matrix */

@@ -155,6 +155,13 @@ export function labelsBelow(
     .join("");
 }
 
+/** A picture before it is text. @internal */
+export interface Drawing {
+  readonly width: number;
+  readonly height: number;
+  readonly parts: readonly string[];
+}
+
 /** SVG text of parts on a white background. */
 export function picture(width: number, height: number, title: string | undefined, parts: readonly string[]): string {
   return [
@@ -166,6 +173,15 @@ export function picture(width: number, height: number, title: string | undefined
   ]
     .filter((part) => part !== "")
     .join("\n");
+}
+
+/** Drawings one below the other, as SVG text. @internal */
+export function column(drawings: readonly Drawing[], title: string | undefined): string {
+  const top = title === undefined ? 0 : 32;
+  const tops = drawings.map((_, i) => drawings.slice(0, i).reduce((y, { height }) => y + height, top));
+  const height = drawings.reduce((y, drawing) => y + drawing.height, top);
+  const groups = drawings.map(({ parts }, i) => `<g transform="translate(0 ${tops[i]})">${parts.join("")}</g>`);
+  return picture(Math.max(...drawings.map(({ width }) => width)), height, title, [header(title, 16), ...groups]);
 }
 
 type Point = readonly [x: number, y: number];

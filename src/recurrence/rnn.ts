@@ -1,5 +1,6 @@
 /** RNN, LSTM and GRU layers for whole sequences, stacked or bidirectional, with PyTorch's options and parameter names. */
 
+import { observer } from "../autodiff/observer.ts";
 import { checkNoMore, checkNumber, checkOptions, checkSizes } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
 import { ShapeError, StateError } from "../base/errors.ts";
@@ -65,8 +66,13 @@ export interface ForwardResult<S> {
   readonly state: S;
 }
 
+/** A layer's end of the names of its parameters. */
+function suffixOf(layer: number, direction: number): string {
+  return `l${layer}${direction === 1 ? "_reverse" : ""}`;
+}
+
 function nameOf(key: keyof RecurrentWeights, layer: number, direction: number): string {
-  return `${WEIGHT_NAMES[key]}_l${layer}${direction === 1 ? "_reverse" : ""}`;
+  return `${WEIGHT_NAMES[key]}_${suffixOf(layer, direction)}`;
 }
 
 class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
@@ -195,7 +201,10 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
     this.#weights.forEach((weights, layer) => {
       const outputs = weights.map((w, d) => {
         const start = initial.map((s) => sort(select(s, 0, layer * directions + d)));
-        const [ys, ...end] = this.#kind.run(w, x, start, { ...rows, reverse: rows.reverse !== (d === 1) });
+        const walk = { ...rows, reverse: rows.reverse !== (d === 1) };
+        const run = () => this.#kind.run(w, x, start, walk);
+        const seen = { name: suffixOf(layer, d), reverse: walk.reverse, lengths: options.lengths, unpack };
+        const [ys, ...end] = observer?.layer?.(seen, run) ?? run();
         end.forEach((s, i) => {
           last[i]?.push(restore(s));
         });

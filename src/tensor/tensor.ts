@@ -112,10 +112,17 @@ if (typeof Symbol.dispose === "symbol") {
   Object.defineProperty(Tensor.prototype, Symbol.dispose, { value: Tensor.prototype.dispose });
 }
 
-// What console.log shows: of Node and Bun, and of Deno.
-for (const name of ["nodejs.util.inspect.custom", "Deno.customInspect"]) {
-  Object.defineProperty(Tensor.prototype, Symbol.for(name), { value: Tensor.prototype.toString });
+/** Makes console.log show a class's objects as text, in Node and Bun, and in Deno. @internal */
+export function showAsText(prototype: object): void {
+  for (const name of ["nodejs.util.inspect.custom", "Deno.customInspect"]) {
+    const value = function (this: object): string {
+      return this.toString();
+    };
+    Object.defineProperty(prototype, Symbol.for(name), { value, configurable: true, writable: true });
+  }
 }
+
+showAsText(Tensor.prototype);
 
 export interface Tensor {
   [Symbol.dispose](): void;

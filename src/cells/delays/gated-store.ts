@@ -1,5 +1,6 @@
 /** A memory behind gates, over any kind of store. */
 
+import { gate } from "../../autodiff/observer.ts";
 import { checkList, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
@@ -80,8 +81,8 @@ export class GatedStore<D extends State = State> extends Cell<GatedStoreState<D>
     const sums = add(linear(x, this.weightIh, this.biasIh), linear(r, this.weightHh, this.biasHh));
     const [i, f, u, o] = chunk(sums, 4, 1) as [Tensor, Tensor, Tensor, Tensor];
     const [recalled, d1] = this.store.step(m, d);
-    const m1 = add(mul(sigmoid(f), recalled), mul(sigmoid(i), tanh(u)));
-    const r1 = mul(sigmoid(o), tanh(m1));
+    const m1 = gate("m", add(mul(gate("f", sigmoid(f)), recalled), mul(gate("i", sigmoid(i)), tanh(u))));
+    const r1 = mul(gate("o", sigmoid(o)), tanh(m1));
     return [r1, { r: r1, m: m1, d: d1 }];
   }
 }

@@ -1,5 +1,6 @@
 /** MinGRU and MinLSTM: their gates do not see the state, so sequences can be computed in parallel. */
 
+import { gate } from "../../autodiff/observer.ts";
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
@@ -112,7 +113,7 @@ abstract class MinRNN extends SequenceCell<Tensor> {
 
   step(x: Tensor, h: Tensor): [y: Tensor, next: Tensor] {
     const [a, b] = this.#coefficients(x);
-    const next = add(mul(a, h), b);
+    const next = add(mul(gate("f", a), h), b);
     return [next, next];
   }
 

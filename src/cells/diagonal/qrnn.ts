@@ -1,5 +1,6 @@
 /** The quasi-recurrent network: causal convolutions for gates, pooling for memory. */
 
+import { gate } from "../../autodiff/observer.ts";
 import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import type { Parameter } from "../../nn/module.ts";
@@ -98,8 +99,8 @@ export class QRNN extends SequenceCell<QRNNState> {
   step(x: Tensor, { c, past }: QRNNState): [y: Tensor, next: QRNNState] {
     const steps = [...past, x];
     const { f, b, o } = this.#gates(steps);
-    const next = add(mul(f, c), b);
-    return [o ? mul(o, next) : next, { c: next, past: steps.slice(1) }];
+    const next = gate("c", add(mul(gate("f", f), c), b));
+    return [o ? mul(gate("o", o), next) : next, { c: next, past: steps.slice(1) }];
   }
 
   whole(xs: Tensor, { c, past }: QRNNState, lengths: Lengths): [ys: Tensor, last: QRNNState] {

@@ -1,5 +1,6 @@
 /** The simple recurrent unit: matrices see only the input, and the state is mixed elementwise. */
 
+import { gate } from "../../autodiff/observer.ts";
 import { checkNumber, checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -83,13 +84,13 @@ export class SRU extends SequenceCell<Tensor> {
 
   /** h, from the states before and after a step. */
   #output(r: Tensor, c: Tensor, next: Tensor, carried: Tensor): Tensor {
-    const gate = sigmoid(add(r, mul(this.#part(this.weightHh, this.outputSize), c)));
-    return mix(gate, next, mul(carried, this.highwayScale));
+    const open = gate("r", sigmoid(add(r, mul(this.#part(this.weightHh, this.outputSize), c))));
+    return mix(open, next, mul(carried, this.highwayScale));
   }
 
   step(x: Tensor, c: Tensor): [y: Tensor, next: Tensor] {
     const [candidate, f, r, carried] = this.#sums(x);
-    const next = mix(sigmoid(add(f, mul(this.#part(this.weightHh, 0), c))), c, candidate);
+    const next = mix(gate("f", sigmoid(add(f, mul(this.#part(this.weightHh, 0), c)))), c, candidate);
     return [this.#output(r, c, next, carried), next];
   }
 

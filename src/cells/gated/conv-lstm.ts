@@ -1,5 +1,6 @@
 /** The convolutional LSTM, for sequences of images: convolutions replace products. */
 
+import { gate } from "../../autodiff/observer.ts";
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Parameter } from "../../nn/module.ts";
@@ -88,9 +89,9 @@ export class ConvLSTM extends Cell<ConvLSTMState> {
     const same = { padding: "same" } as const;
     const sums = add(conv2d(image, this.weightIh, this.bias, same), conv2d(h, this.weightHh, undefined, same));
     const [si, sf, sg, so] = split(sums, this.hiddenChannels, 1) as [Tensor, Tensor, Tensor, Tensor];
-    const seeing = (gate: number, sum: Tensor, cell: Tensor) => sigmoid(add(sum, mul(select(this.weightPeephole, 0, gate), cell)));
-    const c1 = add(mul(seeing(1, sf, c), c), mul(seeing(0, si, c), tanh(sg)));
-    const h1 = mul(seeing(2, so, c1), tanh(c1));
+    const seeing = (k: number, sum: Tensor, cell: Tensor) => sigmoid(add(sum, mul(select(this.weightPeephole, 0, k), cell)));
+    const c1 = gate("c", add(mul(gate("f", seeing(1, sf, c)), c), mul(gate("i", seeing(0, si, c)), tanh(sg))));
+    const h1 = mul(gate("o", seeing(2, so, c1)), tanh(c1));
     return [reshape(h1, [x.dim(0), this.outputSize]), { h: h1, c: c1 }];
   }
 }

@@ -1,5 +1,6 @@
 /** GRU1, GRU2, GRU3: gated recurrent units whose gates see less. */
 
+import { gate } from "../../autodiff/observer.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -34,8 +35,10 @@ abstract class GateVariant extends HiddenCell {
   /** x [B,I], h [B,H]. */
   step(x: Tensor, h: Tensor): [y: Tensor, next: Tensor] {
     const [r, z] = this.gates(h).map(sigmoid) as [Tensor, Tensor];
+    gate("r", r);
+    gate("z", z);
     const candidate = lastBlock(this.weightHh, this.hiddenSize);
-    const n = tanh(add(linear(x, this.weightIh, lastBlock(this.bias, this.hiddenSize)), linear(mul(r, h), candidate)));
+    const n = gate("n", tanh(add(linear(x, this.weightIh, lastBlock(this.bias, this.hiddenSize)), linear(mul(r, h), candidate))));
     const next = add(h, mul(z, sub(n, h)));
     return [next, next];
   }

@@ -1,5 +1,6 @@
 /** Gated-feedback recurrent networks. */
 
+import { gate } from "../../autodiff/observer.ts";
 import { checkList, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
 import { Module, type Parameter } from "../../nn/module.ts";
@@ -164,8 +165,9 @@ export class GatedFeedbackLSTM extends GatedFeedback<GatedFeedbackLSTMState> {
       const [xi, xf, xc, xo] = chunk(linear(below, layer.weightIh, layer.bias), 4, 1) as [Tensor, Tensor, Tensor, Tensor];
       const [hi, hf, ho] = chunk(linear(own, layer.weightHh as Tensor), 3, 1) as [Tensor, Tensor, Tensor];
       const content = tanh(add(xc, layer.feedback(below, hs, own)));
-      c.push(add(mul(sigmoid(add(xf, hf)), cs[j] as Tensor), mul(sigmoid(add(xi, hi)), content)));
-      return mul(sigmoid(add(xo, ho)), tanh(c[j] as Tensor));
+      const [f, i] = [gate(`f ${j}`, sigmoid(add(xf, hf))), gate(`i ${j}`, sigmoid(add(xi, hi)))];
+      c.push(add(mul(f, cs[j] as Tensor), mul(i, content)));
+      return mul(gate(`o ${j}`, sigmoid(add(xo, ho))), tanh(c[j] as Tensor));
     });
     return [h.at(-1) as Tensor, { h, c }];
   }
@@ -201,6 +203,8 @@ export class GatedFeedbackGRU extends GatedFeedback<readonly Tensor[]> {
       const H = own.dim(1);
       const [gates, content] = split(linear(below, layer.weightIh, layer.bias), [2 * H, H], 1) as [Tensor, Tensor];
       const [r, z] = chunk(sigmoid(add(gates, linear(own, layer.weightHh as Tensor))), 2, 1) as [Tensor, Tensor];
+      gate(`r ${j}`, r);
+      gate(`z ${j}`, z);
       const candidate = tanh(add(content, mul(r, layer.feedback(below, hs, own))));
       return add(own, mul(z, sub(candidate, own)));
     });

@@ -1,5 +1,6 @@
 /** Long short-term memory as published in 1997: no forget gate, blocks of cells that share their gates. */
 
+import { gate } from "../../autodiff/observer.ts";
 import { checkNumber, checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
@@ -113,8 +114,8 @@ export class LSTM1997 extends Cell<LSTM1997State> {
     const before = this.truncate === "1997" ? u.detach() : u;
     const sums = add(linear(x, this.weightIh, this.bias), linear(before, this.weightHh));
     const gates = sigmoid(slice(sums, 1, 0, 2 * J));
-    const [i, o] = [slice(gates, 1, 0, J), slice(gates, 1, J)];
-    const c1 = add(c, this.#gated(i, this.#g(slice(sums, 1, 2 * J))));
+    const [i, o] = [gate("i", slice(gates, 1, 0, J)), gate("o", slice(gates, 1, J))];
+    const c1 = gate("c", add(c, this.#gated(i, gate("g", this.#g(slice(sums, 1, 2 * J))))));
     const y = this.#gated(o, this.#h(c1));
     return [y, { u: this.gateRecurrence ? cat([y, gates], 1) : y, c: c1 }];
   }
@@ -128,9 +129,9 @@ export class LSTM1997 extends Cell<LSTM1997State> {
   }
 
   /** Repeats each block's gate [B,J] for all of its cells [B,J·S]. */
-  #gated(gate: Tensor, cells: Tensor): Tensor {
+  #gated(open: Tensor, cells: Tensor): Tensor {
     const [B, H] = cells.shape as [number, number];
-    return reshape(mul(unsqueeze(gate, 2), reshape(cells, [B, this.blocks, H / this.blocks])), [B, H]);
+    return reshape(mul(unsqueeze(open, 2), reshape(cells, [B, this.blocks, H / this.blocks])), [B, H]);
   }
 }
 

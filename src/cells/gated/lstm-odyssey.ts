@@ -1,5 +1,6 @@
 /** The LSTM with peepholes, and the eight variants to which "a search space odyssey" compared it. */
 
+import { gate } from "../../autodiff/observer.ts";
 import { checkFlag, checkNumber, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { LAYER, type LayerOptions } from "../../nn/layers.ts";
@@ -150,12 +151,12 @@ export class OdysseyLSTM extends Cell<OdysseyState> {
   step(x: Tensor, { h, c, gates }: OdysseyState): [y: Tensor, next: OdysseyState] {
     const sums = add(linear(x, this.weightIh, this.bias), linear(h, this.weightHh));
     const fromGates = this.weightGates && gates ? linear(gates, this.weightGates) : null;
-    const gate = (name: Gate, cell: Tensor) => this.#gate(name, sums, cell, fromGates);
-    const z = this.#g(this.#block(sums, this.#rows.indexOf("z")));
-    const i = gate("i", c);
-    const f = this.#coupled && i ? sub(1, i) : gate("f", c);
-    const c1 = add(through(i, z), through(f, c));
-    const o = gate("o", c1);
+    const opening = (name: Gate, cell: Tensor) => this.#gate(name, sums, cell, fromGates);
+    const z = gate("z", this.#g(this.#block(sums, this.#rows.indexOf("z"))));
+    const i = opening("i", c);
+    const f = this.#coupled && i ? gate("f", sub(1, i)) : opening("f", c);
+    const c1 = gate("c", add(through(i, z), through(f, c)));
+    const o = opening("o", c1);
     const h1 = through(o, this.#h(c1));
     const next = { h: h1, c: c1 };
     if (!fromGates) return [h1, next];
@@ -179,7 +180,7 @@ export class OdysseyLSTM extends Cell<OdysseyState> {
     let sum = this.#block(sums, this.#rows.indexOf(name));
     if (this.weightPeephole) sum = add(sum, mul(select(this.weightPeephole, 0, at), cell));
     if (fromGates) sum = add(sum, this.#block(fromGates, at));
-    return sigmoid(sum);
+    return gate(name, sigmoid(sum));
   }
 
   #block(sums: Tensor, at: number): Tensor {

@@ -1,5 +1,6 @@
 /** The minimal gated unit. */
 
+import { gate } from "../../autodiff/observer.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -38,8 +39,8 @@ export class MGU extends HiddenCell {
     const H = this.hiddenSize;
     const [xf, xn] = split(linear(x, this.weightIh, this.bias), H, 1) as [Tensor, Tensor];
     const [uf, uh] = split(this.weightHh, H) as [Tensor, Tensor];
-    const f = sigmoid(add(xf, linear(h, uf)));
-    const n = tanh(add(xn, linear(mul(f, h), uh)));
+    const f = gate("f", sigmoid(add(xf, linear(h, uf))));
+    const n = gate("n", tanh(add(xn, linear(mul(f, h), uh))));
     const next = add(h, mul(f, sub(n, h)));
     return [next, next];
   }

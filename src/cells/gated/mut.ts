@@ -1,5 +1,6 @@
 /** MUT1, MUT2, MUT3: the best cells of a search that mutated the GRU. */
 
+import { gate } from "../../autodiff/observer.ts";
 import type { Parameter } from "../../nn/module.ts";
 import { add, mul, sub } from "../../ops/arithmetic.ts";
 import { linear } from "../../ops/linear.ts";
@@ -10,7 +11,7 @@ import { HiddenCell, type HiddenCellOptions } from "./hidden-cell.ts";
 
 /** The update shared by all three; z weighs the new value. */
 function update(h: Tensor, { z, r, uh, xn }: { z: Tensor; r: Tensor; uh: Tensor; xn: Tensor }): [Tensor, Tensor] {
-  const n = tanh(add(linear(mul(r, h), uh), xn));
+  const n = gate("n", tanh(add(linear(mul(r, h), uh), xn)));
   const next = add(h, mul(z, sub(n, h)));
   return [next, next];
 }
@@ -61,8 +62,8 @@ export class MUT1 extends BareInputCell {
     const [xz, xr] = split(linear(x, this.weightIh), H, 1) as [Tensor, Tensor];
     const [ur, uh] = split(this.weightHh, H) as [Tensor, Tensor];
     const [bz, br, bh] = split(this.bias, H) as [Tensor, Tensor, Tensor];
-    const z = sigmoid(add(xz, bz));
-    const r = sigmoid(add(xr, linear(h, ur, br)));
+    const z = gate("z", sigmoid(add(xz, bz)));
+    const r = gate("r", sigmoid(add(xr, linear(h, ur, br))));
     return update(h, { z, r, uh, xn: add(tanh(this.projected(x)), bh) });
   }
 }
@@ -97,8 +98,8 @@ export class MUT2 extends BareInputCell {
     const [xz, xh] = split(linear(x, this.weightIh), H, 1) as [Tensor, Tensor];
     const [uz, ur, uh] = split(this.weightHh, H) as [Tensor, Tensor, Tensor];
     const [bz, br, bh] = split(this.bias, H) as [Tensor, Tensor, Tensor];
-    const z = sigmoid(add(xz, linear(h, uz, bz)));
-    const r = sigmoid(add(this.projected(x), linear(h, ur, br)));
+    const z = gate("z", sigmoid(add(xz, linear(h, uz, bz))));
+    const r = gate("r", sigmoid(add(this.projected(x), linear(h, ur, br))));
     return update(h, { z, r, uh, xn: add(xh, bh) });
   }
 }
@@ -132,8 +133,8 @@ export class MUT3 extends HiddenCell {
     const H = this.hiddenSize;
     const [xz, xr, xn] = split(linear(x, this.weightIh, this.bias), H, 1) as [Tensor, Tensor, Tensor];
     const [uz, ur, uh] = split(this.weightHh, H) as [Tensor, Tensor, Tensor];
-    const z = sigmoid(add(xz, linear(tanh(h), uz)));
-    const r = sigmoid(add(xr, linear(h, ur)));
+    const z = gate("z", sigmoid(add(xz, linear(tanh(h), uz))));
+    const r = gate("r", sigmoid(add(xr, linear(h, ur))));
     return update(h, { z, r, uh, xn });
   }
 }

@@ -1,5 +1,6 @@
 /** An LSTM cell with dropout that leaves the memory alone. */
 
+import { gate } from "../../autodiff/observer.ts";
 import { checkOptions } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { checkProbability, type DropoutLayerOptions, dropoutOptionsOf } from "../../nn/dropout-layers.ts";
@@ -52,8 +53,8 @@ export class RecurrentDropoutLSTM extends Cell<LstmState> {
     const sums = add(linear(x, weightIh, biasIh ?? undefined), linear(h, weightHh, biasHh ?? undefined));
     const [i, f, g, o] = split(sums, hiddenSize, 1) as [Tensor, Tensor, Tensor, Tensor];
     const candidate = recurrentDropout(tanh(g), this.p, dropoutOptionsOf(this, this.generator));
-    const c1 = add(mul(sigmoid(f), c), mul(sigmoid(i), candidate));
-    const h1 = mul(sigmoid(o), tanh(c1));
+    const c1 = gate("c", add(mul(gate("f", sigmoid(f)), c), mul(gate("i", sigmoid(i)), candidate)));
+    const h1 = mul(gate("o", sigmoid(o)), tanh(c1));
     return [h1, { h: h1, c: c1 }];
   }
 }

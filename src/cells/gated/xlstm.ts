@@ -1,5 +1,6 @@
 /** The two cells of xLSTM: SLSTM mixes its memories; MLSTM stores keys and values in a matrix. */
 
+import { gate } from "../../autodiff/observer.ts";
 import { checkOneOf, checkSizes, optionsOf } from "../../base/checks.ts";
 import { ArgumentError } from "../../base/errors.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../../nn/layers.ts";
@@ -108,7 +109,7 @@ export class SLSTM extends Cell<SLSTMState> {
     if (this.heads === 1) return sums[0] as Tensor;
     const parts = sums.map((s) => split(s, d, 1));
     return cat(
-      [0, 1, 2, 3].flatMap((gate) => parts.map((p) => p[gate] as Tensor)),
+      [0, 1, 2, 3].flatMap((at) => parts.map((p) => p[at] as Tensor)),
       1,
     );
   }
@@ -118,9 +119,9 @@ export class SLSTM extends Cell<SLSTMState> {
     const [si, sf, sz, so] = split(sums, this.outputSize, 1) as [Tensor, Tensor, Tensor, Tensor];
     const logF = this.forgetGate === "exp" ? sf : logSigmoid(sf);
     const gates = stabilised(logF, si, m);
-    const c1 = add(mul(gates.f, c), mul(gates.i, tanh(sz)));
+    const c1 = gate("c", add(mul(gate("f", gates.f), c), mul(gate("i", gates.i), tanh(sz))));
     const n1 = add(mul(gates.f, n), gates.i);
-    const h1 = div(mul(sigmoid(so), c1), n1);
+    const h1 = div(mul(gate("o", sigmoid(so)), c1), n1);
     return [h1, { h: h1, c: c1, n: n1, m: gates.m }];
   }
 }
@@ -204,12 +205,12 @@ export class MLSTM extends SequenceCell<MLSTMState> {
     const [q, k, v] = [sq, mul(sk, 1 / Math.sqrt(d)), sv].map((part) => reshape(part, [B, this.heads, d, 1])) as [Tensor, Tensor, Tensor];
     const [si, sf] = split(linear(x, this.weightGates, this.biasGates), this.heads, 1) as [Tensor, Tensor];
     const gates = stabilised(logSigmoid(sf), si, m);
-    const [f, i] = [unsqueeze(gates.f, 2), unsqueeze(gates.i, 2)];
+    const [f, i] = [unsqueeze(gate("f", gates.f), 2), unsqueeze(gate("i", gates.i), 2)];
     const c1 = add(mul(unsqueeze(f, 3), c), mul(unsqueeze(i, 3), matmul(v, transpose(k))));
     const n1 = add(mul(f, n), mul(i, squeeze(k, 3)));
     const total = squeeze(matmul(unsqueeze(n1, 2), q), 3);
     const read = normalised(squeeze(matmul(c1, q), 3), total, unsqueeze(gates.m, 2));
-    return [mul(sigmoid(so), reshape(read, [B, H])), { c: c1, n: n1, m: gates.m }];
+    return [mul(gate("o", sigmoid(so)), reshape(read, [B, H])), { c: c1, n: n1, m: gates.m }];
   }
 
   /** [T,B,N·d] as [B,N,T,d]. */

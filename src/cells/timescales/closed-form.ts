@@ -1,5 +1,6 @@
 /** The closed-form continuous-time network: the solution of a liquid time-constant network, without a solver. */
 
+import { gate } from "../../autodiff/observer.ts";
 import { checkSizes, optionsOf } from "../../base/checks.ts";
 import { LAYER, type LayerOptions, Linear } from "../../nn/layers.ts";
 import { add, mul } from "../../ops/arithmetic.ts";
@@ -76,7 +77,7 @@ export class ClosedFormContinuousTime extends Cell<Tensor> {
     const [seen, t] = seenAndTime(input, this.interval, this.timed);
     const s = mul(tanh(mul(this.backbone.forward(cat([seen, x], 1)), 2 / 3)), 1.7159);
     const time = add(mul(this.f.forward(s), t), this.tau.forward(s));
-    const next = mix(sigmoid(mul(time, -1)), tanh(this.g.forward(s)), tanh(this.h.forward(s)));
+    const next = mix(gate("time", sigmoid(mul(time, -1))), tanh(this.g.forward(s)), tanh(this.h.forward(s)));
     return [next, next];
   }
 }

@@ -1,6 +1,7 @@
 /** The simple recurrent network, over whole sequences. */
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
+import { gate } from "../../autodiff/observer.ts";
 import { applyAll, type Primitive } from "../../autodiff/primitive.ts";
 import { checkOptions } from "../../base/checks.ts";
 import { copyOf } from "../../tensor/strided.ts";
@@ -73,7 +74,7 @@ const elman: FusedOp<ElmanParams> = {
   composed(inputs, params) {
     const [gx, w, h0] = inputs as [Tensor, Tensor, Tensor];
     const activation = params.nonlinearity === "relu" ? relu : tanh;
-    return scanRows(gx, [h0], params, (x, [h]) => [activation(add(x, linear(h as Tensor, w)))]);
+    return scanRows(gx, [h0], params, (x, [h]) => [gate("h", activation(add(x, linear(h as Tensor, w))))]);
   },
 };
 

@@ -1,6 +1,7 @@
 /** Gated recurrent units, over whole sequences. */
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
+import { gate } from "../../autodiff/observer.ts";
 import { applyAll, type Primitive } from "../../autodiff/primitive.ts";
 import { checkOptions } from "../../base/checks.ts";
 import { BYTES } from "../../base/dtype.ts";
@@ -86,9 +87,11 @@ const gru: FusedOp<GruParams> = {
       const [h] = states as [Tensor];
       const [xrz, xn] = split(x, [2 * H, H], 1) as [Tensor, Tensor];
       const [r, z] = split(sigmoid(add(xrz, linear(h, wrz))), H, 1) as [Tensor, Tensor];
+      gate("r", r);
+      gate("z", z);
       const fromState = params.resetAfter ? mul(r, linear(h, wn, bias)) : linear(mul(r, h), wn);
-      const n = tanh(add(xn, fromState));
-      return [add(n, mul(z, sub(h, n)))];
+      const n = gate("n", tanh(add(xn, fromState)));
+      return [gate("h", add(n, mul(z, sub(h, n))))];
     });
   },
 };

@@ -1,6 +1,7 @@
 /** Long short-term memory, over whole sequences. */
 
 import { type FusedOp, fusedOp } from "../../autodiff/fused.ts";
+import { gate } from "../../autodiff/observer.ts";
 import { applyAll, type Inputs, type Primitive } from "../../autodiff/primitive.ts";
 import { checkOptions } from "../../base/checks.ts";
 import { zeros } from "../../tensor/create.ts";
@@ -97,11 +98,11 @@ const lstm: FusedOp<LstmParams> = {
     return scanRows(gx, [h0, c0], params, (x, states) => {
       const [h, c] = states as [Tensor, Tensor];
       const [si, sf, sg, so] = split(add(x, linear(h, w)), H, 1) as [Tensor, Tensor, Tensor, Tensor];
-      const i = sigmoid(peephole(0, si, c));
-      const f = sigmoid(peephole(1, sf, c));
-      const c1 = add(mul(f, c), mul(i, tanh(sg)));
-      const m = mul(sigmoid(peephole(2, so, c1)), tanh(c1));
-      return [r ? linear(m, r) : m, c1];
+      const i = gate("i", sigmoid(peephole(0, si, c)));
+      const f = gate("f", sigmoid(peephole(1, sf, c)));
+      const c1 = gate("c", add(mul(f, c), mul(i, gate("g", tanh(sg)))));
+      const m = mul(gate("o", sigmoid(peephole(2, so, c1))), tanh(c1));
+      return [gate("h", r ? linear(m, r) : m), c1];
     });
   },
 };
