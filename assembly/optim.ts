@@ -3,9 +3,11 @@
 // In all of them d = sign·g + decay·p is the gradient (sign −1 to maximise, decay the L2 penalty);
 // arrays do not overlap unless said so. Nothing is fused into one rounding, so both builds give the same bits.
 
+import { own } from "./threads";
+
 /** The last elements of up to eight arrays, each made up to a vector, and where they belong. */
-const ENDS = memory.data(128, 16);
-const PLACES = memory.data(32, 4);
+const ENDS = own(memory.data(128, 16));
+const PLACES = own(memory.data(32, 4));
 let ends: i32 = 0;
 
 /**

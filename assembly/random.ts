@@ -4,6 +4,7 @@
 import { loadLanes, storeLanes } from "./edges";
 import { at, lanes } from "./lanes";
 import { quantile } from "./math/quantile";
+import { own } from "./threads";
 
 const M0: i32 = 0xd2511f53;
 const M1: i32 = 0xcd9e8d57;
@@ -11,7 +12,7 @@ const WEYL0: i32 = 0x9e3779b9;
 const WEYL1: i32 = 0xbb67ae85;
 
 /** Four blocks of four words. */
-const BLOCKS = memory.data(64, 16);
+const BLOCKS = own(memory.data(64, 16));
 
 /** The low words of the four 64-bit numbers in a and b. */
 // @ts-ignore: decorator

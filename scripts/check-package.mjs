@@ -30,7 +30,7 @@ const budgets = JSON.parse(await readFile(join(root, "scripts/size-budgets.json"
 /** Code points of JavaScript entries: subpath → file. */
 const entries = Object.entries(manifest.exports).flatMap(([path, e]) => (e.default?.endsWith(".js") ? [[path, e]] : []));
 /** Entries that may touch the host; everything else is the core. */
-const hostEntries = new Set(["./node", "./web"]);
+const hostEntries = new Set(["./node", "./threads", "./web"]);
 
 /** Bundles code that imports from the built package, as a user's bundler would. */
 async function bundle(code, conditions = []) {

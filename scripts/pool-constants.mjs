@@ -7,6 +7,9 @@
 import binaryen from "assemblyscript/binaryen";
 
 const CONSTANT = /\(v128\.const i32x4 (0x[0-9a-f]{8}) (0x[0-9a-f]{8}) (0x[0-9a-f]{8}) (0x[0-9a-f]{8})\)/g;
+/** Where the heap begins is a multiple of this, so that builds whose constants differ a little have the same heap. */
+const HEAP_UNIT = 4096;
+
 /** The function exported as `heapBase`, up to the constant it returns. */
 const heapBaseOf = (text) => {
   const [, name] = /\(export "heapBase" \(func (\S+)\)\)/.exec(text) ?? [];
@@ -55,7 +58,7 @@ export function poolConstants(bytes) {
       if (a === c && b === d) return `(v128.load64_splat offset=${place([a, b])} (i32.const 0))`;
       return `(v128.load offset=${place([a, b, c, d])} (i32.const 0))`;
     })
-    .replace(heapBase, (_, before) => `${before}${start + 4 * words.length})`);
+    .replace(heapBase, (_, before) => `${before}${(start + 4 * words.length + HEAP_UNIT - 1) & -HEAP_UNIT})`);
   const data = words.flatMap((w) => [0, 8, 16, 24].map((shift) => `\\${((Number(w) >>> shift) & 255).toString(16).padStart(2, "0")}`));
   const pooled = binaryen.parseText(replaced.replace(/\)\s*$/, `(data (i32.const ${start}) "${data.join("")}"))`));
   pooled.setFeatures(binaryen.Features.All);

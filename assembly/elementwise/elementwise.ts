@@ -4,21 +4,22 @@ import * as op from "../codes.gen";
 import { loadFirst, storeFirst } from "../edges";
 import { at, lanes } from "../lanes";
 import { apply, applyHot } from "./apply";
+import { own } from "../threads";
 
 /** Elements staged at a time where an operand's are not neighbours, and where masks meet lanes. */
 const BLOCK: i32 = 128;
-const STAGE_A = memory.data(1024, 64);
-const STAGE_B = memory.data(1024, 64);
-const STAGE_C = memory.data(1024, 64);
-const STAGE_Y = memory.data(1024, 64);
-const EDGE_A = memory.data(16, 16);
-const EDGE_B = memory.data(16, 16);
-const EDGE_C = memory.data(16, 16);
-const EDGE_Y = memory.data(16, 16);
+const STAGE_A = own(memory.data(1024, 64));
+const STAGE_B = own(memory.data(1024, 64));
+const STAGE_C = own(memory.data(1024, 64));
+const STAGE_Y = own(memory.data(1024, 64));
+const EDGE_A = own(memory.data(16, 16));
+const EDGE_B = own(memory.data(16, 16));
+const EDGE_C = own(memory.data(16, 16));
+const EDGE_Y = own(memory.data(16, 16));
 
 /** The numbers that stand for absent operands. */
-const NUMBER_A = memory.data(8, 8);
-const NUMBER_B = memory.data(8, 8);
+const NUMBER_A = own(memory.data(8, 8));
+const NUMBER_B = own(memory.data(8, 8));
 
 /** n elements `stride` apart, side by side at `to`. */
 // @ts-ignore: decorator

@@ -6,25 +6,44 @@
 import { at, lanes } from "../lanes";
 import { blockProduct, KC, packB } from "./packed";
 import { rowTimesRows, rowTimesTransposed } from "./row";
-import { NR } from "./tile";
+import { NR, ROWS } from "./tile";
+import { isShared, own, partEnd, partStart } from "../threads";
 
 /** A packed block of B: half of a 512 KiB second-level cache. */
 export const B_BLOCK_BYTES: i32 = 262144;
-export const B_BLOCK = memory.data(262144, 64);
+export const B_BLOCK = own(memory.data(262144, 64));
 
 /** Up to this many rows, or while all of B takes no more than half of the first-level cache, B is read where it lies. */
 const DIRECT_ROWS: i32 = 16;
 const DIRECT_BYTES: i32 = 16384;
 
+/** From this many products on, threads share them, not each of them. */
+const MANY_PRODUCTS: i32 = 8;
+
 /**
  * C = (beta ? C : bias or 0) + A·B for `batch` matrices; A is m × k, B is k × n, C is m × n with rows ldc apart.
  * A, B and C of the next product lie aBatch, bBatch and cBatch further. All strides in elements; bias has n elements
- * and is added first (0 for none). beta 0 overwrites whatever C held. @kernel
+ * and is added first (0 for none). beta 0 overwrites whatever C held. @kernel @shared batch * m * n * k
  */
 export function gemm<T>(
   m: i32, n: i32, k: i32, a: usize, aRow: i32, aCol: i32, b: usize, bRow: i32, bCol: i32, c: usize, ldc: i32,
   bias: usize, beta: i32, batch: i32, aBatch: i32, bBatch: i32, cBatch: i32
 ): void {
+  // A thread has products of its own, or rows or columns of every product.
+  if (isShared()) {
+    const products = batch >= MANY_PRODUCTS;
+    const rows = !products && m > n;
+    const first = products ? partStart(batch, 1) : rows ? partStart(m, ROWS) : partStart(n, NR<T>());
+    const end = products ? partEnd(batch, 1) : rows ? partEnd(m, ROWS) : partEnd(n, NR<T>());
+    a = at<T>(a, first * (products ? aBatch : rows ? aRow : 0));
+    b = at<T>(b, first * (products ? bBatch : rows ? 0 : bCol));
+    c = at<T>(c, first * (products ? cBatch : rows ? ldc : 1));
+    if (bias && !products && !rows) bias = at<T>(bias, first);
+    if (products) batch = end - first;
+    else if (rows) m = end - first;
+    else n = end - first;
+    if (end == first) return;
+  }
   for (let i = 0; i < batch; i++) {
     product<T>(m, n, k, a, aRow, aCol, b, bRow, bCol, beta ? c : bias, beta ? ldc : 0, c, ldc);
     a = at<T>(a, aBatch);

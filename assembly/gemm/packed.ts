@@ -7,9 +7,11 @@
 //   b[1][0 … NR-1]       b[1][NR … 2NR-1]
 //   …                    …
 
+import { at } from "../lanes";
 import { packPanels } from "./pack";
 import { rowTimesPanels } from "./row";
-import { directTiles, hasTall, NR, packedRows, tiles } from "./tile";
+import { directTiles, hasTall, NR, packedRows, ROWS, tiles } from "./tile";
+import { isShared, own, partEnd, partStart } from "../threads";
 
 /** Steps along k between two visits to C: a panel's share, 8 KiB, stays in the first-level cache. */
 export const KC: i32 = 256;
@@ -21,7 +23,7 @@ export const MC: i32 = 132;
 const PACK_A_COLUMNS: i32 = 64;
 
 /** A packed block of A: MC × KC elements of at most 8 bytes. */
-export const A_BLOCK = memory.data(270336, 64);
+export const A_BLOCK = own(memory.data(270336, 64));
 
 /** Bytes of a packed k × n operand. */
 export function packedSize<T>(n: i32, k: i32): usize {
@@ -86,14 +88,35 @@ function directRows<T>(
   rowTimesPanels<T>(n, k, a + <usize>together * aRow, b, panel, bStep, from, c + <usize>together * cRow);
 }
 
-/** Packs B (k × n; strides in elements) for gemmPanels. @kernel */
+/** Packs B (k × n; strides in elements) for gemmPanels. @kernel @shared n * k */
 export function packWeights<T>(n: i32, k: i32, b: usize, rowStride: i32, colStride: i32, out: usize): void {
-  packB<T>(n, k, b, rowStride, colStride, out);
+  const j = partStart(n, NR<T>());
+  packB<T>(partEnd(n, NR<T>()) - j, k, at<T>(b, j * colStride), rowStride, colStride, out + panelsBefore<T>(j, k));
 }
 
-/** C = (beta ? C : bias or 0) + A (m × k, rows lda apart) · packed B; C's rows are ldc apart. k is at least 1. @kernel */
+/** Bytes of the panels before column j, the first of a panel. */
+// @ts-ignore: decorator
+@inline
+export function panelsBefore<T>(j: i32, k: i32): usize {
+  return <usize>(j / NR<T>()) * <usize>k * 32;
+}
+
+/** C = (beta ? C : bias or 0) + A (m × k, rows lda apart) · packed B; C's rows are ldc apart. k is at least 1. @kernel @shared m * n * k */
 export function gemmPanels<T>(
   m: i32, n: i32, k: i32, a: usize, lda: i32, packedB: usize, c: usize, ldc: i32, bias: usize, beta: i32,
 ): void {
+  if (isShared() && m > n) {
+    const i = partStart(m, ROWS);
+    m = partEnd(m, ROWS) - i;
+    a = at<T>(a, i * lda);
+    c = at<T>(c, i * ldc);
+  } else if (isShared()) {
+    const j = partStart(n, NR<T>());
+    n = partEnd(n, NR<T>()) - j;
+    packedB += panelsBefore<T>(j, k);
+    c = at<T>(c, j);
+    if (bias) bias = at<T>(bias, j);
+  }
+  if (isShared() && (m == 0 || n == 0)) return;
   gemmPacked<T>(m, n, k, a, lda, packedB, beta ? c : bias, beta ? ldc : 0, c, ldc);
 }

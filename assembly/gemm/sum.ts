@@ -6,16 +6,28 @@ import { at } from "../lanes";
 import { B_BLOCK, B_BLOCK_BYTES } from "./gemm";
 import { packPanels } from "./pack";
 import { A_BLOCK, KC, MC } from "./packed";
-import { copyTile, EDGE, hasTall, NR, packedRows, tile } from "./tile";
+import { isShared, partEnd, partStart } from "../threads";
+import { copyTile, EDGE, hasTall, NR, packedRows, ROWS, tile } from "./tile";
 
 /**
  * C (m × n, rows ldc apart) += A·B, then the same again, `count` times; A (m × k) and B (k × n) of the next product lie
- * aNext and bNext further. All strides in elements. k is at least 1 and at most 256. @kernel
+ * aNext and bNext further. All strides in elements. k is at least 1 and at most 256. @kernel @shared count * m * n * k
  */
 export function sumProducts<T>(
   count: i32, m: i32, n: i32, k: i32, a: usize, aRow: i32, aCol: i32, aNext: i32, b: usize, bRow: i32, bCol: i32, bNext: i32,
   c: usize, ldc: i32,
 ): void {
+  if (isShared() && m > n) {
+    const i = partStart(m, ROWS);
+    m = partEnd(m, ROWS) - i;
+    a = at<T>(a, i * aRow);
+    c = at<T>(c, i * ldc);
+  } else if (isShared()) {
+    const j = partStart(n, NR<T>());
+    n = partEnd(n, NR<T>()) - j;
+    b = at<T>(b, j * bCol);
+    c = at<T>(c, j);
+  }
   const nc = (B_BLOCK_BYTES / (32 * KC)) * NR<T>();
   const many = KC / k;
   for (; count > 0; count -= many) {

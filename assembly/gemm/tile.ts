@@ -9,6 +9,7 @@
 // accumulators hide the latency of their additions better than eight.
 
 import { at, lanes, madd } from "../lanes";
+import { own } from "../threads";
 
 /** Columns of a register tile and of a panel: two vectors, 32 bytes. */
 // @ts-ignore: decorator
@@ -16,6 +17,9 @@ import { at, lanes, madd } from "../lanes";
 export function NR<T>(): i32 {
   return 2 * lanes<T>();
 }
+
+/** Rows of several threads end where tiles of four and of six rows do. */
+export const ROWS: i32 = 12;
 
 /** Whether there are tiles of six rows. */
 // @ts-ignore: decorator
@@ -39,7 +43,7 @@ function directRows<T>(left: i32): i32 {
 }
 
 /** Where a tile of fewer than NR columns is computed: six rows of 32 bytes; and a row of zeros. */
-export const EDGE = memory.data(192, 64);
+export const EDGE = own(memory.data(192, 64));
 const ZEROS = memory.data(32, 64);
 
 /**

@@ -27,7 +27,7 @@ export function quantizedLstm(
     product(rows, G, P, h, P, w, scales, at<f32>(gx, row * G), G, work, G, rest);
     const y = at<f32>(ys, row * P);
     const m = r ? unprojected : y;
-    for (let i = 0; i < rows; i++) lstmCell<f32>(H, at<f32>(work, i * G), at<f32>(c, i * H), peepholes, at<f32>(m, i * H), 0, 0);
+    for (let i = 0; i < rows; i++) lstmCell<f32>(H, H, at<f32>(work, i * G), at<f32>(c, i * H), peepholes, at<f32>(m, i * H), 0, 0);
     if (r) product(rows, P, H, m, H, r, rScales, 0, 0, y, P, rest);
     copyElements<f32>(h, y, rows * P);
   }
@@ -59,7 +59,7 @@ export function quantizedGru(
       else reset<f32>(H, gates, at<f32>(h, i * H), 0, q);
     }
     if (!after) product(rows, H, H, qs, H, wn, nScales, at<f32>(sums, 2 * H), G, candidate, G, rest);
-    for (let i = 0; i < rows; i++) gruCell<f32>(H, at<f32>(work, i * G + H), at<f32>(h, i * H), false);
+    for (let i = 0; i < rows; i++) gruCell<f32>(H, H, at<f32>(work, i * G + H), at<f32>(h, i * H), false);
     copyElements<f32>(at<f32>(ys, row * H), h, rows * H);
   }
 }

@@ -9,6 +9,7 @@
 import { MAXIMUM, MUL } from "../codes.gen";
 import { loadLanes, storeLanes } from "../edges";
 import { at, lanes } from "../lanes";
+import { own } from "../threads";
 
 /** How elements are joined: by addition or the maximum, compiled on their own, or as the code `op` says at run time. */
 class Added {}
@@ -89,7 +90,7 @@ export function maxRow<T>(n: i32, x: usize): T {
 
 /** Results of the run in progress: up to STRIP bytes of columns at a time. */
 const STRIP: i32 = 2048;
-const PARTIAL = memory.data(2048, 64);
+const PARTIAL = own(memory.data(2048, 64));
 
 /** Columns side by side, row after row: x is `width` columns of [axis, …] with `row` bytes between rows, y their results. */
 function reduceStrip<T, How>(op: i32, axis: i32, width: i32, row: usize, x: usize, y: usize): void {

@@ -1,6 +1,7 @@
 import { span } from "../elementwise/elementwise";
 import { at } from "../lanes";
 import * as op from "../codes.gen";
+import { own } from "../threads";
 
 /** y[k] = a[k]·y[k-1] + b[k]. @code */
 export const LINEAR_SCAN = 0;
@@ -11,7 +12,7 @@ export const MAX_SCAN = 2;
 
 /** Elements of a row that a complex product keeps aside at a time. */
 const BLOCK: i32 = 128;
-const ASIDE = memory.data(1024, 64);
+const ASIDE = own(memory.data(1024, 64));
 
 /**
  * The recurrence y[k] = a[k]·y[k-1] + b[k] along the axis of [outer, axis, inner], starting from y[0] = b[0];

@@ -10,15 +10,15 @@
 //   gates [N,3H] (r z n), q [N,H], h before the step [N,H]
 
 import { loadEnds, storeEnds } from "../edges";
-import { packB } from "../gemm/packed";
 import { at, lanes, madd } from "../lanes";
 import { sigmoid, sigmoidSlope, tanh, tanhSlope } from "./gates";
-import { addElements, copyElements, firstRow, isPacked, multiply, rowCount, workSize } from "./rows";
+import { meet, own } from "../threads";
+import { addColumns, copyColumns, endColumn, firstColumn, firstRow, isPacked, multiply, packColumns, rowCount, workSize } from "./rows";
 
 /**
  * h [B,H] goes in as the initial state and comes out as the last; ys [N,H]. `saved` may be null.
  * `work` has room for packed W_rz and W_n (of more than one step), and behind them for 4·H elements in each of B rows.
- * A null w says that W is there, packed, already. @kernel
+ * A null w says that W is there, packed, already. @kernel @shared workOfSteps(3 * N * H * H, steps)
  */
 export function gruForward<T>(
   steps: i32, table: usize, N: i32, B: i32, H: i32, after: i32, gx: usize, w: usize, bias: usize,
@@ -30,11 +30,14 @@ export function gruForward<T>(
   const scratch = packedN + workSize<T>(packed, H, H);
   const wn = w ? at<T>(w, 2 * H * H) : 0;
   if (packed && w) {
-    packB<T>(2 * H, H, w, 1, H, work);
-    packB<T>(H, H, wn, 1, H, packedN);
+    packColumns<T>(2 * H, H, w, 1, H, work);
+    packColumns<T>(H, H, wn, 1, H, packedN);
+    meet();
   }
   const qs = at<T>(saved, N * G);
   const hidden = at<T>(qs, N * H);
+  const unit = firstColumn<T>(H);
+  const units = endColumn<T>(H) - unit;
   for (let s = 0; s < steps; s++) {
     const row = firstRow(table, s);
     const rows = rowCount(table, s);
@@ -45,24 +48,34 @@ export function gruForward<T>(
     const candidate = at<T>(gates, 2 * H);
     if (after) {
       multiply<T>(packed, rows, H, H, h, H, wn, 1, H, packedN, bias, 0, q, H);
-      for (let r = 0; r < rows; r++) reset<T>(H, at<T>(gates, r * G), at<T>(q, r * H), at<T>(sums, r * G + 2 * H), at<T>(candidate, r * G));
+      meet();
+      for (let r = 0; r < rows; r++) {
+        const at3 = r * G + unit;
+        reset<T>(units, at<T>(gates, at3), at<T>(q, r * H + unit), at<T>(sums, at3 + 2 * H), at<T>(candidate, at3));
+      }
     } else {
-      for (let r = 0; r < rows; r++) reset<T>(H, at<T>(gates, r * G), at<T>(h, r * H), 0, at<T>(q, r * H));
+      meet();
+      for (let r = 0; r < rows; r++) {
+        const at1 = r * H + unit;
+        reset<T>(units, at<T>(gates, r * G + unit), at<T>(h, at1), 0, at<T>(q, at1));
+      }
+      meet();
       multiply<T>(packed, rows, H, H, q, H, wn, 1, H, packedN, at<T>(sums, 2 * H), G, candidate, G);
     }
-    if (saved) copyElements<T>(at<T>(hidden, row * H), h, rows * H);
-    for (let r = 0; r < rows; r++) cell<T>(H, at<T>(gates, r * G + H), at<T>(h, r * H), saved != 0);
-    copyElements<T>(at<T>(ys, row * H), h, rows * H);
+    if (saved) copyColumns<T>(rows, H, at<T>(hidden, row * H), h);
+    for (let r = 0; r < rows; r++) cell<T>(units, H, at<T>(gates, r * G + H + unit), at<T>(h, r * H + unit), saved != 0);
+    copyColumns<T>(rows, H, at<T>(ys, row * H), h);
+    meet();
   }
 }
 
 /** The end of a row, one vector for each array: 3 gates, q, h, hidden, dh, 3 of dgates, dq. */
-const ENDS = memory.data(176, 16);
+const ENDS = own(memory.data(176, 16));
 
-/** One row: the sum of r becomes its activation, and y = r∘x, plus `sums` where given. */
-export function reset<T>(H: i32, gates: usize, x: usize, sums: usize, y: usize): void {
-  const n = H % lanes<T>();
-  const whole = H - n;
+/** Some units of a row: the sum of r becomes its activation, and y = r∘x, plus `sums` where given. */
+export function reset<T>(units: i32, gates: usize, x: usize, sums: usize, y: usize): void {
+  const n = units % lanes<T>();
+  const whole = units - n;
   resetVectors<T>(whole, gates, x, sums, y);
   if (n == 0) return;
   gates = at<T>(gates, whole);
@@ -85,10 +98,10 @@ function resetVectors<T>(n: i32, gates: usize, x: usize, sums: usize, y: usize):
   }
 }
 
-/** One row: the sums of z and n become activations (stored when `keep`), h its successor. */
-export function cell<T>(H: i32, gates: usize, h: usize, keep: bool): void {
-  const n = H % lanes<T>();
-  const whole = H - n;
+/** `units` of the H of a row: the sums of z and n become activations (stored when `keep`), h its successor. */
+export function cell<T>(units: i32, H: i32, gates: usize, h: usize, keep: bool): void {
+  const n = units % lanes<T>();
+  const whole = units - n;
   cellVectors<T>(whole, H, gates, h, keep);
   if (n == 0) return;
   gates = at<T>(gates, whole);
@@ -118,7 +131,7 @@ function cellVectors<T>(n: i32, stride: i32, gates: usize, h: usize, keep: bool)
 /**
  * dh [B,H] goes in as the cotangent of the last state and comes out as that of the initial one. dys [N,H] may be null.
  * Written: dgates [N,3H], the cotangent of gx; dqs [N,H], that of q.
- * `work` has room for packed W_rz and W_n. @kernel
+ * `work` has room for packed W_rz and W_n. @kernel @shared workOfSteps(3 * N * H * H, steps)
  */
 export function gruBackward<T>(
   steps: i32, table: usize, N: i32, H: i32, after: i32, w: usize, saved: usize,
@@ -129,40 +142,54 @@ export function gruBackward<T>(
   const packedN = work + workSize<T>(packed, H, 2 * H);
   const wn = w ? at<T>(w, 2 * H * H) : 0;
   if (packed && w) {
-    packB<T>(H, 2 * H, w, H, 1, work);
-    packB<T>(H, H, wn, H, 1, packedN);
+    packColumns<T>(H, 2 * H, w, H, 1, work);
+    packColumns<T>(H, H, wn, H, 1, packedN);
+    meet();
   }
   const qs = at<T>(saved, N * G);
   const hidden = at<T>(qs, N * H);
+  const unit = firstColumn<T>(H);
+  const units = endColumn<T>(H) - unit;
   for (let s = steps - 1; s >= 0; s--) {
     const row = firstRow(table, s);
     const rows = rowCount(table, s);
     const dg = at<T>(dgates, row * G);
     const dq = at<T>(dqs, row * H);
-    if (dys) addElements<T>(dh, at<T>(dys, row * H), rows * H);
+    if (dys) addColumns<T>(rows, H, dh, at<T>(dys, row * H));
     for (let r = 0; r < rows; r++) {
-      const at1 = (row + r) * H;
+      const at3 = (row + r) * G + unit;
+      const at1 = (row + r) * H + unit;
+      const own1 = r * H + unit;
       cellBackward<T>(
-        H, after, at<T>(saved, (row + r) * G), at<T>(qs, at1), at<T>(hidden, at1), at<T>(dh, r * H), at<T>(dg, r * G), at<T>(dq, r * H),
+        units, H, after, at<T>(saved, at3), at<T>(qs, at1), at<T>(hidden, at1),
+        at<T>(dh, own1), at<T>(dgates, at3), at<T>(dqs, at1),
       );
     }
+    meet();
     if (after) {
       multiply<T>(packed, rows, H, H, dq, H, wn, H, 1, packedN, dh, H, dh, H);
     } else {
       multiply<T>(packed, rows, H, H, at<T>(dg, 2 * H), G, wn, H, 1, packedN, 0, 0, dq, H);
       for (let r = 0; r < rows; r++) {
-        const at1 = (row + r) * H;
-        resetBeforeBackward<T>(H, at<T>(saved, (row + r) * G), at<T>(hidden, at1), at<T>(dq, r * H), at<T>(dh, r * H), at<T>(dg, r * G));
+        const at3 = r * G + unit;
+        const at1 = r * H + unit;
+        const kept = (row + r) * H + unit;
+        resetBeforeBackward<T>(
+          units, at<T>(saved, row * G + at3), at<T>(hidden, kept), at<T>(dq, at1), at<T>(dh, at1), at<T>(dg, at3),
+        );
       }
+      meet();
     }
     multiply<T>(packed, rows, H, 2 * H, dg, G, w, H, 1, work, dh, H, dh, H);
   }
 }
 
-/** One row: the gates' cotangents before activation (in the form before, without r) and the direct part of dh. */
-function cellBackward<T>(H: i32, after: i32, gates: usize, q: usize, hidden: usize, dh: usize, dgates: usize, dq: usize): void {
-  const n = H % lanes<T>();
-  const whole = H - n;
+/** `units` of the H of a row: the gates' cotangents before activation (in the form before, without r) and the direct part of dh. */
+function cellBackward<T>(
+  units: i32, H: i32, after: i32, gates: usize, q: usize, hidden: usize, dh: usize, dgates: usize, dq: usize,
+): void {
+  const n = units % lanes<T>();
+  const whole = units - n;
   cellVectorsBackward<T>(whole, H, after, gates, q, hidden, dh, dgates, dq);
   if (n == 0) return;
   dh = at<T>(dh, whole);
@@ -203,10 +230,10 @@ function cellVectorsBackward<T>(
   }
 }
 
-/** One row: the cotangent of r before activation and the part of dh through q = r∘h. */
-function resetBeforeBackward<T>(H: i32, gates: usize, hidden: usize, dq: usize, dh: usize, dgates: usize): void {
-  const n = H % lanes<T>();
-  const whole = H - n;
+/** Some units of a row: the cotangent of r before activation and the part of dh through q = r∘h. */
+function resetBeforeBackward<T>(units: i32, gates: usize, hidden: usize, dq: usize, dh: usize, dgates: usize): void {
+  const n = units % lanes<T>();
+  const whole = units - n;
   resetVectorsBackward<T>(whole, gates, hidden, dq, dh, dgates);
   if (n == 0) return;
   dh = at<T>(dh, whole);

@@ -9,15 +9,15 @@
 //   gates [N,4H] (i f g o), c before the step [N,H], tanh(c') [N,H], h before the step [N,P], with a projection m [N,H]
 
 import { loadEnds, storeEnds } from "../edges";
-import { packB } from "../gemm/packed";
 import { at, lanes, madd } from "../lanes";
 import { sigmoid, sigmoidSlope, tanh, tanhSlope } from "./gates";
-import { addElements, copyElements, firstRow, isPacked, multiply, rowCount, workSize } from "./rows";
+import { meet, own } from "../threads";
+import { addColumns, copyColumns, endColumn, firstColumn, firstRow, isPacked, multiply, packColumns, rowCount, workSize } from "./rows";
 
 /**
  * h [B,P] and c [B,H] go in as the initial state and come out as the last; ys [N,P]. `saved` may be null.
  * `work` has room for packed W and R where there is more than one step, and behind them for 5·H elements in each of B rows.
- * A null w says that W and R are there, packed, already. @kernel
+ * A null w says that W and R are there, packed, already. @kernel @shared workOfSteps(4 * N * H * P, steps)
  */
 export function lstmForward<T>(
   steps: i32, table: usize, N: i32, B: i32, H: i32, P: i32, gx: usize, w: usize, projection: usize, peepholes: usize,
@@ -28,38 +28,53 @@ export function lstmForward<T>(
   const packedR = work + workSize<T>(packed, G, P);
   const scratch = projection ? packedR + workSize<T>(packed, P, H) : packedR;
   if (packed && w) {
-    packB<T>(G, P, w, 1, P, work);
-    if (projection) packB<T>(P, H, projection, 1, H, packedR);
+    packColumns<T>(G, P, w, 1, P, work);
+    if (projection) packColumns<T>(P, H, projection, 1, H, packedR);
+    meet();
   }
   const before = at<T>(saved, N * G);
   const tanhs = at<T>(before, N * H);
   const hidden = at<T>(tanhs, N * H);
   const unprojected = at<T>(hidden, N * P);
+  const unit = firstColumn<T>(H);
+  const units = endColumn<T>(H) - unit;
+  const weights = peepholes ? at<T>(peepholes, unit) : 0;
   for (let s = 0; s < steps; s++) {
     const row = firstRow(table, s);
     const rows = rowCount(table, s);
     const gates = saved ? at<T>(saved, row * G) : scratch;
     multiply<T>(packed, rows, G, P, h, P, w, 1, P, work, at<T>(gx, row * G), G, gates, G);
-    if (saved) copyElements<T>(at<T>(hidden, row * P), h, rows * P);
+    if (saved) copyColumns<T>(rows, P, at<T>(hidden, row * P), h);
+    meet();
     const y = at<T>(ys, row * P);
     let m = y;
     if (projection) m = saved ? at<T>(unprojected, row * H) : at<T>(scratch, B * G);
     for (let r = 0; r < rows; r++) {
-      const kept = saved ? at<T>(before, (row + r) * H) : 0;
-      cell<T>(H, at<T>(gates, r * G), at<T>(c, r * H), peepholes, at<T>(m, r * H), kept, at<T>(tanhs, (row + r) * H));
+      const at1 = (row + r) * H + unit;
+      const own1 = r * H + unit;
+      const kept = saved ? at<T>(before, at1) : 0;
+      cell<T>(units, H, at<T>(gates, r * G + unit), at<T>(c, own1), weights, at<T>(m, own1), kept, at<T>(tanhs, at1));
     }
-    if (projection) multiply<T>(packed, rows, P, H, m, H, projection, 1, H, packedR, 0, 0, y, P);
-    copyElements<T>(h, y, rows * P);
+    if (projection) {
+      meet();
+      multiply<T>(packed, rows, P, H, m, H, projection, 1, H, packedR, 0, 0, y, P);
+    }
+    copyColumns<T>(rows, P, h, y);
+    meet();
   }
 }
 
 /** The end of a row, one vector for each array: 4 gates, c, 3 peepholes, m, before, tanhs; backward 4 + 4 + 3 + 4 + 3. */
-const ENDS = memory.data(288, 16);
+const ENDS = own(memory.data(288, 16));
 
-/** One row: sums in `gates` become activations (stored when `before` is given), c its successor, m the output. */
-export function cell<T>(H: i32, gates: usize, c: usize, peepholes: usize, m: usize, before: usize, tanhs: usize): void {
-  const n = H % lanes<T>();
-  const whole = H - n;
+/**
+ * `units` of the H of a row: sums in `gates` become activations (stored when `before` is given), c its successor, m the output.
+ */
+export function cell<T>(
+  units: i32, H: i32, gates: usize, c: usize, peepholes: usize, m: usize, before: usize, tanhs: usize,
+): void {
+  const n = units % lanes<T>();
+  const whole = units - n;
   cellVectors<T>(whole, H, gates, c, peepholes, m, before, tanhs);
   if (n == 0) return;
   gates = at<T>(gates, whole);
@@ -138,7 +153,7 @@ function outputs<T>(end: usize, gate: usize, c: usize, peephole: usize, m: usize
  * dh [B,P] and dc [B,H] go in as the cotangents of the last state and come out as those of the initial one.
  * dys [N,P] may be null. Written: dgates [N,4H], the cotangent of gx; with a projection dhs [N,P], that of every h'.
  * Added to: dpeepholes [3,H]. `work` has room for packed W and R where there is more than one step and, with a projection,
- * for B·H elements. @kernel
+ * for B·H elements. @kernel @shared workOfSteps(4 * N * H * P, steps)
  */
 export function lstmBackward<T>(
   steps: i32, table: usize, N: i32, H: i32, P: i32, w: usize, projection: usize, peepholes: usize, saved: usize,
@@ -149,39 +164,47 @@ export function lstmBackward<T>(
   const packedR = work + workSize<T>(packed, P, G);
   const unprojected = projection ? packedR + workSize<T>(packed, H, P) : 0;
   if (packed && w) {
-    packB<T>(P, G, w, P, 1, work);
-    if (projection) packB<T>(H, P, projection, H, 1, packedR);
+    packColumns<T>(P, G, w, P, 1, work);
+    if (projection) packColumns<T>(H, P, projection, H, 1, packedR);
+    meet();
   }
   const before = at<T>(saved, N * G);
   const tanhs = at<T>(before, N * H);
+  const unit = firstColumn<T>(H);
+  const units = endColumn<T>(H) - unit;
+  const weights = peepholes ? at<T>(peepholes, unit) : 0;
   for (let s = steps - 1; s >= 0; s--) {
     const row = firstRow(table, s);
     const rows = rowCount(table, s);
-    if (dys) addElements<T>(dh, at<T>(dys, row * P), rows * P);
+    if (dys) addColumns<T>(rows, P, dh, at<T>(dys, row * P));
     let dm = dh;
     if (projection) {
-      copyElements<T>(at<T>(dhs, row * P), dh, rows * P);
+      copyColumns<T>(rows, P, at<T>(dhs, row * P), dh);
+      meet();
       multiply<T>(packed, rows, H, P, dh, P, projection, H, 1, packedR, 0, 0, unprojected, H);
       dm = unprojected;
     }
     for (let r = 0; r < rows; r++) {
-      const at4 = (row + r) * G;
-      const at1 = (row + r) * H;
+      const at4 = (row + r) * G + unit;
+      const at1 = (row + r) * H + unit;
+      const own1 = r * H + unit;
       cellBackward<T>(
-        H, at<T>(saved, at4), at<T>(before, at1), at<T>(tanhs, at1), peepholes,
-        at<T>(dm, r * H), at<T>(dc, r * H), at<T>(dgates, at4), dpeepholes,
+        units, H, at<T>(saved, at4), at<T>(before, at1), at<T>(tanhs, at1), weights,
+        at<T>(dm, own1), at<T>(dc, own1), at<T>(dgates, at4), at<T>(dpeepholes, unit),
       );
     }
+    meet();
     multiply<T>(packed, rows, P, G, at<T>(dgates, row * G), G, w, P, 1, work, 0, 0, dh, P);
   }
 }
 
-/** One row: from dm and dc to the gates' cotangents before activation, and dc of the step before. */
+/** `units` of the H of a row: from dm and dc to the gates' cotangents before activation, and dc of the step before. */
 function cellBackward<T>(
-  H: i32, gates: usize, before: usize, tanhs: usize, peepholes: usize, dm: usize, dc: usize, dgates: usize, dpeepholes: usize,
+  units: i32, H: i32, gates: usize, before: usize, tanhs: usize, peepholes: usize,
+  dm: usize, dc: usize, dgates: usize, dpeepholes: usize,
 ): void {
-  const n = H % lanes<T>();
-  const whole = H - n;
+  const n = units % lanes<T>();
+  const whole = units - n;
   cellVectorsBackward<T>(whole, H, gates, before, tanhs, peepholes, dm, dc, dgates, dpeepholes);
   if (n == 0) return;
   dc = at<T>(dc, whole);

@@ -10,7 +10,7 @@ import type { Step } from "../replay/trace.ts";
 import { sameShape, show } from "../tensor/shape.ts";
 import { copyInto, copyOf } from "../tensor/strided.ts";
 import { empty, keep, scope, Tensor } from "../tensor/tensor.ts";
-import { view } from "../wasm/host.ts";
+import { isCurrent, view } from "../wasm/host.ts";
 import { checkRecurrence, type Recurrence } from "./recurrence.ts";
 import { checkForm, mapState, restoreState, type State, stateTensors, tensorsLike } from "./state.ts";
 import { stateFromBytes, stateToBytes } from "./state-bytes.ts";
@@ -176,7 +176,7 @@ function room(bytes: number): Tensor {
   return keep(empty([Math.max(1, Math.ceil(bytes / 8))], "float64"));
 }
 
-/** A tensor's elements as an array, made anew after the memory has grown, which detaches older arrays. */
+/** A tensor's elements as an array, made anew after the memory has grown or been replaced. */
 class Window {
   readonly tensor: Tensor;
   #view: TypedArray;
@@ -187,7 +187,7 @@ class Window {
   }
 
   get elements(): TypedArray {
-    if (this.#view.length === 0) this.#view = view(this.tensor.dtype, this.tensor.ptr, this.tensor.size);
+    if (!isCurrent(this.#view)) this.#view = view(this.tensor.dtype, this.tensor.ptr, this.tensor.size);
     return this.#view;
   }
 }

@@ -2,7 +2,7 @@
 
 import { empty, keep, type Tensor } from "../tensor/tensor.ts";
 import { isAddress } from "../wasm/calls.ts";
-import { call, host, view } from "../wasm/host.ts";
+import { call, runAt, view } from "../wasm/host.ts";
 import { replay } from "../wasm/kernels.gen.ts";
 import type { RecordedCall } from "../wasm/recorder.ts";
 import type { Places, Regions } from "./regions.ts";
@@ -74,11 +74,11 @@ export class Program {
     });
     const program = keep(resident(words));
     const args = keep(resident([1, this.#calls.length, program.ptr, 0, 0, 0]));
-    const [run, argsPtr] = [host().run, args.ptr];
+    const argsPtr = args.ptr;
     // The closure keeps this alive, for as long as the function that runs it.
     const held = [program, args];
     return () => {
-      if (held.length > 0) run(replay, argsPtr);
+      if (held.length > 0) runAt(replay, argsPtr);
     };
   }
 }

@@ -32,8 +32,9 @@ interface Host {
 class WasmHost implements Host {
   readonly heap: Heap;
   readonly argsPtr: number;
-  readonly run: (id: number, args: number) => void;
-  #memory: WebAssembly.Memory;
+  /** Threads replace these two: the same addresses in a memory that is shared, and kernels over it. */
+  run: (id: number, args: number) => void;
+  memory: WebAssembly.Memory;
   #u8!: Uint8Array;
   #i32!: Int32Array;
   #f32!: Float32Array;
@@ -44,7 +45,7 @@ class WasmHost implements Host {
     if (byteLength > limit) {
       throw new MemoryLimitError(`memory: expected a limit of at least the ${byteLength} bytes to start with, got ${limit}`);
     }
-    this.#memory = memory;
+    this.memory = memory;
     this.run = run;
     this.argsPtr = (heapBase() + 63) & ~63;
     this.heap = new Heap(this.argsPtr + 8 * ARGUMENT_SLOTS, byteLength, Math.min(limit, MOST_BYTES), (bytes) => this.#grow(bytes));
@@ -53,7 +54,7 @@ class WasmHost implements Host {
 
   /** Makes new views after the memory has grown, which detaches the old ones. */
   refresh(): void {
-    const { buffer } = this.#memory;
+    const { buffer } = this.memory;
     this.#u8 = new Uint8Array(buffer);
     this.#i32 = new Int32Array(buffer);
     this.#f32 = new Float32Array(buffer);
@@ -78,7 +79,7 @@ class WasmHost implements Host {
   #grow(bytes: number): number {
     const pages = Math.ceil(bytes / 65536);
     try {
-      this.#memory.grow(pages);
+      this.memory.grow(pages);
     } catch (cause) {
       throw new MemoryLimitError(
         `memory: expected room for ${bytes} more bytes, got a host that refuses (live: ${this.heap.liveBytes} bytes)`,
@@ -86,7 +87,7 @@ class WasmHost implements Host {
       );
     }
     this.refresh();
-    return this.#memory.buffer.byteLength;
+    return this.memory.buffer.byteLength;
   }
 }
 
@@ -126,6 +127,17 @@ let limit = Number.POSITIVE_INFINITY;
 /** The running host, made on first use. */
 export function host(): Host {
   return current ?? use(instantiateSync(defaultKernels()));
+}
+
+/** Whether a view made by `view` still shows the memory: it has neither grown nor been replaced. */
+export function isCurrent({ buffer }: TypedArray): boolean {
+  return real?.f64.buffer === buffer;
+}
+
+/** The host that computes, for whoever replaces its memory. @internal */
+export function realHost(): WasmHost {
+  host();
+  return real as WasmHost;
 }
 
 function use(kernels: KernelExports): Host {
@@ -205,6 +217,11 @@ export function runKernel(id: number, args: readonly number[]): void {
   const slots = h.f64;
   for (let i = 0; i < args.length; i++) slots[base + i] = args[i] as number;
   h.run(id, h.argsPtr);
+}
+
+/** Runs a kernel whose arguments are in slots at an address of their own. */
+export function runAt(kernel: number, args: number): void {
+  (current as Host).run(kernel, args);
 }
 
 /** Runs `fn` with kernels that do nothing and memory that is only counted; `fn` receives that heap. Dry runs do not nest. */
