@@ -60,7 +60,19 @@ export function acceptsWord(automaton: Automaton, word: Iterable<number>): boole
 export function minimizeAutomaton(automaton: Automaton): Automaton {
   checkAutomaton("minimizeAutomaton", automaton);
   const { symbols, transitions, accepting } = automaton;
-  let block = accepting.map(Number);
+  const merged = mergeStates(transitions, accepting.map(String));
+  return { symbols, transitions: merged.transitions, accepting: merged.states.map((q) => accepting[q] === true) };
+}
+
+/**
+ * States that no string tells apart by their labels become one: one of each kind that is reached from state 0, in breadth-first order, and the
+ * transitions among these.
+ */
+export function mergeStates(
+  transitions: readonly (readonly number[])[],
+  labels: readonly string[],
+): { states: number[]; transitions: number[][] } {
+  let block = numbered(labels);
   for (let count = new Set(block).size; ; ) {
     const refined = numbered(transitions.map((row, q) => [block[q], ...row.map((next) => block[next])].join()));
     const now = new Set(refined).size;
@@ -69,9 +81,9 @@ export function minimizeAutomaton(automaton: Automaton): Automaton {
     count = now;
   }
   const member = (b: number) => block.indexOf(b);
-  const start = block[0] as number;
-  const explored = explore(start, symbols, (b, a) => block[transitions[member(b)]?.[a] as number] as number, String);
-  return { symbols, transitions: explored.transitions, accepting: explored.states.map((b) => accepting[member(b)] === true) };
+  const next = (b: number, a: number) => block[transitions[member(b)]?.[a] as number] as number;
+  const explored = explore(block[0] as number, (transitions[0] as readonly number[]).length, next, String);
+  return { states: explored.states.map(member), transitions: explored.transitions };
 }
 
 /** Maps equal keys to equal numbers. */

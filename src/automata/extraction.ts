@@ -36,21 +36,34 @@ export interface ExtractOptions {
 export function extractAutomaton(cell: SecondOrderRNN, options: ExtractOptions = {}): Automaton {
   checkOptions("extractAutomaton", options, ["levels", "examples", "maxLevels", "maxStates"]);
   checkRecurrence("extractAutomaton", cell);
+  return simplestOf("extractAutomaton", options, (levels, most) => minimizeAutomaton(cellAutomaton(cell, levels, most)), acceptsWord);
+}
+
+/** What is read with the least number of intervals that explains the examples. @throws ArgumentError when none does */
+export function simplestOf<A>(
+  op: string,
+  options: ExtractOptions,
+  read: (levels: number, maxStates: number) => A,
+  accepts: (found: A, word: readonly number[]) => boolean,
+): A {
   const { levels = 2, examples = [], maxLevels = Math.max(8, levels), maxStates = 1000 } = options;
-  checkWhole("extractAutomaton", "levels", levels, { least: 2 });
+  checkWhole(op, "levels", levels, { least: 2 });
   for (let q = levels; q <= maxLevels; q++) {
-    const found = minimizeAutomaton(cellAutomaton(cell, q, maxStates));
-    if (examples.every(({ word, accepted }) => acceptsWord(found, word) === accepted)) return found;
+    const found = read(q, maxStates);
+    if (examples.every(({ word, accepted }) => accepts(found, word) === accepted)) return found;
   }
-  throw new ArgumentError(
-    `extractAutomaton: expected the ${examples.length} examples to be explained by at most ${maxLevels} intervals, got errors`,
-  );
+  throw new ArgumentError(`${op}: expected the ${examples.length} examples to be explained by at most ${maxLevels} intervals, got errors`);
+}
+
+/** The cell in which activations between 0 and 1 lie, when the range of each is divided into so many intervals. */
+export function cellOf(activations: ArrayLike<number>, levels: number): string {
+  return Array.from(activations, (s) => Math.min(levels - 1, Math.floor(s * levels))).join();
 }
 
 function cellAutomaton(cell: SecondOrderRNN, levels: number, maxStates: number): Automaton {
   const K = cell.inputSize;
   const start: ArrayLike<number> = scope(() => cell.initialState(1).data());
-  const key = (state: ArrayLike<number>) => Array.from(state, (s) => Math.min(levels - 1, Math.floor(s * levels))).join();
+  const key = (state: ArrayLike<number>) => cellOf(state, levels);
   const { states, transitions } = explore(start, K, (state, symbol) => afterSymbol(cell, state, symbol), key, maxStates);
   return { symbols: K, transitions, accepting: states.map((state) => (state[0] as number) > 0.5) };
 }

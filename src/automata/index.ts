@@ -5,3 +5,10 @@ export { type Position, type Positions, positionsOf } from "./expression.ts";
 export { type ExtractOptions, extractAutomaton, type LabelledWord } from "./extraction.ts";
 export { type InsertOptions, insertAutomaton } from "./insertion.ts";
 export { McCullochPittsNetwork, type McCullochPittsOptions, type McCullochPittsUnit } from "./mcculloch-pitts.ts";
+export {
+  acceptsByStack,
+  type ExtractPushdownOptions,
+  extractPushdown,
+  type PushdownMachine,
+  type PushdownMove,
+} from "./pushdown.ts";

@@ -47,6 +47,7 @@ export type PushdownState = { readonly units: Tensor; readonly stack: Continuous
  * memory", 1992; Sun, Giles, Chen and Lee, "The neural network pushdown automaton: model, stack and learning simulations", 1993
  * Deviates: equations are quoted from memory; R has a number for emptiness, since products with an empty reading would all be 0; gradients are exact,
  * also through the stack; C symbols at once.
+ * `extractPushdown` of tapeloop/automata reads a discrete machine out of a trained one.
  * @example const automaton = new PushdownAutomaton({ inputSize: 2, hiddenSize: 3, capacity: 20 });
  */
 export class PushdownAutomaton extends Cell<PushdownState> {
@@ -90,12 +91,17 @@ export class PushdownAutomaton extends Cell<PushdownState> {
   /** I [B,K]. */
   step(x: Tensor, { units, stack }: PushdownState): [y: Tensor, next: PushdownState] {
     const r = cat([readAt(stack, "top"), relu(sub(1, lengthOf(stack)))], 1);
-    const sums = bilinear(units, this.order === 3 ? outerRows(x, r) : cat([x, r], 1), this.weight, this.bias);
-    const [s, a] = split(sums, [this.hiddenSize, 1], 1) as [Tensor, Tensor];
-    const [next, action] = [sigmoid(s), tanh(a)];
+    const [next, action] = this.move(x, units, r);
     const left = { ...stack, strengths: popped(stack.strengths, relu(neg(action)), "top") };
     const after = pushed(left, x, relu(action), "top");
     return [cat([next, lengthOf(after)], 1), { units: next, stack: after }];
+  }
+
+  /** S(t+1) [B,N] and A(t+1) [B,1] from I(t) [B,K], S(t) [B,N] and R(t) [B,K+1]: a step but for what it does to the stack. */
+  move(x: Tensor, units: Tensor, reading: Tensor): [units: Tensor, action: Tensor] {
+    const sums = bilinear(units, this.order === 3 ? outerRows(x, reading) : cat([x, reading], 1), this.weight, this.bias);
+    const [s, a] = split(sums, [this.hiddenSize, 1], 1) as [Tensor, Tensor];
+    return [sigmoid(s), tanh(a)];
   }
 }
 

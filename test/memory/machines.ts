@@ -1,7 +1,9 @@
 /** What oracles of networks with memories have in common, over plain numbers. */
 
 import { FeedforwardController } from "../../src/memory/controller.ts";
+import { PushdownAutomaton } from "../../src/memory/pushdown-automaton.ts";
 import type { Recurrence } from "../../src/recurrence/recurrence.ts";
+import { assign } from "../../src/tensor/tensor.ts";
 import type { Numbers } from "../oracle/equations.ts";
 import { each, logistic, part, plus, times, type Vector } from "../oracle/numbers.ts";
 
@@ -44,4 +46,37 @@ export function controllerBy(controller: Recurrence, p: Numbers, x: Vector, stat
   const cell = each((ci, ii, fi, gi) => logistic(fi) * ci + logistic(ii) * Math.tanh(gi), c, i, f, g);
   const next = each((oi, ci) => logistic(oi) * Math.tanh(ci), o, cell);
   return [next, [next, cell]];
+}
+
+/** Weights that count brackets: an opening one is pushed, a closing one takes it away, and one that finds nothing marks unit 1 for good. */
+export function bracketCounter(big = 60): PushdownAutomaton {
+  const cell = new PushdownAutomaton({ inputSize: 2, hiddenSize: 2, capacity: 40, dtype: "float64" });
+  const [N, K, L] = [2, 2, 3];
+  const W = new Float64Array((N + 1) * N * K * L);
+  const set = (i: number, j: number, k: number, l: number, w: number) => {
+    W[((i * N + j) * K + k) * L + l] = w;
+  };
+  for (let k = 0; k < K; k++) {
+    for (let l = 0; l < L; l++) {
+      const fails = k === 1 && l === 2;
+      // Unit 0: all is well so far; unit 1: it is not.
+      set(0, 0, k, l, fails ? -big : big);
+      set(1, 0, k, l, fails ? big : -big);
+      set(0, 1, k, l, -big);
+      set(1, 1, k, l, big);
+      set(2, 0, k, l, k === 0 ? big : fails ? 0 : -big);
+    }
+  }
+  assign(cell.weight, W);
+  return cell;
+}
+
+/** Whether brackets are balanced, 0 opening and 1 closing. */
+export function balanced(word: readonly number[]): boolean {
+  let depth = 0;
+  for (const symbol of word) {
+    depth += symbol === 0 ? 1 : -1;
+    if (depth < 0) return false;
+  }
+  return depth === 0;
 }

@@ -2,12 +2,12 @@ import { describe, expect, it } from "vitest";
 import { ShapeError } from "../../src/base/errors.ts";
 import { PushdownAutomaton, pushdownLoss } from "../../src/memory/pushdown-automaton.ts";
 import { Generator } from "../../src/tensor/random.ts";
-import { assign, scope, tensor } from "../../src/tensor/tensor.ts";
+import { scope, tensor } from "../../src/tensor/tensor.ts";
 import { checkGrads } from "../../src/transforms/check-grads.ts";
 import { checkGradients, checkStepsEqualScan, expectClose } from "../cells/acceptance.ts";
 import { type Equations, holdAgainst } from "../oracle/equations.ts";
 import { logistic, type Vector } from "../oracle/numbers.ts";
-import { rowsOf } from "./machines.ts";
+import { balanced, bracketCounter, rowsOf } from "./machines.ts";
 
 const sizes = { inputSize: 2, hiddenSize: 3, capacity: 4, dtype: "float64" } as const;
 
@@ -53,39 +53,6 @@ const equations = (cell: PushdownAutomaton): Equations => {
   };
 };
 
-/** Weights that count brackets: an opening one is pushed, a closing one takes it away, and one that finds nothing marks unit 1 for good. */
-function counter(): PushdownAutomaton {
-  const cell = new PushdownAutomaton({ inputSize: 2, hiddenSize: 2, capacity: 40, dtype: "float64" });
-  const [N, K, L, big] = [2, 2, 3, 60];
-  const W = new Float64Array((N + 1) * N * K * L);
-  const set = (i: number, j: number, k: number, l: number, w: number) => {
-    W[((i * N + j) * K + k) * L + l] = w;
-  };
-  for (let k = 0; k < K; k++) {
-    for (let l = 0; l < L; l++) {
-      const fails = k === 1 && l === 2;
-      // Unit 0: all is well so far; unit 1: it is not.
-      set(0, 0, k, l, fails ? -big : big);
-      set(1, 0, k, l, fails ? big : -big);
-      set(0, 1, k, l, -big);
-      set(1, 1, k, l, big);
-      set(2, 0, k, l, k === 0 ? big : fails ? 0 : -big);
-    }
-  }
-  assign(cell.weight, W);
-  return cell;
-}
-
-/** Whether brackets are balanced, 0 opening and 1 closing. */
-function balanced(word: readonly number[]): boolean {
-  let depth = 0;
-  for (const symbol of word) {
-    depth += symbol === 0 ? 1 : -1;
-    if (depth < 0) return false;
-  }
-  return depth === 0;
-}
-
 describe("PushdownAutomaton", () => {
   it.each([2, 3] as const)("is its equations, values and derivatives, of order %i", (order) => {
     const cell = new PushdownAutomaton({ ...sizes, order });
@@ -102,7 +69,7 @@ describe("PushdownAutomaton", () => {
   });
 
   it("counts brackets with weights made for it, in strings of any length, as a discrete automaton does", () => {
-    const cell = counter();
+    const cell = bracketCounter();
     const g = new Generator(3);
     for (let n = 0; n < 60; n++) {
       const length = 2 + 2 * (n % 20);
@@ -122,7 +89,7 @@ describe("PushdownAutomaton", () => {
   });
 
   it("loses nothing by popping too much, and starts in the first unit", () => {
-    const cell = counter();
+    const cell = bracketCounter();
     const [y, next] = cell.step(tensor([[0, 1]], { dtype: "float64" }), cell.initialState(1));
     expect(Array.from(cell.initialState(2).units.data())).toEqual([1, 0, 1, 0]);
     expectClose(y, [0, 1, 0], 1e-12);
