@@ -1,6 +1,7 @@
 // The edge service end to end: examples/edge-worker on the packed package, asked over HTTP by test/edge/checks.js.
 //
-// After it the voice detector of examples/voice-activity, under workerd and in Chromium (scripts/hosts/voice.mjs).
+// After it the voice detector of examples/voice-activity, under workerd and in Chromium (scripts/hosts/voice.mjs), and the page of
+// examples/worker-page in Chromium (scripts/hosts/worker-page.mjs).
 // Under workerd users are Durable Objects on the local disk. Ends with `N passed, N failed`.
 
 import { spawn } from "node:child_process";
@@ -12,6 +13,7 @@ import { NotInstalled, place, root, run } from "./hosts/common.mjs";
 import { installHosts, installPackage } from "./hosts/install.mjs";
 import { bunBinary, denoBinary, nodeBinary } from "./hosts/scripted.mjs";
 import { VOICE_CHECKS } from "./hosts/voice.mjs";
+import { trainOnPage } from "./hosts/worker-page.mjs";
 import { bundleModules, startWorkerd } from "./hosts/workerd.mjs";
 import { readOptions, refuse } from "./options.mjs";
 
@@ -143,9 +145,12 @@ const HOSTS = [
 
 // ---------------------------------------------------------------- the run
 
-const NAMES = [...HOSTS.map(({ name }) => name), ...Object.keys(VOICE_CHECKS).map((name) => `voice ${name}`)];
+const voice = Object.entries(VOICE_CHECKS).map(([name, check]) => [`voice ${name}`, check]);
+/** Other examples; each returns what is worth saying. */
+const EXAMPLES = { ...Object.fromEntries(voice), "worker page": trainOnPage };
+const NAMES = [...HOSTS.map(({ name }) => name), ...Object.keys(EXAMPLES)];
 
-const USAGE = `Usage: npm run test:edge -- [options] [NAME ...]   the edge service and the voice detector under every host, or those of these names
+const USAGE = `Usage: npm run test:edge -- [options] [NAME ...]   the edge service and other examples under every host, or those of these names
 
   --strict   a host that is not installed is a failure
   --help     shows this text
@@ -199,7 +204,7 @@ async function testHost(host, file, checksOf) {
   }
 }
 
-async function testVoice(name, check) {
+async function testExample(name, check) {
   try {
     say("passed", `${name}: ${await check(app)}`);
   } catch (error) {
@@ -214,6 +219,6 @@ await copyFile(join(root, "test/edge/checks.js"), join(app, "checks.js"));
 const { checksOf, makeModel } = await import(pathToFileURL(join(app, "checks.js")).href);
 const file = await makeModel();
 for (const host of HOSTS) if (isChosen(host.name)) await testHost(host, file, checksOf);
-for (const [name, check] of Object.entries(VOICE_CHECKS)) if (isChosen(`voice ${name}`)) await testVoice(`voice ${name}`, check);
+for (const [name, check] of Object.entries(EXAMPLES)) if (isChosen(name)) await testExample(name, check);
 console.log(`\n${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""}`);
 process.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);
