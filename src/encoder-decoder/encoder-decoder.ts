@@ -1,8 +1,8 @@
 /** A model from symbols to symbols: embeddings, an encoder, a decoder and a readout. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkNumber, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
-import { ArgumentError } from "../base/errors.ts";
+import { checkLengths, checkNumber, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import {
   type Autoregressive,
@@ -21,19 +21,43 @@ import { amax } from "../ops/reduce.ts";
 import { select } from "../ops/shape.ts";
 import type { State } from "../recurrence/state.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
-import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { show } from "../tensor/shape.ts";
+import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { scheduledSampling } from "../wrappers/modes.ts";
 import type { Decoder } from "./decoder.ts";
 import type { Encoder } from "./encoder.ts";
 
+/** Sequences of symbols side by side, as `padSequences` and `SequenceBatches` give them. */
+export interface PaddedSymbols {
+  /** int32 [T,B] */
+  readonly padded: Tensor;
+  /** Symbols of each sequence. */
+  readonly lengths: readonly number[];
+}
+
 /** Sequences of symbols, one per element of the batch. */
-export type Sequences = readonly (readonly number[])[];
+export type Sequences = readonly ArrayLike<number>[];
+
+type Lists = readonly (readonly number[])[];
+
+/** @throws DTypeError, ShapeError, ArgumentError */
+function listsOf(op: string, sequences: Sequences | PaddedSymbols): Lists {
+  if (!("padded" in sequences)) return sequences.map((sequence) => Array.from(sequence));
+  const { padded, lengths } = sequences;
+  checkTensor(op, padded);
+  if (padded.dtype !== "int32") throw new DTypeError(`${op}: expected int32 symbols, got ${padded.dtype}`);
+  if (padded.rank !== 2) throw new ShapeError(`${op}: expected padded symbols [T,B], got ${show(padded.shape)}`);
+  const [T, B] = padded.shape as [number, number];
+  checkLengths(op, lengths, B, T);
+  const symbols = padded.data();
+  return lengths.map((length, b) => Array.from({ length }, (_, t) => symbols[t * B + b] as number));
+}
 
 /** Target class of steps without loss. */
 const NO_TARGET = -100;
 
 /** @throws ArgumentError for numbers that are not whole, since int32 would turn them into other symbols */
-function checkSymbols(sequences: Sequences): void {
+function checkSymbols(sequences: Lists): void {
   sequences.forEach((sequence, b) => {
     const wrong = sequence.findIndex((symbol) => (symbol | 0) !== symbol);
     if (wrong < 0) return;
@@ -42,7 +66,7 @@ function checkSymbols(sequences: Sequences): void {
 }
 
 /** Joins sequences as columns, int32 [T,B], padded with a value. */
-function padded(sequences: Sequences, filling: number): Tensor {
+function padded(sequences: Lists, filling: number): Tensor {
   checkSymbols(sequences);
   const T = Math.max(...sequences.map((s) => s.length));
   const B = sequences.length;
@@ -102,7 +126,7 @@ export interface SequenceLossOptions {
  * Deviates: the caller decides how `truth` falls during training.
  * @example
  * const model = new EncoderDecoder({ encoder, decoder, sourceSymbols: 11, targetSymbols: 11 });
- * const loss = model.loss([[3, 1, 2]], [[2, 1, 3]]);
+ * const loss = model.loss([[3, 1, 2]], [[2, 1, 3]]); // or ({ padded: xs, lengths }, { padded: ys, lengths: targetLengths })
  * const [said] = model.greedy([[3, 1, 2]], { maxLength: 11 });
  */
 export class EncoderDecoder<S extends State> extends Module implements Autoregressive<S> {
@@ -138,7 +162,11 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
   }
 
   /** The decoder's state after reading sources, before the first target symbol. */
-  encode(sources: Sequences): S {
+  encode(sources: Sequences | PaddedSymbols): S {
+    return this.#encode(listsOf("encode", sources));
+  }
+
+  #encode(sources: Lists): S {
     if (sources.length === 0) throw new ArgumentError("encode: expected at least one source, got none");
     const lengths = sources.map((s) => s.length);
     return this.decoder.start(this.encoder.encode(this.sourceEmbedding.forward(padded(sources, 0)), lengths));
@@ -156,42 +184,43 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
   }
 
   /** Logits [T,B,V] for targets and their end symbol, given the true symbols before each. */
-  forward(sources: Sequences, targets: Sequences): Tensor {
+  forward(sources: Sequences | PaddedSymbols, targets: Sequences | PaddedSymbols): Tensor {
     const state = this.encode(sources);
-    return this.readout.forward(this.decoder.scan(this.targetEmbedding.forward(this.#before(targets)), state)[0]);
+    return this.readout.forward(this.decoder.scan(this.targetEmbedding.forward(this.#before(listsOf("forward", targets))), state)[0]);
   }
 
   /** The symbol before each target symbol and the end, int32 [T,B]. */
-  #before(targets: Sequences): Tensor {
+  #before(targets: Lists): Tensor {
     const shifted = targets.map((t) => [this.end, ...t]);
     return padded(shifted, this.end);
   }
 
   /** Mean cross-entropy of the target symbols and their end symbol, in nats per symbol. */
-  loss(sources: Sequences, targets: Sequences, options: SequenceLossOptions = {}): Tensor {
+  loss(sources: Sequences | PaddedSymbols, targets: Sequences | PaddedSymbols, options: SequenceLossOptions = {}): Tensor {
     checkOptions("loss", options, ["truth", "generator"]);
     const { truth = 1, generator = defaultGenerator() } = options;
     checkNumber("loss", "truth", truth, { least: 0, most: 1 });
-    if (sources.length !== targets.length) {
-      throw new ArgumentError(`loss: expected as many targets as sources, got ${targets.length} and ${sources.length}`);
+    const [from, to] = [listsOf("loss", sources), listsOf("loss", targets)];
+    if (from.length !== to.length) {
+      throw new ArgumentError(`loss: expected as many targets as sources, got ${to.length} and ${from.length}`);
     }
-    const wanted = targets.map((t) => [...t, this.end]);
+    const wanted = to.map((t) => [...t, this.end]);
     const decode = (y: Tensor) => this.targetEmbedding.forward(drawClasses(this.readout.forward(y), generator));
-    const state = this.encode(sources);
-    const before = this.targetEmbedding.forward(this.#before(targets));
+    const state = this.#encode(from);
+    const before = this.targetEmbedding.forward(this.#before(to));
     const [ys] = scheduledSampling(this.decoder, before, { truth, generator, state, decode });
     const logits = this.readout.forward(ys);
     return crossEntropy(reshape(logits, [-1, logits.dim(2)]), reshape(padded(wanted, NO_TARGET), [-1]), { ignoreIndex: NO_TARGET });
   }
 
   /** The likeliest symbol at each step. */
-  greedy(sources: Sequences, options: Omit<DecodingOptions, "end" | "start">): Hypothesis[] {
+  greedy(sources: Sequences | PaddedSymbols, options: Omit<DecodingOptions, "end" | "start">): Hypothesis[] {
     checkOptions("greedy", options, ["maxLength"]);
     return scope(() => noGrad(() => greedySearch(this, this.encode(sources), { ...options, end: this.end })));
   }
 
   /** The likeliest targets of one source that a beam finds, best first. */
-  beam(source: readonly number[], options: Omit<BeamOptions, "end" | "start">): Hypothesis[] {
+  beam(source: ArrayLike<number>, options: Omit<BeamOptions, "end" | "start">): Hypothesis[] {
     checkOptions("beam", options, ["width", "maxLength", "lengthPenalty"]);
     return scope(() => noGrad(() => beamSearch(this, this.encode([source]), { ...options, end: this.end })));
   }
@@ -200,16 +229,17 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
    * For each pair, the weights of the source symbols for every target symbol and finally the end symbol: [T + 1][S].
    * @throws ArgumentError for a decoder without attention
    */
-  alignments(sources: Sequences, targets: Sequences): number[][][] {
-    const rows = scope(() => noGrad(() => this.#alignments(sources, targets)));
-    return sources.map((source, b) => {
-      const said = (targets[b] as readonly number[]).length + 1;
+  alignments(sources: Sequences | PaddedSymbols, targets: Sequences | PaddedSymbols): number[][][] {
+    const [from, to] = [listsOf("alignments", sources), listsOf("alignments", targets)];
+    const rows = scope(() => noGrad(() => this.#alignments(from, to)));
+    return from.map((source, b) => {
+      const said = (to[b] as readonly number[]).length + 1;
       return rows.slice(0, said).map((row) => (row[b] as number[]).slice(0, source.length));
     });
   }
 
-  #alignments(sources: Sequences, targets: Sequences): number[][][] {
-    let state = this.encode(sources);
+  #alignments(sources: Lists, targets: Lists): number[][][] {
+    let state = this.#encode(sources);
     const before = this.#before(targets);
     return Array.from({ length: before.dim(0) }, (_, t) => {
       state = this.step(select(before, 0, t), state)[1];

@@ -3,8 +3,9 @@ import { backward } from "../../src/autodiff/backward.ts";
 import { gradients } from "../../src/autodiff/sweep.ts";
 import { noGrad } from "../../src/autodiff/tape.ts";
 import { isFloat } from "../../src/base/dtype.ts";
-import { ShapeError } from "../../src/base/errors.ts";
+import { ArgumentError, ShapeError } from "../../src/base/errors.ts";
 import { SimpleRecurrentNetwork } from "../../src/cells/simple/elman.ts";
+import { padSequences } from "../../src/data/sequences.ts";
 import type { AttentionState } from "../../src/encoder-decoder/attention.ts";
 import { BahdanauDecoder } from "../../src/encoder-decoder/bahdanau.ts";
 import { ContextDecoder } from "../../src/encoder-decoder/cho.ts";
@@ -15,6 +16,7 @@ import { LuongDecoder, type LuongDecoderOptions } from "../../src/encoder-decode
 import { StateDecoder } from "../../src/encoder-decoder/sutskever.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/broadcast.ts";
+import { cast } from "../../src/ops/cast.ts";
 import { select, slice } from "../../src/ops/shape.ts";
 import { Adam } from "../../src/optim/adam.ts";
 import type { LstmState } from "../../src/recurrence/kinds.ts";
@@ -490,6 +492,36 @@ describe("from symbols to a loss", () => {
     expect([make(0).end, make(4).end]).toEqual([0, 4]);
     const maxout = () => new EncoderDecoder({ encoder, decoder, sourceSymbols: 4, targetSymbols: 5, maxout: 0 });
     expect(maxout).toThrow("EncoderDecoder: expected maxout to be a whole number of at least 1, got 0");
+  });
+});
+
+describe("padded symbols", () => {
+  const gru = (inputSize: number, seed: number) => new GRUCell({ inputSize, hiddenSize: H, ...f64(seed) });
+  const encoder = new Encoder(gru(I, 1));
+  const decoder = new BahdanauDecoder({ encoder, cell: gru(I + H, 2), attentionSize: 3, ...f64(3) });
+  const model = new EncoderDecoder({ encoder, decoder, sourceSymbols: 6, targetSymbols: 5, ...f64(4) });
+  const [sources, targets] = [
+    [[5, 1, 2], [3]],
+    [[4], [2, 1]],
+  ];
+  // What stands in the padding does not matter, even if it is no symbol.
+  const [from, to] = [padSequences(sources, { padding: 99 }), padSequences(targets, { padding: -100 })];
+
+  it("are what lists of their symbols are", () => {
+    expect(model.loss(from, to).item()).toBe(model.loss(sources, targets).item());
+    expect(model.forward(from, to).toArray()).toEqual(model.forward(sources, targets).toArray());
+    expect(model.greedy(from, { maxLength: 6 })).toEqual(model.greedy(sources, { maxLength: 6 }));
+    expect(model.alignments(from, to)).toEqual(model.alignments(sources, targets));
+    const typed = sources.map((s) => Int32Array.from(s));
+    expect(model.loss(typed, targets).item()).toBe(model.loss(sources, targets).item());
+  });
+
+  it("are refused where they are none", () => {
+    const { padded, lengths } = from;
+    expect(() => model.encode({ padded: cast(padded, "float32"), lengths })).toThrow("encode: expected int32 symbols, got float32");
+    expect(() => model.encode({ padded: select(padded, 0, 0), lengths })).toThrow("encode: expected padded symbols [T,B], got [2]");
+    expect(() => model.encode({ padded, lengths: [1, 4] })).toThrow(ArgumentError);
+    expect(() => model.loss(from, { padded, lengths: [1] })).toThrow(ShapeError);
   });
 });
 
