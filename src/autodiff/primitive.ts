@@ -12,6 +12,7 @@ import { box, dualLevel, unbox } from "./forward.ts";
 import { observer } from "./observer.ts";
 import { isGradEnabled, Node } from "./tape.ts";
 
+/** The tensors that an operation gets. */
 export type Inputs = readonly Tensor[];
 
 /** The most general form: any number of inputs and outputs. Outputs that are not exposed are residuals. */

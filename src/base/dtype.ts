@@ -2,8 +2,10 @@ import { DTypeError } from "./errors.ts";
 
 /** Element types: arithmetic in float32 and float64, indices in int32, masks in bool (one byte). */
 export type DType = "float32" | "float64" | "int32" | "bool";
+/** The dtypes of numbers with a fraction. */
 export type FloatDType = "float32" | "float64";
 
+/** The arrays in which values of a dtype come and go. */
 export type TypedArray = Float32Array | Float64Array | Int32Array | Uint8Array;
 
 export const BYTES: Readonly<Record<DType, number>> = { float32: 4, float64: 8, int32: 4, bool: 1 };

@@ -11,7 +11,7 @@ import { checkedPadding, padRows, readSequences, readValues, type SequenceData, 
 
 /** A sequence and its target. */
 export interface SequenceExample {
-  /** [T,…]: ids, or the numbers of each step. */
+  /** Ids, or the numbers of each step: [T,…]. */
   readonly xs: SequenceData;
   /** One number or tensor for the whole sequence, or a sequence. */
   readonly ys?: SequenceData;
@@ -42,6 +42,7 @@ export interface SequenceBatchesOptions {
   readonly generator?: Generator;
 }
 
+/** A batch of sequences side by side, padded to the longest. */
 export interface SequenceBatch<Y extends Tensor | null = Tensor | null> {
   /** [T,B,…], T steps of the longest sequence. */
   readonly xs: Tensor;

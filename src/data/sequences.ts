@@ -108,6 +108,7 @@ export interface PadOptions {
   readonly dtype?: DType;
 }
 
+/** Sequences of different lengths in one tensor. */
 export interface PaddedSequences {
   /** [T,B,…], T steps of the longest sequence. */
   readonly padded: Tensor;

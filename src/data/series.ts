@@ -145,10 +145,11 @@ export interface SeriesOptions {
   readonly dropLast?: boolean;
 }
 
+/** A batch of windows into a series, with what comes after each. */
 export interface SeriesWindow {
   /** [T,B,F] */
   readonly inputs: Tensor;
-  /** [horizon,B,K]: the predicted features in the steps after the window. */
+  /** The predicted features in the steps after the window, [horizon,B,K]. */
   readonly targets: Tensor;
   /** Always true: windows do not continue each other. */
   readonly fresh: true;

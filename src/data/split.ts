@@ -11,6 +11,7 @@ export interface Sliceable<T> {
   slice(start: number, end: number): T;
 }
 
+/** Data in three parts: to train on, to choose settings by, and to test with. */
 export interface Split<T> {
   readonly train: T;
   readonly valid: T;

@@ -17,6 +17,7 @@ export interface WindowOptions {
   readonly dropLast?: boolean;
 }
 
+/** A batch of windows into parallel streams of symbols. */
 export interface SymbolWindow {
   /** Symbols [T,B], int32. */
   readonly inputs: Tensor;

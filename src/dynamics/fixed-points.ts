@@ -30,6 +30,7 @@ export function jacobianAt(f: VectorFunction, y: readonly number[]): number[][] 
   return y.map((_, i) => flat.slice(i * n, (i + 1) * n));
 }
 
+/** A point that a system does not leave, and whether it comes back to it. */
 export interface FixedPoint {
   readonly point: readonly number[];
   /** Eigenvalues of the Jacobian there, by falling real part. */

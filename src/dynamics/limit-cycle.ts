@@ -3,6 +3,7 @@
 import { checkArrayLike, checkOptions } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 
+/** The period and the size of an oscillation. */
 export interface Oscillation {
   /** Mean time between two upward crossings of the level; null with fewer than two of them. */
   readonly period: number | null;

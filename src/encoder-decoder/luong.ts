@@ -29,6 +29,7 @@ import {
 import { Bridge, Decoder, type EncoderSizes, remainingInput, takenOver } from "./decoder.ts";
 import { type Source, vectorOf } from "./encoder.ts";
 
+/** How Luong's attention compares the decoder's state with the source: h·s, h·W s, or v·tanh(W [h; s]). */
 export type LuongScore = "dot" | "general" | "concat";
 
 export interface LuongDecoderOptions<S extends State> extends LayerOptions {

@@ -6,6 +6,7 @@ import { exp } from "../numerics/scalar.ts";
 /** T_c = 2 / ln(1 + √2). */
 export const CRITICAL_TEMPERATURE = 2.269185314213022;
 
+/** The infinite square lattice at one temperature, exactly. */
 export interface OnsagerSolution {
   /** |m| per spin; 0 from T_c on. */
   readonly magnetization: number;

@@ -50,6 +50,7 @@ export interface ContrastiveDivergenceOptions {
   readonly generator?: Generator;
 }
 
+/** One estimate by contrastive divergence. */
 export interface ContrastiveDivergence {
   /** For `backward`: its gradient is the rule's. Its value says little. */
   readonly loss: Tensor;

@@ -18,7 +18,7 @@ export class Predictor<S extends State = State> extends Module implements Recurr
   readonly inputSize: number;
   readonly outputSize: number;
 
-  /** @param outputSize size of the logits; default that of the input */
+  /** @param options `outputSize`: size of the logits; default that of the input */
   constructor(cell: Recurrence<S>, options: LayerOptions & { readonly outputSize?: number } = {}) {
     super();
     checkRecurrence("Predictor", cell);

@@ -193,6 +193,7 @@ export interface KerasSequenceOptions {
   readonly zeroOutputForMask: boolean;
 }
 
+/** What a Keras layer may be called with beside its input. */
 export interface SequenceCall {
   readonly mask?: Mask;
   /** h, or h and c; zeros, or with `stateful` the last ones, unless given. */

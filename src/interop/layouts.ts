@@ -15,6 +15,7 @@ import { type Shape, sameShape, show } from "../tensor/shape.ts";
 import { copyInto } from "../tensor/strided.ts";
 import { empty, scope, Tensor, tensor } from "../tensor/tensor.ts";
 
+/** Whose layout weights are in: the order of gates, the biases, and which axis comes first. */
 export type Layout = "torch" | "onnx" | "keras";
 
 /** What can be exported and imported. */

@@ -25,6 +25,7 @@ export type Shards = Bytes | readonly Bytes[] | Readonly<Record<string, Bytes>>;
 /** A model file: as text, as bytes or as the object it holds. */
 export type ModelJson = string | Bytes | object;
 
+/** The contents of a model of TensorFlow.js. */
 export interface TfjsFile {
   /** By the names of the manifest: `lstm/kernel`; widened, and quantised ones as the numbers that they stand for. */
   readonly tensors: Map<string, Tensor>;

@@ -13,8 +13,10 @@ import { parseJson } from "./json.ts";
 import { parse } from "./safetensors.ts";
 import { checkSeal, serializeSealed } from "./sealed.ts";
 
+/** Plain data, as JSON can write it. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
+/** What a checkpoint holds. */
 export interface Checkpoint {
   /** Steps done. */
   readonly step: number;

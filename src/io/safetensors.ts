@@ -20,6 +20,7 @@ import { elementBytes, FORMAT_NAMES, NAMES, tensorOf } from "./elements.ts";
 import { type FileTensors, sorted } from "./file-tensors.ts";
 import { membersOf, parseJson } from "./json.ts";
 
+/** The contents of a safetensors file. */
 export interface Safetensors extends FileTensors {
   /** Free text by key; an object without prototype. */
   readonly metadata: Record<string, string>;

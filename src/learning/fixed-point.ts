@@ -155,7 +155,7 @@ export interface Equilibrium<S extends State> {
  * Finds a fixed point of a network for an input by a solver. Returns output and state there, differentiable as in `fixedPoint`: a deep equilibrium model from
  * any recurrence.
  * @param x [B,I]
- * @param options solver, tolerance, maxIterations and memory, for the state and for λ; `start` (default the initial state); `report`
+ * @param given solver, tolerance, maxIterations and memory, for the state and for λ; `start` (default the initial state); `report`
  * @throws StateError if no fixed point is found within `maxIterations`
  * @see Bai, Kolter and Koltun, "Deep equilibrium models", 2019
  * @example const { y } = equilibrium(net, x, { solver: "anderson" });

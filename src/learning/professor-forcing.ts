@@ -26,6 +26,7 @@ export interface ProfessorForcingOptions extends LayerOptions {
   readonly both?: boolean;
 }
 
+/** The losses of professor forcing, for two optimisers. */
 export interface ProfessorLosses {
   /** Loss for the discriminator's optimiser; null while its accuracy is too high. It has no gradient with respect to the network. */
   readonly discriminator: Tensor | null;

@@ -150,6 +150,7 @@ export interface ReinforceOptions {
   readonly weights?: readonly number[];
 }
 
+/** The losses of REINFORCE, and the return that the policy had. */
 export interface ReinforceLosses {
   /** Loss to minimise by the policy; its gradient is minus the estimated gradient of the expected return. Its value has no meaning. */
   readonly policy: Tensor;

@@ -20,6 +20,7 @@ import { checkSameOutputs } from "./influence.ts";
 import { type LearnedWindow, sweepWindow, WindowLearner } from "./late-learner.ts";
 import { overSequences } from "./sequences.ts";
 
+/** How far, and how often, truncated backpropagation goes back. */
 export interface TruncatedSteps {
   /** Number of steps that errors go back, and steps from one sweep to the next: [h, h′] with h ≥ h′. */
   readonly steps: readonly [h: number, hPrime: number];

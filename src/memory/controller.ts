@@ -9,6 +9,7 @@ import { LSTMCell } from "../recurrence/rnn-cells.ts";
 import type { State } from "../recurrence/state.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
+/** The sizes that a memory asks of its controller. */
 export interface ControllerSizes extends LayerOptions {
   readonly inputSize: number;
   readonly hiddenSize: number;

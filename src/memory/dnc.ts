@@ -74,7 +74,7 @@ interface Signals {
   readonly free: Tensor;
   readonly allocate: Tensor;
   readonly writing: Tensor;
-  /** [B,R,3]: backward, content, forward. */
+  /** Backward, content, forward: [B,R,3]. */
   readonly modes: Tensor;
   /** Backward and forward, [B,R] each. */
   readonly sharpness: readonly Tensor[] | null;

@@ -48,6 +48,7 @@ export type LayerSpec =
 
 const ACTIVATIONS = { tanh, relu, sigmoid, silu, gelu, softmax: (x: Tensor) => softmax(x) };
 
+/** A model of layers as plain data. */
 export interface SequenceSpec {
   /** Number of features of a step, or of ids for a model that begins with an embedding. */
   readonly inputSize: number;

@@ -28,6 +28,7 @@ export interface SequenceBatchNormOptions {
   readonly dtype?: FloatDType;
 }
 
+/** What batch normalisation has to know of sequences. */
 export interface NormalizedSequence {
   /** Real steps of each sequence, null for all. Padding is never read; the output there is that of zeros. */
   readonly lengths?: readonly number[] | null;

@@ -17,6 +17,7 @@ export interface ArnoldiOptions {
   readonly seed?: number;
 }
 
+/** The largest eigenvalues of a matrix, as Arnoldi's method finds them. */
 export interface Arnoldi {
   /** Approximate eigenvalues by falling magnitude, the first being the most accurate; both of each conjugate pair. */
   readonly values: readonly ComplexNumber[];

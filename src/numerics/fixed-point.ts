@@ -7,6 +7,7 @@ import { sameShape, show } from "../tensor/shape.ts";
 import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { solve } from "./matrix.ts";
 
+/** How to solve z = f(z): by iteration alone, or by Anderson's or Broyden's acceleration. */
 export type FixedPointSolver = "picard" | "anderson" | "broyden";
 
 export interface FixedPointOptions {
@@ -20,6 +21,7 @@ export interface FixedPointOptions {
   readonly memory?: number;
 }
 
+/** A solution of z = f(z), and how good it is. */
 export interface FixedPoint {
   readonly z: Tensor;
   /** Number of evaluations of f. */

@@ -12,6 +12,7 @@ import { checkTensor, scope, type Tensor } from "../tensor/tensor.ts";
 /** λ, or "gcv" to choose it by generalised cross-validation. */
 export type Ridge = number | "gcv";
 
+/** A ridge regression and how well it fits. */
 export interface RidgeFit {
   /** W [outputs, features], in row-major order. */
   readonly weight: Float64Array;

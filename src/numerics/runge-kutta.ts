@@ -11,7 +11,9 @@ import { checkTensor, scope, type Tensor } from "../tensor/tensor.ts";
 /** dy/dt at the time t. */
 export type Slope = (y: Tensor, t: number) => Tensor;
 
+/** Runge-Kutta methods of a fixed step: of order 1, 2 and 4. */
 export type FixedMethod = "euler" | "heun" | "rk4";
+/** Runge-Kutta methods that choose their steps by an estimate of the error: of order 3(2) and 5(4). */
 export type AdaptiveMethod = "bogacki-shampine" | "dormand-prince";
 
 /** k_i = slope(y + h Σ_j a_ij k_j, t + c_i h);  y' = y + h Σ_i b_i k_i;  the local error is about h Σ_i e_i k_i. */

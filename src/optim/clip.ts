@@ -9,6 +9,7 @@ import { checkTensor, empty, scope, type Tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
 import { axpby, clampMagnitude, dotProduct } from "../wasm/kernels.gen.ts";
 
+/** Which norm of the gradient: the sum of magnitudes, Euclid's, or the largest magnitude. */
 export type NormType = 1 | 2 | typeof Number.POSITIVE_INFINITY;
 
 export interface ClipOptions {

@@ -38,7 +38,7 @@ export interface CircuitRunOptions {
 /** The course of a circuit. */
 export interface CircuitCourse {
   readonly times: Float64Array;
-  /** [steps + 1, K]: w of memristors and voltages of capacitors, by branch; the start first. Float64. */
+  /** w of memristors and voltages of capacitors, by branch, [steps + 1, K]; the start first. Float64. */
   readonly states: Tensor;
   /** [steps + 1, nodes], that of node 0 is 0. Float64. */
   readonly potentials: Tensor;

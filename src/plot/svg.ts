@@ -4,6 +4,7 @@ import { checkArrayLike, checkFlag, checkList, checkNumber, checkObject, checkOp
 import { ArgumentError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 
+/** A line of a chart: its points in order. */
 export interface Line {
   readonly name: string;
   readonly x: ArrayLike<number>;

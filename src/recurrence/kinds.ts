@@ -25,7 +25,7 @@ export interface RecurrentWeights {
   readonly biasHh: Parameter | null;
   /** [P,H], the projection. */
   readonly weightHr: Parameter | null;
-  /** [3,H]: of the gates i, f and o. */
+  /** Of the gates i, f and o: [3,H]. */
   readonly weightPeephole: Parameter | null;
 }
 

@@ -31,6 +31,7 @@ export interface ScanOptions {
 /** The names of `ScanOptions`. @internal */
 export const SCAN = ["lengths", "reverse"] as const;
 
+/** A recurrent network: a function from an input and a state to an output and the next state. Cells, layers, stacks and decoders are recurrences. */
 // NoInfer: S is inferred from the result. A `step` that may be called without a state would make it S | undefined.
 export interface Recurrence<S extends State = State> extends Module {
   readonly inputSize: number;

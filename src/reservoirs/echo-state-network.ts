@@ -45,6 +45,7 @@ export interface FitReadoutOptions<S extends State> {
   readonly chunk?: number;
 }
 
+/** How the fit of a readout went. */
 export interface ReadoutFit<S extends State> {
   /** The λ that was used. */
   readonly ridge: number;

@@ -23,6 +23,7 @@ export interface FitOnlineOptions<S extends State> {
   readonly state?: EchoStateNetworkState<S>;
 }
 
+/** How an online fit went. */
 export interface OnlineFit<S extends State> {
   /** |y − target| of each step before its update, the largest of the outputs. */
   readonly errors: Float64Array;

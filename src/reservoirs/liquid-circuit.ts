@@ -48,6 +48,7 @@ export interface Synapse {
   readonly delay: number;
 }
 
+/** The neurons and synapses of a liquid state machine. */
 export interface Circuit {
   readonly inhibitory: readonly boolean[];
   readonly synapses: readonly Synapse[];

@@ -30,6 +30,7 @@ export interface MemoryCapacityOptions {
   readonly dtype?: FloatDType;
 }
 
+/** How well a reservoir remembers its input. */
 export interface MemoryCapacity {
   /** Σ of all lags: at most the number of units, but for chance, which adds about 2·lags/steps. */
   readonly total: number;

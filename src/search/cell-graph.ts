@@ -20,6 +20,7 @@ export type CellNodeKind = "input" | "sum" | "product" | "sigmoid" | "tanh" | "m
 
 export const CELL_NODE_KINDS: readonly CellNodeKind[] = ["input", "sum", "product", "sigmoid", "tanh", "memory", "output"];
 
+/** A connection of a cell's graph, from one node to another by their indices. */
 export interface CellEdge {
   readonly from: number;
   readonly to: number;
@@ -27,6 +28,7 @@ export interface CellEdge {
   readonly weighted: boolean;
 }
 
+/** A recurrent cell as a graph. */
 export interface CellGraph {
   readonly nodes: readonly CellNodeKind[];
   readonly edges: readonly CellEdge[];

@@ -6,6 +6,7 @@ import { power } from "../optim/optimizer.ts";
 import { averageRanks, checkCosts } from "./ranks.ts";
 
 export const SELECTIONS = ["roulette", "tournament", "rank"] as const;
+/** How a genetic algorithm chooses parents. */
 export type Selection = (typeof SELECTIONS)[number];
 
 /** Lowest effective cost, so that fitness is at most its reciprocal. */

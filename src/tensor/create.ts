@@ -23,19 +23,23 @@ export function full(shape: Shape, value: number, dtype: DType = "float32"): Ten
   return filled("full", shape, value, dtype);
 }
 
+/** A tensor of zeros. */
 export function zeros(shape: Shape, dtype: DType = "float32"): Tensor {
   return filled("zeros", shape, 0, dtype);
 }
 
+/** A tensor of ones. */
 export function ones(shape: Shape, dtype: DType = "float32"): Tensor {
   return filled("ones", shape, 1, dtype);
 }
 
+/** Zeros in the shape and dtype of another tensor. */
 export function zerosLike(x: Tensor): Tensor {
   checkTensor("zerosLike", x);
   return full(x.shape, 0, x.dtype);
 }
 
+/** Ones in the shape and dtype of another tensor. */
 export function onesLike(x: Tensor): Tensor {
   checkTensor("onesLike", x);
   return full(x.shape, 1, x.dtype);

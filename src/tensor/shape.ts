@@ -1,5 +1,6 @@
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 
+/** The dimensions of a tensor, outermost first. */
 export type Shape = readonly number[];
 
 /** Number of elements of a shape; 1 for `[]`, a scalar's. */

@@ -16,6 +16,7 @@ import { checkShape, type Shape, show, sizeOf, stridesOf } from "./shape.ts";
 import { Storage, withScope } from "./storage.ts";
 import { heldValues, kindOf, readData, type TensorData, writeValues } from "./values.ts";
 
+/** Numbers of one dtype in a shape: a view of memory, which is released when nothing refers to it. Make them by `tensor`, `zeros` and the like. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: Symbol.dispose is defined below, where the host has it.
 export class Tensor {
   readonly shape: Shape;
@@ -168,6 +169,7 @@ export function refuseForeign(op: string, value: unknown): void {
   if (isForeign(value)) refuse(op, value);
 }
 
+/** Numbers in arrays, one level for each axis. */
 export type NestedArray = number | NestedArray[];
 
 function nest(data: TypedArray, shape: Shape, axis: number, start: number): NestedArray {

@@ -33,6 +33,7 @@ export interface Continuing {
   readonly fresh?: boolean;
 }
 
+/** When to stop early. */
 export interface EarlyStopping {
   /** Number of evaluations without improvement after which training ends. */
   readonly patience: number;

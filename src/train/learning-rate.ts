@@ -21,6 +21,7 @@ export interface RateRangeOptions<M extends Module, B, S extends State>
   readonly steps?: number;
 }
 
+/** The losses of a sweep over learning rates, and the rate that they suggest. */
 export interface RateRange {
   /** The rate of each step that was taken. */
   readonly rates: readonly number[];

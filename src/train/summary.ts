@@ -68,6 +68,7 @@ export interface History {
   readonly metrics: Readonly<Record<string, HistoryLine>>;
 }
 
+/** What a training comes to. */
 export interface TrainingSummary {
   /** Total number of steps, including those before a resumed checkpoint. */
   readonly steps: number;

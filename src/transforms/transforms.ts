@@ -26,6 +26,7 @@ function nested<R>(fn: (createGraph: boolean) => R): R {
   }
 }
 
+/** A differentiable function of tensors. */
 export type TensorFunction = (...inputs: Tensor[]) => Tensor;
 
 /**

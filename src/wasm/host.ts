@@ -260,6 +260,7 @@ export function read(dtype: DType, ptr: number): number {
   return (current ?? host()).read(dtype, ptr);
 }
 
+/** What the library's memory holds. */
 export interface MemoryInfo {
   /** Bytes held by live tensors. */
   readonly liveBytes: number;

@@ -50,7 +50,7 @@ abstract class MinRNN extends SequenceCell<Tensor> {
   readonly outputSize: number;
   readonly logSpace: boolean;
   readonly chunk: number | undefined;
-  /** [G·H, I]: gates, then the candidate. */
+  /** Gates, then the candidate: [G·H, I]. */
   readonly weightIh: Parameter;
   readonly bias: Parameter | null;
 

@@ -14,6 +14,7 @@ import type { Tensor } from "../../tensor/tensor.ts";
 import { complement } from "./mixing.ts";
 import { after, type Lengths, lastOf, linearStates, pastAfter, SequenceCell, windows } from "./sequence-cell.ts";
 
+/** Which gates a QRNN has: forget, output, input. */
 export type QRNNPooling = "f" | "fo" | "ifo";
 
 export interface QRNNOptions extends LayerOptions {

@@ -33,6 +33,7 @@ export interface OdysseyParts {
   readonly gateRecurrence?: boolean;
 }
 
+/** The names of the Odyssey's variants: vanilla, without one part each, with coupled gates, without peepholes, with full gate recurrence. */
 export type OdysseyVariant = "V" | "NIG" | "NFG" | "NOG" | "NIAF" | "NOAF" | "CIFG" | "NP" | "FGR";
 
 /**

@@ -13,6 +13,7 @@ import { zeros } from "../../tensor/create.ts";
 import { keep, type Tensor, tensor } from "../../tensor/tensor.ts";
 import { type Activation, activationOf } from "../activations.ts";
 
+/** A level of a hierarchical network: its units, and how often they move. */
 export interface HierarchyLevel {
   readonly size: number;
   /** Steps between two updates. */

@@ -9,6 +9,7 @@ import type { Tensor } from "../../tensor/tensor.ts";
  */
 export type NodeKind = "sum" | "product" | "constant" | "shares";
 
+/** A node of a signal-flow graph. */
 export interface FlowNode {
   readonly name: string;
   readonly size: number;

@@ -27,6 +27,7 @@ import {
   withWorkSpace,
 } from "./rows.ts";
 
+/** The activation of a simple recurrent network. */
 export type Nonlinearity = "tanh" | "relu";
 
 interface ElmanParams extends PackedRows {
