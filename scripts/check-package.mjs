@@ -74,9 +74,28 @@ async function publintClean() {
 
 function typesResolve() {
   const cli = join(dirname(createRequire(import.meta.url).resolve("@arethetypeswrong/cli/package.json")), "dist/index.js");
-  const args = [cli, "--pack", ".", "--profile", "esm-only", "--no-color", "--no-emoji"];
+  const args = [cli, archive.file, "--profile", "esm-only", "--no-color", "--no-emoji"];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
   if (status !== 0) fail("arethetypeswrong", stdout + stderr);
+}
+
+/** Packs what is built: the archive, and the paths in it. Without scripts, since `prepack` would build again. */
+function packed() {
+  const args = ["pack", "--json", "--ignore-scripts", "--pack-destination", "build"];
+  const { status, stdout, stderr } = spawnSync("npm", args, { cwd: root, encoding: "utf8" });
+  if (status !== 0) throw new Error(`npm pack: ${stderr}`);
+  const [{ filename, files }] = JSON.parse(stdout);
+  return { file: join("build", filename), paths: files.map(({ path }) => path) };
+}
+
+/** Where the README points to, beside the web and itself. */
+const LINK = /\]\(([^):#]+)(?:#[^)]*)?\)/g;
+
+/** Links of the README lead to files of the package, so they work in node_modules, too. */
+async function readmeLinks() {
+  const text = await readFile(join(root, "README.md"), "utf8");
+  for (const [, target] of text.matchAll(LINK))
+    if (!archive.paths.includes(target)) fail("README", `expected a file of the package, got a link to ${target}`);
 }
 
 const CONSUMER = `import { Adam, LSTM, Linear, Module, ready, serializeSafetensors, tensor, type Tensor } from "tapeloop";
@@ -128,6 +147,7 @@ async function declarationsCompile() {
   const strict = { noEmit: true, strict: true, exactOptionalPropertyTypes: true, target: "es2022", types: [] };
   const users = [
     { module: "nodenext", lib: ["es2022"], files: ["user.ts", "all.ts"] },
+    { module: "node16", lib: ["es2022"], files: ["user.ts", "all.ts"] },
     { module: "nodenext", lib: ["es2022", "dom"], files: ["user.ts", "page.ts", "all.ts"] },
     { module: "esnext", moduleResolution: "bundler", lib: ["es2022", "dom"], files: ["user.ts", "page.ts"] },
   ];
@@ -338,6 +358,7 @@ if (update) {
   await updateBudgets();
   process.exit(0);
 }
+const archive = packed();
 await publintClean();
 typesResolve();
 await declarationsCompile();
@@ -350,6 +371,7 @@ await shakes();
 await inferenceHasItsKernels();
 inferenceAgrees();
 await readmeIsTrue();
+await readmeLinks();
 await withinBudgets();
 
 for (const failure of failures) console.error(`\n${failure}`);
