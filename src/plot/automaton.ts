@@ -1,6 +1,6 @@
 /** Finite automata as SVG text. */
 
-import { checkList, checkObject, checkText, checkTexts, optionsOf } from "../base/checks.ts";
+import { checkFlag, checkList, checkObject, checkText, checkTexts, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { type ChartOptions, picture, text } from "./svg.ts";
 
@@ -14,6 +14,8 @@ export interface DrawnAutomaton {
 export interface AutomatonOptions extends Pick<ChartOptions, "title"> {
   /** Names of the symbols (default their numbers). */
   readonly symbols?: readonly string[];
+  /** Whether to leave out states from which no accepting one can be reached, and the arrows to them (default false). */
+  readonly hideDead?: boolean;
 }
 
 const NODE = 20;
@@ -28,7 +30,8 @@ type Point = readonly [x: number, y: number];
  * @example const svg = automatonDiagram(extractAutomaton(cell), { title: "Language 4" });
  */
 export function automatonDiagram(automaton: DrawnAutomaton, options: AutomatonOptions = {}): string {
-  const { title, symbols } = optionsOf("automatonDiagram", options, ["symbols", "title"]);
+  const { title, symbols, hideDead = false } = optionsOf("automatonDiagram", options, ["symbols", "title", "hideDead"]);
+  checkFlag("automatonDiagram", "hideDead", hideDead);
   checkObject("automatonDiagram", "an automaton", automaton);
   const { transitions, accepting } = automaton;
   checkList("automatonDiagram", "transitions", transitions);
@@ -43,27 +46,46 @@ export function automatonDiagram(automaton: DrawnAutomaton, options: AutomatonOp
       `automatonDiagram: expected transitions between states, got ${n === 0 ? "no states" : `one to ${unknown} of ${n}`}`,
     );
   }
-  const radius = Math.max(80, n * 22);
+  const isShown = hideDead ? alive(automaton) : transitions.map(() => true);
+  const shown = [...transitions.keys()].filter((q) => isShown[q]);
+  const radius = Math.max(80, shown.length * 22);
   const size = 2 * (radius + MARGIN);
   const middle: Point = [size / 2, size / 2 + 14];
   const place = (q: number): Point => {
-    const angle = Math.PI * (1 + (2 * q) / n);
+    const angle = Math.PI * (1 + (2 * shown.indexOf(q)) / shown.length);
     return [middle[0] + radius * Math.cos(angle), middle[1] + radius * Math.sin(angle)];
   };
-  const arrows = transitions.flatMap((row, q) =>
-    [...new Set(row)].map((to) => {
+  const arrows = shown.flatMap((q) => {
+    const row = transitions[q] as readonly number[];
+    const reached = [...new Set(row)].filter((to) => isShown[to]);
+    return reached.map((to) => {
       const label = row.flatMap((next, a) => (next === to ? [symbols?.[a] ?? String(a)] : [])).join(", ");
       return to === q ? loop(place(q), middle, label) : arc(place(q), place(to), label);
-    }),
-  );
+    });
+  });
   const [x, y] = place(0);
   return picture(size, size + 28, title, [
     '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>',
     title === undefined ? "" : text(16, 22, title, 'font-size="15" font-weight="600"'),
     `<path d="M${round(x - 42)} ${round(y - 42)}L${round(x - 0.71 * NODE)} ${round(y - 0.71 * NODE)}" ${EDGE}/>`,
     ...arrows,
-    ...transitions.map((_, q) => node(place(q), q, accepting[q] === true)),
+    ...shown.map((q) => node(place(q), q, accepting[q] === true)),
   ]);
+}
+
+/** Whether an accepting state can be reached from each state; the start counts in any case. */
+function alive({ transitions, accepting }: DrawnAutomaton): boolean[] {
+  const isAlive = transitions.map((_, q) => accepting[q] === true);
+  for (let found = true; found; ) {
+    found = false;
+    for (const [q, row] of transitions.entries()) {
+      if (isAlive[q] || !row.some((to) => isAlive[to])) continue;
+      isAlive[q] = true;
+      found = true;
+    }
+  }
+  isAlive[0] = true;
+  return isAlive;
 }
 
 const EDGE = 'fill="none" stroke="#222" stroke-width="1.2" marker-end="url(#head)"';

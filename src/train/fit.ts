@@ -35,7 +35,7 @@ export interface Continuing {
 
 /** When to stop early. */
 export interface EarlyStopping {
-  /** Number of evaluations without improvement after which training ends. */
+  /** Number of evaluations without improvement after which training ends; Infinity to run all steps and only keep the best weights. */
   readonly patience: number;
   /** Smallest improvement that counts (default 0: any). */
   readonly minDelta?: number;
@@ -789,7 +789,7 @@ function checkFitOptions({
   if (earlyStopping === undefined) return;
   checkOptions("fit: earlyStopping", earlyStopping, ["patience", "minDelta", "restoreBest"]);
   const { patience, minDelta = 0, restoreBest = true } = earlyStopping;
-  checkWhole("fit", "earlyStopping.patience", patience, { least: 1 });
+  if (patience !== Number.POSITIVE_INFINITY) checkWhole("fit", "earlyStopping.patience", patience, { least: 1 });
   checkNumber("fit", "earlyStopping.minDelta", minDelta, { least: 0 });
   checkFlag("fit", "earlyStopping.restoreBest", restoreBest);
   if (evaluate === undefined || evaluateEvery === undefined) {

@@ -20,6 +20,27 @@ describe("automatonDiagram", () => {
     expect(svg).not.toContain("NaN");
   });
 
+  it("leaves out states that cannot accept, and the arrows to them, and keeps the others' numbers", () => {
+    // Only "ab" is accepted: state 1 is dead, and so is 4, which leads there.
+    const automaton = {
+      transitions: [
+        [2, 1],
+        [1, 1],
+        [4, 3],
+        [1, 1],
+        [1, 4],
+      ],
+      accepting: [false, false, false, true, false],
+    };
+    const svg = automatonDiagram(automaton, { symbols: ["a", "b"], hideDead: true });
+    expect(labels(svg).toSorted()).toEqual(["0", "2", "3", "a", "b"]);
+    expect(count(svg, /marker-end/g)).toBe(2 + 1);
+    expect(labels(automatonDiagram(automaton))).toContain("4");
+    // A language without strings: the start alone.
+    expect(labels(automatonDiagram({ transitions: [[0], [0]], accepting: [false, false] }, { hideDead: true }))).toEqual(["0", "0"]);
+    expect(() => automatonDiagram(automaton, { hideDead: 1 as never })).toThrow("hideDead");
+  });
+
   it("says what it cannot draw", () => {
     expect(() => automatonDiagram({ transitions: [], accepting: [] })).toThrow(
       "automatonDiagram: expected transitions between states, got no states",

@@ -220,6 +220,22 @@ describe("fit", () => {
     expect(second.model.values).toEqual(at[4]);
   });
 
+  it("keeps the best weights of all steps, for patience without end", async () => {
+    const scores = [5, 4, 9, 9, 9, 9, 9];
+    const at: [number, number][] = [];
+    const { model, training } = bowl({
+      evaluateEvery: 2,
+      evaluate: (m: Bowl) => {
+        at.push(m.values);
+        return scores[at.length - 1] as number;
+      },
+      earlyStopping: { patience: Number.POSITIVE_INFINITY },
+      maxSteps: 14,
+    });
+    expect((await collect(training)).at(-1)?.step).toBe(14);
+    expect(model.values).toEqual(at[1]);
+  });
+
   it("rejects options that make no sense", () => {
     for (const options of [
       { maxSteps: -1 },
