@@ -1,15 +1,17 @@
 /** The echo state network: a reservoir and a linear readout, which alone is trained. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkArrayLike, checkFlag, checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
+import { checkArrayLike, checkFlag, checkNumber, checkOneOf, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import { type FloatDType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import { LAYER, type LayerOptions, Linear, layerOptions } from "../nn/layers.ts";
 import type { Module } from "../nn/module.ts";
 import { type Ridge, RidgeRegression } from "../numerics/ridge.ts";
+import { add, mul, sub } from "../ops/arithmetic.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { takeRows } from "../ops/gather.ts";
+import { log, sigmoid, tanh } from "../ops/math.ts";
 import { cat, select, slice } from "../ops/shape.ts";
 import { Cell, checkRecurrence, type ScanOptions, startOf } from "../recurrence/recurrence.ts";
 import { detachState, type State, stateTensors } from "../recurrence/state.ts";
@@ -26,7 +28,18 @@ export interface EchoStateNetworkOptions extends LayerOptions {
   readonly feedback?: boolean;
   /** Whether the readout also reads the input (default true). */
   readonly readInput?: boolean;
+  /** fout, the function of the outputs (default "linear"). */
+  readonly outputActivation?: OutputActivation;
 }
+
+/** The functions of outputs that have an inverse, which targets go through before they are fitted. */
+const OUTPUTS = {
+  linear: { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY, of: (x: Tensor) => x, inverse: (y: Tensor) => y },
+  tanh: { low: -1, high: 1, of: tanh, inverse: (y: Tensor) => mul(sub(log(add(1, y)), log(sub(1, y))), 0.5) },
+  logistic: { low: 0, high: 1, of: sigmoid, inverse: (y: Tensor) => sub(log(y), log(sub(1, y))) },
+} as const;
+
+export type OutputActivation = keyof typeof OUTPUTS;
 
 /** The reservoir's state, and with feedback the last output. */
 export interface EchoStateNetworkState<S extends State> {
@@ -51,7 +64,7 @@ export interface ReadoutFit<S extends State> {
   readonly ridge: number;
   /** How many weights the fit has the freedom of. */
   readonly degrees: number;
-  /** Mean square error of the fit, in float64, over the rows it was made of. */
+  /** Mean square error of the fit, in float64, over the rows it was made of; before fout, where there is one. */
   readonly meanSquaredError: number;
   /** Rows of the regression: steps times sequences, less the washout and the targets that are NaN. */
   readonly rows: number;
@@ -71,7 +84,7 @@ export interface AnyReservoir<S extends State> extends Module {
 /**
  * Echo state network: a reservoir r and a linear readout,
  *
- *   (h, s') = r([x; y₋₁], s)        y = Wout [x; h] + bout
+ *   (h, s') = r([x; y₋₁], s)        y = fout(Wout [x; h] + bout)
  *
  * y₋₁ with `feedback` only, x in the readout unless `readInput` is false, with 0 for inputs that are missing if the reservoir masks them. Any recurrence is a reservoir: a `Reservoir`; for a deep network a
  * `StackedRNN` of several with `skip`, which puts out all layers' states; a `LiquidStateMachine`; an untrained GRU. `readout` [O, I + N] is the
@@ -82,7 +95,6 @@ export interface AnyReservoir<S extends State> extends Module {
  * @throws ShapeError for a reservoir that is too small for the feedback; ArgumentError for sizes below 1; DTypeError for another dtype than the reservoir's
  * @see Jaeger, "The echo state approach to analysing and training recurrent neural networks", GMD report 148, 2001; Jaeger and Haas, "Harnessing
  * nonlinearity", Science 304, 2004. Deep: Gallicchio, Micheli and Pedrelli, "Deep reservoir computing", 2017
- * Deviates: the readout is linear (fout is the identity).
  * @example
  * const network = new EchoStateNetwork(new Reservoir({ inputSize: 1, hiddenSize: 100 }), { outputSize: 1 });
  * const { state } = network.fit(xs, targets, { washout: 100 });
@@ -95,6 +107,7 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
   readonly readout: Linear;
   readonly feedback: boolean;
   readonly readInput: boolean;
+  readonly outputActivation: OutputActivation;
   /** Whether inputs may be missing: every layer of the reservoir masks them. */
   readonly #masks: boolean;
 
@@ -105,10 +118,12 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
       outputSize: O,
       feedback = false,
       readInput = true,
-    } = optionsOf("EchoStateNetwork", options, ["outputSize", "feedback", "readInput", ...LAYER]);
+      outputActivation = "linear",
+    } = optionsOf("EchoStateNetwork", options, ["outputSize", "feedback", "readInput", "outputActivation", ...LAYER]);
     checkSizes("EchoStateNetwork", { outputSize: O });
     checkFlag("EchoStateNetwork", "feedback", feedback);
     checkFlag("EchoStateNetwork", "readInput", readInput);
+    checkOneOf("EchoStateNetwork", "outputActivation", outputActivation, Object.keys(OUTPUTS) as OutputActivation[]);
     const I = reservoir.inputSize - (feedback ? O : 0);
     if (I < 0)
       throw new ShapeError(`EchoStateNetwork: expected a reservoir that reads ${O} outputs, got one of inputSize ${reservoir.inputSize}`);
@@ -117,6 +132,7 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
     this.reservoir = reservoir;
     this.feedback = feedback;
     this.readInput = readInput;
+    this.outputActivation = outputActivation;
     const layers = [...reservoir.modules()].filter((module) => module instanceof Reservoir);
     this.#masks = layers.length > 0 && layers.every(({ missing }) => missing === "mask");
     const own = dtypeOf(reservoir);
@@ -135,7 +151,7 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
   step(x: Tensor, state: EchoStateNetworkState<S>): [y: Tensor, next: EchoStateNetworkState<S>] {
     const read = this.feedback ? cat([x, state.y as Tensor], 1) : x;
     const [h, reservoir] = this.reservoir.step(read, state.reservoir as never);
-    const y = this.readout.forward(this.features(x, h));
+    const y = this.output.of(this.readout.forward(this.features(x, h)));
     return [y, this.feedback ? { reservoir, y } : { reservoir }];
   }
 
@@ -143,6 +159,11 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
   features(x: Tensor, h: Tensor): Tensor {
     if (!this.readInput) return h;
     return cat([this.#masks ? masked(x) : x, h], -1);
+  }
+
+  /** What fout makes of outputs, and what it made them of. @internal */
+  get output(): (typeof OUTPUTS)[OutputActivation] {
+    return OUTPUTS[this.outputActivation];
   }
 
   override scan(xs: Tensor, state?: EchoStateNetworkState<S>, options: ScanOptions = {}): [ys: Tensor, last: EchoStateNetworkState<S>] {
@@ -157,7 +178,7 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
    * @param xs [T,B,I]
    * @param targets [T,B,O]
    * @throws ShapeError for other shapes; ArgumentError for a washout that leaves nothing, inputs and targets that are not finite (but for
-   *   NaN in inputs that the reservoir masks, and in targets without feedback); StateError for a λ too small
+   *   NaN in inputs that the reservoir masks, and in targets without feedback), targets that fout does not reach; StateError for a λ too small
    */
   fit(xs: Tensor, targets: Tensor, options: FitReadoutOptions<S> = {}): ReadoutFit<S> {
     const { washout = 100, ridge = "gcv", chunk = 256 } = optionsOf("fit", options, ["washout", "ridge", "state", "chunk"]);
@@ -174,7 +195,9 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
         noGrad(() => {
           const [features, next] = this.#forced(slice(xs, 0, from, to), slice(targets, 0, from, to), state);
           const first = Math.max(0, washout - from);
-          if (first < to - from) addRows(regression, slice(features, 0, first, to - from), slice(targets, 0, from + first, to));
+          if (first < to - from) {
+            addRows(regression, slice(features, 0, first, to - from), this.output.inverse(slice(targets, 0, from + first, to)));
+          }
           return next;
         }),
       );
@@ -233,6 +256,11 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
     }
     refuseMissing(op, "xs", xs, this.#masks);
     refuseMissing(op, "targets", targets, !this.feedback);
+    const { low, high } = this.output;
+    const beyond = targets.data().find((v) => Number(v) <= low || Number(v) >= high);
+    if (beyond !== undefined) {
+      throw new ArgumentError(`${op}: expected targets in (${low}, ${high}), as "${this.outputActivation}" puts out, got ${beyond}`);
+    }
   }
 }
 

@@ -1,12 +1,14 @@
 /** Readouts that learn while the network runs: recursive least squares, and FORCE. */
 
+import { noGrad } from "../autodiff/tape.ts";
 import { checkMethods, checkOneOf, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { RecursiveLeastSquares } from "../numerics/recursive-least-squares.ts";
+import { cast } from "../ops/cast.ts";
 import { type Recurrence, startOf } from "../recurrence/recurrence.ts";
 import type { State } from "../recurrence/state.ts";
 import { Stream } from "../recurrence/stream.ts";
-import { type Tensor, tensor } from "../tensor/tensor.ts";
+import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import type { AnyReservoir, EchoStateNetwork, EchoStateNetworkState } from "./echo-state-network.ts";
 import { refuseMissing, withNoise } from "./reservoir.ts";
 
@@ -76,7 +78,11 @@ export function fitOnline<S extends State>(
     ...(options.ridge !== undefined && { ridge: options.ridge }),
     ...(options.forgetting !== undefined && { forgetting: options.forgetting }),
   });
-  const [inputs, wanted] = [Float64Array.from(xs.data(), Number), Float64Array.from(targets.data(), Number)];
+  const { of, inverse } = network.output;
+  const linear = network.outputActivation === "linear";
+  const numbersOf = (t: Tensor) => Float64Array.from(t.data(), Number);
+  const [inputs, wanted] = [numbersOf(xs), numbersOf(targets)];
+  const beforeOutput = linear ? wanted : scope(() => noGrad(() => numbersOf(inverse(cast(targets, "float64")))));
   let last: Float64Array = network.feedback ? Float64Array.from((state.y as Tensor).data(), Number) : new Float64Array(0);
   const errors = new Float64Array(T);
   const changes = new Float64Array(T);
@@ -84,11 +90,12 @@ export function fitOnline<S extends State>(
     const [x, target] = [inputs.subarray(t * I, (t + 1) * I), wanted.subarray(t * O, (t + 1) * O)];
     const h = stream.step([...x, ...last]);
     const features = [1, ...(network.readInput ? x.map((v) => (Number.isNaN(v) ? 0 : v)) : []), ...Array.from(h, Number)];
-    const y = regression.predict(features);
+    const predicted = regression.predict(features);
+    const y = linear ? predicted : scope(() => noGrad(() => numbersOf(of(tensor(predicted)))));
     errors[t] = y.reduce((most, v, o) => Math.max(most, Math.abs(v - (target[o] as number))), 0);
     if (t >= washout && t % every === 0) {
       const before = regression.weight.slice();
-      regression.update(features, target);
+      regression.update(features, beforeOutput.subarray(t * O, (t + 1) * O));
       changes[t] = Math.sqrt(regression.weight.reduce((sum, w, i) => sum + (w - (before[i] as number)) ** 2, 0));
     }
     if (network.feedback) last = feedback === "output" ? y : target;

@@ -6,6 +6,7 @@ export {
   type EchoStateNetworkOptions,
   type EchoStateNetworkState,
   type FitReadoutOptions,
+  type OutputActivation,
   type ReadoutFit,
 } from "./echo-state-network.ts";
 export { type FitOnlineOptions, fitOnline, type OnlineFit } from "./fit-online.ts";

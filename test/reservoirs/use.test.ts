@@ -1,16 +1,24 @@
 /** Echo state networks as they are used: fitted, streamed, saved, shared, and called wrongly. */
 
 import { describe, expect, it } from "vitest";
+import { backward } from "../../src/autodiff/backward.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../src/base/errors.ts";
+import { HopfieldLayer } from "../../src/energy/hopfield-layer.ts";
 import { parseSafetensors, serializeSafetensors } from "../../src/io/index.ts";
+import { Module } from "../../src/nn/module.ts";
+import { square, sub } from "../../src/ops/arithmetic.ts";
+import { mean } from "../../src/ops/reduce.ts";
+import { cat } from "../../src/ops/shape.ts";
+import { Adam } from "../../src/optim/adam.ts";
 import { GRUCell } from "../../src/recurrence/rnn-cells.ts";
 import { Stream } from "../../src/recurrence/stream.ts";
 import { EchoStateNetwork, type EchoStateNetworkOptions } from "../../src/reservoirs/echo-state-network.ts";
 import { fitOnline } from "../../src/reservoirs/fit-online.ts";
 import { LiquidStateMachine } from "../../src/reservoirs/liquid-state-machine.ts";
 import { Reservoir, type ReservoirOptions } from "../../src/reservoirs/reservoir.ts";
+import { zeros } from "../../src/tensor/create.ts";
 import { Generator } from "../../src/tensor/random.ts";
-import { type Tensor, tensor } from "../../src/tensor/tensor.ts";
+import { assign, scope, type Tensor, tensor } from "../../src/tensor/tensor.ts";
 import { StackedRNN } from "../../src/wrappers/stacked.ts";
 
 const T = 60;
@@ -184,5 +192,139 @@ describe("noise while a readout is fitted", () => {
     expect(numbers(loud.readout.weight)).not.toEqual(numbers(quiet.readout.weight));
     expect(a.errors.every(Number.isFinite) && b.errors.every(Number.isFinite)).toBe(true);
     expect((loud.reservoir as Reservoir).noisy).toBe(false);
+  });
+});
+
+describe("outputs through a function", () => {
+  const inverses = { tanh: Math.atanh, logistic: (y: number) => Math.log(y / (1 - y)) };
+  const functions = { tanh: Math.tanh, logistic: (x: number) => 1 / (1 + Math.exp(-x)) };
+  const within = numbers(targets).map((y) => 0.5 + 0.4 * y);
+  const near = (got: readonly number[], want: readonly number[], most: number) => {
+    expect(got.length).toBe(want.length);
+    got.forEach((v, i) => {
+      expect(Math.abs(v - (want[i] as number)) <= most, `${i}: ${v} ${want[i]}`).toBe(true);
+    });
+  };
+
+  it.each(["tanh", "logistic"] as const)("%s: the readout is fitted to what targets are before it, at once and online", (outputActivation) => {
+    const [net, plain] = [network({ outputActivation }), network()];
+    const before = sequence(within.map(inverses[outputActivation]));
+    net.fit(xs, sequence(within), SHORT);
+    plain.fit(xs, before, SHORT);
+    near(numbers(net.readout.weight), numbers(plain.readout.weight), 1e-9);
+    const ys = numbers(net.scan(xs)[0]);
+    near(ys, numbers(plain.scan(xs)[0]).map(functions[outputActivation]), 1e-10);
+    const stream = new Stream(net);
+    expect(numbers(xs).map((x) => stream.step([x])[0])).toEqual(ys);
+
+    const { errors } = fitOnline(net, xs, sequence(within));
+    const other = fitOnline(plain, xs, before);
+    near(numbers(net.readout.weight), numbers(plain.readout.weight), 1e-9);
+    // The first prediction is 0, and errors are those of outputs.
+    near([errors[0] as number, other.errors[0] as number], [Math.abs(functions[outputActivation](0) - (within[0] as number)), Math.abs(numbers(before)[0] as number)], 1e-12);
+  }); // biome-ignore format: long
+
+  it("come back into the reservoir as they are put out", () => {
+    const net = network({ outputActivation: "tanh", feedback: true }, pool({ inputSize: 2 }));
+    const x = tensor([[0.3]], { dtype: "float64" });
+    const [y, { y: fed }] = net.step(x, net.initialState(1));
+    expect(numbers(fed as Tensor)).toEqual(numbers(y));
+    const { state } = net.fit(xs, sequence(within), SHORT);
+    expect(numbers(state.y as Tensor)).toEqual(within.slice(-1));
+  });
+
+  it("refuse targets that they do not reach, and other functions, with nothing changed", () => {
+    const net = network({ outputActivation: "tanh" });
+    const weight = numbers(net.readout.weight);
+    const words = 'expected targets in (-1, 1), as "tanh" puts out, got 1';
+    const wrong = sequence(within.map((y, t) => (t === 20 ? 1 : y)));
+    expect(() => net.fit(xs, wrong, SHORT)).toThrow(`fit: ${words}`);
+    expect(() => fitOnline(net, xs, wrong)).toThrow(`fitOnline: ${words}`);
+    expect(numbers(net.readout.weight)).toEqual(weight);
+    expect(() => network({ outputActivation: "relu" as never })).toThrow(
+      'expected outputActivation to be one of "linear", "tanh", "logistic"',
+    );
+    // Targets that are missing are left out as ever.
+    const gaps = (values: readonly number[]) => sequence(values.map((y, t) => (t % 9 === 4 ? Number.NaN : y)));
+    expect(net.fit(xs, gaps(within), SHORT).rows).toBe(network().fit(xs, gaps(within), SHORT).rows);
+  });
+});
+
+describe("a generator of a sine", () => {
+  const wave = (n: number) => 0.5 * Math.sin(n / 4);
+  const driven = (seed: number) =>
+    network({ feedback: true, readInput: false }, pool({ hiddenSize: 60, leak: 0.5, rate: 0.6, noise: 1e-4 }, seed), seed);
+
+  it("runs on its own output for a thousand steps, and goes on from bytes in a network of another seed", () => {
+    const net = driven(1);
+    const targets = sequence(Array.from({ length: 1200 }, (_, n) => wave(n)));
+    const { state } = net.fit(zeros([1200, 1, 0], "float64"), targets);
+    const stream = new Stream(net, { dtype: "float64" });
+    stream.state = state;
+    let saved = new Uint8Array(0);
+    const free = Array.from({ length: 1000 }, (_, n) => {
+      if (n === 600) saved = stream.toBytes();
+      return stream.step([])[0] as number;
+    });
+    const error = free.reduce((sum, y, n) => sum + (y - wave(1200 + n)) ** 2, 0) / 1000;
+    expect(error < 1e-6, `${error}`).toBe(true);
+    const other = driven(2);
+    other.loadStateDict(parseSafetensors(serializeSafetensors(net.stateDict())).tensors);
+    const continued = new Stream(other, { dtype: "float64" });
+    continued.fromBytes(saved);
+    expect(free.slice(600).map(() => continued.step([])[0])).toEqual(free.slice(600));
+  });
+});
+
+/** A network of units that are not trained, then a Hopfield layer over what it put out in time. */
+class Model extends Module {
+  readonly network = new EchoStateNetwork(pool({ inputSize: 2, noise: 0.1 }), { outputSize: 6, generator: new Generator(2) });
+  readonly memory = new HopfieldLayer({ inputSize: 6, heads: 2, updates: 2, dtype: "float64", generator: new Generator(3) });
+
+  forward(xs: Tensor): Tensor {
+    return this.memory.forward(this.network.scan(xs)[0]);
+  }
+}
+
+describe("a model with an echo state network and a Hopfield layer", () => {
+  const inputs = new Generator(5).normal([7, 3, 2], 0, 1, "float64");
+  const wanted = cat([inputs, inputs, inputs], 2);
+  const loss = (model: Model) => mean(square(sub(model.forward(inputs), wanted)));
+
+  it("has the gradients of finite differences through both, and none in the reservoir", () => {
+    const model = new Model();
+    backward(loss(model));
+    const { weight } = model.network.readout;
+    for (const at of [0, 31, 100]) {
+      const values = numbers(weight);
+      const moved = (d: number) => {
+        assign(
+          weight,
+          values.map((w, i) => (i === at ? w + d : w)),
+        );
+        return loss(model).item();
+      };
+      const slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+      assign(weight, values);
+      expect(Math.abs((weight.grad?.data()[at] as number) - slope) <= 1e-8, `${at}`).toBe(true);
+    }
+    expect([...model.network.reservoir.parameters()].map((p) => p.grad)).toEqual([null, null, null, null]);
+  });
+
+  it("learns by steps of what is trained", () => {
+    const model = new Model();
+    const before = numbers((model.network.reservoir as Reservoir).weightIh);
+    const trained = model.parameters().filter((p) => p.requiresGrad);
+    const optimizer = new Adam(trained, { lr: 0.05 });
+    const first = loss(model).item();
+    for (let k = 0; k < 40; k++) {
+      scope(() => {
+        optimizer.zeroGrad();
+        backward(loss(model));
+        optimizer.step();
+      });
+    }
+    expect(loss(model).item()).toBeLessThan(0.5 * first);
+    expect(numbers((model.network.reservoir as Reservoir).weightIh)).toEqual(before);
   });
 });
