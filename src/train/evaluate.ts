@@ -29,6 +29,30 @@ function evaluating<R>(model: Module, fn: () => R): R {
   }
 }
 
+/** What `fn` makes of each batch, which is made and used in a scope of its own. If `fn` fails the source is closed, as by a loop. */
+function mapBatches<B, R>(batches: Iterable<B>, fn: (batch: B) => R): R[] {
+  const results: R[] = [];
+  const pass = batches[Symbol.iterator]();
+  const next = (): { readonly result: R } | null => {
+    const { value, done } = pass.next();
+    return done ? null : { result: closingOnError(pass, () => fn(value)) };
+  };
+  for (let found = scope(next); found !== null; found = scope(next)) results.push(found.result);
+  return results;
+}
+
+/** Runs `fn`, and closes a pass if that fails; what goes wrong with the closing is less than what went wrong before. */
+function closingOnError<R>(pass: Iterator<unknown>, fn: () => R): R {
+  try {
+    return fn();
+  } catch (error) {
+    try {
+      pass.return?.();
+    } catch {}
+    throw error;
+  }
+}
+
 function elementsOf(batch: object): number {
   const { lengths, targetLengths, ys } = batch as { lengths?: unknown; targetLengths?: unknown; ys?: unknown };
   if (!Array.isArray(lengths) || !(ys instanceof Tensor)) return 1;
@@ -80,8 +104,7 @@ export function evaluate<M extends Module, B extends object>(
   checkEnds(op, batches);
   return evaluating(model, () => {
     const means = new Means();
-    const pass = batches[Symbol.iterator]();
-    while (scope(() => means.take(pass, (batch) => [finished(op, measure(model, batch)), weight(batch)]))) {}
+    mapBatches(batches, (batch) => means.add(finished(op, measure(model, batch)), weight(batch)));
     return means.result;
   });
 }
@@ -92,11 +115,8 @@ class Means {
   #weight = 0;
   #isAlone = false;
 
-  /** Adds the metrics of the next batch. @returns whether there was one */
-  take<B>(pass: Iterator<B>, measure: (batch: B) => readonly [metrics: unknown, weight: number]): boolean {
-    const { value, done } = pass.next();
-    if (done) return false;
-    const [metrics, weight] = measure(value);
+  /** Adds the metrics of a batch. */
+  add(metrics: unknown, weight: number): void {
     checkNumber("evaluate", "a batch's weight", weight, { least: 0 });
     const isFirst = this.#sums.size === 0;
     const isAlone = metrics instanceof Tensor || !isRecord(metrics);
@@ -111,7 +131,6 @@ class Means {
       this.#sums.set(name, weight === 0 ? sum : sum + weight * metricOf("evaluate", metric));
     }
     this.#weight += weight;
-    return true;
   }
 
   get result(): number | Record<string, number> {
@@ -134,14 +153,5 @@ export function predict<M extends Module, B extends object, R>(model: M, batches
   checkIterable(op, "batches", batches);
   checkFunction(op, "fn", fn);
   checkEnds(op, batches);
-  return evaluating(model, () => {
-    const results: R[] = [];
-    const pass = batches[Symbol.iterator]();
-    const next = (): { readonly result: R } | null => {
-      const { value, done } = pass.next();
-      return done ? null : { result: finished(op, fn(model, value)) };
-    };
-    for (let found = scope(next); found !== null; found = scope(next)) results.push(found.result);
-    return results;
-  });
+  return evaluating(model, () => mapBatches(batches, (batch) => finished(op, fn(model, batch))));
 }

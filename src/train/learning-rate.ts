@@ -1,7 +1,8 @@
 /** A learning rate, found by trying: the loss while the rate grows from step to step. */
 
-import { checkNumber, checkOptions, checkWhole } from "../base/checks.ts";
+import { checkIterable, checkNumber, checkOptions, checkWhole } from "../base/checks.ts";
 import { ArgumentError, StateError } from "../base/errors.ts";
+import { passOver } from "../data/batches.ts";
 import type { Module } from "../nn/module.ts";
 import { exp, log } from "../numerics/scalar.ts";
 import type { State } from "../recurrence/state.ts";
@@ -58,7 +59,9 @@ export async function findLearningRate<M extends Module, B extends object, S ext
   checkNumber(op, "to", to, { above: from });
   checkWhole(op, "steps", steps, { least: FIRST_STEPS });
   const growth = log(to / from) / (steps - 1);
-  const run = fit(model, batches, { ...training, maxSteps: steps, schedule: (step) => from * exp(step * growth) });
+  checkIterable(op, "batches", batches);
+  const pass = passOver(batches);
+  const run = fit(model, pass, { ...training, maxSteps: steps, schedule: (step) => from * exp(step * growth) });
   const modes = modesOf(model);
   const shadow = new Shadow();
   shadow.take(new Set([...model.stateDict().values(), ...options.optimizer.params]));
@@ -71,6 +74,8 @@ export async function findLearningRate<M extends Module, B extends object, S ext
   } finally {
     shadow.putBack();
     setModes(modes);
+    // A training keeps its source open to go on; this one is over.
+    pass.return?.();
   }
   if (range.rates.length < FIRST_STEPS) {
     throw new ArgumentError(`${op}: expected batches for at least ${FIRST_STEPS} steps, got ${range.rates.length}`);

@@ -108,6 +108,65 @@ describe("predict", () => {
   });
 });
 
+describe("a source", () => {
+  /** Batches from a generator that notes when it is closed. */
+  class Source {
+    closed = 0;
+    *[Symbol.iterator]() {
+      try {
+        for (;;) yield { x: tensor([[1]]), y: tensor([[2]]) };
+      } finally {
+        this.closed++;
+      }
+    }
+  }
+  const fail = () => {
+    throw new Error("mine");
+  };
+  const lossOf = (m: Linear, { x, y }: { x: Tensor; y: Tensor }) => mseLoss(m.forward(x), y);
+  const optimizerOf = (m: Linear) => new SGD(m.parameters(), { lr: 0.1 });
+  const explode = { from: 1, to: 1e6, steps: 90 };
+
+  it.each<[string, (model: Linear, source: Source) => unknown]>([
+    ["evaluate", (m, source) => evaluate(m, source, fail)],
+    ["a weight of evaluate", (m, source) => evaluate(m, source, () => 1, { weight: fail })],
+    ["a metric of evaluate", (m, source) => evaluate(m, source, () => "x" as never)],
+    ["predict", (m, source) => predict(m, source, fail)],
+    ["findLearningRate, by its loss", (m, source) => findLearningRate(m, source, { optimizer: optimizerOf(m), loss: fail })],
+    ["findLearningRate, at its end", (m, source) => findLearningRate(m, source, { optimizer: optimizerOf(m), loss: lossOf, steps: 10 })],
+    ["findLearningRate, early", (m, source) => findLearningRate(m, source, { optimizer: optimizerOf(m), loss: lossOf, ...explode })],
+    ["fit, at its end", (m, source) => fit(m, source, { optimizer: optimizerOf(m), loss: lossOf, maxSteps: 3 })],
+  ])("is closed by %s, once", async (_, use) => {
+    const source = new Source();
+    await Promise.resolve()
+      .then(() => use(new Linear(1, 1, { generator: new Generator(1) }), source))
+      .catch(() => null);
+    expect(source.closed).toBe(1);
+  });
+
+  it("stays open in a training that can go on", async () => {
+    const source = new Source();
+    const model = new Linear(1, 1, { generator: new Generator(1) });
+    let broken = true;
+    const loss = (m: Linear, batch: { x: Tensor; y: Tensor }) => (broken ? fail() : lossOf(m, batch));
+    const training = fit(model, source, { optimizer: optimizerOf(model), loss, maxSteps: 3 });
+    await expect((async () => training)()).rejects.toThrow("mine");
+    broken = false;
+    for await (const { step } of training) if (step === 1) break;
+    expect(source.closed).toBe(0);
+    await training;
+    expect(source.closed).toBe(1);
+  });
+
+  it("whose closing fails leaves the error that came first, and the modes", () => {
+    const source = { [Symbol.iterator]: () => ({ next: () => ({ value: {}, done: false }), return: () => { throw new Error("closing"); } }) }; // biome-ignore format: one line
+    const model = new Linear(1, 1).train();
+    expect(() => evaluate(model, source, fail)).toThrow("mine");
+    expect(() => predict(model, source, fail)).toThrow("mine");
+    expect(model.training).toBe(true);
+  });
+});
+
 describe("findLearningRate", () => {
   const loss = (m: Tagger, { xs, ys }: { xs: Tensor; ys: Tensor | null }) => crossEntropy(permute(m.forward(xs), [0, 2, 1]), ys as Tensor);
   const endless = () => new SequenceBatches(examples, { batchSize: 7 });
