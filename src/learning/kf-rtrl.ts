@@ -118,8 +118,9 @@ const checked = new WeakSet<object>();
 function checkForm(setting: Setting, map: LinearMap, reach: Reach): void {
   const { recurrence } = setting;
   if (checked.has(recurrence)) return;
-  trySteps(setting, { tries: 6 }, (step) => {
+  trySteps(setting, 6, (step) => {
     derivativesBySum(setting, map, reach, step, inputsOf(step, map));
+    return true;
   });
   checked.add(recurrence);
 }
@@ -148,9 +149,7 @@ function kroneckerProduct(setting: Setting, generator: Generator): Influence<Kro
       const [c1, c2] = signs(2, dtype, generator).data() as unknown as [number, number];
       const z = inputsOf(step, map);
       const D = derivativesBySum(setting, map, reach, step, z);
-      const J = stateJacobian(step);
-      reach.note(J.data());
-      const pushed = matmul(J, A);
+      const pushed = matmul(stateJacobian(step), A);
       const zs = tensor(z, { dtype });
       const p1 = balance(sizeOf(pushed), norm(u));
       const p2 = balance(sizeOf(D), norm(zs));

@@ -136,8 +136,9 @@ function search(setting: Setting, reach: Reach): Units | null {
   if (units === 0 || floats.some((s) => s.size !== units) || !reachesOneUnit(setting, reach, units)) return null;
   const found = { units, tensors: floats.length };
   let isRight = true;
-  trySteps(setting, { tries: 6 }, (step) => {
-    isRight &&= agrees(setting, step, found);
+  trySteps(setting, 6, (step) => {
+    isRight = agrees(setting, step, found);
+    return isRight;
   });
   return isRight ? found : null;
 }

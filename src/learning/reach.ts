@@ -4,7 +4,7 @@ import { type FloatDType, isFloat } from "../base/dtype.ts";
 import { add } from "../ops/arithmetic.ts";
 import { detachState, mapState, type State } from "../recurrence/state.ts";
 import { Generator } from "../tensor/random.ts";
-import { scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { assign, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import type { Setting } from "./influence.ts";
 import { stateJacobian } from "./step-derivatives.ts";
 import { Stretch } from "./stretch.ts";
@@ -15,16 +15,15 @@ export interface Pattern {
   readonly rows: Int32Array;
 }
 
-/** Number of steps to try. */
-const TRIES = 24;
+/** Steps in a row that show nothing new before the search ends, and steps in all. */
+const QUIET = 12;
+const MOST_TRIES = 100;
 
-/** Findings so far. */
 interface Places {
   /** ∂next/∂state ≠ 0 [S·S]. */
   readonly states: Uint8Array;
   /** ∂next/∂θ ≠ 0: rows by parameter. */
   readonly direct: readonly Set<number>[];
-  tries: number;
 }
 
 const known = new WeakMap<object, Reach>();
@@ -32,8 +31,8 @@ const known = new WeakMap<object, Reach>();
 /**
  * The places where derivatives of one step may be non-zero.
  *
- * We find them by trying, with random inputs and the present weights. If a later step shows more (weights that were
- * zero at first), the search continues before the next sequence.
+ * We find them by trying, with random inputs and random weights: they belong to the structure of the recurrence, so that models of one
+ * structure agree on them whatever their weights are.
  */
 export class Reach {
   readonly #S: number;
@@ -46,7 +45,6 @@ export class Reach {
   /** Groups of rows of which no parameter reaches two: one sweep finds all derivatives of a group. */
   readonly #groups: readonly Int32Array[];
   readonly #patterns = new Map<number, Pattern>();
-  #stale = false;
 
   private constructor({ S, P, parameters, dtype }: Setting, places: Places) {
     this.#S = S;
@@ -62,12 +60,13 @@ export class Reach {
   static of(setting: Setting): Reach {
     const { recurrence, parameters, S, P } = setting;
     const before = known.get(recurrence);
-    const fits = before !== undefined && before.#S === S && sameList(before.#parameters, parameters);
-    if (fits && !before.#stale) return before;
-    const places = fits
-      ? before.#places
-      : { states: new Uint8Array(S * S), direct: Array.from({ length: P }, () => new Set<number>()), tries: 0 };
-    search(setting, places);
+    if (before !== undefined && before.#S === S && sameList(before.#parameters, parameters)) return before;
+    const places = { states: new Uint8Array(S * S), direct: Array.from({ length: P }, () => new Set<number>()) };
+    let quiet = 0;
+    trySteps(setting, MOST_TRIES, (step) => {
+      quiet = note(setting, places, step) ? 0 : quiet + 1;
+      return quiet < QUIET;
+    });
     const reach = new Reach(setting, places);
     known.set(recurrence, reach);
     return reach;
@@ -112,16 +111,6 @@ export class Reach {
     }
     return out;
   }
-
-  /** Receives ∂next/∂state of a step, which may show more places. */
-  note(J: ArrayLike<number>): void {
-    const { states } = this.#places;
-    for (let i = 0; i < J.length; i++) {
-      if (states[i] || J[i] === 0 || Number.isNaN(J[i])) continue;
-      states[i] = 1;
-      this.#stale = true;
-    }
-  }
 }
 
 const sameList = (a: readonly Tensor[], b: readonly Tensor[]): boolean => a.length === b.length && a.every((t, i) => t === b[i]);
@@ -157,51 +146,74 @@ function groupsOf(S: number, { starts, rows }: Pattern): Int32Array[] {
   return groups.map((group) => Int32Array.from(group));
 }
 
+/** Runs `fn`, which may write to tensors, and leaves no trace of that: neither in their values nor in the record of writes to them. */
+function restoring(tensors: readonly Tensor[], fn: () => void): void {
+  const before = tensors.map((t) => ({ t, values: t.data(), lastWrite: t.storage.lastWrite }));
+  try {
+    fn();
+  } finally {
+    for (const { t, values, lastWrite } of before) {
+      assign(t, values);
+      t.storage.lastWrite = lastWrite;
+    }
+  }
+}
+
 /**
- * Tries steps with random inputs: along a run, again from the first state, and from states near those of the run, where other units are active.
- * Visits each within a scope.
+ * Tries steps with random inputs and weights: along a run, from states near those of the run, where other units are active, and from small positive
+ * ones. Every other time all weights are positive. Visits each within a scope.
+ * @param visit returns whether to go on
  */
-export function trySteps(
+export function trySteps(setting: Setting, tries: number, visit: (step: Stretch<State>) => boolean): void {
+  restoring(setting.parameters, () => tryWritten(setting, tries, visit));
+}
+
+function tryWritten(
   { recurrence, parameters, dtype, state: first }: Setting,
-  { tries, seed = 0 }: { readonly tries: number; readonly seed?: number },
-  visit: (step: Stretch<State>) => void,
+  tries: number,
+  visit: (step: Stretch<State>) => boolean,
 ): void {
-  const generator = new Generator(seed);
-  const normal = (like: Tensor): Tensor => generator.normal([...like.shape], 0, 1, dtype);
+  const generator = new Generator(0);
+  const mapFloats = (fn: (s: Tensor) => Tensor, state: State): State => mapState((s) => (isFloat(s.dtype) ? fn(s) : s), state);
   scope(() => {
     let state = mapState((s) => s.detach(), first);
-    for (let t = 0; t < tries; t++) {
+    let goesOn = true;
+    for (let t = 0; goesOn && t < tries; t++) {
       // One scope per step: a large recurrence has many derivatives.
       state = scope(() => {
+        for (const p of parameters) assign(p, generator.uniform([...p.shape], t % 2 === 0 ? -1 : 0, 1, dtype));
         const x = generator.normal([1, 1, recurrence.inputSize], 0, 1, dtype);
-        const nearby = mapState((s) => (isFloat(s.dtype) ? add(s, normal(s)) : s), state);
-        const step = new Stretch<State>(recurrence, parameters, x, [state, first, nearby][t % 3] as State);
-        visit(step);
+        const nearby = mapFloats((s) => add(s, generator.normal([...s.shape], 0, 1, dtype)), state);
+        const small = mapFloats((s) => generator.uniform([...s.shape], 0, 0.5, dtype), state);
+        const step = new Stretch<State>(recurrence, parameters, x, [state, small, nearby][t % 3] as State);
+        goesOn = visit(step);
         return t % 3 === 0 ? detachState(step.next) : state;
       });
     }
   });
 }
 
-/** Tries steps, and notes which of their derivatives are non-zero. */
-function search(setting: Setting, places: Places): void {
-  trySteps(setting, { tries: TRIES, seed: places.tries }, (step) => {
-    note(setting, places, step);
-  });
-  places.tries += TRIES;
-}
-
-/** Notes what one step shows, unless it is not finite. */
-function note({ S, P, dtype }: Setting, { states, direct }: Places, step: Stretch<State>): void {
+/** Notes what one step shows, unless it is not finite. @returns whether that is new */
+function note({ S, P, dtype }: Setting, { states, direct }: Places, step: Stretch<State>): boolean {
   const J = stateJacobian(step).data();
-  if (!Array.from(J).every(Number.isFinite)) return;
-  for (let i = 0; i < S * S; i++) if (J[i] !== 0) states[i] = 1;
+  if (!Array.from(J).every(Number.isFinite)) return false;
+  let isNew = false;
+  for (let i = 0; i < S * S; i++) {
+    if (J[i] === 0 || states[i]) continue;
+    states[i] = 1;
+    isNew = true;
+  }
   for (let k = 0; k < S; k++) {
     const seed = new Float64Array(S);
     seed[k] = 1;
     scope(() => {
       const row = step.pull(null, tensor(seed, { dtype })).parameters.data();
-      for (let p = 0; p < P; p++) if (row[p] !== 0) direct[p]?.add(k);
+      for (let p = 0; p < P; p++) {
+        if (row[p] === 0 || direct[p]?.has(k)) continue;
+        direct[p]?.add(k);
+        isNew = true;
+      }
     });
   }
+  return isNew;
 }

@@ -6,6 +6,7 @@ import { isFloat } from "../../src/base/dtype.ts";
 import { ArgumentError, StateError } from "../../src/base/errors.ts";
 import * as cells from "../../src/cells/index.ts";
 import { eprop, type GradientAlgorithm, kfRtrl, type Learner, rflo, rtrl, snap, uoro } from "../../src/learning/index.ts";
+import { settingOf } from "../../src/learning/influence.ts";
 import { Reach } from "../../src/learning/reach.ts";
 import { Parameter } from "../../src/nn/module.ts";
 import { add, mul, sub } from "../../src/ops/arithmetic.ts";
@@ -345,6 +346,26 @@ describe("snap", () => {
     expect(errors[2]).toBeGreaterThan(1e-9);
     expect(errors[3]).toBeLessThan(1e-12);
   });
+
+  it.each(['RNNCell, "relu"', 'DeepIndRNN, "none"', "NeuralDeque", "PushdownAutomaton, 2", "PearlmutterNetwork, delays"])(
+    "finds the same places for any weights of %s, and continues from the bytes of others",
+    (name) => {
+      const made = [3, 4].map((seed) => {
+        const cell = every[name]?.({ dtype, generator: new Generator(seed) }) as Recurrence;
+        const parameters = cell.parameters();
+        const before = parameters.map((p) => ({ values: p.toArray(), write: p.storage.lastWrite }));
+        const reach = Reach.of(settingOf("test", cell, parameters, cell.initialState(1), "fixed"));
+        expect(parameters.map((p) => ({ values: p.toArray(), write: p.storage.lastWrite }))).toEqual(before);
+        return { cell, patterns: [reach.within(1), reach.within(2)] };
+      });
+      expect(made[1]?.patterns).toEqual(made[0]?.patterns);
+      const [one, other] = made.map(({ cell }) => snap(1).begin?.(cell)) as [Learner, Learner];
+      const xs = new Generator(5).normal([3, 1, made[0]?.cell.inputSize as number], 0, 1, dtype);
+      for (let t = 0; t < 3; t++) one.step(select(xs, 0, t));
+      other.fromBytes(one.toBytes());
+      expect(other.toBytes()).toEqual(one.toBytes());
+    },
+  );
 
   it("finds what weights reach that were zero at first", () => {
     const cell = new RNNCell({ ...small, ...o() });
