@@ -36,6 +36,28 @@ export function bitsToCopy(dice: Dice, { batch, bits, length }: { batch: number;
 }
 
 /**
+ * Different words of `bits` bits with a mark beside each, and then one of them, not the last, with a mark of another kind; to be said is the word that
+ * came after it. xs [items+2,B,bits+2] ends with a step of zeros, in which the answer [1,B,bits] is due.
+ * @see Graves, Wayne and Danihelka, "Neural Turing machines", 2014, section 4.3; items are of three words there, and marks stand between them
+ */
+export function itemsToRecall(dice: Dice, { batch, bits, items }: { batch: number; bits: number; items: number }): Transduction {
+  const I = bits + 2;
+  const xs = new Float32Array((items + 2) * batch * I);
+  const targets = new Float32Array(batch * bits);
+  const all = Array.from({ length: 2 ** bits }, (_, word) => word);
+  const bitsOf = (word: number) => Array.from({ length: bits }, (_, k) => (word >> k) & 1);
+  for (let b = 0; b < batch; b++) {
+    const words = dice.shuffle(all).slice(0, items);
+    const asked = dice.below(items - 1);
+    for (const [t, word] of [...words, words[asked] as number].entries()) {
+      xs.set([...bitsOf(word), Number(t < items), Number(t === items)], (t * batch + b) * I);
+    }
+    targets.set(bitsOf(words[asked + 1] as number), b * bits);
+  }
+  return { xs: tensor(xs, { shape: [items + 2, batch, I] }), targets: tensor(targets, { shape: [1, batch, bits] }), length: 1 };
+}
+
+/**
  * Symbols 0 … K − 1 as unit vectors, and then as long as something is to be said K for the order in which they came, K + 1 for the reverse. Targets are
  * class numbers [L,B].
  * @see Grefenstette, Hermann, Suleyman and Blunsom, "Learning to transduce with unbounded memory", 2015, section 4.1

@@ -250,6 +250,20 @@ describe("DNC", () => {
     }
   });
 
+  it("writes to a row again that was read and freed, and to none while free gates are closed", () => {
+    const always = 50;
+    const x = tensor([[0, 0]], { dtype: "float64" });
+    const full = { usage: tensor([[1, 1, 1]], { dtype: "float64" }), readWeightings: tensor([[[0, 1, 0]]], { dtype: "float64" }) };
+    for (const free of [always, -always]) {
+      const cell = computer({ memorySize: 3, controller: "feedforward" });
+      // Writing where there is room, which the rows that were just read are if the free gate is open.
+      say(cell, [[0, 0], [0], [0, 0], [0], [always, always], [7, 7], [free], [always], [always], [0, 0, 0]]); // biome-ignore format: kinds
+      const [, next] = cell.step(x, { ...cell.initialState(1), ...full });
+      expectClose(next.writeWeighting, [0, free > 0 ? 1 : 0, 0], 1e-5);
+      expectClose(next.memory, free > 0 ? [0, 0, 7, 7, 0, 0] : [0, 0, 0, 0, 0, 0], 1e-4);
+    }
+  });
+
   it("keeps its numbers in range: weightings, usage, links", () => {
     const cell = computer({ memorySize: 6, readHeads: 3, ...FIXES });
     const g = new Generator(5);

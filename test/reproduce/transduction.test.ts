@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { allBrackets, balancedWord, countedText, isBalanced, spoiltWord } from "../../reproduce/tasks/brackets.ts";
 import { Dice } from "../../reproduce/tasks/dice.ts";
-import { answers, bitsToCopy, symbolsToSay, wrongBits } from "../../reproduce/tasks/transduction.ts";
+import { answers, bitsToCopy, itemsToRecall, symbolsToSay, wrongBits } from "../../reproduce/tasks/transduction.ts";
 import { sub } from "../../src/ops/arithmetic.ts";
 import { slice } from "../../src/ops/shape.ts";
 
@@ -29,6 +29,27 @@ describe("bitsToCopy", () => {
     const right = sub(task.targets, 0.5);
     expect(wrongBits(right, task)).toBe(0);
     expect(wrongBits(sub(0, right), task)).toBe(20);
+  });
+});
+
+describe("itemsToRecall", () => {
+  it("shows items, one of them again, and asks for the one after it", () => {
+    const batch = 50;
+    const { xs, targets, length } = itemsToRecall(new Dice(4), { batch, bits: 4, items: 5 });
+    expect([xs.shape, targets.shape, length]).toEqual([[7, batch, 6], [1, batch, 4], 1]); // biome-ignore format: shapes
+    const rows = xs.toArray() as number[][][];
+    const wanted = (targets.toArray() as number[][][]).flat();
+    const asked = wanted.map((word, b) => {
+      const column = rows.map((row) => row[b] as number[]);
+      expect(column.map((x) => x.slice(4).join(""))).toEqual(["10", "10", "10", "10", "10", "01", "00"]);
+      const words = column.map((x) => x.slice(0, 4).join(""));
+      expect(new Set(words.slice(0, 5)).size).toBe(5);
+      expect(words[6]).toBe("0000");
+      const at = words.indexOf(words[5] as string);
+      expect(words[at + 1]).toBe(word.join(""));
+      return at;
+    });
+    expect(new Set(asked)).toEqual(new Set([0, 1, 2, 3]));
   });
 });
 
