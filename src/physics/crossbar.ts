@@ -62,6 +62,8 @@ interface Charge {
  *
  * and w stays within [0, 1]. p and q are the widths of pulses that follow a spike and shrink with time. Only while two pulses overlap does a memristor
  * see a voltage above its threshold, for the duration of the narrower one. A new spike restarts its pulses, so only the last one counts.
+ * States of lines with r spikes a second that have nothing to do with the neuron's rise on average where it fires faster than
+ * (A₋τ₋(1 + rτ₊)/(A₊τ₊) − 1)/τ₋, and fall below: 23.5 a second for r = 20. A neuron that starts above ends with all states at 1: choose a lower `gain` then.
  * `weight` w, `potential` u, `before` p, `after` q and `working` (0 where a memristor is stuck) are buffers, so they are in the state dict.
  * @throws ArgumentError for sizes below 1, times, rates and bounds out of their range
  * @see Snider, "Spike-timing-dependent learning in memristive nanodevices", NANOARCH 2008; Snider, "Self-organized computation with unreliable,

@@ -6,7 +6,7 @@ import { Generator } from "../../src/tensor/random.ts";
 /** A connected circuit in which each two nodes are joined with probability p, in either direction, and that has a cycle. */
 export function randomCircuit(seed: number, nodes: number, p: number, mostBranches: number = Number.POSITIVE_INFINITY): Circuit {
   const generator = new Generator(1000 + seed);
-  for (;;) {
+  for (let tries = 0; tries < 200; tries++) {
     const branches: Branch[] = [];
     const draws = generator.uniform([nodes * nodes], 0, 1, "float64").data();
     for (let i = 0; i < nodes; i++) {
@@ -17,6 +17,7 @@ export function randomCircuit(seed: number, nodes: number, p: number, mostBranch
     }
     if (branches.length <= mostBranches && isUsable({ nodes, branches })) return { nodes, branches };
   }
+  throw new Error("expected a circuit that is connected and has a cycle, drew none");
 }
 
 function isUsable(circuit: Circuit): boolean {

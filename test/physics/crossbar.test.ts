@@ -67,6 +67,31 @@ describe("a crossbar", () => {
     near(strong.weight.data(), [1, 0]);
   });
 
+  it("states drift as the last spikes of independent lines and neurons make them: up above a rate of the neuron, down below", () => {
+    // Line 0 alone makes the neuron fire; line 1 is too weak to. Steps of 1 ms, times of 20 ms.
+    const [T, pre, change] = [120_000, 0.02, 1e-5];
+    const drift = (post: number): { found: number; wanted: number; deviation: number } => {
+      const crossbar = new MemristiveCrossbar({ inputSize: 2, outputSize: 1, gain: 1, threshold: 0.9, potentiation: change });
+      assign(crossbar.weight, [1, 0.01]);
+      assign(crossbar.working, [0, 1]);
+      const generator = new Generator(4);
+      const lines = [post, pre].map((rate) => generator.bernoulli([T], rate).data());
+      const fired = crossbar.run(tensor(Array.from({ length: T }, (_, t) => lines.map((line) => Number(line[t])))));
+      expect(Array.from(fired.data())).toEqual(Array.from(lines[0] as ArrayLike<number>, Number));
+      const left = Math.exp(-1 / 20);
+      // A geometric number of steps ago, coincidence with the neuron included only for the line's own trace.
+      const [before, after] = [pre / (1 - (1 - pre) * left), (post * left) / (1 - (1 - post) * left)];
+      const wanted = T * change * (post * before - 1.05 * pre * after);
+      return { found: (crossbar.weight.data()[1] as number) - 0.01, wanted, deviation: 0.5 * change * Math.sqrt(T * (post + pre)) };
+    };
+    for (const post of [0.01, 0.06]) {
+      const { found, wanted, deviation } = drift(post);
+      expect([found, wanted].map(Math.sign)).toEqual(post > 0.0235 ? [1, 1] : [-1, -1]);
+      expect(Math.abs(found - wanted) <= 2 * deviation, `${found} ${wanted} ${deviation}`).toBe(true);
+      expect(Math.abs(wanted) > deviation).toBe(true);
+    }
+  });
+
   it("in competition one neuron fires and all start again", () => {
     const crossbar = new MemristiveCrossbar({ inputSize: 1, outputSize: 3, gain: 1, threshold: 0.3, competition: true });
     assign(crossbar.weight, [0.4, 0.9, 0.2]);
