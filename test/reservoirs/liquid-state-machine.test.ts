@@ -257,6 +257,28 @@ describe("units that fall silent", () => {
     expect(q.toArray()).toEqual([[0, 1]]);
   });
 
+  it("with a probability of silence: that part of those that fire, as the generator draws", () => {
+    const options = { inputSize: 1, hiddenSize: 400, duration: 2, threshold: 0.5, dtype: "float64", probability: 0.3 } as const;
+    const layer = new SilencingLayer({ ...options, generator: new Generator(5) });
+    assign(layer.weight, new Array(400).fill(1));
+    assign(layer.bias, new Array(400).fill(0));
+    const [zs, q] = layer.scan(tensor([1, 1], { shape: [2, 1, 1], dtype: "float64" }));
+    const [first, second] = (zs.toArray() as number[][][]).map(([z]) => z as number[]) as [number[], number[]];
+    expect(first.every((z) => z === 1)).toBe(true);
+    const silent = second.filter((z) => z === 0).length;
+    // 400 · 0.3 = 120, with a deviation of 9.2.
+    expect(Math.abs(silent - 120) <= 28, `${silent}`).toBe(true);
+    // Who fell silent at first has a step left, who did not may have fallen silent now.
+    numbers(q).forEach((left, i) => {
+      expect(second[i] === 0 ? left === 1 : left === 2 || left === 0).toBe(true);
+    });
+    const never = new SilencingLayer({ ...options, probability: 0, generator: new Generator(5) });
+    const plain = new SilencingLayer({ ...options, probability: 1, duration: 0, generator: new Generator(5) });
+    const xs = new Generator(6).normal([4, 2, 1], 0, 2, "float64");
+    expect(numbers(never.scan(xs)[0])).toEqual(numbers(plain.scan(xs)[0]));
+    expect(() => new SilencingLayer({ ...options, probability: 1.5 })).toThrow("SilencingLayer: expected probability in [0, 1], got 1.5");
+  });
+
   it("tell the order of what they saw: A then B is not B then A", () => {
     const layer = new SilencingLayer({
       inputSize: 4,
