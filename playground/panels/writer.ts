@@ -1,6 +1,18 @@
 /** A character model learns from a text and writes. */
 
-import { Adam, decodeCheckpoint, fit, noGrad, type SymbolWindow, scope, type Training, tensor, Vocabulary, WindowBatches } from "tapeloop";
+import {
+  Adam,
+  decodeCheckpoint,
+  fit,
+  type SymbolWindow,
+  scope,
+  type Tensor,
+  type Training,
+  tensor,
+  Vocabulary,
+  WindowBatches,
+} from "tapeloop";
+import { gateTrace } from "tapeloop/insight";
 import { CharModel, type CharState, CharStream } from "tapeloop/models";
 import { SLICE, type Work } from "../work.ts";
 import { Curve, type CurveData } from "./curve.ts";
@@ -10,11 +22,15 @@ const [BATCH, WINDOW] = [8, 32];
 const LR = 0.02;
 /** A text must fill one window of every stream. */
 export const LEAST_TEXT = BATCH * WINDOW + 1;
-const SAMPLE = 240;
+const SAMPLE = 200;
 /** Units and characters in the picture of states. */
 const [UNITS, CHARACTERS] = [24, 48];
+/** Hidden states, and the gates that forget, write and put out. */
+export const GATES = ["h", "f", "i", "o"] as const;
+export type GateName = (typeof GATES)[number];
+const NO_GATES: WriterShown["gates"] = { h: [], f: [], i: [], o: [] };
 /** Milliseconds between two samples. */
-const INTERVAL = 400;
+const INTERVAL = 500;
 
 export interface WriterShown {
   /** What it learns from; empty before there is any. */
@@ -23,8 +39,8 @@ export interface WriterShown {
   readonly bits: CurveData;
   /** What the model writes now. */
   readonly sample: string;
-  /** Hidden states of the first units while it wrote the sample's end: a row for each unit, −1 to 1. */
-  readonly states: readonly (readonly number[])[];
+  /** What the first units did while it wrote the sample's end, by the names of `GATES`: a row for each unit. */
+  readonly gates: Readonly<Record<GateName, readonly (readonly number[])[]>>;
   /** The characters that belong to the columns. */
   readonly characters: string;
 }
@@ -41,7 +57,7 @@ class Writer implements Work<WriterShown> {
   readonly #model: CharModel;
   readonly #training: Training<CharModel, SymbolWindow, CharState>;
   readonly #bits: Curve;
-  #sample = { sample: "", states: [] as number[][], characters: "" };
+  #sample: Pick<WriterShown, "sample" | "gates" | "characters"> = { sample: "", gates: NO_GATES, characters: "" };
   #sampledAt = Number.NEGATIVE_INFINITY;
 
   constructor(text: string, bits: Curve = new Curve(), resume?: Uint8Array) {
@@ -91,19 +107,26 @@ class Writer implements Work<WriterShown> {
     const first = this.#vocabulary.symbolOf(this.#vocabulary.encode(this.#text)[0] as number);
     stream.read(first);
     const sample = first + stream.write(SAMPLE, 0.6);
-    this.#sample = { sample, ...this.#statesWhile(sample) };
+    this.#sample = { sample, ...scope(() => this.#gatesWhile(sample)) };
   }
 
-  #statesWhile(sample: string): { states: number[][]; characters: string } {
+  #gatesWhile(sample: string): Pick<WriterShown, "gates" | "characters"> {
     const ids = this.#vocabulary.encode(sample);
-    const hidden = scope(() => noGrad(() => this.#model.lstm.scan(tensor(ids, { shape: [ids.length, 1] }))[0].data()));
+    const { lstm } = this.#model;
+    const [trace] = gateTrace(lstm, () => lstm.scan(tensor(ids, { shape: [ids.length, 1] })));
     const from = Math.max(0, ids.length - CHARACTERS);
-    const states = Array.from({ length: UNITS }, (_, unit) =>
-      Array.from({ length: ids.length - from }, (_, t) => hidden[(from + t) * HIDDEN + unit] as number),
-    );
+    const rows = (name: GateName) => rowsOf(trace?.gates[name] as Tensor, from);
     const characters = Array.from(ids.subarray(from), (id) => this.#vocabulary.symbolOf(id)).join("");
-    return { states, characters };
+    return { gates: { h: rows("h"), f: rows("f"), i: rows("i"), o: rows("o") }, characters };
   }
+}
+
+/** The first units of [T,1,H], from a step on. */
+function rowsOf(values: Tensor, from: number): number[][] {
+  const all = values.data();
+  return Array.from({ length: UNITS }, (_, unit) =>
+    Array.from({ length: values.dim(0) - from }, (_, t) => all[(from + t) * HIDDEN + unit] as number),
+  );
 }
 
 /** Before a text is there. */
@@ -120,7 +143,7 @@ class Waiting implements Work<WriterShown> {
   }
 
   shown(): WriterShown {
-    return this.#writer?.shown() ?? { text: "", step: 0, bits: new Curve().data, sample: "", states: [], characters: "" };
+    return this.#writer?.shown() ?? { text: "", step: 0, bits: new Curve().data, sample: "", gates: NO_GATES, characters: "" };
   }
 
   /** A text: a new model learns it. */

@@ -1,7 +1,15 @@
 import { element } from "../dom.ts";
 import { drawing, paintCurve, paintHeat } from "../draw.ts";
-import type { WriterShown } from "../panels/writer.ts";
+import { GATES, type GateName, type WriterShown } from "../panels/writer.ts";
 import type { View } from "../view.ts";
+
+/** A row for each of 24 units, a column for each of the last characters. */
+const CAPTIONS: Readonly<Record<GateName, string>> = {
+  h: "Hidden states of 24 units",
+  f: "Their forget gates: orange keeps, blue forgets",
+  i: "Their input gates",
+  o: "Their output gates",
+};
 
 export const writer: View<WriterShown> = {
   title: "A network that learns to write",
@@ -11,8 +19,9 @@ export const writer: View<WriterShown> = {
     const text = element("textarea", { "aria-label": "Text to learn from", spellcheck: "false" });
     const sample = element("pre", { "aria-label": "What the network writes" });
     const curve = drawing("Loss, bits per character", 320, 140);
-    const states = drawing("Hidden states of 24 units while it writes", 480, 192);
-    place.append(text, element("div", { class: "pictures" }, sample, curve.figure, states.figure));
+    const gates = GATES.map((name) => ({ name, picture: drawing(CAPTIONS[name], 300, 144) }));
+    const figures = [curve, ...gates.map(({ picture }) => picture)].map(({ figure }) => figure);
+    place.append(text, sample, element("div", { class: "pictures" }, ...figures));
     /** What the network learns from. */
     let learned = "";
     void fetch("text.txt")
@@ -21,7 +30,7 @@ export const writer: View<WriterShown> = {
         if (text.value === "") text.value = found;
       });
     return {
-      draw({ text: its, step, bits, sample: written, states: rows, characters }) {
+      draw({ text: its, step, bits, sample: written, gates: rows, characters }) {
         // A network that was kept or loaded brings its text along.
         if (its !== learned && its !== "") text.value = its;
         learned = its;
@@ -30,7 +39,10 @@ export const writer: View<WriterShown> = {
         curve.draw(last === undefined ? "nothing yet" : `${last.toFixed(2)} after ${step} steps`, (...at) =>
           paintCurve(...at, bits.points),
         );
-        states.draw(`while it wrote “${characters.trim()}”`, (...at) => paintHeat(...at, rows, [-1, 1]));
+        for (const { name, picture } of gates) {
+          const range = name === "h" ? ([-1, 1] as const) : ([0, 1] as const);
+          picture.draw(`while it wrote “${characters.trim()}”`, (...at) => paintHeat(...at, rows[name], range));
+        }
         return last === undefined ? "" : `step ${step}, ${last.toFixed(2)} bits per character`;
       },
       start() {

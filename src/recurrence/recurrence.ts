@@ -42,6 +42,8 @@ export interface Recurrence<S extends State = State> extends Module {
    * parameter. That makes real-time recurrent learning cheap.
    */
   readonly independentUnits?: number | undefined;
+  /** Whether steps and scans also read int32 x [B] and xs [T,B]: indices of one-hot vectors (default no). */
+  readonly readsIndices?: boolean;
   /** The state before the first step, for a batch. */
   initialState(batch: number): S;
   /** One time step, from x [B,I] and a state to y [B,O] and the next state. Pure. */
@@ -87,6 +89,17 @@ export function checkSequence(op: string, xs: Tensor, inputSize: number, lengths
   if (xs.rank !== 3 || I !== inputSize) throw new ShapeError(`${op}: expected xs [T,B,${inputSize}], got ${show(xs.shape)}`);
   if (T === 0) throw new ShapeError(`${op}: expected xs with at least one step, got ${show(xs.shape)}`);
   if (lengths !== undefined) checkLengths(op, lengths, B as number, T as number);
+}
+
+/** What a scan reads: xs [T,B,I], or int32 [T,B] where the recurrence reads indices. @internal */
+export function checkScanned(cell: Recurrence, xs: Tensor, lengths?: readonly number[]): void {
+  checkTensor("scan", xs);
+  if (cell.readsIndices !== true || xs.dtype !== "int32") {
+    checkSequence("scan", xs, cell.inputSize, lengths);
+    return;
+  }
+  if (xs.rank !== 2) throw new ShapeError(`scan: expected int32 xs [T,B], got ${show(xs.shape)}`);
+  checkSequence("scan", reshape(xs, [...xs.shape, 1]), 1, lengths);
 }
 
 /** A state's structure, and the batch axis of each tensor: the first, except in layers, whose states are PyTorch's [L,B,H]. */
@@ -179,7 +192,7 @@ function flatStep<S extends State>(cell: Recurrence<S>, like: S, masked: boolean
 /** A scan as a step over tensors. @internal */
 export function scanParts<S extends State>(cell: Recurrence<S>, xs: Tensor, state: S, options: ScanOptions): Scan {
   const { lengths, reverse = false } = optionsOf("scan", options, SCAN);
-  checkSequence("scan", xs, cell.inputSize, lengths);
+  checkScanned(cell, xs, lengths);
   const ragged = lengths?.some((n) => n < xs.dim(0)) ?? false;
   return {
     step: flatStep(cell, state, ragged),

@@ -36,7 +36,7 @@ import {
 } from "./kinds.ts";
 import { packing } from "./packing.ts";
 import { type PlanOptions, planScan } from "./plan.ts";
-import { checkSequence, type Recurrence, SCAN, type ScanOptions } from "./recurrence.ts";
+import { checkScanned, type Recurrence, SCAN, type ScanOptions } from "./recurrence.ts";
 import type { State } from "./state.ts";
 
 export interface StackedOptions extends RecurrentOptions {
@@ -169,6 +169,10 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
     return { output: withoutBatch(ys), state: this.#kind.stateOf(this.#kind.tensorsOf(state).map(withoutBatch)) };
   }
 
+  get readsIndices(): boolean {
+    return true;
+  }
+
   /** The bytes that a scan over [time, batch, inputSize], or a training step on it, will need. */
   plan(options: PlanOptions): MemoryPlan {
     return planScan(this, options);
@@ -189,8 +193,7 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
   /** Whole sequences, always time-major: xs [T,B,I] (or indices [T,B]) to ys [T,B,O] and the last state. */
   scan(xs: Tensor, state?: S, options: ScanOptions = {}): [ys: Tensor, last: S] {
     checkOptions("scan", options, SCAN);
-    if (isIndex(xs)) checkIndices(xs, options.lengths);
-    else checkSequence("scan", xs, this.inputSize, options.lengths);
+    checkScanned(this, xs, options.lengths);
     const [T, B] = xs.shape as [number, number];
     const directions = this.bidirectional ? 2 : 1;
     const initial = this.#kind.tensorsOf(state ?? this.initialState(B));
@@ -225,11 +228,6 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
 function isIndex(x: Tensor): boolean {
   checkTensor("scan", x);
   return x.dtype === "int32";
-}
-
-function checkIndices(xs: Tensor, lengths?: readonly number[]): void {
-  if (xs.rank !== 2) throw new ShapeError(`scan: expected int32 xs [T,B], got ${show(xs.shape)}`);
-  checkSequence("scan", reshape(xs, [...xs.shape, 1]), 1, lengths);
 }
 
 /** Stacks tensors along a new first axis; a single one, the usual case, is not copied. */
