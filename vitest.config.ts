@@ -9,6 +9,7 @@ export default defineConfig({
     alias: [
       { find: /^tapeloop$/, replacement: `${src}index.ts` },
       { find: /^tapeloop\/node$/, replacement: `${src}node.ts` },
+      { find: /^tapeloop\/inference$/, replacement: `${src}inference.ts` },
       { find: /^tapeloop\/onnx\/inference$/, replacement: `${src}onnx/inference.ts` },
       { find: /^tapeloop\/([\w-]+)$/, replacement: `${src}$1/index.ts` },
     ],

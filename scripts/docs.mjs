@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { register } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildKernels } from "./build-kernels.mjs";
 import { readOptions } from "./options.mjs";
 
 const USAGE = `Usage: npm run docs -- [options]   writes the API reference to docs/api: open docs/api/index.html
@@ -14,6 +15,8 @@ const USAGE = `Usage: npm run docs -- [options]   writes the API reference to do
 const { check } = readOptions("docs", USAGE, { check: { type: "boolean", default: false } });
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+
+await buildKernels();
 
 /** TypeDoc reads types through the compiler's interface in JavaScript, which TypeScript 7 lacks: it gets TypeScript 6. */
 const hooks = `export const resolve = (name, context, next) => next(name === "typescript" ? "typescript-6.0" : name, context);`;
