@@ -77,7 +77,9 @@ export function writePictures({ pictures }: Result, folder: string): string[] {
   });
 }
 
-const shown = (value: number): string => (Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(3));
+function shown(value: number): string {
+  return Number.isInteger(value) || Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(3);
+}
 
 /** The mean of a figure over the runs, and between which values it lies: those of the runs, or the interval of the only one. */
 function cellsOf(results: readonly Result[], row: number): { value: string; range: string } {
