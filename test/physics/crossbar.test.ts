@@ -21,7 +21,7 @@ function small(options: Partial<ConstructorParameters<typeof MemristiveCrossbar>
     generator: new Generator(1),
     ...options,
   });
-  assign(crossbar.weight, [0.5, 0.25]);
+  if (crossbar.weight.size === 2) assign(crossbar.weight, [0.5, 0.25]);
   return crossbar;
 }
 
@@ -54,6 +54,25 @@ describe("a crossbar", () => {
     crossbar.run(tensor([[0, 0], [1, 0]])); // biome-ignore format: short
     near(crossbar.weight.data(), [0.655, 0.29]);
     near(crossbar.after.data(), [1]);
+  });
+
+  it("steps by hand, two neurons and a time constant of its own for potentials and either pulse", () => {
+    const crossbar = small({ outputSize: 2, dt: 0.5, membraneTime: 2, potentiationTime: 1, depressionTime: 0.25 });
+    assign(crossbar.weight, [0.6, 0.1, 0.2, 0.3]);
+    const [u, p, q] = [Math.exp(-0.25), Math.exp(-0.5), Math.exp(-2)];
+    // Line 0: neuron 0 fires at 0.6, neuron 1 is at 0.1.
+    expect(Array.from(crossbar.run(tensor([[1, 0]])).data())).toEqual([1, 0]);
+    near(crossbar.weight.data(), [0.68, 0.1, 0.2, 0.3]);
+    near(crossbar.potential.data(), [0, 0.1]);
+    // Line 1: neuron 0 fired a step before; neither fires, at 0.2 and 0.3 and what is left.
+    expect(Array.from(crossbar.run(tensor([[0, 1]])).data())).toEqual([0, 0]);
+    near(crossbar.weight.data(), [0.68, 0.1, 0.2 - 0.04 * q, 0.3]);
+    near(crossbar.potential.data(), [0.2 - 0.04 * q, 0.1 * u + 0.3]);
+    near(crossbar.before.data(), [p, 1]);
+    near(crossbar.after.data(), [q, 0]);
+    // Line 1 again: neuron 1 fires, and learns from both lines.
+    expect(Array.from(crossbar.run(tensor([[0, 1]])).data())).toEqual([0, 1]);
+    near(crossbar.weight.data(), [0.68, 0.1 + 0.08 * p * p, 0.2 - 0.04 * (q + q * q), 0.38]);
   });
 
   it("only the last spike of a line counts, and states stay within [0, 1]", () => {
@@ -97,9 +116,14 @@ describe("a crossbar", () => {
     assign(crossbar.weight, [0.4, 0.9, 0.2]);
     expect(Array.from(crossbar.run(tensor([[1]]), { learn: false }).data())).toEqual([0, 1, 0]);
     expect(Array.from(crossbar.potential.data())).toEqual([0, 0, 0]);
+    // The highest wins wherever it stands, and the first of those that are as high.
+    assign(crossbar.weight, [0.4, 0.9, 0.5]);
+    expect(Array.from(crossbar.run(tensor([[1]]), { learn: false }).data())).toEqual([0, 1, 0]);
+    assign(crossbar.weight, [0.4, 0.9, 0.9]);
+    expect(Array.from(crossbar.run(tensor([[1]]), { learn: false }).data())).toEqual([0, 1, 0]);
   });
 
-  it("stuck memristors and those of a run without learning stay as they are", () => {
+  it("memristors that are stuck, and those of a run that is to change none, stay as they are", () => {
     const spikes = new Generator(5).bernoulli([200, 10], 0.3);
     const crossbar = new MemristiveCrossbar({
       inputSize: 10,
@@ -142,6 +166,7 @@ describe("a crossbar", () => {
     ["more defects than devices", () => small({ defects: 2 }), "ArgumentError", "MemristiveCrossbar: expected defects in [0, 1], got 2"],
     ["bounds in the wrong order", () => small({ low: 0.5, high: 0.2 }), "ArgumentError", "MemristiveCrossbar: expected high in (0.5, 1], got 0.2"],
     ["spikes of another size", () => small().run(tensor([[1]])), "ShapeError", "run: expected spikes [T,2], got [1,1]"],
+    ["spikes of three axes", () => small().run(tensor([[[1], [0]]])), "ShapeError", "run: expected spikes [T,2], got [1,2,1]"],
     ["half a spike", () => small().run(tensor([[0.5, 0]])), "ArgumentError", "run: expected spikes of 0 and 1, got 0.5"],
     ["NaN", () => small().run(tensor([[Number.NaN, 0]])), "ArgumentError", "run: expected spikes of 0 and 1, got NaN"],
     ["no tensor", () => small().run([[1, 0]] as never), "DTypeError", "run: expected a tensor"],

@@ -44,6 +44,13 @@ describe("a memristor", () => {
     expect((areas[3] as number) / (areas[0] as number)).toBeLessThan(0.05);
   });
 
+  it("without a window stays at either end, and comes back from it", () => {
+    const { states } = new Memristor().course(0.5, (t) => (t < 1 ? 2 : -2), { steps: 4000, dt: 1e-3 });
+    expect([states[999], states.at(-1)]).toEqual([1, 0]);
+    expect(states.every((w) => w >= 0 && w <= 1)).toBe(true);
+    expect(states.some((w, k) => k > 1000 && w > 0 && w < 1)).toBe(true);
+  });
+
   it("windows by hand", () => {
     const k = (1e-14 * 100) / 1e-16;
     const slope = (options: ConstructorParameters<typeof Memristor>[0], w: number, current: number) => new Memristor(options).drift(w, current) / (k * current);
