@@ -86,9 +86,10 @@ export interface AnyReservoir<S extends State> extends Module {
  *
  *   (h, s') = r([x; y₋₁], s)        y = fout(Wout [x; h] + bout)
  *
- * y₋₁ with `feedback` only, x in the readout unless `readInput` is false, with 0 for inputs that are missing if the reservoir masks them. Any recurrence is a reservoir: a `Reservoir`; for a deep network a
- * `StackedRNN` of several with `skip`, which puts out all layers' states; a `LiquidStateMachine`; an untrained GRU. `readout` [O, I + N] is the
- * only trained part, usually by `fit`, a ridge regression in float64 in one pass. It trains by gradient as well.
+ * y₋₁ with `feedback` only, x in the readout unless `readInput` is false, with 0 for inputs that are missing if the reservoir masks them. Any recurrence
+ * is a reservoir: a `Reservoir`; for a deep network a `StackedRNN` of several with `skip`, which puts out all layers' states; a `LiquidStateMachine`; an
+ * untrained GRU. `readout` [O, I + N] is the only trained part, usually by `fit`, a ridge regression in float64 in one pass. It trains by gradient as well:
+ * an optimiser takes `readout.parameters()`, since those of a `Reservoir` need no gradient.
  * The state is that of the reservoir, and y₋₁ with feedback.
  * @param reservoir of inputSize I, with feedback I + O
  * @param options x [B,I] to y [B,O]
@@ -173,8 +174,8 @@ export class EchoStateNetwork<S extends State = Tensor> extends Cell<EchoStateNe
 
   /**
    * Fits the readout by ridge regression, in one pass: λ counts for all weights, that of the bias among them. With feedback the reservoir reads
-   * the targets in place of the outputs (teacher forcing). Reservoirs with `noise` add it. Steps whose targets are NaN are run and left out of the fit. The readout is changed
-   * when all is known, and rounded to its dtype: use float64 where errors are to be small.
+   * the targets in place of the outputs (teacher forcing). Reservoirs with `noise` add it. Steps whose targets are NaN are run and left out of the fit.
+   * The readout is changed when all is known, and rounded to its dtype: use float64 where errors are to be small.
    * @param xs [T,B,I]
    * @param targets [T,B,O]
    * @throws ShapeError for other shapes; ArgumentError for a washout that leaves nothing, inputs and targets that are not finite (but for

@@ -132,11 +132,13 @@ export function checkScan(xs: Tensor, inputSize: number, options: ScanOptions, m
  * "relu" and functions of one's own states grow without bound from a radius of 1 on.
  *
  * Noise ν in the state makes a readout robust against small errors of the state, those of its own feedback above all. `fit` and `fitOnline` of an
- * `EchoStateNetwork` switch it on while they run the reservoir. `step`, `scan` and streams have it only with `noisy = true`, and then run operation by operation.
+ * `EchoStateNetwork` switch it on while they run the reservoir. `step`, `scan` and streams have it only with `noisy = true`, and then run
+ * operation by operation.
  * @param options x [B,I] to y [B,N]; state h [B,N]
  * @throws ArgumentError for options out of range, a radius that no scale of W gives, and in `scan` for inputs of NaN unless they are masked
  * @see Jaeger, "The echo state approach to analysing and training recurrent neural networks", GMD report 148, 2001 (noise: from memory);
- * Jaeger and Haas, "Harnessing nonlinearity", Science 304, 2004 (γ); Lukoševičius, "A practical guide to applying echo state networks", 2012, eq. 2-3; rings: Rodan and Tiňo, "Minimum complexity echo state network", 2011
+ * Jaeger and Haas, "Harnessing nonlinearity", Science 304, 2004 (γ, from memory); Lukoševičius, "A practical guide to applying echo state networks",
+ * 2012, eq. 2-3; rings: Rodan and Tiňo, "Minimum complexity echo state network", 2011
  * Deviates: every unit has the same number of inputs.
  * @example
  * const reservoir = new Reservoir({ inputSize: 1, hiddenSize: 100, leak: 0.3 });
