@@ -39,6 +39,7 @@ const OUTPUTS = {
   logistic: { low: 0, high: 1, of: sigmoid, inverse: (y: Tensor) => sub(log(y), log(sub(1, y))) },
 } as const;
 
+/** fout: none, or one with an inverse: tanh, or "logistic", 1/(1 + e⁻ˣ). */
 export type OutputActivation = keyof typeof OUTPUTS;
 
 /** The reservoir's state, and with feedback the last output. */

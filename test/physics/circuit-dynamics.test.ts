@@ -114,6 +114,16 @@ describe("circuits as differential-algebraic equations", () => {
     // The way back is the way there, from 1.
     const back = w.findIndex((v, n) => (times[n] as number) > 1.51 && v <= 0.6);
     expect(Math.abs((times[back] as number) - 1.5 - (upAt(1) - upAt(0.6))) <= 3e-3).toBe(true);
+    // The other way round: down to 0, which takes −upAt(0), and up again.
+    for (const method of ["implicit-euler", "trapezoid", "bdf2"] as const) {
+      const run = loop.run(vector([0.2]), { steps: 1250, dt: 2e-3, method, signal: (t) => [-(signal(t)[0] as number), 0] });
+      const low = rowsOf(run.states).map(([v]) => v as number);
+      const at = (n: number) => run.times[n] as number;
+      expect(Math.abs(at(low.indexOf(0)) + upAt(0)) <= 5e-3, method).toBe(true);
+      expect(low.every((v, n) => at(n) < 1 || at(n) > 1.498 || v === 0)).toBe(true);
+      const up = low.findIndex((v, n) => at(n) > 1.51 && v >= 0.6);
+      expect(Math.abs(at(up) - 1.5 - (upAt(0.6) - upAt(0))) <= 6e-3, method).toBe(true);
+    }
   });
 });
 
