@@ -134,6 +134,8 @@ function glasses(run: Run) {
 
 const [INPUTS, GROUP, RATE] = [50, 10, 20];
 const CHUNK = 5000;
+/** With it the neuron fires below the rate at which all states would rise: see the remarks. */
+const GAIN = 0.08;
 
 /** Spikes of Poisson lines at 20 a second; those of the group take half of theirs from one common train, if there is one. */
 function spikes(generator: Generator, correlated: boolean): Float32Array {
@@ -153,27 +155,35 @@ function spikes(generator: Generator, correlated: boolean): Float32Array {
   return out;
 }
 
+/** How far the mean state of each ten lines ends above the others'. */
+function differences(states: readonly number[]): number[] {
+  return Array.from({ length: INPUTS / GROUP }, (_, g) => {
+    const inside = (i: number) => Math.floor(i / GROUP) === g;
+    return mean(states.filter((_w, i) => inside(i))) - mean(states.filter((_w, i) => !inside(i)));
+  });
+}
+
 /** How far the group's mean state ends above the others', and the states on the way. */
 function learnSpikes(run: Run, seconds: number, correlated: boolean, defects: number) {
   const generator = new Generator(3 * run.seed);
-  const crossbar = new MemristiveCrossbar({ inputSize: INPUTS, outputSize: 1, low: 0.3, high: 0.7, defects, generator });
+  const crossbar = new MemristiveCrossbar({ inputSize: INPUTS, outputSize: 1, low: 0.3, high: 0.7, gain: GAIN, defects, generator });
   const source = streams(run.seed).training.generator;
   const course = [Array.from(crossbar.weight.data())];
   for (let k = 0; k < (seconds * 1000) / CHUNK; k++) {
     scope(() => void crossbar.run(tensor(spikes(source, correlated), { shape: [CHUNK, INPUTS] })));
     course.push(Array.from(crossbar.weight.data()));
   }
-  const last = course.at(-1) as number[];
-  return { difference: mean(last.slice(0, GROUP)) - mean(last.slice(GROUP)), course };
+  return { differences: differences(course.at(-1) as number[]), course };
 }
 
 function crossbar(run: Run) {
   const seconds = run.short ? 40 : 100;
-  const { difference, course } = learnSpikes(run, seconds, true, 0);
+  const { differences: found, course } = learnSpikes(run, seconds, true, 0);
   run.progress(1 / 3);
-  const uncorrelated = learnSpikes(run, seconds, false, 0).difference;
+  const uncorrelated = Math.sqrt(mean(learnSpikes(run, seconds, false, 0).differences.map((d) => d * d)));
   run.progress(2 / 3);
-  const defective = learnSpikes(run, seconds, true, 0.2).difference;
+  const [defective] = learnSpikes(run, seconds, true, 0.2).differences as [number];
+  const [difference] = found as [number];
   const rows = Array.from({ length: INPUTS }, (_, i) => course.map((states) => states[i] as number));
   run.picture("states", heatMap(rows, { title: "Memristors over time; the first ten lines are correlated", xLabel: `${CHUNK / 1000} s a column`, cell: 9, range: [0, 1] }));
   return { difference, uncorrelated, defective };
@@ -221,14 +231,18 @@ export const memristive: readonly Experiment[] = [
     reported:
       "memristive synapses learn correlations by the times of spikes alone, and do so with many defective devices; no number for this task",
     claim:
-      "the ten end above the others by more than 0.3 of the range, with a fifth of the devices stuck by more than 0.2; without correlation they end within 0.1",
+      "the ten end above the others by more than 0.3 of the range, with a fifth of the devices stuck by more than 0.2, and both by more than three times what any ten lines differ by where nothing is correlated",
     figures: {
       difference: "difference of mean states, correlated",
       defective: "the same, a fifth of the devices stuck",
-      uncorrelated: "difference of mean states, nothing correlated",
+      uncorrelated: "difference of mean states, nothing correlated: root mean square over the five groups of ten",
     },
+    remarks:
+      "Where only the last spikes count, states rise on average if the neuron fires faster than (A₋τ₋(1 + rτ₊)/(A₊τ₊) − 1)/τ₋, 23.5 a second for lines of r = 20, and fall below that: faster still, all end at 1 alike. With a gain of 0.1 the neuron began at that rate, and one seed in ten went that way; with 0.08 it begins below. States of lines that are not correlated drift apart, too: ten of fifty differ from the others by 0.1 and more by chance, which a bound of 0.1 on a single group does not allow for.",
     run: crossbar,
-    claims: [{ rate: 0.8, holds: (f) => f.difference > 0.3 && f.defective > 0.2 && Math.abs(f.uncorrelated) < 0.1 }],
+    claims: [
+      { rate: 0.8, holds: (f) => f.difference > 0.3 && f.defective > 0.2 && Math.min(f.difference, f.defective) > 3 * f.uncorrelated },
+    ],
     learns: (f) => f.difference > 0.1 && f.difference > f.uncorrelated + 0.1,
   }),
 ];

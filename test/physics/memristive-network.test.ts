@@ -111,6 +111,26 @@ describe("memristive circuits", () => {
 });
 
 describe("the Lyapunov function", () => {
+  it("by hand, for two memristors", () => {
+    const network = (full: "on" | "off") =>
+      new MemristiveNetwork({ coupling: [[0.5, 0.5], [0.5, 0.5]], drive: [0.4, 0.8], on: 1, off: 2, alpha: 0.6, full }); // biome-ignore format: short
+    // w = (1/2, 1/4): Σ w³ = 9/64, w² = (1/4, 1/16), (w²)ᵀ Ω w² = (5/16)²/2, xᵀ w² = 0.15.
+    const w = vector([0.5, 0.25]);
+    const cubic = (0.6 / 3) * (9 / 64);
+    const pairs = (0.6 / 4) * ((5 / 16) ** 2 / 2);
+    expect(network("on").energy(w)).toBeCloseTo(cubic - 0.5 * pairs - 0.075, 15);
+    expect(network("off").energy(w)).toBeCloseTo(-(cubic + pairs - 0.075), 15);
+    expect(network("on").energy(vector([0, 0]))).toBe(0);
+  });
+
+  it("a drive that depends on time is asked for at the time of each step", () => {
+    const network = new MemristiveNetwork({ coupling: [[0.5]], drive: [0.1] });
+    const times: number[] = [];
+    const { times: course } = network.trajectory(vector([0.5]), { steps: 4, dt: 0.25, driveAt: (t) => [times.push(t) * 0] });
+    expect(times).toEqual([0, 0.25, 0.5, 0.75]);
+    expect(Array.from(course)).toEqual([0, 0.25, 0.5, 0.75, 1]);
+  });
+
   it.each(both)("full %s: its gradient is −(W + κ W Ω W) dw/dt, by central differences", (full) => {
     for (let seed = 0; seed < 5; seed++) {
       const circuit = randomCircuit(seed, 6, 0.55);
@@ -174,7 +194,7 @@ describe("Ising problems", () => {
     for (let seed = 0; seed < 4; seed++) {
       const N = 5;
       const draws = normals(seed, N * N + N);
-      const J = Array.from({ length: N }, (_, i) => Array.from({ length: N }, (__, j) => (i === j ? 9 : (draws[Math.max(i, j) * N + Math.min(i, j)] as number))));
+      const J = Array.from({ length: N }, (_, i) => Array.from({ length: N }, (__, j) => (i === j ? 9 + i * i : (draws[Math.max(i, j) * N + Math.min(i, j)] as number))));
       const fields = draws.slice(N * N);
       const network = isingNetwork({ couplings: J, fields }, { alpha: 0.8, on: 0.2, off: 2 });
       const pairs = Array.from({ length: 2 ** N }, (_, k) => {
@@ -218,6 +238,8 @@ describe("bad input", () => {
     ["a negative coupling", () => new MemristiveNetwork({ coupling: [[0, 0.5], [0.5, 0]], drive: [0, 0] }), "ArgumentError", "expected a coupling with eigenvalues in [0, 1]"],
     ["nothing at all", () => new MemristiveNetwork({ coupling: [], drive: [] }), "ShapeError", "expected a coupling [m,m] of at least one memristor"],
     ["states of another size", () => network.energy(vector([0.5])), "ShapeError", "energy: expected states w [2], got [1]"],
+    ["states of two axes", () => network.energy(tensor([[0.5, 0.5]])), "ShapeError", "energy: expected states w [2], got [1,2]"],
+    ["no spins", () => isingNetwork({ couplings: [] }), "ShapeError", "isingNetwork: expected couplings [N,N] of at least one spin, got none"],
     ["states outside", () => network.update(vector([0.5, 1.5])), "ArgumentError", "update: expected states in [0, 1], got 1.5"],
     ["NaN states", () => network.slope(vector([0.5, Number.NaN])), "ArgumentError", "slope: expected states in [0, 1], got NaN"],
     ["no states", () => network.currents(any([0.5, 0.5])), "DTypeError", "currents: expected a tensor"],
