@@ -107,7 +107,7 @@ const USAGE_PARTS = 1e5;
  *   clearFreed      M = ψ∘M₋₁∘(1 − w eᵀ) + w vᵀ
  *   sharpLinks      s = 1 + softplus for each head backward, then forward: (d_i / max d)^s / Σ_j (d_j / max d)^s in place of d = Lᵀ w^r₋₁ and L w^r₋₁
  *
- * Memory of the links goes with N², unless `sparseLinks` is given: then with N·K. Of w and p₋₁ the K largest numbers alone make links, and the K
+ * Memory of the links goes with N², unless `sparseLinks` is given: then with N·K. Of w and p₋₁ the K largest numbers alone count in L and p, and the K
  * strongest links of each row stay. `clip` limits h, the controller's state and y. Numbers in keys and rows may be as large as 10¹⁸ in float32.
  * @param options x [B,I] to y [B,O], logits where the task is one of symbols; state `DNCState`
  * @throws ArgumentError for sizes below 1, an unknown controller, one whose inputs are not I + R·W, a clip that is not above 0, and options that are
@@ -116,7 +116,7 @@ const USAGE_PARTS = 1e5;
  * "Improving differentiable neural computers through memory masking, de-allocation, and link distribution sharpness control", 2019
  * Deviates: in the product a usage u counts as 10⁻⁶ + (1 − 10⁻⁶) u, as in the authors' program, and 10⁻⁶ is added to d where links are sharpened;
  * unlike there, gradients pass through w₋₁ in u; the paper also divides the K largest of w and p₋₁ by their sums, which would undo a closed write
- * gate, and drops links below 1/K; initial weights are those of PyTorch's layers; biases are part of all maps.
+ * gate, drops links below 1/K, and lets all of w count in p; initial weights are those of PyTorch's layers; biases are part of all maps.
  * @example const computer = new DNC({ inputSize: 9, outputSize: 8, hiddenSize: 64, memorySize: 16, wordSize: 16, readHeads: 4, sharpLinks: true });
  */
 export class DNC extends Cell<DNCState> {
@@ -206,8 +206,10 @@ export class DNC extends Cell<DNCState> {
     const w = mul(signals.writing, wanted);
     const before = this.clearFreed ? mul(state.memory, unsqueeze(retention, 2)) : state.memory;
     const memory = writeRows(before, unsqueeze(w, 1), unsqueeze(signals.erase, 1), unsqueeze(signals.vector, 1));
-    const linked = this.#linked(state, w);
-    const precedence = add(mul(sub(1, sum(w, { axis: 1, keepDim: true })), state.precedence), w);
+    // What the order of writing takes note of; the same in L and p, so that rows and columns of L sum to at most 1.
+    const noted = this.sparseLinks === null ? w : largest(w, this.sparseLinks);
+    const linked = this.#linked(state, noted);
+    const precedence = add(mul(sub(1, sum(noted, { axis: 1, keepDim: true })), state.precedence), noted);
     const readWeightings = this.#reading(signals, memory, linked, state.readWeightings);
     const read = readRows(memory, readWeightings);
     const y = this.#clipped(this.output.forward(cat([h, read], 1)));
@@ -221,8 +223,7 @@ export class DNC extends Cell<DNCState> {
 
   #linked({ links, linkedRows: rows, precedence }: DNCState, w: Tensor): Links {
     if (this.sparseLinks === null) return { links: linkStep(links, w, precedence) };
-    const [writing, before] = [w, precedence].map((v) => largest(v, this.sparseLinks as number)) as [Tensor, Tensor];
-    return sparseLinkStep({ links, linkedRows: rows as Tensor }, writing, before);
+    return sparseLinkStep({ links, linkedRows: rows as Tensor }, w, largest(precedence, this.sparseLinks));
   }
 
   #signals(h: Tensor): Signals {

@@ -83,8 +83,8 @@ const equations = (cell: DNC): Equations => {
         K,
       ),
     );
-    const free = 1 - w.reduce((total, wi) => total + wi, 0);
-    const p1 = each((pi0, wi) => free * pi0 + wi, p0, w);
+    const free = 1 - wK.reduce((total, wi) => total + wi, 0);
+    const p1 = each((pi0, wi) => free * pi0 + wi, p0, wK);
     const sharp = (d: number[], at: number) => {
       if (!cell.sharpLinks) return d;
       const most = Math.max(...d) + 1e-6;
@@ -122,12 +122,12 @@ const kinds: [string, Partial<DNCOptions>][] = [
   ["one row of one number", { controller: "feedforward", memorySize: 1, wordSize: 1 }],
 ];
 
-/** Links in lists as all of them, of one sequence. */
+/** Links in lists as all of them, [B,N,N]. */
 function allLinks({ links, linkedRows }: DNCState): number[] {
-  const [N, K] = [links.dim(1), links.dim(2)];
-  const all = new Array<number>(N * N).fill(0);
+  const [B, N, K] = links.shape as [number, number, number];
+  const all = new Array<number>(B * N * N).fill(0);
   const [values, rows] = [links.data(), (linkedRows as Tensor).data()];
-  for (let at = 0; at < N * K; at++) {
+  for (let at = 0; at < B * N * K; at++) {
     const place = Math.floor(at / K) * N + Number(rows[at]);
     all[place] = (all[place] as number) + Number(values[at]);
   }
@@ -264,17 +264,18 @@ describe("DNC", () => {
     }
   });
 
-  it("keeps its numbers in range: weightings, usage, links", () => {
-    const cell = computer({ memorySize: 6, readHeads: 3, ...FIXES });
+  it.each([undefined, 2])("keeps its numbers in range: weightings, usage, links, of which a row keeps %s", (sparseLinks) => {
+    const cell = computer({ memorySize: 6, readHeads: 3, ...FIXES, ...(sparseLinks && { sparseLinks }) });
     const g = new Generator(5);
     for (const p of cell.parameters()) assign(p, g.uniform(p.shape, -3, 3, "float64"));
     const [, last] = cell.scan(g.uniform([50, 2, 2], -1, 1, "float64"));
+    const links = sparseLinks ? allLinks(last) : Array.from(last.links.data());
     const within = (values: Vector) => values.every((v) => v >= 0 && v <= 1 + 1e-9);
     expect(within(Array.from(last.usage.data()))).toBe(true);
     for (const rows of [rowsOf(Array.from(last.readWeightings.data()), 6), rowsOf(Array.from(last.writeWeighting.data()), 2)]) {
       for (const w of rows) expect(within(w) && w.reduce((a, b) => a + b) <= 1 + 1e-9).toBe(true);
     }
-    for (const L of rowsOf(Array.from(last.links.data()), 2).map((l) => rowsOf(l, 6))) {
+    for (const L of rowsOf(links, 2).map((l) => rowsOf(l, 6))) {
       for (const row of [...L, ...transposed(L)]) expect(within(row) && row.reduce((a, b) => a + b) <= 1 + 1e-9).toBe(true);
     }
   });
