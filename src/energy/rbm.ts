@@ -15,7 +15,7 @@ import { stack, transpose, unsqueeze } from "../ops/shape.ts";
 import { zeros } from "../tensor/create.ts";
 import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkFinite, checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { bipartite } from "./bam.ts";
 import { allRows } from "./boltzmann-machine.ts";
 import { DenseCouplings } from "./couplings.ts";
@@ -135,6 +135,7 @@ export class RBM extends SpinModel {
   gibbs(v: Tensor, options: GibbsOptions = {}): Tensor {
     const { steps = 1, generator } = optionsOf("gibbs", options, ["steps", "generator"]);
     this.#checkVisible("gibbs", v);
+    checkFinite("gibbs", "v", v);
     checkWhole("gibbs", "steps", steps);
     checkGenerator("gibbs", generator);
     const random = generator ?? defaultGenerator();
@@ -156,6 +157,8 @@ export class RBM extends SpinModel {
     checkWhole("contrastiveDivergence", "k", k, { least: 1 });
     this.#checkVisible("contrastiveDivergence", v);
     this.#checkVisible("contrastiveDivergence", chain, "chain");
+    checkFinite("contrastiveDivergence", "v", v);
+    if (chain !== v) checkFinite("contrastiveDivergence", "chain", chain);
     const moved = this.gibbs(chain, { steps: k, ...(generator !== undefined && { generator }) });
     return { loss: sub(mean(this.freeEnergy(v)), mean(this.freeEnergy(moved))), chain: moved };
   }

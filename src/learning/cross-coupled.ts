@@ -12,7 +12,7 @@ import { Cell } from "../recurrence/recurrence.ts";
 import { zeros } from "../tensor/create.ts";
 import { checkGenerator, defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import { assign, checkTensor, keep, scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { assign, checkFinite, checkTensor, keep, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 
 export interface CrossCoupledOptions {
   /** I, points of the retina. */
@@ -98,7 +98,7 @@ export class CrossCoupledPerceptron extends Cell<Tensor> {
 
   /**
    * Runs sequences xs [T,B,I] from the initial state and changes the couplings after each step, by the mean over the batch. Returns the units' activity [T,B,A].
-   * @throws ShapeError for xs that do not fit; leaves everything unchanged
+   * @throws ShapeError for xs that do not fit, ArgumentError for NaN in them; leaves everything unchanged
    */
   learn(xs: Tensor): Tensor {
     checkTensor("learn", xs);
@@ -106,6 +106,7 @@ export class CrossCoupledPerceptron extends Cell<Tensor> {
     if (xs.rank !== 3 || xs.dim(2) !== this.inputSize || xs.size === 0) {
       throw new ShapeError(`learn: expected xs [T,B,${this.inputSize}] of at least one step, got ${show(xs.shape)}`);
     }
+    checkFinite("learn", "xs", xs);
     return scope(() =>
       noGrad(() => {
         let state = this.initialState(B as number);

@@ -14,7 +14,7 @@ import { transpose, tril, unsqueeze } from "../ops/shape.ts";
 import { ones } from "../tensor/create.ts";
 import { checkGenerator, defaultGenerator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import { assign, checkTensor, keep, scope, type Tensor } from "../tensor/tensor.ts";
+import { assign, checkFinite, checkTensor, keep, scope, type Tensor } from "../tensor/tensor.ts";
 
 /** How weights change with a layer's inputs and outputs. */
 export type HebbianRule = "hebb" | "oja" | "sanger" | "bcm";
@@ -95,13 +95,15 @@ export class HebbianLayer extends Module {
 
   /**
    * Changes the weights once, by the mean of the rule over a batch x [B,I]. Returns the layer's output from before, [B,O].
-   * @throws ShapeError, DTypeError for x that does not fit; leaves everything unchanged
+   * @throws ShapeError, DTypeError for x that does not fit, ArgumentError for NaN in it; leaves everything unchanged
    */
   learn(x: Tensor): Tensor {
     checkTensor("learn", x);
     if (x.rank !== 2 || x.dim(1) !== this.inputSize || x.dim(0) === 0)
       throw new ShapeError(`learn: expected x [B,${this.inputSize}] of at least one pattern, got ${show(x.shape)}`);
     if (!isFloat(x.dtype) || x.dtype !== this.weight.dtype) throw new DTypeError(`learn: expected ${this.weight.dtype} x, got ${x.dtype}`);
+    checkNumber("learn", "lr", this.lr, { above: 0 });
+    checkFinite("learn", "x", x);
     return scope(() =>
       noGrad(() => {
         const y = this.forward(x);

@@ -18,8 +18,9 @@ import type { Step } from "../replay/trace.ts";
 import type { MemoryPlan } from "../tensor/dry-run.ts";
 import { show } from "../tensor/shape.ts";
 import { checkTensor, scope, Tensor } from "../tensor/tensor.ts";
+import { recording } from "../wasm/recorder.ts";
 import { type PlanOptions, planScan } from "./plan.ts";
-import { mapState, restoreState, type State, stateTensors } from "./state.ts";
+import { mapState, restoreState, type State, stateTensors, tensorsLike } from "./state.ts";
 
 export interface ScanOptions {
   /** Real steps of each sequence of the batch, 0 ≤ length ≤ T. After them the state stays and the output is zero. */
@@ -212,6 +213,50 @@ export function scanSteps<S extends State>(cell: Recurrence<S>, xs: Tensor, stat
   return [ys, restoreState(start, carry)];
 }
 
+/** @throws ShapeError, DTypeError, where x is no [B,I] or the state differs from an initial one in structure, shapes or dtypes */
+function checkStep(cell: Recurrence, x: unknown, state: unknown): void {
+  checkTensor("step", x);
+  if (x.rank !== 2 || x.dim(1) !== cell.inputSize) throw new ShapeError(`step: expected x [B,${cell.inputSize}], got ${show(x.shape)}`);
+  tensorsLike(cell.initialState(x.dim(0)), state);
+}
+
+/** What a step's error should say: what is wrong with its arguments, if it is that. */
+function explained(cell: Recurrence, x: unknown, state: unknown, error: unknown): unknown {
+  const mayBeTheirs = error instanceof TypeError || error instanceof ShapeError;
+  if (!mayBeTheirs || recording !== null) return error;
+  try {
+    scope(() => noGrad(() => checkStep(cell, x, state)));
+    return error;
+  } catch (wrong) {
+    return wrong;
+  }
+}
+
+type AnyStep = (this: Recurrence, x: Tensor, state: State, ...more: unknown[]) => [Tensor, State];
+
+const guarded = new WeakSet<object>();
+
+/**
+ * Has the steps of a class, and of those that it extends, check their arguments when they fail: a cell's step is the equation of its paper, and the first
+ * operation to meet a wrong argument knows another name for it. Steps that succeed check nothing.
+ */
+function guardSteps(prototype: object): void {
+  if (prototype === Cell.prototype || guarded.has(prototype)) return;
+  guarded.add(prototype);
+  guardSteps(Object.getPrototypeOf(prototype));
+  const own = Object.getOwnPropertyDescriptor(prototype, "step");
+  if (typeof own?.value !== "function") return;
+  const step = own.value as AnyStep;
+  const value: AnyStep = function (x, state, ...more) {
+    try {
+      return step.call(this, x, state, ...more);
+    } catch (error) {
+      throw explained(this, x, state, error);
+    }
+  };
+  Object.defineProperty(prototype, "step", { ...own, value });
+}
+
 /**
  * Base class of cells: a subclass defines `initialState` and `step`, and `scan` runs the step over
  * sequences by capture and replay (see src/replay/capture.ts), or eagerly if it cannot be captured.
@@ -223,6 +268,11 @@ export abstract class Cell<S extends State = State> extends Module implements Re
   abstract step(x: Tensor, state: S): [y: Tensor, next: S];
 
   readonly #captures: CaptureCache = new CaptureCache();
+
+  constructor() {
+    super();
+    guardSteps(new.target.prototype);
+  }
 
   /**
    * From xs [T,B,I] to ys [T,B,O] and the last state, equal to those of `scanSteps` to the bit. Every scan calls the step twice to trace it,

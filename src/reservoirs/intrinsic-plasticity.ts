@@ -37,7 +37,7 @@ export interface IntrinsicPlasticityOptions {
 export function intrinsicPlasticity(reservoir: Reservoir, xs: Tensor, options: IntrinsicPlasticityOptions = {}): void {
   const { rate = 1e-3, mean = 0, std = 0.2, epochs = 1 } = optionsOf("intrinsicPlasticity", options, ["rate", "mean", "std", "epochs"]);
   checkMethods("intrinsicPlasticity", "a reservoir", reservoir, ["initialState", "net"]);
-  checkNumber("intrinsicPlasticity", "rate", rate, { above: 0 });
+  checkNumber("intrinsicPlasticity", "rate", rate, { above: 0, most: 1 });
   checkNumber("intrinsicPlasticity", "mean", mean, { least: -1, most: 1 });
   checkNumber("intrinsicPlasticity", "std", std, { above: 0 });
   checkWhole("intrinsicPlasticity", "epochs", epochs, { least: 1 });
@@ -46,9 +46,15 @@ export function intrinsicPlasticity(reservoir: Reservoir, xs: Tensor, options: I
   if (xs.rank !== 3 || xs.dim(1) !== 1 || xs.dim(2) !== reservoir.inputSize)
     throw new ShapeError(`intrinsicPlasticity: expected xs [T,1,${reservoir.inputSize}], got ${show(xs.shape)}`);
   refuseMissing("intrinsicPlasticity", "xs", xs);
+  const before = [reservoir.gain, reservoir.bias].map((p) => [p, p.data()] as const);
   let h = keep(reservoir.initialState(1));
-  for (let epoch = 0; epoch < epochs; epoch++)
-    for (let t = 0; t < xs.dim(0); t++) h = scope(() => noGrad(() => adapted(select(xs, 0, t), h)));
+  try {
+    for (let epoch = 0; epoch < epochs; epoch++)
+      for (let t = 0; t < xs.dim(0); t++) h = scope(() => noGrad(() => adapted(select(xs, 0, t), h)));
+  } catch (error) {
+    for (const [p, values] of before) assign(p, values);
+    throw error;
+  }
 
   function adapted(x: Tensor, before: Tensor): Tensor {
     const net = reservoir.net(x, before);
@@ -61,6 +67,8 @@ export function intrinsicPlasticity(reservoir: Reservoir, xs: Tensor, options: I
       gain[i] = (gain[i] as number) + rate / (gain[i] as number) + db * (drive[i] as number);
       bias[i] = (bias[i] as number) + db;
     }
+    if (!gain.every(Number.isFinite) || !bias.every(Number.isFinite))
+      throw new ArgumentError(`intrinsicPlasticity: expected a rate at which gains stay finite, got ${rate}`);
     assign(reservoir.gain, gain);
     assign(reservoir.bias, bias);
     return reservoir.moved(before, rates);

@@ -5,7 +5,7 @@ import type { Dual } from "../autodiff/forward.ts";
 import type { Node } from "../autodiff/tape.ts";
 import { checkFunction, checkOptions, finished } from "../base/checks.ts";
 import { arrayOf, BYTES, type DType, isFloat, type TypedArray, widthOf } from "../base/dtype.ts";
-import { DTypeError, ShapeError, StateError } from "../base/errors.ts";
+import { ArgumentError, DTypeError, ShapeError, StateError } from "../base/errors.ts";
 import { LIBRARY } from "../base/library.ts";
 import { quote } from "../base/quote.ts";
 import { read, view } from "../wasm/host.ts";
@@ -162,6 +162,13 @@ export function checkTensor(op: string, value: unknown): asserts value is Tensor
 export function checkTensors(op: string, name: string, values: unknown): asserts values is readonly Tensor[] {
   if (!Array.isArray(values)) throw new DTypeError(`${op}: expected ${name} to be an array of tensors, got ${quote(values)}`);
   for (const value of values) checkTensor(op, value);
+}
+
+/** A tensor without NaN and infinities: data that weights learn from. Reads every element. @throws ArgumentError */
+export function checkFinite(op: string, name: string, t: Tensor): void {
+  const values = t.data();
+  const at = values.findIndex((v) => !Number.isFinite(v));
+  if (at >= 0) throw new ArgumentError(`${op}: expected finite numbers in ${name} ${show(t.shape)}, got ${values[at]} at position ${at}`);
 }
 
 /** Refuses tensors of another copy of the library; accepts everything else. @throws StateError */

@@ -23,7 +23,7 @@ import { sum } from "../../src/ops/broadcast.ts";
 import { ReduceLROnPlateau, warmUp } from "../../src/optim/schedules.ts";
 import { SGD } from "../../src/optim/sgd.ts";
 import { imageGrid } from "../../src/plot/images.ts";
-import type { Recurrence } from "../../src/recurrence/recurrence.ts";
+import { Cell, type Recurrence } from "../../src/recurrence/recurrence.ts";
 import { LSTM } from "../../src/recurrence/rnn.ts";
 import { RNNCell } from "../../src/recurrence/rnn-cells.ts";
 import { stateTensors } from "../../src/recurrence/state.ts";
@@ -206,21 +206,56 @@ describe("every recurrence", () => {
     }
   });
 
-  it.each(Object.keys(every))("%s refuses the same as a sequence, an input and a batch", async (name) => {
-    const cell = every[name]?.({ generator: new Generator(1) }) as Recurrence;
+  it.each(Object.keys(every))("%s refuses the same in its other methods", async (name) => {
+    const cell = every[name]?.({ generator: new Generator(1) }) as Recurrence & Record<"plan" | "whyEager" | "forward", unknown>;
     const state = cell.initialState(2);
+    const x = new Generator(2).normal([2, cell.inputSize]);
+    const call = (method: unknown, ...args: unknown[]) => typeof method === "function" && method.apply(cell, args);
     const found: string[] = [];
     for (const wrong of WRONG) {
       const calls = {
         scan: () => cell.scan(wrong as never),
         step: () => cell.step(wrong as never, state),
+        "step from a state": () => cell.step(x, wrong as never),
         initialState: () => cell.initialState(wrong as never),
+        plan: () => call(cell.plan, wrong),
+        whyEager: () => call(cell.whyEager, wrong),
+        forward: () => call(cell.forward, wrong),
       };
-      for (const [method, call] of Object.entries(calls)) {
-        const said = await complaint(call);
+      for (const [method, attempt] of Object.entries(calls)) {
+        const said = await complaint(attempt);
         if (said !== null) found.push(`${method}(${show(wrong)}): ${said}`);
       }
     }
     expect(found).toEqual([]);
+  });
+
+  it.each(Object.keys(every).filter((name) => every[name]?.({ generator: new Generator(1) }) instanceof Cell))(
+    "%s names the input or the state that its step refuses",
+    (name) => {
+      const cell = every[name]?.({ generator: new Generator(1) }) as Recurrence;
+      const [x, state] = [new Generator(2).normal([2, cell.inputSize]), cell.initialState(2)];
+      // A few have no use for one of the two, or take a number for it.
+      const said = (a: unknown, b: unknown) => (thrown(() => cell.step(a as never, b as never)) as Error | null)?.message ?? null;
+      expect(said(new Generator(2).normal([2, cell.inputSize + 1]), state) ?? "step: expected x").toMatch(/^step: expected x/);
+      expect(["step: expected a tensor, got undefined", null]).toContain(said(undefined, state));
+      for (const wrong of stateTensors(state).length > 0 ? [null, undefined, 3, "h"] : []) {
+        expect(said(x, wrong) ?? "state: expected state").toMatch(/^(state: expected (a tensor as )?state|step: expected a tensor)/);
+      }
+    },
+  );
+
+  it("an error of a step whose arguments are right is its own", () => {
+    class Failing extends Cell<readonly []> {
+      readonly inputSize = 1;
+      readonly outputSize = 1;
+      initialState(): readonly [] {
+        return [];
+      }
+      step(): [never, readonly []] {
+        throw new TypeError("mine");
+      }
+    }
+    expect(() => new Failing().step(...([tensor([[1]]), []] as unknown as []))).toThrow("mine");
   });
 });

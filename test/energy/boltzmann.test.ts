@@ -362,6 +362,17 @@ describe("bad input", () => {
     [() => new RBM({ visibleSize: 2, hiddenSize: 0 }), ArgumentError, "RBM: expected hiddenSize"],
     [() => rbm().freeEnergy(tensor([1, 0])), ShapeError, "freeEnergy: expected v of shape [B,2] with B of at least 1, got [2]"],
     [() => rbm().contrastiveDivergence(tensor([[1, 0]]), { k: 0 }), ArgumentError, "contrastiveDivergence: expected k"],
+    [
+      () => rbm().contrastiveDivergence(tensor([[1, Number.NaN]])),
+      ArgumentError,
+      "contrastiveDivergence: expected finite numbers in v [1,2]",
+    ],
+    [
+      () => rbm().contrastiveDivergence(tensor([[1, 0]]), { chain: tensor([[Number.POSITIVE_INFINITY, 0]]) }),
+      ArgumentError,
+      "contrastiveDivergence: expected finite numbers in chain [1,2]",
+    ],
+    [() => rbm().gibbs(tensor([[Number.NaN, 0]])), ArgumentError, "gibbs: expected finite numbers in v [1,2]"],
     [() => rbm().freeEnergy(float64([[1, 0]])), DTypeError, "freeEnergy: expected v of float32, got float64"],
     [
       () => rbm().contrastiveDivergence(tensor([[true, false]], { dtype: "bool" })),

@@ -57,6 +57,7 @@ describe("the cross-coupled perceptron", () => {
     ["more connections than points", () => new CrossCoupledPerceptron({ inputSize: 8, units: 2 }), "expected inhibitory to be a whole number in [0, 3], got 5"],
     ["a negative rate", () => new CrossCoupledPerceptron({ inputSize: 10, units: 2, lr: -1 }), "expected lr of at least 0, got -1"],
     ["a sequence of other points", () => new CrossCoupledPerceptron({ inputSize: 10, units: 2 }).learn(tensor([[[1]]])), "learn: expected xs [T,B,10] of at least one step, got [1,1,1]"],
+    ["a gap", () => new CrossCoupledPerceptron({ inputSize: 1, units: 2, excitatory: 1, inhibitory: 0 }).learn(tensor([[[Number.NaN]]])), "learn: expected finite numbers in xs [1,1,1], got NaN at position 0"],
   ])("refuses %s", (_, call, message) => {
     expect((thrown(call) as Error).message).toContain(message);
   }); // biome-ignore format: a table

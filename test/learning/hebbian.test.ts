@@ -127,6 +127,11 @@ describe("HebbianLayer", () => {
     expect(() => l.learn(zeros([3, I + 1], dtype))).toThrow(ShapeError);
     expect(() => l.learn(zeros([0, I], dtype))).toThrow(ShapeError);
     expect(() => l.learn(zeros([3, I]))).toThrow(DTypeError);
+    expect(() => l.learn(tensor([[1, Number.NaN, 0, 0]], { dtype }))).toThrow(
+      "learn: expected finite numbers in x [1,4], got NaN at position 1",
+    );
+    l.lr = Number.NaN;
+    expect(() => l.learn(zeros([3, I], dtype))).toThrow("learn: expected lr above 0, got NaN");
     expect(rowsOf(l.weight)).toEqual(before);
     expect(() => layer("pca" as never, 1, 0.1)).toThrow(ArgumentError);
     expect(() => layer("oja", 1, 0)).toThrow(ArgumentError);

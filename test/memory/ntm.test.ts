@@ -194,6 +194,8 @@ describe("NTM", () => {
     expect(() => machine({ controller: (sizes) => new GRUCell({ ...sizes, dtype: "float32" }) })).toThrow(
       "NTM: expected a controller of float64, got a parameter of float32",
     );
+    const strange = new Generator(1).uniform([1, machine({}).inputSize + 2], -1, 1, "float64");
+    expect(() => machine({}).step(strange, machine({}).initialState(1))).toThrow(`step: expected x [B,${machine({}).inputSize}]`);
     expect(() => machine({ readHeads: 0 })).toThrow(/expected readHeads to be a whole number of at least 1, got 0/);
     expect(() => machine({ shiftRange: -1 })).toThrow(/expected shiftRange to be a whole number of at least 0, got -1/);
   });

@@ -212,8 +212,15 @@ describe("intrinsic plasticity", () => {
     expect(Math.abs((numbers(r.gain)[0] as number) - (1 + 0.01 + db * 0.4)) <= 1e-14).toBe(true);
   });
 
-  it("refuses units that are not tanh, and batches", () => {
+  it("refuses units that are not tanh, batches, and rates at which gains run away, whose reservoir stays as it was", () => {
     const xs = new Generator(3).uniform([5, 1, 1], -1, 1, "float64");
+    expect(() => intrinsicPlasticity(make(), xs, { rate: 2 })).toThrow("intrinsicPlasticity: expected rate in (0, 1], got 2");
+    const r = make();
+    const before = [numbers(r.gain), numbers(r.bias)];
+    expect(() => intrinsicPlasticity(r, xs, { rate: 1, std: 1e-160 })).toThrow(
+      "intrinsicPlasticity: expected a rate at which gains stay finite",
+    );
+    expect([numbers(r.gain), numbers(r.bias)]).toEqual(before);
     expect(() => intrinsicPlasticity(make({ activation: "relu" }), xs)).toThrow(ArgumentError);
     expect(() => intrinsicPlasticity(make(), new Generator(3).uniform([5, 2, 1], -1, 1, "float64"))).toThrow(ShapeError);
   });
