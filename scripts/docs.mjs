@@ -45,6 +45,7 @@ const app = await Application.bootstrap({
   tsconfig: join(root, "tsconfig.json"),
   readme: join(root, "README.md"),
   projectDocuments: ["docs/*.md", "docs/guides/*.md"].map((pages) => join(root, pages)),
+  highlightLanguages: ["typescript", "javascript", "python", "shellscript", "json"],
   excludeInternal: true,
   excludePrivate: true,
   excludeExternals: true,

@@ -108,8 +108,26 @@ function distance(a: string, b: string): number {
   return row[y.length] as number;
 }
 
-function unknownName(op: string, name: string, known: readonly string[]): Error {
+/** What other libraries call some options. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  learningrate: "lr",
+  units: "hiddenSize",
+  inputdim: "inputSize",
+  hiddendim: "hiddenSize",
+};
+
+/** The known name that was probably meant: nearly the same, its beginning, its continuation, or another library's. */
+function nearest(name: string, known: readonly string[]): string | undefined {
+  const plain = (word: string) => word.toLowerCase().replaceAll("_", "");
   const near = known.filter((other) => distance(name, other) <= 2).sort((a, b) => distance(name, a) - distance(name, b))[0];
+  const [own, foreign] = [plain(name), ELSEWHERE[plain(name)]];
+  const begins = (a: string, b: string) => b.length > 2 && a.startsWith(b);
+  const part = known.find((other) => begins(own, plain(other)) || begins(plain(other), own));
+  return near ?? part ?? known.find((other) => other === foreign);
+}
+
+function unknownName(op: string, name: string, known: readonly string[]): Error {
+  const near = nearest(name, known);
   const hint = near === undefined ? "" : `: did you mean ${near}?`;
   return new ArgumentError(`${op}: expected options among ${list(known)}, got ${quote(name)}${hint}`);
 }
@@ -267,7 +285,10 @@ export function checkArrayLike(op: string, name: string, value: unknown): void {
 /** Anything iterable but a text. @throws DTypeError */
 export function checkIterable(op: string, name: string, value: unknown): void {
   const { [Symbol.iterator]: iterate } = (typeof value === "object" && value !== null ? value : {}) as { [Symbol.iterator]?: unknown };
-  if (typeof iterate !== "function") throw new DTypeError(`${op}: expected ${name} that can be iterated, got ${quote(value)}`);
+  if (typeof iterate === "function") return;
+  const asynchronous = typeof value === "object" && value !== null && Symbol.asyncIterator in value;
+  const got = asynchronous ? "an asynchronous source: collect it first, by for await (const item of source) list.push(item)" : quote(value);
+  throw new DTypeError(`${op}: expected ${name} that can be iterated, got ${got}`);
 }
 
 /** Options merged over their defaults. An option set to `undefined` keeps its default. */

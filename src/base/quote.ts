@@ -14,7 +14,7 @@ export function shorten(text: string): string {
 /** A value for a message, nearly as JSON: `"text"`, `[1,2]`, `{"a":1}`, `undefined`. */
 export function quote(value: unknown): string {
   try {
-    return shorten(sketch(value, DEPTH));
+    return value instanceof Promise ? "a promise: await it first" : shorten(sketch(value, DEPTH));
   } catch {
     return `a ${typeof value}`;
   }
@@ -37,7 +37,12 @@ function sketch(value: unknown, depth: number): string {
   }
   return isPlain(value)
     ? sketchObject(value, depth)
-    : `a ${shorten(value.constructor?.name || Object.prototype.toString.call(value).slice(8, -1))}`;
+    : withArticle(shorten(value.constructor?.name || Object.prototype.toString.call(value).slice(8, -1)));
+}
+
+/** "a Map", "an Int32Array". */
+export function withArticle(name: string): string {
+  return `${/^[AEIO]/.test(name) ? "an" : "a"} ${name}`;
 }
 
 function sketchObject(value: object, depth: number): string {

@@ -104,6 +104,7 @@ function checkFloat(op: string, x: Tensor): FloatDType {
 
 /** The features of x [..., F], each as one array. @throws ArgumentError for no rows or a value that is not finite */
 function columnsOf(x: Tensor): Float64Array[] {
+  checkTensor("Scaler", x);
   checkFloat("Scaler", x);
   const F = x.shape.at(-1) ?? 0;
   if (F === 0 || x.size === 0) throw new ShapeError(`Scaler: expected rows of features [..., F], got ${show(x.shape)}`);

@@ -2,7 +2,7 @@
 
 import { noGrad } from "../autodiff/tape.ts";
 import { checkLengths, checkNumber, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
+import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import {
   type Autoregressive,
@@ -22,7 +22,7 @@ import { select } from "../ops/shape.ts";
 import type { State } from "../recurrence/state.ts";
 import { defaultGenerator, type Generator } from "../tensor/random.ts";
 import { show } from "../tensor/shape.ts";
-import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkInt32, checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { scheduledSampling } from "../wrappers/modes.ts";
 import type { Decoder } from "./decoder.ts";
 import type { Encoder } from "./encoder.ts";
@@ -45,7 +45,7 @@ function listsOf(op: string, sequences: Sequences | PaddedSymbols): Lists {
   if (!("padded" in sequences)) return sequences.map((sequence) => Array.from(sequence));
   const { padded, lengths } = sequences;
   checkTensor(op, padded);
-  if (padded.dtype !== "int32") throw new DTypeError(`${op}: expected int32 symbols, got ${padded.dtype}`);
+  checkInt32(op, "symbols", padded);
   if (padded.rank !== 2) throw new ShapeError(`${op}: expected padded symbols [T,B], got ${show(padded.shape)}`);
   const [T, B] = padded.shape as [number, number];
   checkLengths(op, lengths, B, T);

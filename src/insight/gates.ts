@@ -2,7 +2,7 @@
 
 import type { ObservedLayer } from "../autodiff/observer.ts";
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFunction } from "../base/checks.ts";
+import { checkFunction, finished } from "../base/checks.ts";
 import { arrayOf, type FloatDType, isFloat, type TypedArray } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { checkModule, type Module } from "../nn/module.ts";
@@ -146,7 +146,7 @@ export function gateTrace(model: Module, fn: () => unknown): GateTrace[] {
   checkFunction("gateTrace", "fn", fn);
   const watch = new Watch();
   const recorder = new Recorder(watch);
-  scope(() => noGrad(() => void watch.run(model, recorder, fn)));
+  scope(() => noGrad(() => void watch.run(model, recorder, () => finished("gateTrace", fn()))));
   if (recorder.runs.length === 0) {
     throw new ArgumentError("gateTrace: expected a run of recurrences of the model that name their gates (by `gate`), got none");
   }

@@ -2,7 +2,7 @@
 
 import type { Inputs, Primitive } from "../autodiff/primitive.ts";
 import { noGrad } from "../autodiff/tape.ts";
-import { checkFunction, checkNumber, checkOptions } from "../base/checks.ts";
+import { checkFunction, checkNumber, checkOptions, finished } from "../base/checks.ts";
 import { checkModule, type Module } from "../nn/module.ts";
 import { scope, type Tensor } from "../tensor/tensor.ts";
 import { Watch } from "./watch.ts";
@@ -76,7 +76,7 @@ export function saturation(model: Module, fn: () => unknown, options: Saturation
     tallies.set(key, tally);
     add(tally, values, margin, ends, step);
   };
-  scope(() => noGrad(() => void watch.run(model, { ran, pulls: () => undefined }, fn)));
+  scope(() => noGrad(() => void watch.run(model, { ran, pulls: () => undefined }, () => finished("saturation", fn()))));
   return [...tallies].map(([key, { low, high, count, steps }]) => {
     const [module, name] = JSON.parse(key) as [string | null, string];
     return {

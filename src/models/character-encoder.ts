@@ -1,7 +1,7 @@
 /** Encodes words letter by letter. */
 
 import { checkList, checkNumber, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
+import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { Embedding, LAYER, type LayerOptions, Linear, uniformParameter } from "../nn/layers.ts";
 import { Module, type Parameter } from "../nn/module.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
@@ -11,7 +11,7 @@ import { relu, sigmoid } from "../ops/math.ts";
 import { amax } from "../ops/reduce.ts";
 import { cat, transpose } from "../ops/shape.ts";
 import { show } from "../tensor/shape.ts";
-import { assign, type Tensor } from "../tensor/tensor.ts";
+import { assign, checkInt32, type Tensor } from "../tensor/tensor.ts";
 
 export interface HighwayOptions extends LayerOptions {
   /** Initial bias of the gate (default −2, which carries nearly everything). */
@@ -138,7 +138,7 @@ export class CharacterEncoder extends Module {
   forward(ids: Tensor): Tensor {
     const widest = Math.max(...this.filters.map((f) => f.width));
     const W = ids.rank === 0 ? 0 : ids.dim(-1);
-    if (ids.dtype !== "int32") throw new DTypeError(`CharacterEncoder: expected int32 ids, got ${ids.dtype}`);
+    checkInt32("CharacterEncoder", "ids", ids);
     if (W < widest) throw new ShapeError(`CharacterEncoder: expected ids of at least ${widest} characters a word, got ${show(ids.shape)}`);
     const lead = ids.shape.slice(0, -1);
     const x = transpose(this.embedding.forward(reshape(ids, [-1, W])), 1, 2);

@@ -1,7 +1,7 @@
 /** ELMo: language models in both directions, and mixtures of their layers' vectors for each word. */
 
 import { checkSizes, optionsOf } from "../base/checks.ts";
-import { DTypeError, ShapeError } from "../base/errors.ts";
+import { ShapeError } from "../base/errors.ts";
 import { LAYER, type LayerOptions, Linear } from "../nn/layers.ts";
 import { crossEntropy } from "../nn/losses.ts";
 import { checkModule, Module, Parameter } from "../nn/module.ts";
@@ -15,7 +15,7 @@ import type { ScanOptions } from "../recurrence/recurrence.ts";
 import { LSTMCell } from "../recurrence/rnn-cells.ts";
 import { ones, zeros } from "../tensor/create.ts";
 import { show } from "../tensor/shape.ts";
-import { type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkInt32, type Tensor, tensor } from "../tensor/tensor.ts";
 import { StackedRNN } from "../wrappers/stacked.ts";
 
 /** Maps a written word to a vector: a `CharacterEncoder`, or an `Embedding` with a size. */
@@ -98,7 +98,7 @@ export class BidirectionalLanguageModel extends Module {
    */
   loss(xs: Tensor, words: Tensor, { lengths }: SentenceOptions = {}): Tensor {
     const [T, B] = xs.shape as [number, number];
-    if (words.dtype !== "int32") throw new DTypeError(`loss: expected int32 words, got ${words.dtype}`);
+    checkInt32("loss", "words", words);
     if (T < 2 || show(words.shape) !== show([T, B]))
       throw new ShapeError(`loss: expected words [T,B] of at least two steps for xs ${show(xs.shape)}, got ${show(words.shape)}`);
     const [fs, bs] = this.#directions(xs, lengths ? { lengths } : {});

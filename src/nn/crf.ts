@@ -14,7 +14,7 @@ import { logSumExp } from "../ops/reduce.ts";
 import { slice, unsqueeze, unstack } from "../ops/shape.ts";
 import { onesLike, zeros } from "../tensor/create.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkInt32, checkTensor, scope, type Tensor, tensor } from "../tensor/tensor.ts";
 import { lengthsOf } from "./ctc-loss.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "./layers.ts";
 import { type LossOptions, reduceLosses } from "./losses.ts";
@@ -160,7 +160,7 @@ export class LinearChainCRF extends Module {
   #labels(op: string, emissions: Tensor, tags: Tensor, { rows, lengths }: Chains): Int32Array {
     const [T, B] = emissions.shape as [number, number, number];
     checkTensor(op, tags);
-    if (tags.dtype !== "int32") throw new DTypeError(`${op}: expected int32 tags, got ${tags.dtype}`);
+    checkInt32(op, "tags", tags);
     if (!sameShape(tags.shape, [T, B])) throw new ShapeError(`${op}: expected tags [${T},${B}], got ${show(tags.shape)}`);
     const all = tags.data();
     return rows.map((row, i) => {

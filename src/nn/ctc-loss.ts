@@ -8,7 +8,7 @@ import { div } from "../ops/arithmetic.ts";
 import { equal, where } from "../ops/compare.ts";
 import { ctc, type Labels } from "../ops/ctc.ts";
 import { show } from "../tensor/shape.ts";
-import { checkTensor, Tensor, tensor } from "../tensor/tensor.ts";
+import { checkInt32, checkTensor, Tensor, tensor } from "../tensor/tensor.ts";
 import { type LossOptions, reduceLosses } from "./losses.ts";
 
 export interface CtcOptions extends LossOptions {
@@ -52,7 +52,7 @@ function padTargets(op: string, targets: Tensor, lengths: Int32Array, classes: n
 }
 
 function checkTargets(op: string, targets: Tensor, lengths: Int32Array, batch: number): void {
-  if (targets.dtype !== "int32") throw new DTypeError(`${op}: expected int32 targets, got ${targets.dtype}`);
+  checkInt32(op, "targets", targets);
   const total = lengths.reduce((a, b) => a + b, 0);
   const fits = targets.rank === 2 ? targets.dim(0) === batch : targets.rank === 1 && targets.size === total;
   if (!fits) throw new ShapeError(`${op}: expected targets [${batch},S] or, one after the other, [${total}], got ${show(targets.shape)}`);

@@ -20,7 +20,7 @@ import { crossEntropyWithLogits, logSoftmax } from "../ops/softmax.ts";
 import { meanSquaredError } from "../ops/squared-error.ts";
 import { type Shape, sameShape, show } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
-import { checkTensor, type Tensor } from "../tensor/tensor.ts";
+import { checkInt32, checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { view } from "../wasm/host.ts";
 import { cannotReplay } from "../wasm/recorder.ts";
 
@@ -138,7 +138,7 @@ interface ClassTarget {
 
 function classTarget(op: string, target: Tensor, shape: Shape, classes: number, { weight, ignoreIndex = -100 }: ClassOptions): ClassTarget {
   checkTensor(op, target);
-  if (target.dtype !== "int32") throw new DTypeError(`${op}: expected int32 class indices as target, got ${target.dtype}`);
+  checkInt32(op, "class indices as target", target);
   if (!sameShape(target.shape, shape)) throw new ShapeError(`${op}: expected a target of shape ${show(shape)}, got ${show(target.shape)}`);
   cannotReplay("reads values on the host");
   const index = dense(target);
@@ -213,6 +213,7 @@ function crossEntropyOfClasses(rows: Tensor, shape: Shape, target: Tensor, optio
 }
 
 function crossEntropyOfProbabilities(input: Tensor, target: Tensor, options: CrossEntropyOptions): Tensor {
+  if (target.rank < input.rank) checkInt32("crossEntropy", "classes as target", target);
   checkAlike("crossEntropy", input, target);
   const { weight, labelSmoothing = 0, reduction } = options;
   const { rows, shape } = classRows("crossEntropy", input);

@@ -6,7 +6,7 @@ import { ArgumentError, DTypeError, FormatError, ShapeError, StateError } from "
 import { isPlain, list, quote, shorten } from "../base/quote.ts";
 import { heldTensors } from "../tensor/parts.ts";
 import { sameShape, show } from "../tensor/shape.ts";
-import { assign, checkTensor, keep, refuseForeign, requireGrad, showAsText, Tensor } from "../tensor/tensor.ts";
+import { assign, checkTensor, keep, refuseForeign, requireGrad, showAsText, Tensor, whatToDo } from "../tensor/tensor.ts";
 
 /** A trainable tensor: a leaf that needs a gradient and outlives every scope. */
 export class Parameter extends Tensor {
@@ -313,7 +313,8 @@ function fits(from: DType, to: DType): boolean {
 function checkSource(name: string, target: Tensor, source: unknown): asserts source is Tensor {
   const called = shorten(name);
   refuseForeign("loadStateDict", source);
-  if (!(source instanceof Tensor)) throw new DTypeError(`loadStateDict: expected a tensor for ${called}, got ${quote(source)}`);
+  if (!(source instanceof Tensor))
+    throw new DTypeError(`loadStateDict: expected a tensor for ${called}, got ${quote(source)}${whatToDo(source)}`);
   if (!fits(source.dtype, target.dtype)) {
     throw new DTypeError(`loadStateDict: expected ${called} of dtype ${target.dtype}, got ${source.dtype}`);
   }

@@ -12,7 +12,7 @@ import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { arange, full, zeros } from "../tensor/create.ts";
 import { axisOf, broadcastShapes, type Shape, sameShape, show, sizeOf } from "../tensor/shape.ts";
 import { copyInto, dense } from "../tensor/strided.ts";
-import { checkTensor, empty, Tensor, tensor } from "../tensor/tensor.ts";
+import { checkInt32, checkTensor, empty, Tensor, tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
 import { addElements, addRows, gatherElements, gatherRows, scatterElements } from "../wasm/kernels.gen.ts";
 import { mul } from "./arithmetic.ts";
@@ -29,7 +29,7 @@ function around(shape: Shape, axis: number): [outer: number, n: number, inner: n
 /** The index in row-major order; checks that every entry is within [0, n). @internal */
 export function checkedIndex(op: string, index: Tensor, n: number): Tensor {
   checkTensor(op, index);
-  if (index.dtype !== "int32") throw new DTypeError(`${op}: expected an int32 index, got ${index.dtype}`);
+  checkInt32(op, "indices", index);
   const rows = dense(index);
   const values = view("int32", rows.ptr, rows.size);
   for (let i = 0; i < values.length; i++) {

@@ -3,7 +3,7 @@
 import { checkSizes } from "../base/checks.ts";
 import type { DType } from "../base/dtype.ts";
 import { arange } from "../tensor/create.ts";
-import { checkTensor, type Tensor } from "../tensor/tensor.ts";
+import { checkInt32, checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { cast } from "./cast.ts";
 import { equal } from "./compare.ts";
 import { takeRows } from "./gather.ts";
@@ -18,6 +18,7 @@ import { unsqueeze } from "./shape.ts";
  */
 export function oneHot(index: Tensor, classes: number, dtype: DType = "float32"): Tensor {
   checkTensor("oneHot", index);
+  checkInt32("oneHot", "indices", index);
   checkSizes("oneHot", { classes });
   const names = arange(0, classes, 1, "int32");
   // Taking rows of 0, 1, … gives the index itself, and refuses one that is out of range.

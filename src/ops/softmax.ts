@@ -9,7 +9,7 @@ import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { full, ones } from "../tensor/create.ts";
 import { axisOf, type Shape, sameShape, show } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
-import { checkTensor, empty, type Tensor } from "../tensor/tensor.ts";
+import { checkInt32, checkTensor, empty, type Tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
 import { crossEntropyGradRows, crossEntropyRows, type Kernel, logSoftmaxRows, softmaxRows } from "../wasm/kernels.gen.ts";
 import { mul, sub } from "./arithmetic.ts";
@@ -172,7 +172,7 @@ const crossEntropyGradOp: Primitive<CrossEntropyRun> = {
 
 function checkTargets(targets: Tensor, shape: Shape, classes: number, ignore: number): void {
   const op = "crossEntropyWithLogits";
-  if (targets.dtype !== "int32") throw new DTypeError(`${op}: expected int32 targets, got ${targets.dtype}`);
+  checkInt32(op, "targets", targets);
   if (!sameShape(targets.shape, shape)) throw new ShapeError(`${op}: expected targets of shape ${show(shape)}, got ${show(targets.shape)}`);
   const values = view("int32", targets.ptr, targets.size);
   for (let i = 0; i < values.length; i++) {

@@ -8,7 +8,7 @@ import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { eye } from "../tensor/create.ts";
 import { show, sizeOf } from "../tensor/shape.ts";
 import { dense } from "../tensor/strided.ts";
-import { checkTensor, empty, type Tensor, tensor } from "../tensor/tensor.ts";
+import { checkInt32, checkTensor, empty, type Tensor, tensor } from "../tensor/tensor.ts";
 import { call, view } from "../wasm/host.ts";
 import { sparseColumns, sparseRows, sparseSamples } from "../wasm/kernels.gen.ts";
 import { checkFloat } from "./reduction.ts";
@@ -52,7 +52,7 @@ function isKnown(pattern: SparsePattern): boolean {
 
 function checkIndices(op: string, name: string, indices: Tensor): void {
   checkTensor(op, indices);
-  if (indices.dtype !== "int32") throw new DTypeError(`${op}: expected int32 ${name}, got ${indices.dtype}`);
+  checkInt32(op, name, indices);
   if (indices.rank !== 1 || !indices.isContiguous)
     throw new ShapeError(`${op}: expected ${name} of one contiguous axis, got ${show(indices.shape)}`);
 }

@@ -129,9 +129,15 @@ export interface Tensor {
   [Symbol.dispose](): void;
 }
 
+/** What turns a value into a tensor, for a message. @internal */
+export function whatToDo(value: unknown): string {
+  if (value instanceof Promise) return ": await it first";
+  return Array.isArray(value) || ArrayBuffer.isView(value) ? ": wrap it in tensor()" : "";
+}
+
 /** Throws the error for anything but a tensor of this copy of the library. */
 function refuse(op: string, value: unknown): never {
-  if (!isForeign(value)) throw new DTypeError(`${op}: expected a tensor, got ${kindOf(value)}`);
+  if (!isForeign(value)) throw new DTypeError(`${op}: expected a tensor, got ${kindOf(value)}${whatToDo(value)}`);
   const { library = "another version" } = (value.storage ?? {}) as Partial<Storage>;
   throw new StateError(
     `${op}: expected a tensor of this copy of the library (${LIBRARY}), got one of ${library === LIBRARY ? "another copy of it" : library}: ` +
@@ -156,6 +162,12 @@ function isForeign(value: unknown): value is Tensor {
  */
 export function checkTensor(op: string, value: unknown): asserts value is Tensor {
   if (!(value instanceof Tensor)) refuse(op, value);
+}
+
+/** Requires int32: classes, symbols, indices. @throws DTypeError */
+export function checkInt32(op: string, name: string, x: Tensor): void {
+  if (x.dtype === "int32") return;
+  throw new DTypeError(`${op}: expected int32 ${name}, got ${x.dtype}: make them by tensor(values, { dtype: "int32" })`);
 }
 
 /** Checks a list of operands. @throws DTypeError for anything but an array of tensors; StateError for tensors of another copy */

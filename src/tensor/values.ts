@@ -2,6 +2,7 @@
 
 import { arrayOf, type DType, isFloat, type TypedArray } from "../base/dtype.ts";
 import { DTypeError, ShapeError } from "../base/errors.ts";
+import { withArticle } from "../base/quote.ts";
 import { type Shape, show, sizeOf } from "./shape.ts";
 
 /** Any typed array of numbers: floats of 16 to 64 bits, integers of 8 to 32. */
@@ -32,7 +33,7 @@ export function kindOf(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value !== "object") return `a ${typeof value}`;
   if ("storage" in value && "dtype" in value) return "a tensor";
-  return `a ${Object.prototype.toString.call(value).slice(8, -1)}`;
+  return withArticle(Object.prototype.toString.call(value).slice(8, -1));
 }
 
 /** The dtype of a typed array of numbers; undefined for anything else. */

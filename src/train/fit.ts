@@ -702,6 +702,20 @@ export class Training<M extends Module, B extends object, S extends State = Stat
   }
 }
 
+// What a forgotten `await` meets: only the summary has these, and only `for await` iterates. Types show neither.
+for (const name of ["steps", "reason", "loss"]) {
+  const get = (): never => {
+    throw new StateError(`fit: expected the training to be awaited before its ${name} is read: await fit(…)`);
+  };
+  Object.defineProperty(Training.prototype, name, { get, configurable: true });
+}
+Object.defineProperty(Training.prototype, Symbol.iterator, {
+  configurable: true,
+  value: (): never => {
+    throw new StateError("fit: expected for await (const step of training), got for without await");
+  },
+});
+
 /** A step's loss and gradients. */
 interface Differentiated<S extends State> {
   readonly loss: number;

@@ -37,7 +37,7 @@ export function vjp(fn: TensorFunction, inputs: readonly Tensor[]): [Tensor, (co
   checkFunction("vjp", "fn", fn);
   checkTensors("vjp", "inputs", inputs);
   const tracked = inputs.map(track);
-  const y = nested(() => enableGrad(() => fn(...tracked)));
+  const y = nested(() => enableGrad(() => finished("vjp", fn(...tracked))));
   const createGraph = nesting > 0;
   const pullback = (cotangent: Tensor, options: SweepOptions = { createGraph }): Tensor[] =>
     gradients([y], tracked, [cotangent], options).map((g, i) => g ?? zerosOf(tracked[i] as Tensor));
@@ -50,10 +50,12 @@ function zerosOf(x: Tensor): Tensor {
 
 /** The value and the gradients of a scalar function. */
 export function valueAndGrad(fn: TensorFunction): (...inputs: Tensor[]) => [Tensor, Tensor[]] {
+  checkFunction("grad", "fn", fn);
   return (...inputs) =>
     nested((createGraph) => {
+      checkTensors("grad", "inputs", inputs);
       const tracked = inputs.map(track);
-      const y = enableGrad(() => fn(...tracked));
+      const y = enableGrad(() => finished("grad", fn(...tracked)));
       const found = gradients([y], tracked, [seedOf("grad", y)], { createGraph });
       return [y, found.map((g, i) => g ?? zerosOf(tracked[i] as Tensor))];
     });

@@ -64,7 +64,7 @@ describe("options", () => {
     }
     for (const options of [Object.create({ lr: 1 }), new Config()]) {
       expect(check(options)).toThrow(DTypeError);
-      expect(check(options)).toThrow(/^op: expected options as a plain object, got a /);
+      expect(check(options)).toThrow(/^op: expected options as a plain object, got an? /);
       expect(check({ ...options, lr: options.lr })).not.toThrow();
     }
   });

@@ -355,7 +355,7 @@ describe("errors", () => {
       ArgumentError,
       "gather: expected indices in [0, 2], got -1 at [0,0] of index [1,1]",
     ],
-    ["gather by floats", () => ops.gather(x, 1, tensor([[0]])), DTypeError, "gather: expected an int32 index, got float32"],
+    ["gather by floats", () => ops.gather(x, 1, tensor([[0]])), DTypeError, "gather: expected int32 indices, got float32"],
     [
       "gather of another rank",
       () => ops.gather(x, 1, ints([0])),

@@ -138,7 +138,7 @@ describe("a tensor of another copy", () => {
 });
 
 it("what is no tensor at all is no operand either", () => {
-  for (const [value, kind] of [[null, "null"], [undefined, "undefined"], ["1", "a string"], [true, "a boolean"], [[1], "a Array"], [{}, "a Object"]] as const) {
+  for (const [value, kind] of [[null, "null"], [undefined, "undefined"], ["1", "a string"], [true, "a boolean"], [[1], "an Array: wrap it in tensor()"], [{}, "an Object"]] as const) {
     for (const fn of [one.add, one.div, one.less, one.maximum]) {
       expect(() => fn(one.ones([1]), value as never)).toThrow(`expected a tensor, got ${kind}`);
       expect(() => fn(value as never, 1)).toThrow(`expected a tensor, got ${kind}`);

@@ -68,7 +68,7 @@ describe("typed arrays", () => {
     expect(() => tensor(new BigInt64Array([1n]) as never)).toThrow(new DTypeError("tensor: expected numbers, got a BigInt64Array"));
     expect(() => tensor(new BigUint64Array([1n]) as never)).toThrow(DTypeError);
     expect(() => tensor(new DataView(new ArrayBuffer(8)) as never)).toThrow(new DTypeError("tensor: expected numbers, got a DataView"));
-    expect(() => tensor(new ArrayBuffer(8) as never)).toThrow(new DTypeError("tensor: expected numbers, got a ArrayBuffer"));
+    expect(() => tensor(new ArrayBuffer(8) as never)).toThrow(new DTypeError("tensor: expected numbers, got an ArrayBuffer"));
   });
 });
 
@@ -117,7 +117,7 @@ describe("nested arrays", () => {
       ["1", "a string"],
       [["1", "2"], "a string"],
       [[1n], "a bigint"],
-      [{ length: 2, 0: 1, 1: 2 }, "a Object"],
+      [{ length: 2, 0: 1, 1: 2 }, "an Object"],
       [new Map([[0, 1]]), "a Map"],
       [new Set([1]), "a Set"],
       [[new Date(0)], "a Date"],
