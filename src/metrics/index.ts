@@ -16,4 +16,4 @@ export {
 } from "./classification.ts";
 export type { MaskOptions, Values } from "./elements.ts";
 export { bitsPerSymbol, type MaseOptions, mae, mape, mase, perplexity, rmse, smape } from "./regression.ts";
-export { type BleuOptions, bleu, characterErrorRate, editDistance, type Symbols, wordErrorRate } from "./text.ts";
+export { type BleuOptions, bleu, type ChrfOptions, characterErrorRate, chrF, editDistance, type Symbols, wordErrorRate } from "./text.ts";

@@ -1,6 +1,6 @@
 /** Metrics that compare sequences of symbols with references. */
 
-import { checkFlag, checkList, checkOptions, checkWhole } from "../base/checks.ts";
+import { checkFlag, checkList, checkNumber, checkOptions, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 
@@ -159,4 +159,65 @@ export function bleu(hypotheses: readonly Symbols[], references: readonly (reado
     logs += Math.log(found / all) / maxOrder;
   }
   return Math.min(1, Math.exp(1 - wanted / length)) * Math.exp(logs);
+}
+
+export interface ChrfOptions {
+  /** Longest n-grams (default 6). */
+  readonly maxOrder?: number;
+  /** How many times recall counts as much as precision (default 2). */
+  readonly beta?: number;
+}
+
+/** Numbers of n-grams of a hypothesis, of a reference, and of both, by order. */
+type Overlap = readonly { readonly own: number; readonly goal: number; readonly both: number }[];
+
+function overlapOf(hypothesis: string, reference: string, maxOrder: number): Overlap {
+  const [own, goal] = [hypothesis, reference].map((text) => Array.from(text.replace(/\s+/gu, ""))) as [string[], string[]];
+  return Array.from({ length: maxOrder }, (_, i) => ({
+    own: Math.max(0, own.length - i),
+    goal: Math.max(0, goal.length - i),
+    both: matches(ngrams(own, i + 1), [ngrams(goal, i + 1)]),
+  }));
+}
+
+/** F of the mean precision and the mean recall over the orders that both texts have. */
+function chrfOf(overlap: Overlap, beta: number): number {
+  const orders = overlap.filter(({ own, goal }) => own > 0 && goal > 0);
+  if (orders.length === 0) return 0;
+  const precision = orders.reduce((sum, { own, both }) => sum + both / own, 0) / orders.length;
+  const recall = orders.reduce((sum, { goal, both }) => sum + both / goal, 0) / orders.length;
+  const weight = beta * beta;
+  return precision + recall === 0 ? 0 : ((1 + weight) * precision * recall) / (weight * precision + recall);
+}
+
+/**
+ * chrF of a corpus: F of the precision and recall of n-grams of characters up to 6, without white space; from 0 to 1. Where a text has
+ * several references, the best one counts. It suits short texts and languages with many word forms better than `bleu`.
+ * @param hypotheses texts
+ * @param references one or more texts for each hypothesis
+ * @throws ShapeError for another number of references, ArgumentError for a text without references
+ * @see Popović, "chrF: character n-gram F-score for automatic MT evaluation", 2015
+ * @example chrF(["le chat dort"], [["le chat dort", "le chat est endormi"]]) // 1
+ */
+export function chrF(hypotheses: readonly string[], references: readonly (readonly string[])[], options: ChrfOptions = {}): number {
+  const op = "chrF";
+  const { maxOrder = 6, beta = 2 } = optionsOf(op, options, ["maxOrder", "beta"]);
+  checkWhole(op, "maxOrder", maxOrder, { least: 1 });
+  checkNumber(op, "beta", beta, { above: 0 });
+  const own = texts(op, "hypotheses", hypotheses);
+  checkList(op, "references", references);
+  if (own.length !== references.length) {
+    throw new ShapeError(`${op}: expected as many lists of references as hypotheses, ${own.length}, got ${references.length}`);
+  }
+  const overlaps = own.map((hypothesis, i) => {
+    const goals = texts(op, `references ${i}`, references[i] as readonly string[]);
+    if (goals.length === 0) throw new ArgumentError(`${op}: expected at least one reference of each text, got none at position ${i}`);
+    const all = goals.map((goal) => overlapOf(hypothesis, goal, maxOrder));
+    return all.reduce((best, one) => (chrfOf(one, beta) > chrfOf(best, beta) ? one : best));
+  });
+  const total = Array.from({ length: maxOrder }, (_, i) => {
+    const sum = (part: "own" | "goal" | "both") => overlaps.reduce((n, overlap) => n + (overlap[i]?.[part] ?? 0), 0);
+    return { own: sum("own"), goal: sum("goal"), both: sum("both") };
+  });
+  return chrfOf(total, beta);
 }
