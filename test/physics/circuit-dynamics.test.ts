@@ -253,6 +253,23 @@ describe("a circuit called wrongly", () => {
     expect(() => call()).toThrow(words);
   }); // biome-ignore format: long
 
+  it("of resistors alone has no states, and its gradients by hand", () => {
+    const divider = new DynamicCircuit({ circuit: { nodes: 2, branches: [[0, 1], [1, 0]] }, sources: [3, 0], elements: [{ resistance: 1 }, { resistance: 2 }] });
+    const none = vector([]);
+    expect(rowsOf(divider.run(none, { steps: 1 }).potentials)).toEqual([[0, 2], [0, 2]]);
+    // φ = (S₀ R₁ − S₁ R₀)/(R₀ + R₁), twice.
+    const { value, sources, elements, on } = divider.gradient(none, ({ potentials }) => sum(potentials), { steps: 1 });
+    expect(value).toBe(4);
+    [...sources, ...elements].forEach((v, i) => expect(v).toBeCloseTo([4 / 3, -2 / 3, -4 / 3, 2 / 3][i] as number, 14));
+    expect(on).toBe(0);
+    expect(divider.gradient(none, () => tensor(3, { dtype: "float64" }), { steps: 1 })).toMatchObject({ value: 3, alpha: 0 });
+  }); // biome-ignore format: long
+
+  it("says where a step is too long for Newton's method", () => {
+    const two = new DynamicCircuit({ circuit: { nodes: 2, branches: [[0, 1], [1, 0]] }, sources: [1, 0] });
+    expect(() => two.run(vector([0.2, 0.8]), { steps: 3, dt: 1e6, method: "implicit-euler" })).toThrow("run: expected equations that Newton's method solves");
+  }); // biome-ignore format: long
+
   it("keeps nothing of the arrays that it was given, and runs no step when asked for none", () => {
     const sources = [1, 0, 0];
     const own = new DynamicCircuit({ circuit: triangle, sources });
