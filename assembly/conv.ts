@@ -6,6 +6,7 @@
 
 import { loadLanes, storeLanes } from "./edges";
 import { at, lanes } from "./lanes";
+import { partEnd, partStart } from "./threads";
 
 /** How many of the places first, first + step, … lie before `end`. */
 // @ts-ignore: decorator
@@ -72,19 +73,27 @@ function eachWindowRow<T>(
   }
 }
 
-/** Columns of x. @kernel */
+/** Columns of x. @kernel @shared planes * kh * kw * oh * ow */
 export function unfoldPlanes<T>(
   planes: i32, h: i32, w: i32, kh: i32, kw: i32, oh: i32, ow: i32,
   sh: i32, sw: i32, dh: i32, dw: i32, top: i32, left: i32, x: usize, columns: usize,
 ): void {
+  const first = partStart(planes, 1);
+  planes = partEnd(planes, 1) - first;
+  x = at<T>(x, first * h * w);
+  columns = at<T>(columns, first * kh * kw * oh * ow);
   eachWindowRow<T>(false, planes, h, w, kh, kw, oh, ow, sh, sw, dh, dw, top, left, x, columns);
 }
 
-/** The transpose: x[p,·,·] = the sum of the columns' elements that came from there, in the order of the kernel's positions. @kernel */
+/** The transpose: x[p,·,·] = the sum of the columns' elements that came from there, in the order of the kernel's positions. @kernel @shared planes * kh * kw * oh * ow */
 export function foldPlanes<T>(
   planes: i32, h: i32, w: i32, kh: i32, kw: i32, oh: i32, ow: i32,
   sh: i32, sw: i32, dh: i32, dw: i32, top: i32, left: i32, columns: usize, x: usize,
 ): void {
+  const first = partStart(planes, 1);
+  planes = partEnd(planes, 1) - first;
+  x = at<T>(x, first * h * w);
+  columns = at<T>(columns, first * kh * kw * oh * ow);
   memory.fill(x, 0, at<T>(0, planes * h * w));
   eachWindowRow<T>(true, planes, h, w, kh, kw, oh, ow, sh, sw, dh, dw, top, left, x, columns);
 }

@@ -1,10 +1,12 @@
 import { at, transposeTile } from "./lanes";
+import { isShared, partEnd, partStart } from "./threads";
 
-/** Sets n elements of y to value. @kernel */
+/** Sets n elements of y to value. @kernel @shared n */
 export function fill<T>(n: i32, value: f64, y: usize): void {
   const v = v128.splat<T>(<T>value);
   const L = <i32>(16 / sizeof<T>());
-  let i = 0;
+  let i = partStart(n, 64);
+  n = partEnd(n, 64);
   for (; i <= n - L; i += L) v128.store(at<T>(y, i), v);
   for (; i < n; i++) store<T>(at<T>(y, i), <T>value);
 }
@@ -90,7 +92,7 @@ function copyAxes<E>(
 /**
  * Copies elements of `width` bytes (1, 4 or 8) over four axes, n3 the innermost, from strides s to strides t
  * (counted in elements; zero repeats, negative walks back). Source and target do not overlap. Not a float kernel: call it with dtype int32.
- * @kernel
+ * @kernel @shared 2 * n0 * n1 * n2 * n3
  */
 export function copyStrided(
   width: i32,
@@ -99,6 +101,19 @@ export function copyStrided(
   t0: i32, t1: i32, t2: i32, t3: i32,
   source: usize, target: usize
 ): void {
+  // Threads share the first axis that has more than one.
+  if (isShared()) {
+    const axis = n0 > 1 ? 0 : n1 > 1 ? 1 : n2 > 1 ? 2 : 3;
+    const n = axis == 0 ? n0 : axis == 1 ? n1 : axis == 2 ? n2 : n3;
+    const first = partStart(n, axis < 2 ? 1 : BLOCK);
+    const count = partEnd(n, axis < 2 ? 1 : BLOCK) - first;
+    source += first * width * (axis == 0 ? s0 : axis == 1 ? s1 : axis == 2 ? s2 : s3);
+    target += first * width * (axis == 0 ? t0 : axis == 1 ? t1 : axis == 2 ? t2 : t3);
+    if (axis == 0) n0 = count;
+    else if (axis == 1) n1 = count;
+    else if (axis == 2) n2 = count;
+    else n3 = count;
+  }
   if (width == 4) copyAxes<u32>(n0, n1, n2, n3, s0, s1, s2, s3, t0, t1, t2, t3, source, target);
   else if (width == 8) copyAxes<u64>(n0, n1, n2, n3, s0, s1, s2, s3, t0, t1, t2, t3, source, target);
   else copyAxes<u8>(n0, n1, n2, n3, s0, s1, s2, s3, t0, t1, t2, t3, source, target);

@@ -4,6 +4,7 @@
 import { loadLanes, storeLanes } from "./edges";
 import { at, lanes, madd, sumLanes } from "./lanes";
 import { sumRow } from "./reduce/axis";
+import { partEnd, partStart } from "./threads";
 
 // @ts-ignore: decorator
 @inline
@@ -24,10 +25,14 @@ function squares<T>(n: i32, x: usize, mean: T): T {
 
 /**
  * Each row y = (x - mean)·rstd·w + b with rstd = 1 / √(variance + eps); w = 0 means ones, b = 0 zeros.
- * stats [rows, 2] receives mean and rstd. y may be x. @kernel
+ * stats [rows, 2] receives mean and rstd. y may be x. @kernel @shared 8 * rows * n
  */
 export function layerNormRows<T>(rows: i32, n: i32, eps: f64, x: usize, w: usize, b: usize, y: usize, stats: usize): void {
-  for (let r = 0; r < rows; r++) {
+  const first = partStart(rows, 1);
+  const end = partEnd(rows, 1);
+  x = at<T>(x, first * n);
+  y = at<T>(y, first * n);
+  for (let r = first; r < end; r++) {
     const mean = sumRow<T>(n, x) / <T>n;
     const rstd = <T>1 / sqrt<T>(squares<T>(n, x, mean) / <T>n + <T>eps);
     store<T>(at<T>(stats, 2 * r), mean);

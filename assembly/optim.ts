@@ -3,7 +3,8 @@
 // In all of them d = sign·g + decay·p is the gradient (sign −1 to maximise, decay the L2 penalty);
 // arrays do not overlap unless said so. Nothing is fused into one rounding, so both builds give the same bits.
 
-import { own } from "./threads";
+import { at } from "./lanes";
+import { isShared, own, partEnd, partStart } from "./threads";
 
 /** The last elements of up to eight arrays, each made up to a vector, and where they belong. */
 const ENDS = own(memory.data(128, 16));
@@ -39,6 +40,16 @@ function putBack(bytes: usize): void {
   putBack(bytes);
 }
 
+/** Threads share elements: parts of an array are of whole vectors. */
+const UNIT: i32 = 64;
+
+/** Where this thread's part of an array begins; an absent one stays absent. */
+// @ts-ignore: decorator
+@inline
+function partOf<T>(base: usize, first: i32): usize {
+  return isShared() && base ? at<T>(base, first) : base;
+}
+
 // @ts-ignore: decorator
 @inline
 function splat<T>(x: f64): v128 {
@@ -53,9 +64,14 @@ function mix<T>(a: v128, x: v128, b: v128, y: v128): v128 {
 }
 
 /**
- * m ← momentum·m + share·d; p ← p − lr·(now·d + ahead·m). Without m (address 0) it counts as d. @kernel
+ * m ← momentum·m + share·d; p ← p − lr·(now·d + ahead·m). Without m (address 0) it counts as d. @kernel @shared 10 * n
  */
 export function sgd<T>(n: i32, lr: f64, sign: f64, decay: f64, momentum: f64, share: f64, now: f64, ahead: f64, p: usize, g: usize, m: usize): void {
+  const first = partStart(n, UNIT);
+  n = partEnd(n, UNIT) - first;
+  p = partOf<T>(p, first);
+  g = partOf<T>(g, first);
+  m = partOf<T>(m, first);
   const rate = splat<T>(lr);
   const s = splat<T>(sign);
   const l2 = splat<T>(decay);
@@ -86,9 +102,16 @@ export function sgd<T>(n: i32, lr: f64, sign: f64, decay: f64, momentum: f64, sh
 
 /**
  * v ← keep·v + share·d², a ← keep·a + share·d; u = d/(√max(0, v − a²) + ε); m ← momentum·m + u; p ← p − lr·m.
- * Without a (address 0) it counts as zero; without m (address 0) p ← p − lr·u. RMSprop, and with keep = share = 1 Adagrad. @kernel
+ * Without a (address 0) it counts as zero; without m (address 0) p ← p − lr·u. RMSprop, and with keep = share = 1 Adagrad. @kernel @shared 10 * n
  */
 export function rmsprop<T>(n: i32, lr: f64, sign: f64, decay: f64, keep: f64, share: f64, eps: f64, momentum: f64, p: usize, g: usize, v: usize, a: usize, m: usize): void {
+  const first = partStart(n, UNIT);
+  n = partEnd(n, UNIT) - first;
+  p = partOf<T>(p, first);
+  g = partOf<T>(g, first);
+  v = partOf<T>(v, first);
+  a = partOf<T>(a, first);
+  m = partOf<T>(m, first);
   const rate = splat<T>(lr);
   const s = splat<T>(sign);
   const l2 = splat<T>(decay);
@@ -127,8 +150,14 @@ export function rmsprop<T>(n: i32, lr: f64, sign: f64, decay: f64, keep: f64, sh
   putBack(size & 15);
 }
 
-/** v ← ρ·v + (1 − ρ)·d²; u = d·√(x + ε)/√(v + ε); x ← ρ·x + (1 − ρ)·u²; p ← p − lr·u @kernel */
+/** v ← ρ·v + (1 − ρ)·d²; u = d·√(x + ε)/√(v + ε); x ← ρ·x + (1 − ρ)·u²; p ← p − lr·u @kernel @shared 10 * n */
 export function adadelta<T>(n: i32, lr: f64, sign: f64, decay: f64, rho: f64, eps: f64, p: usize, g: usize, v: usize, x: usize): void {
+  const first = partStart(n, UNIT);
+  n = partEnd(n, UNIT) - first;
+  p = partOf<T>(p, first);
+  g = partOf<T>(g, first);
+  v = partOf<T>(v, first);
+  x = partOf<T>(x, first);
   const rate = splat<T>(lr);
   const s = splat<T>(sign);
   const l2 = splat<T>(decay);
@@ -159,7 +188,7 @@ export function adadelta<T>(n: i32, lr: f64, sign: f64, decay: f64, rho: f64, ep
 /**
  * m ← β₁·m + (1 − β₁)·d; v ← β₂·v + (1 − β₂)·d²; top ← max(top, v); p ← shrink·p − (cm·m + cg·d)/(scale·√top + ε).
  * d uses the shrunk p. `top` may be v itself. The coefficients make it Adam, AdamW, NAdam or RAdam.
- * The slots hold, for each of `count` parameters: n, p, g, m, v, top. @kernel
+ * The slots hold, for each of `count` parameters: n, p, g, m, v, top. @kernel @shared 10 * sizes(count, slots)
  */
 export function adam<T>(count: i32, sign: f64, decay: f64, shrink: f64, beta1: f64, beta2: f64, cm: f64, cg: f64, scale: f64, eps: f64, slots: usize): void {
   const s = splat<T>(sign);
@@ -174,12 +203,14 @@ export function adam<T>(count: i32, sign: f64, decay: f64, shrink: f64, beta1: f
   const unit = splat<T>(scale);
   const e = splat<T>(eps);
   for (let k = 0; k < count; k++, slots += 48) {
-    const size = <usize>load<f64>(slots) * sizeof<T>();
-    let p = <usize>load<f64>(slots, 8);
-    let g = <usize>load<f64>(slots, 16);
-    let m = <usize>load<f64>(slots, 24);
-    let v = <usize>load<f64>(slots, 32);
-    let top = <usize>load<f64>(slots, 40);
+    const n = <i32>load<f64>(slots);
+    const first = partStart(n, UNIT);
+    const size = <usize>(partEnd(n, UNIT) - first) * sizeof<T>();
+    let p = partOf<T>(<usize>load<f64>(slots, 8), first);
+    let g = partOf<T>(<usize>load<f64>(slots, 16), first);
+    let m = partOf<T>(<usize>load<f64>(slots, 24), first);
+    let v = partOf<T>(<usize>load<f64>(slots, 32), first);
+    let top = partOf<T>(<usize>load<f64>(slots, 40), first);
     for (let i: usize = 0; i < size; i += 16) {
       if (size - i < 16) {
         p = end(p, i, size - i);
@@ -203,8 +234,14 @@ export function adam<T>(count: i32, sign: f64, decay: f64, shrink: f64, beta1: f
   }
 }
 
-/** m ← β₁·m + (1 − β₁)·d; u ← max(β₂·u, |d| + ε); p ← p − lr·m/u @kernel */
+/** m ← β₁·m + (1 − β₁)·d; u ← max(β₂·u, |d| + ε); p ← p − lr·m/u @kernel @shared 10 * n */
 export function adamax<T>(n: i32, lr: f64, sign: f64, decay: f64, beta1: f64, beta2: f64, eps: f64, p: usize, g: usize, m: usize, u: usize): void {
+  const first = partStart(n, UNIT);
+  n = partEnd(n, UNIT) - first;
+  p = partOf<T>(p, first);
+  g = partOf<T>(g, first);
+  m = partOf<T>(m, first);
+  u = partOf<T>(u, first);
   const rate = splat<T>(lr);
   const s = splat<T>(sign);
   const l2 = splat<T>(decay);
@@ -233,9 +270,15 @@ export function adamax<T>(n: i32, lr: f64, sign: f64, decay: f64, beta1: f64, be
 
 /**
  * Step sizes by the signs of successive gradients: s ← s·η⁺ where d·last > 0, s·η⁻ and d ← 0 where d·last < 0, kept
- * within [least, most]; p ← p − sign(d)·s; last ← d. @kernel
+ * within [least, most]; p ← p − sign(d)·s; last ← d. @kernel @shared 10 * n
  */
 export function rprop<T>(n: i32, sign: f64, down: f64, up: f64, least: f64, most: f64, p: usize, g: usize, last: usize, s: usize): void {
+  const first = partStart(n, UNIT);
+  n = partEnd(n, UNIT) - first;
+  p = partOf<T>(p, first);
+  g = partOf<T>(g, first);
+  last = partOf<T>(last, first);
+  s = partOf<T>(s, first);
   const signs = splat<T>(sign);
   const slower = splat<T>(down);
   const faster = splat<T>(up);
@@ -266,8 +309,12 @@ export function rprop<T>(n: i32, sign: f64, down: f64, up: f64, least: f64, most
   putBack(size & 15);
 }
 
-/** y ← a·x + b·y; x and y may be the same. @kernel */
+/** y ← a·x + b·y; x and y may be the same. @kernel @shared 4 * n */
 export function axpby<T>(n: i32, a: f64, x: usize, b: f64, y: usize): void {
+  const first = partStart(n, UNIT);
+  n = partEnd(n, UNIT) - first;
+  x = partOf<T>(x, first);
+  y = partOf<T>(y, first);
   const ofX = splat<T>(a);
   const ofY = splat<T>(b);
   const size = <usize>n * sizeof<T>();
@@ -281,8 +328,11 @@ export function axpby<T>(n: i32, a: f64, x: usize, b: f64, y: usize): void {
   putBack(size & 15);
 }
 
-/** x ← x kept within [−limit, limit]; NaN stays. @kernel */
+/** x ← x kept within [−limit, limit]; NaN stays. @kernel @shared 4 * n */
 export function clampMagnitude<T>(n: i32, limit: f64, x: usize): void {
+  const first = partStart(n, UNIT);
+  n = partEnd(n, UNIT) - first;
+  x = partOf<T>(x, first);
   const high = splat<T>(limit);
   const low = splat<T>(-limit);
   const size = <usize>n * sizeof<T>();

@@ -6,6 +6,7 @@ import { at, lanes, sumLanes } from "./lanes";
 import { vexp } from "./math/exp";
 import { vlog } from "./math/log";
 import { maxRow, sumRow } from "./reduce/axis";
+import { partEnd, partStart } from "./threads";
 
 /** y = exp(x - shift) (not stored where y = 0) and its sum. */
 function expRow<T>(n: i32, shift: T, x: usize, y: usize): T {
@@ -25,9 +26,13 @@ function log<T>(x: T): T {
   return v128.extract_lane<T>(vlog<T>(v128.splat<T>(x)), 0);
 }
 
-/** Each row y = exp(x - max) / Σ exp(x - max). y may be x. @kernel */
+/** Each row y = exp(x - max) / Σ exp(x - max). y may be x. @kernel @shared 20 * rows * n */
 export function softmaxRows<T>(rows: i32, n: i32, x: usize, y: usize): void {
-  for (let r = 0; r < rows; r++) {
+  const first = partStart(rows, 1);
+  const end = partEnd(rows, 1);
+  x = at<T>(x, first * n);
+  y = at<T>(y, first * n);
+  for (let r = first; r < end; r++) {
     const sum = v128.splat<T>(expRow<T>(n, maxRow<T>(n, x), x, y));
     for (let i = 0; i < n; i += lanes<T>()) storeLanes<T>(y, i, n, v128.div<T>(loadLanes<T>(y, i, n, <T>0), sum));
     x += at<T>(0, n);
@@ -35,9 +40,13 @@ export function softmaxRows<T>(rows: i32, n: i32, x: usize, y: usize): void {
   }
 }
 
-/** Each row y = x - max - log Σ exp(x - max). y may be x. @kernel */
+/** Each row y = x - max - log Σ exp(x - max). y may be x. @kernel @shared 20 * rows * n */
 export function logSoftmaxRows<T>(rows: i32, n: i32, x: usize, y: usize): void {
-  for (let r = 0; r < rows; r++) {
+  const first = partStart(rows, 1);
+  const end = partEnd(rows, 1);
+  x = at<T>(x, first * n);
+  y = at<T>(y, first * n);
+  for (let r = first; r < end; r++) {
     const top = maxRow<T>(n, x);
     const shift = v128.splat<T>(top);
     const logSum = v128.splat<T>(log<T>(expRow<T>(n, top, x, 0)));
@@ -49,9 +58,12 @@ export function logSoftmaxRows<T>(rows: i32, n: i32, x: usize, y: usize): void {
   }
 }
 
-/** y[r] = log Σ exp(x[r,…]); -∞ of nothing and of nothing but -∞. @kernel */
+/** y[r] = log Σ exp(x[r,…]); -∞ of nothing and of nothing but -∞. @kernel @shared 20 * rows * n */
 export function logSumExpRows<T>(rows: i32, n: i32, x: usize, y: usize): void {
-  for (let r = 0; r < rows; r++) {
+  const first = partStart(rows, 1);
+  const end = partEnd(rows, 1);
+  x = at<T>(x, first * n);
+  for (let r = first; r < end; r++) {
     const top = maxRow<T>(n, x);
     const shift = isFinite<T>(top) ? top : <T>0;
     store<T>(at<T>(y, r), shift + log<T>(expRow<T>(n, shift, x, 0)));
@@ -71,12 +83,15 @@ function weightOf<T>(weights: usize, c: i32): T {
  *
  *   loss = Σ_c q_c·(log Σ exp x - x_c),  q_c = (1 - ε)·w_t·[c = t] + (ε / n)·w_c
  *
- * and 0 where t = ignore. stats [rows, 2] receives max and Σ exp(x - max). weights = 0: all are 1. @kernel
+ * and 0 where t = ignore. stats [rows, 2] receives max and Σ exp(x - max). weights = 0: all are 1. @kernel @shared 20 * rows * n
  */
 export function crossEntropyRows<T>(
   rows: i32, n: i32, x: usize, targets: usize, ignore: i32, smoothing: f64, weights: usize, loss: usize, stats: usize,
 ): void {
-  for (let r = 0; r < rows; r++) {
+  const first = partStart(rows, 1);
+  const end = partEnd(rows, 1);
+  x = at<T>(x, first * n);
+  for (let r = first; r < end; r++) {
     const t = load<i32>(at<i32>(targets, r));
     const top = maxRow<T>(n, x);
     const sum = expRow<T>(n, top, x, 0);
@@ -98,14 +113,18 @@ function rowLoss<T>(n: i32, x: usize, t: i32, smoothing: T, weights: usize, top:
 }
 
 /**
- * dx = g[r]·(Σq·softmax(x) - q), the gradient of the above; rows of the ignored class are 0. dx may be x. @kernel
+ * dx = g[r]·(Σq·softmax(x) - q), the gradient of the above; rows of the ignored class are 0. dx may be x. @kernel @shared 20 * rows * n
  */
 export function crossEntropyGradRows<T>(
   rows: i32, n: i32, x: usize, targets: usize, ignore: i32, smoothing: f64, weights: usize, stats: usize, g: usize, dx: usize,
 ): void {
   const share = <T>(smoothing / <f64>n);
   const whole = weights == 0 ? <T>n : sumRow<T>(n, weights);
-  for (let r = 0; r < rows; r++) {
+  const first = partStart(rows, 1);
+  const end = partEnd(rows, 1);
+  x = at<T>(x, first * n);
+  dx = at<T>(dx, first * n);
+  for (let r = first; r < end; r++) {
     const t = load<i32>(at<i32>(targets, r));
     const gr = load<T>(at<T>(g, r));
     if (t == ignore) memory.fill(dx, 0, at<T>(0, n));

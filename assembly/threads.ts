@@ -5,6 +5,7 @@
 // Every other build is one thread: a part is all there is, and nothing here remains.
 
 import { run } from "./index.gen";
+import { LEAST_WORK } from "./work";
 
 /** Where this instance's static memory lies, counted from the first one's. */
 // @ts-ignore: decorator
@@ -77,11 +78,11 @@ const MEETINGS: usize = 192;
 const SLEEPERS: usize = 256;
 // Behind them JavaScript notes that a thread has failed: see src/threads/serve.ts.
 
-/** Looks at a word before a thread goes to sleep: some 50 µs. */
-const LOOKS: i32 = 30000;
+/** Looks at a word before a thread goes to sleep. */
+let looks: i32 = 0;
 
 function waitWhile(word: usize, value: i32): void {
-  for (let i = 0; i < LOOKS; i++) {
+  for (let i = 0; i < looks; i++) {
     if (atomic.load<i32>(word) != value) return;
   }
   // Who changes the word looks for sleepers afterwards, and who sleeps looks at the word again: one of the two sees the other.
@@ -112,6 +113,23 @@ export function mayShare(): bool {
   return members > 1 && team == 1;
 }
 
+/** Work for which it pays to wake sleepers, and what has gone by since they fell asleep. */
+let wakingWork: f64 = 0;
+let missedWork: f64 = 0;
+
+/**
+ * Whether a call of so much work is worth sharing. Where the others sleep, only if it, with those before it, would have been worth waking them:
+ * so a stream with pauses between its steps does not wait for them at every step.
+ */
+export function isWorth(work: f64): bool {
+  if (!(work >= LEAST_WORK)) return false;
+  if (atomic.load<i32>(WORDS + SLEEPERS) == 0) return true;
+  missedWork += work;
+  if (missedWork < wakingWork) return false;
+  missedWork = 0;
+  return true;
+}
+
 /** Runs a kernel on all threads. */
 export function share(id: i32, p: usize): void {
   store<i32>(WORDS + KERNEL, id);
@@ -129,10 +147,12 @@ export function share(id: i32, p: usize): void {
   team = 1;
 }
 
-/** Says which thread this is, and of how many. Returns where the shared words are. */
-export function enlist(index: i32, count: i32): usize {
+/** Says which thread this is, and of how many; when it goes to sleep, and for how much work it wakes others. Returns where the shared words are. */
+export function enlist(index: i32, count: i32, patience: i32, waking: f64): usize {
   me = index;
   members = count;
+  looks = patience;
+  wakingWork = waking;
   return WORDS;
 }
 

@@ -1,7 +1,7 @@
 // How much work a call is, in multiplications with addition: what `@shared` says of a kernel. Arguments are numbers of 8-byte slots.
 
 /** From this much on, a call is shared between threads. */
-export const LEAST_WORK: f64 = 32768;
+export const LEAST_WORK: f64 = 16384;
 
 /** Threads of one call meet at every step: from this much on, a step is worth it. */
 const LEAST_OF_STEP: f64 = 8192;

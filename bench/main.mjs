@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { checkNames, readOptions, refuse } from "../scripts/options.mjs";
 import { compileBenchKernel } from "./kernels/compile.mjs";
-import { chosenCore, runLines } from "./processes.mjs";
+import { chosenCore, chosenCores, runLines } from "./processes.mjs";
 import { bundleProfile } from "./profile-bundle.mjs";
 import { figuresOf, printJson, printTables, writeResults } from "./report.mjs";
 import { installRivals, rivalPeers, rivalSizes, rivalStarts } from "./rivals/peers.mjs";
@@ -26,6 +26,7 @@ const USAGE = `Usage: npm run bench -- [options]   every workload of this librar
   --only W1,W4        some workloads; bench/results.md is left as it is
   --seconds S         length of a sample (default 1 a case and pass)
   --kernels NAME      simd (default), or relaxed: with fused multiply-add (Node 21 and later)
+  --threads N         on N threads, and so PyTorch and ONNX Runtime (default 1); bench/results.md is left as it is
   --node PATH         on another Node
   --json              one line a figure: {peer, version, workload, metric, value, unit}
   --profile           where the time goes, by kernel, instead
@@ -40,16 +41,22 @@ const options = readOptions("bench", USAGE, {
   node: { type: "string", default: process.execPath },
   kernels: { type: "string", default: "simd" },
   seconds: { type: "string", default: "1" },
+  threads: { type: "string", default: "1" },
 });
 const seconds = Number(options.seconds);
 checkNames("bench", "--kernels", [options.kernels], ["simd", "relaxed"]);
 if (!(seconds > 0 && seconds < Infinity)) refuse("bench", `--seconds: expected a positive number, got ${options.seconds}`);
+const threads = Number(options.threads);
+if (!(Number.isInteger(threads) && threads >= 1 && threads <= cpus().length))
+  refuse("bench", `--threads: expected a whole number from 1 to the ${cpus().length} cores, got ${options.threads}`);
+if (threads > 1 && options.kernels !== "simd") refuse("bench", "--threads: expected the simd kernels, the only ones for several threads");
 const wanted = options.only?.split(",") ?? ALL;
 checkNames("bench", "--only", wanted, ALL);
 const timed = wanted.filter((w) => CASES.some((c) => c.workload === w));
 
 const say = (text) => process.stderr.write(`${text}\n`);
 const core = chosenCore();
+const cores = chosenCores(threads);
 
 /** Builds the package unless it is newer than its sources: what is measured is what is shipped. */
 async function buildPackage() {
@@ -80,8 +87,8 @@ function checkNode() {
 async function runPeer(peer, workload, collect, extra = {}) {
   const { module, command = [options.node, join(root, "bench/peer.mjs")] } = peer;
   const cases = CASES.filter((c) => c.workload === workload);
-  const request = { module, workload, cases, seconds, kernels: options.kernels, ...peer.options, ...extra };
-  const { lines, error } = await runLines(core, [...command, JSON.stringify(request)]);
+  const request = { module, workload, cases, seconds, threads, kernels: options.kernels, ...peer.options, ...extra };
+  const { lines, error } = await runLines(cores, [...command, JSON.stringify(request)], { threads });
   for (const line of lines) collect({ peer: peer.name, workload, ...line });
   if (error) collect({ peer: peer.name, workload, failed: error });
 }
@@ -174,5 +181,5 @@ if (options.profile) {
   const figures = await measure();
   if (options.json) printJson(figures);
   else printTables(figures);
-  if (options.only === undefined) await writeResults(figures);
+  if (options.only === undefined && threads === 1) await writeResults(figures);
 }

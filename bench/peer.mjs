@@ -33,7 +33,7 @@ for (const item of options.cases) {
     emit({ case: item.name, result: compared(await result()), incomparable });
     if (probe) emit({ probe: probe(0.05) });
     const { samples, core } = await sample(run, options.seconds, item.warmUp);
-    emit({ case: item.name, samples: samples.map((s) => s / repeats), core });
+    emit({ case: item.name, samples: samples.map((s) => s / repeats), core: core / (options.threads ?? 1) });
   } catch (error) {
     emit({ case: item.name, missing: String(error?.message ?? error).split("\n")[0] });
   }

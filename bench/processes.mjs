@@ -1,4 +1,4 @@
-// Child processes pinned to one core, on the Node that is measured.
+// Child processes pinned to one core, or as many as they have threads, on the Node that is measured.
 
 import { spawn, spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
@@ -13,17 +13,24 @@ export function chosenCore() {
   return last ? Number(last[1]) : availableParallelism() - 1;
 }
 
-/** The command pinned to the core; one thread for peers that start several. */
+/** That core and those before it, one for each thread, as taskset lists them. */
+export function chosenCores(threads) {
+  const core = chosenCore();
+  return core === null || threads === 1 ? core : Array.from({ length: threads }, (_, i) => core - i).join(",");
+}
+
+/** The command pinned to a core, or to a list of them. */
 function pinned(core, command) {
   return core === null ? command : ["taskset", "-c", String(core), ...command];
 }
 
-const ONE_THREAD = { OMP_NUM_THREADS: "1", MKL_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1" };
+/** For peers that start threads of their own accord. */
+const threadsOf = (n) => ({ OMP_NUM_THREADS: `${n}`, MKL_NUM_THREADS: `${n}`, OPENBLAS_NUM_THREADS: `${n}` });
 
 /** Runs a command; resolves to its lines of JSON, and to why it failed if it did. */
-export function runLines(core, command, { timeoutSeconds = 600, cwd } = {}) {
+export function runLines(core, command, { timeoutSeconds = 600, cwd, threads = 1 } = {}) {
   const [file, ...args] = pinned(core, command);
-  const child = spawn(file, args, { cwd, env: { ...process.env, ...ONE_THREAD }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(file, args, { cwd, env: { ...process.env, ...threadsOf(threads) }, stdio: ["ignore", "pipe", "pipe"] });
   const [out, err] = [[], []];
   child.stdout.on("data", (chunk) => out.push(chunk));
   child.stderr.on("data", (chunk) => err.push(chunk));
@@ -69,7 +76,7 @@ export function runNumber(core, command, options = {}) {
   const { stdout, stderr, status } = spawnSync(file, args, {
     encoding: "utf8",
     timeout: 60_000,
-    env: { ...process.env, ...ONE_THREAD },
+    env: { ...process.env, ...threadsOf(1) },
     ...options,
   });
   const value = Number.parseFloat((stdout ?? "").trim().split("\n").at(-1));

@@ -214,7 +214,11 @@ function memoryMachine({ machine, T, B, N, W, I, O, H }) {
   return trainer(cell.parameters(), () => bceWithLogits(cell.scan(xs)[0], targets));
 }
 
-export async function open({ kernels }) {
+export async function open({ kernels, threads = 1 }) {
+  if (threads > 1) {
+    const got = await (await import("tapeloop/threads")).useThreads(threads);
+    if (got.threads !== threads) throw new Error(`expected ${threads} threads, got one: ${got.reason}`);
+  }
   if (kernels === "relaxed") init((await import("tapeloop/relaxed")).relaxedKernels());
   const { version } = createRequire(import.meta.url)("tapeloop/package.json");
   return { version, kinds: { gemm, sequence, stream, characters, elman, customCell, ragged, memoryMachine } };

@@ -72,8 +72,8 @@ function sharing(kernels) {
     });
     return [`    case ${i}: {\n      ${[...values, `return ${work};`].join("\n      ")}\n    }`];
   });
-  return `import { mayShare, share } from "./threads";
-import { LEAST_WORK, rowsIn, sizes, volume, workOfSteps } from "./work";
+  return `import { isWorth, mayShare, share } from "./threads";
+import { rowsIn, sizes, volume, workOfSteps } from "./work";
 
 export { enlist, serve } from "./threads";
 
@@ -111,7 +111,7 @@ function dispatcher(kernels, interfaceId, target) {
 ${imports.join("\n")}
 ${shared ? sharing(kernels) : ""}
 /** Runs kernel \`id\` with the arguments in the 8-byte slots at \`p\`. */
-export function run(id: i32, p: usize): void {${shared ? "\n  if (mayShare() && workOf(id, p) >= LEAST_WORK) return share(id, p);" : ""}
+export function run(id: i32, p: usize): void {${shared ? "\n  if (mayShare() && isWorth(workOf(id, p))) return share(id, p);" : ""}
   switch (id) {
 ${cases.join("\n")}
     default: unreachable();

@@ -3,8 +3,9 @@
 import * as op from "../codes.gen";
 import { loadFirst, storeFirst } from "../edges";
 import { at, lanes } from "../lanes";
+import { volume } from "../work";
 import { apply, applyHot } from "./apply";
-import { own } from "../threads";
+import { isShared, own, partEnd, partStart } from "../threads";
 
 /** Elements staged at a time where an operand's are not neighbours, and where masks meet lanes. */
 const BLOCK: i32 = 128;
@@ -154,18 +155,25 @@ function slot(slots: usize, i: i32): i32 {
   return <i32>load<f64>(slots + (<usize>i << 3));
 }
 
-/** The axes from `axis` on; returns where the result goes on. */
-function axes<T>(code: i32, axis: i32, rank: i32, slots: usize, a: usize, b: usize, c: usize, y: usize): usize {
-  const n = slot(slots, axis);
+/** Bytes of an element of the result. */
+// @ts-ignore: decorator
+@inline
+function sizeOf<T>(code: i32): usize {
+  return code >= op.FIRST_MASK ? 1 : sizeof<T>();
+}
+
+/** The axes from `axis` on, of which it has n; returns where the result goes on. */
+function axes<T>(code: i32, axis: i32, n: i32, rank: i32, slots: usize, a: usize, b: usize, c: usize, y: usize): usize {
   const aStride = slot(slots, rank + axis);
   const bStride = slot(slots, 2 * rank + axis);
   const cStride = slot(slots, 3 * rank + axis);
   if (axis == rank - 1) {
     row<T>(code, n, a, aStride, b, bStride, c, cStride, y);
-    return y + <usize>n * (code >= op.FIRST_MASK ? 1 : sizeof<T>());
+    return y + <usize>n * sizeOf<T>(code);
   }
+  const next = slot(slots, axis + 1);
   for (let i = 0; i < n; i++) {
-    y = axes<T>(code, axis + 1, rank, slots, a, b, c, y);
+    y = axes<T>(code, axis + 1, next, rank, slots, a, b, c, y);
     a += <isize>aStride * sizeof<T>();
     b += <isize>bStride * sizeof<T>();
     c += <isize>cStride;
@@ -176,7 +184,7 @@ function axes<T>(code: i32, axis: i32, rank: i32, slots: usize, a: usize, b: usi
 /**
  * y = code(a, b, c) for every element; y contiguous, and possibly a or b itself where that is contiguous too.
  * c is a mask, used by SELECT and INT_SELECT alone. An operand whose address is 0 is the number numberA or numberB.
- * The slots hold, for `rank` axes each: dimensions, strides of a, of b, of c in elements (0 repeats). @kernel
+ * The slots hold, for `rank` axes each: dimensions, strides of a, of b, of c in elements (0 repeats). @kernel @shared 4 * volume(rank, slots)
  */
 export function elementwise<T>(
   code: i32, a: usize, b: usize, c: usize, numberA: f64, numberB: f64, y: usize, rank: i32, slots: usize,
@@ -189,5 +197,17 @@ export function elementwise<T>(
     store<T>(NUMBER_A, <T>numberA);
     store<T>(NUMBER_B, <T>numberB);
   }
-  axes<T>(code, 0, rank, slots, a == 0 ? NUMBER_A : a, b == 0 ? NUMBER_B : b, c, y);
+  if (a == 0) a = NUMBER_A;
+  if (b == 0) b = NUMBER_B;
+  let n = slot(slots, 0);
+  if (isShared()) {
+    const first = partStart(n, rank == 1 ? BLOCK : 1);
+    const end = partEnd(n, rank == 1 ? BLOCK : 1);
+    a += <isize>slot(slots, rank) * first * sizeof<T>();
+    b += <isize>slot(slots, 2 * rank) * first * sizeof<T>();
+    c += <isize>slot(slots, 3 * rank) * first;
+    y += <usize>first * sizeOf<T>(code) * <usize>volume(rank - 1, slots + 8);
+    n = end - first;
+  }
+  axes<T>(code, 0, n, rank, slots, a, b, c, y);
 }

@@ -9,7 +9,7 @@
 import { MAXIMUM, MUL } from "../codes.gen";
 import { loadLanes, storeLanes } from "../edges";
 import { at, lanes } from "../lanes";
-import { own } from "../threads";
+import { isShared, own, partEnd, partStart } from "../threads";
 
 /** How elements are joined: by addition or the maximum, compiled on their own, or as the code `op` says at run time. */
 class Added {}
@@ -110,34 +110,48 @@ function reduceStrip<T, How>(op: i32, axis: i32, width: i32, row: usize, x: usiz
   }
 }
 
-/** One output row of x [axis, inner]. */
+/** Columns `first` to `end` of an output row of x [axis, inner]. */
 // @ts-ignore: decorator
 @inline
-function reduceColumns<T, How>(op: i32, axis: i32, inner: i32, x: usize, y: usize): void {
+function reduceColumns<T, How>(op: i32, axis: i32, inner: i32, first: i32, end: i32, x: usize, y: usize): void {
   const strip = STRIP / <i32>sizeof<T>();
-  for (let j = 0; j < inner; j += strip) {
-    reduceStrip<T, How>(op, axis, min(strip, inner - j), at<T>(0, inner), at<T>(x, j), at<T>(y, j));
+  for (let j = first; j < end; j += strip) {
+    reduceStrip<T, How>(op, axis, min(strip, end - j), at<T>(0, inner), at<T>(x, j), at<T>(y, j));
   }
 }
+
+/** From this many rows of outputs on, threads share them. Else parts of a row are of whole vectors. */
+const MANY_ROWS: i32 = 8;
+const COLUMNS: i32 = 16;
 
 // @ts-ignore: decorator
 @inline
 function reduceAxis<T, How>(op: i32, outer: i32, axis: i32, inner: i32, x: usize, y: usize): void {
-  for (let o = 0; o < outer; o++) {
+  // Threads share rows of outputs if there are some for each, else the columns of every row.
+  const byRows = inner == 1 || outer >= MANY_ROWS;
+  const o = byRows ? partStart(outer, 1) : 0;
+  const column = byRows ? 0 : partStart(inner, COLUMNS);
+  const end = byRows ? inner : partEnd(inner, COLUMNS);
+  if (isShared()) {
+    if (byRows) outer = partEnd(outer, 1) - o;
+    x = at<T>(x, o * axis * inner);
+    y = at<T>(y, o * inner);
+  }
+  for (; outer > 0; outer--) {
     if (inner == 1) store<T>(y, reduceRow<T, How>(op, axis, x));
-    else reduceColumns<T, How>(op, axis, inner, x, y);
+    else reduceColumns<T, How>(op, axis, inner, column, end, x, y);
     x += at<T>(0, axis * inner);
     y += at<T>(0, inner);
   }
 }
 
-/** y[o,j] = Σk x[o,k,j]; zero for an empty axis. @kernel */
+/** y[o,j] = Σk x[o,k,j]; zero for an empty axis. @kernel @shared 2 * outer * axis * inner */
 export function sumAxis<T>(outer: i32, axis: i32, inner: i32, x: usize, y: usize): void {
   reduceAxis<T, Added>(0, outer, axis, inner, x, y);
 }
 
 /**
- * y[o,j] = x[o,·,j] joined by MUL, MAXIMUM or MINIMUM, NaN if there is one; 1, -∞ or ∞ for an empty axis. @kernel
+ * y[o,j] = x[o,·,j] joined by MUL, MAXIMUM or MINIMUM, NaN if there is one; 1, -∞ or ∞ for an empty axis. @kernel @shared 2 * outer * axis * inner
  */
 export function joinAxis<T>(op: i32, outer: i32, axis: i32, inner: i32, x: usize, y: usize): void {
   reduceAxis<T, Chosen>(op, outer, axis, inner, x, y);

@@ -8,11 +8,16 @@ import { lstmModel, matmulModel } from "./onnx.mjs";
 /** i f g o to ONNX's i o f c. */
 const GATES = [0, 3, 1, 2];
 
-export async function open({ library }) {
+export async function open({ library, threads = 1 }) {
   const ort = await import(library);
-  if (library === "onnxruntime-web") ort.env.wasm.numThreads = 1;
+  if (library === "onnxruntime-web") ort.env.wasm.numThreads = threads;
   const session = (model) =>
-    ort.InferenceSession.create(model, { intraOpNumThreads: 1, interOpNumThreads: 1, executionMode: "sequential", logSeverityLevel: 3 });
+    ort.InferenceSession.create(model, {
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      executionMode: "sequential",
+      logSeverityLevel: 3,
+    });
   const input = (values, shape) => new ort.Tensor("float32", values, shape);
 
   async function gemm({ n }) {

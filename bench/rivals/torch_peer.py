@@ -8,7 +8,6 @@ import time
 import torch
 from torch import nn
 
-torch.set_num_threads(1)
 VOCABULARY = 65
 SEEDS = {"x": 6, "a": 7, "b": 8, "targets": 9, "ids": 10, "weights": 20}
 
@@ -263,6 +262,7 @@ def compared(values):
 
 def main():
     options = json.loads(sys.argv[1])
+    torch.set_num_threads(options.get("threads", 1))
     emit(version=torch.__version__)
     for case in options["cases"]:
         if case["kind"] not in KINDS:

@@ -3,13 +3,23 @@
 import { StateError, WorkerError } from "../base/errors.ts";
 import { realHost } from "../wasm/host.ts";
 import { LEAVE, type Report, type ThreadExports, WORD } from "./serve.ts";
-import { type Port, startWorker } from "./workers.ts";
+import { cores, type Port, startWorker } from "./workers.ts";
 
 /** Milliseconds that a worker may take to start, or to leave. */
 const START_LIMIT = 30_000;
 const LEAVE_LIMIT = 5_000;
 /** Milliseconds of a nap between looks at whether the others are still there. */
 const NAP = 10;
+
+/** Looks at a word before a thread goes to sleep: some 50 µs; hardly any where threads share a core. */
+const LOOKS = 30_000;
+const FEW_LOOKS = 300;
+
+/** @internal */
+export const tuning: {
+  /** Multiplications with addition for which sleeping threads are woken: about the time that waking takes. */
+  waking: number;
+} = { waking: 1e6 };
 
 type Block = ReturnType<ReturnType<typeof realHost>["heap"]["allocate"]>;
 
@@ -55,6 +65,7 @@ export class Pool {
   readonly #memory: WebAssembly.Memory;
   readonly #kernels: ThreadExports;
   readonly #timeout: number;
+  readonly #patience: number;
   /** Static memory of each helper. */
   readonly #blocks: readonly Block[];
   /** The words that threads share. */
@@ -67,18 +78,19 @@ export class Pool {
   readonly #sleeps = maySleep();
   #closing = false;
 
-  private constructor(count: number, module: WebAssembly.Module, timeout: number) {
+  private constructor(count: number, module: WebAssembly.Module, timeout: number, cores: number) {
     const { heap, argsPtr } = realHost();
     this.count = count;
     this.#module = module;
     this.#timeout = timeout;
+    this.#patience = count > cores ? FEW_LOOKS : LOOKS;
     // Static memory ends where the arguments of calls begin, in every build of one version.
     this.#blocks = Array.from({ length: count - 1 }, () => heap.allocate(argsPtr));
     this.#memory = sharedMemory(heap.end, heap.limit);
     const env = { memory: this.#memory, region: 0, pause: (address: number, value: number) => this.#pause(address, value) };
     this.#kernels = new WebAssembly.Instance(module, { env }).exports as unknown as ThreadExports;
     if (this.#kernels.heapBase() > argsPtr) throw new StateError("useThreads: expected the kernels of this version of the library");
-    this.#words = new Int32Array(this.#memory.buffer, this.#kernels.enlist(0, count), WORD.failed / 4 + 1);
+    this.#words = new Int32Array(this.#memory.buffer, this.#kernels.enlist(0, count, this.#patience, tuning.waking), WORD.failed / 4 + 1);
   }
 
   /**
@@ -86,7 +98,7 @@ export class Pool {
    * @throws WorkerError if one does not start
    */
   static async start(count: number, module: WebAssembly.Module, timeout: number): Promise<Pool> {
-    const pool = new Pool(count, module, timeout);
+    const pool = new Pool(count, module, timeout, await cores());
     try {
       for (let i = 1; i < count; i++) pool.#helpers.push(await pool.#startHelper(i));
       await within(START_LIMIT, `${count - 1} workers to start`, Promise.all(pool.#helpers.map((h) => h.ready)));
@@ -112,7 +124,7 @@ export class Pool {
       },
     });
     const { ptr } = this.#blocks[index - 1] as Block;
-    port.post({ module: this.#module, memory: this.#memory, region: ptr, index, count: this.count });
+    port.post({ module: this.#module, memory: this.#memory, region: ptr, index, count: this.count, patience: this.#patience });
     return { port, ready: events.ready.promise, left: events.left.promise };
   }
 

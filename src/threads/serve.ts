@@ -8,6 +8,8 @@ export interface Enlistment {
   readonly region: number;
   readonly index: number;
   readonly count: number;
+  /** Looks at a word before the thread goes to sleep. */
+  readonly patience: number;
 }
 
 /** What a thread says: that it is there, that it leaves, or why it cannot go on. */
@@ -20,7 +22,7 @@ export interface ThreadExports {
   heapBase(): number;
   readonly interfaceId: { readonly value: number };
   /** Returns the address of the words that threads share. */
-  enlist(index: number, count: number): number;
+  enlist(index: number, count: number, patience: number, waking: number): number;
   serve(): void;
 }
 
@@ -30,14 +32,14 @@ export const WORD = { calls: 0, kernel: 4, done: 64, meetings: 192, failed: 320 
 export const LEAVE = -1;
 
 /** Takes part in kernel calls until it is told to leave. */
-export async function serve({ module, memory, region, index, count }: Enlistment, say: (report: Report) => void): Promise<void> {
+export async function serve({ module, memory, region, index, count, patience }: Enlistment, say: (report: Report) => void): Promise<void> {
   const all = new Int32Array(memory.buffer);
   let words = 0;
   try {
     const pause = (address: number, value: number): void => void Atomics.wait(all, address >>> 2, value);
     const { exports } = await WebAssembly.instantiate(module, { env: { memory, region, pause } });
     const kernels = exports as unknown as ThreadExports;
-    words = kernels.enlist(index, count);
+    words = kernels.enlist(index, count, patience, 0);
     say("ready");
     kernels.serve();
     say("left");

@@ -26,8 +26,9 @@ interface WebWorker {
 
 declare const Worker: (new (url: URL, options: { readonly type: "module" }) => WebWorker) | undefined;
 
-/** A name, so that bundlers for pages do not look for the module. */
+/** Names, so that bundlers for pages do not look for the modules. */
 const NODE_WORKERS = "node:worker_threads";
+const NODE_OS = "node:os";
 
 const isNode = (): boolean => typeof process === "object" && typeof process.versions?.node === "string";
 
@@ -47,6 +48,14 @@ export function missing(): string | null {
     return `the page is not cross-origin isolated: it needs ${ISOLATION}`;
   }
   return isNode() || typeof Worker === "function" ? null : "the host has no workers";
+}
+
+/** How many threads the machine runs at once, as far as the host says. */
+export async function cores(): Promise<number> {
+  if (!isNode())
+    return (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ?? Number.POSITIVE_INFINITY;
+  const { availableParallelism } = (await import(/* @vite-ignore */ /* webpackIgnore: true */ NODE_OS)) as typeof import("node:os");
+  return availableParallelism();
 }
 
 /** Where the program of a thread is, instead of beside this file. @internal */

@@ -7,6 +7,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll } from "vitest";
 import { useThreads } from "../../src/threads/index.ts";
+import { tuning } from "../../src/threads/pool.ts";
 import { program } from "../../src/threads/workers.ts";
 
 export const RELAXED: boolean = process.env.TAPELOOP_KERNELS === "relaxed";
@@ -19,13 +20,15 @@ async function bundled(folder: string, source: string, name: string): Promise<UR
   return pathToFileURL(outfile);
 }
 
-/** Lets the tests of a file use threads, and ends them after each test. */
-export function withWorkers(): { readonly folder: string } {
+/** Lets the tests of a file use threads; they end after each test, or after all. */
+export function withWorkers(ends: typeof afterEach | typeof afterAll = afterEach): { readonly folder: string } {
   const folder = mkdtempSync(join(tmpdir(), "tapeloop-pool-"));
+  // Whatever is enough work is shared, whether the others sleep or not.
+  tuning.waking = 0;
   beforeAll(async () => {
     program.url = await bundled(folder, "threads/worker-node.ts", "worker-node.mjs");
   });
-  afterEach(async () => {
+  ends(async () => {
     await useThreads(1);
   });
   afterAll(() => rmSync(folder, { recursive: true }));
