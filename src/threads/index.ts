@@ -12,7 +12,10 @@ import { moveTo, Pool } from "./pool.ts";
 import { missing } from "./workers.ts";
 
 export interface ThreadsOptions {
-  /** Milliseconds without any progress of the other threads after which a call gives up (default 10,000). */
+  /**
+   * Milliseconds without any progress of the other threads after which a call gives up (default 10,000). A call of which one thread may
+   * take so much longer for its part than another needs more.
+   */
   readonly timeout?: number;
 }
 

@@ -84,13 +84,13 @@ export class Pool {
     this.#module = module;
     this.#timeout = timeout;
     this.#patience = count > cores ? FEW_LOOKS : LOOKS;
-    // Static memory ends where the arguments of calls begin, in every build of one version.
-    this.#blocks = Array.from({ length: count - 1 }, () => heap.allocate(argsPtr));
     this.#memory = sharedMemory(heap.end, heap.limit);
     const env = { memory: this.#memory, region: 0, pause: (address: number, value: number) => this.#pause(address, value) };
     this.#kernels = new WebAssembly.Instance(module, { env }).exports as unknown as ThreadExports;
     if (this.#kernels.heapBase() > argsPtr) throw new StateError("useThreads: expected the kernels of this version of the library");
     this.#words = new Int32Array(this.#memory.buffer, this.#kernels.enlist(0, count, this.#patience, tuning.waking), WORD.failed / 4 + 1);
+    // Static memory ends where the arguments of calls begin, in every build of one version.
+    this.#blocks = Array.from({ length: count - 1 }, () => heap.allocate(argsPtr));
   }
 
   /**
@@ -170,7 +170,7 @@ export class Pool {
   #pause(address: number, value: number): void {
     if (this.#word("failed") !== 0) throw new WorkerError("a worker that failed");
     const now = performance.now();
-    const progress = this.#word("calls") + this.#word("done") + this.#word("meetings");
+    const progress = ((this.#word("calls") & 0xffffff) * 128 + this.#word("done")) * 2 ** 20 + (this.#word("meetings") & 0xfffff);
     // A machine that was asleep meanwhile counts as a few naps.
     this.#waited = progress === this.#progress ? this.#waited + Math.min(now - this.#last, 10 * NAP) : 0;
     if (this.#waited > this.#timeout) throw new WorkerError(`no answer of a worker within ${this.#timeout} ms`);
