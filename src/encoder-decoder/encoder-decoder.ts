@@ -31,8 +31,8 @@ import type { Encoder } from "./encoder.ts";
 export interface PaddedSymbols {
   /** int32 [T,B] */
   readonly padded: Tensor;
-  /** Symbols of each sequence. */
-  readonly lengths: readonly number[];
+  /** Symbols of each sequence; null if each has T. */
+  readonly lengths: readonly number[] | null;
 }
 
 /** Sequences of symbols, one per element of the batch. */
@@ -48,9 +48,9 @@ function listsOf(op: string, sequences: Sequences | PaddedSymbols): Lists {
   checkInt32(op, "symbols", padded);
   if (padded.rank !== 2) throw new ShapeError(`${op}: expected padded symbols [T,B], got ${show(padded.shape)}`);
   const [T, B] = padded.shape as [number, number];
-  checkLengths(op, lengths, B, T);
+  if (lengths !== null) checkLengths(op, lengths, B, T);
   const symbols = padded.data();
-  return lengths.map((length, b) => Array.from({ length }, (_, t) => symbols[t * B + b] as number));
+  return (lengths ?? new Array<number>(B).fill(T)).map((length, b) => Array.from({ length }, (_, t) => symbols[t * B + b] as number));
 }
 
 /** Target class of steps without loss. */

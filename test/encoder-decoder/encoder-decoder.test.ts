@@ -512,6 +512,11 @@ describe("padded symbols", () => {
     expect(model.forward(from, to).toArray()).toEqual(model.forward(sources, targets).toArray());
     expect(model.greedy(from, { maxLength: 6 })).toEqual(model.greedy(sources, { maxLength: 6 }));
     expect(model.alignments(from, to)).toEqual(model.alignments(sources, targets));
+    const full = [
+      [1, 2],
+      [3, 4],
+    ];
+    expect(model.greedy({ ...padSequences(full), lengths: null }, { maxLength: 6 })).toEqual(model.greedy(full, { maxLength: 6 }));
     const typed = sources.map((s) => Int32Array.from(s));
     expect(model.loss(typed, targets).item()).toBe(model.loss(sources, targets).item());
   });
