@@ -104,6 +104,7 @@ const USAGE = `Usage: npm run build -- [options]   kernels, JavaScript, declarat
   --help   shows this text
 `;
 const { cli: cliOnly } = readOptions("build", USAGE, { cli: { type: "boolean", default: false } });
+if (cliOnly) console.log("Building the kernels and the command line …");
 await buildKernels();
 if (cliOnly) {
   await commandLine();

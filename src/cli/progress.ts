@@ -1,6 +1,8 @@
 /** Progress display during training. */
 
 const BAR = 24;
+/** Columns of a terminal that does not say how many it has, or says 0. */
+const UNKNOWN_WIDTH = 80;
 /** Time between two lines if the output cannot be redrawn. */
 const PLAIN_INTERVAL = 10_000;
 const REDRAW_INTERVAL = 100;
@@ -82,6 +84,6 @@ export class Progress {
 
   #draw(line: string): void {
     if (!this.#out.isTTY) this.#out.write(`${line}\n`);
-    else this.#out.write(`\r\x1b[K${line.slice(0, Math.max(0, (this.#out.columns ?? 80) - 1))}`);
+    else this.#out.write(`\r\x1b[K${line.slice(0, (this.#out.columns || UNKNOWN_WIDTH) - 1)}`);
   }
 }

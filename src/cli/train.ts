@@ -39,6 +39,8 @@ const UNKNOWN = "\uFFFD";
 const MINUTES = 2.5;
 const STEPS = 7000;
 const HIDDEN = 192;
+/** Characters of the held-out text in which a sentence is looked for. */
+const OPENING = 4000;
 const SAMPLE = { length: 300, temperature: 0.7 };
 
 /** The options of a run, which are part of its checkpoint. */
@@ -176,10 +178,20 @@ function start({ settings, vocabulary, ids, paths }: Job, signal: AbortSignal, r
   }
 }
 
+/** Seconds that training may take. */
+function timeLimit({ minutes, steps }: TrainOptions): number {
+  return 60 * (minutes ?? (steps === null ? MINUTES : Number.POSITIVE_INFINITY));
+}
+
+/** How long it will take at most, in words. */
+function limits(steps: number, seconds: number): string {
+  return `${thousands(steps)} steps${Number.isFinite(seconds) ? `, or as many as ${clock(seconds)} minutes allow` : ""}.`;
+}
+
 /** Trains to the end, or until the signal. @returns whether it finished */
 async function runTraining(job: Job, training: CharTraining, options: TrainOptions, stop: AbortController): Promise<boolean> {
   const { settings, history, paths } = job;
-  const seconds = 60 * (options.minutes ?? (options.steps === null ? MINUTES : Number.POSITIVE_INFINITY));
+  const seconds = timeLimit(options);
   const now = () => performance.now();
   const began = now();
   const progress = new Progress(process.stdout, { total: settings.steps, done: training.step, seconds, now });
@@ -321,6 +333,7 @@ export async function train(options: TrainOptions): Promise<number> {
   const { corpus, ids, settings, vocabulary } = job;
   print(`${corpus.title}: ${thousands(ids.train.length)} characters to train on, ${vocabulary.size} different.`);
   print(`LSTM of ${settings.hidden} units${training.step > 0 ? `, from step ${training.step}` : ""}.`);
+  print(limits(settings.steps, timeLimit(options)));
   const began = performance.now();
   if (!(await runTraining(job, training, options, stop))) {
     const out = options.out === "runs" ? "" : ` --out ${options.out}`;
@@ -332,8 +345,11 @@ export async function train(options: TrainOptions): Promise<number> {
   print(`${report(job, model)}\n`);
   await writeAtomic(paths.model, encodeModel(model, vocabulary));
   await writeAtomic(paths.curve, curve(job));
+  const beginning = firstSentence(vocabulary.decode(ids.test.subarray(0, OPENING))) || "\n";
   print(
-    `A sample:\n${Array.from(characters(model, vocabulary, { ...SAMPLE, prompt: "\n", seed: settings.seed }))
+    `A sentence that it has not seen, and what it makes of it:\n${beginning} …\n… ${Array.from(
+      characters(model, vocabulary, { ...SAMPLE, prompt: beginning, seed: settings.seed }),
+    )
       .join("")
       .trim()}\n`,
   );
@@ -341,6 +357,12 @@ export async function train(options: TrainOptions): Promise<number> {
   print("A new process loads the model and goes on from the prompt:");
   await continueElsewhere(paths.model, options.prompt, settings.seed + 1);
   return 0;
+}
+
+/** The first whole sentence of a text that begins somewhere; of a text without sentences, its last line. */
+export function firstSentence(text: string): string {
+  const sentence = /[.!?]["”’']?\s+(\p{Lu}[^.!?]{20,}[.!?])/u.exec(text)?.[1] ?? text.trim().split("\n").at(-1) ?? "";
+  return sentence.replace(/\s+/g, " ").slice(-200);
 }
 
 function print(line: string): void {

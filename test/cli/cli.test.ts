@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { firstSentence } from "../../src/cli/train.ts";
 import { serialize } from "../../src/io/safetensors.ts";
 import { decodeModel } from "../../src/models/char-model.ts";
 import { tensor } from "../../src/tensor/tensor.ts";
@@ -128,6 +129,14 @@ describe("a mistake is told in one line, with exit code 2", () => {
 
 const small = ["--text", "book.txt", "--hidden", "16", "--prompt", "the captain"];
 
+describe("the sentence that a sample begins with", () => {
+  it("is the first whole one, on one line; else the last line", () => {
+    expect(firstSentence("of it all. The white whale swam\nbefore him. He saw it.")).toBe("The white whale swam before him.");
+    expect(firstSentence("no sentence\nonly words here\n")).toBe("only words here");
+    expect(firstSentence(" \n ")).toBe("");
+  });
+});
+
 describe("a small run", () => {
   it("learns, compares, draws, saves, and goes on in a new process", async () => {
     const { code, out, err } = await start([...small, "--steps", "400", "--out", "small"]);
@@ -141,6 +150,8 @@ describe("a small run", () => {
     expect(bits("LSTM, 16 units")).toBeGreaterThan(entropy);
     expect(bits("LSTM, 16 units")).toBeLessThan(bits("unigram") / 2);
     for (const control of ["\r", "\x1b"]) expect(out).not.toContain(control);
+    expect(out).toContain("LSTM of 16 units.\n400 steps.\n");
+    expect(out).toMatch(/A sentence that it has not seen, and what it makes of it:\n[^\n]{10,} …\n… \S/);
     const [, written = ""] = out.split("goes on from the prompt:\n");
     expect(written).toMatch(/^the captain[\s\S]{300}\n$/);
     expect((await readdir(path("small"))).sort()).toEqual(["checkpoint.safetensors", "loss.svg", "model.safetensors"]);

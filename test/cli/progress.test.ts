@@ -37,6 +37,17 @@ describe("Progress", () => {
     }
   });
 
+  it("is 80 columns wide on a terminal that does not know its width, or says 0", () => {
+    for (const columns of [null as never, 0]) {
+      const { written, time, out, now } = stage(true, columns);
+      const progress = new Progress(out, { ...options, now });
+      time.now = 3000;
+      progress.update(1, 5, 1000);
+      expect(written[0]).toContain("step 1/100");
+      expect((written[0] as string).length - 4).toBeLessThan(80);
+    }
+  });
+
   it("tells loss, rate and time left", () => {
     const { written, time, out, now } = stage(true);
     const progress = new Progress(out, { ...options, now });
