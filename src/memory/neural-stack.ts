@@ -14,7 +14,10 @@ import { controllerOf, MEMORY, type MemoryOptions } from "./controller.ts";
 export interface NeuralListOptions extends MemoryOptions {
   /** W, numbers in a value. */
   readonly valueSize: number;
-  /** C, values that can be there at once: of one pushed beyond that, the one at the other end is lost. */
+  /**
+   * C, values that can be there at once: of one pushed beyond that, the one at the other end is lost. No push has strength 0, so each takes a row until
+   * it is popped whole: T rows are enough for T steps, and 2T in a deque, which pushes twice.
+   */
   readonly capacity: number;
   /** What the bias of pops starts at (default −1), so that more is pushed than popped. */
   readonly popBias?: number;
@@ -124,7 +127,7 @@ export class NeuralQueue extends NeuralList {
  * @throws ArgumentError for sizes below 1, an unknown controller, and one whose inputs are not I + 2W
  * @see Grefenstette, Hermann, Suleyman and Blunsom, "Learning to transduce with unbounded memory", 2015, section 3.3
  * Deviates: as `NeuralStack` does.
- * @example const deque = new NeuralDeque({ inputSize: 10, outputSize: 10, hiddenSize: 32, valueSize: 16, capacity: 20 });
+ * @example const deque = new NeuralDeque({ inputSize: 10, outputSize: 10, hiddenSize: 32, valueSize: 16, capacity: 40 });
  */
 export class NeuralDeque extends NeuralList {
   constructor(options: NeuralListOptions) {
