@@ -31,4 +31,4 @@ export function node(
 ): Uint8Array;
 export function initializer(name: string, shape: readonly number[], values: ArrayBufferView, type?: ElementName): Uint8Array;
 export function graph(parts: GraphParts): Uint8Array;
-export function model(parts: GraphParts & { readonly opset?: number }): Uint8Array<ArrayBuffer>;
+export function model(parts: GraphParts & { readonly opset?: number; readonly format?: number }): Uint8Array<ArrayBuffer>;

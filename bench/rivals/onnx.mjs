@@ -87,10 +87,10 @@ export function graph({ nodes, initializers = [], inputs, outputs }) {
   ]);
 }
 
-/** A ModelProto of that graph. */
-export function model({ opset = 14, ...parts }) {
+/** A ModelProto of that graph, in a version of the format. */
+export function model({ opset = 14, format = 8, ...parts }) {
   const opsets = [bytes(8, joined([bytes(1, ""), int(2, opset)])), bytes(8, joined([bytes(1, "com.microsoft"), int(2, 1)]))];
-  return joined([int(1, 8), bytes(7, graph(parts)), ...opsets]);
+  return joined([int(1, format), bytes(7, graph(parts)), ...opsets]);
 }
 
 /** C = A·B for n × n matrices. */

@@ -120,6 +120,7 @@ export interface ValueInfo {
 export interface Graph {
   readonly nodes: readonly Node[];
   readonly constants: ReadonlyMap<string, Value>;
+  /** A constant of an input's name is what the input is unless a run gives another value. */
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
 }
@@ -377,7 +378,7 @@ export function parseModel(source: Uint8Array | ArrayBufferLike | ArrayBufferVie
   if (!versions.has("")) fail("the model", "an opset of ONNX's own operators", "none");
   const functions = message.messages(25, "a function").map((body) => [functionKey(body.text(10), body.text(1)), body] as const);
   const rename = (name: string): string => name;
-  return readGraph(graph, "the graph", {
+  const read = readGraph(graph, "the graph", {
     versions,
     functions: new Map(functions),
     rename,
@@ -385,4 +386,7 @@ export function parseModel(source: Uint8Array | ArrayBufferLike | ArrayBufferVie
     depth: 0,
     inlined: { calls: 0, nodes: 0 },
   });
+  // Before version 4 of the format every constant had to be an input, too.
+  const isOld = message.integer(1) < 4;
+  return isOld ? { ...read, inputs: read.inputs.filter(({ name }) => !read.constants.has(name)) } : read;
 }

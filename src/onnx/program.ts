@@ -79,6 +79,8 @@ class Compiler {
   /** Outer slots by the own ones that take their values. */
   readonly #captured = new Map<number, number>();
   readonly #calls: Call[] = [];
+  /** All names that nodes of this graph make, those to come among them. */
+  #made: ReadonlySet<string> = new Set();
   #count = 0;
 
   constructor(shared: Shared, outer: Compiler | null) {
@@ -110,10 +112,23 @@ class Compiler {
     if (name === "") return -1;
     const slot = this.#find(name);
     if (slot !== undefined) return slot;
-    throw new FormatError(`onnx: expected the inputs of ${where} to be made before it (a cycle?), got ${quote(name)}`);
+    if (this.#makes(name))
+      throw new FormatError(
+        `onnx: expected nodes in order, those that make the inputs of ${where} before it (a cycle?), got ${quote(name)} later`,
+      );
+    throw new FormatError(
+      `onnx: expected the inputs of ${where} to be made by nodes, given or constant, got ${quote(name)}, which is none of it`,
+    );
+  }
+
+  /** Whether a node of this graph, or of one around it, makes this value. */
+  #makes(name: string): boolean {
+    const around = this.#outer;
+    return this.#made.has(name) || (around !== null && around.#makes(name));
   }
 
   compile(graph: Graph): Program {
+    this.#made = new Set(graph.nodes.flatMap(({ outputs }) => outputs));
     for (const value of graph.constants.values()) this.#shared.left += PASSES * value.size;
     for (const [name, value] of graph.constants) this.#known.set(this.#define(name, "the constants"), value);
     const inputs = graph.inputs.filter(({ name }) => !graph.constants.has(name)).map(({ name }) => this.#define(name, "the inputs"));

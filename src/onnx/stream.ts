@@ -31,8 +31,8 @@ function blank({ name, dtype, shape }: ModelValue): Tensor {
 }
 
 /** @throws ArgumentError for links that are none of the model's */
-function checkLinks({ inputs, outputs }: Session, links: Readonly<Record<string, string>>): void {
-  const [takes, gives] = [inputs, outputs].map((values) => values.map(({ name }) => name)) as [string[], string[]];
+function checkLinks({ inputs, overridable, outputs }: Session, links: Readonly<Record<string, string>>): void {
+  const [takes, gives] = [[...inputs, ...overridable], outputs].map((values) => values.map(({ name }) => name)) as [string[], string[]];
   for (const [input, output] of Object.entries(links)) {
     if (!takes.includes(input)) throw new ArgumentError(`stream: expected links from inputs ${list(takes)}, got ${quote(input)}`);
     if (gives.includes(output)) continue;
@@ -72,8 +72,9 @@ export class ModelStream {
     const states = new Set(Object.values(links));
     this.#results = session.outputs.map(({ name }) => name).filter((name) => !states.has(name));
     this.#frame = kept(Object.fromEntries(Object.entries(inputs).filter(([name]) => !isState(name))));
-    const begun = session.inputs.filter(({ name }) => isState(name));
-    this.#initial = scope(() => kept(Object.fromEntries(begun.map((info) => [info.name, inputs[info.name] ?? blank(info)]))));
+    const begun = [...session.inputs, ...session.overridable].filter(({ name }) => isState(name));
+    const first = (info: ModelValue): Tensor => inputs[info.name] ?? session.ownValue(info.name) ?? blank(info);
+    this.#initial = scope(() => kept(Object.fromEntries(begun.map((info) => [info.name, first(info)]))));
     this.#state = kept(this.#initial);
     scope(() => this.#next());
   }

@@ -28,8 +28,8 @@ export interface EvolveOptions<C> {
   /** Ends the run when aborted, after evaluations in progress. It resolves with the reason "aborted" and discards their costs. */
   readonly signal?: AbortSignal;
   /**
-   * Begins no generation that would exceed this number of evaluations (of the search in total): reason "evaluations". The search's own
-   * `maxEvaluations` is looked at after each generation, which may exceed it; given both, whichever is reached first ends the run.
+   * Stops after the generation that reaches this number of evaluations (of the search in total), and may exceed it: reason "evaluations". It means what
+   * the search's own `maxEvaluations` means; given both, the smaller one ends the run.
    */
   readonly maxEvaluations?: number;
   /** Number of candidates to evaluate at once (default 1, or the evaluator's own). */
@@ -77,10 +77,10 @@ export async function evolve<C>(
     const before = search.result;
     const stop = signal?.aborted ? { reason: "aborted", value: before.evaluations } : search.stop();
     if (stop !== null) return { ...before, stop };
-    const candidates = search.ask();
-    if (maxEvaluations !== undefined && before.evaluations + candidates.length > maxEvaluations) {
+    if (maxEvaluations !== undefined && before.evaluations >= maxEvaluations) {
       return { ...before, stop: { reason: "evaluations", value: before.evaluations } };
     }
+    const candidates = search.ask();
     const costs = await evaluateAll(candidates, { run, concurrency, signal, first: before.evaluations });
     if (costs === null) continue;
     search.tell(candidates, costs);

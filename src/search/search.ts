@@ -42,7 +42,7 @@ export interface SearchOptions {
   readonly generator?: Generator;
   /** Stops once the best cost is at most this: reason "target". */
   readonly target?: number;
-  /** Stops after the generation that reaches this number of evaluations, and may exceed it: reason "evaluations". `evolve` has a limit that is never exceeded. */
+  /** Stops after the generation that reaches this number of evaluations, and may exceed it: reason "evaluations". */
   readonly maxEvaluations?: number;
   /** Stops after this many generations: reason "generations". */
   readonly maxGenerations?: number;

@@ -171,7 +171,7 @@ describe("sessions", () => {
     [{ x, mask: ints([1]), z: x }, 'expected inputs x, mask, got "z"'],
     [{ x: ints([1, 2], [1, 2]), mask: ints([1]) }, "expected input x of float32, got int32"],
     [{ x: tensor([1, 2]), mask: ints([1]) }, "expected input x of shape [batch,2], got [2]"],
-    [{ x, mask: ints([1, 2]) }, "expected input mask of shape [batch=1], got [2]"],
+    [{ x, mask: ints([1, 2]) }, "expected input mask of shape [batch=1], as x has it, got [2]"],
     [{ x: 3, mask: ints([1]) }, "run: input x: expected a tensor, got a number"],
   ])("refuse other inputs: %#", (inputs, message) => {
     expect((thrown(() => session.run(inputs as never)) as Error).message).toContain(message);
@@ -245,7 +245,17 @@ describe("files", () => {
     [
       "a circle",
       model({ nodes: [node("Add", ["x", "b"], ["a"]), node("Neg", ["a"], ["b"])], inputs: { x: [2] }, outputs: { b: null } }),
-      '(a cycle?), got "b"',
+      'expected nodes in order, those that make the inputs of node 0 (Add) before it (a cycle?), got "b" later',
+    ],
+    [
+      "nodes out of order",
+      model({ nodes: [node("Neg", ["a"], ["y"]), node("Relu", ["x"], ["a"])], inputs: { x: [2] }, outputs: { y: null } }),
+      'expected nodes in order, those that make the inputs of node 0 (Neg) before it (a cycle?), got "a" later',
+    ],
+    [
+      "an input nobody makes",
+      model({ nodes: [node("Neg", ["a"], ["y"])], inputs: { x: [2] }, outputs: { y: null } }),
+      'expected the inputs of node 0 (Neg) to be made by nodes, given or constant, got "a", which is none of it',
     ],
     ["an output nobody makes", model({ nodes: [], inputs: { x: [2] }, outputs: { y: null } }), 'got "y"'],
     [

@@ -100,6 +100,59 @@ describe("captured runs", () => {
   });
 });
 
+describe("a constant that is an input", () => {
+  const parts = {
+    nodes: [node("Mul", ["k", "two"], ["k2"]), node("Mul", ["x", "k2"], ["y"])],
+    initializers: [initializer("k", [2], f32(3, 4)), initializer("two", [], f32(2))],
+    inputs: { x: [2], k: [2] },
+    outputs: { y: null },
+  };
+  const elementsFor = (session: Session, inputs: NamedTensors) => elements(session, { x: tensor([1, 10]), ...inputs })[0];
+
+  it("is what it is unless a run gives another value, replayed either way", () => {
+    const session = loadModel(model(parts));
+    expect([session.inputs, session.overridable].map((values) => values.map(({ name }) => name))).toEqual([["x"], ["k"]]);
+    for (let t = 0; t < 4; t++) {
+      expect(elementsFor(session, {})).toEqual([6, 80]);
+      expect(session.whyEager === null).toBe(t > 0);
+      expect(elementsFor(session, { k: tensor([t, 1]) })).toEqual([2 * t, 20]);
+      expect(session.whyEager === null).toBe(t > 0);
+    }
+  });
+
+  it("is checked like any input, and stays a constant in old files", () => {
+    const session = loadModel(model(parts));
+    expect(() => elementsFor(session, { k: tensor([1]) })).toThrow("run: expected input k of shape [2], got [1]");
+    expect(() => elementsFor(session, { k: whole(1, 2) })).toThrow("run: expected input k of float32, got int32");
+    expect(() => elementsFor(session, { two: tensor(1) })).toThrow('got "two"');
+    const old = loadModel(model({ ...parts, format: 3 }));
+    expect([old.overridable, elementsFor(old, {})]).toEqual([[], [6, 80]]);
+    expect(() => elementsFor(old, { k: tensor([1, 1]) })).toThrow('run: expected inputs x, got "k"');
+  });
+
+  it("is where the state of a stream begins", () => {
+    const counter = model({
+      nodes: [node("Add", ["x", "s"], ["s1"]), node("Identity", ["s1"], ["y"])],
+      initializers: [initializer("s", [1], f32(5))],
+      inputs: { x: [1], s: [1] },
+      outputs: { y: null, s1: null },
+    });
+    const stream = loadModel(counter).stream({ s: "s1" }, { x: tensor([1]) });
+    expect([1, 2, 3, 4].map(() => stream.step({}).y?.[0])).toEqual([6, 7, 8, 9]);
+    stream.reset();
+    expect(stream.step({ x: [10] }).y?.[0]).toBe(15);
+  });
+});
+
+it("two inputs that share a length are both named where they disagree", () => {
+  const sum = model({ nodes: [node("Add", ["a", "b"], ["y"])], inputs: { a: ["n", 1], b: [1, "n"] }, outputs: { y: null } });
+  const zeros = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, b) => a * b)), { shape });
+  expect(() => loadModel(sum).run({ a: zeros(3, 1), b: zeros(1, 4) })).toThrow(
+    "run: expected input b of shape [1,n=3], as a has it, got [1,4]",
+  );
+  expect(() => loadModel(sum).run({ a: zeros(3, 2), b: zeros(1, 3) })).toThrow("run: expected input a of shape [n=3,1], got [3,2]");
+});
+
 describe("runs that cannot be captured", () => {
   it("because a branch depends on floats", () => {
     const chosen = model({

@@ -4,7 +4,8 @@ import { CMAES, evolve, GeneticAlgorithm } from "../../src/search/index.ts";
 import { Generator } from "../../src/tensor/random.ts";
 import { run, sphere } from "./functions.ts";
 
-const search = () => new CMAES({ start: [1, -2, 0.5], sigma: 0.5, maxGenerations: 20, generator: new Generator(1) });
+const search = (options: object = {}) =>
+  new CMAES({ start: [1, -2, 0.5], sigma: 0.5, maxGenerations: 20, generator: new Generator(1), ...options });
 const turn = (times: number) =>
   new Promise<void>((resolve) => (times === 0 ? resolve() : setImmediate(() => turn(times - 1).then(resolve))));
 
@@ -43,9 +44,18 @@ describe("evolve", () => {
     expect(generations).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
   });
 
-  it("begins no generation that would pass the evaluations", async () => {
-    const { evaluations, stop } = await evolve(search(), sphere, { maxEvaluations: 20 });
-    expect([evaluations, stop]).toEqual([14, { reason: "evaluations", value: 14 }]);
+  it("ends after the generation that reaches the evaluations, as the search itself does", async () => {
+    const limit = { maxEvaluations: 20 };
+    for (const [asked, options] of [
+      [search(), limit],
+      [search(limit), {}],
+    ] as const) {
+      // biome-ignore format: a pair of pairs
+      const { evaluations, stop } = await evolve(asked, sphere, options);
+      expect([evaluations, stop]).toEqual([21, { reason: "evaluations", value: 21 }]);
+    }
+    expect((await evolve(search({ maxEvaluations: 30 }), sphere, { maxEvaluations: 8 })).evaluations).toBe(14);
+    expect((await evolve(search({ maxEvaluations: 8 }), sphere, { maxEvaluations: 30 })).evaluations).toBe(14);
     expect((await evolve(search(), sphere, { maxEvaluations: 0 })).evaluations).toBe(0);
   });
 
