@@ -1,5 +1,5 @@
 // A chain of element-wise calls as a replay runs it, whole arrays against tiles: does it pay to keep intermediates in the
-// first-level cache? See docs/performance.md, "Captured steps".
+// first-level cache? See bench/notes.md, "Captured steps".
 
 import { init } from "../dist/index.js";
 import * as code from "../dist/ops/codes.js";

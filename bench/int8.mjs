@@ -1,5 +1,5 @@
 // A step of an LSTM at batch 1 with weights of floats and of int8, taking turns in one process; beside them ONNX Runtime (native, floats), where
-// `npm run bench -- --rivals` has installed it. See docs/performance.md, "Int8 weights".
+// `npm run bench -- --rivals` has installed it. See bench/notes.md, "Int8 weights".
 
 import { existsSync } from "node:fs";
 import { quantize } from "../dist/quantized/index.js";

@@ -1,5 +1,5 @@
 // What a step costs under each gradient algorithm, by the number of units: seconds and bytes, and the slopes of both in log-log scale beside the
-// theory. See docs/performance.md, "Gradient algorithms".
+// theory. See bench/notes.md, "Gradient algorithms".
 
 import { gradients } from "../dist/autodiff/sweep.js";
 import { FullyRecurrentNetwork, LeakyRNN, LocalFeedbackNetwork, MinGRU } from "../dist/cells/index.js";

@@ -1,5 +1,5 @@
 // Steps a second of a large sparse reservoir (10,000 units, 100 connections each, float32, one thread), beside scipy.sparse where python3 has it. Both take
-// turns, and the best step of each counts: on a machine that does other things, that is the one that was disturbed least. See docs/performance.md, "Reservoirs".
+// turns, and the best step of each counts: on a machine that does other things, that is the one that was disturbed least. See bench/notes.md, "Reservoirs".
 
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
