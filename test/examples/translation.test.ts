@@ -25,4 +25,4 @@ it("translates sentences that it has not seen better than one answer for all", a
   expect(source).toEqual(["i'm", "tired", "."]);
   expect(weights.length).toBe(words.length);
   for (const row of weights) expect(row.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
-});
+}, 240_000);
