@@ -1,6 +1,6 @@
 /** Decoders of velocity without a network: population vector, Wiener filter, Kalman filter. */
 
-import { tensor } from "tapeloop";
+import { type Tensor, tensor } from "tapeloop";
 import { RidgeRegression, solve } from "tapeloop/numerics";
 import { type Recording, UNITS } from "./recording.ts";
 
@@ -8,28 +8,42 @@ import { type Recording, UNITS } from "./recording.ts";
 export type Decoder = (recording: Recording, from: number, to: number) => number[][];
 
 /** The rows' least-squares map to the targets, W [outputs][features]; the last feature is 1. */
-function regression(rows: readonly number[][], targets: readonly (readonly number[])[], ridge: number | "gcv"): number[][] {
-  const [F, O] = [(rows[0] as number[]).length, (targets[0] as readonly number[]).length];
+function regression(rows: Tensor, targets: readonly (readonly number[])[], ridge: number | "gcv"): number[][] {
+  const [F, O] = [rows.dim(1), (targets[0] as readonly number[]).length];
   const fit = new RidgeRegression(F, O);
-  fit.add(tensor(rows, { dtype: "float64" }), tensor(targets as number[][], { dtype: "float64" }));
+  fit.add(rows, matrix(targets));
   const { weight } = fit.solve(ridge);
   return Array.from({ length: O }, (_, o) => Array.from(weight.subarray(o * F, (o + 1) * F)));
 }
 
-const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
-const times = (matrix: readonly number[][], x: readonly number[]): number[] => matrix.map((row) => dot(row, x));
+const matrix = (rows: readonly (readonly number[])[]): Tensor => tensor(rows as number[][], { dtype: "float64" });
+const dot = (a: readonly number[], b: ArrayLike<number>): number => a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
+const times = (matrix: readonly number[][], x: ArrayLike<number>): number[] => matrix.map((row) => dot(row, x));
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
-/** The counts of bin t and of the nine before it, and 1. */
-function history({ counts }: Recording, t: number): number[] {
-  return [...range(0, 10).flatMap((lag) => Array.from(counts[Math.max(0, t - lag)] as Float32Array)), 1];
+/** Bins that the Wiener filter sees, and its features: their counts, and 1. */
+const LAGS = 10;
+const FEATURES = LAGS * UNITS + 1;
+
+/** For the bins from..to: their counts and those of the nine bins before each [T, FEATURES]. */
+function histories({ counts }: Recording, from: number, to: number): Float64Array {
+  const values = new Float64Array((to - from) * FEATURES);
+  for (let t = from; t < to; t++) {
+    const row = (t - from) * FEATURES;
+    for (let lag = 0; lag < LAGS; lag++) values.set(counts[Math.max(0, t - lag)] as Float32Array, row + lag * UNITS);
+    values[row + FEATURES - 1] = 1;
+  }
+  return values;
 }
 
 /** A linear map of ten bins, by ridge regression. */
 export function wienerFilter(recording: Recording, end: number): Decoder {
-  const rows = range(10, end).map((t) => history(recording, t));
-  const w = regression(rows, recording.velocities.slice(10, end), "gcv");
-  return (r, from, to) => range(from, to).map((t) => times(w, history(r, t)));
+  const rows = tensor(histories(recording, LAGS, end), { shape: [end - LAGS, FEATURES] });
+  const w = regression(rows, recording.velocities.slice(LAGS, end), "gcv");
+  return (r, from, to) => {
+    const values = histories(r, from, to);
+    return range(0, to - from).map((t) => times(w, values.subarray(t * FEATURES, (t + 1) * FEATURES)));
+  };
 }
 
 /** Preferred directions, each weighed by how much more than usual its unit fires; two bins before, scaled to the velocity. */
@@ -54,23 +68,23 @@ export function kalmanFilter(recording: Recording, end: number, lag: number): De
   const { positions, velocities } = recording;
   const state = (t: number): number[] => [...(positions[t] as readonly number[]), ...(velocities[t] as readonly number[]), 1];
   const seen = (r: Recording, t: number): number[] => Array.from(r.counts[Math.max(0, t - lag)] as Float32Array);
-  const times4 = range(lag + 1, end);
-  const now = times4.map(state);
+  const steps = range(lag + 1, end);
+  const now = steps.map(state);
   const A = [
     ...regression(
-      times4.map((t) => state(t - 1)),
+      matrix(steps.map((t) => state(t - 1))),
       now.map((x) => x.slice(0, 4)),
       1e-6,
     ),
     [0, 0, 0, 0, 1],
   ];
   const C = regression(
-    now,
-    times4.map((t) => seen(recording, t)),
+    matrix(now),
+    steps.map((t) => seen(recording, t)),
     1e-6,
   );
-  const W = covariance(times4.map((t, i) => minus(now[i] as number[], times(A, state(t - 1)))));
-  const Q = covariance(times4.map((t, i) => minus(seen(recording, t), times(C, now[i] as number[]))));
+  const W = covariance(steps.map((t, i) => minus(now[i] as number[], times(A, state(t - 1)))));
+  const Q = covariance(steps.map((t, i) => minus(seen(recording, t), times(C, now[i] as number[]))));
   // CᵀQ⁻¹ and CᵀQ⁻¹C: what a bin's counts say about the state, and how sure they are.
   const told = range(0, 5).map(
     (k) =>
