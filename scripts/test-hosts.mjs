@@ -11,7 +11,7 @@ import { isolateBytes, workerd } from "./hosts/workerd.mjs";
 import { readOptions, refuse } from "./options.mjs";
 
 const HOSTS = [node(20), node(22), node(24), node(26), deno, bun, workerd, chromium, esbuild, vite, webpack];
-const PROGRAMS = ["program", "relaxed", "memory", "bytes", "fetched", "refused"];
+const PROGRAMS = ["program", "relaxed", "threads", "memory", "bytes", "fetched", "refused"];
 /** What a Worker with an LSTM of hidden size 128 may take, in MiB. */
 const ISOLATE_LIMIT = 32;
 
@@ -101,6 +101,7 @@ const TOLD = { name: "StateError", code: "ERR_STATE", tells: "what to allow" };
 const STARTS = [
   { way: "bytes", hosts: /^(Node|Bun)/, run: (host) => host.run("bytes") },
   { way: "import source", hosts: /^(Node 24|Node 26|Deno)/, run: (host) => host.run("source") },
+  { way: "threads", hosts: /^(Node|Deno|Bun|Chromium)/, run: (host) => host.run("threads"), alike: ["infer", "short"] },
   { way: "fetch", hosts: /^Chromium/, run: (host) => host.run("fetched"), also: { refused: { code: "ERR_STATE", namesReady: true } } },
   {
     way: "policy against it",
@@ -112,8 +113,9 @@ const STARTS = [
 
 async function checkStarts() {
   await writeFile(join(app, "source-main.js"), SOURCE);
-  const { infer } = JSON.parse(await readFile(expectedFile, "utf8"));
-  for (const { way, hosts, run, also, only = { infer, ...also } } of STARTS) {
+  const expected = JSON.parse(await readFile(expectedFile, "utf8"));
+  const parts = (names) => Object.fromEntries(names.map((name) => [name, expected[name]]));
+  for (const { way, hosts, run, also, alike = ["infer"], only = { ...parts(alike), ...also } } of STARTS) {
     for (const host of chosen.filter(({ name }) => hosts.test(name))) {
       await attempt(`${host.name}, ${way}`, async () => compare(await run(host), only));
     }

@@ -18,8 +18,11 @@ const TYPES = { ".js": "text/javascript", ".html": "text/html", ".wasm": "applic
 const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <title>tapeloop</title>
-<script type="importmap" nonce="page">{ "imports": { "tapeloop": "/node_modules/tapeloop/dist/index.js", "tapeloop/quantized": "/node_modules/tapeloop/dist/quantized/index.js", "tapeloop/relaxed": "/node_modules/tapeloop/dist/wasm/relaxed.js" } }</script>
+<script type="importmap" nonce="page">{ "imports": { "tapeloop": "/node_modules/tapeloop/dist/index.js", "tapeloop/quantized": "/node_modules/tapeloop/dist/quantized/index.js", "tapeloop/relaxed": "/node_modules/tapeloop/dist/wasm/relaxed.js", "tapeloop/threads": "/node_modules/tapeloop/dist/threads/index.js" } }</script>
 `;
+
+/** What makes a page cross-origin isolated, so that it has shared memory. */
+const ISOLATED = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
 
 /** Serves a folder under a policy that allows scripts and files of its own and, if asked, WebAssembly. */
 async function withServer(folder, wasm, use) {
@@ -28,7 +31,8 @@ async function withServer(folder, wasm, use) {
     const body = path === "/" ? PAGE : await readFile(join(folder, path)).catch(() => null);
     if (body === null) return response.writeHead(404).end();
     const policy = `default-src 'none'; connect-src 'self'; script-src 'self' 'nonce-page' ${wasm ? "'wasm-unsafe-eval'" : ""}`;
-    response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "text/html", "content-security-policy": policy }).end(body);
+    const type = TYPES[extname(path)] ?? "text/html";
+    response.writeHead(200, { ...ISOLATED, "content-type": type, "content-security-policy": policy }).end(body);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   try {

@@ -22,13 +22,18 @@ export function node(major) {
   };
 }
 
-/** No permission is asked for: nothing is read, fetched or looked up beside the modules. */
+/** No permission is asked for: nothing is read, fetched or looked up beside the modules. Only threads are read as files. */
 export const deno = {
   name: "Deno",
   relaxed: true,
   async run(mode) {
     const env = { ...process.env, DENO_NO_UPDATE_CHECK: "1" };
-    return parseReport(run(await denoBinary(), ["run", "--no-prompt", `${mode}-main.js`], { cwd: app, env }));
+    return parseReport(
+      run(await denoBinary(), ["run", "--no-prompt", ...(mode === "threads" ? ["--allow-read"] : []), `${mode}-main.js`], {
+        cwd: app,
+        env,
+      }),
+    );
   },
 };
 

@@ -4,7 +4,7 @@ import { checkNumber, checkWhole, optionsOf } from "../base/checks.ts";
 import { StateError } from "../base/errors.ts";
 import { decodeBase64 } from "../wasm/base64.ts";
 import { defaultKernels } from "../wasm/binary.ts";
-import { call, isDry, realHost, view } from "../wasm/host.ts";
+import { call, realHost, view } from "../wasm/host.ts";
 import { gemm } from "../wasm/kernels.gen.ts";
 import { instantiate } from "../wasm/loader.ts";
 import { threadsBase64 } from "../wasm/threads.gen.ts";
@@ -51,6 +51,7 @@ export function poolInUse(): Pool | null {
  * @throws WorkerError if a worker does not start; everything is then as before. A worker that dies later ends the call at work, and all
  *   calls after it, with a WorkerError; `useThreads` starts anew, with tensors as they are, those being computed excepted
  * @throws ArgumentError for another number
+ * @throws MemoryLimitError where the host has no room for the other memory
  * @throws StateError with other kernels than the deterministic ones
  *
  * @example
@@ -73,11 +74,15 @@ async function change(threads: number, options: ThreadsOptions): Promise<Threads
   const next = threads === 1 ? null : await startPool(threads, timeout);
   if (pool === null && next === null) return { threads: 1, reason: null };
   const kernels = next === null ? await instantiate(defaultKernels()) : null;
-  checkQuiet();
+  try {
+    if (next !== null) next.take();
+    else if (kernels !== null) moveTo(kernels.memory, (id, args) => kernels.run(id, args));
+  } catch (cause) {
+    await next?.close();
+    throw cause;
+  }
   const before = pool;
   pool = next;
-  if (next !== null) next.take();
-  else if (kernels !== null) moveTo(kernels.memory, (id, args) => kernels.run(id, args));
   await before?.close();
   return { threads, reason: null };
 }
@@ -86,10 +91,6 @@ async function startPool(threads: number, timeout: number): Promise<Pool> {
   if (pool === null) checkDeterministic();
   module ??= WebAssembly.compile(decodeBase64(threadsBase64));
   return Pool.start(threads, await module, timeout);
-}
-
-function checkQuiet(): void {
-  if (isDry()) throw new StateError("useThreads: expected no dry run in progress, got one");
 }
 
 /** @throws StateError for kernels that round a product and its sum at once: the threads' kernels do not, and results would change */

@@ -1,6 +1,6 @@
 /** A pool of threads over one shared memory, and how it fails. */
 
-import { StateError, WorkerError } from "../base/errors.ts";
+import { MemoryLimitError, StateError, WorkerError } from "../base/errors.ts";
 import { realHost } from "../wasm/host.ts";
 import { LEAVE, type Report, type ThreadExports, WORD } from "./serve.ts";
 import { cores, type Port, startWorker } from "./workers.ts";
@@ -247,7 +247,7 @@ function sharedMemory(bytes: number, limit: number): WebAssembly.Memory {
       return new WebAssembly.Memory({ initial, maximum, shared: true });
     } catch (cause) {
       if (maximum <= 2 * initial)
-        throw new WorkerError(`useThreads: expected ${bytes} bytes of shared memory, got a host that refuses`, { cause });
+        throw new MemoryLimitError(`useThreads: expected ${bytes} bytes of shared memory, got a host that refuses`, { cause });
       maximum = Math.max(initial, maximum >>> 1);
     }
   }
@@ -258,7 +258,11 @@ export function moveTo(memory: WebAssembly.Memory, run: (id: number, args: numbe
   const host = realHost();
   const old = host.memory;
   const missing = (host.heap.end - memory.buffer.byteLength) / PAGE;
-  if (missing > 0) memory.grow(missing);
+  try {
+    if (missing > 0) memory.grow(missing);
+  } catch (cause) {
+    throw new MemoryLimitError(`useThreads: expected room for ${host.heap.end} bytes, got a host that refuses`, { cause });
+  }
   const from = host.argsPtr;
   new Uint8Array(memory.buffer, from, host.heap.end - from).set(new Uint8Array(old.buffer, from, host.heap.end - from));
   host.memory = memory;
