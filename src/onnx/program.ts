@@ -123,8 +123,8 @@ class Compiler {
 
   /** Whether a node of this graph, or of one around it, makes this value. */
   #makes(name: string): boolean {
-    const around = this.#outer;
-    return this.#made.has(name) || (around !== null && around.#makes(name));
+    const own = this.#made.has(name);
+    return own || this.#outer === null ? own : this.#outer.#makes(name);
   }
 
   compile(graph: Graph): Program {
