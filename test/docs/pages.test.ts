@@ -4,6 +4,8 @@ import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import * as tapeloop from "../../src/index.ts";
+import * as insight from "../../src/insight/index.ts";
+import * as models from "../../src/models/index.ts";
 import * as onnx from "../../src/onnx/index.ts";
 import { files } from "./disk.ts";
 import { blocksOf, PAGES, runProgram, textOf } from "./pages.ts";
@@ -240,7 +242,7 @@ describe("docs/coming-from.md", () => {
     const names = code.flatMap((text) =>
       [...text.matchAll(/(?<![.\w])(?:new )?([A-Za-z]\w*)(?=\()|^(\w+)$/g)].map((m) => (m[1] ?? m[2]) as string),
     );
-    const known = { ...tapeloop, ...onnx };
+    const known = { ...tapeloop, ...onnx, ...insight, ...models };
     const words = new Set(["lengths", "batchFirst", "forward", "String"]);
     expect(names.length).toBeGreaterThan(60);
     expect([...new Set(names)].filter((name) => !(name in known) && !words.has(name))).toEqual([]);
