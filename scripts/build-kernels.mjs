@@ -16,7 +16,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const KERNEL = /\/\*\*((?:(?!\*\/)[\s\S])*?@kernel[\s\S]*?)\*\/\s*export function (\w+)(<T>)?\s*\(([^)]*)\)\s*:\s*void/g;
 /** A last parameter of this name is the address of the remaining argument slots: dimensions, strides, lists of pointers. */
 const REST = "slots";
-const TARGETS = ["inference", "simd", "relaxed", "threads"];
+/** In this order: other programs compile parts of assembly/ with the entry that the last one leaves. */
+const TARGETS = ["inference", "threads", "simd", "relaxed"];
 const PARAM_TYPES = new Set(["i32", "usize", "f64"]);
 
 /** @typedef {{ name: string, file: string, generic: boolean, doc: string, work: string | undefined, params: { name: string, type: string }[] }} Kernel */
