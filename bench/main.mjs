@@ -128,7 +128,7 @@ async function measure() {
   const machine = {
     cpu: cpus()[0].model,
     cores: cpus().length,
-    core,
+    core: cores,
     node,
     kernels: options.kernels,
     date: new Date().toISOString().slice(0, 10),
