@@ -1,6 +1,6 @@
 /** Text as whole numbers: a vocabulary of characters. */
 
-import { checkMethods, checkOptions, checkWhole } from "../base/checks.ts";
+import { checkList, checkMethods, checkOptions, checkWhole } from "../base/checks.ts";
 import { ArgumentError, DTypeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 
@@ -54,7 +54,7 @@ export class Vocabulary {
    */
   constructor(symbols: readonly string[], options: VocabularyOptions = {}) {
     checkOptions("Vocabulary", options, ["unknown"]);
-    if (!Array.isArray(symbols)) throw new DTypeError(`Vocabulary: expected a list of symbols, got ${quote(symbols)}`);
+    checkList("Vocabulary", "symbols", symbols);
     if (symbols.length === 0) throw new ArgumentError("Vocabulary: expected at least one symbol, got none");
     this.symbols = [...symbols];
     this.unknown = options.unknown ?? null;

@@ -1,7 +1,7 @@
 /** A model from symbols to symbols: embeddings, an encoder, a decoder and a readout. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkLengths, checkNumber, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
+import { checkLengths, checkNumber, checkOptions, checkSizes, checkWhole, optionsOf } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
 import {
@@ -149,9 +149,7 @@ export class EncoderDecoder<S extends State> extends Module implements Autoregre
       ...options
     } = optionsOf("EncoderDecoder", given, ["encoder", "decoder", "sourceSymbols", "targetSymbols", "end", "maxout", ...LAYER]);
     checkSizes("EncoderDecoder", { sourceSymbols, targetSymbols, ...(maxout !== undefined && { maxout }) });
-    if (!(Number.isInteger(end) && end >= 0 && end < targetSymbols)) {
-      throw new ArgumentError(`EncoderDecoder: expected end in [0, ${targetSymbols - 1}], got ${end}`);
-    }
+    checkWhole("EncoderDecoder", "end", end, { least: 0, below: targetSymbols });
     this.encoder = encoder;
     this.decoder = decoder;
     this.sourceEmbedding = new Embedding(sourceSymbols, encoder.inputSize, options);

@@ -1,7 +1,7 @@
 /** All states of a small system: energies, ground states, probabilities, exactly. */
 
 import { noGrad } from "../autodiff/tape.ts";
-import { checkNumber } from "../base/checks.ts";
+import { checkNumber, checkWhole } from "../base/checks.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { logSumExp } from "../ops/reduce.ts";
 import { softmax } from "../ops/softmax.ts";
@@ -35,9 +35,7 @@ export class Enumeration {
 
   /** The state of a number [N], float64. @throws ArgumentError */
   state(number: number): Tensor {
-    if (!(Number.isInteger(number) && number >= 0 && number < this.energies.length)) {
-      throw new ArgumentError(`state: expected a whole number below ${this.energies.length}, got ${number}`);
-    }
+    checkWhole("state", "number", number, { least: 0, below: this.energies.length });
     return tensor(Float64Array.from({ length: this.size }, (_, i) => ((number >> i) & 1 ? 1 : this.#low)));
   }
 

@@ -1,8 +1,8 @@
 /** Models over sequences, described as a list of layers. */
 
-import { checkLengths, checkNumber, checkOptions, checkWhole, isRecord } from "../base/checks.ts";
+import { checkLengths, checkList, checkNumber, checkOptions, checkWhole, isRecord } from "../base/checks.ts";
 import type { FloatDType } from "../base/dtype.ts";
-import { ArgumentError, DTypeError } from "../base/errors.ts";
+import { ArgumentError } from "../base/errors.ts";
 import { list, quote } from "../base/quote.ts";
 import { Dropout } from "../nn/dropout-layers.ts";
 import { Embedding, LayerNorm, Linear } from "../nn/layers.ts";
@@ -223,7 +223,7 @@ function stageOf(spec: unknown, place: Place, build: boolean): Stage {
 /** All layers, or with `build` false what is known of them before anything is made. @throws ArgumentError, DTypeError */
 function stagesOf({ inputSize, layers }: SequenceSpec, common: Place["common"], build: boolean): Stage[] {
   checkWhole("sequence", "inputSize", inputSize, { least: 1 });
-  if (!Array.isArray(layers)) throw new DTypeError(`sequence: expected layers to be an array, got ${quote(layers)}`);
+  checkList("sequence", "layers", layers);
   if (layers.length === 0) throw new ArgumentError("sequence: expected at least one layer, got none");
   const stages: Stage[] = [];
   for (const [index, spec] of layers.entries()) {

@@ -1,6 +1,6 @@
 /** The loss of unsegmented label sequences (CTC). */
 
-import { checkOptions } from "../base/checks.ts";
+import { checkOptions, checkWhole } from "../base/checks.ts";
 import { isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
@@ -63,9 +63,7 @@ export function checkLogProbs(op: string, logProbs: Tensor, blank: number): void
   checkTensor(op, logProbs);
   if (logProbs.rank !== 3) throw new ShapeError(`${op}: expected logProbs [T,N,C], got ${show(logProbs.shape)}`);
   if (!isFloat(logProbs.dtype)) throw new DTypeError(`${op}: expected float logProbs, got ${logProbs.dtype}`);
-  const C = logProbs.dim(2);
-  if (!(Number.isInteger(blank) && blank >= 0 && blank < C))
-    throw new ArgumentError(`${op}: expected blank in [0, ${C - 1}], got ${blank}`);
+  checkWhole(op, "blank", blank, { least: 0, below: logProbs.dim(2) });
 }
 
 /** Checks the labels of a batch and pads them to one width. @internal */

@@ -7,7 +7,7 @@
 
 import { closedOp } from "../autodiff/define-op.ts";
 import { apply, applyAll, type Inputs, type Primitive } from "../autodiff/primitive.ts";
-import { checkList } from "../base/checks.ts";
+import { checkList, checkSizes } from "../base/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../base/errors.ts";
 import { full, zeros } from "../tensor/create.ts";
 import { axisOf, checkShape, type Shape, sameShape, show } from "../tensor/shape.ts";
@@ -376,7 +376,7 @@ export function split(x: Tensor, size: number | readonly number[], axis = 0): Te
 }
 
 function evenSizes(n: number, size: number): number[] {
-  if (!(Number.isInteger(size) && size > 0)) throw new ArgumentError(`split: expected a size of at least 1, got ${size}`);
+  checkSizes("split", { size });
   const count = Math.max(1, Math.ceil(n / size));
   return Array.from({ length: count }, (_, i) => Math.min(size, n - i * size));
 }
@@ -384,7 +384,7 @@ function evenSizes(n: number, size: number): number[] {
 /** Splits an axis into at most `chunks` stretches of equal length (the last may be shorter), as views. */
 export function chunk(x: Tensor, chunks: number, axis = 0): Tensor[] {
   checkTensor("chunk", x);
-  if (!(Number.isInteger(chunks) && chunks > 0)) throw new ArgumentError(`chunk: expected at least 1 chunk, got ${chunks}`);
+  checkSizes("chunk", { chunks });
   const n = x.dim(axisOf("chunk", axis, x.rank));
   return n === 0 ? split(x, new Array<number>(chunks).fill(0), axis) : split(x, Math.ceil(n / chunks), axis);
 }

@@ -1,6 +1,6 @@
 /** Shared by the layers and cells of RNN, LSTM and GRU: weights, the form of the state, and how sequences run. */
 
-import { checkOneOf, checkSizes } from "../base/checks.ts";
+import { checkOneOf, checkSizes, checkWhole } from "../base/checks.ts";
 import { ArgumentError, ShapeError } from "../base/errors.ts";
 import { LAYER, type LayerOptions, uniformParameter } from "../nn/layers.ts";
 import type { Parameter } from "../nn/module.ts";
@@ -103,9 +103,7 @@ export function elmanKind(hiddenSize: number, { nonlinearity = "tanh" }: ElmanNe
 
 export function lstmKind(op: string, hiddenSize: number, { projSize = 0, peepholes = false }: LstmNetOptions): RecurrentKind<LstmState> {
   checkSizes(op, { hiddenSize });
-  if (!(Number.isInteger(projSize) && projSize >= 0 && projSize < hiddenSize)) {
-    throw new ArgumentError(`${op}: expected projSize in [0, ${hiddenSize - 1}] for hiddenSize ${hiddenSize}, got ${projSize}`);
-  }
+  checkWhole(op, "projSize", projSize, { least: 0, below: hiddenSize });
   return {
     gates: 4,
     stateSizes: [projSize || hiddenSize, hiddenSize],

@@ -1,5 +1,6 @@
 /** Makes tensors of constants and ranges. */
 
+import { checkSizes } from "../base/checks.ts";
 import { type DType, isFloat } from "../base/dtype.ts";
 import { ArgumentError } from "../base/errors.ts";
 import { call, checkComputable } from "../wasm/host.ts";
@@ -70,7 +71,7 @@ function sequence(op: string, n: number, dtype: DType, at: (i: number) => number
 
 /** `count` values from start to stop, both included. */
 export function linspace(start: number, stop: number, count: number, dtype: DType = "float32"): Tensor {
-  if (!(Number.isInteger(count) && count >= 1)) throw new ArgumentError(`linspace: expected a count of at least 1, got ${count}`);
+  checkSizes("linspace", { count });
   return sequence("linspace", count, dtype, (i) => (count === 1 ? start : start + ((stop - start) * i) / (count - 1)));
 }
 

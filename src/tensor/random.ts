@@ -7,7 +7,7 @@
  * one word per value (two for float64), and for whole numbers one more for each rejected word.
  */
 
-import { checkNumber } from "../base/checks.ts";
+import { checkNumber, checkWhole } from "../base/checks.ts";
 import { type DType, type FloatDType, isFloat } from "../base/dtype.ts";
 import { ArgumentError, DTypeError, FormatError, ShapeError } from "../base/errors.ts";
 import { quote } from "../base/quote.ts";
@@ -84,7 +84,7 @@ export class Generator {
 
   /** A random permutation of 0 … n − 1, uniform over all of them (int32). Fisher and Yates; Durstenfeld, 1964. */
   permutation(n: number): Tensor {
-    if (!(Number.isInteger(n) && n >= 0)) throw new ArgumentError(`permutation: expected a whole non-negative n, got ${n}`);
+    checkWhole("permutation", "n", n);
     const t = empty([n], "int32");
     const order = Int32Array.from({ length: n }, (_, i) => i);
     this.#draw((next) => {
@@ -145,9 +145,7 @@ export class Generator {
 
   /** Continues from a saved state. */
   set state({ seed, stream, counter }: GeneratorState) {
-    if (!(Number.isSafeInteger(counter) && counter >= 0)) {
-      throw new ArgumentError(`Generator: expected a whole non-negative counter, got ${counter}`);
-    }
+    checkWhole("Generator", "counter", counter);
     this.#tellWatch();
     this.#seed = BigInt.asUintN(64, seed);
     this.#stream = BigInt.asUintN(64, stream);

@@ -1,7 +1,7 @@
 /** Ways to use a recurrence (x_t, s_t) ↦ (y_t, s_{t+1}). Many to many is `scan`; the others are here. */
 
-import { checkNumber, checkOneOf, checkOptions, optionsOf } from "../base/checks.ts";
-import { ArgumentError, ShapeError } from "../base/errors.ts";
+import { checkNumber, checkOneOf, checkOptions, checkSizes, optionsOf } from "../base/checks.ts";
+import { ShapeError } from "../base/errors.ts";
 import { reshape } from "../ops/broadcast.ts";
 import { where } from "../ops/compare.ts";
 import { takeRows } from "../ops/gather.ts";
@@ -141,5 +141,5 @@ function checkDecode(op: string, { inputSize, outputSize }: Pick<Recurrence, "in
 }
 
 function checkSteps(op: string, steps: number): void {
-  if (!(Number.isInteger(steps) && steps >= 1)) throw new ArgumentError(`${op}: expected at least one step, got ${steps}`);
+  checkSizes(op, { steps });
 }

@@ -488,7 +488,8 @@ describe("from symbols to a loss", () => {
     const encoder = new Encoder(rnn(I));
     const decoder = new StateDecoder({ encoder, cell: rnn(I) }) as unknown as Decoder<State>;
     const make = (end: number) => new EncoderDecoder({ encoder, decoder, sourceSymbols: 4, targetSymbols: 5, end });
-    for (const end of [-1, 5, 0.5]) expect(() => make(end)).toThrow(`EncoderDecoder: expected end in [0, 4], got ${end}`);
+    for (const end of [-1, 5, 0.5])
+      expect(() => make(end)).toThrow(`EncoderDecoder: expected end to be a whole number in [0, 5), got ${end}`);
     expect([make(0).end, make(4).end]).toEqual([0, 4]);
     const maxout = () => new EncoderDecoder({ encoder, decoder, sourceSymbols: 4, targetSymbols: 5, maxout: 0 });
     expect(maxout).toThrow("EncoderDecoder: expected maxout to be a whole number of at least 1, got 0");

@@ -174,7 +174,8 @@ describe("modes", () => {
     expectClose(ys, expected.flat(), 0);
     expectClose(last, list(h), 0);
     expect(oneToMany(cell, x, 1)[0].shape).toEqual([1, B, 4]);
-    for (const steps of [0, 1.5]) expect(() => oneToMany(cell, x, steps)).toThrow(`oneToMany: expected at least one step, got ${steps}`);
+    for (const steps of [0, 1.5])
+      expect(() => oneToMany(cell, x, steps)).toThrow(`oneToMany: expected steps to be a whole number of at least 1, got ${steps}`);
   });
 
   it("free running: reads what it decodes from its outputs, and gradients follow", () => {
