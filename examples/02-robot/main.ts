@@ -25,6 +25,7 @@ import {
 } from "tapeloop";
 import { type Figure, type Result, type RunOptions, restored, resultOf, train } from "../shared/example.ts";
 import { Arm, handAt, type Observation, type Policy, START } from "./arm.ts";
+import { wallFollowing } from "./wall.ts";
 
 /** Steps of a reach, one second; the distance counts over the last ones. */
 const STEPS = 100;
@@ -135,7 +136,7 @@ function tuned(list: readonly Reach[]): { arm: Arm; gains: string } {
 }
 
 export async function run(options: RunOptions = {}): Promise<Result> {
-  const { seed = 0, quick = false, full = false } = options;
+  const { seed = 0, quick = false, full = false, data } = options;
   manualSeed(seed);
   const arms = new Arms();
   const training = reaches(512, new Generator(2 * seed));
@@ -171,10 +172,14 @@ export async function run(options: RunOptions = {}): Promise<Result> {
     return { metric: "distance from the goal, last fifth of a second, cm", of, value: average(distances), interval };
   });
   const [own, feedforward] = figures as [Figure, Figure, Figure];
+  const wall = data === undefined ? { figures: [], gates: [] } : await wallFollowing(data, options);
   return resultOf(arms, {
-    figures,
-    gates: [{ what: "the GRU's distance is at most 0.6 of the feedforward policy's", passed: own.value <= 0.6 * feedforward.value }],
-    data: "generated: reaches of a simulated arm of two links with 0 to 1.5 kg in its hand",
+    figures: [...figures, ...wall.figures],
+    gates: [
+      ...wall.gates,
+      { what: "the GRU's distance is at most 0.6 of the feedforward policy's", passed: own.value <= 0.6 * feedforward.value },
+    ],
+    data: `generated: reaches of a simulated arm of two links with 0 to 1.5 kg in its hand${data === undefined ? "" : `; wall following from ${data}`}`,
     pictures: { "paths.svg": pictureOf(test.slice(0, 8), { "GRU policy": arms.recurrent, "feedforward policy": arms.feedforward }) },
   });
 }
