@@ -311,7 +311,7 @@ describe("names of options", () => {
   const p = () => [keep(tensor([1], { requiresGrad: true }))];
 
   it.each([
-    ["learningrate", /expected options among (params, )?lr, .*got "learningrate"$/],
+    ["learningrate", /expected options among (params, )?lr, .*got "learningrate": did you mean lr\?$/],
     ["weight_decay", /did you mean weightDecay\?$/],
     ["momentun", /did you mean momentum\?$/],
     ["LR", /did you mean lr\?$/],
