@@ -157,9 +157,9 @@ describe("a function that goes on later is refused, and all is as before", () =>
     "EMA.withAverages": (fn) => ema.withAverages(fn),
     "LBFGS.step": (fn) => new LBFGS([p]).step(fn),
     jvp: (fn) => jvp(fn, [x], [x]),
-    "enableGrad (vjp)": (fn) => vjp(fn, [x]),
-    "enableGrad (grad)": (fn) => grad(fn)(x),
-    "enableGrad (jacobian)": (fn) => jacobian(fn, x),
+    vjp: (fn) => vjp(fn, [x]),
+    grad: (fn) => grad(fn)(x),
+    "vjp (jacobian)": (fn) => jacobian(fn, x),
   };
   const kinds: Record<string, () => unknown> = {
     "a promise": async () => zeros([1]),
