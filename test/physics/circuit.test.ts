@@ -73,7 +73,7 @@ describe("circuits", () => {
     ["a node below 0", { nodes: 2, branches: [[0, 1], [-1, 0]] }, "expected branches between two of the nodes 0 to 1, got [-1,0]"],
     ["half a node", { nodes: 2, branches: [[0, 1], [0, 0.5]] }, "expected branches between two of the nodes 0 to 1, got [0,0.5]"],
     ["a text of nodes", { nodes: 2, branches: ["01"] }, 'expected branches between two of the nodes 0 to 1, got "01"'],
-    ["a list of another kind", { nodes: 2, branches: [Int32Array.of(0, 1)] }, "expected branches between two of the nodes 0 to 1, got a Int32Array"],
+    ["a list of another kind", { nodes: 2, branches: [Int32Array.of(0, 1)] }, "expected branches between two of the nodes 0 to 1, got an Int32Array"],
     ["an island", { nodes: 4, branches: [[0, 1], [2, 3]] }, "expected a connected circuit, got no way from node 0 to node 2"],
   ])("refuses %s", (_, circuit, message) => {
     for (const fn of [incidenceMatrix, cycleMatrix, cycleProjector]) {
