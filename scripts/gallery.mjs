@@ -1,6 +1,13 @@
-// Runs all programs of examples/ from their stored weights and writes docs/gallery.md with its pictures: npm run gallery
+// Runs all programs of examples/ from their stored weights and writes docs/gallery.md with its pictures.
 
 import { loadExamples, programs, root } from "./examples.mjs";
+import { readOptions } from "./options.mjs";
+
+const USAGE = `Usage: npm run gallery   runs all programs of examples/ from their stored weights and writes docs/gallery.md
+
+  --help   shows this text
+`;
+readOptions("gallery", USAGE);
 
 const names = await programs();
 const { gallery, loaders } = await loadExamples(names);
