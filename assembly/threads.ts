@@ -46,7 +46,8 @@ export function partEnd(total: i32, unit: i32): i32 {
 function bound(part: i32, total: i32, unit: i32): i32 {
   if (part == 0) return 0;
   if (part == team) return total;
-  return unit * (((total + unit - 1) / unit) * part / team);
+  // In 64 bits: units times threads may be more than an i32 holds.
+  return unit * <i32>((<i64>((total + unit - 1) / unit) * part) / team);
 }
 
 /** Whether more than one thread is at the present call. */

@@ -110,10 +110,6 @@ async function firstStep(browser, address) {
   await page.goto(address);
   const panel = panelOf(page, "writer");
   await panel.open();
-  await panel.section
-    .getByRole("textbox")
-    .filter({ hasNot: page.locator(":empty") })
-    .waitFor();
   await page.waitForFunction(() => document.querySelector("textarea")?.value !== "");
   await panel.press("Start");
   await panel.until(/step \d/);

@@ -13,7 +13,7 @@ import {
   type Tensor,
 } from "tapeloop";
 import { type SequenceModel, sequence } from "tapeloop/models";
-import { Dice } from "../shared/dice.ts";
+import { Dice } from "../../reproduce/tasks/dice.ts";
 import { type Figure, type Result, type RunOptions, restored, resultOf, train } from "../shared/example.ts";
 import { logisticRegression } from "../shared/logistic-regression.ts";
 import { nearest, squaredDistance } from "../shared/neighbours.ts";

@@ -1,7 +1,7 @@
 /** Digits as the path of a pen. */
 
 import { readFileSync } from "node:fs";
-import type { Dice } from "../shared/dice.ts";
+import type { Dice } from "../../reproduce/tasks/dice.ts";
 
 /** Points of a path, and numbers of a point. */
 export const POINTS = 8;

@@ -1,6 +1,6 @@
 /** Cases of a business process: from a log, or made. */
 
-import { Dice } from "../shared/dice.ts";
+import { Dice } from "../../reproduce/tasks/dice.ts";
 
 export interface Event {
   readonly activity: number;

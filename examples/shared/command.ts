@@ -1,6 +1,6 @@
 /** A program of the gallery as a command: progress, the table of figures, the gates, the pictures. */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Checkpoints, Figure, Progress, Result, Run, RunOptions } from "./example.ts";
 
@@ -99,11 +99,4 @@ export function tableOf(results: readonly Result[]): string {
     return `| ${metric === first.figures[i - 1]?.metric ? "" : metric} | ${of} | ${value} | ${range} |`;
   });
   return [`| | | value | ${range} |`, "|---|---|---|---|", ...rows].join("\n");
-}
-
-/** The folders of the gallery's programs, in order. */
-export function programs(examples: string): string[] {
-  return readdirSync(examples)
-    .filter((name) => /^\d\d-/.test(name))
-    .sort();
 }

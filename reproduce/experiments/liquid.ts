@@ -20,9 +20,6 @@ type Template = readonly (readonly number[])[];
 const template = (dice: Dice): Template =>
   Array.from({ length: CHANNELS }, () => Array.from({ length: STEPS }, (_, t) => t).filter(() => dice.chance(RATE)));
 
-/** A number of the normal distribution, by Box and Muller. */
-const normal = (dice: Dice): number => Math.sqrt(-2 * Math.log(1 - dice.uniform())) * Math.cos(2 * Math.PI * dice.uniform());
-
 /** Trials: which of two templates each segment is of, and spikes as steps of each channel. */
 interface Trial {
   readonly chosen: readonly number[];
@@ -33,7 +30,7 @@ function trial(templates: readonly (readonly [Template, Template])[], dice: Dice
   const chosen = templates.map(() => dice.below(2));
   const spikes = Array.from({ length: CHANNELS }, (_, c) =>
     templates.flatMap((pair, s) =>
-      (pair[chosen[s] as 0 | 1][c] as readonly number[]).map((t) => s * STEPS + Math.round(t + JITTER * normal(dice))),
+      (pair[chosen[s] as 0 | 1][c] as readonly number[]).map((t) => s * STEPS + Math.round(t + JITTER * dice.normal())),
     ),
   );
   return { chosen, spikes };
@@ -80,7 +77,7 @@ const NOISE = 0.02;
 
 /** The share of new trials of which a linear readout tells each segment's template right. */
 function readOut(features: readonly (readonly number[])[], trials: readonly Trial[], learned: number, dice: Dice): number[] {
-  const rows = features.map((f) => [1, ...f.map((v) => v + NOISE * normal(dice))]);
+  const rows = features.map((f) => [1, ...f.map((v) => v + NOISE * dice.normal())]);
   const regression = new RidgeRegression((rows[0] as number[]).length, SEGMENTS);
   const wanted = trials.map(({ chosen }) => chosen.map((c) => 2 * c - 1));
   scope(() => regression.add(tensor(rows.slice(0, learned), { dtype: "float64" }), tensor(wanted.slice(0, learned), { dtype: "float64" })));

@@ -35,11 +35,16 @@ export class Dice {
     return low + this.below(high - low + 1);
   }
 
+  /** Box and Muller. */
+  normal(mean = 0, std = 1): number {
+    return mean + std * Math.sqrt(-2 * Math.log(1 - this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
+  }
+
   chance(p: number): boolean {
     return this.uniform() < p;
   }
 
-  pick<T>(list: readonly T[]): T {
+  pick<T>(list: ArrayLike<T>): T {
     return list[this.below(list.length)] as T;
   }
 

@@ -21,11 +21,6 @@ interface Node {
   readonly innovations: readonly number[];
 }
 
-/** A standard normal number (Box and Muller). */
-function normal(dice: Dice): number {
-  return Math.sqrt(-2 * Math.log(1 - dice.uniform())) * Math.cos(2 * Math.PI * dice.uniform());
-}
-
 /** y(t) = a y(t−1) + b y(t−2) + e(t), the last `length` values. */
 function autoregression([a, b]: readonly [number, number], innovations: readonly number[], length: number): number[] {
   const values: number[] = [];
@@ -43,10 +38,10 @@ export function seriesTree(dice: Dice, lengths: readonly [number, number, number
   const nodes: Node[] = [];
   const grow = (name: string, level: number, parent?: Node): void => {
     const [a, b] = parent?.coefficients ?? [0.6, 0.2];
-    const coefficients = parent ? ([a + 0.05 * normal(dice), b + 0.05 * normal(dice)] as const) : ([a, b] as const);
+    const coefficients = parent ? ([a + 0.05 * dice.normal(), b + 0.05 * dice.normal()] as const) : ([a, b] as const);
     const own = Math.sqrt(1 - SHARED * SHARED);
     const innovations = Array.from({ length: steps }, (_, t) =>
-      parent ? SHARED * (parent.innovations[t] as number) + own * normal(dice) : normal(dice),
+      parent ? SHARED * (parent.innovations[t] as number) + own * dice.normal() : dice.normal(),
     );
     const values = autoregression(coefficients, innovations, lengths[level] as number);
     const node = { series: { name, values, ...(parent && { parent: parent.series.name }) }, coefficients, innovations };

@@ -206,8 +206,8 @@ class RecurrentLayers<S extends State> extends Module implements Recurrence<S> {
         const start = initial.map((s) => sort(select(s, 0, layer * directions + d)));
         const walk = { ...rows, reverse: rows.reverse !== (d === 1) };
         const run = () => this.#kind.run(w, x, start, walk);
-        const seen = { name: suffixOf(layer, d), reverse: walk.reverse, lengths: options.lengths, unpack };
-        const [ys, ...end] = observer?.layer?.(seen, run) ?? run();
+        const { lengths } = options;
+        const [ys, ...end] = observer?.layer?.({ name: suffixOf(layer, d), reverse: walk.reverse, lengths, unpack }, run) ?? run();
         end.forEach((s, i) => {
           last[i]?.push(restore(s));
         });
