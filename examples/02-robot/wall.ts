@@ -1,7 +1,7 @@
 /** Wall following: which way a robot turns, from 24 sonars, with the real file. */
 
 import { readFileSync } from "node:fs";
-import { Adam, accuracy, argmax, crossEntropy, predict, recall, reshape, SequenceBatches, type Tensor } from "tapeloop";
+import { Adam, accuracy, argmax, crossEntropy, predict, recall, reshape, SequenceBatches } from "tapeloop";
 import { type SequenceModel, sequence } from "tapeloop/models";
 import type { Figure, Gate, RunOptions } from "../shared/example.ts";
 import { train } from "../shared/example.ts";
@@ -65,7 +65,7 @@ export async function wallFollowing(file: string, options: RunOptions): Promise<
       batches,
       {
         optimizer: new Adam(model.parameters(), { lr: 3e-3 }),
-        loss: (m, { xs, ys }) => crossEntropy(reshape(m.forward(xs), [-1, ACTIONS.length]), reshape(ys as Tensor, [-1])),
+        loss: (m, { xs, ys }) => crossEntropy(reshape(m.forward(xs), [-1, ACTIONS.length]), reshape(ys, [-1])),
         clipNorm: 1,
       },
       options,

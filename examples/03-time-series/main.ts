@@ -105,7 +105,7 @@ export async function run(options: RunOptions = {}): Promise<Result> {
   const end = values.length - TEST;
   const errors = new Errors(series, end - VALID);
   const model = new Ensemble(full ? 10 : 3);
-  const loss = (m: SequenceModel, { xs, ys }: { xs: Tensor; ys: Tensor | null }) => mseLoss(m.forward(xs), ys as Tensor);
+  const loss = (m: SequenceModel, { xs, ys }: { xs: Tensor; ys: Tensor }) => mseLoss(m.forward(xs), ys);
   const valid = batchesOf(errors, range(end - VALID, end - 12), { epochs: 1 });
   if (!restored(model, options)) {
     const batches = batchesOf(errors, range(FIRST + WINDOW, end - VALID - 12), { shuffle: true, epochs: quick ? 2 : 60 });

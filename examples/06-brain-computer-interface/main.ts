@@ -123,7 +123,7 @@ export async function run(options: RunOptions = {}): Promise<Result> {
         batches,
         {
           optimizer: new Adam(reader.parameters(), { lr: 3e-3 }),
-          loss: (m, { xs, ys }) => mseLoss(m.forward(xs), ys as Tensor),
+          loss: (m, { xs, ys }) => mseLoss(m.forward(xs), ys),
           clipNorm: 1,
           schedule: cosineAnnealingLR({ tMax: batches.epochs * batches.batchesPerEpoch }),
         },

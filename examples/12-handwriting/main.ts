@@ -1,17 +1,6 @@
 /** Handwriting: digits from the path of the pen, by people whom the network has never seen. */
 
-import {
-  Adam,
-  accuracy,
-  argmax,
-  bootstrapInterval,
-  cosineAnnealingLR,
-  crossEntropy,
-  Generator,
-  predict,
-  SequenceBatches,
-  type Tensor,
-} from "tapeloop";
+import { Adam, accuracy, argmax, bootstrapInterval, cosineAnnealingLR, crossEntropy, Generator, predict, SequenceBatches } from "tapeloop";
 import { type SequenceModel, sequence } from "tapeloop/models";
 import { Dice } from "../../reproduce/tasks/dice.ts";
 import { type Figure, type Result, type RunOptions, restored, resultOf, train } from "../shared/example.ts";
@@ -63,7 +52,7 @@ export async function run(options: RunOptions = {}): Promise<Result> {
       batches,
       {
         optimizer: new Adam(model.parameters(), { lr: 5e-3 }),
-        loss: (m, { xs, ys }) => crossEntropy(m.forward(xs), ys as Tensor),
+        loss: (m, { xs, ys }) => crossEntropy(m.forward(xs), ys),
         schedule: cosineAnnealingLR({ tMax: epochs * batches.batchesPerEpoch }),
         clipNorm: 1,
       },

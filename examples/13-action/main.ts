@@ -129,7 +129,7 @@ export async function run(options: RunOptions = {}): Promise<Result> {
       batches,
       {
         optimizer: new AdamW(model.parameters(), { lr: 1e-2, weightDecay: 1e-2 }),
-        loss: (m, { xs, ys }) => crossEntropy(reshape(m.forward(xs), [-1, ACTIVITIES.length]), reshape(ys as Tensor, [-1])),
+        loss: (m, { xs, ys }) => crossEntropy(reshape(m.forward(xs), [-1, ACTIVITIES.length]), reshape(ys, [-1])),
         schedule: cosineAnnealingLR({ tMax: steps }),
         clipNorm: 1,
       },

@@ -80,9 +80,9 @@ function batchesOf({ cases, activities }: Log, options: { batchSize: number; epo
 }
 
 /** Cross-entropy of the activity, and the mean absolute error of the time, where there is a next event; the best guess under it is a median in days too. */
-function losses(model: NextEvent, { xs, ys, lengths }: { xs: Tensor; ys: Tensor | null; lengths: readonly number[] }) {
+function losses(model: NextEvent, { xs, ys, lengths }: { xs: Tensor; ys: Tensor; lengths: readonly number[] }) {
   const { logits, days } = model.forward(xs, lengths);
-  const [activity, wanted] = [select(ys as Tensor, 2, 0), select(ys as Tensor, 2, 1)];
+  const [activity, wanted] = [select(ys, 2, 0), select(ys, 2, 1)];
   const counts = cast(greaterEqual(activity, 0), "float32");
   const nll = crossEntropy(reshape(logits, [-1, logits.dim(2)]), cast(reshape(activity, [-1]), "int32"));
   return { nll, mae: div(sum(mul(abs(sub(days, wanted)), counts)), sum(counts)) };
@@ -117,7 +117,7 @@ function guessesOf(model: NextEvent, log: Log): Guess[] {
   return predict(model, batches, (m, { xs, ys, lengths }) => {
     const { logits, days } = m.forward(xs, lengths);
     const [chances, all] = [softmax(logits, -1).toArray() as number[][][], days.toArray() as number[][]];
-    const wanted = (ys as Tensor).toArray() as number[][][];
+    const wanted = ys.toArray() as number[][][];
     const at = (t: number, b: number): Guess[] =>
       wanted[t]?.[b]?.[0] === NONE ? [] : [{ chances: chances[t]?.[b] as number[], days: Math.expm1(all[t]?.[b] as number) }];
     return lengths.flatMap((length, b) => Array.from({ length }, (_, t) => at(t, b)).flat());
