@@ -3,7 +3,7 @@
 import { button, element } from "./dom.ts";
 import { forget, keep, kept } from "./store.ts";
 import type { Built, View } from "./view.ts";
-import type { Answer, Ask } from "./work.ts";
+import type { Answer, Ask, Keeping } from "./work.ts";
 
 /** Milliseconds after which a running panel is kept again. */
 const KEPT_EVERY = 4000;
@@ -18,8 +18,6 @@ export class Panel {
   readonly #failed = element("p", { class: "failed", role: "alert" });
   #running = false;
   #keptAt = performance.now();
-  /** Who waits for the bytes that were asked for last. */
-  #savedFor: "browser" | "file" = "browser";
 
   constructor(name: string, view: View<never>) {
     this.#name = name;
@@ -79,9 +77,8 @@ export class Panel {
     this.#ask({ type: "open" });
   }
 
-  #save(to: "browser" | "file"): void {
-    this.#savedFor = to;
-    this.#worker.postMessage({ type: "save" } satisfies Ask);
+  #save(to: Keeping): void {
+    this.#worker.postMessage({ type: "save", to } satisfies Ask);
   }
 
   async #load(input: HTMLInputElement): Promise<void> {
@@ -94,7 +91,7 @@ export class Panel {
 
   #hear(answer: Answer): void {
     if (answer.type === "failed") this.#fail(answer.message);
-    else if (answer.type === "saved") void this.#take(answer.bytes);
+    else if (answer.type === "saved") void this.#take(answer);
     else this.#show(answer);
   }
 
@@ -111,11 +108,10 @@ export class Panel {
     this.#failed.textContent = message;
   }
 
-  async #take(bytes: Uint8Array): Promise<void> {
+  async #take({ bytes, to }: Extract<Answer, { type: "saved" }>): Promise<void> {
     this.#keptAt = performance.now();
     await keep(this.#name, bytes);
-    if (this.#savedFor === "browser") return;
-    this.#savedFor = "browser";
+    if (to === "browser") return;
     const url = URL.createObjectURL(new Blob([bytes as Uint8Array<ArrayBuffer>]));
     element("a", { href: url, download: `tapeloop-${this.#name}.safetensors` }).click();
     URL.revokeObjectURL(url);

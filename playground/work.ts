@@ -15,18 +15,21 @@ export interface Work<Shown> {
 /** Makes a panel's work: new, or from what it saved. @throws Error for bytes that it cannot have saved */
 export type Open<Shown = unknown> = (saved?: Uint8Array) => Work<Shown>;
 
+/** Where saved bytes go. */
+export type Keeping = "browser" | "file";
+
 /** What the page asks. */
 export type Ask =
   | { readonly type: "open"; readonly saved?: Uint8Array | undefined }
   | { readonly type: "run" }
   | { readonly type: "stop" }
-  | { readonly type: "save" }
+  | { readonly type: "save"; readonly to: Keeping }
   | { readonly type: "input"; readonly name: string; readonly value: unknown };
 
 /** What a worker answers. */
 export type Answer =
   | { readonly type: "shown"; readonly running: boolean; readonly shown: unknown }
-  | { readonly type: "saved"; readonly bytes: Uint8Array }
+  | { readonly type: "saved"; readonly to: Keeping; readonly bytes: Uint8Array }
   | { readonly type: "failed"; readonly message: string };
 
 /** How long a piece of work takes, in milliseconds: the page draws after each, and its questions are answered between two. */
@@ -68,7 +71,7 @@ export class Runner {
     if (work === null) return;
     if (ask.type === "run") this.#run();
     else if (ask.type === "stop") this.#stop();
-    else if (ask.type === "save") this.#say({ type: "saved", bytes: work.save() });
+    else if (ask.type === "save") this.#say({ type: "saved", to: ask.to, bytes: work.save() });
     else if (work.input(ask.name, ask.value)) this.#run();
     else this.#show();
   }

@@ -43,7 +43,7 @@ class Asked<Shown> {
   }
 
   save(): Uint8Array {
-    this.tell({ type: "save" });
+    this.tell({ type: "save", to: "file" });
     const answer = this.#answers.find((one) => one.type === "saved");
     if (answer?.type !== "saved") throw new Error("expected saved bytes");
     return answer.bytes;
